@@ -1,0 +1,1 @@
+"""Everything that starts work: the command line and the Prefect flows."""

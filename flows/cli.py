@@ -1,0 +1,173 @@
+"""The command line: arguments in, one exit code out. All work is in `pipeline`; all orchestration in the flow."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from flows.runners import LocalMapper, leave
+from flows.terminal import open_progress
+from pipeline.config import Config, load_config
+from pipeline.errors import PipelineError
+from pipeline.progress import listen
+
+OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+ON_CORPUS = ("run", "scan")
+ON_RUN = ("score", "filter", "report")
+ABOUT = {
+    "run": "everything: scan, score, filter, report",
+    "scan": "make or continue a run folder: count every repetition, verify every near copy",
+    "score": "train the proxies and forecast what the target memorizes",
+    "filter": "decide about every row; write kept/ and removed/",
+    "report": "write report/index.html and report/report.json",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run one command and exit: 0 ok, 1 a problem of the data or a strict alarm, 2 usage, 130 after Ctrl-C."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    asked = parser().parse_args(given)
+    try:
+        code = asked.command(asked)
+    except PipelineError as error:
+        sys.stderr.write(f"rote: {error}\n")
+        code = error.exit_code
+    except KeyboardInterrupt:
+        again = shlex.join(["rote", *given])
+        sys.stderr.write(f"\nStopped; what is finished stays. To go on from here: {again}\n")
+        leave(INTERRUPTED)
+    except BrokenPipeError:  # the reader of our output has gone, as in `rote explain ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = OK
+    sys.exit(code)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the whole command line."""
+    top = argparse.ArgumentParser(
+        prog="rote", description="What would a language model learn by rote from this corpus?",
+    )  # fmt: skip
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+    sample = commands.add_parser("sample", help="gather a real corpus from what is installed here, to try things on")
+    sample.add_argument("folder", type=Path, metavar="FOLDER", help="a new folder")
+    sample.add_argument("--megabytes", type=int, default=14, help="megabytes of text (default 14)")
+    sample.set_defaults(command=_sample)
+    for name in ON_CORPUS:
+        command = commands.add_parser(name, help=ABOUT[name], description=ABOUT[name])
+        _corpus(command)
+        _common(command, name)
+    for name in ON_RUN:
+        command = commands.add_parser(name, help=ABOUT[name], description=ABOUT[name])
+        command.add_argument("out", type=Path, metavar="RUN", help="a run folder")
+        _common(command, name)
+    explain = commands.add_parser("explain", help="why a row stayed or went, in words")
+    explain.add_argument("out", type=Path, metavar="RUN", help="a run folder")
+    explain.add_argument("doc_id", metavar="DOC_ID", help="the row's id, or shard#row")
+    explain.set_defaults(command=_explain)
+    schedule = commands.add_parser("schedule", help="run everything again and again, as a Prefect deployment")
+    _corpus(schedule)
+    schedule.add_argument("--cron", required=True, help='when, for example "0 3 * * *"')
+    schedule.add_argument("--name", default="rote", help="name of the deployment (default rote)")
+    _config(schedule)
+    schedule.add_argument("--strict", action="store_true", help="a run with an alarm fails")
+    schedule.set_defaults(command=_schedule)
+    return top
+
+
+def _corpus(command: argparse.ArgumentParser) -> None:
+    command.add_argument("corpus", nargs="+", metavar="CORPUS", help="files, folders or quoted globs")
+    command.add_argument("--out", type=Path, required=True, metavar="RUN", help="the run folder")
+
+
+def _config(command: argparse.ArgumentParser) -> None:
+    command.add_argument("-c", "--config", type=Path, metavar="FILE", help="a TOML file")
+    command.add_argument("--set", action="append", default=[], metavar="A.B=C", help="one setting, repeatable")
+    command.add_argument("--skip-bad-files", action="store_true", help="go on without unreadable files; list them")
+
+
+def _common(command: argparse.ArgumentParser, name: str) -> None:
+    _config(command)
+    command.add_argument("--local", action="store_true", help="no Prefect: threads of this process")
+    command.add_argument("--dry-run", action="store_true", help="print the plan, write nothing")
+    command.add_argument("--strict", action="store_true", help="exit 1 when there is an alarm")
+    command.add_argument("--verify", action="store_true", help="read inputs and outputs anew, trust no size or date")
+    command.add_argument("-v", "--verbose", action="store_true", help="a log line per unit of work")
+    command.set_defaults(command=_work, name=name)
+
+
+def _sample(asked: argparse.Namespace) -> int:
+    from pipeline.sample import gather
+
+    summary = gather(asked.folder, asked.megabytes)
+    sys.stdout.write("\n".join(summary.lines()) + "\n")
+    return OK
+
+
+def _explain(asked: argparse.Namespace) -> int:
+    from pipeline.explain import explain
+
+    sys.stdout.write(explain(asked.out, asked.doc_id) + "\n")
+    return OK
+
+
+def _schedule(asked: argparse.Namespace) -> int:
+    from flows.schedule import serve
+
+    return serve(asked.corpus, asked.out, _resolved(asked, {}), asked.cron, asked.name, strict=asked.strict)
+
+
+def _work(asked: argparse.Namespace) -> int:
+    from pipeline.run import plan, saved_config
+
+    on_corpus = asked.name in ON_CORPUS
+    config = _resolved(asked, {} if on_corpus else saved_config(asked.out))
+    corpus = [str(root) for root in asked.corpus] if on_corpus else []
+    if asked.dry_run:
+        _print_plan(plan(asked.name, asked.out, config, corpus), asked.out)
+        return OK
+    progress = open_progress()
+    listen(progress)
+    try:
+        alarms = _start(asked, config, corpus)
+    finally:
+        progress.close()
+    return FAILED if asked.strict and alarms else OK
+
+
+def _start(asked: argparse.Namespace, config: Config, corpus: list[str]) -> int:
+    """Run the command with or without Prefect; print what was done; return the number of alarms."""
+    from flows.summary import summarize
+    from pipeline.run import COMMANDS, session, workers_of
+
+    request: dict[str, Any] = {
+        "command": asked.name, "corpus": corpus, "out": str(asked.out), "config": config.model_dump(mode="json"),
+        "verify": asked.verify,
+    }  # fmt: skip
+    if asked.local:
+        mapper = LocalMapper(workers_of(config))
+        with session(asked.out, config, mapper, corpus=corpus, verify=asked.verify) as opened:
+            COMMANDS[asked.name](opened)
+    else:
+        from flows.flow import start
+
+        start(**request)
+    text, alarms = summarize(asked.out)
+    sys.stdout.write(text)
+    return alarms
+
+
+def _resolved(asked: argparse.Namespace, base: dict[str, Any]) -> Config:
+    settings = [*asked.set, *(["input.skip_bad_files=true"] if asked.skip_bad_files else [])]
+    return load_config(asked.config, settings, base)
+
+
+def _print_plan(steps: list[tuple[str, int, int]], out: Path) -> None:
+    lines = [f"Plan for {out} (nothing is written):"]
+    for stage, due, units in steps:
+        lines.append(f"  {stage:<12} {'already done' if not due else f'{due} of {units} units to do'}")
+    sys.stdout.write("\n".join(lines) + "\n")

@@ -1,0 +1,208 @@
+"""The Prefect flow: the stages of `pipeline.run`, each unit of work a task that a Prefect server sees and keeps.
+
+Parameters are plain, so that a deployment is complete in itself and shows in Prefect's pages. Only paths, a
+configuration, small works and receipts pass; document text never does.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from prefect import flow, runtime, task
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.futures import PrefectConcurrentFuture
+from prefect.task_runners import ThreadPoolTaskRunner
+from prefect.tasks import Task
+from prefect.utilities.annotations import quote
+
+from flows.runners import PrefectMapper
+from flows.summary import summarize
+from flows.terminal import open_progress
+from pipeline.config import load_config
+from pipeline.errors import InputError, PipelineError, TransientIOError
+from pipeline.progress import listen
+from pipeline.run import COMMANDS, STAGES, session, workers_of
+from pipeline.stage import Receipt, StageFunction, Work
+from pipeline.store import load_manifest
+
+RETRY_SECONDS = [0.5, 5.0]
+
+
+class Unexpected(Exception):
+    """Stands before Prefect for an error that is not ours.
+
+    Prefect keeps the messages of errors in states and logs, and those of other libraries may quote a document.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(f"{type(error).__name__}; rote's own output has the message")
+        self.error = error
+
+
+@contextmanager
+def discreet() -> Iterator[None]:
+    """Let our own errors through, and put `Unexpected` before any other."""
+    try:
+        yield
+    except (PipelineError, Unexpected):
+        raise
+    except Exception as error:  # noqa: BLE001 - nothing is swallowed: `orchestrator.start` raises the error itself
+        raise Unexpected(error) from None
+
+
+def is_transient(_task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> bool:
+    """Tell whether a failed task may be tried again."""
+    return isinstance(state.result(raise_on_failure=False), TransientIOError)
+
+
+@task(
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    task_run_name="{stage} {key}",
+    retries=len(RETRY_SECONDS),
+    retry_delay_seconds=RETRY_SECONDS,
+    retry_condition_fn=is_transient,
+)
+def run_work(stage: str, key: str, function: StageFunction, work: Work) -> Receipt:  # noqa: ARG001 - the run's name
+    """Run one unit of a stage."""
+    with discreet():
+        return function(work)
+
+
+class Threads(ThreadPoolTaskRunner[Any]):
+    """A bounded pool that, after Ctrl-C, is not waited for: a unit may be minutes inside a kernel."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is not None and not issubclass(kind, Exception) and self._executor is not None:
+            self._executor.shutdown(wait=False, cancel_futures=True)
+            self._executor = None
+        super().__exit__(kind, error, trace)
+
+    def submit_work(
+        self, stage: str, function: StageFunction, work: Work
+    ) -> PrefectConcurrentFuture[Receipt]:
+        """Hand out one unit as a task; `quote` keeps Prefect from walking through the work."""
+        parameters = {
+            "stage": stage,
+            "key": work.key,
+            "function": quote(function),
+            "work": quote(work),
+        }
+        return self.submit(run_work.with_options(name=stage), parameters)
+
+
+# units run in a pool of the size that the configuration names, which a decorator cannot know
+@flow(name="rote", task_runner=ThreadPoolTaskRunner(max_workers=1), persist_result=False)
+def rote(
+    corpus: list[str],
+    out: str,
+    config: dict[str, Any],
+    command: str = "run",
+    verify: bool = False,
+    strict: bool = False,
+) -> None:
+    """Bring a run folder up to date with a corpus.
+
+    corpus, out: absolute paths in a deployment. config: as in `rote.toml`. command: run, scan, score, filter or
+    report. verify: trust no size or date. strict: fail when there is an alarm.
+    """
+    with _spoken() if runtime.deployment.id else discreet():
+        settings = load_config(base=config)
+        workers = workers_of(settings)
+        with Threads(max_workers=workers) as pool:
+            mapper = PrefectMapper(pool.submit_work, workers)
+            with session(Path(out), settings, mapper, corpus=corpus, verify=verify) as opened:
+                COMMANDS[command](opened)
+        publish(load_manifest(Path(out)))
+        _end(Path(out), strict=strict)
+
+
+@contextmanager
+def _spoken() -> Iterator[None]:
+    """Say on the terminal of `rote schedule` what a run of its deployment does."""
+    progress = open_progress()
+    listen(progress)
+    try:
+        with discreet():
+            yield
+    except PipelineError as error:
+        sys.stderr.write(f"rote: {error}\n")
+        raise
+    except Unexpected as stand_in:
+        traceback.print_exception(stand_in.error)
+        raise
+    finally:
+        progress.close()
+
+
+def publish(manifest: dict[str, Any]) -> None:
+    """Leave one page and one table of counts with the flow run; no name, no path, no text of a document."""
+    rows = stage_rows(manifest)
+    create_table_artifact(rows, key="rote-counts", description="rows in and out of each stage")
+    create_markdown_artifact(
+        counts_page(manifest), key="rote-report", description="what became of the rows"
+    )
+
+
+def stage_rows(manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return one row per stage of the manifest: its units, rows in and rows out."""
+    rows: dict[str, dict[str, Any]] = {}
+    for output, entry in manifest["outputs"].items():
+        name = output.partition("/")[0]
+        row = rows.setdefault(name, {"stage": name, "units": 0, "rows_in": 0, "rows_out": 0})
+        row["units"] += 1
+        row["rows_in"] += entry["rows_in"]
+        row["rows_out"] += entry["rows_out"]
+    return [rows[stage] for stage in STAGES if stage in rows]
+
+
+def counts_page(manifest: dict[str, Any]) -> str:
+    """Return what became of the rows, as markdown."""
+    shards = [shard for shard in manifest["corpus"]["shards"] if shard["active"]]
+    emitted = [
+        entry["facts"]["shards"]
+        for name, entry in manifest["outputs"].items()
+        if name.startswith("emit/")
+    ]
+    rejected = sum(count for shard in shards for count in (shard["rejected"] or {}).values())
+    documents = sum(shard["documents"] or 0 for shard in shards)
+    counts = {"shards": len(shards), "rows": documents + rejected, "rejected": rejected}
+    for fate in ("kept", "removed") if emitted else ():
+        counts[fate] = sum(facts[fate] for unit in emitted for facts in unit)
+    counts["alarms"] = len(
+        manifest["outputs"].get("report/all", {}).get("facts", {}).get("alarms", [])
+    )
+    return "\n".join(
+        [
+            "| what | count |",
+            "|---|---:|",
+            *(f"| {what} | {count:,} |" for what, count in counts.items()),
+        ]
+    )
+
+
+def _end(out: Path, *, strict: bool) -> None:
+    """Say the closing words of a deployment's run; fail a strict one that raised alarms."""
+    text, alarms = summarize(out)
+    if runtime.deployment.id:
+        sys.stdout.write(text)
+    if strict and alarms:
+        raise InputError(
+            "The run raised alarms and is strict.",
+            where=str(out),
+            found=f"{alarms} alarms",
+            fix="read them in report/index.html",
+        )

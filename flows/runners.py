@@ -1,0 +1,142 @@
+"""Who runs the units of a stage: threads of this process, or Prefect tasks; and the settings that keep Prefect quiet.
+
+Importing this module imports nothing of Prefect.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+
+if TYPE_CHECKING:
+    from pipeline.stage import Receipt, StageFunction, Work
+
+AHEAD = 2
+"""Units handed out per worker, so that no worker waits while the main thread writes the manifest."""
+
+QUIET = {
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_TELEMETRY_ENABLE_RESOURCE_METRICS": "false",
+    # what Prefect says of runs goes to its server; the terminal is rote's
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+    "PREFECT_INTERNAL_LOGGING_LEVEL": "CRITICAL",
+    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+}
+LOUD = ("PREFECT_LOGGING_LEVEL", "PREFECT_DEBUG_MODE", "PREFECT_TEST_MODE")
+
+
+class Submitted(Protocol):
+    """What Prefect gives for a task: a future of a thread pool, and the result behind it."""
+
+    @property
+    def wrapped_future(self) -> Future[Any]:
+        """The thread pool's own future."""
+
+    def result(self) -> Receipt:
+        """Return what the task returned, or raise what it raised."""
+
+
+class LocalMapper:
+    """Runs units in at most `workers` threads, without Prefect.
+
+    The first error is raised as it is, after the units already begun have ended and without beginning more. Ctrl-C is
+    raised at once: units that are in the middle are left to `leave`, and to the rule that a half-written file never
+    counts.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+
+    def __call__(
+        self, stage: str, function: StageFunction, works: Iterable[Work]
+    ) -> Iterator[tuple[int, Receipt]]:
+        """Yield each receipt with the place of its work, as they are done."""
+        pool = ThreadPoolExecutor(self.workers, thread_name_prefix=stage)
+        try:
+            for index, future in as_done(
+                lambda work: pool.submit(function, work), works, self.workers * AHEAD
+            ):
+                yield index, future.result()
+        except Exception:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+class PrefectMapper:
+    """Runs units as Prefect tasks: `submit(stage, function, work)` hands one to a bounded pool.
+
+    Errors and Ctrl-C are as with LocalMapper; ending the pool is the flow's part.
+    """
+
+    def __init__(
+        self, submit: Callable[[str, StageFunction, Work], Submitted], workers: int
+    ) -> None:
+        self.submit = submit
+        self.workers = workers
+
+    def __call__(
+        self, stage: str, function: StageFunction, works: Iterable[Work]
+    ) -> Iterator[tuple[int, Receipt]]:
+        """Yield each receipt with the place of its work, as they are done."""
+        tasks: dict[Future[Any], Submitted] = {}
+
+        def hand_out(work: Work) -> Future[Any]:
+            submitted = self.submit(stage, function, work)
+            tasks[submitted.wrapped_future] = submitted
+            return submitted.wrapped_future
+
+        for index, future in as_done(hand_out, works, self.workers * AHEAD):
+            yield index, tasks.pop(future).result()
+
+
+def as_done(
+    submit: Callable[[Work], Future[Any]], works: Iterable[Work], limit: int
+) -> Iterator[tuple[int, Future[Any]]]:
+    """Yield futures as they are done, each with the place of its work; at most `limit` are handed out at a time.
+
+    However this ends, what was handed out and has not begun is cancelled.
+    """
+    queue = enumerate(works)
+    places: dict[Future[Any], int] = {}
+    try:
+        while True:
+            for index, work in islice(queue, limit - len(places)):
+                places[submit(work)] = index
+            if not places:
+                return
+            done = wait(places, return_when=FIRST_COMPLETED).done
+            for future in sorted(done, key=places.__getitem__):
+                yield places.pop(future), future
+    finally:
+        for future in places:
+            future.cancel()
+
+
+def quiet_prefect() -> None:
+    """Set, before Prefect is imported, what keeps it silent and offline, as far as the user has not set it.
+
+    A user who sets PREFECT_LOGGING_LEVEL or PREFECT_DEBUG_MODE wants to see Prefect's log, and does.
+    """
+    loud = any(name in os.environ for name in LOUD)
+    for name, value in QUIET.items():
+        if not (loud and "LOGGING" in name):
+            os.environ.setdefault(name, value)
+
+
+def leave(code: int) -> NoReturn:
+    """End the process now, without waiting for threads in the middle of a unit.
+
+    After Ctrl-C an ordinary exit would wait for every thread of the pool, which may be minutes inside a kernel. Every
+    output is written to a temporary name first, so nothing is lost; a temporary server ends by itself when its pipe
+    closes.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

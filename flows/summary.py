@@ -1,0 +1,52 @@
+"""What a command says when it has ended: the funnel of rows, the alarms, where to look."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pipeline.store import load_manifest
+
+REASONS = {"exact_copy": "exact copies", "near_copy": "near copies"}
+
+
+def summarize(folder: Path) -> tuple[str, int]:
+    """Return the closing words for a run folder and the number of its alarms; counts and paths only."""
+    manifest = load_manifest(folder)
+    outputs = manifest["outputs"]
+    shards = [shard for shard in manifest["corpus"]["shards"] if shard["active"]]
+    rejected = sum(sum((shard["rejected"] or {}).values()) for shard in shards)
+    documents = sum(shard["documents"] or 0 for shard in shards)
+    lines = [f"{len(shards)} shards, {documents + rejected:,} rows"]
+    lines += _rejections(shards, rejected, folder)
+    lines += _removals(outputs, folder)
+    alarms = _facts(outputs, "report/all").get("alarms", [])
+    lines += [f"ALARM  {alarm['sentence']}" for alarm in alarms]
+    page = folder / "report" / "index.html"
+    lines.append(f"report: {page}" if "report/all" in outputs else f"run folder: {folder}")
+    return "\n".join(lines) + "\n", len(alarms)
+
+
+def _rejections(shards: list[dict[str, Any]], rejected: int, folder: Path) -> list[str]:
+    if not rejected:
+        return []
+    reasons: dict[str, int] = {}
+    for shard in shards:
+        for reason, count in (shard["rejected"] or {}).items():
+            reasons[reason] = reasons.get(reason, 0) + count
+    named = ", ".join(f"{count:,} {reason}" for reason, count in sorted(reasons.items()))
+    return [f"  rejected {rejected:>10,}  {named} ({folder / 'rejected'})"]
+
+
+def _removals(outputs: dict[str, Any], folder: Path) -> list[str]:
+    reasons = dict(_facts(outputs, "decisions/all").get("reasons", {}))
+    if not reasons:
+        return []
+    kept = reasons.pop("kept", 0)
+    named = ", ".join(f"{count:,} {REASONS.get(reason, reason)}" for reason, count in sorted(reasons.items()))
+    gone = f"  removed  {sum(reasons.values()):>10,}  {named} ({folder / 'removed'})"
+    return [*([gone] if reasons else []), f"  kept     {kept:>10,}  ({folder / 'kept'})"]
+
+
+def _facts(outputs: dict[str, Any], name: str) -> dict[str, Any]:
+    return dict(outputs.get(name, {}).get("facts", {}))

@@ -1,0 +1,132 @@
+"""What a person sees while stages run: one live line with ETA on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+PLAIN_EVERY_S = 10.0
+
+
+class PlainProgress:
+    """One line when a stage begins and one when it ends; a line every ten seconds within long units."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._stage, self._units, self._done = "", 0, 0
+        self._begun = self._said = time.monotonic()
+
+    def stage(self, name: str, units: int) -> None:
+        """Begin a stage."""
+        self._stage, self._units, self._done = name, units, 0
+        self._begun = self._said = time.monotonic()
+
+    def skipped(self, name: str) -> None:
+        """Say that a stage is already done."""
+        self._line(f"{name}: already done")
+
+    def advance(self, done: float, total: float, note: str = "") -> None:
+        """Say how far a unit is, at most every ten seconds."""
+        with self._lock:
+            now = time.monotonic()
+            if now - self._said < PLAIN_EVERY_S:
+                return
+            self._said = now
+        share = f"{100 * done / total:.0f}%" if total else f"{done:,.0f}"
+        self._line(f"{self._stage}: {share}{f' {note}' if note else ''}{self._left(done, total)}")
+
+    def unit_done(self, name: str) -> None:
+        """Say that a stage is done when its last unit is."""
+        self._done += 1
+        if self._done == self._units:
+            units = f" ({self._units} units)" if self._units > 1 else ""
+            self._line(f"{name}: done in {time.monotonic() - self._begun:.1f} s{units}")
+
+    def message(self, text: str) -> None:
+        """Say something worth a line."""
+        self._line(text)
+
+    def close(self) -> None:
+        """Do nothing: there is nothing to put back."""
+
+    def _left(self, done: float, total: float) -> str:
+        spent = time.monotonic() - self._begun
+        if self._units != 1 or not total or not done:
+            return ""
+        return f", about {spent * (total - done) / done:.0f} s left"
+
+    def _line(self, text: str) -> None:
+        with self._lock:
+            sys.stderr.write(f"{text}\n")
+            sys.stderr.flush()
+
+
+class LiveProgress:
+    """A bar for the present stage with its ETA; finished stages stay above it as lines."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bar = Progress(
+            TextColumn("{task.description:<12}"), BarColumn(32), MofNCompleteColumn(), TimeElapsedColumn(),
+            TimeRemainingColumn(), TextColumn("{task.fields[note]}", style="dim"), console=console, transient=True,
+        )  # fmt: skip
+        self._bar.start()
+        self._lock = threading.Lock()
+        self._task: TaskID | None = None
+        self._units, self._done, self._begun = 0, 0, time.monotonic()
+
+    def stage(self, name: str, units: int) -> None:
+        """Begin a stage."""
+        with self._lock:
+            if self._task is not None:
+                self._bar.remove_task(self._task)
+            self._task = self._bar.add_task(name, total=units, note="")
+            self._units, self._done, self._begun = units, 0, time.monotonic()
+
+    def skipped(self, name: str) -> None:
+        """Say that a stage is already done."""
+        self._console.print(f"{name:<12} already done", style="dim", highlight=False)
+
+    def advance(self, done: float, total: float, note: str = "") -> None:
+        """Move the bar within a single unit; several at once move it by whole units only."""
+        with self._lock:
+            if self._task is None:
+                return
+            shown = note if not total else f"{note} {100 * done / total:.0f}%"
+            whole = self._units == 1 and total > 0
+            self._bar.update(self._task, note=shown[:48], completed=done / total if whole else self._done)
+
+    def unit_done(self, name: str) -> None:
+        """Count one unit; leave a line when it was the last."""
+        with self._lock:
+            self._done += 1
+            if self._task is not None:
+                self._bar.update(self._task, completed=self._done)
+            if self._done == self._units:
+                self._console.print(f"{name:<12} {time.monotonic() - self._begun:6.1f} s", highlight=False)
+
+    def message(self, text: str) -> None:
+        """Say something worth a line."""
+        self._console.print(text, highlight=False, markup=False)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        self._bar.stop()
+
+
+def open_progress() -> PlainProgress | LiveProgress:
+    """Return what suits standard error: a live bar on a terminal, plain lines elsewhere."""
+    console = Console(stderr=True)
+    return LiveProgress(console) if console.is_terminal else PlainProgress()

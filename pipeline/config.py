@@ -1,0 +1,207 @@
+"""The configuration: frozen sections with defaults that work; one TOML file plus `--set a.b=c`."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from pipeline.errors import ConfigError
+
+Count = Annotated[int, Field(ge=1)]
+Ratio = Annotated[float, Field(gt=0.0, le=1.0)]
+Bytes = Annotated[int, Field(ge=0)]
+
+
+class Section(BaseModel):
+    """A frozen part of the configuration that refuses unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class InputConfig(Section):
+    """Which columns of the corpus are read as what; empty means a guess, which is printed."""
+
+    text: tuple[str, ...] = Field(
+        (), description="text column, several to join, or one list of chat messages"
+    )
+    text_separator: str = Field("\n\n", description="joins several text columns or chat messages")
+    id: str | None = Field(None, description="id column; without one a document is named shard#row")
+    source: str | None = Field(None, description="source column, for reports, alarms and rules")
+    priority: str | None = Field(None, description="numeric column; of two copies the higher stays")
+    skip_bad_files: bool = Field(
+        False, description="go on without unreadable files; they are listed"
+    )
+
+
+class SketchConfig(Section):
+    """How a text becomes words, shingles and a MinHash signature."""
+
+    seed: int = Field(
+        1, ge=0, lt=2**63, description="keys the hashes of words, shingles and windows"
+    )
+    shingle_words: Count = Field(5, description="consecutive words in a shingle")
+    bands: Count = Field(42, description="MinHash bands")
+    rows: Count = Field(3, description="MinHash values in a band")
+
+
+class NearConfig(Section):
+    """Near copies: what counts as one and which of two stays."""
+
+    threshold: Ratio = Field(0.8, description="Jaccard at or above which a document is a near copy")
+    count_threshold: Ratio = Field(
+        0.5, description="Jaccard at or above which a pair is counted and listed"
+    )
+    keep: Literal["longest", "earliest"] = Field(
+        "longest", description="of two copies, which stays"
+    )
+    bucket_cap: Count = Field(
+        128, description="a bucket of more representatives is not paired in full"
+    )
+    neighbours: Count = Field(64, description="partners of each member of a capped bucket")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> NearConfig:
+        if self.count_threshold > self.threshold:
+            raise ValueError("near.count_threshold must not be above near.threshold")
+        return self
+
+
+class WindowConfig(Section):
+    """Repeated windows of words."""
+
+    words: Count = Field(50, description="consecutive words in a window")
+    link_documents: Count = Field(
+        64, description="a window in more documents does not link a family"
+    )
+
+
+class ProxyConfig(Section):
+    """The small models that are trained on a sample of the corpus, and how."""
+
+    threads: Count = Field(2, description="Torch threads; recorded, because results depend on it")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="auto takes a GPU when there is one"
+    )
+    deterministic: bool = Field(False, description="on a GPU, deterministic kernels only")
+    seed: int = Field(1, ge=0, description="seeds sampling, initial weights and batch order")
+
+
+class ScoreConfig(Section):
+    """How much of the corpus is scored."""
+
+    max_tokens: int = Field(
+        0, ge=0, description="tokens scored; 0: 1,000,000 on CPU, 200,000,000 on GPU"
+    )
+
+
+class TargetConfig(Section):
+    """The model that the user is going to train; zeros mean 8x the largest proxy, one epoch of this corpus."""
+
+    parameters: int = Field(0, ge=0, description="non-embedding parameters")
+    tokens: int = Field(0, ge=0, description="training tokens in all")
+    epochs: float = Field(1.0, gt=0, description="times the corpus is seen")
+
+
+class PolicyConfig(Section):
+    """Which rules decide about rows, in order; the first removal wins."""
+
+    rules: tuple[Literal["drop-copies"], ...] = Field(
+        ("drop-copies",),
+        description="drop-copies removes documents that have a keeper; none keeps all",
+    )
+
+
+class EmitConfig(Section):
+    """How kept and removed shards are written."""
+
+    column: str = Field("rote", min_length=1, description="name of the struct column that is added")
+
+
+class LimitsConfig(Section):
+    """What the process may use; never part of a fingerprint."""
+
+    memory: Bytes = Field(0, description="bytes of memory; 0: half of the machine's")
+    workers: int = Field(0, ge=0, description="threads; 0: one per core")
+
+
+class Config(Section):
+    """The whole configuration of a run."""
+
+    input: InputConfig = InputConfig()
+    sketch: SketchConfig = SketchConfig()
+    near: NearConfig = NearConfig()
+    window: WindowConfig = WindowConfig()
+    proxy: ProxyConfig = ProxyConfig()
+    score: ScoreConfig = ScoreConfig()
+    target: TargetConfig = TargetConfig()
+    policy: PolicyConfig = PolicyConfig()
+    emit: EmitConfig = EmitConfig()
+    limits: LimitsConfig = LimitsConfig()
+
+
+def load_config(
+    path: Path | None = None, settings: Sequence[str] = (), base: Mapping[str, Any] | None = None
+) -> Config:
+    """Return the configuration: `base` (a saved one), then the TOML file, then each `a.b=value`.
+
+    Raises ConfigError naming the key for anything unknown or out of range.
+    """
+    values: dict[str, Any] = json.loads(json.dumps(base or {}))
+    if path is not None:
+        _merge(values, _read_toml(path))
+    for setting in settings:
+        _merge(values, _parse_setting(setting))
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(
+            "The configuration is not valid.",
+            where=f"{key or 'configuration'}{f' in {path}' if path else ''}",
+            found=f"{first['msg']} (given: {first.get('input')!r})"[:300],
+            fix="correct the key; docs/configuration.md lists all of them",
+        ) from error
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(
+            "The configuration file cannot be read.", where=str(path), found=str(error)
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            "The configuration file is not TOML.", where=str(path), found=str(error)
+        ) from error
+
+
+def _parse_setting(setting: str) -> dict[str, Any]:
+    key, equals, text = setting.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(
+            "A setting is not of the form key=value.",
+            where=f"--set {setting}",
+            expected="for example --set near.threshold=0.85",
+        )
+    try:
+        value: Any = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    for part in reversed(key.strip().split(".")):
+        value = {part: value}
+    return dict(value)
+
+
+def _merge(into: dict[str, Any], new: Mapping[str, Any]) -> None:
+    for key, value in new.items():
+        if isinstance(value, Mapping) and isinstance(into.get(key), dict):
+            _merge(into[key], value)
+        else:
+            into[key] = value if not isinstance(value, Mapping) else json.loads(json.dumps(value))

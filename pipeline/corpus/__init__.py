@@ -1,0 +1,20 @@
+"""The corpus on disk: find its files, read their rows as documents, set bad rows apart."""
+
+from pipeline.corpus.columns import Columns, resolve_columns
+from pipeline.corpus.documents import DocumentBatch, Rejected
+from pipeline.corpus.readers import check_shard, read_documents, shard_schema
+from pipeline.corpus.shards import Shard, content_digest, find_shards, identify
+
+__all__ = [
+    "Columns",
+    "DocumentBatch",
+    "Rejected",
+    "Shard",
+    "check_shard",
+    "content_digest",
+    "find_shards",
+    "identify",
+    "read_documents",
+    "resolve_columns",
+    "shard_schema",
+]

@@ -1,0 +1,207 @@
+"""Parquet and Arrow IPC shards, in batches of about the asked size whatever the file's blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.corpus.files import reading
+from pipeline.errors import CorruptFile, SchemaMismatch
+
+# a dictionary page can stand for many rows of its largest value, so never decode more at once
+MAX_PIECE_ROWS = 1024
+READ_BUFFER = 1 << 20
+PARQUET_MAGIC = b"PAR1"
+IPC_MAGIC = b"ARROW1"
+FEATHER_1_MAGIC = b"FEA1"
+
+
+def parquet_schema(path: str) -> pa.Schema:
+    """Return a Parquet file's columns from its footer."""
+    with reading(path), _open_parquet(path) as file:
+        return file.schema_arrow
+
+
+def parquet_batches(
+    path: str, names: list[str] | None, batch_bytes: int
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of the columns `names` (None: all), about `batch_bytes` decoded at a time."""
+    with reading(path), _open_parquet(path) as file:
+        yield from _regrouped(_parquet_pieces(file, names, batch_bytes), batch_bytes)
+
+
+def ipc_schema(path: str) -> pa.Schema:
+    """Return an Arrow file's or stream's columns; SchemaMismatch if Parquet cannot hold them."""
+    with reading(path), _map(path) as source, _open_ipc(path, source, None) as file:
+        schema = file.schema
+    try:
+        pq.ParquetWriter(pa.BufferOutputStream(), schema).close()
+    except pa.ArrowNotImplementedError as error:
+        raise SchemaMismatch(
+            "A column has a type that Parquet cannot hold.",
+            where=path,
+            found=str(error).partition("\n")[0][:200],
+            fix="convert the column",
+        ) from error
+    return schema
+
+
+def ipc_batches(path: str, names: list[str] | None, batch_bytes: int) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of the columns `names` (None: all), about `batch_bytes` at a time.
+
+    The file is mapped, so that one record batch larger than memory can be read in slices.
+    """
+    with reading(path), _map(path) as source, _open_ipc(path, source, names) as file:
+        yield from _regrouped(_ipc_pieces(file, batch_bytes), batch_bytes)
+
+
+def _open_parquet(path: str) -> pq.ParquetFile:
+    """Open a Parquet file that reads page by page and checks page checksums where there are any."""
+    return pq.ParquetFile(
+        path, pre_buffer=False, buffer_size=READ_BUFFER, page_checksum_verification=True
+    )
+
+
+def _parquet_pieces(
+    file: pq.ParquetFile, names: list[str] | None, batch_bytes: int
+) -> Iterator[pa.RecordBatch]:
+    schema = file.schema_arrow
+    wanted = schema.names if names is None else names
+    for group in range(file.metadata.num_row_groups):
+        facts = file.metadata.row_group(group)
+        if facts.num_rows == 0:
+            continue
+        rows = _piece_rows(_group_bytes(facts, wanted) // facts.num_rows, batch_bytes)
+        pieces = file.iter_batches(
+            batch_size=rows, row_groups=[group], columns=names, use_threads=False
+        )
+        seen = 0
+        for piece in pieces:
+            seen += piece.num_rows
+            yield piece if names is None else piece.select(names)
+        if seen != facts.num_rows:
+            raise pa.ArrowInvalid(
+                f"row group {group} holds {seen} rows, its footer says {facts.num_rows}"
+            )
+
+
+def _group_bytes(facts: pq.RowGroupMetaData, wanted: list[str]) -> int:
+    """Return the uncompressed size of the wanted columns of a row group, nested leaves included."""
+    chunks = (facts.column(position) for position in range(facts.num_columns))
+    return sum(
+        chunk.total_uncompressed_size
+        for chunk in chunks
+        if any(
+            chunk.path_in_schema == name or chunk.path_in_schema.startswith(f"{name}.")
+            for name in wanted
+        )
+    )
+
+
+def _map(path: str) -> pa.NativeFile:
+    """Map an Arrow file, or open it plainly when it is empty and cannot be mapped."""
+    return pa.memory_map(path) if Path(path).stat().st_size else pa.OSFile(path)
+
+
+def _open_ipc(
+    path: str, source: pa.NativeFile, names: list[str] | None
+) -> pa.ipc.RecordBatchFileReader | pa.ipc.RecordBatchStreamReader:
+    """Open the file format or the stream format, whichever the first bytes show."""
+    start = source.read(8)
+    source.seek(0)
+    if start.startswith((FEATHER_1_MAGIC, PARQUET_MAGIC)) or not start:
+        kind = {
+            FEATHER_1_MAGIC: "Feather version 1",
+            PARQUET_MAGIC: "Parquet",
+            b"": "an empty file",
+        }[start[:4]]
+        raise CorruptFile(
+            "A file is not Arrow IPC.", where=path, found=kind, fix="convert or rename it"
+        )
+    opener = pa.ipc.open_file if start.startswith(IPC_MAGIC) else pa.ipc.open_stream
+    if names is None:
+        return opener(source)
+    with opener(source) as file:
+        included = sorted(file.schema.names.index(name) for name in names)
+    source.seek(0)
+    return opener(source, options=pa.ipc.IpcReadOptions(included_fields=included))
+
+
+def _ipc_pieces(
+    file: pa.ipc.RecordBatchFileReader | pa.ipc.RecordBatchStreamReader, batch_bytes: int
+) -> Iterator[pa.RecordBatch]:
+    stored = (
+        (file.get_batch(number) for number in range(file.num_record_batches))
+        if isinstance(file, pa.ipc.RecordBatchFileReader)
+        else iter(file)
+    )
+    for batch in stored:
+        _check_layout(batch)
+        if batch.num_rows == 0:
+            continue
+        rows = _piece_rows(batch.nbytes // batch.num_rows, batch_bytes)
+        for start in range(0, batch.num_rows, rows):
+            yield batch.slice(start, rows)
+
+
+def _check_layout(batch: pa.RecordBatch) -> None:
+    """Raise ArrowInvalid if offsets point outside their buffers.
+
+    Strings are looked at as bytes: those that are not UTF-8 are judged row by row.
+    """
+    raw = pa.schema([field.with_type(_as_bytes(field.type)) for field in batch.schema])
+    seen = pa.RecordBatch._import_from_c_capsule(
+        raw.__arrow_c_schema__(), batch.__arrow_c_array__()[1]
+    )
+    seen.validate(full=True)
+
+
+def _as_bytes(kind: pa.DataType) -> pa.DataType:
+    """Return the type of the same memory layout with bytes in place of strings."""
+    if isinstance(kind, pa.BaseExtensionType):
+        return _as_bytes(kind.storage_type)
+    if pa.types.is_struct(kind):
+        fields = [kind.field(position) for position in range(kind.num_fields)]
+        return pa.struct([field.with_type(_as_bytes(field.type)) for field in fields])
+    for test, build in (
+        (pa.types.is_list, pa.list_),
+        (pa.types.is_large_list, pa.large_list),
+        (pa.types.is_fixed_size_list, lambda item: pa.list_(item, kind.list_size)),
+    ):
+        if test(kind):
+            return build(kind.value_field.with_type(_as_bytes(kind.value_type)))
+    if pa.types.is_map(kind):
+        return pa.map_(_as_bytes(kind.key_type), _as_bytes(kind.item_type), kind.keys_sorted)
+    if pa.types.is_dictionary(kind):
+        return pa.dictionary(kind.index_type, _as_bytes(kind.value_type), kind.ordered)
+    if pa.types.is_string(kind):
+        return pa.binary()
+    if pa.types.is_large_string(kind):
+        return pa.large_binary()
+    return pa.binary_view() if pa.types.is_string_view(kind) else kind
+
+
+def _piece_rows(row_bytes: int, batch_bytes: int) -> int:
+    return int(np.clip(batch_bytes // max(1, row_bytes), 1, MAX_PIECE_ROWS))
+
+
+def _regrouped(pieces: Iterator[pa.RecordBatch], batch_bytes: int) -> Iterator[pa.RecordBatch]:
+    """Join pieces until they hold `batch_bytes`, so that small blocks do not make small batches."""
+    held: list[pa.RecordBatch] = []
+    size = 0
+    for piece in pieces:
+        held.append(piece)
+        size += piece.nbytes
+        if size >= batch_bytes:
+            yield _one(held)
+            held, size = [], 0
+    if held:
+        yield _one(held)
+
+
+def _one(held: list[pa.RecordBatch]) -> pa.RecordBatch:
+    return held[0] if len(held) == 1 else pa.concat_batches(held)

@@ -1,0 +1,202 @@
+"""Which columns of a shard are read as text, id, source and priority."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from pipeline.config import InputConfig
+from pipeline.errors import SchemaMismatch
+
+TEXT_NAMES = ("text", "content", "body", "document", "raw_content")
+CHAT_NAMES = ("messages", "conversations")
+ID_NAMES = ("id", "doc_id", "document_id", "uuid")
+SOURCE_NAMES = ("source", "dataset", "subset", "domain")
+MESSAGE_FIELDS = ("content", "value")
+TEXT_TYPES = "text, bytes or a list of chat messages"
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns read as what; `guessed` says which roles were not configured."""
+
+    text: tuple[str, ...]
+    id: str | None
+    source: str | None
+    priority: str | None
+    guessed: tuple[str, ...]
+
+
+def resolve_columns(schema: pa.Schema, config: InputConfig, where: str, format: str) -> Columns:
+    """Return the columns of a shard whose columns are `schema`; `where` names the file in errors.
+
+    In JSON Lines the schema is what the head of the file shows and each row is judged by itself, so
+    text and id types are not checked there. A text file always has the columns id and text. Raises
+    SchemaMismatch for a missing or doubled column, a wrong type, or when no text column can be
+    guessed.
+    """
+    if format == "text":
+        return Columns(("text",), "id", None, None, ())
+    _refuse_doubled(schema, where)
+    named = _configured(schema, config, where)
+    if format != "jsonl":
+        _check_types(schema, config, where, format)
+    elif config.priority is not None and not _is_number(schema.field(config.priority).type):
+        raise _wrong_type(schema, config.priority, where, "a number")
+    guessed = [role for role in ("text", "id", "source") if not getattr(config, role)]
+    id_name = config.id or _first(schema, ID_NAMES, is_scalar)
+    source = config.source or _first(schema, SOURCE_NAMES, is_scalar)
+    text = config.text or (_guess_text(schema, {id_name, source, *named}, where, format),)
+    found = {"text": text, "id": id_name, "source": source}
+    return Columns(
+        text, id_name, source, config.priority, tuple(role for role in guessed if found[role])
+    )
+
+
+def is_string(kind: pa.DataType) -> bool:
+    """Say whether a type holds text or bytes, perhaps behind a dictionary; nulls only count."""
+    if pa.types.is_dictionary(kind):
+        return is_string(kind.value_type)
+    tests = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    return is_bytes(kind) or pa.types.is_null(kind) or any(test(kind) for test in tests)
+
+
+def is_bytes(kind: pa.DataType) -> bool:
+    """Say whether a type holds bytes of any length."""
+    tests = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view)
+    return any(test(kind) for test in tests)
+
+
+def is_chat(kind: pa.DataType) -> bool:
+    """Say whether a type is a list of structs with a string field `content`, or else `value`."""
+    if not is_list(kind) or not pa.types.is_struct(kind.value_type):
+        return False
+    field = message_field(kind.value_type)
+    return field is not None and is_string(kind.value_type.field(field).type)
+
+
+def is_list(kind: pa.DataType) -> bool:
+    """Say whether a type is a list of any of Arrow's plain layouts."""
+    return bool(
+        pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    )
+
+
+def message_field(struct: pa.StructType) -> str | None:
+    """Return the name of the field of a chat message that holds its text."""
+    names = {struct.field(position).name for position in range(struct.num_fields)}
+    return next((name for name in MESSAGE_FIELDS if name in names), None)
+
+
+def is_scalar(kind: pa.DataType) -> bool:
+    """Say whether a value of this type can be written as one string: nothing nested."""
+    if isinstance(kind, pa.BaseExtensionType):
+        return is_scalar(kind.storage_type)
+    return not pa.types.is_nested(kind)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return is_string(kind) or is_chat(kind)
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_integer(kind)
+        or pa.types.is_floating(kind)
+        or pa.types.is_decimal(kind)
+        or pa.types.is_null(kind)
+    )
+
+
+def _configured(schema: pa.Schema, config: InputConfig, where: str) -> list[str]:
+    single = (("id", config.id), ("source", config.source), ("priority", config.priority))
+    named = [("text", name) for name in config.text]
+    named += [(role, name) for role, name in single if name is not None]
+    for role, name in named:
+        if name not in schema.names:
+            raise SchemaMismatch(
+                f"The {role} column is missing.",
+                where=f"{where}, column {name}",
+                found=_listing(schema),
+                expected=name,
+                fix=f"--set input.{role}=NAME",
+            )
+    return [name for _, name in named]
+
+
+def _check_types(schema: pa.Schema, config: InputConfig, where: str, format: str) -> None:
+    for name in config.text:
+        if not _is_text(schema.field(name).type):
+            raise _wrong_type(schema, name, where, TEXT_TYPES)
+    for single in (config.id, config.source):
+        if single is not None and not is_scalar(schema.field(single).type):
+            raise _wrong_type(schema, single, where, "a single value")
+    if (
+        config.priority is not None
+        and format != "csv"
+        and not _is_number(schema.field(config.priority).type)
+    ):
+        raise _wrong_type(schema, config.priority, where, "a number")
+
+
+def _guess_text(schema: pa.Schema, taken: set[str | None], where: str, format: str) -> str:
+    name = next((name for name in (*TEXT_NAMES, *CHAT_NAMES) if name in schema.names), None)
+    if name is not None and (format == "jsonl" or _is_text(schema.field(name).type)):
+        return name
+    if name is not None:
+        raise _wrong_type(schema, name, where, TEXT_TYPES)
+    strings = [
+        field.name
+        for field in schema
+        if is_string(field.type) and not pa.types.is_null(field.type) and field.name not in taken
+    ]
+    if len(strings) == 1:
+        return str(strings[0])
+    raise SchemaMismatch(
+        "No text column was found.",
+        where=where,
+        found=_listing(schema),
+        expected=f"one of {', '.join((*TEXT_NAMES, *CHAT_NAMES))}, or a single string column",
+        fix="--set input.text=NAME",
+    )
+
+
+def _first(
+    schema: pa.Schema, names: Sequence[str], fits: Callable[[pa.DataType], bool]
+) -> str | None:
+    return next(
+        (name for name in names if name in schema.names and fits(schema.field(name).type)), None
+    )
+
+
+def _wrong_type(schema: pa.Schema, name: str, where: str, expected: str) -> SchemaMismatch:
+    return SchemaMismatch(
+        "A column has a type that cannot be read as asked.",
+        where=f"{where}, column {name}",
+        found=str(schema.field(name).type),
+        expected=expected,
+        fix=f"name another column; there are: {_listing(schema)}",
+    )
+
+
+def _refuse_doubled(schema: pa.Schema, where: str) -> None:
+    doubled = sorted({name for name in schema.names if schema.names.count(name) > 1})
+    if doubled:
+        raise SchemaMismatch(
+            "Two columns have the same name.",
+            where=where,
+            found=", ".join(doubled),
+            fix="rename one of them",
+        )
+
+
+def _listing(schema: pa.Schema) -> str:
+    shown = [f"{field.name}: {_short(field.type)}" for field in list(schema)[:40]]
+    return ", ".join(shown) + (", ..." if len(schema) > len(shown) else "") or "no columns"
+
+
+def _short(kind: pa.DataType) -> str:
+    text = str(kind)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,261 @@
+"""Records become documents; those that cannot are set apart with their reason."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.corpus.columns import Columns, is_bytes, is_chat, is_string, message_field
+from pipeline.text import valid_utf8
+
+NULL_TEXT = "null_text"
+EMPTY_TEXT = "empty_text"
+INVALID_UTF8 = "invalid_utf8"
+NOT_JSON = "not_json"
+NOT_A_STRING = "not_a_string"
+CSV_FIELDS = "csv_fields"
+LONE_SURROGATE = "lone_surrogate"
+
+Rows = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A record that is no document: its row number, why, and its text or raw line if any."""
+
+    row: int
+    reason: str
+    text: bytes | None
+
+
+@dataclass(frozen=True)
+class Records:
+    """A run of records of one shard, as a format reader hands them over.
+
+    All arrays have one entry a record. texts: bytes, null when there is no text. columns: the
+    user's columns. marked: records, by position, that parsed but have no usable text. unparsed:
+    records that are not in the arrays.
+    """
+
+    rows: Rows
+    texts: pa.LargeBinaryArray
+    ids: pa.StringArray
+    sources: pa.StringArray
+    priorities: pa.DoubleArray
+    columns: pa.RecordBatch | None = None
+    marked: Mapping[int, Rejected] | None = None
+    unparsed: tuple[Rejected, ...] = ()
+
+
+@dataclass(frozen=True)
+class DocumentBatch:
+    """The documents of some consecutive records of a shard, and the records that are none.
+
+    rows: row number in the shard. texts: valid UTF-8, not null, not empty. ids: the user's, else
+    `shard#row`. columns: the user's columns of those rows, unchanged; None unless everything was
+    asked for. rejected: in order of row. rejected_columns: the user's columns of the rejected rows
+    that could be parsed, numbered by rejected_rows; a text that is not UTF-8 is null there, its
+    bytes are in rejected.
+    """
+
+    rows: Rows
+    texts: pa.LargeStringArray
+    ids: pa.StringArray
+    sources: pa.StringArray
+    priorities: pa.DoubleArray
+    columns: pa.RecordBatch | None
+    rejected: tuple[Rejected, ...]
+    rejected_columns: pa.RecordBatch | None
+    rejected_rows: Rows
+
+
+def to_documents(records: Records, columns: Columns, shard_name: str) -> DocumentBatch:
+    """Return the records with a usable text as documents and the others as rejected, each once."""
+    bad = _reject(records)
+    good = np.ones(len(records.rows), dtype=np.bool_)
+    good[list(bad)] = False
+    rejected = sorted((*bad.values(), *records.unparsed), key=lambda item: item.row)
+    user = records.columns
+    return DocumentBatch(
+        rows=records.rows[good],
+        texts=_only(records.texts, good).view(pa.large_string()),
+        ids=_only(_named(records, shard_name), good),
+        sources=_only(records.sources, good),
+        priorities=_only(records.priorities, good),
+        columns=None if user is None else _only(user, good),
+        rejected=tuple(rejected),
+        rejected_columns=None if user is None else _rejected_columns(user, ~good, columns),
+        rejected_rows=records.rows[~good] if user is not None else records.rows[:0],
+    )
+
+
+def from_columns(batch: pa.RecordBatch, columns: Columns, rows: Rows, separator: str) -> Records:
+    """Return a batch's records, its columns read as text, id, source and priority."""
+    texts = [text_parts(batch.column(name), separator) for name in columns.text]
+    count = batch.num_rows
+    priority = pa.nulls(count, pa.float64())
+    if columns.priority is not None:
+        priority = as_priorities(batch.column(columns.priority))
+    return Records(
+        rows=rows,
+        texts=_joined(texts, separator),
+        ids=as_names(batch.column(columns.id)) if columns.id else pa.nulls(count, pa.string()),
+        sources=as_names(batch.column(columns.source))
+        if columns.source
+        else pa.nulls(count, pa.string()),
+        priorities=priority,
+    )
+
+
+def text_parts(column: pa.Array, separator: str) -> pa.LargeBinaryArray:
+    """Return the text of each row of one text column as bytes; a chat is its contents, joined."""
+    if is_chat(column.type):
+        return _chat_texts(column, separator)
+    return column.cast(pa.large_binary())
+
+
+def as_names(column: pa.Array) -> pa.StringArray:
+    """Return a column of single values as strings; bytes that are not UTF-8 are replaced."""
+    kind = column.type
+    if isinstance(kind, pa.BaseExtensionType):
+        if kind == pa.uuid():
+            values = column.storage.to_pylist()
+            return pa.array(
+                [None if value is None else str(uuid.UUID(bytes=value)) for value in values],
+                pa.string(),
+            )
+        return as_names(column.storage)
+    if pa.types.is_fixed_size_binary(kind):
+        return pa.array(
+            [None if value is None else value.hex() for value in column.to_pylist()], pa.string()
+        )
+    if is_string(kind):
+        raw = column.cast(pa.large_binary())
+        if all_utf8(raw):
+            return raw.view(pa.large_string()).cast(pa.string())
+        values = raw.to_pylist()
+        return pa.array(
+            [None if value is None else value.decode(errors="replace") for value in values],
+            pa.string(),
+        )
+    if pa.types.is_dictionary(kind):
+        return as_names(column.dictionary_decode())
+    return column.cast(pa.string())
+
+
+def as_priorities(column: pa.Array) -> pa.DoubleArray:
+    """Return a numeric column as doubles, NaN as null."""
+    numbers = column.cast(pa.float64(), safe=False)
+    return pc.if_else(pc.is_nan(numbers), pa.scalar(None, pa.float64()), numbers)
+
+
+def all_utf8(values: pa.LargeBinaryArray) -> bool:
+    """Say whether every value is valid UTF-8."""
+    return bool(np.all(valid_utf8(values) | _flags(values.is_null())))
+
+
+def _joined(parts: list[pa.LargeBinaryArray], separator: str) -> pa.LargeBinaryArray:
+    """Join the parts of each row but nulls; null when all are, empty when the rest is empty."""
+    if len(parts) == 1:
+        return parts[0]
+    glue = pa.scalar(separator.encode(), pa.large_binary())
+    joined = pc.binary_join_element_wise(*parts, glue, null_handling="skip")
+    lengths = np.add.reduce([np.asarray(pc.fill_null(pc.binary_length(part), 0)) for part in parts])
+    absent = np.logical_and.reduce([_flags(part.is_null()) for part in parts])
+    return _empty_or_null(joined, np.equal(lengths, 0), absent)
+
+
+def _chat_texts(chats: pa.Array, separator: str) -> pa.LargeBinaryArray:
+    """Join the contents of each chat's messages, skipping null messages and contents."""
+    if pa.types.is_fixed_size_list(chats.type):
+        chats = chats.cast(pa.list_(chats.type.value_type))
+    messages = pc.list_flatten(chats)
+    contents = pc.struct_field(messages, message_field(messages.type)).cast(pa.large_binary())
+    present = contents.is_valid()
+    owners = np.asarray(pc.list_parent_indices(chats).filter(present), dtype=np.int64)
+    contents = contents.filter(present)
+    counts = np.bincount(owners, minlength=len(chats))
+    offsets = pa.array(np.concatenate(([0], np.cumsum(counts))), pa.int64())
+    lists = pa.LargeListArray.from_arrays(offsets, contents)
+    joined = pc.binary_join(lists, pa.scalar(separator.encode(), pa.large_binary()))
+    sizes = np.asarray(pc.binary_length(contents), dtype=np.int64)
+    lengths = np.zeros(len(chats), np.int64)
+    np.add.at(lengths, owners, sizes)
+    return _empty_or_null(joined, lengths == 0, _flags(chats.is_null()))
+
+
+def _empty_or_null(joined: pa.LargeBinaryArray, empty: Mask, absent: Mask) -> pa.LargeBinaryArray:
+    filled = pc.if_else(pa.array(empty), pa.scalar(b"", pa.large_binary()), joined)
+    return pc.if_else(pa.array(absent), pa.scalar(None, pa.large_binary()), filled)
+
+
+def _reject(records: Records) -> dict[int, Rejected]:
+    """Return the rejected records by position; the first reason that holds is given."""
+    texts = records.texts
+    lengths = np.asarray(pc.fill_null(pc.binary_length(texts), 0))
+    bad = dict(records.marked or {})
+    null = _flags(texts.is_null())
+    for reason, mask in (
+        (NULL_TEXT, null),
+        (EMPTY_TEXT, lengths == 0),
+        (INVALID_UTF8, ~valid_utf8(texts) & ~null),
+    ):
+        for position in np.flatnonzero(mask).tolist():
+            if position not in bad:
+                bad[position] = Rejected(
+                    int(records.rows[position]), reason, texts[position].as_py()
+                )
+    return bad
+
+
+def _named(records: Records, shard_name: str) -> pa.StringArray:
+    """Return the ids, `shard#row` where there is none or an empty one."""
+    ids = records.ids
+    missing = pc.fill_null(pc.equal(ids, ""), fill_value=True)
+    if not pc.any(missing).as_py():
+        return ids
+    places = pc.binary_join_element_wise(shard_name, pa.array(records.rows).cast(pa.string()), "#")
+    return pc.if_else(missing, places, ids)
+
+
+def _rejected_columns(user: pa.RecordBatch, bad: Mask, columns: Columns) -> pa.RecordBatch:
+    kept = _only(user, bad)
+    arrays = [
+        _readable(array, field) if field.name in columns.text and is_string(field.type) else array
+        for field, array in zip(kept.schema, kept.columns, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=user.schema)
+
+
+def _readable(column: pa.Array, field: pa.Field) -> pa.Array:
+    """Return a text column without the values that are not UTF-8: most engines refuse to read them.
+
+    Their bytes are in `Rejected.text`. They become null, or empty where no null may be.
+    """
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    raw = column.cast(pa.large_binary())
+    if is_bytes(kind) or all_utf8(raw):
+        return column
+    instead = None if field.nullable else ""
+    good = valid_utf8(raw).tolist()
+    values = [
+        value.decode() if is_good else (None if value is None else instead)
+        for value, is_good in zip(raw.to_pylist(), good, strict=True)
+    ]
+    return pa.array(values, column.type)
+
+
+def _only(data: pa.Array, chosen: Mask) -> pa.Array:
+    """Return the chosen rows of an array or record batch; no copy when that is all of them."""
+    return data if bool(chosen.all()) else data.filter(pa.array(chosen))
+
+
+def _flags(booleans: pa.BooleanArray) -> Mask:
+    return np.asarray(booleans.to_numpy(zero_copy_only=False), dtype=np.bool_)

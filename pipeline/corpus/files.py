@@ -1,0 +1,119 @@
+"""Opening corpus files: their formats, and the one place that translates engine errors."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+
+from pipeline.errors import CorruptFile, TransientIOError
+
+FORMATS = {
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+    ".arrow": "arrow",
+    ".ipc": "arrow",
+    ".feather": "arrow",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".txt": "text",
+    ".md": "text",
+    ".text": "text",
+}
+CODECS = {".gz": "gzip", ".zst": "zstd"}
+COMPRESSIBLE = frozenset({"jsonl", "csv"})
+TRANSIENT = frozenset({errno.EAGAIN, errno.EINTR, errno.ESTALE, errno.ETIMEDOUT, errno.ECONNRESET})
+MAGIC = {
+    b"\x1f\x8b": "gzip",
+    b"\x28\xb5\x2f\xfd": "Zstandard",
+    b"PAR1": "Parquet",
+    b"ARROW1": "Arrow",
+}
+
+
+def file_format(name: str) -> str | None:
+    """Return the format that a file's suffix stands for, or None when rote does not read it."""
+    inner, codec = _suffixes(name)
+    found = FORMATS.get(inner)
+    return None if codec and found not in COMPRESSIBLE else found
+
+
+def known_suffixes() -> list[str]:
+    """Return the suffixes that rote reads, for messages."""
+    packed = [
+        f"{suffix}{codec}"
+        for suffix in FORMATS
+        if FORMATS[suffix] in COMPRESSIBLE
+        for codec in CODECS
+    ]
+    return [*FORMATS, *packed]
+
+
+def delimiter(path: str) -> str:
+    """Return the field separator of a delimited file: a tab for .tsv, else a comma."""
+    return "\t" if _suffixes(path)[0] == ".tsv" else ","
+
+
+def open_stream(path: str) -> pa.NativeFile:
+    """Open a JSON Lines or CSV file, unpacked; CorruptFile if its first bytes belie its name."""
+    codec = CODECS.get(_suffixes(path)[1])
+    with Path(path).open("rb") as stream:
+        start = stream.read(8)
+    if codec is not None:
+        if not start:
+            raise CorruptFile("A compressed file is empty.", where=path, expected=f"{codec} data")
+        return pa.CompressedInputStream(pa.OSFile(path, "rb"), codec)
+    for magic, kind in MAGIC.items():
+        if start.startswith(magic):
+            raise CorruptFile(
+                "A file is not what its name says.",
+                where=path,
+                found=f"{kind} data",
+                fix="rename it",
+            )
+    return pa.OSFile(path, "rb")
+
+
+@contextmanager
+def reading(path: str) -> Iterator[None]:
+    """Translate what pyarrow and the system raise about a corpus file into the pipeline's errors.
+
+    Raises CorruptFile, or TransientIOError for system errors that may pass. Running out of memory
+    and interrupts are neither and go through.
+    """
+    try:
+        yield
+    except (pa.ArrowMemoryError, pa.ArrowCancelled):
+        raise
+    except (pa.ArrowException, OSError, EOFError) as error:
+        number = error.errno if isinstance(error, OSError) else None
+        if number in TRANSIENT:
+            raise TransientIOError(
+                "Reading a file failed.", where=path, found=_first_line(error)
+            ) from error
+        raise CorruptFile(
+            "A file cannot be read.",
+            where=path,
+            found=_first_line(error),
+            fix="repair or remove the file, or leave it out: --skip-bad-files",
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error).partition("\n")[0][:200]
+
+
+def _suffixes(name: str) -> tuple[str, str]:
+    """Return the format suffix and the compression suffix (or "") of a file name, in lower case."""
+    path = Path(name.lower())
+    if path.suffix in CODECS:
+        return Path(path.stem).suffix, path.suffix
+    return path.suffix, ""

@@ -1,0 +1,127 @@
+"""Reading a shard: its columns, a check before any stage, and its documents batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.config import InputConfig
+from pipeline.corpus.columnar import ipc_batches, ipc_schema, parquet_batches, parquet_schema
+from pipeline.corpus.columns import Columns, resolve_columns
+from pipeline.corpus.delimited import check_priority, csv_records, csv_schema
+from pipeline.corpus.documents import DocumentBatch, Records, from_columns, to_documents
+from pipeline.corpus.files import reading
+from pipeline.corpus.json_lines import head_schema, json_records, whole_schema
+from pipeline.corpus.plain import SCHEMA, text_record
+from pipeline.corpus.shards import Shard
+
+BATCH_BYTES = 32 << 20
+
+
+def check_shard(shard: Shard, config: InputConfig) -> None:
+    """Open a shard and resolve its columns, reading no more than its footer or its first rows.
+
+    Raises CorruptFile or SchemaMismatch. JSON Lines that lack an asked-for column in their first
+    rows are read whole.
+    """
+    columns = _columns(shard, config)
+    if shard.format == "csv":
+        check_priority(shard.path, csv_schema(shard.path), columns)
+    if shard.format == "text":
+        with reading(shard.path), Path(shard.path).open("rb") as stream:
+            stream.read(1)
+
+
+def shard_schema(shard: Shard, config: InputConfig) -> pa.Schema:
+    """Return the user's columns; for JSON Lines the union over the file, which takes a pass."""
+    if shard.format == "jsonl":
+        return whole_schema(shard.path, _columns(shard, config).text)
+    return _schema(shard, config)
+
+
+def read_documents(
+    shard: Shard,
+    config: InputConfig,
+    *,
+    everything: bool = False,
+    schema: pa.Schema | None = None,
+    batch_bytes: int = BATCH_BYTES,
+) -> Iterator[DocumentBatch]:
+    """Yield the documents and the rejected rows of a shard, in row order, batch by batch.
+
+    batch_bytes: about how much is decoded at a time. everything: also the user's columns. schema:
+    for JSON Lines the result of `shard_schema`, to save its pass. Rows, their numbers and values do
+    not depend on batch_bytes. A shard without rows yields nothing. Raises CorruptFile also midway,
+    when damage shows only there.
+    """
+    columns = _columns(shard, config)
+    for records in _records(shard, config, columns, schema, batch_bytes, everything=everything):
+        yield to_documents(records, columns, shard.name)
+
+
+def _schema(shard: Shard, config: InputConfig) -> pa.Schema:
+    if shard.format == "jsonl":
+        named = [*config.text, config.id, config.source, config.priority]
+        return head_schema(shard.path, frozenset(name for name in named if name is not None))
+    if shard.format == "text":
+        return SCHEMA
+    return {"parquet": parquet_schema, "arrow": ipc_schema, "csv": csv_schema}[shard.format](
+        shard.path
+    )
+
+
+def _columns(shard: Shard, config: InputConfig) -> Columns:
+    schema = _schema(shard, config)
+    if shard.format == "jsonl" and not schema.names:
+        return Columns(config.text or ("text",), config.id, config.source, config.priority, ())
+    return resolve_columns(schema, config, shard.path, shard.format)
+
+
+def _records(
+    shard: Shard,
+    config: InputConfig,
+    columns: Columns,
+    schema: pa.Schema | None,
+    batch_bytes: int,
+    *,
+    everything: bool,
+) -> Iterator[Records]:
+    if shard.format == "jsonl":
+        if everything and schema is None:
+            schema = whole_schema(shard.path, columns.text)
+        return json_records(
+            shard.path, columns, config, schema if everything else None, batch_bytes
+        )
+    if shard.format == "csv":
+        return csv_records(
+            shard.path,
+            csv_schema(shard.path),
+            columns,
+            batch_bytes,
+            separator=config.text_separator,
+            everything=everything,
+        )
+    if shard.format == "text":
+        record = text_record(shard.path, shard.name)
+        return iter([record if everything else replace(record, columns=None)])
+    return _columnar(shard, config, columns, batch_bytes, everything=everything)
+
+
+def _columnar(
+    shard: Shard, config: InputConfig, columns: Columns, batch_bytes: int, *, everything: bool
+) -> Iterator[Records]:
+    names = [
+        *columns.text,
+        *(name for name in (columns.id, columns.source, columns.priority) if name is not None),
+    ]
+    read = {"parquet": parquet_batches, "arrow": ipc_batches}[shard.format]
+    row = 0
+    for batch in read(shard.path, None if everything else list(dict.fromkeys(names)), batch_bytes):
+        rows = np.arange(row, row + batch.num_rows, dtype=np.int64)
+        row += batch.num_rows
+        records = from_columns(batch, columns, rows, config.text_separator)
+        yield replace(records, columns=batch) if everything else records

@@ -1,0 +1,264 @@
+"""Finding the corpus: files, folders and globs become shards with stable names."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path
+
+from pipeline.corpus.files import file_format, known_suffixes
+from pipeline.errors import InputError
+
+TAIL_BYTES = 65_536
+BLOCK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One input file.
+
+    number and group belong to the run's registry; `find_shards` counts provisionally. name:
+    root-relative path with `/`, unique in the corpus. path: absolute. bytes, mtime_ns and
+    tail_digest (BLAKE2b-128 of the last 64 KiB, where Parquet and Arrow files keep their footers)
+    tell an unchanged file without reading all of it.
+    """
+
+    number: int
+    group: int
+    name: str
+    path: str
+    format: str
+    bytes: int
+    mtime_ns: int
+    tail_digest: str
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A file and the folder that its name is relative to."""
+
+    root: Path
+    path: Path
+
+
+def find_shards(corpus: Sequence[str]) -> tuple[list[Shard], list[str]]:
+    """Return the shards of the files, folders and globs of a corpus by name, and the paths ignored.
+
+    Ignored in folders and globs: names that start with `.` or `_` (a whole folder is one entry),
+    unknown suffixes, and run folders of rote. The result does not depend on the order of `corpus`.
+    Raises InputError when a root does not exist, is empty, holds nothing readable, or lies in a run
+    folder.
+    """
+    found: list[_Found] = []
+    ignored: set[str] = set()
+    for root in corpus:
+        files, skipped = _expand(root)
+        if not files:
+            raise _nothing_readable(root, skipped)
+        found += files
+        ignored |= set(skipped)
+    if not found:
+        raise InputError("No corpus was named.", expected="files, folders or globs")
+    names = _names(_once(found))
+    shards = [
+        _shard(number, name, path) for number, (name, path) in enumerate(sorted(names.items()))
+    ]
+    return shards, sorted(ignored - {shard.path for shard in shards})
+
+
+def identify(path: Path) -> tuple[int, int, str]:
+    """Return size in bytes, modification time in ns and the BLAKE2b-128 hex of the last 64 KiB."""
+    with path.open("rb") as stream:
+        facts = os.fstat(stream.fileno())
+        stream.seek(max(0, facts.st_size - TAIL_BYTES))
+        tail = hashlib.blake2b(stream.read(TAIL_BYTES), digest_size=16).hexdigest()
+    return facts.st_size, facts.st_mtime_ns, tail
+
+
+def content_digest(path: Path) -> str:
+    """Return the BLAKE2b-128 hex of the whole file, read in blocks."""
+    digest = hashlib.blake2b(digest_size=16)
+    with path.open("rb") as stream:
+        while block := stream.read(BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _shard(number: int, name: str, path: Path) -> Shard:
+    if any(0xD800 <= ord(character) <= 0xDFFF for character in str(path)):
+        raise InputError("A file name is not UTF-8.", where=ascii(str(path)), fix="rename the file")
+    try:
+        size, mtime_ns, tail = identify(path)
+    except OSError as error:
+        raise InputError(
+            "A file cannot be opened.", where=str(path), found=error.strerror or ""
+        ) from error
+    return Shard(number, 0, name, str(path), file_format(path.name) or "", size, mtime_ns, tail)
+
+
+def _expand(root: str) -> tuple[list[_Found], list[str]]:
+    """Return the files that one corpus argument stands for, and what was ignored."""
+    path = _absolute(root)
+    if path.exists():
+        _refuse_run_folder(path)
+        if path.is_dir():
+            return _walk(path, path)
+        if file_format(path.name) is None:
+            raise InputError(
+                "A file has a suffix that rote does not read.",
+                where=str(path),
+                found=path.suffix or "no suffix",
+                expected=" ".join(known_suffixes()),
+                fix="convert or rename the file",
+            )
+        return [_Found(path.parent, path)], []
+    if glob.has_magic(root):
+        return _matches(root)
+    raise InputError("The corpus does not exist.", where=str(path), fix="check the path")
+
+
+def _matches(pattern: str) -> tuple[list[_Found], list[str]]:
+    absolute = str(_absolute(pattern))
+    matched = sorted(glob.glob(absolute, recursive=True))  # noqa: PTH207 - skips hidden names
+    if not matched:
+        raise InputError(
+            "A glob matches nothing.", where=absolute, fix="check the pattern; quote it in a shell"
+        )
+    root = _fixed_part(absolute)
+    _refuse_run_folder(root)
+    files: list[_Found] = []
+    ignored: list[str] = []
+    for path in map(Path, matched):
+        below = [
+            folder
+            for folder in (path, *path.parents)
+            if folder != root and folder.is_relative_to(root)
+        ]
+        if any(_is_skipped(folder) for folder in below):
+            ignored.append(str(path))
+        elif path.is_dir():
+            inside, skipped = _walk(path, root)
+            files += inside
+            ignored += skipped
+        else:
+            _take(path, root, files, ignored)
+    return files, ignored
+
+
+def _walk(folder: Path, root: Path) -> tuple[list[_Found], list[str]]:
+    """Return the readable files under a folder and the ignored paths; links are followed once."""
+    files: list[_Found] = []
+    ignored: list[str] = []
+    visited: set[str] = set()
+    for current, folders, names in os.walk(folder, followlinks=True, onerror=_unreadable):
+        here = Path(current)
+        real = os.path.realpath(current)
+        entered = real not in visited
+        visited.add(real)
+        kept = sorted(name for name in folders if entered and not _is_skipped(here / name))
+        ignored += [str(here / name) for name in folders if entered and name not in kept]
+        folders[:] = kept
+        for name in sorted(names) if entered else ():
+            if _is_hidden(name):
+                ignored.append(str(here / name))
+            else:
+                _take(here / name, root, files, ignored)
+    return files, ignored
+
+
+def _unreadable(error: OSError) -> None:
+    raise InputError(
+        "A folder cannot be read.", where=str(error.filename), found=error.strerror or ""
+    ) from error
+
+
+def _take(path: Path, root: Path, files: list[_Found], ignored: list[str]) -> None:
+    if file_format(path.name) is None or not path.is_file():
+        ignored.append(str(path))
+    else:
+        files.append(_Found(root, path))
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith((".", "_"))
+
+
+def _is_skipped(path: Path) -> bool:
+    return _is_hidden(path.name) or _is_run_folder(path)
+
+
+def _is_run_folder(folder: Path) -> bool:
+    """Say whether rote wrote this folder: its manifest.json is an object with the key `rote`."""
+    try:
+        manifest = json.loads((folder / "manifest.json").read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(manifest, dict) and "rote" in manifest
+
+
+def _refuse_run_folder(path: Path) -> None:
+    for folder in (path, *path.parents):
+        if _is_run_folder(folder):
+            raise InputError(
+                "The corpus lies in a run folder of rote.",
+                where=str(path),
+                found=f"a run in {folder}",
+                expected="a corpus",
+                fix="name the corpus; to read a run's output again, copy it elsewhere",
+            )
+
+
+def _nothing_readable(root: str, ignored: Sequence[str]) -> InputError:
+    path = _absolute(root)
+    if path.is_dir() and not any(path.iterdir()):
+        return InputError("The corpus folder is empty.", where=str(path), expected="files to read")
+    return InputError(
+        "The corpus holds no file that rote reads.",
+        where=str(path),
+        found=f"{len(ignored)} other entries",
+        expected=" ".join(known_suffixes()),
+        fix="names that start with . or _ are ignored, run folders too",
+    )
+
+
+def _once(found: Iterable[_Found]) -> list[_Found]:
+    """Return each file once, under its outermost root, whatever links or roots led to it."""
+    outermost: dict[Path, _Found] = {}
+    for item in found:
+        known = outermost.get(item.path)
+        if known is None or len(item.root.parts) < len(known.root.parts):
+            outermost[item.path] = item
+    real: dict[str, _Found] = {}
+    for item in sorted(
+        outermost.values(), key=lambda item: (_relative(item.path, item.root), str(item.path))
+    ):
+        real.setdefault(os.path.realpath(item.path), item)
+    return list(real.values())
+
+
+def _names(found: Sequence[_Found]) -> dict[str, Path]:
+    """Return file by name: relative to its root, or to the roots' common parent if names clash."""
+    names = {_relative(item.path, item.root): item.path for item in found}
+    if len(names) == len(found):
+        return names
+    common = Path(os.path.commonpath([item.root for item in found]))
+    return {_relative(item.path, common): item.path for item in found}
+
+
+def _relative(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix()
+
+
+def _absolute(text: str) -> Path:
+    """Return the path as absolute and normal; links stay, since the link's own name counts."""
+    return Path(os.path.abspath(Path(text).expanduser()))  # noqa: PTH100 - Path.absolute keeps `..`
+
+
+def _fixed_part(pattern: str) -> Path:
+    """Return the folder that a glob's first wildcard lies in."""
+    return Path(*takewhile(lambda part: not glob.has_magic(part), Path(pattern).parts))

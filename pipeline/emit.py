@@ -1,0 +1,165 @@
+"""The second pass over the text: each row to kept/ or removed/, its own columns unchanged, with a reason."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import PurePosixPath
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.dataset as ds
+
+from pipeline.corpus import DocumentBatch, Shard, read_documents, shard_schema
+from pipeline.errors import IntegrityError, SchemaMismatch
+from pipeline.progress import current
+from pipeline.signatures import ROW_BITS, row_keys
+from pipeline.stage import FileRecord, Receipt, Work
+from pipeline.store import TableWriter, write_table
+from schemas.emitted import KEPT_STRUCT, REMOVED_STRUCT
+
+VERSION = 1
+SUFFIXES = (".gz", ".zst")
+# describes the columns of the file as it was; wrong once a column is added, and its reader then fails
+DROPPED_METADATA = b"huggingface"
+
+
+def output_names(shards: list[Shard]) -> dict[int, str]:
+    """Return the file of each shard below kept/, without .parquet: its own path less the suffix; all of it on a clash."""
+    short = {shard.number: _without_suffix(shard.name) for shard in shards}
+    taken: dict[str, int] = {}
+    for name in short.values():
+        taken[name] = taken.get(name, 0) + 1
+    return {
+        shard.number: short[shard.number] if taken[short[shard.number]] == 1 else shard.name
+        for shard in shards
+    }
+
+
+def _without_suffix(name: str) -> str:
+    path = PurePosixPath(name)
+    if path.suffix in SUFFIXES:
+        path = path.with_suffix("")
+    return path.with_suffix("").as_posix()
+
+
+def check_column(schema: pa.Schema, column: str, where: str) -> None:
+    """Refuse a corpus whose own columns have the name of the one that is added."""
+    if column in schema.names:
+        raise SchemaMismatch(
+            "The corpus has a column of the name that rote adds.",
+            where=where,
+            found=f"column {column}",
+            fix="name another one: --set emit.column=NAME",
+        )
+
+
+def emit(work: Work) -> Receipt:
+    """Map: write kept/ and removed/ of each shard of the group."""
+    files: list[FileRecord] = []
+    facts: list[dict[str, int]] = []
+    for shard in work.shards:
+        records, kept, removed = _emit_shard(shard, work)
+        files.extend(records)
+        facts.append({"number": shard.number, "kept": kept, "removed": removed})
+        current().advance(len(facts), len(work.shards), shard.name)
+    total = sum(entry["kept"] + entry["removed"] for entry in facts)
+    return Receipt(tuple(files), total, total, {"shards": facts})
+
+
+def _emit_shard(shard: Shard, work: Work) -> tuple[list[FileRecord], int, int]:
+    table = _rows_of(shard, work)
+    columns = shard_schema(shard, work.config.input)
+    check_column(columns, work.config.emit.column, shard.name)
+    name, field = work.names[shard.number], work.config.emit.column
+    with ExitStack() as stack:
+        kept = stack.enter_context(
+            write_table(work.folder, "kept", name, _with(columns, field, KEPT_STRUCT))
+        )
+        removed = stack.enter_context(
+            write_table(work.folder, "removed", name, _with(columns, field, REMOVED_STRUCT))
+        )
+        at = 0
+        for batch in read_documents(shard, work.config.input, everything=True, schema=columns):
+            facts = table.slice(at, len(batch.rows))
+            at += len(batch.rows)
+            if not np.array_equal(facts["row_key"].to_numpy(), row_keys(shard.number, batch.rows)):
+                raise IntegrityError(
+                    "A shard's rows are not those that were scanned.",
+                    where=shard.name,
+                    fix="scan again: rote scan",
+                )
+            _split(batch, facts, kept, removed)
+    if at != table.num_rows:
+        raise IntegrityError(
+            "A shard has other rows than were scanned.",
+            where=shard.name,
+            found=str(at),
+            expected=str(table.num_rows),
+            fix="scan again: rote scan",
+        )
+    return [kept.record, removed.record], kept.rows, removed.rows
+
+
+def _with(columns: pa.Schema, name: str, struct: pa.DataType) -> pa.Schema:
+    metadata = {
+        key: value for key, value in (columns.metadata or {}).items() if key != DROPPED_METADATA
+    }
+    return columns.append(pa.field(name, struct, nullable=False)).with_metadata(metadata)
+
+
+def _split(batch: DocumentBatch, facts: pa.Table, kept: TableWriter, removed: TableWriter) -> None:
+    drop = np.asarray(facts["action"]) == "drop"
+    for out, chosen, struct in ((kept, ~drop, KEPT_STRUCT), (removed, drop, REMOVED_STRUCT)):
+        rows = pa.array(np.flatnonzero(chosen))
+        if not len(rows) or batch.columns is None:
+            continue
+        own = batch.columns.take(rows)
+        values = facts.take(rows).combine_chunks()
+        added = pa.StructArray.from_arrays(
+            [_column(values[field.name], field.type) for field in struct], fields=list(struct)
+        )
+        out.write(pa.RecordBatch.from_arrays([*own.columns, added], schema=out.schema))
+
+
+def _column(values: pa.ChunkedArray, kind: pa.DataType) -> pa.Array:
+    joined = values.combine_chunks()
+    array = joined if isinstance(joined, pa.Array) else pa.concat_arrays(joined.chunks)
+    return array.cast(kind)
+
+
+def _rows_of(shard: Shard, work: Work) -> pa.Table:
+    """Return what is known about each document of a shard, in order of row."""
+    unknown = {"counted_in", "risk", "risk_low", "risk_high"}
+    counts = [field.name for field in KEPT_STRUCT if field.name not in unknown]
+    rows = _own_rows(shard, work, "documents", [*counts, "keeper_doc_id", "jaccard"])
+    decided = _own_rows(shard, work, "decisions", ["row_key", "action", "rule", "reason", "keeper"])
+    added = {
+        "counted_in": pa.array(np.full(rows.num_rows, work.scan, np.int32)),
+        "threshold": pa.array(np.full(rows.num_rows, work.config.near.threshold)),
+        **{name: decided[name] for name in ("action", "rule", "reason", "keeper")},
+        **_risk_of(shard, work, rows["row_key"].to_numpy()),
+    }
+    for name, column in added.items():
+        rows = rows.append_column(name, column)
+    return rows
+
+
+def _own_rows(shard: Shard, work: Work, table: str, columns: list[str]) -> pa.Table:
+    """Return a shard's rows of a table of the run; row group statistics spare reading the others."""
+    low, high = row_keys(shard.number, np.array([0, 2**ROW_BITS - 1])).tolist()
+    key = ds.field("row_key")
+    own = (key >= pa.scalar(low, pa.uint64())) & (key <= pa.scalar(high, pa.uint64()))
+    return ds.dataset(work.paths(table), format="parquet").to_table(columns, own).sort_by("row_key")
+
+
+def _risk_of(shard: Shard, work: Work, keys: np.ndarray) -> dict[str, pa.Array]:
+    """Return the risk columns of the documents `keys`, null where nothing was scored."""
+    names = ("risk", "risk_low", "risk_high")
+    if not work.paths("document_risk"):
+        return {name: pa.nulls(len(keys), pa.float64()) for name in names}
+    scored = _own_rows(shard, work, "document_risk", ["row_key", *names])
+    found = scored["row_key"].to_numpy()
+    place = np.minimum(np.searchsorted(found, keys), max(0, len(found) - 1))
+    absent = found[place] != keys if len(found) else np.ones(len(keys), bool)
+    take = pa.array(place, mask=absent)
+    return {name: scored[name].combine_chunks().take(take) for name in names}

@@ -1,0 +1,73 @@
+"""The errors of the pipeline: one small tree, each with attributes, each surviving pickling.
+
+A message has four parts: what happened, where, found against expected, and what to do. It never quotes document
+text.
+"""
+
+from __future__ import annotations
+
+
+class PipelineError(Exception):
+    """Anything that rote itself reports; `str(error)` is the whole message for a person.
+
+    what: the fault in a sentence. where: file, row, column or option. found, expected: the two sides of the
+    disagreement. fix: what to do next. Empty parts are left out of the message.
+    """
+
+    exit_code = 1
+
+    def __init__(
+        self, what: str, *, where: str = "", found: str = "", expected: str = "", fix: str = ""
+    ) -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.found = found
+        self.expected = expected
+        self.fix = fix
+
+    def __str__(self) -> str:
+        named = (
+            ("where", self.where),
+            ("found", self.found),
+            ("expected", self.expected),
+            ("to do", self.fix),
+        )
+        return "\n".join([self.what, *(f"  {name}: {text}" for name, text in named if text)])
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild, (type(self), dict(self.__dict__)))
+
+
+def _rebuild(kind: type[PipelineError], state: dict[str, str]) -> PipelineError:
+    return kind(**state)
+
+
+class ConfigError(PipelineError):
+    """The configuration or the command line asks for something that cannot be."""
+
+    exit_code = 2
+
+
+class InputError(PipelineError):
+    """The corpus cannot be used as it is."""
+
+
+class SchemaMismatch(InputError):
+    """A column is missing or has a type that cannot be read as asked."""
+
+
+class CorruptFile(InputError):
+    """A file cannot be read: truncated, damaged, or not what its name says."""
+
+
+class RunFolderError(InputError):
+    """The run folder is not ours, is locked, or was written by another version."""
+
+
+class IntegrityError(PipelineError):
+    """A stage's output breaks its own contract; a bug or a damaged run folder, never the user's data."""
+
+
+class TransientIOError(PipelineError):
+    """Reading or writing failed in a way that may pass; the only error that is tried again."""

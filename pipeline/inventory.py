@@ -1,0 +1,152 @@
+"""What is to be scanned: files against the registry of the run folder, which numbers them once and for all."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.config import Config
+from pipeline.corpus import Shard, check_shard, content_digest, find_shards, identify
+from pipeline.errors import ConfigError, InputError, PipelineError
+from pipeline.progress import current
+
+GROUP_BYTES = 4 << 20
+GROUPS_AT_MOST = 200
+GROUP_SHARDS = 256
+IDENTITY = ("bytes", "mtime_ns", "tail_digest")
+
+
+def inventory(
+    manifest: dict[str, Any], corpus: Sequence[str], config: Config, *, verify: bool = False
+) -> None:
+    """Bring the manifest's registry up to date with the files of the corpus.
+
+    A known shard keeps its number and group; an unchanged one (size, mtime and tail) keeps its content digest; a new
+    one is appended; a vanished one is retired and its number is never given again. Every shard is opened first: all
+    that cannot be read are named in one error, or listed in the manifest with `input.skip_bad_files`.
+    """
+    found, ignored = find_shards(corpus)
+    skipped = _check(found, config)
+    if ignored:
+        current().message(f"{len(ignored)} files ignored (unknown suffix), the first: {ignored[0]}")
+    before = _registry(manifest)
+    known = {shard["name"]: shard for shard in manifest["corpus"]["shards"]}
+    readable = [shard for shard in found if shard.name not in skipped]
+    new = [shard for shard in readable if shard.name not in known]
+    for entry in known.values():
+        entry["active"] = False
+    for shard in readable:
+        if shard.name in known:
+            _refresh(known[shard.name], shard, verify)
+    _append(manifest, new)
+    manifest["corpus"]["roots"] = [str(Path(root).resolve()) for root in corpus]
+    manifest["corpus"]["skipped"] = skipped
+    if _registry(manifest) != before:
+        manifest["scan"] += 1
+
+
+def _registry(manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return what makes a corpus another one: which shards are in it, and their bytes."""
+    kept = ("number", "name", "active", "content_digest", "bytes", "mtime_ns")
+    return [{key: shard[key] for key in kept} for shard in manifest["corpus"]["shards"]]
+
+
+def _check(shards: list[Shard], config: Config) -> dict[str, str]:
+    bad: dict[str, PipelineError] = {}
+    for shard in shards:
+        try:
+            check_shard(shard, config.input)
+        except InputError as error:
+            bad[shard.name] = error
+    if not bad:
+        return {}
+    if not config.input.skip_bad_files:
+        if len(bad) == 1:
+            raise next(iter(bad.values()))
+        raise InputError(
+            f"{len(bad)} of {len(shards)} files cannot be used; nothing was scanned.",
+            found="\n".join(
+                f"{name}: {str(error).replace(chr(10), ' ')}" for name, error in bad.items()
+            ),
+            fix="mend or remove them, or leave them out: --skip-bad-files",
+        )
+    if len(bad) == len(shards):
+        raise InputError("No file of the corpus can be used.", found="; ".join(sorted(bad)))
+    for name, fault in bad.items():
+        current().message(f"left out: {name}: {fault.what}")
+    return {name: fault.what for name, fault in sorted(bad.items())}
+
+
+def _refresh(entry: dict[str, Any], shard: Shard, verify: bool) -> None:
+    """Update a known shard; its content digest stays when the bytes do."""
+    same = all(entry[key] == getattr(shard, key) for key in IDENTITY)
+    entry.update(active=True, path=shard.path, format=shard.format)
+    if same and not verify:
+        return
+    digest = content_digest(Path(shard.path))
+    entry.update({key: getattr(shard, key) for key in IDENTITY})
+    if digest != entry["content_digest"]:
+        entry.update(content_digest=None, documents=None, rejected=None)
+
+
+def _append(manifest: dict[str, Any], new: list[Shard]) -> None:
+    """Append new shards, numbered by name and pack them into groups; the packing depends on nothing but the files."""
+    shards = manifest["corpus"]["shards"]
+    number = len(shards)
+    group = 1 + max((shard["group"] for shard in shards), default=-1)
+    limit = max(GROUP_BYTES, sum(shard.bytes for shard in new) // GROUPS_AT_MOST)
+    held, held_bytes = 0, 0
+    for shard in new:
+        if held and (held_bytes + shard.bytes > limit or held == GROUP_SHARDS):
+            group, held, held_bytes = group + 1, 0, 0
+        fields = dataclasses.asdict(dataclasses.replace(shard, number=number, group=group))
+        shards.append(
+            {**fields, "active": True, "content_digest": None, "documents": None, "rejected": None}
+        )
+        number, held, held_bytes = number + 1, held + 1, held_bytes + shard.bytes
+
+
+def active_shards(manifest: dict[str, Any]) -> list[Shard]:
+    """Return the shards that are in the corpus now, by number."""
+    names = [field.name for field in dataclasses.fields(Shard)]
+    return [
+        Shard(**{name: entry[name] for name in names})
+        for entry in manifest["corpus"]["shards"]
+        if entry["active"]
+    ]
+
+
+def require_unchanged(manifest: dict[str, Any]) -> None:
+    """Refuse to work on a corpus whose files are no longer those that were scanned; name them."""
+    changed = [shard.name for shard in active_shards(manifest) if not _is_same(shard)]
+    if changed:
+        raise InputError(
+            "The corpus changed after it was scanned.",
+            where=", ".join(changed[:10]),
+            found=f"{len(changed)} changed or missing files",
+            fix="scan again: rote scan CORPUS... --out RUN",
+        )
+
+
+def _is_same(shard: Shard) -> bool:
+    try:
+        return identify(Path(shard.path)) == (shard.bytes, shard.mtime_ns, shard.tail_digest)
+    except (OSError, InputError):
+        return False
+
+
+def check_places(corpus: Sequence[str], out: Path) -> None:
+    """Refuse an output inside the input, or the other way round."""
+    target = out.resolve()
+    for root in corpus:
+        place = Path(root).resolve()
+        inside = target == place or place in target.parents
+        if inside or (target in place.parents and target.exists()):
+            raise ConfigError(
+                "The output folder and the corpus lie inside one another.",
+                where=f"--out {out}",
+                found=f"corpus {root}",
+                fix="name an output folder outside the corpus",
+            )

@@ -1,0 +1,57 @@
+"""How a stage says how far it is: one object per process, silent unless someone who starts work sets one."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """Hears of stages and of units done in them; must be safe to call from any thread."""
+
+    def stage(self, name: str, units: int) -> None:
+        """Say that a stage begins, of so many units of work."""
+
+    def skipped(self, name: str) -> None:
+        """Say that a stage is already done."""
+
+    def advance(self, done: float, total: float, note: str = "") -> None:
+        """Say how much of the present unit is done, in any unit of measure."""
+
+    def unit_done(self, name: str) -> None:
+        """Say that one unit of the stage is done."""
+
+    def message(self, text: str) -> None:
+        """Say something worth a line: an assumption, a guess, an alarm."""
+
+
+class Silent:
+    """Hears and says nothing."""
+
+    def stage(self, name: str, units: int) -> None:
+        """Do nothing."""
+
+    def skipped(self, name: str) -> None:
+        """Do nothing."""
+
+    def advance(self, done: float, total: float, note: str = "") -> None:
+        """Do nothing."""
+
+    def unit_done(self, name: str) -> None:
+        """Do nothing."""
+
+    def message(self, text: str) -> None:
+        """Do nothing."""
+
+
+_current: Progress = Silent()
+
+
+def current() -> Progress:
+    """Return the process's listener."""
+    return _current
+
+
+def listen(progress: Progress) -> None:
+    """Set the process's listener; done once, by whoever starts work."""
+    global _current
+    _current = progress

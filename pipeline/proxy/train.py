@@ -1,0 +1,93 @@
+"""Training of one proxy on rows of EOS and 64 tokens, in an order fixed by a hash."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as functional
+from numpy.typing import NDArray
+
+from pipeline.proxy.model import Shape, Transformer
+from pipeline.sampling import mixed
+
+WARM_UP = 0.05
+FINAL_RATE = 0.05
+CLIP = 1.0
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How a proxy is trained. rate: peak learning rate of AdamW; rows: sequences in a batch."""
+
+    epochs: int
+    rows: int
+    rate: float
+    seed: int
+
+
+def train(
+    shape: Shape,
+    rows: NDArray[np.int64],
+    schedule: Schedule,
+    device: str = "cpu",
+    advance: Callable[[int, int], None] | None = None,
+) -> tuple[Transformer, float]:
+    """Return a model trained on `rows` [n, 65] and the mean loss of its last epoch, in nats per token.
+
+    Each row is seen once an epoch, scored later in exactly the same context. Same rows, schedule, device, Torch build
+    and threads give the same weights: the order is an integer hash, not a random generator's.
+    """
+    model = Transformer(shape, schedule.seed).to(device)
+    per_epoch = -(-len(rows) // schedule.rows)
+    total = per_epoch * schedule.epochs
+    optimiser = torch.optim.AdamW(_groups(model), lr=schedule.rate, betas=(0.9, 0.95), fused=True)
+    losses: list[torch.Tensor] = []
+    for step, batch in enumerate(_batches(rows, schedule)):
+        for group in optimiser.param_groups:
+            group["lr"] = schedule.rate * group["scale"] * _rate(step, total)
+        tokens = torch.from_numpy(batch).to(device)
+        logits = model(tokens[:, :-1])
+        loss = functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].reshape(-1))
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)
+        optimiser.step()
+        optimiser.zero_grad()
+        losses.append(loss.detach())
+        if advance is not None:
+            advance(step + 1, total)
+    return model.eval(), float(torch.stack(losses[-per_epoch:]).double().mean())
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Hold Torch at `count` threads: the order of its sums depends on it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _groups(model: Transformer) -> list[dict[str, object]]:
+    return [{"params": list(model.parameters()), "scale": 1.0, "weight_decay": 0.0}]
+
+
+def _batches(rows: NDArray[np.int64], schedule: Schedule) -> Iterator[NDArray[np.int64]]:
+    numbers = np.arange(len(rows), dtype=np.uint64)
+    for epoch in range(schedule.epochs):
+        order = np.argsort(mixed(numbers, schedule.seed * 1_000 + epoch), kind="stable")
+        for start in range(0, len(rows), schedule.rows):
+            yield rows[order[start : start + schedule.rows]]
+
+
+def _rate(step: int, total: int) -> float:
+    """Return the share of the peak rate: linear warm-up, then linear decay to FINAL_RATE."""
+    warm = max(1, round(total * WARM_UP))
+    if step < warm:
+        return (step + 1) / warm
+    return 1.0 - (1.0 - FINAL_RATE) * (step - warm) / max(1, total - warm)

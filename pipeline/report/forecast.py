@@ -1,0 +1,49 @@
+"""The forecast as the report shows it: how risk spreads, what it was validated on, and the riskiest documents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.query import Limits
+from pipeline.query import run as query
+from pipeline.stage import Work
+
+Row = dict[str, Any]
+
+TOP = 15
+TOP_SOURCES = 15
+BINS = 20
+
+
+def forecast(work: Work, manifest: Mapping[str, Any], limits: Limits) -> Row | None:
+    """Return the risk part of the report; None for a run that was never scored."""
+    risk, of_documents = work.paths("risk"), work.paths("document_risk")
+    if not risk or not of_documents:
+        return None
+    both = {"risk": risk, "document_risk": of_documents}
+    histogram: dict[str, list[int]] = {name: [0] * BINS for name in ("sequences", "documents")}
+    without = dict.fromkeys(histogram, 0)
+    for row in query("report_risk", both, {"bins": BINS}, limits=limits).to_pylist():
+        if row["bucket"] is None:
+            without[row["measure"]] = row["scored"]
+        else:
+            histogram[row["measure"]][row["bucket"]] = row["scored"]
+    documents = {"documents": work.paths("documents")}
+    decisions = {"decisions": work.paths("decisions")}
+    sources = query("report_risk_sources", {**documents, "document_risk": of_documents}, {"top": TOP_SOURCES},
+                    limits=limits)
+    return {
+        "bins": BINS,
+        "histogram": histogram,
+        "without": without,
+        "kinds": query("report_risk_kinds", {"risk": risk}, limits=limits).to_pylist(),
+        "sources": sources.to_pylist(),
+        "top": query("report_risk_top", {**both, **decisions}, {"top": TOP}, limits=limits).to_pylist(),
+        "model": _facts(manifest, "risk"),
+        "proxies": _facts(manifest, "sequences"),
+    }
+
+
+def _facts(manifest: Mapping[str, Any], stage: str) -> Row:
+    return dict(manifest["outputs"].get(f"{stage}/all", {}).get("facts", {}))

@@ -1,0 +1,91 @@
+"""HTML by functions: whatever is not already `Html` is escaped, so that no text of a user can become markup."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import Any
+
+_VOID = frozenset({"meta", "line", "circle", "polyline"})
+
+
+class Html(str):
+    """Markup that may be written as it is; made only here."""
+
+    __slots__ = ()
+
+
+def tag(element: str, /, *children: object, **attributes: object) -> Html:
+    """Return an element; children that are not Html are escaped, attributes always.
+
+    `class_` is written class, `_` in other names `-`; an attribute of None is left out, of True is bare.
+    """
+    written = "".join(_attribute(key, value) for key, value in attributes.items() if value is not None)
+    if element in _VOID:
+        return Html(f"<{element}{written}>" if element == "meta" else f"<{element}{written}/>")
+    return Html(f"<{element}{written}>{join(children)}</{element}>")
+
+
+def join(parts: Iterable[object]) -> Html:
+    """Return the parts one after another, escaped where they are not Html."""
+    return Html("".join(part if isinstance(part, Html) else escape(str(part)) for part in parts))
+
+
+def style(css: str) -> Html:
+    """Return a style element; the sheet is ours, never a user's."""
+    return Html(f"<style>{css}</style>")
+
+
+def table(
+    caption: str, head: Sequence[str], rows: Iterable[Sequence[object]], words: Sequence[int] = (0,), **attributes: Any
+) -> Html:
+    """Return a table in a box that scrolls sideways; columns not listed in `words` are numbers, set right.
+
+    The first cell of a row is its header.
+    """
+    kinds = [None if place in words else "n" for place in range(len(head))]
+    header = tag("tr", *(tag("th", name, scope="col", class_=kind) for name, kind in zip(head, kinds, strict=True)))
+    body = [
+        tag("tr", *(
+            tag("th" if place == 0 else "td", cell, scope="row" if place == 0 else None, class_=kind)
+            for place, (cell, kind) in enumerate(zip(row, kinds, strict=True))
+        ))
+        for row in rows
+    ]
+    inside = tag("table", tag("caption", caption), tag("thead", header), tag("tbody", *body), **attributes)
+    return tag("div", inside, class_="scroll", tabindex="0", role="region", aria_label=caption)
+
+
+def number(value: float | None, digits: int = 0) -> str:
+    """Return a number with separators of thousands; a dash for none."""
+    return "\N{EN DASH}" if value is None else f"{value:,.{digits}f}"
+
+
+def percent(part: float | None, whole: float | None, digits: int = 1) -> str:
+    """Return part / whole in per cent; a dash where there is no whole, and never 0.0% for something."""
+    if part is None or not whole:
+        return "\N{EN DASH}"
+    share = 100 * part / whole
+    least = 10.0**-digits
+    if 0 < share < least:
+        return f"<{least:.{digits}f}%"
+    if 100 - least < share < 100:
+        return f">{100 - least:.{digits}f}%"
+    return f"{share:.{digits}f}%"
+
+
+def size(count: float | None) -> str:
+    """Return a number of bytes in decimal units."""
+    if count is None:
+        return "\N{EN DASH}"
+    value = float(count)
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if value < 1000:
+            return f"{value:,.0f} {unit}" if unit == "B" else f"{value:,.1f} {unit}"
+        value /= 1000
+    return f"{value:,.1f} PB"
+
+
+def _attribute(key: str, value: object) -> str:
+    name = key.rstrip("_").replace("_", "-") if key != "viewBox" else key
+    return f" {name}" if value is True else f' {name}="{escape(str(value))}"'

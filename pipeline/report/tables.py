@@ -1,0 +1,229 @@
+"""Everything that the report shows, as plain data: aggregates from DuckDB, top lists, and a few quotes.
+
+No table is ever held as Python objects; what is read back is at most a few hundred rows, so that the report of ten
+million documents is as small as that of ten thousand. Numbers only: no clock, no folder of this machine.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pipeline.candidates import limits as query_limits
+from pipeline.errors import IntegrityError
+from pipeline.pairs import at_least
+from pipeline.query import Limits
+from pipeline.query import run as query
+from pipeline.report.alarms import MOST_CLUSTERS, judge, shard_rows
+from pipeline.report.forecast import forecast
+from pipeline.report.quotes import Place, quotes, shorten
+from pipeline.stage import Work
+
+Row = dict[str, Any]
+
+TOP = 12
+SPANS_TRIED = 5 * TOP
+PASSAGE = 4000
+PASSAGE_OVERLAP = 40
+MOST_SOURCES = 60
+MOST_SHARDS = 40
+MEMBER_SOURCES = 6
+BINS = 50
+
+_REMOVALS = (
+    ("exact_copy", "exact copies removed", "the same bytes as a document that stays"),
+    ("near_copy", "near copies removed", "exact Jaccard with a document that stays reaches the threshold"),
+    ("risk", "removed for risk", "forecast risk above the rule's limit"),
+)
+
+
+def gather(work: Work, manifest: Mapping[str, Any]) -> Row:
+    """Return the data of the report; the page shows nothing else. Row keys are strings, for JSON holds no uint64."""
+    limits = query_limits(work)
+    documents, decisions = work.paths("documents"), work.paths("decisions")
+    both = {"documents": documents, "decisions": decisions}
+    window = work.config.window.words
+    totals = query("report_totals", {"documents": documents}, {"window": window}, limits=limits).to_pylist()[0]
+    sources = query("report_sources", both, limits=limits).to_pylist()
+    clusters = query("report_clusters", both, {"top": MOST_CLUSTERS}, limits=limits).to_pylist()
+    shards = query("report_shards", both, limits=limits).to_pylist()
+    listed = shard_rows(manifest)
+    data = {
+        "rote": {key: manifest.get(key) for key in ("version", "unicode", "scan")} | {"schema": manifest.get("rote")},
+        "config": work.config.model_dump(mode="json", exclude={"limits"}),
+        "corpus": _corpus(totals, listed),
+        "alarms": judge(totals, sources, clusters, shards, manifest),
+        "funnel": _funnel(query("report_funnel", both, limits=limits).to_pylist(), listed),
+        "sources": _capped(sources, MOST_SOURCES, "source_group"),
+        "shards": _capped(_shards(shards, listed), MOST_SHARDS, "name"),
+        "rejected": _rejected(listed),
+        "copies": _copies(query("report_copies", {"documents": documents}, limits=limits).to_pylist()),
+        "clusters": _clusters(clusters[:TOP], work, limits),
+        "spans": _spans(work, limits),
+        "pairs": _pairs(work, limits),
+        "candidates": _candidates(manifest),
+        "risk": forecast(work, manifest, limits),
+    }
+    _quote(data, work, limits)
+    return data
+
+
+def _corpus(totals: Row, listed: Sequence[Row]) -> Row:
+    rows, rejected = (sum(shard[key] for shard in listed) for key in ("rows", "rejected"))
+    if rows != rejected + totals["documents"]:
+        raise IntegrityError(
+            "The rows of the shards do not add up.", where="documents",
+            found=f"{totals['documents']} documents and {rejected} rejected rows", expected=f"{rows} rows read",
+            fix="run `rote run` again with --verify",
+        )
+    file_bytes = sum(shard["bytes"] for shard in listed)
+    return {"shards": len(listed), "file_bytes": file_bytes, "rows": rows, "rejected": rejected, **totals}
+
+
+def _funnel(groups: Sequence[Row], listed: Sequence[Row]) -> list[Row]:
+    """Return the steps from rows read to rows kept; the removals and what is kept add up to what was read."""
+    dropped: dict[str, Row] = {reason: {"rows": 0, "text_bytes": 0} for reason, _, _ in _REMOVALS}
+    kept = {"rows": 0, "text_bytes": 0}
+    for group in groups:
+        into = dropped.setdefault(str(group["reason"]), {"rows": 0, "text_bytes": 0})
+        into = into if group["action"] == "drop" else kept
+        into["rows"] += group["documents"]
+        into["text_bytes"] += group["text_bytes"]
+    read, rejected = (sum(shard[key] for shard in listed) for key in ("rows", "rejected"))
+    named = {reason: (title, meaning) for reason, title, meaning in _REMOVALS}
+    steps = [
+        {"step": "read", "title": "rows read", "meaning": "every row of every shard", "rows": read, "text_bytes": None},
+        {"step": "rejected", "title": "rejected", "meaning": "no usable text; written to rejected/", "rows": rejected,
+         "text_bytes": None},
+        *(
+            {"step": reason, "title": named.get(reason, (f"removed: {reason}", ""))[0],
+             "meaning": named.get(reason, ("", "removed by a rule"))[1], **sums}
+            for reason, sums in dropped.items()
+            if sums["rows"] or reason in named
+        ),
+        {"step": "kept", "title": "kept", "meaning": "written to kept/ with their counts", **kept},
+    ]
+    if sum(step["rows"] for step in steps[1:]) != read:
+        raise IntegrityError("The rows of the funnel do not add up.", where="decisions",
+                             found=str(sum(step["rows"] for step in steps[1:])), expected=str(read))
+    return steps
+
+
+def _capped(rows: Sequence[Row], most: int, name: str) -> Row:
+    """Return the first `most` rows, and one that adds up the numbers of the others."""
+    rest = rows[most:]
+    sums = {key: sum(row[key] or 0 for row in rest) for key in rows[0] if key not in {name, "number"}} if rest else None
+    return {"count": len(rows), "shown": list(rows[:most]), "others": sums}
+
+
+def _shards(found: Sequence[Row], listed: Sequence[Row]) -> list[Row]:
+    by_number = {row["number"]: row for row in found}
+    nothing = {"kept": 0, "documents": 0, "text_bytes": 0}
+    return [
+        {key: shard[key] for key in ("number", "name", "rows", "rejected")}
+        | {key: by_number.get(shard["number"], nothing)[key] for key in nothing}
+        for shard in listed
+    ]
+
+
+def _rejected(listed: Sequence[Row]) -> list[Row]:
+    reasons: Counter[str] = Counter()
+    for shard in listed:
+        reasons.update(shard["reasons"])
+    return [{"reason": reason, "rows": rows} for reason, rows in sorted(reasons.items(), key=lambda x: (-x[1], x[0]))]
+
+
+def _copies(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    found: dict[str, list[Row]] = {"exact_count": [], "near_count": [], "max_window_count": []}
+    for row in rows:
+        k = row.pop("bucket")
+        low, high = (0, 0) if k < 0 else ((1 << (k - 1)) + 1 if k else 1, 1 << k)
+        found[row.pop("measure")].append({"from": low, "to": high, **row})
+    return found
+
+
+def _clusters(largest: list[Row], work: Work, limits: Limits) -> list[Row]:
+    documents = {"documents": work.paths("documents")}
+    names = [row["cluster"] for row in largest]
+    members = query("report_members", documents, {"clusters": names}, limits=limits).to_pylist() if names else []
+    for row in largest:
+        own = [m for m in members if m["cluster"] == row["cluster"]]
+        row["sources"] = [{key: m[key] for key in ("source_group", "members")} for m in own[:MEMBER_SOURCES]]
+        row["more_sources"] = max(0, len(own) - MEMBER_SOURCES)
+    return largest
+
+
+def _spans(work: Work, limits: Limits) -> Row:
+    top: list[Row] = []
+    if work.paths("spans"):
+        top = query("report_spans", {"spans": work.paths("spans")}, {"top": SPANS_TRIED}, limits=limits).to_pylist()
+    windows = None
+    if work.paths("windows"):
+        windows = query("report_windows", {"windows": work.paths("windows")}, limits=limits).to_pylist()[0]
+    return {"windows": windows, "top": top}
+
+
+def _pairs(work: Work, limits: Limits) -> Row:
+    rows = []
+    if work.paths("pairs"):
+        top, bottom = at_least(work.config.near.threshold)
+        params = {"bins": BINS, "numerator": top, "denominator": bottom}
+        rows = query("report_pairs", {"pairs": work.paths("pairs")}, params, limits=limits).to_pylist()
+    found = {row["bucket"]: row["pairs"] for row in rows}
+    first = min(found, default=BINS)
+    bands, values = work.config.sketch.bands, work.config.sketch.rows
+    bins = []
+    for k in range(first, BINS + 1):
+        jaccard = min(1.0, (k + 0.5) / BINS) if k < BINS else 1.0
+        chance = 1.0 - (1.0 - jaccard**values) ** bands
+        missed = found.get(k, 0) * (1.0 - chance) / chance
+        bins.append({"from": k / BINS, "pairs": found.get(k, 0), "chance": round(chance, 6), "missed": round(missed, 3)})
+    return {
+        "pairs": sum(found.values()),
+        "near": sum(row["near"] for row in rows),
+        "bins": bins,
+        "missed": round(sum(b["missed"] for b in bins), 1),
+    }
+
+
+def _candidates(manifest: Mapping[str, Any]) -> Row:
+    return dict(manifest["outputs"].get("candidates/all", {}).get("facts", {}))
+
+
+def _quote(data: Row, work: Work, limits: Limits) -> None:
+    """Add names and quotes to the clusters, passages and riskiest documents; the only place that text is read."""
+    risky = data["risk"]["top"] if data["risk"] else []
+    placed = [
+        *((row, Place(int(row["keeper"]))) for row in data["clusters"]),
+        *(
+            (row, Place(int(row["row_key"]), row["start_byte"], row["end_byte"]))
+            for row in (*data["spans"]["top"], *risky)
+        ),
+    ]
+    keys = sorted({place.row_key for _, place in placed})
+    documents = {"documents": work.paths("documents")}
+    named = query("report_names", documents, {"keys": keys}, limits=limits).to_pylist() if keys else []
+    names = {row.pop("row_key"): row for row in named}
+    shown = quotes(work.shards, work.config, (place for _, place in placed), PASSAGE)
+    for row, place in placed:
+        row["quote"] = shown.get(place)
+        row["document"] = {"row_key": str(place.row_key), **names[place.row_key]}
+        row.pop("keeper", None)
+        row.pop("row_key", None)
+    data["spans"]["top"] = _distinct(data["spans"]["top"])[:TOP]
+    for row in (*data["clusters"], *data["spans"]["top"], *risky):
+        row["quote"] = None if row["quote"] is None else shorten(row["quote"])
+
+
+def _distinct(passages: list[Row]) -> list[Row]:
+    """Return the passages that share no run of letters with one before them; the same text is told once."""
+    seen: set[str] = set()
+    kept = []
+    for row in passages:
+        text = "".join((row["quote"] or "").casefold().split())
+        runs = {text[at : at + PASSAGE_OVERLAP] for at in range(max(1, len(text) - PASSAGE_OVERLAP + 1))}
+        if seen.isdisjoint(runs):
+            kept.append(row)
+        seen |= runs
+    return kept

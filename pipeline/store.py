@@ -1,0 +1,357 @@
+"""The run folder: its lock, its manifest, and files that either exist whole or do not exist.
+
+A file is written under a temporary name in its own folder, synced, read back, renamed; its entry in `manifest.json`
+comes last, so a file without an entry does not exist. The manifest is the only state: resume, skipping and provenance
+are one mechanism. Engine errors about our own files are translated here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.errors import IntegrityError, RunFolderError
+from pipeline.stage import FileRecord
+from schemas.manifest import SCHEMA_VERSION
+
+MANIFEST = "manifest.json"
+LOCK = ".lock"
+TEMPORARY = ".tmp"
+SPILL = ".spill-"
+ROW_GROUP = 65_536
+OWN_FOLDERS = frozenset(
+    ["signatures", "words", "copies", "buckets", "candidates", "pairs", "occurrences", "windows", "spans", "repeats", "families", "counts", "keepers", "documents", "decisions", "sequences", "risk", "document_risk", "models", "kept", "removed", "rejected", "events", "report"]
+)
+
+
+def digest_file(path: Path) -> str:
+    """Return the BLAKE2b-128 of a file's bytes, as hex."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def conform(data: pa.Table | pa.RecordBatch, schema: pa.Schema) -> pa.Table:
+    """Return the columns of `schema`, in its order, with its types, nullability and metadata.
+
+    DuckDB and Polars drop field metadata and nullability, so this runs at each boundary. Raises IntegrityError for a
+    missing column, a lossy cast, or a null where none may be.
+    """
+    table = pa.Table.from_batches([data]) if isinstance(data, pa.RecordBatch) else data
+    if table.schema.equals(schema, check_metadata=True) and all(field.nullable for field in schema):
+        return table
+    where = (schema.metadata or {}).get(b"table", b"?").decode()
+    try:
+        table = table.select(schema.names).cast(schema)
+    except (KeyError, pa.ArrowInvalid, ValueError) as error:
+        raise IntegrityError(
+            "A table does not have its schema.", where=where, found=str(error)[:300]
+        ) from error
+    for field, column in zip(schema, table.columns, strict=True):
+        if not field.nullable and column.null_count:
+            raise IntegrityError(
+                "A column has nulls.", where=f"{where}.{field.name}", found=f"{column.null_count}"
+            )
+    return table
+
+
+class TableWriter:
+    """Writes one Parquet file of a table whole or not at all; use as a context manager."""
+
+    def __init__(self, folder: Path, table: str, name: str, schema: pa.Schema) -> None:
+        self.table = table
+        self.path = f"{table}/{name}.parquet"
+        self._folder = folder
+        self._final = folder / self.path
+        self._final.parent.mkdir(parents=True, exist_ok=True)
+        self._temporary = self._final.with_name(f"{self._final.name}.{os.getpid()}{TEMPORARY}")
+        self.schema = schema
+        # pages carry checksums, so a flipped bit in our own tables is found when they are read
+        self._writer = pq.ParquetWriter(
+            self._temporary,
+            schema,
+            compression="zstd",
+            compression_level=1,
+            write_page_checksum=True,
+            use_dictionary=[field.name for field in schema if pa.types.is_string(field.type)],
+        )
+        self.rows = 0
+        self.record: FileRecord
+
+    def write(self, data: pa.Table | pa.RecordBatch) -> None:
+        """Append rows, conformed to the schema."""
+        table = conform(data, self.schema)
+        self._writer.write_table(table, row_group_size=ROW_GROUP)
+        self.rows += table.num_rows
+
+    def __enter__(self) -> TableWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._writer.close()
+        if kind is not None:
+            self._temporary.unlink(missing_ok=True)
+            return
+        found = pq.read_metadata(self._temporary).num_rows
+        if found != self.rows:
+            raise IntegrityError(
+                "A written file reads back short.",
+                where=self.path,
+                found=str(found),
+                expected=str(self.rows),
+            )
+        self.record = _publish(self._temporary, self._final, self.table, self.path, self.rows)
+
+
+def write_table(folder: Path, table: str, name: str, schema: pa.Schema) -> TableWriter:
+    """Return a writer of `folder/table/name.parquet`; after its block `record` tells the finished file."""
+    return TableWriter(folder, table, name, schema)
+
+
+def write_file(folder: Path, table: str, name: str, data: bytes) -> FileRecord:
+    """Write `folder/table/name` whole or not at all; rows are 0 for a file that is no table."""
+    final = folder / table / name
+    final.parent.mkdir(parents=True, exist_ok=True)
+    temporary = final.with_name(f"{final.name}.{os.getpid()}{TEMPORARY}")
+    temporary.write_bytes(data)
+    return _publish(temporary, final, table, f"{table}/{name}", 0)
+
+
+def _publish(temporary: Path, final: Path, table: str, path: str, rows: int) -> FileRecord:
+    digest = digest_file(temporary)
+    size = temporary.stat().st_size
+    _sync(temporary)
+    temporary.replace(final)
+    _sync(final.parent)
+    return FileRecord(table, path, rows, size, digest)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def read_table(
+    paths: Sequence[Path], schema: pa.Schema, columns: Sequence[str] | None = None
+) -> pa.Table:
+    """Return the rows of a table's files in order, conformed to (the asked columns of) its schema."""
+    wanted = (
+        schema
+        if columns is None
+        else pa.schema([schema.field(name) for name in columns], schema.metadata)
+    )
+    parts = [conform(part, wanted) for path in paths for part in read_batches(path, wanted.names)]
+    return pa.concat_tables(parts) if parts else wanted.empty_table()
+
+
+def read_batches(
+    path: Path, columns: Sequence[str] | None = None, rows: int = ROW_GROUP
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of one of our own files; a damaged page raises IntegrityError naming the file."""
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            for group in range(
+                file.num_row_groups
+            ):  # a batch never spans groups, so memory follows the group
+                yield from file.iter_batches(
+                    rows, [group], None if columns is None else list(columns)
+                )
+    except (OSError, pa.ArrowInvalid) as error:
+        raise IntegrityError(
+            "A file of the run folder is damaged or missing.",
+            where=str(path),
+            found=str(error)[:200],
+            fix="run `rote run` or `rote scan` again with --verify: what is damaged is made anew",
+        ) from error
+
+
+class RunFolder:
+    """An open run folder: the manifest in memory, and the lock while writing."""
+
+    def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
+        self.folder = folder
+        self.manifest = manifest
+
+    def fresh(self, output: str, fingerprint: str, *, verify: bool = False) -> bool:
+        """Tell whether `output` was made from exactly this and its files are all there (`verify`: bit for bit)."""
+        entry = self.manifest["outputs"].get(output)
+        if entry is None or entry["fingerprint"] != fingerprint:
+            return False
+        for record in entry["files"]:
+            path = self.folder / record["path"]
+            if not path.is_file() or path.stat().st_size != record["bytes"]:
+                return False
+            if verify and digest_file(path) != record["digest"]:
+                return False
+        return True
+
+    def forget(self, outputs: Sequence[str]) -> None:
+        """Remove the entries and files of outputs that are about to be made again or are no longer wanted."""
+        known = [output for output in outputs if output in self.manifest["outputs"]]
+        if not known:
+            return
+        entries = [self.manifest["outputs"].pop(output) for output in known]
+        self.save()
+        for entry in entries:
+            for record in entry["files"]:
+                (self.folder / record["path"]).unlink(missing_ok=True)
+
+    def commit(self, output: str, entry: dict[str, Any]) -> None:
+        """Make a finished output exist."""
+        self.manifest["outputs"][output] = entry
+        self.save()
+
+    def save(self) -> None:
+        """Write the manifest whole."""
+        self.manifest["outputs"] = dict(sorted(self.manifest["outputs"].items()))
+        data = json.dumps(self.manifest, indent=1, ensure_ascii=False).encode()
+        temporary = self.folder / f"{MANIFEST}{TEMPORARY}"
+        temporary.write_bytes(data)
+        _sync(temporary)
+        temporary.replace(self.folder / MANIFEST)
+        _sync(self.folder)
+
+    def event(self, event: dict[str, Any]) -> None:
+        """Append one line to the log of events: the only place where times are written."""
+        path = self.folder / "events" / "stages.jsonl"
+        path.parent.mkdir(exist_ok=True)
+        with path.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(event) + "\n")
+
+    def files(self, table: str) -> list[dict[str, Any]]:
+        """Return the records of a table's files, in order of output name."""
+        return [
+            record
+            for _, entry in sorted(self.manifest["outputs"].items())
+            for record in entry["files"]
+            if record["table"] == table
+        ]
+
+    def sweep(self) -> None:
+        """Delete what a killed run left: temporary files, and files of our tables without an entry."""
+        known = {
+            record["path"]
+            for entry in self.manifest["outputs"].values()
+            for record in entry["files"]
+        }
+        for path in self.folder.glob(f"{SPILL}*"):
+            shutil.rmtree(path, ignore_errors=True)
+        for name in sorted(OWN_FOLDERS - {"events"}):
+            for path in sorted((self.folder / name).rglob("*"), reverse=True):
+                if path.is_dir():
+                    with contextlib.suppress(OSError):  # not empty: it holds known files
+                        path.rmdir()
+                elif path.relative_to(self.folder).as_posix() not in known:
+                    path.unlink()
+
+
+def load_manifest(folder: Path) -> dict[str, Any]:
+    """Return the manifest of a run folder; RunFolderError when it is none, is damaged, or of another version."""
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(path.read_bytes())
+    except OSError as error:
+        raise RunFolderError(
+            "This is not a run folder.",
+            where=str(folder),
+            found="no manifest.json",
+            fix="make one: rote run CORPUS... --out FOLDER",
+        ) from error
+    except ValueError as error:
+        raise RunFolderError(
+            "The manifest of this run folder is damaged.",
+            where=str(path),
+            found=str(error),
+            fix="rebuild it: rote run CORPUS... --out NEW_FOLDER",
+        ) from error
+    if not isinstance(manifest, dict) or manifest.get("rote") != SCHEMA_VERSION:
+        found = manifest.get("rote") if isinstance(manifest, dict) else None
+        raise RunFolderError(
+            "This run folder is of another version, or not of rote.",
+            where=str(path),
+            found=f"version {found}",
+            expected=f"version {SCHEMA_VERSION}",
+            fix="rebuild it: rote run CORPUS... --out NEW_FOLDER",
+        )
+    return manifest
+
+
+@contextlib.contextmanager
+def open_run(folder: Path, *, create: dict[str, Any] | None = None) -> Iterator[RunFolder]:
+    """Open a run folder for writing, alone; with `create`, make it with that manifest when it is not there.
+
+    The lock is the kernel's (flock), so a killed process leaves none behind. Raises RunFolderError for a folder that
+    holds anything that is not ours, and for one that another process is writing.
+    """
+    if create is None:
+        load_manifest(folder)
+    else:
+        _claim(folder)
+    with _locked(folder):
+        if create is not None and not (folder / MANIFEST).exists():
+            RunFolder(folder, create).save()
+        run = RunFolder(folder, load_manifest(folder))
+        run.sweep()
+        yield run
+
+
+def _claim(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise RunFolderError(
+            "The output is a file.", where=str(folder), expected="a new or empty folder, or a run"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    if (folder / MANIFEST).exists():
+        return
+    foreign = sorted(
+        path.name for path in folder.iterdir() if path.name not in {LOCK, f"{MANIFEST}{TEMPORARY}"}
+    )
+    if foreign:
+        raise RunFolderError(
+            "The output folder holds files that are not of rote; nothing was touched.",
+            where=str(folder),
+            found=", ".join(foreign[:5])
+            + (f" and {len(foreign) - 5} more" if len(foreign) > 5 else ""),
+            expected="a new or empty folder, or a run folder",
+            fix="name another folder with --out",
+        )
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    with (folder / LOCK).open("a+") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            stream.seek(0)
+            raise RunFolderError(
+                "Another rote is writing to this run folder.",
+                where=str(folder),
+                found=f"process {stream.read().strip() or 'unknown'}",
+                fix="wait for it to end, or use another --out",
+            ) from error
+        stream.truncate(0)
+        stream.write(f"{os.getpid()}")
+        stream.flush()
+        try:
+            yield
+        finally:
+            stream.truncate(0)

@@ -1,0 +1,1 @@
+"""The tables of a run folder, one module per table."""

@@ -1,0 +1,3 @@
+"""The manifest's own version; a run folder of another one is refused."""
+
+SCHEMA_VERSION = 1

@@ -1,0 +1,72 @@
+"""One row per scored sequence and one column set per proxy."""
+
+import pyarrow as pa
+
+from schemas.fields import field, table
+from schemas.signatures import ROW_KEY
+
+STATISTICS = [
+    field("seen", pa.int32(), "times the proxy was trained on it; 0 = never", unit="times"),
+    field("log_p_z", pa.float32(), "log probability of the suffix given the prefix", unit="nats"),
+    field("memorized", pa.bool_(), "every suffix token is the arg-max given the true history"),
+    field(
+        "run_length",
+        pa.int32(),
+        "arg-max hits from the start of the suffix until the first miss",
+        unit="tokens",
+    ),
+    field(
+        "margin",
+        pa.float32(),
+        "smallest log-probability lead of a suffix token over the best other one",
+        unit="nats",
+    ),
+    field(
+        "mean_nll", pa.float32(), "mean negative log-likelihood of all scored tokens", unit="nats"
+    ),
+    field(
+        "min_k",
+        pa.float32(),
+        "mean of the lowest 20% token log-probabilities (Min-K%)",
+        unit="nats",
+    ),
+    field("min_k_pp", pa.float32(), "the same of standardised log-probabilities (Min-K%++)"),
+    field("entropy", pa.float32(), "mean entropy of the model over the suffix", unit="nats"),
+    field("mean_rank", pa.float32(), "mean rank of the true suffix token, 0 is the arg-max"),
+]
+
+PROXY = pa.struct([field("proxy", pa.string(), "name of the proxy"), *STATISTICS])
+
+SEQUENCES = table(
+    "sequences",
+    1,
+    "one row per scored sequence, sorted by row_key and start_token",
+    [
+        field("row_key", pa.uint64(), ROW_KEY),
+        field(
+            "start_byte", pa.int64(), "first byte, widened to a character boundary", unit="bytes"
+        ),
+        field("end_byte", pa.int64(), "past the last byte, widened likewise", unit="bytes"),
+        field("start_token", pa.int64(), "first token in its document", unit="tokens"),
+        field("family", pa.string(), "family of the document"),
+        field("stratum", pa.string(), "repeated | sampled: which half of the budget chose it"),
+        field("weight", pa.float64(), "documents' sequences that it stands for"),
+        field(
+            "sequence_count",
+            pa.int64(),
+            "exact occurrences in the corpus of the whole words inside it",
+        ),
+        field("window_count", pa.int64(), "largest count of a window overlapping it; 0 for none"),
+        field(
+            "effective_count", pa.float64(), "effective count of its document", unit="exact copies"
+        ),
+        field(
+            "zlib_bits_per_byte", pa.float32(), "compressed size of its bytes", unit="bits per byte"
+        ),
+        field(
+            "proxies",
+            pa.list_(pa.field("item", PROXY, nullable=False)),
+            "the statistics by each proxy",
+        ),
+    ],
+)

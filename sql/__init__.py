@@ -1,0 +1,1 @@
+"""The queries of the pipeline, one statement per file; run only by `pipeline.query`."""

@@ -1,0 +1,23 @@
+-- grain: one row per document that answers to a name, in order of shard and row
+-- inputs: counts
+-- params: doc_id; shard and shard_row (of shard#row, else null); most (rows returned)
+select
+    row_key,
+    doc_id,
+    shard,
+    row as shard_row,
+    source,
+    source_group,
+    text_bytes,
+    words,
+    representative,
+    exact_count,
+    near_capped,
+    max_window_count,
+    repeated_words
+from read_parquet($counts)
+where
+    doc_id = $doc_id
+    or (shard = $shard and row = $shard_row)
+order by row_key
+limit $most
