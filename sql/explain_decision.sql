@@ -13,6 +13,12 @@ decisions as (
     where row_key = $row_key
 ),
 
+standing as (
+    select count(*) as rows_standing_for
+    from read_parquet($decisions)
+    where keeper = $row_key
+),
+
 clusters as (
     select count(*) as members
     from read_parquet($documents)
@@ -28,8 +34,10 @@ select
     documents.cluster,
     documents.method,
     documents.jaccard,
-    cast(clusters.members as bigint) as members
+    cast(clusters.members as bigint) as members,
+    cast(standing.rows_standing_for as bigint) as rows_standing_for
 from decisions
 inner join documents on decisions.row_key = documents.row_key
 cross join clusters
+cross join standing
 order by decisions.row_key

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,13 @@ MAX_PIECE_ROWS = 1024
 READ_BUFFER = 1 << 20
 PARQUET_MAGIC = b"PAR1"
 IPC_MAGIC = b"ARROW1"
+BYTES = {
+    pa.string(): pa.binary(),
+    pa.large_string(): pa.large_binary(),
+    pa.string_view(): pa.binary_view(),
+}
+# Parquet knows one string type, and Arrow cannot take rows from views
+NO_VIEWS = {pa.string_view(): pa.large_string(), pa.binary_view(): pa.large_binary()}
 FEATHER_1_MAGIC = b"FEA1"
 
 
@@ -153,36 +160,43 @@ def _check_layout(batch: pa.RecordBatch) -> None:
 
     Strings are looked at as bytes: those that are not UTF-8 are judged row by row.
     """
-    raw = pa.schema([field.with_type(_as_bytes(field.type)) for field in batch.schema])
+    raw = _retyped(batch.schema, BYTES)
     seen = pa.RecordBatch._import_from_c_capsule(
         raw.__arrow_c_schema__(), batch.__arrow_c_array__()[1]
     )
     seen.validate(full=True)
 
 
-def _as_bytes(kind: pa.DataType) -> pa.DataType:
-    """Return the type of the same memory layout with bytes in place of strings."""
-    if isinstance(kind, pa.BaseExtensionType):
-        return _as_bytes(kind.storage_type)
+def _retyped(schema: pa.Schema, leaves: Mapping[pa.DataType, pa.DataType]) -> pa.Schema:
+    """Return the schema with some types in place of others, at every depth."""
+    fields = [field.with_type(_replaced(field.type, leaves)) for field in schema]
+    return pa.schema(fields, metadata=schema.metadata)
+
+
+def _replaced(kind: pa.DataType, leaves: Mapping[pa.DataType, pa.DataType]) -> pa.DataType:
     if pa.types.is_struct(kind):
-        fields = [kind.field(position) for position in range(kind.num_fields)]
-        return pa.struct([field.with_type(_as_bytes(field.type)) for field in fields])
+        inner = [kind.field(position) for position in range(kind.num_fields)]
+        return pa.struct([field.with_type(_replaced(field.type, leaves)) for field in inner])
     for test, build in (
         (pa.types.is_list, pa.list_),
         (pa.types.is_large_list, pa.large_list),
         (pa.types.is_fixed_size_list, lambda item: pa.list_(item, kind.list_size)),
     ):
         if test(kind):
-            return build(kind.value_field.with_type(_as_bytes(kind.value_type)))
+            return build(kind.value_field.with_type(_replaced(kind.value_type, leaves)))
     if pa.types.is_map(kind):
-        return pa.map_(_as_bytes(kind.key_type), _as_bytes(kind.item_type), kind.keys_sorted)
+        key, item = kind.key_field, kind.item_field
+        return pa.map_(
+            key.with_type(_replaced(key.type, leaves)),
+            item.with_type(_replaced(item.type, leaves)),
+            kind.keys_sorted,
+        )
     if pa.types.is_dictionary(kind):
-        return pa.dictionary(kind.index_type, _as_bytes(kind.value_type), kind.ordered)
-    if pa.types.is_string(kind):
-        return pa.binary()
-    if pa.types.is_large_string(kind):
-        return pa.large_binary()
-    return pa.binary_view() if pa.types.is_string_view(kind) else kind
+        value = _replaced(kind.value_type, leaves)
+        return pa.dictionary(kind.index_type, value, kind.ordered)
+    if isinstance(kind, pa.BaseExtensionType) and leaves is BYTES:
+        return _replaced(kind.storage_type, leaves)
+    return leaves.get(kind, kind)
 
 
 def _piece_rows(row_bytes: int, batch_bytes: int) -> int:

@@ -162,14 +162,17 @@ def all_utf8(values: pa.LargeBinaryArray) -> bool:
 
 
 def _joined(parts: list[pa.LargeBinaryArray], separator: str) -> pa.LargeBinaryArray:
-    """Join the parts of each row but nulls; null when all are, empty when the rest is empty."""
+    """Join the parts of each row but nulls; null when all are, empty when the rest is empty.
+
+    Arrow 26 loses the rows that are null throughout in its own element-wise join of large types.
+    """
     if len(parts) == 1:
         return parts[0]
-    glue = pa.scalar(separator.encode(), pa.large_binary())
-    joined = pc.binary_join_element_wise(*parts, glue, null_handling="skip")
-    lengths = np.add.reduce([np.asarray(pc.fill_null(pc.binary_length(part), 0)) for part in parts])
+    count = len(parts[0])
+    by_row = np.arange(count * len(parts)).reshape(len(parts), count).T.ravel()
+    owners = np.repeat(np.arange(count), len(parts))
     absent = np.logical_and.reduce([_flags(part.is_null()) for part in parts])
-    return _empty_or_null(joined, np.equal(lengths, 0), absent)
+    return _glued(pa.concat_arrays(parts).take(pa.array(by_row)), owners, absent, separator)
 
 
 def _chat_texts(chats: pa.Array, separator: str) -> pa.LargeBinaryArray:
@@ -178,21 +181,25 @@ def _chat_texts(chats: pa.Array, separator: str) -> pa.LargeBinaryArray:
         chats = chats.cast(pa.list_(chats.type.value_type))
     messages = pc.list_flatten(chats)
     contents = pc.struct_field(messages, message_field(messages.type)).cast(pa.large_binary())
-    present = contents.is_valid()
-    owners = np.asarray(pc.list_parent_indices(chats).filter(present), dtype=np.int64)
-    contents = contents.filter(present)
-    counts = np.bincount(owners, minlength=len(chats))
+    lengths = np.asarray(pc.fill_null(pc.list_value_length(chats), 0))
+    owners = np.repeat(np.arange(len(chats)), lengths)
+    return _glued(contents, owners, _flags(chats.is_null()), separator)
+
+
+def _glued(
+    parts: pa.LargeBinaryArray, owners: Rows, absent: Mask, separator: str
+) -> pa.LargeBinaryArray:
+    """Join the parts of each owner in order, skipping nulls; parts that are all empty stay empty."""
+    present = parts.is_valid()
+    held = owners[_flags(present)]
+    parts = parts.filter(present)
+    counts = np.bincount(held, minlength=len(absent))
     offsets = pa.array(np.concatenate(([0], np.cumsum(counts))), pa.int64())
-    lists = pa.LargeListArray.from_arrays(offsets, contents)
+    lists = pa.LargeListArray.from_arrays(offsets, parts)
     joined = pc.binary_join(lists, pa.scalar(separator.encode(), pa.large_binary()))
-    sizes = np.asarray(pc.binary_length(contents), dtype=np.int64)
-    lengths = np.zeros(len(chats), np.int64)
-    np.add.at(lengths, owners, sizes)
-    return _empty_or_null(joined, lengths == 0, _flags(chats.is_null()))
-
-
-def _empty_or_null(joined: pa.LargeBinaryArray, empty: Mask, absent: Mask) -> pa.LargeBinaryArray:
-    filled = pc.if_else(pa.array(empty), pa.scalar(b"", pa.large_binary()), joined)
+    sizes = np.zeros(len(absent), np.int64)
+    np.add.at(sizes, held, np.asarray(pc.binary_length(parts), dtype=np.int64))
+    filled = pc.if_else(pa.array(sizes == 0), pa.scalar(b"", pa.large_binary()), joined)
     return pc.if_else(pa.array(absent), pa.scalar(None, pa.large_binary()), filled)
 
 

@@ -1,0 +1,172 @@
+"""Scan and filter against a plain PyArrow copy of the same shards, on the same cores, in one run.
+
+usage: python benchmarks/scan.py CORPUS [--truth FOLDER] [--repeat N] [--out JSON]
+
+Each side runs in a child process of its own, so that peak memory is its own. Time is taken inside the child, after
+imports and after the kernels are compiled or loaded (their cost is printed beside it). TRUTH is a folder with
+pairs.parquet (id_a, id_b, jaccard; exact, >= 0.5), exact_groups.parquet (group, id) and window_docs.parquet (id,
+max_count, covered_words) by the definitions in docs/ARCHITECTURE.md; without it only speed is shown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+CHILD = "ROTE_BENCHMARK_CHILD"
+
+
+def copy(corpus: Path, out: Path) -> dict[str, Any]:
+    """Read every shard and write it again, as a user's shortest program would."""
+    begun = time.perf_counter()
+    rows = 0
+    for path in sorted(corpus.rglob("*.parquet")):
+        target = out / path.relative_to(corpus)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with pq.ParquetFile(path) as file, pq.ParquetWriter(target, file.schema_arrow, compression="zstd") as writer:
+            for batch in file.iter_batches(8192):
+                writer.write_batch(batch)
+                rows += batch.num_rows
+    return {"seconds": time.perf_counter() - begun, "rows": rows}
+
+
+def scan(corpus: Path, out: Path) -> dict[str, Any]:
+    """Run scan and filter without an orchestrator."""
+    begun = time.perf_counter()
+    from flows.runners import LocalMapper
+    from pipeline import minhash, run, text
+    from pipeline.config import Config
+
+    words = text.words(pa.array(["a few words to compile the kernels on, \u4e2d\u6587"] * 2, pa.large_string()), 1)
+    minhash.signatures(*text.shingles(words, 5, 1), 126, 1)
+    startup = time.perf_counter() - begun
+    config = Config()
+    begun = time.perf_counter()
+    with run.session(out, config, LocalMapper(run.workers_of(config)), corpus=[str(corpus)]) as session:
+        run.scan(session)
+        run.filter_rows(session)
+    seconds = time.perf_counter() - begun
+    stages: dict[str, float] = {}
+    for line in (out / "events" / "stages.jsonl").read_text().splitlines():
+        event = json.loads(line)
+        stages[event["stage"]] = max(stages.get(event["stage"], 0.0), event["elapsed_s"])
+    return {"seconds": seconds, "startup": startup, "stages": stages}
+
+
+def child(side: str, corpus: Path, out: Path) -> dict[str, Any]:
+    """Run one side in a process of its own and return its figures with peak memory in MB."""
+    ended = subprocess.run(
+        [sys.executable, __file__, str(corpus)], env={**os.environ, CHILD: json.dumps([side, str(out)])},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if ended.returncode:
+        raise SystemExit(ended.stderr)
+    return dict(json.loads(ended.stdout.splitlines()[-1]))
+
+
+def quality(out: Path, truth: Path) -> dict[str, Any]:
+    """Hold the run against exact truth: recall of pairs, wrong removals, wrong counts."""
+    found = duckdb.connect()
+    tables = {name: str(out / name / "all.parquet") for name in ("documents", "pairs")}
+    for name, path in {**tables, "truth_pairs": str(truth / "pairs.parquet"),
+                       "windows": str(truth / "window_docs.parquet"),
+                       "groups": str(truth / "exact_groups.parquet")}.items():
+        found.register(name, pq.read_table(path))
+
+    def one(query: str) -> Any:
+        return found.sql(query).fetchall()[0][0]
+
+    named = """(select least(x.doc_id, y.doc_id) as a, greatest(x.doc_id, y.doc_id) as b from pairs p
+        join documents x0 on x0.row_key = p.a join documents x on x.text_hash = x0.text_hash
+        join documents y0 on y0.row_key = p.b join documents y on y.text_hash = y0.text_hash)"""
+    return {
+        "recall_removed_0.8": one("""select avg((x.keeper is not null or y.keeper is not null)::int) from truth_pairs p
+            join documents x on x.doc_id = p.id_a join documents y on y.doc_id = p.id_b where p.jaccard >= 0.8"""),
+        "recall_listed_0.5_0.8": one(f"""select avg((n.a is not null)::int) from truth_pairs p left join {named} n
+            on n.a = p.id_a and n.b = p.id_b where p.jaccard < 0.8"""),
+        "removed": one("select count(keeper) from documents"),
+        "removals_below_threshold": one("""select count(*) from documents d left join truth_pairs p
+            on p.id_a = least(d.doc_id, d.keeper_doc_id) and p.id_b = greatest(d.doc_id, d.keeper_doc_id)
+            where d.method = 'near' and coalesce(p.jaccard, 0) < 0.8"""),
+        "wrong_exact_counts": one("""select count(*) from documents d left join
+            (select id, count(*) over (partition by "group") as n from groups) g on g.id = d.doc_id
+            where d.exact_count <> coalesce(g.n, 1)"""),
+        "wrong_window_counts": one("""select count(*) from documents d join windows w on w.id = d.doc_id
+            where greatest(d.max_window_count, 1) <> greatest(w.max_count, 1) or d.repeated_words <> w.covered_words"""),
+    }
+
+
+def machine() -> dict[str, Any]:
+    """Return what the figures were taken on."""
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    return {
+        "cores": len(os.sched_getaffinity(0)), "python": platform.python_version(), "machine": platform.machine(),
+        "pyarrow": pa.__version__, "duckdb": duckdb.__version__, "commit": commit.stdout.strip(),
+    }  # fmt: skip
+
+
+def measure(corpus: Path, truth: Path | None, repeat: int) -> dict[str, Any]:
+    """Run both sides `repeat` times, interleaved, and return every figure."""
+    runs: dict[str, list[dict[str, Any]]] = {"copy": [], "scan": []}
+    with tempfile.TemporaryDirectory() as folder:
+        for _ in range(repeat):
+            for side, figures in runs.items():
+                out = Path(folder) / side
+                shutil.rmtree(out, ignore_errors=True)
+                figures.append(child(side, corpus, out))
+        held = quality(Path(folder) / "scan", truth) if truth else {}
+    middle = {side: statistics.median(run["seconds"] for run in figures) for side, figures in runs.items()}
+    return {"machine": machine(), "runs": runs, "median_seconds": middle, "ratio": middle["scan"] / middle["copy"],
+            "quality": held}
+
+
+def show(result: dict[str, Any]) -> None:
+    """Print the figures as one table."""
+    print(f"{'':<12}{'seconds':>10}{'peak MB':>10}")
+    for side, figures in result["runs"].items():
+        peak = max(run["peak_mb"] for run in figures)
+        print(f"{side:<12}{result['median_seconds'][side]:>10.2f}{peak:>10.0f}")
+    print(f"scan + filter over copy: {result['ratio']:.1f}x (start-up {result['runs']['scan'][-1]['startup']:.1f} s apart)")
+    shares = result["runs"]["scan"][-1]["stages"]
+    print("stages, s: " + ", ".join(f"{name} {seconds:.2f}" for name, seconds in shares.items()))
+    for name, value in result["quality"].items():
+        print(f"{name:<26}{value:>10.4f}" if isinstance(value, float) else f"{name:<26}{value:>10}")
+
+
+def main() -> None:
+    """Read the arguments, measure, show, record."""
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("corpus", type=Path)
+    arguments.add_argument("--truth", type=Path)
+    arguments.add_argument("--repeat", type=int, default=3)
+    arguments.add_argument("--out", type=Path)
+    asked = arguments.parse_args()
+    if CHILD in os.environ:
+        side, out = json.loads(os.environ[CHILD])
+        figures = {"copy": copy, "scan": scan}[side](asked.corpus, Path(out))
+        figures["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(json.dumps(figures))
+        return
+    result = measure(asked.corpus, asked.truth, asked.repeat)
+    show(result)
+    if asked.out:
+        asked.out.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
