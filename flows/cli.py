@@ -153,7 +153,7 @@ def _start(asked: argparse.Namespace, config: Config, corpus: list[str]) -> int:
         with session(asked.out, config, mapper, corpus=corpus, verify=asked.verify) as opened:
             COMMANDS[asked.name](opened)
     else:
-        from flows.flow import start
+        from flows.orchestrator import start
 
         start(**request)
     text, alarms = summarize(asked.out)

@@ -28,9 +28,10 @@ FEATHER_1_MAGIC = b"FEA1"
 
 
 def parquet_schema(path: str) -> pa.Schema:
-    """Return a Parquet file's columns from its footer."""
+    """Return a Parquet file's columns from its footer; views as plain strings."""
     with reading(path), _open_parquet(path) as file:
-        return file.schema_arrow
+        schema = file.schema_arrow
+    return _writable(schema, path)
 
 
 def parquet_batches(
@@ -42,19 +43,10 @@ def parquet_batches(
 
 
 def ipc_schema(path: str) -> pa.Schema:
-    """Return an Arrow file's or stream's columns; SchemaMismatch if Parquet cannot hold them."""
+    """Return the columns of an Arrow file or stream; views as plain strings."""
     with reading(path), _map(path) as source, _open_ipc(path, source, None) as file:
         schema = file.schema
-    try:
-        pq.ParquetWriter(pa.BufferOutputStream(), schema).close()
-    except pa.ArrowNotImplementedError as error:
-        raise SchemaMismatch(
-            "A column has a type that Parquet cannot hold.",
-            where=path,
-            found=str(error).partition("\n")[0][:200],
-            fix="convert the column",
-        ) from error
-    return schema
+    return _writable(schema, path)
 
 
 def ipc_batches(path: str, names: list[str] | None, batch_bytes: int) -> Iterator[pa.RecordBatch]:
@@ -64,6 +56,22 @@ def ipc_batches(path: str, names: list[str] | None, batch_bytes: int) -> Iterato
     """
     with reading(path), _map(path) as source, _open_ipc(path, source, names) as file:
         yield from _regrouped(_ipc_pieces(file, batch_bytes), batch_bytes)
+
+
+def _writable(schema: pa.Schema, path: str) -> pa.Schema:
+    """Return the schema without views; SchemaMismatch if Arrow cannot filter it or Parquet hold it."""
+    plain = _retyped(schema, NO_VIEWS)
+    try:
+        rows = schema.empty_table().cast(plain).take(pa.array([], pa.int64()))
+        pq.write_table(rows, pa.BufferOutputStream())
+    except pa.ArrowNotImplementedError as error:
+        raise SchemaMismatch(
+            "A column has a type that cannot be written as Parquet.",
+            where=path,
+            found=str(error).partition("\n")[0][:200],
+            fix="convert the column",
+        ) from error
+    return plain
 
 
 def _open_parquet(path: str) -> pq.ParquetFile:
@@ -208,7 +216,8 @@ def _regrouped(pieces: Iterator[pa.RecordBatch], batch_bytes: int) -> Iterator[p
     held: list[pa.RecordBatch] = []
     size = 0
     for piece in pieces:
-        held.append(piece)
+        plain = _retyped(piece.schema, NO_VIEWS)
+        held.append(piece if plain.types == piece.schema.types else piece.cast(plain))
         size += piece.nbytes
         if size >= batch_bytes:
             yield _one(held)

@@ -13,7 +13,7 @@ Row = dict[str, Any]
 
 TOP = 15
 TOP_SOURCES = 15
-BINS = 20
+BINS = 10
 
 
 def forecast(work: Work, manifest: Mapping[str, Any], limits: Limits) -> Row | None:

@@ -18,13 +18,17 @@ DAY = datetime.datetime(2024, 2, 29, 1, 2, 3, 4)
 def rich(count):
     """Return a table of many types; every seventh text is null, every eleventh empty."""
     rows = range(count)
-    texts = [None if n % 7 == 3 else "" if n % 11 == 5 else f"text {n} é" * (n % 5 + 1) for n in rows]
+    texts = [
+        None if n % 7 == 3 else "" if n % 11 == 5 else f"text {n} é" * (n % 5 + 1) for n in rows
+    ]
     return pa.table(
         {
             "z": pa.array([n / 3 for n in rows]),
             "text": pa.array(texts),
             "id": pa.array([None if n % 4 == 1 else n for n in rows], pa.int32()),
-            "nested": pa.array([{"a": [n, None], "b": [("k", 0.5)]} if n % 3 else None for n in rows], NESTED),
+            "nested": pa.array(
+                [{"a": [n, None], "b": [("k", 0.5)]} if n % 3 else None for n in rows], NESTED
+            ),
             "money": pa.array([decimal.Decimal(n).scaleb(-2) for n in rows], pa.decimal128(9, 2)),
             "when": pa.array([DAY] * count, pa.timestamp("us", tz="Europe/Berlin")),
             "source": pa.array([f"s{n % 2}" for n in rows]).dictionary_encode(),
@@ -84,7 +88,9 @@ def test_batches_and_blocks_change_nothing(tmp_path, suffix, block, batch_bytes)
         (n, texts[n], f"x{suffix}#{n}" if ids[n] is None else str(ids[n]), f"s{n % 2}", None)
         for n in kept
     ]
-    assert bad == [(n, "null_text", None) if texts[n] is None else (n, "empty_text", b"") for n in lost]
+    assert bad == [
+        (n, "null_text", None) if texts[n] is None else (n, "empty_text", b"") for n in lost
+    ]
     assert pa.Table.from_batches(columns).schema.equals(table.schema)
     assert pa.Table.from_batches(columns).to_pylist() == table.take(kept).to_pylist()
     assert pa.Table.from_batches(refused).to_pylist() == table.take(lost).to_pylist()
@@ -103,7 +109,9 @@ def test_batches_follow_the_asked_size(tmp_path):
         write(tmp_path / name, table, block)
         sizes = [
             len(batch.rows)
-            for batch in read_documents(open_shard(tmp_path / name), InputConfig(), batch_bytes=500_000)
+            for batch in read_documents(
+                open_shard(tmp_path / name), InputConfig(), batch_bytes=500_000
+            )
         ]
         assert sum(sizes) == 3000
         assert max(sizes) <= 1500
@@ -123,7 +131,11 @@ def test_invalid_utf8_in_a_string_column_isolates_its_row(tmp_path):
     raw = pa.array([b"ok", b"\xffbad", None], pa.binary())
     names = pa.array([b"\xfe", b"b", b"c"], pa.binary()).view(pa.string())
     strings = raw.view(pa.string())
-    for suffix, text in ((".parquet", strings), (".arrow", strings), (".ipc", strings.dictionary_encode())):
+    for suffix, text in (
+        (".parquet", strings),
+        (".arrow", strings),
+        (".ipc", strings.dictionary_encode()),
+    ):
         path = tmp_path / f"x{suffix}"
         write(path, pa.table({"text": text, "id": names}), 10)
         good, bad, _, refused, _ = read_all(open_shard(path), everything=True)
@@ -165,13 +177,25 @@ def test_a_shard_without_rows_yields_nothing(tmp_path):
         assert list(read_documents(shard, InputConfig(), everything=True)) == []
 
 
-def test_view_types_pass_through(tmp_path):
-    """String views are filtered and written as they came."""
-    table = pa.table({"text": pa.array(["a", None, "c"]), "v": pa.array(["x", "y", None], pa.string_view())})
-    write(tmp_path / "x.arrow", table, 10)
-    columns = read_all(open_shard(tmp_path / "x.arrow"), everything=True)[2]
-    assert columns[0].to_pylist() == [{"text": "a", "v": "x"}, {"text": "c", "v": None}]
-    assert columns[0].schema == table.schema
+def test_string_views_become_plain_strings(tmp_path):
+    """Parquet has one string type, so a view keeps its values and loses only its memory layout."""
+    views = pa.array(["x", "y", None], pa.string_view())
+    inner = pa.array([[b"x"], [b"y"], None], pa.list_(pa.binary_view()))
+    table = pa.table({"text": pa.array(["a", None, "c"]), "v": views, "i": inner})
+    for suffix in (".arrow", ".parquet"):
+        write(tmp_path / f"x{suffix}", table, 10)
+        shard = open_shard(tmp_path / f"x{suffix}")
+        columns = read_all(shard, everything=True)[2]
+        assert columns[0].to_pylist() == [
+            {"text": "a", "v": "x", "i": [b"x"]},
+            {"text": "c", "v": None, "i": None},
+        ]
+        assert columns[0].schema.types == [
+            pa.string(),
+            pa.large_string(),
+            pa.list_(pa.large_binary()),
+        ]
+        assert columns[0].schema.equals(shard_schema(shard, InputConfig()))
 
 
 def test_arrow_types_that_parquet_lacks_are_refused_by_name(tmp_path):
@@ -186,7 +210,9 @@ def test_arrow_types_that_parquet_lacks_are_refused_by_name(tmp_path):
 
 def test_metadata_of_the_schema_stays(tmp_path):
     """Field and schema metadata come through with the columns."""
-    schema = pa.schema([pa.field("text", pa.string(), nullable=False, metadata={"k": "v"})], metadata={"m": "n"})
+    schema = pa.schema(
+        [pa.field("text", pa.string(), nullable=False, metadata={"k": "v"})], metadata={"m": "n"}
+    )
     for suffix in (".parquet", ".arrow"):
         write(tmp_path / f"x{suffix}", pa.table([["a"]], schema=schema), 10)
         shard = open_shard(tmp_path / f"x{suffix}")

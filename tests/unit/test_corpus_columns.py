@@ -17,9 +17,7 @@ def resolve(columns, format="parquet", **config):
 def test_the_first_known_text_name_is_guessed():
     """The order is that of the list of names, not of the file."""
     schema = {"body": TEXT, "content": TEXT, "id": pa.int64(), "domain": TEXT, "dataset": TEXT}
-    assert resolve(schema) == Columns(
-        ("content",), "id", "dataset", None, ("text", "id", "source")
-    )
+    assert resolve(schema) == Columns(("content",), "id", "dataset", None, ("text", "id", "source"))
 
 
 @pytest.mark.parametrize("name", ["text", "content", "body", "document", "raw_content"])
@@ -99,7 +97,12 @@ def test_configured_columns_are_not_guesses():
 
 def test_id_source_and_priority_have_fitting_types():
     """Ids and sources are single values, priorities are numbers."""
-    for role, kind in (("id", CHAT), ("source", CHAT), ("priority", TEXT), ("priority", pa.bool_())):
+    for role, kind in (
+        ("id", CHAT),
+        ("source", CHAT),
+        ("priority", TEXT),
+        ("priority", pa.bool_()),
+    ):
         with pytest.raises(SchemaMismatch, match="A column has a type"):
             resolve({"text": TEXT, "c": kind}, **{role: "c"})
     for kind in (pa.int8(), pa.uint64(), pa.float16(), pa.decimal128(5, 2)):

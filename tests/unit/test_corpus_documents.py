@@ -83,7 +83,11 @@ def test_chats_are_their_contents_joined(kind):
     chats = [[user], [user, bot], [bot, mute, None, user], None, [], [mute], [bot]]
     batch = documents({"text": pa.array(chats, kind).slice(1)}, separator="\n")
     assert batch.texts.to_pylist() == ["hi\nyo", "yo\nhi", "yo"]
-    assert rejected(batch) == [(2, "null_text", None), (3, "empty_text", b""), (4, "empty_text", b"")]
+    assert rejected(batch) == [
+        (2, "null_text", None),
+        (3, "empty_text", b""),
+        (4, "empty_text", b""),
+    ]
 
 
 def test_chats_of_fixed_size_and_with_value_fields_are_read():
@@ -97,7 +101,11 @@ def test_chats_of_fixed_size_and_with_value_fields_are_read():
 
 def test_missing_ids_are_shard_and_row():
     """A null or empty id is replaced, others are kept; sources stay null."""
-    data = {"text": ["a", "b", None, "d"], "id": ["k", None, "l", ""], "from": [None, "x", None, ""]}
+    data = {
+        "text": ["a", "b", None, "d"],
+        "id": ["k", None, "l", ""],
+        "from": [None, "x", None, ""],
+    }
     batch = documents(data, id="id", source="from")
     assert batch.ids.to_pylist() == ["k", "s#1", "s#3"]
     assert batch.sources.to_pylist() == [None, "x", ""]
