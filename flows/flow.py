@@ -133,6 +133,8 @@ def rote(
 @contextmanager
 def _spoken() -> Iterator[None]:
     """Say on the terminal of `rote schedule` what a run of its deployment does."""
+    sys.stdout.write(f"\nRun of {runtime.flow_run.scheduled_start_time:%Y-%m-%d %H:%M} UTC\n")
+    sys.stdout.flush()
     progress = open_progress()
     listen(progress)
     try:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
+import threading
 from collections.abc import Iterator
+from types import FrameType
 from typing import Any
 
 from flows.runners import quiet_prefect
@@ -12,6 +15,8 @@ from flows.server import TemporaryServer
 from pipeline.errors import ConfigError, PipelineError
 
 DRAIN_SECONDS = 10.0
+PATIENCE_SECONDS = 1.0
+RETRIES = 3
 
 
 def start(**request: Any) -> None:
@@ -19,7 +24,7 @@ def start(**request: Any) -> None:
 
     Raises what the pipeline raises, as it is; PipelineError when the server goes away; KeyboardInterrupt at once.
     """
-    with serving() as url:
+    with _impatient(), serving() as url:
         import httpx
 
         from flows.flow import Unexpected, rote
@@ -35,6 +40,28 @@ def start(**request: Any) -> None:
                 found=type(error).__name__,
                 fix="run the same command again, it continues; or add --local to go without Prefect",
             ) from error
+
+
+@contextlib.contextmanager
+def _impatient() -> Iterator[None]:
+    """Repeat Ctrl-C after a moment: Prefect reports the end to its server first, which may be gone."""
+    repeat = threading.Timer(PATIENCE_SECONDS, os.kill, (os.getpid(), signal.SIGINT))
+    repeat.daemon = True
+
+    def interrupted(_number: int, _frame: FrameType | None) -> None:
+        if not repeat.is_alive() and not repeat.finished.is_set():
+            repeat.start()
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, interrupted)
+    try:
+        yield
+    finally:
+        repeat.cancel()
+        signal.signal(signal.SIGINT, before)
 
 
 @contextlib.contextmanager
@@ -54,7 +81,7 @@ def serving(*, scheduling: bool = False) -> Iterator[str]:
             _check(str(named))
             yield str(named)
             return
-        with _talking_to(server):
+        with _talking_to(server, scheduling):
             yield server.url
             _drain()
     except KeyboardInterrupt:
@@ -67,13 +94,14 @@ def serving(*, scheduling: bool = False) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def _talking_to(server: TemporaryServer) -> Iterator[None]:
+def _talking_to(server: TemporaryServer, scheduling: bool) -> Iterator[None]:
     """Point Prefect to a temporary server, with what it needs no more: heartbeats and a copy of the log.
 
     A heartbeat thread sleeps in whole seconds, which end and Ctrl-C would wait for; nobody watches the beats.
     """
     from prefect.settings import (
         PREFECT_API_URL,
+        PREFECT_CLIENT_MAX_RETRIES,
         PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
         PREFECT_LOGGING_TO_API_ENABLED,
         temporary_settings,
@@ -86,7 +114,11 @@ def _talking_to(server: TemporaryServer) -> Iterator[None]:
             found=server.complaint(),
             fix="add --local to go without Prefect, or name a running server in PREFECT_API_URL",
         )
-    ours = {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None, PREFECT_LOGGING_TO_API_ENABLED: False}
+    ours = {
+        PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
+        PREFECT_LOGGING_TO_API_ENABLED: scheduling,
+        PREFECT_CLIENT_MAX_RETRIES: RETRIES,
+    }
     with temporary_settings({PREFECT_API_URL: server.url}, set_defaults=ours):
         yield
 

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 AHEAD = 2
 """Units handed out per worker, so that no worker waits while the main thread writes the manifest."""
 
+POLL_SECONDS = 0.2
+"""Polars takes over SIGINT so that it does not interrupt a wait; one that ends by itself does see Ctrl-C."""
+
 QUIET = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -111,7 +114,7 @@ def as_done(
                 places[submit(work)] = index
             if not places:
                 return
-            done = wait(places, return_when=FIRST_COMPLETED).done
+            done = wait(places, POLL_SECONDS, FIRST_COMPLETED).done
             for future in sorted(done, key=places.__getitem__):
                 yield places.pop(future), future
     finally:

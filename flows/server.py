@@ -9,7 +9,6 @@ in between), and ends when the pipe to its parent closes, however the parent end
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import fcntl
 import importlib.metadata
 import os
@@ -122,8 +121,10 @@ def _environment(url: str, scheduling: bool) -> dict[str, str]:
         if named
         else {"PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{database()}"}
     )
-    pages = {"PREFECT_UI_ENABLED": str(int(scheduling)), "PREFECT_UI_API_URL": url}
-    return {**os.environ, **ours, **pages}
+    ours["PREFECT_UI_ENABLED"] = str(int(scheduling))
+    ours["PREFECT_UI_API_URL"] = url
+    ours["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "WARNING"  # into the file that `complaint` reads
+    return {**os.environ, **ours}
 
 
 def _serve(handle: int, services: str) -> None:
@@ -161,5 +162,5 @@ def _follow_parent() -> None:
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
-        _serve(int(sys.argv[1]), sys.argv[2])
+    _serve(int(sys.argv[1]), sys.argv[2])
+    os._exit(0)  # everything is closed; taking the interpreter down would need another second

@@ -12,7 +12,7 @@ from pipeline import minhash
 from pipeline.query import Limits, run, stream
 from pipeline.signatures import signature_matrix
 from pipeline.stage import Receipt, Work
-from pipeline.store import read_batches, read_table, write_table
+from pipeline.store import count_rows, read_batches, read_table, write_table
 from schemas.buckets import BUCKETS
 from schemas.candidates import CANDIDATES
 from schemas.copies import COPIES
@@ -36,14 +36,12 @@ def limits(work: Work) -> Limits:
 
 def copies(work: Work) -> Receipt:
     """Reduce: group documents by their text hash."""
-    rows = 0
     with write_table(work.folder, "copies", work.key, COPIES) as out:
         for batch in stream(
             "copies", {"signatures": work.paths("signatures")}, limits=limits(work)
         ):
             out.write(batch)
-    rows = out.rows
-    return Receipt((out.record,), rows, rows)
+    return Receipt((out.record,), count_rows(work.paths("signatures")), out.rows)
 
 
 def candidates(work: Work) -> Receipt:

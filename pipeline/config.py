@@ -89,13 +89,32 @@ class ProxyConfig(Section):
     )
     deterministic: bool = Field(False, description="on a GPU, deterministic kernels only")
     seed: int = Field(1, ge=0, description="seeds sampling, initial weights and batch order")
+    sample_tokens: Count = Field(130_000, description="tokens of whole families to train on")
+    vocabulary: Annotated[int, Field(ge=300, le=65_536)] = Field(
+        2_048, description="tokens of the byte-level BPE trained on the sample"
+    )
+    shapes: tuple[tuple[Count, Count], ...] = Field(
+        ((2, 32), (3, 64), (4, 96)), description="(layers, width) of each proxy, growing"
+    )
+    epochs: Count = Field(3, description="times a proxy sees each sequence of the sample")
+    batch: Count = Field(16, description="sequences in a training step")
+    rate: float = Field(0.004, gt=0, le=1, description="peak learning rate of AdamW")
+
+    @model_validator(mode="after")
+    def _growing(self) -> ProxyConfig:
+        sizes = [layers * width * width for layers, width in self.shapes]
+        if len(sizes) < 3 or sizes != sorted(set(sizes)):
+            raise ValueError("proxy.shapes needs three or more proxies, each larger than the last")
+        if any(width % 32 for _, width in self.shapes):
+            raise ValueError("a width in proxy.shapes is not a multiple of 32")
+        return self
 
 
 class ScoreConfig(Section):
     """How much of the corpus is scored."""
 
     max_tokens: int = Field(
-        0, ge=0, description="tokens scored; 0: 1,000,000 on CPU, 200,000,000 on GPU"
+        0, ge=0, description="tokens scored at most; 0: 262,144, what two cores do in half a minute"
     )
 
 

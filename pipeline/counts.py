@@ -9,7 +9,7 @@ import pyarrow as pa
 from pipeline.candidates import limits
 from pipeline.query import stream
 from pipeline.stage import Receipt, Work
-from pipeline.store import write_table
+from pipeline.store import count_rows, write_table
 from schemas.counts import COUNTS
 
 VERSION = 1
@@ -34,4 +34,4 @@ def counts(work: Work) -> Receipt:
     with write_table(work.folder, "counts", work.key, COUNTS) as out:
         for batch in stream("counts", inputs, params, limits(work)):
             out.write(batch)
-    return Receipt((out.record,), out.rows, out.rows)
+    return Receipt((out.record,), count_rows(work.paths("signatures")), out.rows)

@@ -46,8 +46,8 @@ def documents(work: Work) -> Receipt:
 def keepers(counts: pa.Table, pairs: pa.Table, config: NearConfig) -> pa.Table:
     """Return the rows of `keepers`.
 
-    In the order of `ranks`, greedily over pairs at or above the threshold: a group of equal texts goes to the kept
-    neighbour of highest Jaccard, then of best rank; if none is kept it stays itself. Each pair at or above the
+    In the order of `ranks`, greedily over pairs at or above the threshold: of its neighbours of better rank that are
+    kept, a group of equal texts goes to that of highest Jaccard, then of best rank; without one it stays itself. Each pair at or above the
     threshold then has at most one side kept, and every keeper is kept. Within a group the best-ranked row stands.
     """
     keys = counts["row_key"].to_numpy()

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import ExitStack
 from pathlib import PurePosixPath
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.dataset as ds
 
 from pipeline.corpus import DocumentBatch, Shard, read_documents, shard_schema
 from pipeline.errors import IntegrityError, SchemaMismatch
 from pipeline.progress import current
 from pipeline.signatures import ROW_BITS, row_keys
 from pipeline.stage import FileRecord, Receipt, Work
-from pipeline.store import TableWriter, write_table
+from pipeline.store import TableWriter, read_keys, write_table
+from schemas.decisions import DECISIONS
+from schemas.documents import DOCUMENTS
 from schemas.emitted import KEPT_STRUCT, REMOVED_STRUCT
+from schemas.risk import DOCUMENT_RISK
 
 VERSION = 1
 SUFFIXES = (".gz", ".zst")
@@ -24,15 +27,16 @@ DROPPED_METADATA = b"huggingface"
 
 
 def output_names(shards: list[Shard]) -> dict[int, str]:
-    """Return the file of each shard below kept/, without .parquet: its own path less the suffix; all of it on a clash."""
-    short = {shard.number: _without_suffix(shard.name) for shard in shards}
-    taken: dict[str, int] = {}
-    for name in short.values():
-        taken[name] = taken.get(name, 0) + 1
-    return {
-        shard.number: short[shard.number] if taken[short[shard.number]] == 1 else shard.name
-        for shard in shards
-    }
+    """Return the file of each shard below kept/, without .parquet: its own path less the suffix; all of it on a clash.
+
+    A full name may clash with another's short one (x.jsonl, x.csv and x.jsonl.parquet), so this goes on until none does.
+    """
+    names = {shard.number: _without_suffix(shard.name) for shard in shards}
+    while len(set(names.values())) < len(names):
+        taken = Counter(names.values())
+        clashing = [shard for shard in shards if taken[names[shard.number]] > 1]
+        names.update({shard.number: shard.name for shard in clashing})
+    return names
 
 
 def _without_suffix(name: str) -> str:
@@ -89,11 +93,11 @@ def _emit_shard(shard: Shard, work: Work) -> tuple[list[FileRecord], int, int]:
                     fix="scan again: rote scan",
                 )
             _split(batch, facts, kept, removed)
-    if at != table.num_rows:
+    if not at == kept.rows + removed.rows == table.num_rows:
         raise IntegrityError(
-            "A shard has other rows than were scanned.",
+            "A shard has other rows than were scanned, or rows were lost.",
             where=shard.name,
-            found=str(at),
+            found=f"{at} read, {kept.rows + removed.rows} written",
             expected=str(table.num_rows),
             fix="scan again: rote scan",
         )
@@ -131,8 +135,8 @@ def _rows_of(shard: Shard, work: Work) -> pa.Table:
     """Return what is known about each document of a shard, in order of row."""
     unknown = {"counted_in", "risk", "risk_low", "risk_high"}
     counts = [field.name for field in KEPT_STRUCT if field.name not in unknown]
-    rows = _own_rows(shard, work, "documents", [*counts, "keeper_doc_id", "jaccard"])
-    decided = _own_rows(shard, work, "decisions", ["row_key", "action", "rule", "reason", "keeper"])
+    rows = _own_rows(shard, work, DOCUMENTS, [*counts, "keeper_doc_id", "jaccard"])
+    decided = _own_rows(shard, work, DECISIONS, ["row_key", "action", "rule", "reason", "keeper"])
     added = {
         "counted_in": pa.array(np.full(rows.num_rows, work.scan, np.int32)),
         "threshold": pa.array(np.full(rows.num_rows, work.config.near.threshold)),
@@ -144,12 +148,11 @@ def _rows_of(shard: Shard, work: Work) -> pa.Table:
     return rows
 
 
-def _own_rows(shard: Shard, work: Work, table: str, columns: list[str]) -> pa.Table:
-    """Return a shard's rows of a table of the run; row group statistics spare reading the others."""
+def _own_rows(shard: Shard, work: Work, schema: pa.Schema, columns: list[str]) -> pa.Table:
+    """Return a shard's rows of a table of the run, which is in order of row_key."""
     low, high = row_keys(shard.number, np.array([0, 2**ROW_BITS - 1])).tolist()
-    key = ds.field("row_key")
-    own = (key >= pa.scalar(low, pa.uint64())) & (key <= pa.scalar(high, pa.uint64()))
-    return ds.dataset(work.paths(table), format="parquet").to_table(columns, own).sort_by("row_key")
+    paths = work.paths(schema.metadata[b"table"].decode())
+    return read_keys(paths, schema, columns, low, high)
 
 
 def _risk_of(shard: Shard, work: Work, keys: np.ndarray) -> dict[str, pa.Array]:
@@ -157,7 +160,7 @@ def _risk_of(shard: Shard, work: Work, keys: np.ndarray) -> dict[str, pa.Array]:
     names = ("risk", "risk_low", "risk_high")
     if not work.paths("document_risk"):
         return {name: pa.nulls(len(keys), pa.float64()) for name in names}
-    scored = _own_rows(shard, work, "document_risk", ["row_key", *names])
+    scored = _own_rows(shard, work, DOCUMENT_RISK, ["row_key", *names])
     found = scored["row_key"].to_numpy()
     place = np.minimum(np.searchsorted(found, keys), max(0, len(found) - 1))
     absent = found[place] != keys if len(found) else np.ones(len(keys), bool)

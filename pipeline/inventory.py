@@ -47,10 +47,15 @@ def inventory(
         manifest["scan"] += 1
 
 
-def _registry(manifest: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return what makes a corpus another one: which shards are in it, and their bytes."""
-    kept = ("number", "name", "active", "content_digest", "bytes", "mtime_ns")
-    return [{key: shard[key] for key in kept} for shard in manifest["corpus"]["shards"]]
+def _registry(manifest: dict[str, Any]) -> list[list[Any]]:
+    """Return what makes a corpus another one: which shards are in it, and their bytes.
+
+    Size and time stand in for the digest while it is not known; a file that was only touched is the same.
+    """
+    return [
+        [s["number"], s["active"], s["content_digest"] or [s["bytes"], s["mtime_ns"]]]
+        for s in manifest["corpus"]["shards"]
+    ]
 
 
 def _check(shards: list[Shard], config: Config) -> dict[str, str]:

@@ -34,8 +34,11 @@ PAIRS_AT_ONCE = 65_536
 
 
 def at_least(threshold: float) -> tuple[int, int]:
-    """Return (numerator, denominator) of a threshold as written, so that thresholds compare as integers."""
-    exact = Fraction(str(threshold))
+    """Return (numerator, denominator) of a threshold as written, so that thresholds compare as integers.
+
+    Nine decimals are kept, so that the product with a uint32 count fits an int64: 0.6666666666666667 means 2/3.
+    """
+    exact = Fraction(str(threshold)).limit_denominator(10**9)
     return exact.numerator, exact.denominator
 
 
@@ -117,7 +120,7 @@ def verified(
     size_a, size_b = (np.diff(sets.sets)[side] for side in (a, b))
     union = size_a + size_b - inter
     top, bottom = at_least(work.config.near.count_threshold)
-    near = np.flatnonzero(inter * bottom >= top * union)
+    near = np.flatnonzero((inter > 0) & (inter * bottom >= top * union))
     return pa.table(
         {
             "a": chunk[0][near],

@@ -317,7 +317,7 @@ class Session:
 def scan(session: Session) -> None:
     """Bring the inventory up to date, then count everything that is repeated in it."""
     inventory(session.manifest, session.corpus, session.config, verify=session.verify)
-    session.run.save()
+    _adopt(session)
     for stage in SCAN:
         session.perform(stage)
 
@@ -371,6 +371,13 @@ def _require(session: Session, stages: Sequence[Stage], command: str) -> None:
             found=f"not current: {', '.join(missing)}",
             fix="finish it: rote scan CORPUS... --out RUN (with the same settings)",
         )
+    _adopt(session)
+
+
+def _adopt(session: Session) -> None:
+    """Save the configuration as that of the run folder; a command that was refused leaves the former one."""
+    session.manifest["config"] = session.config.model_dump(mode="json", exclude={"limits"})
+    session.run.save()
 
 
 @contextmanager
@@ -381,8 +388,6 @@ def session(
     if corpus:
         check_places(corpus, out)
     with open_run(out, create=new_manifest() if corpus else None) as run:
-        run.manifest["config"] = config.model_dump(mode="json", exclude={"limits"})
-        run.save()
         yield Session(run, config, mapper, verify, tuple(corpus))
 
 

@@ -1,17 +1,189 @@
-"""x"""
+"""What the proxies are trained on and what is scored: choices by hash, over columns of `counts`, before any text is read.
+
+Whole families are sampled, with all their copies: sampling documents would divide the very counts that are to be learnt
+from. Nothing here depends on the names or the number of shards: the keys are hashes of texts.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+REPEATED = 1.5
+HELD_OUT = 8
+LARGEST_SHARE = 4
+COLUMNS = (
+    "row_key",
+    "text_bytes",
+    "words",
+    "text_hash",
+    "representative",
+    "exact_count",
+    "effective_count",
+    "family",
+    "max_window_count",
+    "repeated_words",
+)
+_HELD_OUT, _HALF, _ORDER = 1, 2, 3
 
-def mixed(keys: NDArray[np.uint64], seed: int) -> NDArray[np.uint64]:
+Int64 = NDArray[np.int64]
+Uint64 = NDArray[np.uint64]
+Float64 = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The documents of a run in order of row_key, as arrays of one length; family numbers index family_key.
+
+    text_key: first 8 bytes of the text hash. repetition: how often the document's words occur, by exact and near
+    copies or by the share of its words in repeated windows. family_key: first 8 bytes of the family's name.
+    """
+
+    row_key: Uint64
+    text_bytes: Int64
+    text_key: Uint64
+    representative: Uint64
+    exact_count: Int64
+    effective_count: Float64
+    repetition: Float64
+    family: Int64
+    family_key: Uint64
+    family_names: list[str]
+
+    @property
+    def first(self) -> Flags:
+        """Return which documents stand for their exact group."""
+        return self.row_key == self.representative
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Families to train on, by number, each part in the order of its choice. skipped: too large for the budget."""
+
+    repeated: Int64
+    random: Int64
+    skipped: int
+
+
+def mixed(keys: Uint64, seed: int) -> Uint64:
     """Return splitmix64 of `keys` under `seed` (Steele, Lea and Flood 2014, fig. 16): uniform over uint64."""
     with np.errstate(over="ignore"):
-        value = keys.astype(np.uint64) + np.uint64(
-            (seed * 0x9E3779B97F4A7C15 + 0x632BE59BD9B4E019) % 2**64
-        )
+        value = keys + np.uint64((seed * 0x9E3779B97F4A7C15 + 0x632BE59BD9B4E019) % 2**64)
         value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         return value ^ (value >> np.uint64(31))
+
+
+def catalogue(counts: pa.Table) -> Catalogue:
+    """Return the documents of a `counts` table, sorted by row_key."""
+    counts = counts.sort_by("row_key").combine_chunks()
+    values = {name: counts[name].to_numpy() for name in COLUMNS if name not in ("text_hash", "family")}
+    coded = pc.dictionary_encode(counts["family"].combine_chunks())
+    if isinstance(coded, pa.ChunkedArray):
+        coded = coded.combine_chunks()
+    covered = values["repeated_words"] / np.maximum(values["words"], 1)
+    windows = 1.0 + np.maximum(values["max_window_count"] - 1, 0) * covered
+    return Catalogue(
+        row_key=values["row_key"],
+        text_bytes=values["text_bytes"],
+        text_key=_text_keys(counts["text_hash"]),
+        representative=values["representative"],
+        exact_count=values["exact_count"],
+        effective_count=values["effective_count"],
+        repetition=np.maximum(values["effective_count"], windows),
+        family=coded.indices.to_numpy().astype(np.int64),
+        family_key=_family_keys(coded.dictionary),
+        family_names=coded.dictionary.to_pylist(),
+    )
+
+
+def held_out(known: Catalogue, seed: int) -> Flags:
+    """Return which families no proxy may see, an eighth: the non-members that the floor is measured on."""
+    return mixed(known.family_key, seed + _HELD_OUT) % np.uint64(HELD_OUT) == 0
+
+
+def half_of(known: Catalogue, seed: int) -> Int64:
+    """Return 0 or 1 per family: the half whose cross-fit proxy is trained on it."""
+    return (mixed(known.family_key, seed + _HALF) % np.uint64(2)).astype(np.int64)
+
+
+def choose_families(known: Catalogue, budget: int, seed: int) -> Sample:
+    """Return whole families of at most `budget` bytes: half by decreasing repetition, the rest by hash.
+
+    The repeated half gives each power of two of repetition, from the top, an equal share of what is left, so that no
+    few large families of one dose take all of it. A family above a quarter of the budget is skipped.
+    """
+    size = np.bincount(known.family, known.text_bytes, len(known.family_key)).astype(np.int64)
+    order = np.argsort(mixed(known.family_key, seed + _ORDER), kind="stable")
+    allowed = ~held_out(known, seed) & (size * LARGEST_SHARE <= budget)
+    repetition = family_repetition(known)
+    repeated = _by_repetition(order[allowed[order]], repetition, size, budget // 2)
+    taken = np.zeros(len(size), np.bool_)
+    taken[repeated] = True
+    rest = order[(allowed & ~taken)[order]]
+    random = take_that_fit(rest, size, budget - int(size[repeated].sum()))
+    skipped = int((~held_out(known, seed) & (size * LARGEST_SHARE > budget)).sum())
+    return Sample(repeated, random, skipped)
+
+
+def family_repetition(known: Catalogue) -> Float64:
+    """Return each family's mean repetition, weighted by bytes."""
+    count = len(known.family_key)
+    weight = np.maximum(known.text_bytes, 1)
+    total = np.bincount(known.family, weight, count)
+    return np.asarray(np.bincount(known.family, weight * known.repetition, count) / np.maximum(total, 1.0))
+
+
+def take_that_fit(order: Int64, size: Int64, budget: int) -> Int64:
+    """Return those of `order`, in order, that still fit into `budget`; one that does not is passed over."""
+    chosen = []
+    for number in order.tolist():
+        if size[number] <= budget:
+            chosen.append(number)
+            budget -= int(size[number])
+            if budget <= 0:
+                break
+    return np.array(chosen, np.int64)
+
+
+def strata(repetition: Float64) -> Int64:
+    """Return floor(log2(repetition)): 0 for text that occurs once."""
+    return np.floor(np.log2(np.maximum(repetition, 1.0) + 1e-9)).astype(np.int64)
+
+
+def document_order(known: Catalogue, seed: int) -> Int64:
+    """Return all documents in the order of a hash of their texts."""
+    return np.argsort(mixed(known.text_key, seed + _ORDER), kind="stable")
+
+
+def _by_repetition(order: Int64, repetition: Float64, size: Int64, budget: int) -> Int64:
+    order = order[repetition[order] >= REPEATED]
+    level = strata(repetition)[order]
+    chosen: list[Int64] = []
+    levels = sorted(set(level.tolist()), reverse=True)
+    for _ in range(2):  # the second time round, what small levels left over goes to the others
+        for place, wanted in enumerate(levels):
+            known = np.isin(order, np.concatenate([*chosen, np.zeros(0, np.int64)]))
+            share = budget if place == len(levels) - 1 else budget // (len(levels) - place)
+            candidates = order[(level == wanted) & ~known]
+            part = take_that_fit(candidates, size, share)
+            if not len(part):
+                part = take_that_fit(candidates, size, budget)[:1]
+            chosen.append(part)
+            budget -= int(size[part].sum())
+    return np.concatenate([*chosen, np.zeros(0, np.int64)])
+
+
+def _text_keys(hashes: pa.ChunkedArray) -> Uint64:
+    raw = b"".join(hashes.to_pylist())
+    return np.frombuffer(raw, ">u8").reshape(-1, 2)[:, 0].astype(np.uint64)
+
+
+def _family_keys(names: pa.Array) -> Uint64:
+    raw = bytes.fromhex("".join(names.to_pylist()))
+    return np.frombuffer(raw, ">u8").reshape(-1, 2)[:, 0].astype(np.uint64)

@@ -63,8 +63,9 @@ def sketch(work: Work) -> Receipt:
             facts = {"number": shard.number, "content_digest": digest, "documents": rows}
             shards.append({**facts, "rejected": dict(sorted(reasons.items()))})
     files = [signatures.record, words.record, *files]
-    bad = sum(sum(entry["rejected"].values()) for entry in shards)
-    return Receipt(tuple(files), signatures.rows + bad, signatures.rows + bad, {"shards": shards})
+    read = sum(entry["documents"] + sum(entry["rejected"].values()) for entry in shards)
+    written = sum(record.rows for record in files if record.table != "words")
+    return Receipt(tuple(files), read, written, {"shards": shards})
 
 
 def signatures_and_words(

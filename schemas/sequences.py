@@ -40,7 +40,7 @@ PROXY = pa.struct([field("proxy", pa.string(), "name of the proxy"), *STATISTICS
 SEQUENCES = table(
     "sequences",
     1,
-    "one row per scored sequence, sorted by row_key and start_token",
+    "one row per scored sequence of a first document of its exact group, sorted by row_key and start_token",
     [
         field("row_key", pa.uint64(), ROW_KEY),
         field(
@@ -48,6 +48,7 @@ SEQUENCES = table(
         ),
         field("end_byte", pa.int64(), "past the last byte, widened likewise", unit="bytes"),
         field("start_token", pa.int64(), "first token in its document", unit="tokens"),
+        field("document_sequences", pa.int64(), "sequences in its document, scored or not"),
         field("family", pa.string(), "family of the document"),
         field("stratum", pa.string(), "repeated | sampled: which half of the budget chose it"),
         field("weight", pa.float64(), "documents' sequences that it stands for"),

@@ -1,6 +1,6 @@
 -- grain: one row, the document's riskiest sequence
 -- inputs: risk, document_risk
--- params: row_key
+-- params: row_key, representative (of its exact copies: sequences are listed once a text)
 with whole as (
     select row_key, risk, risk_low, risk_high, kind, expected_tokens, scored_share
     from read_parquet($document_risk)
@@ -8,9 +8,9 @@ with whole as (
 ),
 
 riskiest as (
-    select row_key, start_byte, end_byte, basis, extrapolated
+    select start_byte, end_byte, basis, extrapolated
     from read_parquet($risk)
-    where row_key = $row_key
+    where row_key = $representative
     order by risk desc nulls last, start_byte
     limit 1
 )
@@ -27,5 +27,5 @@ select
     riskiest.basis,
     riskiest.extrapolated
 from whole
-inner join riskiest on whole.row_key = riskiest.row_key
+cross join riskiest
 order by whole.row_key

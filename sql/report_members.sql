@@ -1,10 +1,14 @@
 -- grain: one row per chosen cluster and source group
 -- inputs: documents
 -- params: clusters (names of the clusters wanted)
-with documents as (
+with wanted as (
+    select unnest($clusters) as cluster
+),
+
+documents as (
     select cluster, source_group
     from read_parquet($documents)
-    where list_contains($clusters, cluster)
+    where cluster in (select wanted.cluster from wanted)
 )
 
 select

@@ -1,6 +1,10 @@
 -- grain: one row per wanted document
 -- inputs: documents
 -- params: keys (row_keys wanted)
+with wanted as (
+    select unnest($keys) as row_key
+)
+
 select
     row_key,
     doc_id,
@@ -13,5 +17,5 @@ select
     near_count,
     max_window_count
 from read_parquet($documents)
-where list_contains($keys, row_key)
+where row_key in (select wanted.row_key from wanted)
 order by row_key

@@ -4,15 +4,15 @@
 with pairs as (
     select
         cast(inter as bigint) as inter,
-        cast("union" as bigint) as total
+        cast("union" as bigint) as total,
+        cast(inter as hugeint) * $denominator >= cast("union" as hugeint) * $numerator as near
     from read_parquet($pairs)
 )
 
 select
     (inter * cast($bins as bigint)) // total as bucket,
     cast(count(*) as bigint) as pairs,
-    cast(count(*) filter (where inter * cast($denominator as bigint) >= total * cast($numerator as bigint)) as bigint)
-        as near
+    cast(count(*) filter (where near) as bigint) as near
 from pairs
 group by bucket
 order by bucket

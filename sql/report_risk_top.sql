@@ -1,30 +1,52 @@
--- grain: one row per document, the riskiest first, each with its riskiest sequence
--- inputs: risk, document_risk, decisions
+-- grain: one row per text, the riskiest first, with its riskiest sequence; a copy that stays stands for it
+-- inputs: documents, risk, document_risk, decisions
 -- params: top (rows returned)
-with highest as (
+with documents as (
+    select row_key, representative
+    from read_parquet($documents)
+),
+
+decisions as (
+    select row_key, action, reason
+    from read_parquet($decisions)
+),
+
+forecast as (
     select row_key, risk, risk_low, risk_high, kind, expected_tokens, scored_share
     from read_parquet($document_risk)
     where risk is not null
+),
+
+texts as (
+    select
+        forecast.*,
+        documents.representative,
+        decisions.action,
+        decisions.reason
+    from forecast
+    inner join documents on forecast.row_key = documents.row_key
+    inner join decisions on forecast.row_key = decisions.row_key
+    qualify row_number() over (
+        partition by documents.representative
+        order by decisions.action = 'drop', forecast.row_key
+    ) = 1
+),
+
+highest as (
+    select *
+    from texts
     order by risk desc, expected_tokens desc, row_key
     limit $top
 ),
 
-sequences as (
-    select risk.row_key, risk.start_byte, risk.end_byte, risk.risk
-    from read_parquet($risk) as risk
-    inner join highest on risk.row_key = highest.row_key
-),
-
 riskiest as (
-    select row_key, start_byte, end_byte
-    from sequences
-    qualify row_number() over (partition by row_key order by risk desc nulls last, start_byte) = 1
-),
-
-decisions as (
-    select decided.row_key, decided.action, decided.reason
-    from read_parquet($decisions) as decided
-    inner join highest on decided.row_key = highest.row_key
+    select sequences.row_key, sequences.start_byte, sequences.end_byte
+    from read_parquet($risk) as sequences
+    inner join highest on sequences.row_key = highest.representative
+    qualify row_number() over (
+        partition by sequences.row_key
+        order by sequences.risk desc nulls last, sequences.start_byte
+    ) = 1
 )
 
 select
@@ -37,9 +59,8 @@ select
     highest.scored_share,
     riskiest.start_byte,
     riskiest.end_byte,
-    decisions.action,
-    decisions.reason
+    highest.action,
+    highest.reason
 from highest
-inner join riskiest on highest.row_key = riskiest.row_key
-inner join decisions on highest.row_key = decisions.row_key
+inner join riskiest on highest.representative = riskiest.row_key
 order by highest.risk desc, highest.expected_tokens desc, highest.row_key

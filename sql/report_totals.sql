@@ -1,6 +1,6 @@
 -- grain: one row for the corpus
 -- inputs: documents
--- params: window (words in a window)
+-- params: window_words (words in a window)
 with documents as (
     select
         doc_id,
@@ -48,7 +48,7 @@ totals as (
         cast(coalesce(sum(text_bytes), 0) as bigint) as text_bytes,
         cast(coalesce(sum(words), 0) as bigint) as words,
         cast(coalesce(sum(repeated_words), 0) as bigint) as repeated_words,
-        cast(coalesce(sum(greatest(words - $window + 1, 0)), 0) as bigint) as windows,
+        cast(coalesce(sum(greatest(words - $window_words + 1, 0)), 0) as bigint) as windows,
         cast(count(*) filter (where near_capped) as bigint) as near_capped
     from documents
 )

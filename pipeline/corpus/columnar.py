@@ -30,8 +30,7 @@ FEATHER_1_MAGIC = b"FEA1"
 def parquet_schema(path: str) -> pa.Schema:
     """Return a Parquet file's columns from its footer; views as plain strings."""
     with reading(path), _open_parquet(path) as file:
-        schema = file.schema_arrow
-    return _writable(schema, path)
+        return _writable(file.schema_arrow, path)
 
 
 def parquet_batches(
@@ -44,9 +43,8 @@ def parquet_batches(
 
 def ipc_schema(path: str) -> pa.Schema:
     """Return the columns of an Arrow file or stream; views as plain strings."""
-    with reading(path), _map(path) as source, _open_ipc(path, source, None) as file:
-        schema = file.schema
-    return _writable(schema, path)
+    with reading(path), _map(path) as source, _open_ipc(path, source) as file:
+        return _writable(file.schema, path)
 
 
 def ipc_batches(path: str, names: list[str] | None, batch_bytes: int) -> Iterator[pa.RecordBatch]:
@@ -54,12 +52,12 @@ def ipc_batches(path: str, names: list[str] | None, batch_bytes: int) -> Iterato
 
     The file is mapped, so that one record batch larger than memory can be read in slices.
     """
-    with reading(path), _map(path) as source, _open_ipc(path, source, names) as file:
-        yield from _regrouped(_ipc_pieces(file, batch_bytes), batch_bytes)
+    with reading(path), _map(path) as source, _open_ipc(path, source) as file:
+        yield from _regrouped(_ipc_pieces(file, names, batch_bytes), batch_bytes)
 
 
 def _writable(schema: pa.Schema, path: str) -> pa.Schema:
-    """Return the schema without views; SchemaMismatch if Arrow cannot filter it or Parquet hold it."""
+    """Return the schema without views; SchemaMismatch if Parquet cannot hold it."""
     plain = _retyped(schema, NO_VIEWS)
     try:
         rows = schema.empty_table().cast(plain).take(pa.array([], pa.int64()))
@@ -84,18 +82,18 @@ def _open_parquet(path: str) -> pq.ParquetFile:
 def _parquet_pieces(
     file: pq.ParquetFile, names: list[str] | None, batch_bytes: int
 ) -> Iterator[pa.RecordBatch]:
-    schema = file.schema_arrow
-    wanted = schema.names if names is None else names
     for group in range(file.metadata.num_row_groups):
         facts = file.metadata.row_group(group)
         if facts.num_rows == 0:
             continue
-        rows = _piece_rows(_group_bytes(facts, wanted) // facts.num_rows, batch_bytes)
+        # the sizes of single columns would do better, but a damaged footer ends the process there
+        rows = _piece_rows(facts.total_byte_size // facts.num_rows, batch_bytes)
         pieces = file.iter_batches(
             batch_size=rows, row_groups=[group], columns=names, use_threads=False
         )
         seen = 0
         for piece in pieces:
+            _check_layout(piece)
             seen += piece.num_rows
             yield piece if names is None else piece.select(names)
         if seen != facts.num_rows:
@@ -104,26 +102,13 @@ def _parquet_pieces(
             )
 
 
-def _group_bytes(facts: pq.RowGroupMetaData, wanted: list[str]) -> int:
-    """Return the uncompressed size of the wanted columns of a row group, nested leaves included."""
-    chunks = (facts.column(position) for position in range(facts.num_columns))
-    return sum(
-        chunk.total_uncompressed_size
-        for chunk in chunks
-        if any(
-            chunk.path_in_schema == name or chunk.path_in_schema.startswith(f"{name}.")
-            for name in wanted
-        )
-    )
-
-
 def _map(path: str) -> pa.NativeFile:
     """Map an Arrow file, or open it plainly when it is empty and cannot be mapped."""
     return pa.memory_map(path) if Path(path).stat().st_size else pa.OSFile(path)
 
 
 def _open_ipc(
-    path: str, source: pa.NativeFile, names: list[str] | None
+    path: str, source: pa.NativeFile
 ) -> pa.ipc.RecordBatchFileReader | pa.ipc.RecordBatchStreamReader:
     """Open the file format or the stream format, whichever the first bytes show."""
     start = source.read(8)
@@ -138,23 +123,22 @@ def _open_ipc(
             "A file is not Arrow IPC.", where=path, found=kind, fix="convert or rename it"
         )
     opener = pa.ipc.open_file if start.startswith(IPC_MAGIC) else pa.ipc.open_stream
-    if names is None:
-        return opener(source)
-    with opener(source) as file:
-        included = sorted(file.schema.names.index(name) for name in names)
-    source.seek(0)
-    return opener(source, options=pa.ipc.IpcReadOptions(included_fields=included))
+    return opener(source)
 
 
 def _ipc_pieces(
-    file: pa.ipc.RecordBatchFileReader | pa.ipc.RecordBatchStreamReader, batch_bytes: int
+    file: pa.ipc.RecordBatchFileReader | pa.ipc.RecordBatchStreamReader,
+    names: list[str] | None,
+    batch_bytes: int,
 ) -> Iterator[pa.RecordBatch]:
+    """Yield slices of the stored batches; asking the reader for some columns would copy the map."""
     stored = (
         (file.get_batch(number) for number in range(file.num_record_batches))
         if isinstance(file, pa.ipc.RecordBatchFileReader)
         else iter(file)
     )
-    for batch in stored:
+    for whole in stored:
+        batch = whole if names is None else whole.select(names)
         _check_layout(batch)
         if batch.num_rows == 0:
             continue
@@ -164,10 +148,11 @@ def _ipc_pieces(
 
 
 def _check_layout(batch: pa.RecordBatch) -> None:
-    """Raise ArrowInvalid if offsets point outside their buffers.
+    """Raise ArrowInvalid if offsets point outside their buffers or indices outside a dictionary.
 
     Strings are looked at as bytes: those that are not UTF-8 are judged row by row.
     """
+    batch.validate()  # first: the import below takes the sizes of buffers from the offsets
     raw = _retyped(batch.schema, BYTES)
     seen = pa.RecordBatch._import_from_c_capsule(
         raw.__arrow_c_schema__(), batch.__arrow_c_array__()[1]
@@ -176,8 +161,12 @@ def _check_layout(batch: pa.RecordBatch) -> None:
 
 
 def _retyped(schema: pa.Schema, leaves: Mapping[pa.DataType, pa.DataType]) -> pa.Schema:
-    """Return the schema with some types in place of others, at every depth."""
-    fields = [field.with_type(_replaced(field.type, leaves)) for field in schema]
+    """Return the schema with some types in place of others, at every depth; other fields as is."""
+    kinds = [_replaced(field.type, leaves) for field in schema]
+    fields = [
+        field if kind == field.type else field.with_type(kind)
+        for field, kind in zip(schema, kinds, strict=True)
+    ]
     return pa.schema(fields, metadata=schema.metadata)
 
 

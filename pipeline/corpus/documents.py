@@ -189,7 +189,7 @@ def _chat_texts(chats: pa.Array, separator: str) -> pa.LargeBinaryArray:
 def _glued(
     parts: pa.LargeBinaryArray, owners: Rows, absent: Mask, separator: str
 ) -> pa.LargeBinaryArray:
-    """Join the parts of each owner in order, skipping nulls; parts that are all empty stay empty."""
+    """Join the parts of each owner in order, skipping nulls; only empty parts stay empty."""
     present = parts.is_valid()
     held = owners[_flags(present)]
     parts = parts.filter(present)
@@ -242,7 +242,7 @@ def _rejected_columns(user: pa.RecordBatch, bad: Mask, columns: Columns) -> pa.R
 
 
 def _readable(column: pa.Array, field: pa.Field) -> pa.Array:
-    """Return a text column without the values that are not UTF-8: most engines refuse to read them.
+    """Return a text column without the values that are not UTF-8, which most engines refuse.
 
     Their bytes are in `Rejected.text`. They become null, or empty where no null may be.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -84,16 +85,15 @@ def open_stream(path: str) -> pa.NativeFile:
 def reading(path: str) -> Iterator[None]:
     """Translate what pyarrow and the system raise about a corpus file into the pipeline's errors.
 
-    Raises CorruptFile, or TransientIOError for system errors that may pass. Running out of memory
-    and interrupts are neither and go through.
+    Raises CorruptFile, or TransientIOError for system errors that may pass. A damaged length asks
+    for absurd memory, so a failed allocation counts as damage too. Interrupts go through.
     """
     try:
         yield
-    except (pa.ArrowMemoryError, pa.ArrowCancelled):
+    except pa.ArrowCancelled:
         raise
-    except (pa.ArrowException, OSError, EOFError) as error:
-        number = error.errno if isinstance(error, OSError) else None
-        if number in TRANSIENT:
+    except (pa.ArrowException, OSError, EOFError, UnicodeDecodeError) as error:
+        if isinstance(error, OSError) and error.errno in TRANSIENT:
             raise TransientIOError(
                 "Reading a file failed.", where=path, found=_first_line(error)
             ) from error
@@ -106,8 +106,8 @@ def reading(path: str) -> Iterator[None]:
 
 
 def _first_line(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)
     return str(error).partition("\n")[0][:200]
 
 

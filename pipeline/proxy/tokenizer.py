@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,6 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 EOS = "<|endoftext|>"
 EOS_ID = 0
-PIECE_CHARACTERS = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,12 @@ def encode(tokenizer: Tokenizer, texts: Sequence[str]) -> list[Encoded]:
     """
     encodings = tokenizer.encode_batch(list(texts), add_special_tokens=False)
     return [_encoded(text, encoding) for text, encoding in zip(texts, encodings, strict=True)]
+
+
+def tokenizer_config() -> bytes:
+    """Return the `tokenizer_config.json` with which transformers loads `tokenizer.json`."""
+    values = {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": EOS, "eos_token": EOS}
+    return (json.dumps(values, indent=2, sort_keys=True) + "\n").encode()
 
 
 def _encoded(text: str, encoding: object) -> Encoded:

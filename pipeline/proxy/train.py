@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,37 +30,52 @@ class Schedule:
     seed: int
 
 
+@dataclass(frozen=True)
+class Trained:
+    """A proxy after its last epoch and, when there were several, after its first. loss: of the last epoch, in nats."""
+
+    model: Transformer
+    early: Transformer | None
+    loss: float
+
+
 def train(
     shape: Shape,
     rows: NDArray[np.int64],
     schedule: Schedule,
     device: str = "cpu",
     advance: Callable[[int, int], None] | None = None,
-) -> tuple[Transformer, float]:
-    """Return a model trained on `rows` [n, 65] and the mean loss of its last epoch, in nats per token.
+) -> Trained:
+    """Train a proxy on `rows` [n, 65]; each is seen once an epoch, and scored later in exactly the same context.
 
-    Each row is seen once an epoch, scored later in exactly the same context. Same rows, schedule, device, Torch build
-    and threads give the same weights: the order is an integer hash, not a random generator's.
+    Same rows, schedule, device, Torch build and threads give the same weights: the order is an integer hash, not a
+    random generator's.
     """
     model = Transformer(shape, schedule.seed).to(device)
     per_epoch = -(-len(rows) // schedule.rows)
     total = per_epoch * schedule.epochs
-    optimiser = torch.optim.AdamW(_groups(model), lr=schedule.rate, betas=(0.9, 0.95), fused=True)
+    optimiser = torch.optim.AdamW(model.parameters(), schedule.rate, (0.9, 0.95), weight_decay=0.0, fused=True)
+    early: Transformer | None = None
     losses: list[torch.Tensor] = []
     for step, batch in enumerate(_batches(rows, schedule)):
         for group in optimiser.param_groups:
-            group["lr"] = schedule.rate * group["scale"] * _rate(step, total)
-        tokens = torch.from_numpy(batch).to(device)
-        logits = model(tokens[:, :-1])
-        loss = functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].reshape(-1))
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)
-        optimiser.step()
-        optimiser.zero_grad()
-        losses.append(loss.detach())
+            group["lr"] = schedule.rate * _rate(step, total)
+        losses.append(_step(model, optimiser, torch.from_numpy(batch).to(device)))
+        if step + 1 == per_epoch < total:
+            early = copy.deepcopy(model).eval()
         if advance is not None:
             advance(step + 1, total)
-    return model.eval(), float(torch.stack(losses[-per_epoch:]).double().mean())
+    return Trained(model.eval(), early, float(torch.stack(losses[-per_epoch:]).double().mean()))
+
+
+def _step(model: Transformer, optimiser: torch.optim.Optimizer, tokens: torch.Tensor) -> torch.Tensor:
+    logits = model(tokens[:, :-1])
+    loss = functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].reshape(-1))
+    loss.backward()  # type: ignore[no-untyped-call]
+    torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)
+    optimiser.step()
+    optimiser.zero_grad()
+    return loss.detach()
 
 
 @contextmanager
@@ -71,10 +87,6 @@ def threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _groups(model: Transformer) -> list[dict[str, object]]:
-    return [{"params": list(model.parameters()), "scale": 1.0, "weight_decay": 0.0}]
 
 
 def _batches(rows: NDArray[np.int64], schedule: Schedule) -> Iterator[NDArray[np.int64]]:

@@ -22,10 +22,14 @@ def report(work: Work) -> Receipt:
     Runs without a forecast too. Raises InputError before the filter has decided about rows.
     """
     if not work.paths("documents") or not work.paths("decisions"):
-        raise InputError("There is nothing to report on yet.", where=str(work.folder),
-                         found="no documents or no decisions", fix="run `rote filter` on this folder first")
+        raise InputError(
+            "There is nothing to report on yet.",
+            where=str(work.folder),
+            found="no documents or no decisions",
+            fix="run `rote filter` on this folder first",
+        )
     data = gather(work, load_manifest(work.folder))
-    text = json.dumps(data, indent=1, sort_keys=True)
+    text = json.dumps(data, indent=1, allow_nan=False)
     files = (
         write_file(work.folder, "report", "report.json", f"{text}\n".encode()),
         write_file(work.folder, "report", "index.html", page(data).encode()),
@@ -33,4 +37,9 @@ def report(work: Work) -> Receipt:
     corpus = data["corpus"]
     summary = {step["step"]: step["rows"] for step in data["funnel"]}
     words = {key: corpus[key] for key in ("documents", "text_bytes", "words", "repeated_words")}
-    return Receipt(files, corpus["rows"], corpus["rows"], {"alarms": data["alarms"], "summary": {**summary, **words}})
+    return Receipt(
+        files,
+        corpus["rows"],
+        corpus["rows"],
+        {"alarms": data["alarms"], "summary": {**summary, **words}},
+    )

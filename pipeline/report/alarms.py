@@ -8,7 +8,9 @@ from typing import Any
 
 from pipeline.query import Limits
 from pipeline.query import run as query
+from pipeline.report.quotes import label
 
+ALARM, NOTE = "alarm", "note"
 GROUP_ROWS = 50
 CLUSTER_DOCUMENTS = 50
 CLUSTER_PER_MILLE = 10
@@ -18,33 +20,49 @@ Row = dict[str, Any]
 
 
 def alarms(
-    documents: Sequence[Path], decisions: Sequence[Path], manifest: Mapping[str, Any], limits: Limits = Limits()
+    documents: Sequence[Path],
+    decisions: Sequence[Path],
+    manifest: Mapping[str, Any],
+    limits: Limits | None = None,
 ) -> list[Row]:
-    """Return the alarms and notes of a run, in a fixed order.
+    """Return the alarms of a run, in a fixed order; notes, which fail no strict run, are left out.
 
-    documents, decisions: the files of those tables. Each entry has `level` (alarm | note), `kind`, `where`, `numbers`
-    and a `sentence`; only alarms fail a strict run.
+    documents, decisions: the files of those tables. Each entry has `level`, `kind`, `where`,
+    `numbers` and a `sentence` that says all of it.
     """
+    limits = limits or Limits()
     both = {"documents": documents, "decisions": decisions}
     alone = {"documents": documents}
-    return judge(
-        query("report_totals", alone, {"window": 1}, limits=limits).to_pylist()[0],
-        query("report_sources", both, limits=limits).to_pylist(),
+    found = judge(
+        query("report_totals", alone, {"window_words": 1}, limits=limits).to_pylist()[0],
+        query("report_sources", both, sources_params(0), limits=limits).to_pylist(),
         query("report_clusters", both, {"top": MOST_CLUSTERS}, limits=limits).to_pylist(),
         query("report_shards", both, limits=limits).to_pylist(),
         manifest,
     )
+    return [entry for entry in found if entry["level"] == ALARM]
 
 
 def judge(
-    totals: Row, sources: Sequence[Row], clusters: Sequence[Row], shards: Sequence[Row], manifest: Mapping[str, Any]
+    totals: Row,
+    sources: Sequence[Row],
+    clusters: Sequence[Row],
+    shards: Sequence[Row],
+    manifest: Mapping[str, Any],
 ) -> list[Row]:
-    """Return the alarms that these aggregates raise; a pure function, integers compared at every limit.
+    """Return the alarms and notes that these aggregates raise; pure, and integers at every limit.
 
-    clusters: the largest; at most 99 can each hold more than 1% of the corpus, so `MOST_CLUSTERS` of them suffice.
+    clusters: the largest; at most 99 can each hold more than 1% of the corpus, so `MOST_CLUSTERS`
+    of them suffice.
     """
     return [
-        *(_group(row) for row in sources if row["documents"] >= GROUP_ROWS and 2 * row["removed"] > row["documents"]),
+        *(
+            _group(row)
+            for row in sources
+            if row["source_group"] is not None
+            and row["documents"] >= GROUP_ROWS
+            and 2 * row["removed"] > row["documents"]
+        ),
         *(
             _cluster(row, totals["documents"])
             for row in clusters
@@ -54,12 +72,20 @@ def judge(
         *([_capped(totals["near_capped"])] if totals["near_capped"] else []),
         *_empty_shards(shards, shard_rows(manifest)),
         *([_duplicates(totals)] if totals["duplicate_ids"] else []),
-        *(_skipped(name, why) for name, why in sorted(manifest["corpus"].get("skipped", {}).items())),
+        *(
+            _skipped(name, why)
+            for name, why in sorted(manifest["corpus"].get("skipped", {}).items())
+        ),
     ]
 
 
+def sources_params(top: int) -> dict[str, int]:
+    """Return the parameters of `report_sources`: the `top` largest groups, and all that alarm."""
+    return {"top": top, "alarm_rows": GROUP_ROWS}
+
+
 def shard_rows(manifest: Mapping[str, Any]) -> list[Row]:
-    """Return number, name, file bytes, rows, rejected rows and their reasons of each shard in the corpus now."""
+    """Return number, name, file bytes, rows and rejections of each shard in the corpus."""
     active = [shard for shard in manifest["corpus"]["shards"] if shard["active"]]
     return [
         {
@@ -81,28 +107,35 @@ def _entry(level: str, kind: str, where: str, numbers: Row, sentence: str) -> Ro
 def _group(row: Row) -> Row:
     removed, documents = row["removed"], row["documents"]
     return _entry(
-        "alarm", "source_group", row["source_group"],
+        ALARM,
+        "source_group",
+        row["source_group"],
         {"documents": documents, "removed": removed, "kept": row["kept"]},
-        f"This source group loses {removed:,} of its {documents:,} documents ({removed / documents:.1%}): "
-        "more than half.",
+        f"Source group {label(row['source_group'])} loses {removed:,} of its {documents:,} "
+        f"documents ({removed / documents:.1%}): more than half.",
     )
 
 
 def _cluster(row: Row, documents: int) -> Row:
     members = row["members"]
     return _entry(
-        "alarm", "cluster", row["cluster"],
+        ALARM,
+        "cluster",
+        row["cluster"],
         {"members": members, "kept": row["kept"], "documents": documents},
-        f"One cluster of copies holds {members:,} documents ({members / documents:.1%} of the corpus); "
-        f"{row['kept']:,} of them stay.",
+        f"Cluster {row['cluster'][:12]} holds {members:,} documents ({members / documents:.1%} of "
+        f"the corpus); {row['kept']:,} of them stay.",
     )
 
 
 def _capped(documents: int) -> Row:
     return _entry(
-        "alarm", "capped_bucket", "candidates", {"documents": documents},
-        f"Buckets were too large to pair in full: the near and effective counts of {documents:,} documents "
-        "are lower bounds. A higher near.bucket_cap pairs them all.",
+        ALARM,
+        "capped_bucket",
+        "candidates",
+        {"documents": documents},
+        f"Buckets were too large to pair in full: the near and effective counts of {documents:,} "
+        "documents are lower bounds. A higher near.bucket_cap pairs them all.",
     )
 
 
@@ -110,8 +143,11 @@ def _empty_shards(shards: Sequence[Row], listed: Sequence[Row]) -> list[Row]:
     kept = {row["number"]: row["kept"] for row in shards}
     return [
         _entry(
-            "alarm", "empty_shard", shard["name"], {"rows": shard["rows"], "rejected": shard["rejected"]},
-            f"Not one of the {shard['rows']:,} rows of this shard is kept.",
+            ALARM,
+            "empty_shard",
+            shard["name"],
+            {"rows": shard["rows"], "rejected": shard["rejected"]},
+            f"Not one of the {shard['rows']:,} rows of shard {label(shard['name'])} is kept.",
         )
         for shard in listed
         if shard["rows"] and not kept.get(shard["number"])
@@ -121,11 +157,14 @@ def _empty_shards(shards: Sequence[Row], listed: Sequence[Row]) -> list[Row]:
 def _duplicates(totals: Row) -> Row:
     ids, rows = totals["duplicate_ids"], totals["rows_with_duplicate_id"]
     return _entry(
-        "note", "duplicate_ids", "id", {"ids": ids, "documents": rows},
-        f"{ids:,} document ids are used more than once, by {rows:,} documents in all. "
-        "Nothing was dropped for it; rows are told apart by shard and row.",
+        NOTE,
+        "duplicate_ids",
+        "id",
+        {"ids": ids, "documents": rows},
+        f"{ids:,} document ids are used more than once, by {rows:,} documents in all. Nothing was "
+        "dropped for it; rows are told apart by shard and row.",
     )
 
 
 def _skipped(name: str, why: str) -> Row:
-    return _entry("note", "skipped_file", name, {}, f"This file was left out of the corpus: {why}")
+    return _entry(NOTE, "skipped_file", name, {}, f"File {label(name)} was left out: {why}")

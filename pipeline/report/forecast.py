@@ -1,7 +1,8 @@
-"""The forecast as the report shows it: how risk spreads, what it was validated on, and the riskiest documents."""
+"""The forecast as the report shows it: how risk spreads, its validation, the riskiest documents."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +12,7 @@ from pipeline.stage import Work
 
 Row = dict[str, Any]
 
-TOP = 15
+TRIED = 60
 TOP_SOURCES = 15
 BINS = 10
 
@@ -31,19 +32,35 @@ def forecast(work: Work, manifest: Mapping[str, Any], limits: Limits) -> Row | N
             histogram[row["measure"]][row["bucket"]] = row["scored"]
     documents = {"documents": work.paths("documents")}
     decisions = {"decisions": work.paths("decisions")}
-    sources = query("report_risk_sources", {**documents, "document_risk": of_documents}, {"top": TOP_SOURCES},
-                    limits=limits)
+    sources = query(
+        "report_risk_sources",
+        {**documents, "document_risk": of_documents},
+        {"top": TOP_SOURCES},
+        limits=limits,
+    )
     return {
         "bins": BINS,
         "histogram": histogram,
         "without": without,
         "kinds": query("report_risk_kinds", {"risk": risk}, limits=limits).to_pylist(),
         "sources": sources.to_pylist(),
-        "top": query("report_risk_top", {**both, **decisions}, {"top": TOP}, limits=limits).to_pylist(),
+        "top": query(
+            "report_risk_top", {**both, **documents, **decisions}, {"top": TRIED}, limits=limits
+        ).to_pylist(),
         "model": _facts(manifest, "risk"),
         "proxies": _facts(manifest, "sequences"),
     }
 
 
 def _facts(manifest: Mapping[str, Any], stage: str) -> Row:
-    return dict(manifest["outputs"].get(f"{stage}/all", {}).get("facts", {}))
+    facts: Row = _finite(manifest["outputs"].get(f"{stage}/all", {}).get("facts", {}))
+    return facts
+
+
+def _finite(value: Any) -> Any:  # noqa: ANN401 - facts are any JSON
+    """Return a fact with null for what JSON has no number for."""
+    if isinstance(value, Mapping):
+        return {name: _finite(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,10 +1,9 @@
-"""HTML by functions: whatever is not already `Html` is escaped, so that no text of a user can become markup."""
+"""HTML by functions: what is not already `Html` is escaped, so no user's text becomes markup."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from html import escape
-from typing import Any
 
 _VOID = frozenset({"meta", "line", "circle", "polyline"})
 
@@ -18,9 +17,12 @@ class Html(str):
 def tag(element: str, /, *children: object, **attributes: object) -> Html:
     """Return an element; children that are not Html are escaped, attributes always.
 
-    `class_` is written class, `_` in other names `-`; an attribute of None is left out, of True is bare.
+    `class_` is written class, `_` in other names `-`; an attribute of None is left out, of True is
+    bare.
     """
-    written = "".join(_attribute(key, value) for key, value in attributes.items() if value is not None)
+    written = "".join(
+        _attribute(key, value) for key, value in attributes.items() if value is not None
+    )
     if element in _VOID:
         return Html(f"<{element}{written}>" if element == "meta" else f"<{element}{written}/>")
     return Html(f"<{element}{written}>{join(children)}</{element}>")
@@ -37,22 +39,42 @@ def style(css: str) -> Html:
 
 
 def table(
-    caption: str, head: Sequence[str], rows: Iterable[Sequence[object]], words: Sequence[int] = (0,), **attributes: Any
+    caption: str,
+    head: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    words: Sequence[int] = (0,),
+    **attributes: object,
 ) -> Html:
-    """Return a table in a box that scrolls sideways; columns not listed in `words` are numbers, set right.
+    """Return a table in a box that scrolls sideways; columns not in `words` are set right.
 
     The first cell of a row is its header.
     """
     kinds = [None if place in words else "n" for place in range(len(head))]
-    header = tag("tr", *(tag("th", name, scope="col", class_=kind) for name, kind in zip(head, kinds, strict=True)))
+    header = tag(
+        "tr",
+        *(
+            tag("th", name, scope="col", class_=kind)
+            for name, kind in zip(head, kinds, strict=True)
+        ),
+    )
     body = [
-        tag("tr", *(
-            tag("th" if place == 0 else "td", cell, scope="row" if place == 0 else None, class_=kind)
-            for place, (cell, kind) in enumerate(zip(row, kinds, strict=True))
-        ))
+        tag(
+            "tr",
+            *(
+                tag(
+                    "th" if place == 0 else "td",
+                    cell,
+                    scope="row" if place == 0 else None,
+                    class_=kind,
+                )
+                for place, (cell, kind) in enumerate(zip(row, kinds, strict=True))
+            ),
+        )
         for row in rows
     ]
-    inside = tag("table", tag("caption", caption), tag("thead", header), tag("tbody", *body), **attributes)
+    inside = tag(
+        "table", tag("caption", caption), tag("thead", header), tag("tbody", *body), **attributes
+    )
     return tag("div", inside, class_="scroll", tabindex="0", role="region", aria_label=caption)
 
 
@@ -62,7 +84,7 @@ def number(value: float | None, digits: int = 0) -> str:
 
 
 def percent(part: float | None, whole: float | None, digits: int = 1) -> str:
-    """Return part / whole in per cent; a dash where there is no whole, and never 0.0% for something."""
+    """Return part / whole in per cent; a dash where there is no whole, never 0.0% for some."""
     if part is None or not whole:
         return "\N{EN DASH}"
     share = 100 * part / whole

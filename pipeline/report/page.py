@@ -13,9 +13,14 @@ from pipeline.report.markup import Html, join, number, percent, size, style, tag
 
 Data = dict[str, Any]
 
+MOST_ALARMS = 25
+
 
 def page(data: Data) -> str:
-    """Return the whole page. The policy in its head forbids scripts and any load, whatever the text holds."""
+    """Return the whole page.
+
+    The policy in its head forbids scripts and any load, whatever the text of the corpus holds.
+    """
     sheet = _sheet()
     digest = base64.b64encode(hashlib.sha256(sheet.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
@@ -29,9 +34,21 @@ def page(data: Data) -> str:
         tag("title", "rote: what this corpus repeats"),
         style(sheet),
     )
-    sections = [*rows.sections(data), *repeats.sections(data), *risk_page.sections(data), *_end(data)]
-    main = tag("main", _header(data), _tiles(data), _alarms(data), _contents(sections),
-               *(_section(*part) for part in sections), _footer(data))
+    sections = [
+        *rows.sections(data),
+        *repeats.sections(data),
+        *risk_page.sections(data),
+        *_end(data),
+    ]
+    main = tag(
+        "main",
+        _header(data),
+        _tiles(data),
+        _alarms(data),
+        _contents(sections),
+        *(_section(*part) for part in sections),
+        _footer(data),
+    )
     return f"<!doctype html>\n{tag('html', head, tag('body', main), lang='en')}\n"
 
 
@@ -41,7 +58,13 @@ def _sheet() -> str:
 
 
 def _section(name: str, title: str, body: Html) -> Html:
-    return tag("section", tag("h2", title, id=f"{name}-title"), body, id=name, aria_labelledby=f"{name}-title")
+    return tag(
+        "section",
+        tag("h2", title, id=f"{name}-title"),
+        body,
+        id=name,
+        aria_labelledby=f"{name}-title",
+    )
 
 
 def _contents(sections: list[tuple[str, str, Html]]) -> Html:
@@ -58,69 +81,95 @@ def _header(data: Data) -> Html:
     )
     rules = ", ".join(data["config"]["policy"]["rules"]) or "none"
     setting = (
-        f"Near copies from Jaccard {near['threshold']:g} (counted from {near['count_threshold']:g}), "
-        f"windows of {data['config']['window']['words']} words, rules: {rules}."
+        f"Near copies from Jaccard {near['threshold']:g} (counted from "
+        f"{near['count_threshold']:g}), windows of {data['config']['window']['words']} words, "
+        f"rules: {rules}."
     )
     made = f"rote {data['rote']['version']}, scan {data['rote']['scan']}"
-    return tag("header", tag("p", made, class_="brand"), tag("h1", "What this corpus repeats"),
-               tag("p", facts, class_="lead"), tag("p", setting, class_="sub"))
+    return tag(
+        "header",
+        tag("p", made, class_="brand"),
+        tag("h1", "What this corpus repeats"),
+        tag("p", facts, class_="lead"),
+        tag("p", setting, class_="sub"),
+    )
 
 
 def _tiles(data: Data) -> Html:
     corpus, steps = data["corpus"], {step["step"]: step["rows"] for step in data["funnel"]}
-    removed = corpus["documents"] - steps["kept"]
-    alarms = sum(entry["level"] == "alarm" for entry in data["alarms"])
+    removed, window = corpus["documents"] - steps["kept"], data["config"]["window"]["words"]
+    alarms = len(data["alarms"])
     tiles = [
-        ("kept", number(steps["kept"]), f"{percent(steps['kept'], corpus['rows'])} of the rows read", ""),
+        (
+            "kept",
+            number(steps["kept"]),
+            f"{percent(steps['kept'], corpus['rows'])} of the rows read",
+            "",
+        ),
         ("removed", number(removed), f"{percent(removed, corpus['rows'])} of the rows read", ""),
-        ("repeated words", percent(corpus["repeated_words"], corpus["words"]),
-         f"lie in a window of {data['config']['window']['words']} words that occurs more than once", ""),
+        (
+            "repeated words",
+            percent(corpus["repeated_words"], corpus["words"]),
+            f"lie in a window of {window} words that occurs more than once",
+            "",
+        ),
         risk_page.tile(data),
-        ("alarms", number(alarms), "to look at first" if alarms else "nothing unusual", "warn" if alarms else ""),
+        (
+            "alarms",
+            number(alarms),
+            "to look at first" if alarms else "nothing unusual",
+            "warn" if alarms else "",
+        ),
     ]
-    return tag("dl", *(
-        tag("div", tag("dt", name), tag("dd", value, class_="figure"), tag("dd", note, class_="note"),
-            class_=f"tile {kind}".strip())
-        for name, value, note, kind in tiles
-    ), class_="tiles")
+    return tag(
+        "dl",
+        *(
+            tag(
+                "div",
+                tag("dt", name),
+                tag("dd", value, class_="figure"),
+                tag("dd", note, class_="note"),
+                class_=f"tile {kind}".strip(),
+            )
+            for name, value, note, kind in tiles
+        ),
+        class_="tiles",
+    )
 
 
 def _alarms(data: Data) -> Html:
-    if not data["alarms"]:
+    raised = [*data["alarms"], *data["notes"]]
+    if not raised:
         return join([])
     items = [
-        tag("li", tag("span", entry["level"], class_="level"), " ", tag("strong", rows.place(entry)), " ",
-            entry["sentence"], class_=entry["level"])
-        for entry in data["alarms"][: rows.MOST_ALARMS]
+        tag(
+            "li",
+            tag("span", entry["level"], class_="level"),
+            entry["sentence"],
+            class_=entry["level"],
+        )
+        for entry in raised[:MOST_ALARMS]
     ]
-    more = len(data["alarms"]) - len(items)
+    more = len(raised) - len(items)
     rest = [tag("li", f"and {more:,} more in report.json", class_="note")] if more else []
-    return tag("section", tag("h2", "Alarms and notes", id="alarms-title"), tag("ul", *items, *rest, class_="alarms"),
-               id="alarms", aria_labelledby="alarms-title")
+    return tag(
+        "section",
+        tag("h2", "Alarms and notes", id="alarms-title"),
+        tag("ul", *items, *rest, class_="alarms"),
+        id="alarms",
+        aria_labelledby="alarms-title",
+    )
 
 
 def _end(data: Data) -> list[tuple[str, str, Html]]:
-    return [("limits", "What these numbers do and do not say", _limits(data)), ("config", "Settings", _config(data))]
+    return [
+        ("limits", "What these numbers do and do not say", _limits(data)),
+        ("config", "Settings", _config(data)),
+    ]
 
 
 def _limits(data: Data) -> Html:
-    windows = data["corpus"]["windows"]
-    wrong = windows**2 / 2.0**65
-    texts = [
-        "No part of this page is a privacy guarantee. A row that stays can still be memorized, and text that occurs "
-        "once can be extracted.",
-        "Every removal is proved against a document that stays: the same bytes, or the exact Jaccard of the two sets "
-        "of shingles. Nothing was removed because a third document resembled both.",
-        "Exact copies are grouped by a cryptographic 128-bit hash of the bytes. Words and windows are counted by keyed "
-        f"64-bit hashes; over {windows:,} windows that makes {wrong:.2g} wrong counts to be expected.",
-        "Near copies are looked for by MinHash, so a pair can be missed; the expected number is under Pairs. "
-        "A missed pair leaves a copy in the corpus; it never removes a row.",
-        "A document of fewer than 5 words is a near copy only of one with all the same words. Text without words is "
-        "only ever an exact copy.",
-        "Quotes on this page are shortened. E-mail addresses and obvious secrets in them are masked and invisible "
-        "characters written out; ids, sources and paths are shown as they are in the corpus.",
-    ]
-    return tag("ul", *(tag("li", text) for text in texts), class_="prose")
+    return tag("ul", *(tag("li", text) for text in data["assumptions"]), class_="prose")
 
 
 def _config(data: Data) -> Html:
@@ -130,20 +179,31 @@ def _config(data: Data) -> Html:
         if isinstance(values, dict)
         for key, value in sorted(values.items())
     ]
-    entries = [part for name, value in lines for part in (tag("dt", name), tag("dd", _setting(value)))]
-    return tag("details", tag("summary", f"All {len(lines)} settings that this result depends on"),
-               tag("dl", *entries, class_="settings"))
+    entries = [
+        part for name, value in lines for part in (tag("dt", name), tag("dd", _setting(value)))
+    ]
+    return tag(
+        "details",
+        tag("summary", f"All {len(lines)} settings that this result depends on"),
+        tag("dl", *entries, class_="settings"),
+    )
 
 
 def _setting(value: object) -> str:
     if value is None or value in ([], ""):
         return "\N{EN DASH}"
-    return ", ".join(map(str, value)) if isinstance(value, list) else repr(value) if value == "\n\n" else str(value)
+    return (
+        ", ".join(map(str, value))
+        if isinstance(value, list)
+        else repr(value)
+        if value == "\n\n"
+        else str(value)
+    )
 
 
 def _footer(data: Data) -> Html:
     text = (
-        f"rote {data['rote']['version']}, tables version {data['rote']['schema']}, Unicode {data['rote']['unicode']}. "
-        "The same numbers are in report.json. For one document: "
+        f"rote {data['rote']['version']}, tables version {data['rote']['schema']}, Unicode "
+        f"{data['rote']['unicode']}. The same numbers are in report.json. For one document: "
     )
     return tag("footer", tag("p", text, tag("code", "rote explain RUN DOC_ID")))

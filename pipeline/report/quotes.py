@@ -1,7 +1,8 @@
-"""Short quotes of documents that are safe to show: secrets masked, invisible characters visible, cut on characters.
+"""Short quotes that are safe to show: secrets masked, invisible characters written out.
 
-The report and `explain` are the only readers of text besides the scan and the emit pass, and this is the only way from
-a text to either. What comes out is plain text; escaping for HTML is the page's business.
+The report and `explain` are the only readers of text besides the scan and the emit pass, and this
+is the only way from a text to either. What comes out is plain text; escaping for HTML is the page's
+business.
 """
 
 from __future__ import annotations
@@ -19,18 +20,32 @@ LABEL = 120
 SHARD_BITS = 40
 _SLACK = 8
 _MARKS = 4
+_LAST_WORD = re.compile(r"[!-~]{1,200}\Z")
 _JOINERS = "\u200c\u200d"
 
 # in this order: credentials in a URL would otherwise be read as an e-mail address
 _SECRETS = (
     (
-        re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY-----.*?(?:-----END [^-]{0,60}-----|\Z)", re.DOTALL),
+        re.compile(
+            r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY-----.*?(?:-----END [^-]{0,60}-----|\Z)",
+            re.DOTALL,
+        ),
         "[private key]",
     ),
     (re.compile(r"(?<=://)[^\s/@:]{1,80}:[^\s/@]{1,80}(?=@)"), "[credentials]"),
     (re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"), "[key]"),
-    (re.compile(r"\b(?:gh[pousr]_[A-Za-z0-9]{16,}|github_pat_\w{20,}|glpat-[\w-]{16,}|hf_[A-Za-z0-9]{20,})"), "[token]"),
-    (re.compile(r"\b(?:sk-[\w-]{16,}|xox[a-z]-[\w-]{10,}|AIza[\w-]{30,}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*)"), "[token]"),
+    (
+        re.compile(
+            r"\b(?:gh[pousr]_[A-Za-z0-9]{16,}|github_pat_\w{20,}|glpat-[\w-]{16,}|hf_[A-Za-z0-9]{20,})"
+        ),
+        "[token]",
+    ),
+    (
+        re.compile(
+            r"\b(?:sk-[\w-]{16,}|xox[a-z]-[\w-]{10,}|AIza[\w-]{30,}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*)"
+        ),
+        "[token]",
+    ),
     (
         re.compile(
             r"(?i)((?:password|passwd|secret|api[_-]?key|token)[\"']?\s{0,4}[:=]\s{0,4})([\"'])[^\"'\s]{6,200}\2"
@@ -50,7 +65,7 @@ _SECRETS = (
 
 @dataclass(frozen=True)
 class Place:
-    """A passage to quote: a document by its row_key, and bytes [start, end) of its text; no end means its length."""
+    """A passage to quote: bytes [start, end) of the text of a row_key; no end: to the last."""
 
     row_key: int
     start: int = 0
@@ -58,7 +73,7 @@ class Place:
 
 
 def visible(text: str) -> str:
-    """Return `text` on one line with control, bidi, zero-width and unassigned characters written out.
+    """Return `text` on one line; control, bidi, zero-width, unassigned characters written out.
 
     Joiners stay, for scripts and emoji need them; of a pile of combining marks the first four stay.
     """
@@ -73,31 +88,43 @@ def visible(text: str) -> str:
 
 
 def _shown(character: str, category: str) -> str:
-    if character.isspace() and category in {"Cc", "Zs", "Zl", "Zp"} and character not in "\x1c\x1d\x1e\x1f\x85":
+    if (
+        character.isspace()
+        and category in {"Cc", "Zs", "Zl", "Zp"}
+        and character not in "\x1c\x1d\x1e\x1f\x85"
+    ):
         return " "
     if category[0] != "C" or character in _JOINERS:
         return character
     if ord(character) < 0x20:
         return chr(0x2400 + ord(character))
-    return f"\N{LEFT-POINTING ANGLE BRACKET}U+{ord(character):04X}\N{RIGHT-POINTING ANGLE BRACKET}"
+    left, right = "\N{MATHEMATICAL LEFT ANGLE BRACKET}", "\N{MATHEMATICAL RIGHT ANGLE BRACKET}"
+    return f"{left}U+{ord(character):04X}{right}"
 
 
 def mask(text: str) -> str:
-    """Return `text` with e-mail addresses and obvious secrets replaced by what they are, in brackets."""
+    """Return `text` with addresses and obvious secrets replaced by what they are, in brackets."""
     for pattern, name in _SECRETS:
         text = pattern.sub(name, text)
     return text
 
 
 def shorten(text: str, limit: int = LIMIT) -> str:
-    """Return at most `limit` characters of `text`, never parting a character from its marks or joiners."""
+    """Return at most `limit` characters of `text`, cut at a space where one is near.
+
+    A character stays with its marks, and what a joiner joins stays together.
+    """
     if len(text) <= limit:
         return text
     end = limit - 1
-    while end > 0 and (unicodedata.category(text[end])[0] == "M" or _JOINERS.find(text[end]) >= 0
-                       or _JOINERS.find(text[end - 1]) >= 0):
+    while end > 0 and (
+        unicodedata.category(text[end])[0] == "M"
+        or _JOINERS.find(text[end]) >= 0
+        or _JOINERS.find(text[end - 1]) >= 0
+    ):
         end -= 1
-    return f"{text[:end].rstrip()}\N{HORIZONTAL ELLIPSIS}"
+    space = text.rfind(" ", max(0, end - end // 8), end + 1)
+    return f"{text[: space if space > 0 else end].rstrip()}\N{HORIZONTAL ELLIPSIS}"
 
 
 def label(text: str, limit: int = LABEL) -> str:
@@ -106,26 +133,29 @@ def label(text: str, limit: int = LABEL) -> str:
 
 
 def quote(text: str, start: int = 0, end: int | None = None, limit: int = LIMIT) -> str:
-    """Return a safe quote of bytes [start, end) of `text`, with an ellipsis at each end that was cut.
+    """Return a safe quote of bytes [start, end) of `text`, with an ellipsis where it was cut.
 
-    Only a bounded piece of the text is looked at. A word that the piece cuts is dropped, so that no half of an address
-    or a key slips past the masks.
+    Only a bounded piece of the text is looked at. A word that the piece cuts is dropped, so that no
+    half of an address or a key slips past the masks.
     """
     data = text.encode()
     stop = len(data) if end is None else min(end, len(data))
     limit_bytes = start + limit * _SLACK * 4
     piece = data[start : min(stop, limit_bytes)].decode(errors="ignore")
     if stop > limit_bytes:
-        piece = (piece.rsplit(maxsplit=1) or [""])[0] if any(map(str.isspace, piece)) else piece
+        piece = _LAST_WORD.sub("", piece)
     shown = shorten(visible(mask(piece)), limit)
     cut = stop > limit_bytes and not shown.endswith("\N{HORIZONTAL ELLIPSIS}")
     return f"{shown}\N{HORIZONTAL ELLIPSIS}" if cut else shown
 
 
-def read_texts(shards: Iterable[Shard], config: Config, keys: Iterable[int]) -> Iterator[tuple[int, str]]:
-    """Yield (row_key, text) of the wanted rows, in order of shard and row; only shards that hold one are opened.
+def read_texts(
+    shards: Iterable[Shard], config: Config, keys: Iterable[int]
+) -> Iterator[tuple[int, str]]:
+    """Yield (row_key, text) of the wanted rows, in order; only shards that hold one are read.
 
-    One batch of documents is in memory at a time, and a shard is left as soon as its last wanted row was seen.
+    One batch of documents is in memory at a time, and a shard is left as soon as its last wanted
+    row was seen.
     """
     wanted: dict[int, set[int]] = {}
     for key in keys:

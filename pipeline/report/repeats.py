@@ -1,4 +1,4 @@
-"""The sections about repetition: how often texts occur, clusters, repeated spans, and the pairs behind them."""
+"""The sections about repetition: counts, clusters, repeated passages, the pairs behind them."""
 
 from __future__ import annotations
 
@@ -40,11 +40,20 @@ def _copies(data: Data) -> Html:
     threshold = data["config"]["near"]["threshold"]
     return tag(
         "div",
-        _buckets("Documents by exact count: how often the same bytes occur.", copies["exact_count"], data),
-        _buckets(f"Documents by near count: copies at Jaccard {threshold:g} or above, itself included.",
-                 copies["near_count"], data),
-        _buckets(f"Documents by largest window count: how often their most repeated {window} words occur "
-                 f"(0: shorter than {window} words).", copies["max_window_count"], data),
+        _buckets(
+            "Documents by exact count: how often the same bytes occur.", copies["exact_count"], data
+        ),
+        _buckets(
+            f"Documents by near count: copies at Jaccard {threshold:g} or above, itself included.",
+            copies["near_count"],
+            data,
+        ),
+        _buckets(
+            f"Documents by largest window count: how often their most repeated {window} words "
+            f"occur (0: shorter than {window} words).",
+            copies["max_window_count"],
+            data,
+        ),
         class_="three",
     )
 
@@ -52,7 +61,12 @@ def _copies(data: Data) -> Html:
 def _buckets(caption: str, buckets: list[Data], data: Data) -> Html:
     total = data["corpus"]["documents"]
     lines = [
-        (_range(row), number(row["documents"]), percent(row["documents"], total), meter(row["documents"] / total))
+        (
+            _range(row),
+            number(row["documents"]),
+            percent(row["documents"], total),
+            meter(row["documents"] / total),
+        )
         for row in buckets
     ]
     return table(caption, ("occurs", "documents", "share", ""), lines, (0, 3))
@@ -60,30 +74,59 @@ def _buckets(caption: str, buckets: list[Data], data: Data) -> Html:
 
 def _range(row: Data) -> str:
     low, high = row["from"], min(row["to"], row["largest"])
-    return f"{low:,}\N{MULTIPLICATION SIGN}" if low == high else f"{low:,}\N{EN DASH}{high:,}\N{MULTIPLICATION SIGN}"
+    return (
+        f"{low:,}\N{MULTIPLICATION SIGN}"
+        if low == high
+        else f"{low:,}\N{EN DASH}{high:,}\N{MULTIPLICATION SIGN}"
+    )
 
 
 def _clusters(data: Data) -> Html:
     corpus = data["corpus"]
-    intro = tag("p", (
-        f"{number(corpus['clusters'])} clusters hold {number(corpus['clustered_documents'])} documents "
-        f"({percent(corpus['clustered_documents'], corpus['documents'])}). A cluster joins documents over proved pairs; "
-        "one document can stay for several, or several can stay in one cluster."
-    ), class_="prose")
+    intro = tag(
+        "p",
+        (
+            f"{number(corpus['clusters'])} clusters hold {number(corpus['clustered_documents'])} "
+            f"documents ({percent(corpus['clustered_documents'], corpus['documents'])}). A cluster "
+            "joins documents over proved pairs; one document can stay for several, or several can "
+            "stay in one cluster."
+        ),
+        class_="prose",
+    )
     lines = [
         (
             number(row["members"]),
-            number(row["kept"]), number(row["distinct_texts"]), size(row["text_bytes"]), _members(row),
-            tag("div", document(row["document"]), quoted(row["quote"]), tag("small", f"cluster {row['cluster'][:12]}")),
+            number(row["kept"]),
+            number(row["distinct_texts"]),
+            size(row["text_bytes"]),
+            _members(row),
+            tag(
+                "div",
+                document(row["document"]),
+                quoted(row["quote"]),
+                tag("small", f"cluster {row['cluster'][:12]}"),
+            ),
         )
         for row in data["clusters"]
     ]
-    head = ("documents", "kept", "different texts", "text", "source groups", "the document that stays for most of them")
-    return join([intro, table(f"The {len(lines)} largest clusters.", head, lines, (4, 5), class_="wide")])
+    head = (
+        "documents",
+        "kept",
+        "different texts",
+        "text",
+        "source groups",
+        "the document that stays for most of them",
+    )
+    return join(
+        [intro, table(f"The {len(lines)} largest clusters.", head, lines, (4, 5), class_="wide")]
+    )
 
 
 def _members(row: Data) -> Html:
-    items = [tag("li", f"{label(part['source_group'], 40)} {part['members']:,}") for part in row["sources"]]
+    items = [
+        tag("li", f"{label(part['source_group'], 40)} {part['members']:,}")
+        for part in row["sources"]
+    ]
     if row["more_sources"]:
         items.append(tag("li", f"and {row['more_sources']:,} more groups"))
     return tag("ul", *items, class_="plain")
@@ -94,18 +137,33 @@ def _spans(data: Data) -> Html:
     windows = data["spans"]["windows"]
     parts = []
     if windows:
-        parts.append(tag("p", (
-            f"{number(windows['repeated_windows'])} different windows of {window} words occur more than once, "
-            f"{number(windows['occurrences'])} times in all; the most frequent {number(windows['largest'])} times."
-        ), class_="prose"))
+        parts.append(
+            tag(
+                "p",
+                (
+                    f"{number(windows['repeated_windows'])} different windows of {window} words "
+                    f"occur more than once, {number(windows['occurrences'])} times in all; the "
+                    f"most frequent {number(windows['largest'])} times."
+                ),
+                class_="prose",
+            )
+        )
     lines = [
-        (number(row["occurrences"]), number(row["documents"]), number(row["words"]),
-         tag("div", quoted(row["quote"]), tag("p", "for example ", document(row["document"]), class_="where")))
+        (
+            number(row["occurrences"]),
+            number(row["documents"]),
+            number(row["words"]),
+            tag(
+                "div",
+                quoted(row["quote"]),
+                tag("p", "for example ", document(row["document"]), class_="where"),
+            ),
+        )
         for row in data["spans"]["top"]
     ]
     caption = (
-        "Passages whose windows repeat most, each in its shortest form; what overlaps with one above is left out. "
-        "Documents: those that hold the window that occurs most."
+        "Passages whose windows repeat most, each in its shortest form; what overlaps with one "
+        "above is left out. Documents: those that hold the window that occurs most."
     )
     head = ("occurrences", "documents", "words", "passage")
     return join([*parts, table(caption, head, lines, (3,), class_="wide")])
@@ -113,35 +171,60 @@ def _spans(data: Data) -> Html:
 
 def _pairs(data: Data) -> Html:
     pairs, near, sketch = data["pairs"], data["config"]["near"], data["config"]["sketch"]
-    intro = tag("p", (
-        f"{number(pairs['pairs'])} pairs of different texts were proved at Jaccard {near['count_threshold']:g} or above, "
-        f"{number(pairs['near'])} of them at {near['threshold']:g} or above. MinHash with {sketch['bands']} bands of "
-        f"{sketch['rows']} values proposes them; by its curve, about {pairs['missed']:,.1f} more exist "
-        "that it did not propose."
-    ), class_="prose")
-    axis = Axis("exact Jaccard of the pair", near["count_threshold"], 1.0, _ticks(near["count_threshold"]))
+    intro = tag(
+        "p",
+        (
+            f"{number(pairs['pairs'])} pairs of different texts were proved at Jaccard "
+            f"{near['count_threshold']:g} or above, {number(pairs['near'])} of them at "
+            f"{near['threshold']:g} or above. MinHash with {sketch['bands']} bands of "
+            f"{sketch['rows']} values proposes them; by its curve, {_about(pairs['missed'])} more "
+            "exist that it did not propose."
+        ),
+        class_="prose",
+    )
+    axis = Axis(
+        "exact Jaccard of the pair", near["count_threshold"], 1.0, _ticks(near["count_threshold"])
+    )
     width = 1 / 50
-    bars = [(max(b["from"], axis.low), min(b["from"] + width, 1.0), b["pairs"]) for b in pairs["bins"] if b["from"] < 1]
+    bars = [
+        (max(b["from"], axis.low), min(b["from"] + width, 1.0), b["pairs"])
+        for b in pairs["bins"]
+        if b["from"] < 1
+    ]
     marks = [Mark(near["threshold"], f"removed from {near['threshold']:g}")]
-    histogram = tag("figure", columns("Verified pairs by exact Jaccard", axis, bars, marks), tag("figcaption", (
-        f"Verified pairs by exact Jaccard, in steps of {width:g}; "
-        f"{number(sum(b['pairs'] for b in pairs['bins'] if b['from'] >= 1))} more at 1: the same shingles, other bytes."
-    )))
+    histogram = tag(
+        "figure",
+        columns("Verified pairs by exact Jaccard", axis, bars, marks),
+        tag(
+            "figcaption",
+            (
+                f"Verified pairs by exact Jaccard, in steps of {width:g}; "
+                f"{number(sum(b['pairs'] for b in pairs['bins'] if b['from'] >= 1))} more at 1: "
+                "the same shingles, other bytes."
+            ),
+        ),
+    )
     return join([intro, tag("div", histogram, _s_curve(data), class_="two"), _search(data)])
 
 
 def _s_curve(data: Data) -> Html:
     near, sketch = data["config"]["near"], data["config"]["sketch"]
-    points = [
-        (k / 50, 1 - (1 - (k / 50) ** sketch["rows"]) ** sketch["bands"]) for k in range(51)
-    ]
-    marks = [Mark(near["count_threshold"], f"counted {near['count_threshold']:g}"),
-             Mark(near["threshold"], f"removed {near['threshold']:g}")]
-    chart = curve("Chance that a pair is proposed, by Jaccard", Axis("Jaccard of a pair", 0, 1, _ticks(0)), points,
-                  marks=marks)
-    at = {t: 1 - (1 - t ** sketch["rows"]) ** sketch["bands"] for t in (near["count_threshold"], near["threshold"])}
-    told = ", ".join(f"{100 * chance:.4g}% at {t:g}" for t, chance in at.items())
-    return tag("figure", chart, tag("figcaption", f"Chance that a pair becomes a candidate: {told}."))
+    points = [(k / 50, 1 - (1 - (k / 50) ** sketch["rows"]) ** sketch["bands"]) for k in range(51)]
+    marks = [Mark(near["count_threshold"], "counted"), Mark(near["threshold"], "removed")]
+    chart = curve(
+        "Chance that a pair is proposed, by Jaccard",
+        Axis("Jaccard of a pair", 0, 1, _ticks(0)),
+        points,
+        marks=marks,
+    )
+    at = {
+        t: 1 - (1 - t ** sketch["rows"]) ** sketch["bands"]
+        for t in (near["count_threshold"], near["threshold"])
+    }
+    told = ", ".join(f"{percent(chance, 1, 2)} at {t:g}" for t, chance in at.items())
+    return tag(
+        "figure", chart, tag("figcaption", f"Chance that a pair becomes a candidate: {told}.")
+    )
 
 
 def _search(data: Data) -> Html:
@@ -155,10 +238,27 @@ def _search(data: Data) -> Html:
         ("documents whose near counts are lower bounds", data["corpus"]["near_capped"]),
         ("windows counted", windows),
     ]
-    rows: list[tuple[object, object]] = [(name, number(value)) for name, value in lines if value is not None]
-    rows.append((join(["wrong counts to be expected from 64-bit hashes, n", tag("sup", "2"), "/2", tag("sup", "65")]),
-                 f"{windows**2 / 2.0**65:.2g}"))
+    rows: list[tuple[object, object]] = [
+        (name, number(value)) for name, value in lines if value is not None
+    ]
+    rows.append(
+        (
+            join(
+                [
+                    "wrong counts to be expected from 64-bit hashes, n",
+                    tag("sup", "2"),
+                    "/2",
+                    tag("sup", "65"),
+                ]
+            ),
+            f"{windows**2 / 2.0**65:.2g}",
+        )
+    )
     return table("The search for pairs and windows.", ("", "number"), rows, class_="small")
+
+
+def _about(missed: float) -> str:
+    return "fewer than one" if missed < 1 else f"about {missed:,.0f}"
 
 
 def _ticks(low: float) -> list[float]:

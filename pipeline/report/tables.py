@@ -1,7 +1,8 @@
-"""Everything that the report shows, as plain data: aggregates from DuckDB, top lists, and a few quotes.
+"""Everything that the report shows, as plain data: aggregates, top lists, a few quotes.
 
-No table is ever held as Python objects; what is read back is at most a few hundred rows, so that the report of ten
-million documents is as small as that of ten thousand. Numbers only: no clock, no folder of this machine.
+No table is ever held as Python objects; what is read back is at most a few hundred rows, so that
+the report of ten million documents is as small as that of ten thousand. Numbers only: no clock, no
+folder of this machine.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from pipeline.errors import IntegrityError
 from pipeline.pairs import at_least
 from pipeline.query import Limits
 from pipeline.query import run as query
-from pipeline.report.alarms import MOST_CLUSTERS, judge, shard_rows
+from pipeline.report.alarms import ALARM, MOST_CLUSTERS, judge, shard_rows, sources_params
+from pipeline.report.assumptions import assumptions
 from pipeline.report.forecast import forecast
 from pipeline.report.quotes import Place, quotes, shorten
 from pipeline.stage import Work
@@ -33,37 +35,49 @@ BINS = 50
 
 _REMOVALS = (
     ("exact_copy", "exact copies removed", "the same bytes as a document that stays"),
-    ("near_copy", "near copies removed", "exact Jaccard with a document that stays reaches the threshold"),
+    (
+        "near_copy",
+        "near copies removed",
+        "exact Jaccard with a document that stays reaches the threshold",
+    ),
     ("risk", "removed for risk", "forecast risk above the rule's limit"),
 )
 
 
 def gather(work: Work, manifest: Mapping[str, Any]) -> Row:
-    """Return the data of the report; the page shows nothing else. Row keys are strings, for JSON holds no uint64."""
+    """Return the data of the report; row keys are strings, for JSON holds no uint64."""
     limits = query_limits(work)
     documents, decisions = work.paths("documents"), work.paths("decisions")
     both = {"documents": documents, "decisions": decisions}
     window = work.config.window.words
-    totals = query("report_totals", {"documents": documents}, {"window": window}, limits=limits).to_pylist()[0]
-    sources = query("report_sources", both, limits=limits).to_pylist()
+    totals = query(
+        "report_totals", {"documents": documents}, {"window_words": window}, limits=limits
+    ).to_pylist()[0]
+    sources = query("report_sources", both, sources_params(MOST_SOURCES), limits=limits).to_pylist()
     clusters = query("report_clusters", both, {"top": MOST_CLUSTERS}, limits=limits).to_pylist()
     shards = query("report_shards", both, limits=limits).to_pylist()
     listed = shard_rows(manifest)
+    raised = judge(totals, sources, clusters, shards, manifest)
     data = {
-        "rote": {key: manifest.get(key) for key in ("version", "unicode", "scan")} | {"schema": manifest.get("rote")},
+        "rote": {key: manifest.get(key) for key in ("version", "unicode", "scan")}
+        | {"schema": manifest.get("rote")},
         "config": work.config.model_dump(mode="json", exclude={"limits"}),
         "corpus": _corpus(totals, listed),
-        "alarms": judge(totals, sources, clusters, shards, manifest),
+        "alarms": [entry for entry in raised if entry["level"] == ALARM],
+        "notes": [entry for entry in raised if entry["level"] != ALARM],
         "funnel": _funnel(query("report_funnel", both, limits=limits).to_pylist(), listed),
-        "sources": _capped(sources, MOST_SOURCES, "source_group"),
-        "shards": _capped(_shards(shards, listed), MOST_SHARDS, "name"),
+        "sources": _sources(sources),
+        "shards": _some(_shards(shards, listed), MOST_SHARDS),
         "rejected": _rejected(listed),
-        "copies": _copies(query("report_copies", {"documents": documents}, limits=limits).to_pylist()),
+        "copies": _copies(
+            query("report_copies", {"documents": documents}, limits=limits).to_pylist()
+        ),
         "clusters": _clusters(clusters[:TOP], work, limits),
         "spans": _spans(work, limits),
         "pairs": _pairs(work, limits),
         "candidates": _candidates(manifest),
         "risk": forecast(work, manifest, limits),
+        "assumptions": assumptions(totals["windows"], work.config),
     }
     _quote(data, work, limits)
     return data
@@ -73,16 +87,24 @@ def _corpus(totals: Row, listed: Sequence[Row]) -> Row:
     rows, rejected = (sum(shard[key] for shard in listed) for key in ("rows", "rejected"))
     if rows != rejected + totals["documents"]:
         raise IntegrityError(
-            "The rows of the shards do not add up.", where="documents",
-            found=f"{totals['documents']} documents and {rejected} rejected rows", expected=f"{rows} rows read",
+            "The rows of the shards do not add up.",
+            where="documents",
+            found=f"{totals['documents']} documents and {rejected} rejected rows",
+            expected=f"{rows} rows read",
             fix="run `rote run` again with --verify",
         )
     file_bytes = sum(shard["bytes"] for shard in listed)
-    return {"shards": len(listed), "file_bytes": file_bytes, "rows": rows, "rejected": rejected, **totals}
+    return {
+        "shards": len(listed),
+        "file_bytes": file_bytes,
+        "rows": rows,
+        "rejected": rejected,
+        **totals,
+    }
 
 
 def _funnel(groups: Sequence[Row], listed: Sequence[Row]) -> list[Row]:
-    """Return the steps from rows read to rows kept; the removals and what is kept add up to what was read."""
+    """Return the steps from rows read to rows kept; they add up, or IntegrityError is raised."""
     dropped: dict[str, Row] = {reason: {"rows": 0, "text_bytes": 0} for reason, _, _ in _REMOVALS}
     kept = {"rows": 0, "text_bytes": 0}
     for group in groups:
@@ -93,28 +115,55 @@ def _funnel(groups: Sequence[Row], listed: Sequence[Row]) -> list[Row]:
     read, rejected = (sum(shard[key] for shard in listed) for key in ("rows", "rejected"))
     named = {reason: (title, meaning) for reason, title, meaning in _REMOVALS}
     steps = [
-        {"step": "read", "title": "rows read", "meaning": "every row of every shard", "rows": read, "text_bytes": None},
-        {"step": "rejected", "title": "rejected", "meaning": "no usable text; written to rejected/", "rows": rejected,
-         "text_bytes": None},
+        {
+            "step": "read",
+            "title": "rows read",
+            "meaning": "every row of every shard",
+            "rows": read,
+            "text_bytes": None,
+        },
+        {
+            "step": "rejected",
+            "title": "rejected",
+            "meaning": "no usable text; written to rejected/",
+            "rows": rejected,
+            "text_bytes": None,
+        },
         *(
-            {"step": reason, "title": named.get(reason, (f"removed: {reason}", ""))[0],
-             "meaning": named.get(reason, ("", "removed by a rule"))[1], **sums}
+            {
+                "step": reason,
+                "title": named.get(reason, (f"removed: {reason}", ""))[0],
+                "meaning": named.get(reason, ("", "removed by a rule"))[1],
+                **sums,
+            }
             for reason, sums in dropped.items()
             if sums["rows"] or reason in named
         ),
         {"step": "kept", "title": "kept", "meaning": "written to kept/ with their counts", **kept},
     ]
     if sum(step["rows"] for step in steps[1:]) != read:
-        raise IntegrityError("The rows of the funnel do not add up.", where="decisions",
-                             found=str(sum(step["rows"] for step in steps[1:])), expected=str(read))
+        raise IntegrityError(
+            "The rows of the funnel do not add up.",
+            where="decisions",
+            found=str(sum(step["rows"] for step in steps[1:])),
+            expected=str(read),
+        )
     return steps
 
 
-def _capped(rows: Sequence[Row], most: int, name: str) -> Row:
-    """Return the first `most` rows, and one that adds up the numbers of the others."""
+def _sources(rows: Sequence[Row]) -> Row:
+    """Return the groups that are told apart, and the others as one."""
+    others = next((row for row in rows if row["source_group"] is None), None)
+    shown = [row for row in rows if row["source_group"] is not None]
+    return {"count": sum(row["groups"] for row in rows), "shown": shown, "others": others}
+
+
+def _some(rows: Sequence[Row], most: int) -> Row:
+    """Return the first `most` shards, and the others added up."""
     rest = rows[most:]
-    sums = {key: sum(row[key] or 0 for row in rest) for key in rows[0] if key not in {name, "number"}} if rest else None
-    return {"count": len(rows), "shown": list(rows[:most]), "others": sums}
+    added = ("rows", "rejected", "documents", "kept", "text_bytes")
+    others = {key: sum(row[key] for row in rest) for key in added} if rest else None
+    return {"count": len(rows), "shown": list(rows[:most]), "others": others}
 
 
 def _shards(found: Sequence[Row], listed: Sequence[Row]) -> list[Row]:
@@ -131,7 +180,10 @@ def _rejected(listed: Sequence[Row]) -> list[Row]:
     reasons: Counter[str] = Counter()
     for shard in listed:
         reasons.update(shard["reasons"])
-    return [{"reason": reason, "rows": rows} for reason, rows in sorted(reasons.items(), key=lambda x: (-x[1], x[0]))]
+    return [
+        {"reason": reason, "rows": rows}
+        for reason, rows in sorted(reasons.items(), key=lambda x: (-x[1], x[0]))
+    ]
 
 
 def _copies(rows: Sequence[Row]) -> dict[str, list[Row]]:
@@ -146,10 +198,16 @@ def _copies(rows: Sequence[Row]) -> dict[str, list[Row]]:
 def _clusters(largest: list[Row], work: Work, limits: Limits) -> list[Row]:
     documents = {"documents": work.paths("documents")}
     names = [row["cluster"] for row in largest]
-    members = query("report_members", documents, {"clusters": names}, limits=limits).to_pylist() if names else []
+    members = (
+        query("report_members", documents, {"clusters": names}, limits=limits).to_pylist()
+        if names
+        else []
+    )
     for row in largest:
         own = [m for m in members if m["cluster"] == row["cluster"]]
-        row["sources"] = [{key: m[key] for key in ("source_group", "members")} for m in own[:MEMBER_SOURCES]]
+        row["sources"] = [
+            {key: m[key] for key in ("source_group", "members")} for m in own[:MEMBER_SOURCES]
+        ]
         row["more_sources"] = max(0, len(own) - MEMBER_SOURCES)
     return largest
 
@@ -157,10 +215,14 @@ def _clusters(largest: list[Row], work: Work, limits: Limits) -> list[Row]:
 def _spans(work: Work, limits: Limits) -> Row:
     top: list[Row] = []
     if work.paths("spans"):
-        top = query("report_spans", {"spans": work.paths("spans")}, {"top": SPANS_TRIED}, limits=limits).to_pylist()
+        top = query(
+            "report_spans", {"spans": work.paths("spans")}, {"top": SPANS_TRIED}, limits=limits
+        ).to_pylist()
     windows = None
     if work.paths("windows"):
-        windows = query("report_windows", {"windows": work.paths("windows")}, limits=limits).to_pylist()[0]
+        windows = query(
+            "report_windows", {"windows": work.paths("windows")}, limits=limits
+        ).to_pylist()[0]
     return {"windows": windows, "top": top}
 
 
@@ -169,7 +231,9 @@ def _pairs(work: Work, limits: Limits) -> Row:
     if work.paths("pairs"):
         top, bottom = at_least(work.config.near.threshold)
         params = {"bins": BINS, "numerator": top, "denominator": bottom}
-        rows = query("report_pairs", {"pairs": work.paths("pairs")}, params, limits=limits).to_pylist()
+        rows = query(
+            "report_pairs", {"pairs": work.paths("pairs")}, params, limits=limits
+        ).to_pylist()
     found = {row["bucket"]: row["pairs"] for row in rows}
     first = min(found, default=BINS)
     bands, values = work.config.sketch.bands, work.config.sketch.rows
@@ -178,7 +242,14 @@ def _pairs(work: Work, limits: Limits) -> Row:
         jaccard = min(1.0, (k + 0.5) / BINS) if k < BINS else 1.0
         chance = 1.0 - (1.0 - jaccard**values) ** bands
         missed = found.get(k, 0) * (1.0 - chance) / chance
-        bins.append({"from": k / BINS, "pairs": found.get(k, 0), "chance": round(chance, 6), "missed": round(missed, 3)})
+        bins.append(
+            {
+                "from": k / BINS,
+                "pairs": found.get(k, 0),
+                "chance": round(chance, 6),
+                "missed": round(missed, 3),
+            }
+        )
     return {
         "pairs": sum(found.values()),
         "near": sum(row["near"] for row in rows),
@@ -192,7 +263,7 @@ def _candidates(manifest: Mapping[str, Any]) -> Row:
 
 
 def _quote(data: Row, work: Work, limits: Limits) -> None:
-    """Add names and quotes to the clusters, passages and riskiest documents; the only place that text is read."""
+    """Add names and quotes to clusters, passages and risks; the only place that reads text."""
     risky = data["risk"]["top"] if data["risk"] else []
     placed = [
         *((row, Place(int(row["keeper"]))) for row in data["clusters"]),
@@ -203,7 +274,9 @@ def _quote(data: Row, work: Work, limits: Limits) -> None:
     ]
     keys = sorted({place.row_key for _, place in placed})
     documents = {"documents": work.paths("documents")}
-    named = query("report_names", documents, {"keys": keys}, limits=limits).to_pylist() if keys else []
+    named = (
+        query("report_names", documents, {"keys": keys}, limits=limits).to_pylist() if keys else []
+    )
     names = {row.pop("row_key"): row for row in named}
     shown = quotes(work.shards, work.config, (place for _, place in placed), PASSAGE)
     for row, place in placed:
@@ -212,17 +285,21 @@ def _quote(data: Row, work: Work, limits: Limits) -> None:
         row.pop("keeper", None)
         row.pop("row_key", None)
     data["spans"]["top"] = _distinct(data["spans"]["top"])[:TOP]
+    if risky:
+        risky = data["risk"]["top"] = _distinct(risky)[:TOP]
     for row in (*data["clusters"], *data["spans"]["top"], *risky):
         row["quote"] = None if row["quote"] is None else shorten(row["quote"])
 
 
 def _distinct(passages: list[Row]) -> list[Row]:
-    """Return the passages that share no run of letters with one before them; the same text is told once."""
+    """Return the passages that share no run of letters with one before them."""
     seen: set[str] = set()
     kept = []
     for row in passages:
         text = "".join((row["quote"] or "").casefold().split())
-        runs = {text[at : at + PASSAGE_OVERLAP] for at in range(max(1, len(text) - PASSAGE_OVERLAP + 1))}
+        runs = {
+            text[at : at + PASSAGE_OVERLAP] for at in range(max(1, len(text) - PASSAGE_OVERLAP + 1))
+        }
         if seen.isdisjoint(runs):
             kept.append(row)
         seen |= runs

@@ -12,7 +12,7 @@ from pipeline.corpus import check_shard, find_shards, read_documents, shard_sche
 from pipeline.errors import SchemaMismatch
 
 NESTED = pa.struct([("a", pa.list_(pa.int16())), ("b", pa.map_(pa.string(), pa.float32()))])
-DAY = datetime.datetime(2024, 2, 29, 1, 2, 3, 4)
+DAY = datetime.datetime(2024, 2, 29, 1, 2, 3, 4, tzinfo=datetime.UTC)
 
 
 def rich(count):
@@ -199,7 +199,7 @@ def test_string_views_become_plain_strings(tmp_path):
 
 
 def test_arrow_types_that_parquet_lacks_are_refused_by_name(tmp_path):
-    """The output is Parquet, so the check says at the start what could not be written at the end."""
+    """The output is Parquet, so what it cannot hold is refused before any stage."""
     runs = pa.RunEndEncodedArray.from_arrays([2], ["x"])
     write(tmp_path / "x.arrow", pa.table({"text": ["a", "b"], "runs": runs}), 10)
     with pytest.raises(SchemaMismatch) as caught:

@@ -67,7 +67,8 @@ def test_a_text_column_of_another_type_is_refused(kind):
     "kind",
     [
         pa.large_string(), pa.string_view(), pa.binary(), pa.large_binary(), pa.binary_view(),
-        pa.dictionary(pa.int32(), TEXT), pa.large_list(CHAT.value_type), pa.list_(CHAT.value_type, 2),
+        pa.dictionary(pa.int32(), TEXT), pa.large_list(CHAT.value_type),
+        pa.list_(CHAT.value_type, 2),
     ],
 )  # fmt: skip
 def test_every_string_and_bytes_type_is_text(kind):

@@ -45,7 +45,8 @@ def test_null_empty_and_invalid_texts_are_rejected():
 @pytest.mark.parametrize(
     "kind",
     [
-        pa.string(), pa.large_string(), pa.string_view(), pa.binary(), pa.large_binary(), pa.binary_view(),
+        pa.string(), pa.large_string(), pa.string_view(), pa.binary(), pa.large_binary(),
+        pa.binary_view(),
         pa.dictionary(pa.int8(), pa.string()), pa.dictionary(pa.int32(), pa.binary()),
     ],
 )  # fmt: skip

@@ -115,7 +115,7 @@ def test_a_file_named_like_a_glob_is_that_file(tmp_path):
 
 
 def test_a_file_reached_twice_is_one_shard(tmp_path):
-    """Folder, subfolder, file, glob and link lead to the same shard, named from the outermost root."""
+    """Folder, subfolder, file, glob and link lead to one shard, named from the outermost root."""
     make(tmp_path, "in/a/x.txt")
     (tmp_path / "in/a/y.txt").symlink_to(tmp_path / "in/a/x.txt")
     roots = ["in", "in/a", "in/a/x.txt", "in/**/*.txt"]
@@ -164,7 +164,7 @@ def test_a_run_folder_is_ignored_inside_and_refused_by_name(tmp_path):
 
 
 def test_identity_is_size_time_and_the_digest_of_the_tail(tmp_path):
-    """A change in the last 64 KiB, the size or the time shows; the content digest sees every byte."""
+    """The last 64 KiB, the size and the time are looked at; the content digest sees all bytes."""
     path = tmp_path / "x.txt"
     data = b"a" + b"b" * 65_536
     path.write_bytes(data)

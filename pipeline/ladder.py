@@ -1,0 +1,195 @@
+"""From scored sequences to cases of the risk model: features of a smaller proxy, labels of a larger one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.forecast import Cases
+from pipeline.sampling import Flags, Float64, Int64
+
+SUFFIX = 32
+SEEN = {
+    "log dose": 1,
+    "log dose of the proxy": -1,
+    "log effective count": 1,
+    "log p per token": 1,
+    "log size ratio": 1,
+}
+UNSEEN = {"log dose": 1, "log effective count": 1, "log p per token": 1, "log size ratio": 1}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one proxy says of every sequence; NaN, and False, where it did not score it. role: see `Proxy`."""
+
+    name: str
+    role: str
+    parameters: int
+    dose: Float64
+    log_p: Float64
+    memorized: Flags
+
+    @property
+    def taught(self) -> Flags:
+        """Return which sequences it was trained on (and scored)."""
+        return np.asarray(self.dose > 0)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """The scored sequences as arrays, with what each proxy says of them. family: a number."""
+
+    count: Float64
+    effective: Float64
+    weight: Float64
+    family: Int64
+    proxies: tuple[Seen, ...]
+
+    def of_role(self, role: str) -> list[Seen]:
+        """Return the proxies of a role, smallest first."""
+        return [proxy for proxy in self.proxies if proxy.role == role]
+
+    @property
+    def top(self) -> Seen:
+        """Return the largest proxy."""
+        return self.of_role("ladder")[-1]
+
+
+def read_panel(table: pa.Table, proxies: Sequence[Mapping[str, Any]]) -> Panel:
+    """Return the panel of a `sequences` table; proxies: name, role and parameters of each."""
+    column = table["proxies"].combine_chunks()
+    column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    row = pc.list_parent_indices(column).to_numpy()
+    flat = column.flatten()
+    names = flat.field("proxy").to_numpy(zero_copy_only=False)
+    statistics = {
+        name: flat.field(name).to_numpy(zero_copy_only=False) for name in ("seen", "log_p_z", "memorized")
+    }
+    found = []
+    for proxy in proxies:
+        own = names == proxy["proxy"]
+        values = {name: np.full(table.num_rows, np.nan) for name in statistics}
+        for name, value in statistics.items():
+            values[name][row[own]] = value[own]
+        found.append(
+            Seen(
+                proxy["proxy"],
+                proxy["role"],
+                proxy["parameters"],
+                values["seen"],
+                values["log_p_z"],
+                values["memorized"] == 1,
+            )
+        )
+    family = pc.dictionary_encode(table["family"].combine_chunks())
+    family = family.combine_chunks() if isinstance(family, pa.ChunkedArray) else family
+    return Panel(
+        table["sequence_count"].to_numpy().astype(np.float64),
+        table["effective_count"].to_numpy(),
+        table["weight"].to_numpy(),
+        family.indices.to_numpy().astype(np.int64),
+        tuple(found),
+    )
+
+
+def seen_cases(panel: Panel) -> Cases:
+    """Return a row per sequence that the proxies saw and ordered pair of sizes, at every pair of doses.
+
+    Proxies after one epoch and after all make the dose vary apart from the count, on both sides of a pair.
+    """
+    parts = []
+    sizes = [proxy.parameters for proxy in panel.of_role("ladder")]
+    for small in panel.proxies:
+        for large in panel.proxies:
+            if "half" in (small.role, large.role) or small.parameters >= large.parameters:
+                continue
+            rows = np.flatnonzero(small.taught & large.taught)
+            ratio = large.parameters / small.parameters
+            inputs = seen_features(panel, small, large.dose, ratio)[rows]
+            top = small is panel.of_role("ladder")[-2] and large is panel.top
+            parts.append(_part(panel, rows, inputs, large, sizes, top))
+    return _joined(parts, tuple(SEEN.values()))
+
+
+def unseen_cases(panel: Panel) -> Cases:
+    """Return a row per sequence that one cross-fit proxy saw and the other did not, and size of the larger proxy."""
+    parts = []
+    sizes = [proxy.parameters for proxy in panel.of_role("ladder")]
+    for large in panel.proxies:
+        if large.role == "half":
+            continue
+        outside = outside_log_p(panel)
+        rows = np.flatnonzero(large.taught & np.isfinite(outside) & _split(panel))
+        inputs = unseen_features(panel, large.dose, large.parameters / _half_size(panel))[rows]
+        parts.append(_part(panel, rows, inputs, large, sizes, large is panel.top))
+    return _joined(parts, tuple(UNSEEN.values()))
+
+
+def seen_features(panel: Panel, proxy: Seen, dose: Float64, ratio: float) -> Float64:
+    """Return the features of `SEEN` of every row for a model of `ratio` times the size that sees it `dose` times."""
+    columns = [_log(dose), _log(proxy.dose), _log(panel.effective), proxy.log_p / SUFFIX]
+    return np.column_stack([*columns, np.full(len(dose), np.log(ratio))])
+
+
+def unseen_features(panel: Panel, dose: Float64, ratio: float) -> Float64:
+    """Return the features of `UNSEEN` likewise; ratio: to the size of a cross-fit proxy."""
+    columns = [_log(dose), _log(panel.effective), outside_log_p(panel) / SUFFIX]
+    return np.column_stack([*columns, np.full(len(dose), np.log(ratio))])
+
+
+def outside_log_p(panel: Panel) -> Float64:
+    """Return log p_z by the cross-fit proxy that did not see a row; the mean of both for a row that neither saw.
+
+    NaN where both saw it.
+    """
+    halves = panel.of_role("half")
+    if len(halves) < 2:
+        return np.full(len(panel.count), np.nan)
+    values = np.stack([np.where(half.taught, np.nan, half.log_p) for half in halves])
+    count = np.isfinite(values).sum(0)
+    total = np.where(np.isfinite(values), values, 0.0).sum(0)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def _split(panel: Panel) -> Flags:
+    first, second = (half.taught for half in panel.of_role("half"))
+    return np.asarray(first != second)
+
+
+def _half_size(panel: Panel) -> int:
+    return panel.of_role("half")[0].parameters
+
+
+def _log(values: Float64) -> Float64:
+    return np.log(np.maximum(values, 1.0))
+
+
+def _part(
+    panel: Panel, rows: Int64, inputs: Float64, large: Seen, sizes: list[int], top: bool
+) -> Cases:
+    count = len(rows)
+    return Cases(
+        inputs,
+        (),
+        large.memorized[rows],
+        panel.family[rows],
+        np.full(count, sizes.index(large.parameters)),
+        np.full(count, top),
+    )
+
+
+def _joined(parts: list[Cases], signs: tuple[int, ...]) -> Cases:
+    return Cases(
+        np.concatenate([np.zeros((0, len(signs))), *(part.features for part in parts)]),
+        signs,
+        np.concatenate([np.zeros(0, np.bool_), *(part.label for part in parts)]),
+        np.concatenate([np.zeros(0, np.int64), *(part.family for part in parts)]),
+        np.concatenate([np.zeros(0, np.int64), *(part.rung for part in parts)]),
+        np.concatenate([np.zeros(0, np.bool_), *(part.top for part in parts)]),
+    )

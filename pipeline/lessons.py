@@ -1,0 +1,126 @@
+"""What the proxies are trained on: whole families as rows of EOS and 64 tokens, each in the context it is scored in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from tokenizers import Tokenizer
+
+from pipeline.config import ProxyConfig
+from pipeline.corpus import read_documents
+from pipeline.panel import SEQUENCE, starts
+from pipeline.proxy.tokenizer import EOS_ID, Encoded, encode
+from pipeline.sampling import Catalogue, Int64, Sample, half_of, mixed, take_that_fit
+from pipeline.signatures import row_keys
+from pipeline.stage import Work
+
+
+@dataclass(frozen=True)
+class Text:
+    """A document's text, whole, with its tokens."""
+
+    text: str
+    encoded: Encoded
+
+    @property
+    def starts(self) -> Int64:
+        """Return where its sequences start."""
+        return starts(len(self.encoded.tokens))
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """The training rows of the sample. documents: first documents by number, sorted; half: of each.
+
+    rows: [n, 65], in an order that no name of a shard enters; row_half: of each. tokens: of the sample's documents,
+    copies included, also of those too short for a sequence. skipped: families too large for the sample.
+    """
+
+    documents: Int64
+    half: Int64
+    rows: Int64
+    row_half: Int64
+    families: int
+    tokens: int
+    skipped: int
+
+
+def read_texts(work: Work, known: Catalogue, numbers: Int64) -> dict[int, str]:
+    """Return the texts of documents by number; numbers are sorted. Reads only shards that hold any."""
+    wanted = known.row_key[numbers]
+    found: dict[int, str] = {}
+    for shard in work.shards:
+        bounds = np.array([shard.number, shard.number + 1], np.uint64) << np.uint64(40)
+        low, high = np.searchsorted(wanted, bounds)
+        if low == high:
+            continue
+        for batch in read_documents(shard, work.config.input):
+            keys = row_keys(shard.number, batch.rows)
+            taken = np.flatnonzero(np.isin(keys, wanted))
+            places = np.searchsorted(known.row_key, keys[taken]).tolist()
+            found.update(zip(places, batch.texts.take(pa.array(taken)).to_pylist(), strict=True))
+    return found
+
+
+def tokenized(tokenizer: Tokenizer, texts: Mapping[int, str]) -> dict[int, Text]:
+    """Return texts with their tokens."""
+    encodings = encode(tokenizer, list(texts.values()))
+    return {
+        number: Text(text, encoded)
+        for (number, text), encoded in zip(texts.items(), encodings, strict=True)
+    }
+
+
+def by_text(known: Catalogue, numbers: Int64) -> list[int]:
+    """Return documents in the order of their text hashes, which no name of a shard enters."""
+    return [int(n) for n in numbers[np.argsort(known.text_key[numbers], kind="stable")]]
+
+
+def lessons(
+    known: Catalogue, sample: Sample, texts: Mapping[int, Text], config: ProxyConfig
+) -> Lessons:
+    """Keep of the sample what fits into the budget of tokens, in whole families, and cut it into rows."""
+    size = np.zeros(len(known.family_key), np.int64)
+    for number, text in texts.items():
+        size[known.family[number]] += len(text.encoded.tokens) * int(known.exact_count[number])
+    families = _fitting(known, sample, size, config)
+    half = half_of(known, config.seed)[known.family]
+    chosen = np.array([n for n in sorted(texts) if len(texts[n].starts)], np.int64)
+    chosen = chosen[np.isin(known.family[chosen], families)]
+    rows, owner = training_rows(known, by_text(known, chosen), texts)
+    tokens = int(size[families].sum())
+    return Lessons(
+        chosen, half[chosen], rows, half[owner], len(families), tokens, sample.skipped
+    )
+
+
+def _fitting(known: Catalogue, sample: Sample, size: Int64, config: ProxyConfig) -> Int64:
+    """Return the families that fit by tokens; by a hash, so that no level of repetition is thinned more."""
+    taken: list[Int64] = []
+    left = config.sample_tokens
+    for part, most in ((sample.repeated, left // 2), (sample.random, left)):
+        order = part[np.argsort(mixed(known.family_key[part], config.seed), kind="stable")]
+        taken.append(take_that_fit(order, size, min(most, left)))
+        left -= int(size[taken[-1]].sum())
+    return np.concatenate(taken)
+
+
+def training_rows(
+    known: Catalogue, order: list[int], texts: Mapping[int, Text]
+) -> tuple[Int64, Int64]:
+    """Return the rows of every sequence of the documents, once for each copy, and the document of each."""
+    rows, owner = [np.zeros((0, SEQUENCE + 1), np.int64)], [np.zeros(0, np.int64)]
+    for number in order:
+        own = token_rows(texts[number], texts[number].starts)
+        rows.append(np.tile(own, (int(known.exact_count[number]), 1)))
+        owner.append(np.full(len(rows[-1]), number, np.int64))
+    return np.concatenate(rows), np.concatenate(owner)
+
+
+def token_rows(text: Text, places: Int64) -> Int64:
+    """Return [n, 65]: EOS and the 64 tokens from each place."""
+    inside = text.encoded.tokens[places[:, None] + np.arange(SEQUENCE)]
+    return np.concatenate((np.full((len(places), 1), EOS_ID, np.int64), inside), axis=1)

@@ -1,0 +1,253 @@
+"""The forecast: which sequences will the target memorize, how sure is that, and what was it checked against?
+
+Two models share one panel. `seen`: features of the largest proxy, for rows that it was trained on. `unseen`: features
+of a cross-fit proxy that was not, for all others; headline figures are its. Neither is a privacy guarantee: paraphrase,
+attributes and other prefixes are not looked at.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline import ladder
+from pipeline.config import TargetConfig
+from pipeline.forecast import DRAWS, Cases, calibration, fit, forecast, judged, transfer_error
+from pipeline.ladder import Panel, read_panel
+from pipeline.risk_facts import dose_response, memorized_families, rate
+from pipeline.sampling import Flags, Float64
+from pipeline.stage import Receipt, Work
+from pipeline.store import read_table, write_table
+from schemas.counts import COUNTS
+from schemas.risk import DOCUMENT_RISK, RISK
+from schemas.sequences import SEQUENCES
+
+VERSION = 1
+LEAST_FAMILIES = 30
+TIMES_LARGEST = 8
+MOST_TIMES = 10
+LIKELY = 0.5
+GUESSABLE = 0.5
+RECITED = 6
+NOTHING = np.nan
+WARNINGS = (
+    "A forecast with an error, not a privacy guarantee: paraphrase, attributes and other prefixes are not looked at.",
+    "A dose is taken to mean the same in a larger corpus; dilution among more training tokens is not modelled.",
+    "The panel is enriched with repeated text: its base rate and average precision are not those of the corpus.",
+    "One training of each proxy: the intervals leave out the noise between trainings.",
+)
+
+
+@dataclass(frozen=True)
+class Target:
+    """The model that is forecast. ratio: its size over the largest proxy's; tokens: trained on, in all."""
+
+    parameters: int
+    epochs: float
+    tokens: int
+    ratio: float
+    assumed: str
+
+    @property
+    def extrapolated(self) -> bool:
+        """Return whether it is beyond what the proxies can speak of as a probability."""
+        return self.ratio > MOST_TIMES
+
+
+@dataclass(frozen=True)
+class Basis:
+    """One of the two models with what it is applied to. features: of all rows; rows: which of them it speaks of."""
+
+    name: str
+    names: tuple[str, ...]
+    cases: Cases
+    features: Float64
+    rows: Flags
+
+
+def risk(work: Work) -> Receipt:
+    """Reduce: fit the forecast on the scored sequences, apply it to each; write `risk` and `document_risk`."""
+    about = json.loads(next(path for path in work.paths("models") if path.name == "proxies.json").read_bytes())
+    table = read_table(work.paths("sequences"), SEQUENCES)
+    if table.num_rows and about["proxies"]:
+        panel = read_panel(table, about["proxies"])
+        target = _target(work.config.target, panel.top.parameters, about["corpus_tokens"])
+        values, facts = _forecast(panel, target, work.config.proxy.seed)
+        kinds = _kinds(panel, values[:, 0])
+        rows = _rows(table, values, kinds, panel.top.taught, extrapolated=target.extrapolated)
+    else:
+        values = np.full((table.num_rows, 3), NOTHING)
+        none = np.zeros(table.num_rows, np.bool_)
+        facts = {"fitted": False, "why_not": "no document is long enough to train a proxy on"}
+        rows = _rows(table, values, np.full(table.num_rows, None), none, extrapolated=False)
+    with write_table(work.folder, "risk", work.key, RISK) as out:
+        out.write(rows)
+    with write_table(work.folder, "document_risk", work.key, DOCUMENT_RISK) as of_documents:
+        of_documents.write(_of_documents(work, table, rows))
+    return Receipt((out.record, of_documents.record), table.num_rows, out.rows, facts)
+
+
+def _target(config: TargetConfig, largest: int, corpus_tokens: int) -> Target:
+    parameters = config.parameters or TIMES_LARGEST * largest
+    tokens = config.tokens or round(corpus_tokens * config.epochs)
+    given = {"parameters": config.parameters, "tokens": config.tokens}
+    missing = [name for name, value in given.items() if not value]
+    rule = f"assumed (no target.{', no target.'.join(missing)} given): {TIMES_LARGEST}x the largest proxy, this corpus"
+    return Target(
+        parameters, config.epochs, tokens, parameters / largest, rule if missing else "as configured"
+    )
+
+
+def _forecast(panel: Panel, target: Target, seed: int) -> tuple[Float64, dict[str, Any]]:
+    """Return [row, (risk, low, high)], NaN where there is no forecast, and the facts."""
+    values = np.full((len(panel.count), 3), NOTHING)
+    facts = _observed(panel, target)
+    families = facts["memorized"][_place_of_top(panel)]["families_memorized"]
+    if families < LEAST_FAMILIES:
+        why = f"the largest proxy memorized {families} families; {LEAST_FAMILIES} are needed to fit a forecast"
+        return values, {"fitted": False, "why_not": why, **facts}
+    for basis in _bases(panel, target):
+        spread = _spread(basis.cases, panel, target)
+        values[basis.rows] = np.column_stack(forecast(basis.cases, basis.features[basis.rows], spread, seed))
+        facts |= _about(basis, spread, seed)
+    facts["expected"] = _expected(panel, values)
+    return values, {"fitted": True, "why_not": None, **facts}
+
+
+def _place_of_top(panel: Panel) -> int:
+    return panel.proxies.index(panel.top)
+
+
+def _bases(panel: Panel, target: Target) -> list[Basis]:
+    dose = panel.count * target.epochs
+    top = panel.top
+    size = target.parameters / panel.of_role("half")[0].parameters if panel.of_role("half") else 1.0
+    unseen = ladder.unseen_features(panel, dose, size)
+    seen = ladder.seen_features(panel, top, dose, target.ratio)
+    return [
+        Basis("unseen", tuple(ladder.UNSEEN), ladder.unseen_cases(panel), unseen, ~top.taught),
+        Basis("seen", tuple(ladder.SEEN), ladder.seen_cases(panel), seen, top.taught),
+    ]
+
+
+def _spread(cases: Cases, panel: Panel, target: Target) -> float:
+    """Return the transfer error in logits for the step to the target, from the error of the step to the top rung."""
+    sizes = [proxy.parameters for proxy in panel.of_role("ladder")]
+    steps = abs(np.log(target.ratio)) / np.log(sizes[-1] / sizes[-2])
+    return transfer_error(cases) * max(1.0, float(steps))
+
+
+def _observed(panel: Panel, target: Target) -> dict[str, Any]:
+    return {
+        "target": {
+            "parameters": target.parameters,
+            "epochs": target.epochs,
+            "tokens": target.tokens,
+            "times_the_largest_proxy": round(target.ratio, 3),
+            "extrapolated": target.extrapolated,
+            "assumption": target.assumed,
+        },
+        "memorized": memorized_families(panel),
+        "memorized_by_count": dose_response(panel),
+        "base_rate": rate(panel, panel.top.taught),
+        "floor": rate(panel, ~panel.top.taught),
+        "warnings": [{"warning": text} for text in WARNINGS],
+    }
+
+
+def _about(basis: Basis, spread: float, seed: int) -> dict[str, Any]:
+    cases = basis.cases
+    log_count = cases.features[:, 0]
+    slopes = fit(cases).raw()
+    return {
+        f"coefficients_{basis.name}": dict(zip(basis.names, (round(x, 4) for x in slopes), strict=True)),
+        f"held_out_{basis.name}": {
+            "validated_on": "the largest proxy, by features of a smaller one, in families left out of the fit",
+            "sequences": int(cases.top.sum()),
+            "families": len(np.unique(cases.family[cases.top])),
+            "memorized": int(cases.label[cases.top].sum()),
+            **judged(cases, log_count, seed),
+            "transfer_error_logits": round(spread, 3),
+            "bootstrap_draws": DRAWS,
+        },
+        f"calibration_{basis.name}": calibration(cases),
+    }
+
+
+def _expected(panel: Panel, values: Float64) -> dict[str, Any]:
+    """Return the shares of the corpus's sequences that the forecast expects to be memorized, by weight."""
+    found: dict[str, Any] = {}
+    for name, rows in (("all", panel.count > 0), ("unseen", ~panel.top.taught), ("seen", panel.top.taught)):
+        if rows.any():
+            share = np.average(values[rows], axis=0, weights=panel.weight[rows])
+            found[name] = {
+                "sequences": int(rows.sum()),
+                "standing_for": round(float(panel.weight[rows].sum())),
+                "expected_share": round(float(share[0]), 6),
+                "expected_share_95": [round(float(share[1]), 6), round(float(share[2]), 6)],
+            }
+    return found
+
+
+def _kinds(panel: Panel, value: Float64) -> np.ndarray:
+    """Return none, reconstructed, recited or recollected; None where there is no forecast."""
+    outside = ladder.outside_log_p(panel)
+    guessable = np.nan_to_num(outside, nan=-np.inf) / ladder.SUFFIX >= np.log(GUESSABLE)
+    kinds = np.where(guessable, "reconstructed", np.where(panel.count >= RECITED, "recited", "recollected"))
+    kinds = np.where(value < LIKELY, "none", kinds).astype(object)
+    kinds[np.isnan(value)] = None
+    return kinds
+
+
+def _rows(
+    table: pa.Table, values: Float64, kinds: np.ndarray, taught: Flags, *, extrapolated: bool
+) -> pa.Table:
+    numbers = {
+        name: pa.array(values[:, place], pa.float64(), mask=np.isnan(values[:, place]))
+        for place, name in enumerate(("risk", "risk_low", "risk_high"))
+    }
+    return pa.table(
+        {
+            **{name: table[name] for name in ("row_key", "start_byte", "end_byte")},
+            **numbers,
+            "basis": pa.array(np.where(taught, "seen", "unseen").astype(object), pa.string()),
+            "extrapolated": pa.array(np.full(table.num_rows, extrapolated)),
+            "kind": pa.array(kinds, pa.string()),
+        }
+    )
+
+
+def _of_documents(work: Work, table: pa.Table, rows: pa.Table) -> pa.Table:
+    """Return one row per document whose text has a scored sequence, exact copies included.
+
+    The riskiest sequence speaks for it; among equals the first.
+    """
+    keys, first, scored = np.unique(rows["row_key"].to_numpy(), return_index=True, return_counts=True)
+    value = rows["risk"].to_numpy()
+    riskiest = np.array(
+        [
+            start + int(np.argmax(np.nan_to_num(value[start : start + count], nan=-1.0)))
+            for start, count in zip(first.tolist(), scored.tolist(), strict=True)
+        ],
+        np.int64,
+    )
+    tokens = np.add.reduceat(value, first) * ladder.SUFFIX if len(first) else np.zeros(0)
+    counts = read_table(work.paths("counts"), COUNTS, ["row_key", "representative"]).sort_by("row_key")
+    representative = counts["representative"].to_numpy()
+    held = np.isin(representative, keys)
+    place = np.searchsorted(keys, representative[held])
+    best = rows.take(pa.array(riskiest[place]))
+    return pa.table(
+        {
+            "row_key": counts["row_key"].to_numpy()[held],
+            **{name: best[name] for name in ("risk", "risk_low", "risk_high", "kind")},
+            "expected_tokens": pa.array(tokens[place], mask=np.isnan(tokens[place])),
+            "scored_share": (scored / table["document_sequences"].to_numpy()[first])[place]
+            if len(first)
+            else np.zeros(0),
+        }
+    )

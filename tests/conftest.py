@@ -1,0 +1,117 @@
+"""Shared fixtures: compiled kernels, tiny corpora, whole scans in a folder, rows for a query."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from flows.runners import LocalMapper
+from pipeline import run
+from pipeline.config import load_config
+from pipeline.store import load_manifest
+
+WORDS = "one two three four five six seven eight nine ten"
+
+
+@dataclass(frozen=True)
+class Done:
+    """A run folder after a scan and perhaps a filter, and the units of work that were performed."""
+
+    folder: Path
+    performed: list[str]
+
+    @property
+    def manifest(self):
+        """The manifest as written."""
+        return load_manifest(self.folder)
+
+    def table(self, name):
+        """Return all rows of a table of the run."""
+        paths = [
+            record["path"]
+            for _, entry in sorted(self.manifest["outputs"].items())
+            for record in entry["files"]
+            if record["table"] == name
+        ]
+        return pa.concat_tables([pq.read_table(self.folder / path) for path in paths])
+
+    def rows(self, name, *columns):
+        """Return the rows of a table as tuples of those columns."""
+        found = self.table(name)
+        return list(zip(*(found[column].to_pylist() for column in columns), strict=True))
+
+
+def _write(path, rows):
+    """Write one shard: Arrow tables and lists of records to Parquet, records to JSON Lines."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".parquet":
+        table = rows if isinstance(rows, pa.Table) else pa.Table.from_pylist(rows)
+        pq.write_table(table, path)
+    else:
+        lines = [json.dumps(row, ensure_ascii=False) for row in rows]
+        path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", newline="")
+
+
+def _performed(folder):
+    log = folder / "events" / "stages.jsonl"
+    lines = log.read_text().splitlines() if log.exists() else []
+    return [f"{event['stage']}/{event['key']}" for event in map(json.loads, lines)]
+
+
+@pytest.fixture(scope="session")
+def make_corpus():
+    """Give a function that writes {name: rows} into a folder; a plain string is a row of that text."""
+
+    def make(folder, files):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, rows in files.items():
+            table = isinstance(rows, pa.Table)
+            own = rows if table else [r if isinstance(r, dict) else {"text": r} for r in rows]
+            _write(folder / name, own)
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def scan():
+    """Give a function that scans and filters a corpus into a run folder, without Prefect."""
+
+    def perform(corpus, out, *settings, filtered=True, verify=False):
+        before = len(_performed(out))
+        config = load_config(settings=["limits.workers=2", *settings])
+        with run.session(
+            out, config, LocalMapper(2), corpus=[str(corpus)], verify=verify
+        ) as session:
+            run.scan(session)
+            if filtered:
+                run.filter_rows(session)
+        return Done(out, _performed(out)[before:])
+
+    return perform
+
+
+@pytest.fixture(scope="session")
+def kernels(tmp_path_factory, make_corpus, scan):
+    """Compile the kernels once, by a scan that reaches all of them."""
+    folder = tmp_path_factory.mktemp("kernels")
+    texts = [WORDS, f"{WORDS} eleven", f"{WORDS} {WORDS}"]
+    corpus = make_corpus(folder / "corpus", {"a.jsonl": texts})
+    scan(corpus, folder / "run", "window.words=5")
+
+
+@pytest.fixture
+def stored(tmp_path):
+    """Give a function that writes columns of a table's schema to a file, as inputs of a query."""
+
+    def store(schema, **columns):
+        chosen = pa.schema([schema.field(name) for name in columns])
+        table = pa.table(list(columns.values()), schema=chosen)
+        path = tmp_path / f"{schema.metadata[b'table'].decode()}-{len(list(tmp_path.iterdir()))}"
+        pq.write_table(table, path)
+        return [path]
+
+    return store

@@ -1,0 +1,135 @@
+"""The command line as a child process: a fresh interpreter, or a fork of one that has imported everything.
+
+A fork saves the second that imports take; it is a process of its own and may be killed.
+"""
+
+import contextlib
+import hashlib
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from flows.cli import main
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = "from flows.cli import main; main()"
+SECONDS = 200
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(
+    [__name__, "flows.summary", "pipeline.run", "pipeline.explain", "pipeline.proxy.ensemble", "torch._dynamo"]
+)
+QUICK_SCORE = (
+    "--set=proxy.sample_tokens=3000",
+    "--set=proxy.vocabulary=300",
+    "--set=proxy.shapes=[[1,32],[1,64],[2,64]]",
+    "--set=proxy.epochs=1",
+    "--set=proxy.threads=1",
+    "--set=score.max_tokens=8192",
+)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def performed(self):
+        """The stages that did work, in order; those that were already done are left out."""
+        lines = [line.partition(": done in ") for line in self.err.splitlines()]
+        return [stage for stage, done, _ in lines if done]
+
+
+def environment():
+    """Return this process's environment with the project importable in any folder."""
+    paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+
+
+def begin(*arguments, prelude=""):
+    """Start `rote ARGUMENTS` in a fresh interpreter that first runs `prelude`; return the process."""
+    return subprocess.Popen(
+        [sys.executable, "-c", f"{prelude}\n{PROGRAM}", *map(str, arguments)],
+        env=environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def fresh(*arguments, prelude=""):
+    """Run `rote ARGUMENTS` in a fresh interpreter, with its own hash seed and thread pools."""
+    with begin(*arguments, prelude=prelude) as process:
+        out, err = process.communicate(timeout=SECONDS)
+    return Ended(process.returncode, out, err)
+
+
+def rote(*arguments, before=None, after=None):
+    """Run `rote ARGUMENTS` in a fork; `before` is called in it first, a negative code is a signal.
+
+    before: a function of a module, or a partial of one. after: kill it after so many seconds.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        said = [Path(folder, name) for name in ("out", "err")]
+        process = FORKS.Process(
+            target=_child, args=([*map(str, arguments)], before, *map(str, said))
+        )
+        process.start()
+        process.join(SECONDS if after is None else after)
+        if process.is_alive():
+            os.kill(process.pid, signal.SIGKILL)
+            process.join()
+        code = process.exitcode
+        process.close()
+        texts = [path.read_text() if path.exists() else "" for path in said]
+    return Ended(code, *texts)
+
+
+def _child(arguments, before, out, err):
+    for number, path in ((1, out), (2, err)):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
+    if before is not None:
+        before()
+    main(arguments)
+
+
+def files(folder):
+    """Return the digest of every file of a run folder by name; the log of events, which has times, apart."""
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and "events" not in path.relative_to(folder).parts
+    }
+
+
+def assert_same_files(found, expected):
+    """Require two run folders to be byte-identical but for the log of events, and name what is not."""
+    one, other = files(found), files(expected)
+    differing = sorted(name for name in one.keys() & other.keys() if one[name] != other[name])
+    assert differing == []
+    assert sorted(one.keys() ^ other.keys()) == []
+
+
+def manifest(folder):
+    """Return the manifest of a run folder."""
+    return json.loads((folder / "manifest.json").read_bytes())
+
+
+@contextlib.contextmanager
+def ending(process):
+    """Make sure that a process that was begun does not outlive the block."""
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()

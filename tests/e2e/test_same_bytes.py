@@ -1,0 +1,94 @@
+"""Same input and configuration, same bytes: whatever the workers, the memory, the order of completion or of commands."""
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.e2e import corpora
+from tests.e2e.command import QUICK_SCORE, assert_same_files, fresh, manifest, rote
+
+MANY_GROUPS = "import pipeline.inventory; pipeline.inventory.GROUP_BYTES = 20_000"
+"""Groups of 4 MiB would put a small corpus into one unit of work; these make several."""
+
+STEPS = ("scan", "score", "filter", "report")
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    """Return a corpus of several shards."""
+    return corpora.small(tmp_path_factory.mktemp("corpus") / "corpus", shards=6)
+
+
+@pytest.fixture(scope="module")
+def usual(tmp_path_factory, corpus):
+    """Return the folder of a run with two workers."""
+    run = tmp_path_factory.mktemp("usual") / "run"
+    ended = fresh(
+        "run", corpus, "--out", run, "--local", *QUICK_SCORE, "--set=limits.workers=2", prelude=MANY_GROUPS
+    )
+    assert ended.code == 0, ended.err
+    outputs = manifest(run)["outputs"]
+    assert sum(name.startswith("sketch/") for name in outputs) == 6
+    assert sum(name.startswith("emit/") for name in outputs) == 6
+    return run
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        pytest.param(["limits.workers=1", "limits.memory=300000000"], id="one-worker-little-memory"),
+        pytest.param(["limits.workers=4", "limits.memory=4000000000"], id="four-workers-much-memory"),
+    ],
+)
+def test_workers_and_memory_change_no_byte(tmp_path, corpus, usual, limits):
+    """A second run, of another process with other limits, writes the same files bit for bit."""
+    options = (*QUICK_SCORE, *(f"--set={limit}" for limit in limits))
+    ended = fresh("run", corpus, "--out", tmp_path / "run", "--local", *options, prelude=MANY_GROUPS)
+    assert ended.code == 0, ended.err
+    assert_same_files(tmp_path / "run", usual)
+
+
+def test_the_commands_one_by_one_do_what_run_does(tmp_path, corpus, usual):
+    """Scan, score, filter and report end with the bytes of run; the later ones need no settings again."""
+    run = tmp_path / "run"
+    for step in STEPS:
+        asked = (corpus, "--out", run, *QUICK_SCORE) if step == "scan" else (run,)
+        ended = rote(step, *asked, "--local", before=many_groups)
+        assert ended.code == 0, ended.err
+    assert_same_files(run, usual)
+
+
+def many_groups():
+    """Do what MANY_GROUPS does, in a fork."""
+    exec(MANY_GROUPS)  # noqa: S102 - the line above, for both kinds of child
+
+
+def test_running_again_does_nothing_and_changes_no_byte(corpus, usual):
+    """All stages are current, so none works; limits count for nothing."""
+    options = (*QUICK_SCORE, "--set=limits.workers=3")
+    ended = rote("run", corpus, "--out", usual, "--local", *options)
+    assert (ended.code, ended.performed) == (0, [])
+    assert ended.err.count("already done") == 14
+
+
+def test_the_layout_of_a_parquet_file_changes_no_row(tmp_path):
+    """Row groups, pages and compression of the same rows give the same tables."""
+    table = corpora.rich_table([corpora.Prose(1).text(60 + row // 2) for row in range(40)])
+    layouts = {"one": {"row_group_size": 1000}, "two": {"row_group_size": 3, "compression": "none"}}
+    for name, layout in layouts.items():
+        (tmp_path / name).mkdir()
+        pq.write_table(table, tmp_path / name / "part.parquet", **layout)
+        assert rote("scan", tmp_path / name, "--out", tmp_path / f"{name}-run", "--local").code == 0
+        assert rote("filter", tmp_path / f"{name}-run", "--local").code == 0
+    one, two = tmp_path / "one-run", tmp_path / "two-run"
+    written = sorted(path.relative_to(one) for path in one.rglob("*.parquet"))
+    assert written == sorted(path.relative_to(two) for path in two.rglob("*.parquet"))
+    assert len(written) == 18
+    for path in written:
+        assert pq.read_table(one / path).equals(pq.read_table(two / path)), path
+
+
+def test_events_are_the_only_place_of_times(usual):
+    """No file of the run but the log of events was made differently by a slower machine: it names no time."""
+    text = (usual / "manifest.json").read_text() + (usual / "report/report.json").read_text()
+    assert "elapsed" not in text
+    assert "elapsed_s" in (usual / "events/stages.jsonl").read_text()

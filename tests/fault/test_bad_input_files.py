@@ -1,0 +1,287 @@
+"""Files that cannot be read: each is named in one clear message, and no text of it is quoted."""
+
+import contextlib
+import errno
+import gzip
+import os
+import pickle
+import random
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.config import InputConfig
+from pipeline.corpus import check_shard, find_shards, read_documents, shard_schema
+from pipeline.corpus.files import reading
+from pipeline.errors import (
+    CorruptFile,
+    InputError,
+    PipelineError,
+    SchemaMismatch,
+    TransientIOError,
+)
+
+SECRET = "swordfish"  # noqa: S105 - document text that no message may show
+TABLE = pa.table(
+    {
+        "text": [f"{SECRET} {n} " * 20 for n in range(500)],
+        "id": [f"{SECRET}{n}" for n in range(500)],
+    }
+)
+
+
+def parquet(path, **options):
+    """Write a Parquet file of several row groups."""
+    pq.write_table(TABLE, path, row_group_size=100, compression="none", **options)
+
+
+def arrow(path, new=pa.ipc.new_file):
+    """Write an Arrow file or stream of several batches."""
+    with new(path, TABLE.schema) as writer:
+        writer.write_table(TABLE, max_chunksize=100)
+
+
+def json_lines(path):
+    """Write packed JSON Lines."""
+    data = b"".join(b'{"text": "%s %d"}\n' % (SECRET.encode(), n) for n in range(50_000))
+    with pa.CompressedOutputStream(
+        str(path), {".gz": "gzip", ".zst": "zstd"}[path.suffix]
+    ) as stream:
+        stream.write(data)
+
+
+def open_shard(path):
+    """Return the one shard of a path."""
+    return find_shards([str(path)])[0][0]
+
+
+def check(path):
+    """Check a shard the way a run does before any stage."""
+    check_shard(open_shard(path), InputConfig())
+
+
+def read(path, **options):
+    """Read a shard to its end; return the number of documents."""
+    return sum(
+        len(batch.rows) for batch in read_documents(open_shard(path), InputConfig(), **options)
+    )
+
+
+def refused(kind, action, path):
+    """Return the error that an action raises: of that kind, naming the file, quoting no text."""
+    with pytest.raises(kind) as caught:
+        action(path)
+    error = caught.value
+    assert str(path) in error.where
+    assert SECRET not in str(error)
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)  # noqa: S301
+    return error
+
+
+def test_a_truncated_parquet_file_is_found_by_its_footer(tmp_path):
+    """Without its footer a Parquet file is refused before anything is read."""
+    path = tmp_path / "x.parquet"
+    parquet(path)
+    data = path.read_bytes()
+    for length in (0, 3, 100, len(data) // 2, len(data) - 1):
+        path.write_bytes(data[:length])
+        error = refused(CorruptFile, check, path)
+        assert error.what == "A file cannot be read."
+        assert error.found
+        refused(CorruptFile, read, path)
+
+
+def test_a_file_that_is_something_else_is_refused(tmp_path):
+    """The name says one format and the first bytes another."""
+    as_parquet, as_arrow = tmp_path / "t.parquet", tmp_path / "t.arrow"
+    parquet(as_parquet)
+    arrow(as_arrow)
+    kinds = {
+        "p.parquet": b"text,id\na,b\n" * 10,
+        "a.arrow": as_parquet.read_bytes(),
+        "b.arrow": b"FEA1" + b"\0" * 100,
+        "c.arrow": b"",
+        "d.arrow": b"text,id\na,b\n" * 10,
+        "e.arrow": b"ARROW1\0\0",
+        "j.jsonl": gzip.compress(b'{"text": "a"}\n'),
+        "k.csv": as_parquet.read_bytes(),
+        "l.jsonl": as_arrow.read_bytes(),
+        "m.jsonl.gz": b'{"text": "a"}\n',
+        "n.jsonl.gz": b"",
+        "o.csv.zst": gzip.compress(b"text\na\n"),
+    }
+    for name, data in kinds.items():
+        (tmp_path / name).write_bytes(data)
+        refused(CorruptFile, check, tmp_path / name)
+
+
+def test_a_flipped_byte_in_a_checksummed_page_is_found(tmp_path):
+    """Page checksums are verified, so changed text does not pass as text."""
+    path = tmp_path / "x.parquet"
+    parquet(path, write_page_checksum=True, use_dictionary=False)
+    data = bytearray(path.read_bytes())
+    place = data.index(f"{SECRET} 450".encode())
+    data[place] ^= 1
+    path.write_bytes(data)
+    check(path)
+    error = refused(CorruptFile, lambda path: read(path, batch_bytes=1000), path)
+    assert "CRC" in error.found
+
+
+def test_damage_in_the_middle_never_passes_in_silence_or_crashes(tmp_path):
+    """With checksums, a changed byte is either outside all data or raises a named error."""
+    path = tmp_path / "x.parquet"
+    parquet(path, write_page_checksum=True)
+    whole = path.read_bytes()
+    expected = list(read_documents(open_shard(path), InputConfig(), everything=True))
+    draw = random.Random(7)  # noqa: S311 - chosen bytes
+    outcomes = set()
+    for _ in range(60):
+        data = bytearray(whole)
+        data[draw.randrange(4, len(data) - 8)] ^= 1 << draw.randrange(8)
+        path.write_bytes(data)
+        try:
+            found = list(read_documents(open_shard(path), InputConfig(), everything=True))
+        except (CorruptFile, SchemaMismatch):
+            outcomes.add("refused")
+        else:
+            outcomes.add("same" if found[0].texts.equals(expected[0].texts) else "changed")
+    assert outcomes <= {"refused", "same"}
+    assert "refused" in outcomes
+
+
+@pytest.mark.parametrize("new", [pa.ipc.new_file, pa.ipc.new_stream])
+def test_damaged_arrow_files_raise_named_errors(tmp_path, new):
+    """Truncation and changed bytes end in an error or in rows, never in a crash."""
+    path = tmp_path / "x.arrow"
+    arrow(path, new)
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2 + 3])
+    refused(CorruptFile, read, path)
+    draw = random.Random(11)  # noqa: S311 - chosen bytes
+    for _ in range(60):
+        changed = bytearray(data)
+        for _ in range(4):
+            changed[draw.randrange(8, len(data))] = draw.randrange(256)
+        path.write_bytes(changed)
+        with contextlib.suppress(PipelineError):
+            read(path, everything=True, batch_bytes=5000)
+
+
+@pytest.mark.parametrize("name", ["x.jsonl.gz", "x.jsonl.zst"])
+def test_a_truncated_packed_file_is_found_where_it_ends(tmp_path, name):
+    """The head is fine, so the check passes and reading finds the damage."""
+    path = tmp_path / name
+    json_lines(path)
+    path.write_bytes(path.read_bytes()[:-20])
+    if name.endswith(".gz"):
+        check(path)
+    refused(CorruptFile, read, path)
+    refused(CorruptFile, lambda path: shard_schema(open_shard(path), InputConfig()), path)
+
+
+def test_a_changed_byte_in_a_packed_file_is_found(tmp_path):
+    """The checksum of gzip is verified."""
+    path = tmp_path / "x.jsonl.gz"
+    json_lines(path)
+    data = bytearray(path.read_bytes())
+    data[-6] ^= 1
+    path.write_bytes(data)
+    assert "check" in refused(CorruptFile, read, path).found
+
+
+def test_a_truncated_json_lines_file_loses_no_whole_line(tmp_path):
+    """The last, cut line is a rejected row and the others are read."""
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(b'{"text": "a"}\n{"text": "b"}\n{"te')
+    (batch,) = read_documents(open_shard(path), InputConfig())
+    assert batch.texts.to_pylist() == ["a", "b"]
+    assert [(item.row, item.reason, item.text) for item in batch.rejected] == [
+        (2, "not_json", b'{"te')
+    ]
+
+
+def test_a_missing_text_column_names_file_and_columns(tmp_path):
+    """In every format with columns the message lists what there is."""
+    table = pa.table({"q": [SECRET], "n": [1], "a": [SECRET]})
+    pq.write_table(table, tmp_path / "x.parquet")
+    with pa.ipc.new_file(tmp_path / "x.arrow", table.schema) as writer:
+        writer.write_table(table)
+    (tmp_path / "x.jsonl").write_text(f'{{"q": "{SECRET}", "n": 1, "a": "{SECRET}"}}\n')
+    (tmp_path / "x.csv").write_text(f"q,n,a\n{SECRET},1,{SECRET}\n")
+    for name in ("x.parquet", "x.arrow", "x.jsonl", "x.csv"):
+        error = refused(SchemaMismatch, check, tmp_path / name)
+        assert error.what == "No text column was found."
+        n = "string" if name == "x.csv" else "int64"
+        assert error.found == f"q: string, n: {n}, a: string"
+        assert error.fix == "--set input.text=NAME"
+
+
+def test_a_text_column_of_the_wrong_type_is_refused(tmp_path):
+    """Numbers are not text."""
+    pq.write_table(pa.table({"text": [1, 2]}), tmp_path / "x.parquet")
+    error = refused(SchemaMismatch, check, tmp_path / "x.parquet")
+    assert (error.found, error.expected) == ("int64", "text, bytes or a list of chat messages")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_without_permission_is_named(tmp_path):
+    """What cannot be opened is an input error with the system's reason."""
+    path = tmp_path / "x.txt"
+    path.write_text(SECRET)
+    path.chmod(0)
+    refused(InputError, check, path)
+
+
+@pytest.mark.parametrize("name", ["x.parquet", "x.arrow", "x.jsonl", "x.csv", "x.txt"])
+def test_a_file_that_vanished_is_named(tmp_path, name):
+    """Between listing and reading a file may go away, in any format."""
+    path = tmp_path / name
+    path.write_text("text\n")
+    shard = open_shard(path)
+    path.unlink()
+    for action in (check_shard, lambda *args: list(read_documents(*args))):
+        error = refused(CorruptFile, lambda _, act=action: act(shard, InputConfig()), path)
+        assert error.found == os.strerror(errno.ENOENT)
+
+
+def test_only_errors_that_may_pass_are_transient(tmp_path):
+    """A stale handle may come back; a failing disk or a damaged length will not."""
+    where = str(tmp_path)
+    for raised, expected in (
+        (OSError(errno.ESTALE, "stale"), TransientIOError),
+        (OSError(errno.EIO, "disk"), CorruptFile),
+        (pa.ArrowInvalid(f"bad\n{SECRET}"), CorruptFile),
+        (pa.ArrowMemoryError("malloc of size 8574853690513425216 failed"), CorruptFile),
+    ):
+        with pytest.raises(expected) as caught, reading(where):
+            raise raised
+        assert SECRET not in str(caught.value)
+
+
+def test_a_consumer_that_fails_keeps_its_own_error(tmp_path):
+    """Errors of the code that uses the batches are not taken for errors of the file."""
+    parquet(tmp_path / "x.parquet")
+    batches = read_documents(open_shard(tmp_path / "x.parquet"), InputConfig())
+
+    def consume():
+        for _ in batches:
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        consume()
+
+
+def test_nulls_invalid_bytes_and_duplicate_ids_are_rows_not_errors(tmp_path):
+    """Bad rows go to rejected with their reason and nothing else is lost."""
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(
+        b'{"id": 1, "text": "a"}\n{"id": 1, "text": "b"}\n{"id": 2, "text": null}\n'
+        b'{"id": 3, "text": ""}\n{"id": 4, "text": "\xff"}\n{"id": 5, "text": 6}\n'
+    )
+    (batch,) = read_documents(open_shard(path), InputConfig())
+    assert batch.ids.to_pylist() == ["1", "1"]
+    reasons = [item.reason for item in batch.rejected]
+    assert reasons == ["null_text", "empty_text", "invalid_utf8", "not_a_string"]
+    assert len(batch.rows) + len(batch.rejected) == 6

@@ -1,0 +1,234 @@
+import ast
+import re
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline import query
+from pipeline.errors import IntegrityError
+from schemas.pairs import PAIRS
+from schemas.windows import OCCURRENCES, WINDOWS
+
+ROOT = Path(__file__).resolve().parents[2]
+SQL = ROOT / "sql"
+SENTENCE = re.compile(
+    r"\b(select\b.+\bfrom\b|insert\s+into|create\s+(or\s+replace\s+)?(temp\s+)?(table|view|macro)"
+    r"|read_parquet|copy\s+\w+\s+to\b|attach\s+')",
+    re.IGNORECASE | re.DOTALL,
+)
+ENGINE_CALLS = {"sql", "execute", "executemany", "from_query", "read_parquet", "query_df"}
+
+
+def modules():
+    """Return the path and the syntax tree of every module that could run SQL."""
+    paths = [p for folder in ("pipeline", "flows", "schemas") for p in (ROOT / folder).rglob("*.py")]
+    return [(path, ast.parse(path.read_text(encoding="utf-8"))) for path in sorted(paths)]
+
+
+def docstrings(tree):
+    """Return the string nodes of a module that are docstrings."""
+    holders = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    return {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, holders) and node.body and isinstance(node.body[0], ast.Expr)
+    }
+
+
+def text_of(node):
+    """Return the text of a string literal, or the fixed parts of an f-string."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    if isinstance(node, ast.JoinedStr):
+        return " ".join(v.value for v in node.values if isinstance(v, ast.Constant))
+    return ""
+
+
+def test_no_module_holds_sql_in_a_string():
+    """No literal, f-string, `%` or `format` template in the code is a statement: SQL is in sql/."""
+    found = []
+    for path, tree in modules():
+        prose = docstrings(tree)
+        for node in ast.walk(tree):
+            if id(node) not in prose and SENTENCE.search(text_of(node)):
+                found.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    assert found == []
+
+
+def test_the_search_for_sql_finds_sql():
+    """The pattern of the test above knows the ways in which SQL gets into code."""
+    for text in (
+        "select a from b where c = %s",
+        "SELECT *\nFROM {}",
+        "create or replace view x as",
+        "copy t to 'file'",
+        "insert into t values",
+    ):
+        assert SENTENCE.search(text)
+    assert not SENTENCE.search("select a stage; the rows come later")
+
+
+def test_one_place_runs_sql_and_only_from_a_file():
+    """DuckDB is imported by query.py alone, which runs the text of a file and nothing else."""
+    importers, calls = set(), []
+    for path, tree in modules():
+        for node in ast.walk(tree):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            if any(name.split(".")[0] == "duckdb" for name in names):
+                importers.add(path.relative_to(ROOT).as_posix())
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and node.func.attr in ENGINE_CALLS
+            ):
+                calls.append((path.relative_to(ROOT).as_posix(), ast.unparse(node)))
+    assert importers == {"pipeline/query.py"}
+    assert calls == [
+        ("pipeline/query.py", "connection.sql(statement(name), params=bound or None)")
+    ]
+
+
+def test_every_query_of_the_scan_and_the_filter_has_a_test():
+    """Each file of sql/, but those of the report and of explain, is run by name in a unit test."""
+    tests = "".join(p.read_text(encoding="utf-8") for p in (ROOT / "tests/unit").glob("test_*.py"))
+    names = [
+        path.relative_to(SQL).with_suffix("").as_posix()
+        for path in sorted(SQL.rglob("*.sql"))
+        if not path.name.startswith(("report_", "explain_"))
+    ]
+    assert len(names) >= 11
+    assert [name for name in names if f'"{name}"' not in tests] == []
+
+
+def test_every_query_says_its_grain_its_inputs_and_its_order():
+    """The first lines tell grain, inputs and params; a statement is one and ordered."""
+    for path in sorted(SQL.rglob("*.sql")):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        starts = [line.split(":")[0] for line in lines[:3]]
+        assert starts == ["-- grain", "-- inputs", "-- params"], path.name
+        body = "\n".join(line for line in lines if not line.startswith("--"))
+        assert "order by" in body, path.name
+        assert ";" not in body.rstrip().rstrip(";"), path.name
+
+
+def test_files_and_params_are_bound(stored, tmp_path):
+    """A path with a quote, a semicolon and a dollar is a path: it is bound, not pasted."""
+    [path] = stored(OCCURRENCES, hash=[7, 7, 8], first=[True, False, True])
+    odd = path.rename(tmp_path / "it's; drop $1 --")
+    found = query.run("windows", {"occurrences": [odd]}, schema=WINDOWS)
+    assert found.to_pylist() == [{"hash": 7, "occurrences": 2, "documents": 1}]
+
+
+def test_an_arrow_table_and_a_reader_are_inputs():
+    """A table or a stream of batches is seen under its name."""
+    schema = pa.schema(
+        [
+            ("band", pa.int32()),
+            ("bucket", pa.uint64()),
+            ("place", pa.uint64()),
+            ("row_key", pa.uint64()),
+        ]
+    )
+    keys = pa.table({"band": [0, 0], "bucket": [5, 5], "place": [2, 1], "row_key": [8, 9]})
+    keys = keys.cast(schema)
+    from_table = query.run("buckets", {"band_keys": keys})
+    reader = pa.RecordBatchReader.from_batches(schema, iter(keys.to_batches()))
+    from_reader = query.run("buckets", {"band_keys": reader})
+    assert from_table["row_key"].to_pylist() == from_reader["row_key"].to_pylist() == [9, 8]
+
+
+def test_a_stream_gives_the_same_rows_in_order(stored):
+    """Rows come in order whatever the size of a batch, and the schema is the query's."""
+    many = list(range(5000))
+    paths = stored(OCCURRENCES, hash=[n % 2500 for n in many], first=[True] * 5000)
+    whole = query.run("windows", {"occurrences": paths})
+    batches = list(query.stream("windows", {"occurrences": paths}, rows=100))
+    assert len(batches) > 1
+    assert pa.Table.from_batches(batches).equals(whole)
+    assert whole["hash"].to_pylist() == list(range(2500))
+
+
+def test_threads_and_memory_do_not_change_the_result(stored, tmp_path):
+    """Any number of threads, with a small memory and a spill folder, gives the same bytes."""
+    count = 200_000
+    paths = stored(
+        OCCURRENCES,
+        hash=[(n * 2654435761) % 65_537 for n in range(count)],
+        first=[n % 3 > 0 for n in range(count)],
+    )
+    spill = tmp_path / "spill"
+    spill.mkdir()
+    results = [
+        query.run("windows", {"occurrences": paths}, limits=query.Limits(memory, threads, spill))
+        for memory, threads in ((0, 1), (0, 4), (64 << 20, 2))
+    ]
+    assert results[0].equals(results[1])
+    assert results[0].equals(results[2])
+    assert list(spill.iterdir()) == []
+
+
+def test_a_failing_query_is_named(tmp_path):
+    """An engine error becomes an IntegrityError that names the query."""
+    with pytest.raises(IntegrityError) as failed:
+        query.run("windows", {"occurrences": [tmp_path / "absent"]})
+    assert failed.value.where == "sql/windows.sql"
+
+
+def test_a_query_that_fails_while_streaming_is_named(stored):
+    """An input that breaks off in the middle is an error of the query, not a short result."""
+    schema = pa.schema([("band", pa.int32()), ("bucket", pa.uint64()), ("place", pa.uint64())])
+    schema = schema.append(pa.field("row_key", pa.uint64()))
+
+    def batches():
+        yield pa.record_batch([[0], [1], [1], [1]], schema=schema)
+        raise IntegrityError("A file is damaged.", where="signatures/g00000.parquet")
+
+    reader = pa.RecordBatchReader.from_batches(schema, batches())
+    with pytest.raises(IntegrityError) as failed:
+        list(query.stream("buckets", {"band_keys": reader}))
+    assert "signatures/g00000.parquet" in str(failed.value)
+
+
+def test_a_damaged_input_file_is_an_error_of_the_query(stored):
+    """A file cut short does not count as fewer rows."""
+    [path] = stored(OCCURRENCES, hash=[1, 1], first=[True, False])
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(IntegrityError, match="query failed"):
+        query.run("windows", {"occurrences": [path]})
+
+
+def test_a_result_is_conformed_to_its_schema(stored):
+    """Nullability and metadata, which DuckDB drops, are there again; a null where none may be stops."""
+    columns = {name: [1] for name in PAIRS.names}
+    table = pa.table(columns).cast(pa.schema([pa.field(f.name, f.type) for f in PAIRS]))
+    paths = stored(OCCURRENCES, hash=[1, 1], first=[True, True])
+    found = query.run("windows", {"occurrences": paths}, schema=WINDOWS)
+    assert found.schema.equals(WINDOWS, check_metadata=True)
+    with pytest.raises(IntegrityError, match="does not have its schema"):
+        query.run("windows", {"occurrences": paths}, schema=table.schema)
+
+
+def test_python_variables_are_not_tables(monkeypatch):
+    """Replacement scans are off: a name in a query is never a Python variable by accident."""
+    monkeypatch.setattr(query, "statement", lambda _: "select count(*) as n from here order by n")
+    here = pa.table({"n": [1]})
+    assert here.num_rows == 1
+    with pytest.raises(IntegrityError, match="here"):
+        query.run("anything", {})
+
+
+def test_nothing_is_left_in_the_spill_folder(stored, tmp_path):
+    """The temporary folder of a query goes with it, also when it fails."""
+    spill = tmp_path / "spill"
+    spill.mkdir()
+    limits = query.Limits(0, 1, spill)
+    paths = stored(OCCURRENCES, hash=[1], first=[True])
+    query.run("windows", {"occurrences": paths}, limits=limits)
+    next(query.stream("windows", {"occurrences": paths}, limits=limits), None)
+    with pytest.raises(IntegrityError):
+        query.run("windows", {"occurrences": [tmp_path / "absent"]}, limits=limits)
+    assert list(spill.iterdir()) == []
+    assert pq.read_table(paths[0]).num_rows == 1

@@ -1,0 +1,262 @@
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from report_runs import CONFIG, make_run
+
+from pipeline.errors import InputError, IntegrityError
+from pipeline.query import run as query
+from pipeline.report import report
+from pipeline.report.alarms import sources_params
+from pipeline.report.markup import Html, percent, size, table, tag
+from pipeline.stage import Work
+from pipeline.store import load_manifest
+
+
+class _Tags(HTMLParser):
+    """Collects every element and attribute, as a browser's parser would see them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.names.append(tag)
+        self.attributes.extend(attrs)
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.names.append(tag)
+        self.attributes.extend(attrs)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def _written(work: Work) -> tuple[str, dict]:  # type: ignore[type-arg]
+    folder = work.folder / "report"
+    return (folder / "index.html").read_text(), json.loads((folder / "report.json").read_text())
+
+
+@pytest.mark.parametrize("scored", [False, True])
+def test_hostile_text_never_becomes_markup(tmp_path: Path, scored: bool) -> None:
+    """Tags, quotes, bidi, NUL and escapes in a text, a source and a fact come out as words."""
+    work = make_run(tmp_path, scored=scored)
+    report(work)
+    page, _ = _written(work)
+    tags = _Tags()
+    tags.feed(page)
+    assert tags.open == []
+    assert not {"script", "b", "i", "img", "iframe", "link", "form", "object"} & set(tags.names)
+    assert not [
+        name for name, _ in tags.attributes if name.startswith("on") or name in {"src", "style"}
+    ]
+    assert all(value and value.startswith("#") for name, value in tags.attributes if name == "href")
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", page)
+    assert "root@example.org" not in page
+    assert "AKIAIOSFODNN7EXAMPLE" not in page
+    assert "&lt;b&gt;site&lt;/b&gt;" in page
+    assert ("&lt;script&gt;alert(" in page) == scored
+
+
+def test_a_hostile_quote_is_shown_with_its_secrets_masked(tmp_path: Path) -> None:
+    """The riskiest document is quoted with markup escaped and invisible characters written out."""
+    work = make_run(tmp_path, scored=True)
+    report(work)
+    page, data = _written(work)
+    top = data["risk"]["top"][0]
+    assert top["document"]["doc_id"] == "hostile"
+    assert top["quote"] == "<script>alert('x')</script> \" onmouseove"
+    assert "&lt;script&gt;alert(&#x27;x&#x27;)&lt;/script&gt; &quot; onmouseove" in page
+
+
+def test_the_policy_allows_only_the_style_in_the_page(tmp_path: Path) -> None:
+    """The Content-Security-Policy forbids everything but one style sheet, named by its hash."""
+    work = make_run(tmp_path)
+    report(work)
+    page, _ = _written(work)
+    policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]+)"', page)
+    assert policy is not None
+    assert policy[1].startswith("default-src &#x27;none&#x27;; style-src &#x27;sha256-")
+    assert policy[1].endswith("base-uri &#x27;none&#x27;; form-action &#x27;none&#x27;")
+    assert "url(" not in page
+    assert "@import" not in page
+
+
+def test_the_funnel_adds_up(tmp_path: Path) -> None:
+    """Seven rows: one rejected, one exact and one near copy removed, four kept."""
+    work = make_run(tmp_path)
+    receipt = report(work)
+    assert receipt.facts["summary"] == {
+        "read": 7,
+        "rejected": 1,
+        "exact_copy": 1,
+        "near_copy": 1,
+        "risk": 0,
+        "kept": 4,
+        "documents": 6,
+        "text_bytes": 3168,
+        "words": 197,
+        "repeated_words": 120,
+    }
+    _, data = _written(work)
+    assert [(step["step"], step["rows"]) for step in data["funnel"]] == [
+        ("read", 7),
+        ("rejected", 1),
+        ("exact_copy", 1),
+        ("near_copy", 1),
+        ("risk", 0),
+        ("kept", 4),
+    ]
+    assert data["rejected"] == [{"reason": "null_text", "rows": 1}]
+
+
+def test_rows_that_do_not_add_up_stop_the_report(tmp_path: Path) -> None:
+    """A manifest that claims one row more than the tables hold is refused, not shown."""
+    work = make_run(tmp_path)
+    manifest = load_manifest(work.folder)
+    manifest["corpus"]["shards"][0]["documents"] += 1
+    (work.folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(IntegrityError, match="do not add up"):
+        report(work)
+
+
+def test_the_json_holds_the_tables_of_the_page(tmp_path: Path) -> None:
+    """Clusters, passages, counts and pairs have literal numbers, and row keys are strings."""
+    work = make_run(tmp_path)
+    report(work)
+    _, data = _written(work)
+    cluster = data["clusters"][0]
+    assert (cluster["members"], cluster["kept"], cluster["distinct_texts"]) == (3, 1, 2)
+    assert cluster["document"]["row_key"] == "0"
+    assert cluster["document"]["doc_id"] == "long"
+    assert cluster["sources"] == [{"source_group": "site", "members": 3}]
+    assert [
+        (row["occurrences"], row["documents"], row["words"]) for row in data["spans"]["top"]
+    ] == [(2, 2, 60)]
+    assert data["spans"]["windows"] == {
+        "repeated_windows": 11,
+        "occurrences": 22,
+        "largest": 2,
+        "across_documents": 11,
+    }
+    assert [(row["from"], row["to"], row["documents"]) for row in data["copies"]["near_count"]] == [
+        (1, 1, 3),
+        (3, 4, 3),
+    ]
+    assert (data["pairs"]["pairs"], data["pairs"]["near"]) == (1, 1)
+    assert data["notes"][0]["numbers"] == {"ids": 1, "documents": 2}
+    assert data["risk"] is None
+
+
+def test_small_groups_are_added_up_and_alarming_ones_never_hidden() -> None:
+    """Of four groups one is told for its size, one for its losses; the others make one row."""
+    groups = [("large", 120, 3), ("lost", 50, 26), ("small", 49, 40), ("smaller", 2, 0)]
+    keys = [(name, at < removed) for name, rows, removed in groups for at in range(rows)]
+    documents = pa.table(
+        {
+            "row_key": pa.array(range(len(keys)), pa.uint64()),
+            "source_group": [name for name, _ in keys],
+            "text_bytes": [10] * len(keys),
+            "words": [2] * len(keys),
+            "repeated_words": [1] * len(keys),
+        }
+    )
+    decisions = pa.table(
+        {
+            "row_key": documents["row_key"],
+            "action": ["drop" if gone else "keep" for _, gone in keys],
+            "reason": ["near_copy" if gone else None for _, gone in keys],
+        }
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        inputs = {}
+        for name, rows in (("documents", documents), ("decisions", decisions)):
+            inputs[name] = [Path(folder) / f"{name}.parquet"]
+            pq.write_table(rows, inputs[name][0])
+        found = query("report_sources", inputs, sources_params(1)).to_pylist()
+    told = [(row["source_group"], row["groups"], row["documents"], row["removed"]) for row in found]
+    assert told == [("large", 1, 120, 3), ("lost", 1, 50, 26), (None, 2, 51, 40)]
+    assert [row["removed_bytes"] for row in found] == [30, 260, 400]
+
+
+def test_the_same_run_gives_the_same_bytes_wherever_it_lies(tmp_path: Path) -> None:
+    """Two folders of the same run give equal files, and no folder name is in them."""
+    pages = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        work = make_run(tmp_path / name, scored=True)
+        receipt = report(work)
+        pages.append([(record.path, record.digest) for record in receipt.files])
+        assert str(tmp_path) not in "".join(
+            path.read_text() for path in (work.folder / "report").iterdir()
+        )
+    assert pages[0] == pages[1]
+
+
+def test_a_run_that_was_not_filtered_is_refused(tmp_path: Path) -> None:
+    """Without decisions there is no funnel; the message names the command."""
+    with pytest.raises(InputError, match="rote filter"):
+        report(make_run(tmp_path, decided=False))
+
+
+def test_the_page_says_that_nothing_was_scored(tmp_path: Path) -> None:
+    """A run without a forecast says so and names the command."""
+    work = make_run(tmp_path)
+    report(work)
+    assert "risk: not scored" in _written(work)[0]
+    assert CONFIG.near.threshold == 0.8
+
+
+def test_children_are_escaped_unless_they_are_markup() -> None:
+    """Only what `tag` made passes through as it is."""
+    assert tag("p", "<a>", tag("em", "x & y")) == "<p>&lt;a&gt;<em>x &amp; y</em></p>"
+    assert tag("td", "x", class_='"n"') == '<td class="&quot;n&quot;">x</td>'
+    assert isinstance(tag("p"), Html)
+
+
+def test_a_table_has_a_caption_and_headers() -> None:
+    """Readers of a screen hear what a table is about, and which header a number belongs to."""
+    shown = table("Two.", ("name", "rows"), [("a", "1")])
+    assert (
+        '<caption>Two.</caption><thead><tr><th scope="col">name</th>'
+        '<th scope="col" class="n">rows</th>' in shown
+    )
+    assert '<tbody><tr><th scope="row">a</th><td class="n">1</td></tr></tbody>' in shown
+
+
+@pytest.mark.parametrize(
+    ("part", "whole", "shown"),
+    [
+        (0, 10, "0.0%"),
+        (1, 10, "10.0%"),
+        (1, 100_000, "<0.1%"),
+        (99_999, 100_000, ">99.9%"),
+        (5, 5, "100.0%"),
+        (1, 0, "\N{EN DASH}"),
+    ],
+)
+def test_shares_never_round_to_nothing_or_all(part: int, whole: int, shown: str) -> None:
+    """0.0% means none and 100.0% means all."""
+    assert percent(part, whole) == shown
+
+
+def test_sizes_have_units() -> None:
+    """Bytes are shown in decimal units."""
+    assert [size(n) for n in (0, 999, 1000, 93_400_000, 2_500_000_000)] == [
+        "0 B",
+        "999 B",
+        "1.0 kB",
+        "93.4 MB",
+        "2.5 GB",
+    ]

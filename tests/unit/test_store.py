@@ -1,0 +1,378 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline import store
+from pipeline.errors import IntegrityError, RunFolderError
+from schemas.fields import field, table
+
+THINGS = table(
+    "candidates",
+    1,
+    "one row per thing",
+    [
+        field("key", pa.uint64(), "its number", unit="things"),
+        field("name", pa.string(), "its name", nullable=True),
+    ],
+)
+ROWS = {"key": [1, 2], "name": ["a", None]}
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def new_manifest():
+    """Return the least that the store needs of a manifest."""
+    return {"rote": 1, "outputs": {}}
+
+
+def put(folder, name="all", keys=(1, 2)):
+    """Write a small table and return the record of its file."""
+    with store.write_table(folder, "candidates", name, THINGS) as out:
+        out.write(pa.table({"key": list(keys), "name": ["a"] * len(keys)}))
+    return out.record
+
+
+def entry(record, fingerprint="f"):
+    """Return a manifest entry of one file."""
+    return {"fingerprint": fingerprint, "files": [vars(record)], "facts": {}}
+
+
+def everything_in(folder):
+    """Return the bytes of every file below a folder, by relative path."""
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_a_finished_file_has_its_schema_and_its_record(tmp_path):
+    """Names, types, nullability and metadata survive; the record tells rows, bytes and digest."""
+    with store.write_table(tmp_path, "candidates", "all", THINGS) as out:
+        out.write(pa.table(ROWS))
+    path = tmp_path / "candidates" / "all.parquet"
+    assert vars(out.record) == {
+        "table": "candidates",
+        "path": "candidates/all.parquet",
+        "rows": 2,
+        "bytes": path.stat().st_size,
+        "digest": store.digest_file(path),
+    }
+    found = store.read_table([path], THINGS)
+    assert found.schema.equals(THINGS, check_metadata=True)
+    assert found.to_pydict() == ROWS
+    assert pq.read_schema(path).field("key").metadata[b"unit"] == b"things"
+    assert not pq.read_schema(path).field("key").nullable
+
+
+def test_the_digest_is_blake2b_of_128_bits(tmp_path):
+    """The digest of a known file is the published one."""
+    (tmp_path / "abc").write_bytes(b"abc")
+    assert store.digest_file(tmp_path / "abc") == "cf4ab791c62b8d2b2109c90275287816"
+
+
+def test_the_same_rows_give_the_same_bytes(tmp_path):
+    """Two writings of one table agree bit for bit."""
+    one, other = put(tmp_path / "1"), put(tmp_path / "2")
+    assert one.digest == other.digest
+
+
+def test_nothing_is_left_of_a_writing_that_failed(tmp_path):
+    """An error inside the block leaves neither a file nor a temporary file."""
+    with (
+        pytest.raises(ZeroDivisionError),
+        store.write_table(tmp_path, "candidates", "all", THINGS) as out,
+    ):
+        out.write(pa.table(ROWS))
+        _ = 1 // 0
+    assert everything_in(tmp_path) == {}
+
+
+def test_a_file_in_the_middle_of_writing_is_not_there(tmp_path):
+    """Until the block ends, the final name does not exist."""
+    final = tmp_path / "candidates" / "all.parquet"
+    with store.write_table(tmp_path, "candidates", "all", THINGS) as out:
+        out.write(pa.table(ROWS))
+        assert not final.exists()
+    assert final.exists()
+
+
+def test_a_file_that_reads_back_short_is_refused(tmp_path):
+    """Rows written and rows read back must agree before the file gets its name."""
+    writer = store.write_table(tmp_path, "candidates", "all", THINGS)
+    with pytest.raises(IntegrityError, match="reads back short"), writer as out:
+        out.write(pa.table(ROWS))
+        out.rows += 1
+    assert not (tmp_path / "candidates" / "all.parquet").exists()
+
+
+CRASH = """
+import os, sys
+from pathlib import Path
+from pipeline import store
+from tests.unit.test_store import entry, new_manifest, put
+
+folder = Path(sys.argv[1])
+with store.open_run(folder, create=new_manifest()) as run:
+    run.commit("candidates/one", entry(put(folder, "one")))
+    if sys.argv[2] == "rename":
+        Path.replace = lambda *_: os._exit(9)
+    put(folder, "two")
+    os._exit(9)
+"""
+
+
+@pytest.mark.parametrize("place", ["rename", "manifest"])
+def test_a_crash_before_the_manifest_entry_leaves_no_file(tmp_path, place):
+    """A process that dies between write and rename, or rename and entry, leaves what was there before."""
+    died = subprocess.run(
+        [sys.executable, "-c", CRASH, str(tmp_path / "run"), place], cwd=ROOT, check=False
+    )
+    assert died.returncode == 9
+    left = [name for name in everything_in(tmp_path / "run") if "two" in name]
+    assert len(left) == 1
+    assert left[0].endswith(".tmp") == (place == "rename")
+    with store.open_run(tmp_path / "run") as run:
+        assert [record["path"] for record in run.files("candidates")] == ["candidates/one.parquet"]
+        assert sorted(everything_in(tmp_path / "run")) == [
+            ".lock",
+            "candidates/one.parquet",
+            "manifest.json",
+        ]
+
+
+def test_the_sweep_removes_orphans_and_nothing_else(tmp_path):
+    """Temporary files, spill folders and our tables without entry go; known files and foreign ones stay."""
+    with store.open_run(tmp_path, create=new_manifest()) as run:
+        run.commit("candidates/all", entry(put(tmp_path)))
+        run.event({"stage": "x"})
+        put(tmp_path, "orphan")
+        (tmp_path / "pairs").mkdir()
+        (tmp_path / "pairs" / "all.parquet.1.tmp").write_bytes(b"half")
+        (tmp_path / "kept" / "deep").mkdir(parents=True)
+        (tmp_path / "kept" / "deep" / "x.parquet").write_bytes(b"half")
+        (tmp_path / ".spill-x" / "y").mkdir(parents=True)
+        (tmp_path / "notes.txt").write_text("mine")
+    with store.open_run(tmp_path):
+        assert sorted(everything_in(tmp_path)) == [
+            ".lock",
+            "candidates/all.parquet",
+            "events/stages.jsonl",
+            "manifest.json",
+            "notes.txt",
+        ]
+        assert not (tmp_path / "kept").joinpath("deep").exists()
+        assert not list(tmp_path.glob(".spill-*"))
+
+
+def test_an_output_is_fresh_only_with_its_fingerprint_and_its_files(tmp_path):
+    """Another fingerprint, a missing file, another size, and under verify other bytes, are not fresh."""
+    with store.open_run(tmp_path, create=new_manifest()) as run:
+        assert not run.fresh("candidates/all", "f")
+        record = put(tmp_path)
+        path = tmp_path / record.path
+        run.commit("candidates/all", entry(record))
+        assert run.fresh("candidates/all", "f", verify=True)
+        assert not run.fresh("candidates/all", "g")
+        whole = path.read_bytes()
+        path.write_bytes(whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:])
+        assert run.fresh("candidates/all", "f")
+        assert not run.fresh("candidates/all", "f", verify=True)
+        path.write_bytes(whole[:-1])
+        assert not run.fresh("candidates/all", "f")
+        path.unlink()
+        assert not run.fresh("candidates/all", "f")
+
+
+def test_forgetting_removes_the_entry_before_the_file(tmp_path):
+    """The files of a forgotten output go, those of others stay, and the manifest on disk agrees."""
+    with store.open_run(tmp_path, create=new_manifest()) as run:
+        run.commit("candidates/one", entry(put(tmp_path, "one")))
+        run.commit("candidates/two", entry(put(tmp_path, "two")))
+        run.forget(["candidates/one", "never/was"])
+        assert not (tmp_path / "candidates" / "one.parquet").exists()
+        assert (tmp_path / "candidates" / "two.parquet").exists()
+        assert list(store.load_manifest(tmp_path)["outputs"]) == ["candidates/two"]
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from pipeline.store import open_run
+with open_run(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_second_writer_is_refused_until_the_first_ends(tmp_path):
+    """The lock names the process that holds it, and goes when that process is killed."""
+    with store.open_run(tmp_path, create=new_manifest()):
+        pass
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path)],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    with holder:
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(RunFolderError, match="Another rote is writing") as refused:
+            store.open_run(tmp_path).__enter__()
+        assert refused.value.found == f"process {holder.pid}"
+        holder.kill()
+        holder.wait()
+        with store.open_run(tmp_path) as run:
+            assert run.manifest["outputs"] == {}
+
+
+def test_two_writers_in_one_process_are_refused_too(tmp_path):
+    """The lock belongs to an opening, not to a process."""
+    with (
+        store.open_run(tmp_path, create=new_manifest()),
+        pytest.raises(RunFolderError, match="Another rote") as refused,
+        store.open_run(tmp_path),
+    ):
+        pass
+    assert refused.value.found == f"process {os.getpid()}"
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"letters.txt": "x"},
+        {"pairs/all.parquet": "x"},
+        {"manifest.json": '{"name": "a browser extension", "version": "1"}'},
+        {"manifest.json": "[1]"},
+        {"manifest.json": "not json"},
+    ],
+)
+def test_a_foreign_folder_is_refused_and_untouched(tmp_path, files):
+    """Whatever the folder holds that is not a run, not a byte of it changes and none is added."""
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    before = everything_in(tmp_path)
+    with pytest.raises(RunFolderError) as refused:
+        store.open_run(tmp_path, create=new_manifest()).__enter__()
+    assert str(tmp_path) in refused.value.where
+    assert refused.value.fix
+    assert everything_in(tmp_path) == before
+
+
+def test_a_file_in_place_of_the_folder_is_refused(tmp_path):
+    """An output that is a file is refused by name."""
+    (tmp_path / "out").write_text("x")
+    with pytest.raises(RunFolderError, match="The output is a file"):
+        store.open_run(tmp_path / "out", create=new_manifest()).__enter__()
+    assert (tmp_path / "out").read_text() == "x"
+
+
+def test_a_folder_that_is_no_run_is_not_opened_without_create(tmp_path):
+    """Commands on a run folder need one that exists, and make none."""
+    with pytest.raises(RunFolderError, match="not a run folder"):
+        store.open_run(tmp_path / "absent").__enter__()
+    assert not (tmp_path / "absent").exists()
+
+
+@pytest.mark.parametrize("number", [0, 2, None, "1"])
+def test_another_version_is_refused_with_what_to_do(tmp_path, number):
+    """A manifest of another schema version is refused, found and expected named."""
+    (tmp_path / "manifest.json").write_text(json.dumps({**new_manifest(), "rote": number}))
+    with pytest.raises(RunFolderError, match="another version") as refused:
+        store.open_run(tmp_path).__enter__()
+    assert refused.value.found == f"version {number}"
+    assert refused.value.expected == "version 1"
+    assert "rote run" in refused.value.fix
+
+
+def test_a_folder_killed_while_it_was_made_is_taken_up(tmp_path):
+    """A lock and a half-written manifest are what a killed start leaves; the next start uses the folder."""
+    (tmp_path / ".lock").write_text("123")
+    (tmp_path / "manifest.json.tmp").write_text('{"ro')
+    with store.open_run(tmp_path, create=new_manifest()) as run:
+        assert run.manifest["outputs"] == {}
+    assert store.load_manifest(tmp_path)["rote"] == 1
+
+
+def test_a_flipped_byte_is_found_and_the_file_named(tmp_path):
+    """One changed bit in the data of a page stops the reading with the name of the file."""
+    path = tmp_path / put(tmp_path, keys=range(3000)).path
+    place = pq.read_metadata(path).row_group(0).column(0).data_page_offset + 200
+    whole = path.read_bytes()
+    path.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+    with pytest.raises(IntegrityError, match="damaged or missing") as found:
+        list(store.read_batches(path))
+    assert found.value.where == str(path)
+    assert "--verify" in found.value.fix
+
+
+@pytest.mark.parametrize("kept", [0, 3, 100])
+def test_a_truncated_or_missing_file_is_found_and_named(tmp_path, kept):
+    """A file cut short is named; so is one that is not there."""
+    path = tmp_path / put(tmp_path).path
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(IntegrityError) as cut:
+        store.read_table([path], THINGS)
+    path.unlink()
+    with pytest.raises(IntegrityError) as gone:
+        store.read_table([path], THINGS)
+    assert cut.value.where == gone.value.where == str(path)
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"key": [1]},
+        {"key": [-1], "name": ["a"]},
+        {"key": [1.5], "name": ["a"]},
+        {"key": [None], "name": ["a"]},
+        {"key": ["x"], "name": ["a"]},
+        {"key": [[1]], "name": ["a"]},
+    ],
+)
+def test_a_table_that_is_not_its_schema_is_refused(columns):
+    """A missing column, a lossy cast, a type without a cast and a null are refused by table name."""
+    with pytest.raises(IntegrityError) as refused:
+        store.conform(pa.table(columns), THINGS)
+    assert refused.value.where.startswith("candidates")
+
+
+def test_conforming_gives_order_types_and_nullability_back():
+    """What an engine dropped is there again, and a column too many is gone."""
+    loose = pa.table({"name": ["b"], "more": [0], "key": pa.array([7], pa.int64())})
+    found = store.conform(loose, THINGS)
+    assert found.schema.equals(THINGS, check_metadata=True)
+    assert found.to_pylist() == [{"key": 7, "name": "b"}]
+    assert store.conform(loose.to_batches()[0], THINGS).equals(found)
+
+
+def test_reading_is_by_file_in_order_and_by_column(tmp_path):
+    """Files come in the order given, columns as asked, and no file at all gives an empty table."""
+    paths = [tmp_path / put(tmp_path, name, keys).path for name, keys in (("b", [3]), ("a", [1, 2]))]
+    assert store.read_table(paths, THINGS, ["key"]).to_pydict() == {"key": [3, 1, 2]}
+    assert store.read_table([], THINGS).to_pydict() == {"key": [], "name": []}
+    batches = [b["key"].to_pylist() for b in store.read_batches(paths[1], ["key"], 1)]
+    assert batches == [[1], [2]]
+
+
+def test_a_plain_file_is_written_whole_and_recorded(tmp_path):
+    """A file that is no table counts no rows and has its digest."""
+    record = store.write_file(tmp_path, "report", "report.json", b"abc")
+    assert (tmp_path / record.path).read_bytes() == b"abc"
+    assert (record.path, record.rows, record.bytes) == ("report/report.json", 0, 3)
+    assert record.digest == "cf4ab791c62b8d2b2109c90275287816"
+    assert list((tmp_path / "report").iterdir()) == [tmp_path / "report" / "report.json"]
+
+
+def test_the_manifest_is_sorted_whatever_the_order_of_completion(tmp_path):
+    """Outputs are written in order of name, so that two runs give one manifest."""
+    manifests = []
+    for order in (("b/all", "a/all"), ("a/all", "b/all")):
+        folder = tmp_path / order[0][0]
+        with store.open_run(folder, create=new_manifest()) as run:
+            for output in order:
+                run.commit(output, {"fingerprint": "f", "files": []})
+        manifests.append((folder / "manifest.json").read_bytes())
+    assert manifests[0] == manifests[1]
