@@ -110,8 +110,9 @@ def _sample(asked: argparse.Namespace) -> int:
 
 def _explain(asked: argparse.Namespace) -> int:
     from pipeline.explain import explain
+    from pipeline.run import stale_tables
 
-    sys.stdout.write(explain(asked.out, asked.doc_id) + "\n")
+    sys.stdout.write(explain(asked.out, asked.doc_id, stale_tables(asked.out)) + "\n")
     return OK
 
 

@@ -1,25 +1,30 @@
-"""The Prefect flow: the stages of `pipeline.run`, each unit of work a task that a Prefect server sees and keeps.
+"""The Prefect flow: the stages of `pipeline.run`, each unit of work a task.
 
-Parameters are plain, so that a deployment is complete in itself and shows in Prefect's pages. Only paths, a
-configuration, small works and receipts pass; document text never does.
+Parameters are plain, so that a deployment is complete in itself and shows in Prefect's pages. Only
+paths, a configuration, small works and receipts pass; the text of a document never does.
 """
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import sys
+import threading
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 from prefect import flow, runtime, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
-from prefect.futures import PrefectConcurrentFuture
-from prefect.task_runners import ThreadPoolTaskRunner
+from prefect.futures import PrefectConcurrentFuture, PrefectFuture
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from prefect.tasks import Task
 from prefect.utilities.annotations import quote
 
@@ -39,7 +44,8 @@ RETRY_SECONDS = [0.5, 5.0]
 class Unexpected(Exception):
     """Stands before Prefect for an error that is not ours.
 
-    Prefect keeps the messages of errors in states and logs, and those of other libraries may quote a document.
+    Prefect keeps the messages of errors in states and logs; those of other libraries may quote a
+    document.
     """
 
     def __init__(self, error: Exception) -> None:
@@ -78,7 +84,7 @@ def run_work(stage: str, key: str, function: StageFunction, work: Work) -> Recei
 
 
 class Threads(ThreadPoolTaskRunner[Any]):
-    """A bounded pool that, after Ctrl-C, is not waited for: a unit may be minutes inside a kernel."""
+    """A bounded pool that is not waited for after Ctrl-C: a unit may be minutes in a kernel."""
 
     def __exit__(
         self,
@@ -105,7 +111,10 @@ class Threads(ThreadPoolTaskRunner[Any]):
 
 
 # units run in a pool of the size that the configuration names, which a decorator cannot know
-@flow(name="rote", task_runner=ThreadPoolTaskRunner(max_workers=1), persist_result=False)
+UNUSED = cast("TaskRunner[PrefectFuture[Any]]", ThreadPoolTaskRunner(max_workers=1))
+
+
+@flow(name="rote", task_runner=UNUSED, persist_result=False)
 def rote(
     corpus: list[str],
     out: str,
@@ -116,10 +125,10 @@ def rote(
 ) -> None:
     """Bring a run folder up to date with a corpus.
 
-    corpus, out: absolute paths in a deployment. config: as in `rote.toml`. command: run, scan, score, filter or
-    report. verify: trust no size or date. strict: fail when there is an alarm.
+    corpus, out: absolute paths in a deployment. config: as in `rote.toml`. command: run, scan,
+    score, filter or report. verify: trust no size or date. strict: fail when there is an alarm.
     """
-    with _spoken() if runtime.deployment.id else discreet():
+    with _deployed() if runtime.deployment.id else discreet():
         settings = load_config(base=config)
         workers = workers_of(settings)
         with Threads(max_workers=workers) as pool:
@@ -131,8 +140,10 @@ def rote(
 
 
 @contextmanager
-def _spoken() -> Iterator[None]:
-    """Say on the terminal of `rote schedule` what a run of its deployment does."""
+def _deployed() -> Iterator[None]:
+    """Say on the terminal of `rote schedule` what a run does, and end when the schedule ends."""
+    if (scheduler := multiprocessing.parent_process()) is not None:
+        threading.Thread(target=_follow, args=(scheduler,), daemon=True).start()
     sys.stdout.write(f"\nRun of {runtime.flow_run.scheduled_start_time:%Y-%m-%d %H:%M} UTC\n")
     sys.stdout.flush()
     progress = open_progress()
@@ -146,12 +157,25 @@ def _spoken() -> Iterator[None]:
     except Unexpected as stand_in:
         traceback.print_exception(stand_in.error)
         raise
+    except BaseException:  # Ctrl-C, SIGTERM: time to tell the server, none for units in the middle
+        threading.Thread(target=_leave_soon, daemon=True).start()
+        raise
     finally:
         progress.close()
 
 
+def _follow(scheduler: BaseProcess) -> None:
+    scheduler.join()
+    os._exit(1)
+
+
+def _leave_soon() -> None:
+    time.sleep(1.0)
+    os._exit(1)
+
+
 def publish(manifest: dict[str, Any]) -> None:
-    """Leave one page and one table of counts with the flow run; no name, no path, no text of a document."""
+    """Leave one page and one table with the flow run: counts, no name, no path, no text."""
     rows = stage_rows(manifest)
     create_table_artifact(rows, key="rote-counts", description="rows in and out of each stage")
     create_markdown_artifact(

@@ -1,4 +1,7 @@
-"""Prefect around one run: a server to talk to, the flow, and a quiet end. Imports Prefect only when called."""
+"""Prefect around one run: a server to talk to, the flow, a quiet end.
+
+Imports Prefect only when called.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,12 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 from flows.runners import quiet_prefect
-from flows.server import TemporaryServer
+from flows.server import TemporaryServer, home
 from pipeline.errors import ConfigError, PipelineError
 
 DRAIN_SECONDS = 10.0
@@ -19,70 +22,59 @@ PATIENCE_SECONDS = 1.0
 RETRIES = 3
 
 
-def start(**request: Any) -> None:
-    """Run the flow `flows.flow:rote` with these parameters in this process, and return when it is done.
+def start(
+    *, command: str, corpus: Sequence[str], out: str, config: dict[str, Any], verify: bool = False
+) -> None:
+    """Run the flow `flows.flow:rote` with these parameters, in this process.
 
-    Raises what the pipeline raises, as it is; PipelineError when the server goes away; KeyboardInterrupt at once.
+    Raises what the pipeline raises, as it is; PipelineError when the server goes away; after Ctrl-C
+    KeyboardInterrupt, within PATIENCE_SECONDS.
     """
-    with _impatient(), serving() as url:
+    with _impatient(), serving() as api:
         import httpx
 
         from flows.flow import Unexpected, rote
 
         try:
-            rote(**request)
+            rote(command=command, corpus=list(corpus), out=out, config=config, verify=verify)
         except Unexpected as stand_in:
             raise stand_in.error from None
         except httpx.HTTPError as error:
             raise PipelineError(
                 "The Prefect server stopped answering.",
-                where=url,
+                where=api.url,
                 found=type(error).__name__,
-                fix="run the same command again, it continues; or add --local to go without Prefect",
+                fix="run the same command again, it continues; or add --local",
             ) from error
 
 
-@contextlib.contextmanager
-def _impatient() -> Iterator[None]:
-    """Repeat Ctrl-C after a moment: Prefect reports the end to its server first, which may be gone."""
-    repeat = threading.Timer(PATIENCE_SECONDS, os.kill, (os.getpid(), signal.SIGINT))
-    repeat.daemon = True
+class Api(NamedTuple):
+    """Where Prefect's API is, and whether it ends with this process."""
 
-    def interrupted(_number: int, _frame: FrameType | None) -> None:
-        if not repeat.is_alive() and not repeat.finished.is_set():
-            repeat.start()
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, interrupted)
-    try:
-        yield
-    finally:
-        repeat.cancel()
-        signal.signal(signal.SIGINT, before)
+    url: str
+    temporary: bool
 
 
 @contextlib.contextmanager
-def serving(*, scheduling: bool = False) -> Iterator[str]:
-    """Give the API's address: the user's server when Prefect's settings name one, else one that ends with the block.
+def serving(*, scheduling: bool = False) -> Iterator[Api]:
+    """Give the API: of the user's server when Prefect's settings name one, else of ours.
 
-    The temporary server is started before Prefect is imported, since both take seconds and neither needs the other.
-    Raises ConfigError when the user's server does not answer, PipelineError when ours does not start.
+    Ours ends with the block. It is started before Prefect is imported: both take seconds, and
+    neither needs the other. Raises ConfigError when the user's server does not answer,
+    PipelineError when ours does not start.
     """
     quiet_prefect()
-    server = None if os.environ.get("PREFECT_API_URL") else TemporaryServer(scheduling=scheduling)
+    server = None if os.environ.get("PREFECT_API_URL") else _begin(scheduling)
     try:
         from prefect.settings import PREFECT_API_URL
 
         named = PREFECT_API_URL.value()  # in the environment, a profile or a prefect.toml
         if named or server is None:
             _check(str(named))
-            yield str(named)
+            yield Api(str(named), temporary=False)
             return
         with _talking_to(server, scheduling):
-            yield server.url
+            yield Api(server.url, temporary=True)
             _drain()
     except KeyboardInterrupt:
         if server is not None:
@@ -94,10 +86,45 @@ def serving(*, scheduling: bool = False) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def _talking_to(server: TemporaryServer, scheduling: bool) -> Iterator[None]:
-    """Point Prefect to a temporary server, with what it needs no more: heartbeats and a copy of the log.
+def _impatient() -> Iterator[None]:
+    """Repeat Ctrl-C after a moment: Prefect first tells its server, which may be gone."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    again = threading.Timer(PATIENCE_SECONDS, os.kill, (os.getpid(), signal.SIGINT))
+    again.daemon = True
 
-    A heartbeat thread sleeps in whole seconds, which end and Ctrl-C would wait for; nobody watches the beats.
+    def interrupted(_number: int, _frame: FrameType | None) -> None:
+        if again.ident is None:
+            again.start()
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, interrupted)
+    try:
+        yield
+    finally:
+        again.cancel()
+        signal.signal(signal.SIGINT, before)
+
+
+def _begin(scheduling: bool) -> TemporaryServer:
+    try:
+        return TemporaryServer(scheduling=scheduling)
+    except OSError as error:
+        raise PipelineError(
+            "The temporary Prefect server cannot be started.",
+            where=str(home()),
+            found=str(error.strerror),
+            fix="set PREFECT_HOME to a folder that can be written, or add --local",
+        ) from error
+
+
+@contextlib.contextmanager
+def _talking_to(server: TemporaryServer, scheduling: bool) -> Iterator[None]:
+    """Point Prefect to our server, without what nobody needs of it.
+
+    A heartbeat sleeps in whole seconds, which the end and Ctrl-C would wait for. The log of a
+    single run is not sent: a failure to send it would be written to the terminal.
     """
     from prefect.settings import (
         PREFECT_API_URL,
@@ -110,7 +137,7 @@ def _talking_to(server: TemporaryServer, scheduling: bool) -> Iterator[None]:
     if not server.wait():
         raise PipelineError(
             "The temporary Prefect server did not start.",
-            where=server.url,
+            where=str(home()),
             found=server.complaint(),
             fix="add --local to go without Prefect, or name a running server in PREFECT_API_URL",
         )
@@ -127,17 +154,15 @@ def _check(url: str) -> None:
     from prefect.client.orchestration import get_client
     from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
-    with (
-        temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}),
-        get_client(sync_client=True) as client,
-    ):
+    at_once = temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0})
+    with at_once, get_client(sync_client=True) as client:
         trouble = client.api_healthcheck()
     if trouble is not None:
         raise ConfigError(
             "The Prefect server that your settings name does not answer.",
             where=f"PREFECT_API_URL={url}",
             found=type(trouble).__name__,
-            fix="start it, or unset PREFECT_API_URL to have a temporary one, or add --local to go without",
+            fix="start it; or unset PREFECT_API_URL to have a temporary one; or add --local",
         )
 
 

@@ -1,4 +1,4 @@
-"""Who runs the units of a stage: threads of this process, or Prefect tasks; and the settings that keep Prefect quiet.
+"""Who runs the units of a stage: threads of this process, or Prefect tasks.
 
 Importing this module imports nothing of Prefect.
 """
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from pipeline.stage import Receipt, StageFunction, Work
 
 AHEAD = 2
-"""Units handed out per worker, so that no worker waits while the main thread writes the manifest."""
+"""Units handed out per worker, so that none waits while the main thread writes the manifest."""
 
 POLL_SECONDS = 0.2
-"""Polars takes over SIGINT so that it does not interrupt a wait; one that ends by itself does see Ctrl-C."""
+"""Polars takes over SIGINT so that a wait goes on after it; one that ends by itself sees Ctrl-C."""
 
 QUIET = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_TELEMETRY_ENABLE_RESOURCE_METRICS": "false",
-    # what Prefect says of runs goes to its server; the terminal is rote's
+    # what Prefect says of runs is for its server; the terminal is rote's
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
     "PREFECT_INTERNAL_LOGGING_LEVEL": "CRITICAL",
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
@@ -34,11 +34,11 @@ LOUD = ("PREFECT_LOGGING_LEVEL", "PREFECT_DEBUG_MODE", "PREFECT_TEST_MODE")
 
 
 class Submitted(Protocol):
-    """What Prefect gives for a task: a future of a thread pool, and the result behind it."""
+    """What Prefect gives for a task: the pool's own future, and the result behind it."""
 
     @property
     def wrapped_future(self) -> Future[Any]:
-        """The thread pool's own future."""
+        """The pool's own future; its result is a state."""
 
     def result(self) -> Receipt:
         """Return what the task returned, or raise what it raised."""
@@ -47,9 +47,9 @@ class Submitted(Protocol):
 class LocalMapper:
     """Runs units in at most `workers` threads, without Prefect.
 
-    The first error is raised as it is, after the units already begun have ended and without beginning more. Ctrl-C is
-    raised at once: units that are in the middle are left to `leave`, and to the rule that a half-written file never
-    counts.
+    The first error is raised as it is, once the units already begun have ended; no more are begun.
+    Ctrl-C is raised at once; units in the middle are left to `leave`, and to the rule that a
+    half-written file never counts.
     """
 
     def __init__(self, workers: int) -> None:
@@ -60,10 +60,11 @@ class LocalMapper:
     ) -> Iterator[tuple[int, Receipt]]:
         """Yield each receipt with the place of its work, as they are done."""
         pool = ThreadPoolExecutor(self.workers, thread_name_prefix=stage)
+        futures = as_done(
+            lambda work: pool.submit(function, work), works, limit=self.workers * AHEAD
+        )
         try:
-            for index, future in as_done(
-                lambda work: pool.submit(function, work), works, self.workers * AHEAD
-            ):
+            for index, future in futures:
                 yield index, future.result()
         except Exception:
             pool.shutdown(wait=True, cancel_futures=True)
@@ -75,7 +76,7 @@ class LocalMapper:
 class PrefectMapper:
     """Runs units as Prefect tasks: `submit(stage, function, work)` hands one to a bounded pool.
 
-    Errors and Ctrl-C are as with LocalMapper; ending the pool is the flow's part.
+    Errors and Ctrl-C are as with LocalMapper; ending the pool is the part of the flow.
     """
 
     def __init__(
@@ -95,14 +96,14 @@ class PrefectMapper:
             tasks[submitted.wrapped_future] = submitted
             return submitted.wrapped_future
 
-        for index, future in as_done(hand_out, works, self.workers * AHEAD):
+        for index, future in as_done(hand_out, works, limit=self.workers * AHEAD):
             yield index, tasks.pop(future).result()
 
 
 def as_done(
-    submit: Callable[[Work], Future[Any]], works: Iterable[Work], limit: int
+    submit: Callable[[Work], Future[Any]], works: Iterable[Work], *, limit: int
 ) -> Iterator[tuple[int, Future[Any]]]:
-    """Yield futures as they are done, each with the place of its work; at most `limit` are handed out at a time.
+    """Yield futures as they are done, each with the place of its work; `limit` are out at a time.
 
     However this ends, what was handed out and has not begun is cancelled.
     """
@@ -123,9 +124,9 @@ def as_done(
 
 
 def quiet_prefect() -> None:
-    """Set, before Prefect is imported, what keeps it silent and offline, as far as the user has not set it.
+    """Set, before Prefect is imported, what keeps it silent and offline; what is set stays.
 
-    A user who sets PREFECT_LOGGING_LEVEL or PREFECT_DEBUG_MODE wants to see Prefect's log, and does.
+    A user who sets PREFECT_LOGGING_LEVEL or PREFECT_DEBUG_MODE wants to see its log, and does.
     """
     loud = any(name in os.environ for name in LOUD)
     for name, value in QUIET.items():
@@ -136,9 +137,9 @@ def quiet_prefect() -> None:
 def leave(code: int) -> NoReturn:
     """End the process now, without waiting for threads in the middle of a unit.
 
-    After Ctrl-C an ordinary exit would wait for every thread of the pool, which may be minutes inside a kernel. Every
-    output is written to a temporary name first, so nothing is lost; a temporary server ends by itself when its pipe
-    closes.
+    An ordinary exit waits for every thread of a pool, which may be minutes inside a kernel. Outputs
+    are written under a temporary name first, so nothing is lost; a temporary server ends by itself
+    when its pipe closes.
     """
     sys.stdout.flush()
     sys.stderr.flush()

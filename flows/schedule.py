@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import multiprocessing
 import os
+import signal
 import sys
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from flows.orchestrator import serving
+from flows.orchestrator import Api, serving
 from flows.runners import quiet_prefect
 from pipeline.config import Config
 from pipeline.errors import ConfigError
@@ -20,42 +24,40 @@ from pipeline.run import plan
 if TYPE_CHECKING:
     from prefect.server.schemas.schedules import CronSchedule
 
+NOT_IN_NAMES = frozenset("/%&<>")
 ZONES = Path("/usr/share/zoneinfo")
 
 
 def serve(
     corpus: Sequence[str], out: Path, config: Config, cron: str, name: str, *, strict: bool = False
 ) -> int:
-    """Serve runs of this corpus at the times that `cron` names, in this machine's time zone; return 0 after Ctrl-C.
+    """Run everything when `cron` says, in this machine's time zone; return 0 after Ctrl-C.
 
-    One run at a time: one that is due while another still runs waits for it. On Prefect's server the schedule is
-    paused when this ends, so that nothing piles up. Raises ConfigError for a cron expression that is none.
+    One run at a time: one that is due while another still runs waits for it. When this ends the
+    schedule is paused, so that on a server of the user's nothing piles up. Raises ConfigError for a
+    cron expression that is none, and what is wrong with the corpus now.
     """
     quiet_prefect()
     schedule = _schedule(cron)
     begin = next_run(schedule)
-    places = [place if "://" in place else os.path.abspath(place) for place in corpus]  # noqa: PTH100 - keeps globs
-    plan("run", out, config, places)  # names what is wrong with the corpus now, not at three in the morning
+    if set(name) & NOT_IN_NAMES:
+        raise ConfigError(
+            "The name of the deployment has a character that Prefect does not allow.",
+            where=f"--name {name}",
+            expected=f"none of {' '.join(sorted(NOT_IN_NAMES))}",
+        )
+    places = [os.path.abspath(place) for place in corpus]  # noqa: PTH100 - keeps globs and links
+    plan("run", out, config, places)
     parameters = {
         "corpus": places,
-        "out": os.path.abspath(out),  # noqa: PTH100 - a link to a run folder stays one
+        "out": os.path.abspath(out),  # noqa: PTH100
         "config": config.model_dump(mode="json"),
         "strict": strict,
     }
-    with serving(scheduling=True) as url:
-        from prefect.schedules import Cron
-
-        from flows.flow import rote
-
-        sys.stdout.write(_announce(begin, cron, parameters, url, name))
+    with serving(scheduling=True) as api:
+        sys.stdout.write(_announce(begin, cron, parameters, api, name))
         sys.stdout.flush()
-        rote.serve(
-            name=name,
-            schedule=Cron(cron, timezone=schedule.timezone),
-            parameters=parameters,
-            limit=1,
-            print_starting_message=False,
-        )
+        _run_when_due(schedule, parameters, name)
     sys.stdout.write("The schedule has ended; the run folder stays as it is.\n")
     return 0
 
@@ -85,21 +87,75 @@ def next_run(schedule: CronSchedule) -> datetime:
     return dates[0].astimezone(ZoneInfo(schedule.timezone or "UTC"))
 
 
-def _announce(
-    begin: datetime, cron: str, parameters: dict[str, Any], url: str, name: str
-) -> str:
-    own = "named by your settings" if os.environ.get("PREFECT_API_URL") == url else "lives as long as this command"
+def _run_when_due(schedule: CronSchedule, parameters: dict[str, Any], name: str) -> None:
+    """Register the deployment and run it when it is due, until Ctrl-C or SIGTERM."""
+    from prefect.runner import Runner
+    from prefect.schedules import Cron
+
+    from flows.flow import rote
+
+    class Server(Runner):
+        """A runner that takes SIGTERM as Ctrl-C; Prefect's own handler ends in a warning."""
+
+        def handle_sigterm(self, *_: object) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    async def until_stopped() -> None:
+        serving = asyncio.ensure_future(runner.start())
+
+        def stop() -> None:
+            for run in multiprocessing.active_children():
+                run.terminate()
+            serving.cancel()
+
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop)
+        with contextlib.suppress(asyncio.CancelledError):
+            await serving
+
+    runner = Server(name=name, limit=1)
+    due = Cron(schedule.cron, timezone=schedule.timezone)
+    deployment = runner.add_flow(rote, name=name, schedule=due, parameters=parameters)
+    _forget_missed(cast("UUID", deployment))
+    asyncio.run(until_stopped())
+
+
+def _forget_missed(deployment: UUID) -> None:
+    """Delete runs that were due while nobody served them: the next does as much as all."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import (
+        FlowRunFilter,
+        FlowRunFilterDeploymentId,
+        FlowRunFilterExpectedStartTime,
+        FlowRunFilterState,
+        FlowRunFilterStateType,
+    )
+    from prefect.client.schemas.objects import StateType
+
+    missed = FlowRunFilter(
+        deployment_id=FlowRunFilterDeploymentId(any_=[deployment]),
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
+        expected_start_time=FlowRunFilterExpectedStartTime.model_validate(
+            {"before_": datetime.now(UTC)}
+        ),
+    )
+    with get_client(sync_client=True) as client:
+        for run in client.read_flow_runs(flow_run_filter=missed, limit=200):
+            client.delete_flow_run(run.id)
+
+
+def _announce(begin: datetime, cron: str, parameters: dict[str, Any], api: Api, name: str) -> str:
+    whose = "lives as long as this command" if api.temporary else "named by your settings"
     return (
         f"Scheduled: {len(parameters['corpus'])} inputs into {parameters['out']}\n"
         f'  when      "{cron}" in {begin.tzinfo}; next run {begin:%Y-%m-%d %H:%M}\n'
-        f"  server    {url.removesuffix('/api')} ({own})\n"
-        f"  run now   PREFECT_API_URL={url} prefect deployment run rote/{name}\n"
+        f"  server    {api.url.removesuffix('/api')} ({whose})\n"
+        f"  run now   PREFECT_API_URL={api.url} prefect deployment run rote/{name}\n"
         "Ctrl-C ends the schedule.\n"
     )
 
 
 def local_zone() -> str:
-    """Return the IANA name of this machine's time zone: TZ, else where /etc/localtime points, else UTC."""
+    """Return the name of this machine's time zone: TZ, else /etc/localtime, else UTC."""
     named = os.environ.get("TZ", "").removeprefix(":")
     link = Path("/etc/localtime").resolve()
     found = link.relative_to(ZONES).as_posix() if link.is_relative_to(ZONES) else ""

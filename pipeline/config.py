@@ -193,11 +193,17 @@ def _read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(
-            "The configuration file cannot be read.", where=str(path), found=str(error)
+            "The configuration file cannot be read.",
+            where=str(path),
+            found=error.strerror or "",
+            fix="check the path after -c",
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(
-            "The configuration file is not TOML.", where=str(path), found=str(error)
+            "The configuration file is not TOML.",
+            where=str(path),
+            found=str(error),
+            fix="correct that place; docs/configuration.md lists all keys",
         ) from error
 
 
@@ -208,6 +214,7 @@ def _parse_setting(setting: str) -> dict[str, Any]:
             "A setting is not of the form key=value.",
             where=f"--set {setting}",
             expected="for example --set near.threshold=0.85",
+            fix="write --set SECTION.KEY=VALUE",
         )
     try:
         value: Any = tomllib.loads(f"value = {text}")["value"]

@@ -9,6 +9,7 @@ from typing import Any
 
 from pipeline.config import Config
 from pipeline.corpus import Shard, check_shard, content_digest, find_shards, identify
+from pipeline.emit import check_column
 from pipeline.errors import ConfigError, InputError, PipelineError
 from pipeline.progress import current
 
@@ -62,7 +63,7 @@ def _check(shards: list[Shard], config: Config) -> dict[str, str]:
     bad: dict[str, PipelineError] = {}
     for shard in shards:
         try:
-            check_shard(shard, config.input)
+            check_column(check_shard(shard, config.input), config.emit.column, shard.name)
         except InputError as error:
             bad[shard.name] = error
     if not bad:

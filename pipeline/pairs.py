@@ -151,12 +151,8 @@ def spill_sets(work: Work, keys: np.ndarray, spill: Path) -> ShingleSets:
                         batch.texts.take(pa.array(taken)), work.config.sketch, files
                     )
     cuts = [np.concatenate([[0], np.cumsum(row)]) for row in sizes]
-    maps = {
-        name: _mapped(spill / name, kind)
-        for name, kind in zip(
-            names, (np.uint64, np.uint32, np.uint8, np.uint32, np.uint32), strict=True
-        )
-    }
+    kinds: tuple[type[np.generic], ...] = (np.uint64, np.uint32, np.uint8, np.uint32, np.uint32)
+    maps = {name: _mapped(spill / name, kind) for name, kind in zip(names, kinds, strict=True)}
     return ShingleSets(
         cuts[0],
         maps["hashes"],

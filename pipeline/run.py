@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -31,12 +32,12 @@ from pipeline import (
     signatures,
     spans,
 )
-from pipeline.config import Config
+from pipeline.config import Config, load_config
 from pipeline.errors import ConfigError, IntegrityError
 from pipeline.inventory import active_shards, check_places, inventory, require_unchanged
 from pipeline.progress import current
 from pipeline.stage import Mapper, Receipt, StageFunction, Work
-from pipeline.store import RunFolder, load_manifest, open_run
+from pipeline.store import RunFolder, damaged_file, load_manifest, open_run, writing
 from schemas.manifest import SCHEMA_VERSION
 
 UNICODE = "14.0.0"
@@ -144,7 +145,7 @@ REPORT = (
         "report",
         report.report,
         report.VERSION,
-        lambda c: c.near.model_dump(),
+        lambda c: c.model_dump(mode="json", exclude={"limits"}),  # the page shows all of it
         ("counts", "pairs", "spans", "windows", "candidates"),
         optional=("sequences", "risk", "documents", "decisions", "emit"),
     ),
@@ -186,10 +187,9 @@ class Session:
         if stage.by_group:
             parts.append(self._content(key))
             parts.append(self.manifest["scan"] if stage.name == "emit" else None)
-        wanted = [*stage.needs, *(name for name in stage.optional if self.current(STAGES[name]))]
         parts.extend(
             self.fingerprint(STAGES[name], unit)
-            for name in wanted
+            for name in self._inputs(stage)
             for unit in self.units(STAGES[name])
         )
         if (
@@ -240,10 +240,11 @@ class Session:
         if not due:
             current().skipped(stage.name)
             return
+        self._require_sound(stage)
         current().stage(stage.name, len(due))
         works = [self._work(stage, key, len(due)) for key in due]
         begun = time.perf_counter()
-        for place, receipt in self.mapper(stage.name, stage.function, works):
+        for place, receipt in self.mapper(stage.name, partial(_unit, stage.function), works):
             self._record(stage, due[place], receipt, time.perf_counter() - begun)
             current().unit_done(stage.name)
 
@@ -266,10 +267,21 @@ class Session:
             memory_of(self.config) // at_once,
         )
 
+    def _inputs(self, stage: Stage) -> list[str]:
+        """Return the stages whose outputs a stage reads."""
+        return [*stage.needs, *(name for name in stage.optional if self.current(STAGES[name]))]
+
+    def _require_sound(self, stage: Stage) -> None:
+        """Refuse to read files of an earlier run that changed since: DuckDB checks no page."""
+        for name in self._inputs(stage):
+            for key in self.units(STAGES[name]):
+                path = self.run.damaged(f"{name}/{key}")
+                if path is not None:
+                    raise damaged_file(path, "other bytes than were written")
+
     def _tables(self, stage: Stage) -> dict[str, tuple[str, ...]]:
-        names = [*stage.needs, *(name for name in stage.optional if self.current(STAGES[name]))]
         tables: dict[str, list[str]] = {}
-        for name in names:
+        for name in self._inputs(stage):
             for key in self.units(STAGES[name]):
                 for record in self.manifest["outputs"][f"{name}/{key}"]["files"]:
                     tables.setdefault(record["table"], []).append(record["path"])
@@ -312,6 +324,12 @@ class Session:
                 {key: facts[key] for key in ("content_digest", "documents", "rejected")}
             )
         self._known.clear()
+
+
+def _unit(function: StageFunction, work: Work) -> Receipt:
+    """Run one unit; a full disk is translated here, before any mapper sees it."""
+    with writing(work.folder):
+        return function(work)
 
 
 def scan(session: Session) -> None:
@@ -387,7 +405,7 @@ def session(
     """Open a run folder, alone; with a corpus, make it when it is not there."""
     if corpus:
         check_places(corpus, out)
-    with open_run(out, create=new_manifest() if corpus else None) as run:
+    with writing(out), open_run(out, create=new_manifest() if corpus else None) as run:
         yield Session(run, config, mapper, verify, tuple(corpus))
 
 
@@ -409,6 +427,22 @@ def saved_config(out: Path) -> dict[str, Any]:
     return dict(load_manifest(out)["config"])
 
 
+def stale_tables(out: Path) -> frozenset[str]:
+    """Return the tables of a run folder that its last scan or settings have left behind."""
+    manifest = load_manifest(out)
+    known = Session(RunFolder(out, manifest), load_config(base=manifest["config"]), _idle)
+    return frozenset(
+        record["table"]
+        for output, entry in manifest["outputs"].items()
+        if not known.current(STAGES[output.partition("/")[0]])
+        for record in entry["files"]
+    )
+
+
+def _idle(*_: object) -> Iterator[tuple[int, Receipt]]:
+    return iter(())
+
+
 def plan(
     command: str, out: Path, config: Config, corpus: Sequence[str] = ()
 ) -> list[tuple[str, int, int]]:
@@ -419,8 +453,7 @@ def plan(
         inventory(manifest, corpus, config)
     elif not (out / "manifest.json").exists():
         load_manifest(out)
-    idle: Mapper = lambda *_: iter(())  # noqa: E731 - a plan maps nothing
-    session = Session(RunFolder(out, manifest), config, idle, corpus=tuple(corpus))
+    session = Session(RunFolder(out, manifest), config, _idle, corpus=tuple(corpus))
     stages = {
         "run": (*SCAN, *SCORE, *FILTER, *REPORT),
         "scan": SCAN,

@@ -8,6 +8,7 @@ are one mechanism. Engine errors about our own files are translated here and now
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
@@ -30,6 +31,8 @@ MANIFEST = "manifest.json"
 LOCK = ".lock"
 TEMPORARY = ".tmp"
 SPILL = ".spill-"
+DISK_FULL = frozenset([errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+FORBIDDEN = frozenset([errno.EACCES, errno.EPERM, errno.EROFS])
 ROW_GROUP = 65_536
 OWN_FOLDERS = frozenset(
     ["signatures", "words", "copies", "buckets", "candidates", "pairs", "occurrences", "windows", "spans", "repeats", "families", "counts", "keepers", "documents", "decisions", "sequences", "risk", "document_risk", "models", "kept", "removed", "rejected", "events", "report"]
@@ -187,8 +190,9 @@ def read_keys(
     for path in paths:
         with _own_file(path) as file:
             for group in range(file.num_row_groups):
-                known = file.metadata.row_group(group).column(schema.names.index("row_key"))
-                if known.statistics.max >= low and known.statistics.min <= high:
+                column = file.metadata.row_group(group).column(schema.names.index("row_key"))
+                known = column.statistics  # None when the group is empty
+                if known is not None and known.max >= low and known.min <= high:
                     parts.append(conform(file.read_row_group(group, columns).filter(own), wanted))
     return pa.concat_tables(parts)
 
@@ -209,11 +213,34 @@ def _own_file(path: Path) -> Iterator[pq.ParquetFile]:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             yield file
     except (OSError, pa.ArrowInvalid) as error:
-        raise IntegrityError(
-            "A file of the run folder is damaged or missing.",
-            where=str(path),
-            found=str(error)[:200],
-            fix="run `rote run` or `rote scan` again with --verify: what is damaged is made anew",
+        raise damaged_file(path, str(error)[:200]) from error
+
+
+def damaged_file(path: Path, found: str) -> IntegrityError:
+    """Return the error for one of our own files that is not as it was written."""
+    return IntegrityError(
+        "A file of the run folder is damaged or missing.",
+        where=str(path),
+        found=found,
+        fix="run `rote run` or `rote scan` again with --verify: what is damaged is made anew",
+    )
+
+
+@contextlib.contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Translate what the system says when it does not let us write to the run folder."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in {*DISK_FULL, *FORBIDDEN}:
+            raise
+        full = error.errno in DISK_FULL
+        raise RunFolderError(
+            "The disk is full." if full else "The run folder cannot be written to.",
+            where=str(error.filename or folder),
+            found=os.strerror(error.errno or 0),
+            fix=f"{'make room' if full else 'allow it'} and run the same command again: "
+            "what is finished stays",
         ) from error
 
 
@@ -223,6 +250,7 @@ class RunFolder:
     def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
         self.folder = folder
         self.manifest = manifest
+        self._sound: set[str] = set()
 
     def fresh(self, output: str, fingerprint: str, *, verify: bool = False) -> bool:
         """Tell whether `output` was made from exactly this and its files are all there (`verify`: bit for bit)."""
@@ -233,9 +261,20 @@ class RunFolder:
             path = self.folder / record["path"]
             if not path.is_file() or path.stat().st_size != record["bytes"]:
                 return False
-            if verify and digest_file(path) != record["digest"]:
-                return False
-        return True
+        return not verify or self.damaged(output, anew=True) is None
+
+    def damaged(self, output: str, *, anew: bool = False) -> Path | None:
+        """Return the first file of an output that has other bytes than were written.
+
+        Unless `anew`, an output that this process wrote or has found sound is not read again.
+        """
+        if anew or output not in self._sound:
+            for record in self.manifest["outputs"][output]["files"]:
+                path: Path = self.folder / record["path"]
+                if digest_file(path) != record["digest"]:
+                    return path
+            self._sound.add(output)
+        return None
 
     def forget(self, outputs: Sequence[str]) -> None:
         """Remove the entries and files of outputs that are about to be made again or are no longer wanted."""
@@ -243,6 +282,7 @@ class RunFolder:
         if not known:
             return
         entries = [self.manifest["outputs"].pop(output) for output in known]
+        self._sound.difference_update(known)
         self.save()
         for entry in entries:
             for record in entry["files"]:
@@ -251,6 +291,7 @@ class RunFolder:
     def commit(self, output: str, entry: dict[str, Any]) -> None:
         """Make a finished output exist."""
         self.manifest["outputs"][output] = entry
+        self._sound.add(output)
         self.save()
 
     def save(self) -> None:

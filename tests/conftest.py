@@ -63,7 +63,7 @@ def _performed(folder):
 
 @pytest.fixture(scope="session")
 def make_corpus():
-    """Give a function that writes {name: rows} into a folder; a plain string is a row of that text."""
+    """Give a function that writes {name: rows} into a folder; a plain string is a row of it."""
 
     def make(folder, files):
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What the scan must find in a small corpus, by brute force over the definitions in `tests.reference`.
+"""What the scan must find in a small corpus, by brute force over `tests.reference`.
 
 A corpus is a list of texts; documents are named by their place in it.
 """
@@ -12,7 +12,7 @@ from tests import reference
 
 
 def exact_groups(texts):
-    """Return the places of equal texts together, each group and the list in order of first place."""
+    """Return the places of equal texts together, all in order of first place."""
     groups = defaultdict(list)
     for place, text in enumerate(texts):
         groups[text.encode()].append(place)

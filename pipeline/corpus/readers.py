@@ -22,18 +22,20 @@ from pipeline.corpus.shards import Shard
 BATCH_BYTES = 32 << 20
 
 
-def check_shard(shard: Shard, config: InputConfig) -> None:
-    """Open a shard and resolve its columns, reading no more than its footer or its first rows.
+def check_shard(shard: Shard, config: InputConfig) -> pa.Schema:
+    """Open a shard, resolve its columns and return them, from no more than its footer or first rows.
 
     Raises CorruptFile or SchemaMismatch. JSON Lines that lack an asked-for column in their first
     rows are read whole.
     """
-    columns = _columns(shard, config)
+    schema = _schema(shard, config)
+    columns = _columns(shard, config, schema)
     if shard.format == "csv":
-        check_priority(shard.path, csv_schema(shard.path), columns)
+        check_priority(shard.path, schema, columns)
     if shard.format == "text":
         with reading(shard.path), Path(shard.path).open("rb") as stream:
             stream.read(1)
+    return schema
 
 
 def shard_schema(shard: Shard, config: InputConfig) -> pa.Schema:
@@ -74,8 +76,8 @@ def _schema(shard: Shard, config: InputConfig) -> pa.Schema:
     )
 
 
-def _columns(shard: Shard, config: InputConfig) -> Columns:
-    schema = _schema(shard, config)
+def _columns(shard: Shard, config: InputConfig, schema: pa.Schema | None = None) -> Columns:
+    schema = _schema(shard, config) if schema is None else schema
     if shard.format == "jsonl" and not schema.names:
         return Columns(config.text or ("text",), config.id, config.source, config.priority, ())
     return resolve_columns(schema, config, shard.path, shard.format)

@@ -119,7 +119,9 @@ def _expand(root: str) -> tuple[list[_Found], list[str]]:
         return [_Found(path.parent, path)], []
     if glob.has_magic(root):
         return _matches(root)
-    raise InputError("The corpus does not exist.", where=str(path), fix="check the path")
+    raise InputError(
+        "The corpus does not exist.", where=str(path), found="nothing there", fix="check the path"
+    )
 
 
 def _matches(pattern: str) -> tuple[list[_Found], list[str]]:
@@ -216,7 +218,12 @@ def _refuse_run_folder(path: Path) -> None:
 def _nothing_readable(root: str, ignored: Sequence[str]) -> InputError:
     path = _absolute(root)
     if path.is_dir() and not any(path.iterdir()):
-        return InputError("The corpus folder is empty.", where=str(path), expected="files to read")
+        return InputError(
+            "The corpus folder is empty.",
+            where=str(path),
+            expected="files to read",
+            fix="check the path",
+        )
     return InputError(
         "The corpus holds no file that rote reads.",
         where=str(path),

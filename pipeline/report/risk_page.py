@@ -77,8 +77,8 @@ def _introduction(model: Data) -> Html:
             "p",
             "Risk is the forecast probability that the model to be trained can complete a sequence "
             "of 64 tokens word for word: all of the last 32 from the first 32. A document's risk "
-            "is the largest of its scored sequences. It is a forecast with an error, not a guarantee; "
-            "read it beside the base rate and the floor.",
+            "is the largest of its scored sequences. It is a forecast with an error, not a "
+            "guarantee; read it beside the base rate and the floor.",
             class_="prose",
         )
     ]

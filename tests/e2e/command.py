@@ -1,4 +1,4 @@
-"""The command line as a child process: a fresh interpreter, or a fork of one that has imported everything.
+"""The command line as a child process: a fresh interpreter, or a fork of one with all imports done.
 
 A fork saves the second that imports take; it is a process of its own and may be killed.
 """
@@ -22,7 +22,14 @@ PROGRAM = "from flows.cli import main; main()"
 SECONDS = 200
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(
-    [__name__, "flows.summary", "pipeline.run", "pipeline.explain", "pipeline.proxy.ensemble", "torch._dynamo"]
+    [
+        __name__,
+        "flows.summary",
+        "pipeline.run",
+        "pipeline.explain",
+        "pipeline.proxy.ensemble",
+        "torch._dynamo",
+    ]
 )
 QUICK_SCORE = (
     "--set=proxy.sample_tokens=3000",
@@ -56,7 +63,7 @@ def environment():
 
 
 def begin(*arguments, prelude=""):
-    """Start `rote ARGUMENTS` in a fresh interpreter that first runs `prelude`; return the process."""
+    """Start `rote ARGUMENTS` in a fresh interpreter that runs `prelude` first; return it."""
     return subprocess.Popen(
         [sys.executable, "-c", f"{prelude}\n{PROGRAM}", *map(str, arguments)],
         env=environment(),
@@ -67,10 +74,10 @@ def begin(*arguments, prelude=""):
     )
 
 
-def fresh(*arguments, prelude=""):
+def fresh(*arguments, prelude="", seconds=SECONDS):
     """Run `rote ARGUMENTS` in a fresh interpreter, with its own hash seed and thread pools."""
     with begin(*arguments, prelude=prelude) as process:
-        out, err = process.communicate(timeout=SECONDS)
+        out, err = process.communicate(timeout=seconds)
     return Ended(process.returncode, out, err)
 
 
@@ -104,7 +111,7 @@ def _child(arguments, before, out, err):
 
 
 def files(folder):
-    """Return the digest of every file of a run folder by name; the log of events, which has times, apart."""
+    """Return the digest of each file of a run folder by name; events, which have times, apart."""
     return {
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
@@ -113,7 +120,7 @@ def files(folder):
 
 
 def assert_same_files(found, expected):
-    """Require two run folders to be byte-identical but for the log of events, and name what is not."""
+    """Require two run folders to be byte-identical, events apart, and name what is not."""
     one, other = files(found), files(expected)
     differing = sorted(name for name in one.keys() & other.keys() if one[name] != other[name])
     assert differing == []

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 MARKER = "Zqxwvutmarker"
 """A word that is in every document of `every_format` and nowhere else on the machine."""
 
-SYLLABLES = "ba ce di fo gu ha je ki lo mu na pe ri so tu va we xi yo zu ar en is ol ut".split()
+SYLLABLES = [first + second for first in "bcdfghjklmnprstvwxyz" for second in "aeiou"]
 HAN = "天地玄黄宇宙洪荒日月盈昃辰宿列张寒来暑往秋收冬藏闰余成岁律吕调阳云腾致雨露结为霜"
 
 
@@ -26,7 +26,10 @@ class Prose:
     def __init__(self, seed):
         self.random = random.Random(seed)  # noqa: S311 - text for a test
         self.vocabulary = sorted(
-            {"".join(self.random.choices(SYLLABLES, k=self.random.randint(2, 4))) for _ in range(900)}
+            {
+                "".join(self.random.choices(SYLLABLES, k=self.random.randint(2, 4)))
+                for _ in range(900)
+            }
         )
 
     def words(self, count):
@@ -42,10 +45,12 @@ class Prose:
         return "".join(self.random.choices(HAN, k=count))
 
     def edited(self, text, changes):
-        """Return the text with that many words changed, evenly spaced so that each costs 5 shingles, most get shorter."""
+        """Return the text with that many words, far from one another, changed for short ones."""
         words = text.split(" ")
         for number in range(changes):
-            words[(2 * number + 1) * len(words) // (2 * changes)] = f"x{self.random.randrange(1000)}"
+            words[(2 * number + 1) * len(words) // (2 * changes)] = (
+                f"x{self.random.randrange(1000)}"
+            )
         return " ".join(words)
 
 
@@ -59,8 +64,8 @@ def sentences(words):
 class Corpus:
     """A corpus on disk and what was put into it.
 
-    records: the records of each shard in order, as written: Arrow tables or lists of objects. rejected: per shard the
-    rows that are no documents, with their reason and bytes.
+    records: the records of each shard in order, as written: Arrow tables or lists of objects.
+    rejected: per shard the rows that are no documents, with their reason and bytes.
     """
 
     folder: Path
@@ -85,7 +90,7 @@ class Corpus:
 
 
 def small(folder, *, shards=4, rows=20, seed=1):
-    """Write JSON Lines and Parquet shards with copies in and across them, under 1 MB; return the folder."""
+    """Write JSON Lines and Parquet shards with copies in and across them; return the folder."""
     prose = Prose(seed)
     pool = [prose.text(120) for _ in range(10)]
     folder.mkdir(parents=True)
@@ -123,7 +128,7 @@ def write(path, records):
 
 
 def every_format(folder):
-    """Write a corpus in every format that is read, with nested columns, bad rows and copies across files."""
+    """Write a corpus in every format, with nested columns, bad rows and copies across files."""
     prose = Prose(7)
     corpus = Corpus(folder)
     pool = [f"{MARKER} {prose.text(110)}" for _ in range(8)]
@@ -162,7 +167,7 @@ def _columnar(corpus, prose, pool):
 
 
 def rich_table(texts):
-    """Return a table with these texts between columns of many types, nested ones and nulls included."""
+    """Return a table with these texts between columns of many types, some nested, with nulls."""
     count = len(texts)
     places = range(count)
     moment = datetime.datetime(2024, 2, 29, 23, 59, 59, 123456, datetime.UTC)
@@ -182,19 +187,26 @@ def rich_table(texts):
             "tags": pa.array([["a", None, "b"][: row % 4] if row % 6 else None for row in places]),
             "meta": pa.array(
                 [
-                    {"lang": "xx", "inner": {"n": row, "scores": [0.5, row / 3]}} if row % 7 else None
+                    {"lang": "xx", "inner": {"n": row, "scores": [0.5, row / 3]}}
+                    if row % 7
+                    else None
                     for row in places
                 ],
                 pa.struct(
                     [
                         ("lang", pa.string()),
-                        ("inner", pa.struct([("n", pa.int16()), ("scores", pa.list_(pa.float32()))])),
+                        (
+                            "inner",
+                            pa.struct([("n", pa.int16()), ("scores", pa.list_(pa.float32()))]),
+                        ),
                     ]
                 ),
             ),
             "raw": pa.array([bytes([row, 255, 0]) for row in places], pa.binary()),
             "kinds": pa.array([[("k", row)] for row in places], pa.map_(pa.string(), pa.int64())),
-            "day": pa.array([datetime.date(2020, 1, 1 + row) for row in places]),
+            "day": pa.array(
+                [datetime.date(2020, 1, 1) + datetime.timedelta(row) for row in places]
+            ),
         }
     )
 
@@ -203,7 +215,12 @@ def _json_lines(corpus, prose, pool):
     for name in ("lines/a.jsonl", "lines/b.jsonl.gz", "lines/c.jsonl.zst"):
         texts = _some_texts(prose, pool, 12)
         records = [
-            {"id": f"{name}-{row}", "text": text, "n": row, "deep": {"x": [row, row + 1], "y": None}}
+            {
+                "id": f"{name}-{row}",
+                "text": text,
+                "n": row,
+                "deep": {"x": [row, row + 1], "y": None},
+            }
             for row, text in enumerate(texts)
         ]
         if name.endswith(".jsonl"):
@@ -243,17 +260,19 @@ def _plain(corpus, pool):
 
 
 def planted(count=300):
-    """Return texts with planted exact, near, contained, short, Han, template and wordless documents."""
+    """Return texts: exact, near and contained copies, short, Han, template and wordless ones."""
     prose = Prose(3)
     template = prose.words(90)
-    base = [prose.text(prose.random.randint(60, 160)) for _ in range(count // 4)]
+    base = [prose.text(prose.random.randint(60, 160)) for _ in range(count // 8)]
     makers = [
         lambda: prose.text(prose.random.randint(8, 200)),
         lambda: prose.random.choice(base),
         lambda: prose.edited(prose.random.choice(base), prose.random.randint(1, 6)),
         lambda: _inside(prose, prose.random.choice(base)),
         lambda: sentences([*template[:60], *prose.words(8), *template[60:]]),
-        lambda: " ".join(prose.random.choices(["yes", "no", "Yes", "thanks"], k=prose.random.randint(1, 4))),
+        lambda: " ".join(
+            prose.random.choices(["yes", "no", "Yes", "thanks"], k=prose.random.randint(1, 4))
+        ),
         lambda: prose.han(prose.random.randint(3, 130)),
         lambda: prose.random.choice(base).upper(),
         lambda: prose.random.choice(["...", "!?", "🙂🙂", "\n\t-"]),

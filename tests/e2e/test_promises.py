@@ -19,11 +19,21 @@ def refuse(*_, **__):
     raise SystemExit("a connection was tried")
 socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = refuse
 """
+WAIT_AT_EACH_FILE = """
+import sys
+import pipeline.store as store
+publish = store._publish
+def wait(*facts):
+    print("here", flush=True)
+    sys.stdin.readline()
+    return publish(*facts)
+store._publish = wait
+"""
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """Run everything, offline and wordy, on a corpus of every format; return corpus, folder and how it ended."""
+    """Run everything, offline and wordy, on every format; return corpus, folder and ending."""
     folder = tmp_path_factory.mktemp("whole")
     corpus = corpora.every_format(folder / "corpus")
     run = folder / "run"
@@ -35,7 +45,11 @@ def whole(tmp_path_factory):
 
 def rows_of(run, table):
     """Return the rows of a table of a run folder as objects."""
-    return [row for path in sorted((run / table).rglob("*.parquet")) for row in pq.read_table(path).to_pylist()]
+    return [
+        row
+        for path in sorted((run / table).rglob("*.parquet"))
+        for row in pq.read_table(path).to_pylist()
+    ]
 
 
 def shards_of(run):
@@ -45,7 +59,7 @@ def shards_of(run):
 
 
 def emitted(run, table):
-    """Return the emitted rows of each shard by row number: user's columns, and the struct that was added."""
+    """Return each shard's emitted rows by number: the user's columns, and what was added."""
     names = shards_of(run)
     found = {}
     for path in sorted((run / table).rglob("*.parquet")):
@@ -71,7 +85,7 @@ def test_every_row_is_kept_removed_or_rejected(whole):
 
 @pytest.mark.parametrize("shard", ["deep/part-0.parquet", "deep/part-1.arrow"])
 def test_columns_of_any_type_come_through_unchanged(whole, shard):
-    """Nested, decimal, timestamp, dictionary and map columns keep value, type and order in kept and removed rows."""
+    """Nested, decimal, time, dictionary and map columns keep value, type and order."""
     corpus, run, _ = whole
     table = corpus.records[shard]
     found = emitted(run, "kept")[shard] | emitted(run, "removed")[shard]
@@ -82,7 +96,7 @@ def test_columns_of_any_type_come_through_unchanged(whole, shard):
 
 
 def test_json_and_csv_values_come_through_unchanged(whole):
-    """Strings stay strings, numbers numbers and objects objects; a field that a record lacks is null."""
+    """Strings stay strings, numbers numbers and objects objects; no field is added."""
     corpus, run, _ = whole
     kept, removed = emitted(run, "kept"), emitted(run, "removed")
     for shard, records in corpus.records.items():
@@ -98,7 +112,9 @@ def test_rejected_rows_hold_bytes_reason_and_record(whole):
     """What is no document is written out with its own bytes, why, where, and its other columns."""
     corpus, run, _ = whole
     rows = {(row["shard"], row["row"]): row for row in rows_of(run, "rejected")}
-    planted = {(shard, row): why for shard, own in corpus.rejected.items() for row, why in own.items()}
+    planted = {
+        (shard, row): why for shard, own in corpus.rejected.items() for row, why in own.items()
+    }
     assert {place: (row["reason"], row["text"]) for place, row in rows.items()} == planted
     table = corpus.records["deep/part-0.parquet"]
     assert rows["deep/part-0.parquet", 9]["record"] == table.slice(9, 1).to_pylist()[0]
@@ -123,7 +139,9 @@ def test_every_removal_is_proved_against_a_kept_row(whole):
 
 
 def _places(shards):
-    return [((shard, row), added) for shard, rows in shards.items() for row, (_, added) in rows.items()]
+    return [
+        ((shard, row), added) for shard, rows in shards.items() for row, (_, added) in rows.items()
+    ]
 
 
 def test_nothing_is_removed_by_transitivity(tmp_path):
@@ -135,7 +153,9 @@ def test_nothing_is_removed_by_transitivity(tmp_path):
     texts = {"a": " ".join(a) + " !" * 50, "b": " ".join(b) + " !" * 25, "c": " ".join(c)}
     near = [reference.jaccard(texts[x], texts[y]) for x, y in ("ab", "bc", "ac")]
     assert [5 * shared >= 4 * either for shared, either in near] == [True, True, False]
-    corpora.write(tmp_path / "corpus/x.jsonl", [{"id": key, "text": text} for key, text in texts.items()])
+    corpora.write(
+        tmp_path / "corpus/x.jsonl", [{"id": key, "text": text} for key, text in texts.items()]
+    )
     assert rote("scan", tmp_path / "corpus", "--out", tmp_path / "run", "--local").code == 0
     assert rote("filter", tmp_path / "run", "--local").code == 0
     stays = {row["doc_id"]: row["keeper_doc_id"] for row in rows_of(tmp_path / "run", "documents")}
@@ -148,16 +168,23 @@ def test_counts_in_kept_rows_are_those_of_the_corpus(whole):
     texts = corpus.texts()
     copies = Counter(texts.values())
     rows = _places(emitted(run, "kept"))
-    assert [row["exact_count"] for place, row in rows] == [copies[texts[place]] for place, _ in rows]
+    assert [row["exact_count"] for place, row in rows] == [
+        copies[texts[place]] for place, _ in rows
+    ]
     assert max(row["exact_count"] for _, row in rows) > 3
     assert {row["counted_in"] for _, row in rows} == {1}
 
 
 def test_document_text_is_in_no_log_and_no_network_is_needed(whole):
-    """A word that every document holds is in no output, event or manifest of a run without a network."""
+    """A word of every document is in no output, event or manifest of an offline run."""
     _, run, ended = whole
     written = [path for path in (run / "events").rglob("*") if path.is_file()]
-    said = [ended.out, ended.err, (run / "manifest.json").read_text(), *(path.read_text() for path in written)]
+    said = [
+        ended.out,
+        ended.err,
+        (run / "manifest.json").read_text(),
+        *(path.read_text() for path in written),
+    ]
     assert len(written) == 1
     assert ended.err.count("done in") == 14
     assert [corpora.MARKER.lower() in text.lower() for text in said] == [False] * 4
@@ -194,7 +221,7 @@ def scanned(tmp_path):
 
 
 def test_a_changed_file_is_refused_by_name_and_taken_in_by_a_scan(scanned):
-    """Score, filter and report will not work on other bytes than were scanned; a scan counts the new ones."""
+    """Score, filter and report refuse other bytes than were scanned; a scan counts them."""
     corpus, run = scanned
     before = files(run)
     prose = corpora.Prose(11)
@@ -208,7 +235,9 @@ def test_a_changed_file_is_refused_by_name_and_taken_in_by_a_scan(scanned):
     assert rote("filter", run, "--local").code == 0
     new = [row for row in rows_of(run, "kept") if row["id"] == "new"]
     assert [row["rote"]["counted_in"] for row in new] == [2]
-    assert not any(row["id"].startswith("2-") for row in rows_of(run, "kept") + rows_of(run, "removed"))
+    assert not any(
+        row["id"].startswith("2-") for row in rows_of(run, "kept") + rows_of(run, "removed")
+    )
 
 
 def test_a_touched_file_with_the_same_bytes_redoes_nothing(scanned):
@@ -224,7 +253,7 @@ def test_a_touched_file_with_the_same_bytes_redoes_nothing(scanned):
 
 
 def test_a_vanished_shard_takes_its_counts_with_it(scanned):
-    """After a scan without it a shard counts nowhere, and a filter removes what was written of it."""
+    """After a scan without it a shard counts nowhere, and a filter removes its output."""
     corpus, run = scanned
     before = {row["doc_id"]: row for row in rows_of(run, "documents")}
     (corpus / "shard-3.parquet").unlink()
@@ -264,10 +293,8 @@ def test_a_second_writer_is_refused_while_the_first_works(tmp_path):
     """The second process names the first and changes nothing; the first ends as if alone."""
     corpus = corpora.small(tmp_path / "corpus")
     run = tmp_path / "run"
-    wait = "import sys, pipeline.store as s\nf = s._publish\n"
-    wait += "def slow(*a):\n    print('here', flush=True)\n    sys.stdin.readline()\n    return f(*a)\ns._publish = slow"
     options = ("scan", corpus, "--out", run, "--local", "--set=limits.workers=1")
-    with ending(begin(*options, prelude=wait)) as first:
+    with ending(begin(*options, prelude=WAIT_AT_EACH_FILE)) as first:
         assert first.stdout.readline() == "here\n"
         before = files(run)
         second = rote(*options)

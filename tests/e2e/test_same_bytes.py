@@ -1,4 +1,4 @@
-"""Same input and configuration, same bytes: whatever the workers, the memory, the order of completion or of commands."""
+"""Same input and configuration, same bytes, whatever the workers, the memory and the commands."""
 
 import pyarrow.parquet as pq
 import pytest
@@ -23,7 +23,14 @@ def usual(tmp_path_factory, corpus):
     """Return the folder of a run with two workers."""
     run = tmp_path_factory.mktemp("usual") / "run"
     ended = fresh(
-        "run", corpus, "--out", run, "--local", *QUICK_SCORE, "--set=limits.workers=2", prelude=MANY_GROUPS
+        "run",
+        corpus,
+        "--out",
+        run,
+        "--local",
+        *QUICK_SCORE,
+        "--set=limits.workers=2",
+        prelude=MANY_GROUPS,
     )
     assert ended.code == 0, ended.err
     outputs = manifest(run)["outputs"]
@@ -35,20 +42,26 @@ def usual(tmp_path_factory, corpus):
 @pytest.mark.parametrize(
     "limits",
     [
-        pytest.param(["limits.workers=1", "limits.memory=300000000"], id="one-worker-little-memory"),
-        pytest.param(["limits.workers=4", "limits.memory=4000000000"], id="four-workers-much-memory"),
+        pytest.param(
+            ["limits.workers=1", "limits.memory=300000000"], id="one-worker-little-memory"
+        ),
+        pytest.param(
+            ["limits.workers=4", "limits.memory=4000000000"], id="four-workers-much-memory"
+        ),
     ],
 )
 def test_workers_and_memory_change_no_byte(tmp_path, corpus, usual, limits):
     """A second run, of another process with other limits, writes the same files bit for bit."""
     options = (*QUICK_SCORE, *(f"--set={limit}" for limit in limits))
-    ended = fresh("run", corpus, "--out", tmp_path / "run", "--local", *options, prelude=MANY_GROUPS)
+    ended = fresh(
+        "run", corpus, "--out", tmp_path / "run", "--local", *options, prelude=MANY_GROUPS
+    )
     assert ended.code == 0, ended.err
     assert_same_files(tmp_path / "run", usual)
 
 
 def test_the_commands_one_by_one_do_what_run_does(tmp_path, corpus, usual):
-    """Scan, score, filter and report end with the bytes of run; the later ones need no settings again."""
+    """Scan, score, filter and report end with the bytes of run, settings given once."""
     run = tmp_path / "run"
     for step in STEPS:
         asked = (corpus, "--out", run, *QUICK_SCORE) if step == "scan" else (run,)
@@ -88,7 +101,7 @@ def test_the_layout_of_a_parquet_file_changes_no_row(tmp_path):
 
 
 def test_events_are_the_only_place_of_times(usual):
-    """No file of the run but the log of events was made differently by a slower machine: it names no time."""
+    """Times are in the log of events and in no data file."""
     text = (usual / "manifest.json").read_text() + (usual / "report/report.json").read_text()
     assert "elapsed" not in text
     assert "elapsed_s" in (usual / "events/stages.jsonl").read_text()

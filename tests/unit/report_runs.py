@@ -130,7 +130,7 @@ def make_run(folder: Path, *, decided: bool = True, scored: bool = False) -> Wor
             "risk/all",
             "document_risk",
             DOCUMENT_RISK,
-            [_document_risk(0, 0.01), _document_risk(1, 0.75)],
+            [_document_risk(0, 0.01), _document_risk(1, 0.75), _document_risk(B, 0.01)],
         )
         outputs["risk/all"]["facts"] = {"base_rate": 0.125, "note": "<i>fitted</i>"}
     shards, _ = find_shards([str(corpus)])

@@ -24,7 +24,9 @@ def neighbours(done, reach):
 
 
 def test_copies_groups_the_same_bytes_only(tmp_path, make_corpus, scan):
-    """Texts that differ in case or by one space are no exact copies; over shards the first row stands."""
+    """Texts that differ in case or by one space are no exact copies; over shards the first row
+    stands.
+    """
     corpus = make_corpus(
         tmp_path / "c", {"a.jsonl": ["x y", "X y", "x y "], "b.jsonl": ["x y", "x  y"]}
     )
@@ -53,26 +55,36 @@ def test_a_bucket_at_the_cap_is_paired_in_full(tmp_path, make_corpus, scan):
     done = scan(corpus, tmp_path / "run", "sketch.bands=1", "sketch.rows=1", filtered=False)
     assert done.table("candidates").num_rows == 8128
     facts = done.manifest["outputs"]["candidates/all"]["facts"]
-    assert (facts["capped_buckets"], facts["capped_documents"], facts["largest_bucket"]) == (0, 0, 128)
+    assert (facts["capped_buckets"], facts["capped_documents"], facts["largest_bucket"]) == (
+        0,
+        0,
+        128,
+    )
     assert set(done.table("counts")["near_capped"].to_pylist()) == {False}
 
 
 def test_a_bucket_above_the_cap_pairs_each_with_64_neighbours_and_is_marked(
     tmp_path, make_corpus, scan
 ):
-    """130 texts of the same words: each meets the next 64 in rank, and every one is marked capped."""
+    """130 texts of the same words: each meets the next 64 in rank, and all are marked capped."""
     texts = [*SAME_WORDS, SAME_WORDS[0], "something else altogether is said here"]
     corpus = make_corpus(tmp_path / "c", {"a.jsonl": texts})
     done = scan(corpus, tmp_path / "run", "sketch.bands=1", "sketch.rows=1", filtered=False)
     assert done.table("candidates").num_rows == 130 * 64 - 64 * 65 // 2
     assert done.rows("candidates", "a", "b") == neighbours(done, 64)
     facts = done.manifest["outputs"]["candidates/all"]["facts"]
-    assert (facts["capped_buckets"], facts["capped_documents"], facts["largest_bucket"]) == (1, 130, 130)
+    assert (facts["capped_buckets"], facts["capped_documents"], facts["largest_bucket"]) == (
+        1,
+        130,
+        130,
+    )
     assert done.table("counts")["near_capped"].to_pylist() == [True] * 131 + [False]
 
 
 def test_neighbours_differ_from_band_to_band(tmp_path, make_corpus, scan):
-    """With one neighbour a band, two bands find more pairs than one: the order in a bucket is the band's own."""
+    """With one neighbour a band, two bands find more pairs than one: the order in a bucket is the
+    band's own.
+    """
     corpus = make_corpus(tmp_path / "c", {"a.jsonl": SAME_WORDS[:30]})
     small = ("near.bucket_cap=5", "near.neighbours=1", "sketch.rows=1")
     one = scan(corpus, tmp_path / "1", "sketch.bands=1", *small, filtered=False)

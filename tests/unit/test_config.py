@@ -10,7 +10,11 @@ def test_defaults_work_and_are_the_stated_ones():
     """Without a file or a setting the documented defaults hold."""
     config = load_config()
     assert (config.near.threshold, config.near.count_threshold) == (0.8, 0.5)
-    assert (config.near.keep, config.near.bucket_cap, config.near.neighbours) == ("longest", 128, 64)
+    assert (config.near.keep, config.near.bucket_cap, config.near.neighbours) == (
+        "longest",
+        128,
+        64,
+    )
     assert (config.sketch.bands, config.sketch.rows, config.sketch.shingle_words) == (42, 3, 5)
     assert (config.window.words, config.window.link_documents) == (50, 64)
     assert config.policy.rules == ("drop-copies",)

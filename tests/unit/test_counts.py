@@ -18,7 +18,9 @@ TEXTS = [
 
 
 def test_exact_and_effective_counts_follow_the_pairs(tmp_path, make_corpus, scan):
-    """Exact counts are the groups' sizes; effective counts are the formula over the pairs of the corpus."""
+    """Exact counts are the groups' sizes; effective counts are the formula over the pairs of the
+    corpus.
+    """
     done = scan(make_corpus(tmp_path / "c", {"a.jsonl": TEXTS}), tmp_path / "run", filtered=False)
     listed = {(a, b): (i, u) for a, b, i, u in done.rows("pairs", "a", "b", "inter", "union")}
     assert listed == truth.pairs(TEXTS)
@@ -31,7 +33,9 @@ def test_exact_and_effective_counts_follow_the_pairs(tmp_path, make_corpus, scan
 
 
 def test_names_rows_and_folders(tmp_path, make_corpus, scan):
-    """Rejected rows keep their place; ids are the user's, else shard#row; folders group what has no source."""
+    """Rejected rows keep their place; ids are the user's, else shard#row; folders group what has no
+    source.
+    """
     corpus = make_corpus(
         tmp_path / "c",
         {

@@ -94,5 +94,7 @@ def test_the_stage_counts_its_reasons(tmp_path):
 def test_a_keeper_that_goes_itself_stops_the_stage(tmp_path):
     """A removal whose keeper is removed too is never written out."""
     with pytest.raises(IntegrityError, match="names a keeper that is not kept") as stopped:
-        decisions.decisions(stored_work(tmp_path, [(1, None, None), (2, 1, "near"), (3, 2, "near")]))
+        decisions.decisions(
+            stored_work(tmp_path, [(1, None, None), (2, 1, "near"), (3, 2, "near")])
+        )
     assert stopped.value.found == "1 rows"

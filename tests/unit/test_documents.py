@@ -118,7 +118,9 @@ def test_the_keeper_is_the_nearest_kept_neighbour_then_the_best():
 
 
 def test_a_neighbour_that_went_is_no_keeper():
-    """The nearest neighbour is removed itself, so the document goes to the kept one that it was verified against."""
+    """The nearest neighbour is removed itself, so the document goes to the kept one that it was
+    verified against.
+    """
     documents = [("a", 30), ("b", 20), ("c", 10)]
     pairs = [(0, 1, 9, 10), (0, 2, 8, 10), (1, 2, 95, 100)]
     assert decide(documents, pairs) == {1: (0, "near", 0.9), 2: (0, "near", 0.8)}
@@ -195,7 +197,9 @@ def test_no_documents_give_no_rows():
 
 @pytest.mark.parametrize("seed", range(20))
 def test_every_removal_is_proved_and_no_pair_is_left(seed):
-    """On random graphs: a keeper stands, is verified and the nearest of better rank; no pair has both sides kept."""
+    """On random graphs: a keeper stands, is verified and the nearest of better rank; no pair has
+    both sides kept.
+    """
     draw = random.Random(seed)  # noqa: S311
     texts = [str(draw.randrange(15)) for _ in range(25)]
     documents = [
@@ -204,7 +208,10 @@ def test_every_removal_is_proved_and_no_pair_is_left(seed):
     ]
     first = sorted({texts.index(text) for text in texts})
     pairs = [
-        (a, b, draw.randint(6, 10), 10) for a in first for b in first if a < b and draw.random() < 0.3
+        (a, b, draw.randint(6, 10), 10)
+        for a in first
+        for b in first
+        if a < b and draw.random() < 0.3
     ]
     table = counts(*documents)
     config = NearConfig(keep=draw.choice(["longest", "earliest"]))
@@ -232,7 +239,9 @@ def test_every_removal_is_proved_and_no_pair_is_left(seed):
 
 @pytest.mark.usefixtures("kernels")
 def test_a_whole_run_names_keepers_and_methods(tmp_path, make_corpus, scan):
-    """From texts to `documents`: near counts, keepers and their names, and every proof holds by brute force."""
+    """From texts to `documents`: near counts, keepers and their names, and every proof holds by
+    brute force.
+    """
     texts = [
         " ".join([*BASE, "tail"]),
         " ".join(BASE),

@@ -27,12 +27,16 @@ DAY = datetime.datetime(2024, 2, 29, 1, 2, 3, 4, datetime.UTC)
 
 
 def rich():
-    """Return rows of many types around TEXTS: nested, dictionary, extension, time zone, dots in a name."""
+    """Return rows of many types around TEXTS: nested, dictionary, extension, time zone, dots in a
+    name.
+    """
     rows = range(len(TEXTS))
     columns = {
         "z": pa.array([n / 3 for n in rows]),
         "text": pa.array(TEXTS),
-        "nested": pa.array([{"a": [n, None], "b": [("k", 0.5)]} if n % 3 else None for n in rows], NESTED),
+        "nested": pa.array(
+            [{"a": [n, None], "b": [("k", 0.5)]} if n % 3 else None for n in rows], NESTED
+        ),
         "money": pa.array([decimal.Decimal(n).scaleb(-2) for n in rows], pa.decimal128(9, 2)),
         "when": pa.array([DAY] * len(TEXTS), pa.timestamp("us", tz="Europe/Berlin")),
         "kind": pa.array([f"s{n % 2}" for n in rows]).dictionary_encode(),
@@ -63,21 +67,11 @@ def emitted(tmp_path_factory, make_corpus, scan):
 
 def test_rows_are_kept_removed_or_rejected(emitted):
     """Each of the seven rows is in exactly one place, in the order of the corpus."""
-    found = {
-        name: pq.read_table(emitted.folder / name / path).num_rows
-        for name, path in (
-            ("kept", "in/x.parquet"),
-            ("removed", "in/x.parquet"),
-            ("rejected", "in/x.parquet.parquet"),
-        )
-        if (emitted.folder / name / path).exists()
+    rows = {
+        name: [row["row_key"] for row in emitted.table(name)["rote"].to_pylist()]
+        for name in ("kept", "removed")
     }
-    if "rejected" not in found:
-        found["rejected"] = emitted.table("rejected").num_rows
-    assert found == {"kept": 3, "removed": 2, "rejected": 2}
-    rows = {name: [r["row_key"] for r in emitted.table(name)["rote"].to_pylist()] for name in ("kept", "removed")}
-    assert sorted(rows["kept"] + rows["removed"]) == [0, 1, 2, 4, 6]
-    assert rows["kept"] == sorted(rows["kept"])
+    assert rows == {"kept": [1, 2, 6], "removed": [0, 4]}
     assert emitted.table("rejected")["row"].to_pylist() == [3, 5]
 
 
@@ -140,12 +134,21 @@ def test_removed_rows_carry_their_proof(emitted):
 
 
 def test_every_format_gives_parquet_of_its_own_path(tmp_path, make_corpus, scan):
-    """JSON Lines comes out as Parquet under the same path; a shard that loses all its rows is there, empty."""
+    """JSON Lines comes out as Parquet under the same path; a shard that loses all its rows is
+    there, empty.
+    """
     corpus = make_corpus(
-        tmp_path / "c", {"a.jsonl": ["same text"], "b/c.parquet": ["same text", "other"], "b/d.jsonl": ["same text"]}
+        tmp_path / "c",
+        {
+            "a.jsonl": ["same text"],
+            "b/c.parquet": ["same text", "other"],
+            "b/d.jsonl": ["same text"],
+        },
     )
     done = scan(corpus, tmp_path / "run")
-    names = sorted(str(p.relative_to(done.folder)) for p in (done.folder / "kept").rglob("*.parquet"))
+    names = sorted(
+        str(p.relative_to(done.folder)) for p in (done.folder / "kept").rglob("*.parquet")
+    )
     assert names == ["kept/a.parquet", "kept/b/c.parquet", "kept/b/d.parquet"]
     assert [pq.read_metadata(done.folder / name).num_rows for name in names] == [1, 1, 0]
     assert pq.read_table(done.folder / "kept/b/d.parquet").column_names == ["text", "rote"]
@@ -167,7 +170,9 @@ def test_output_names_lose_their_suffix_and_keep_it_on_a_clash():
 
 
 def test_a_full_name_that_clashes_with_a_short_one_gives_way():
-    """x.jsonl.parquet would be `x.jsonl`, which x.jsonl needs next to x.csv: no two shards share a file."""
+    """x.jsonl.parquet would be `x.jsonl`, which x.jsonl needs next to x.csv: no two shards share a
+    file.
+    """
     found = emit.output_names(shards("x.csv", "x.jsonl", "x.jsonl.parquet"))
     assert found == {0: "x.csv", 1: "x.jsonl", 2: "x.jsonl.parquet"}
 
@@ -177,29 +182,34 @@ def test_clashing_names_lose_no_row(tmp_path, make_corpus, scan):
     files = {"x.parquet": ["one"], "x.jsonl": ["two"], "x.jsonl.parquet": ["three"]}
     done = scan(make_corpus(tmp_path / "c", files), tmp_path / "run")
     paths = sorted((done.folder / "kept").rglob("*.parquet"))
-    assert sorted(pq.read_table(path)["text"][0].as_py() for path in paths) == ["one", "three", "two"]
+    assert sorted(pq.read_table(path)["text"][0].as_py() for path in paths) == [
+        "one",
+        "three",
+        "two",
+    ]
     assert len(paths) == 3
 
 
 def test_a_column_of_our_name_is_refused_unless_ours_is_renamed(tmp_path, make_corpus, scan):
-    """A user's column `rote` stops the run by name; with emit.column both are there."""
+    """A user's column `rote` stops the run before the scan; with emit.column both are there."""
     rows = [{"text": "a", "rote": "mine"}]
     corpus = make_corpus(tmp_path / "c", {"a.jsonl": rows})
     with pytest.raises(SchemaMismatch, match="name that rote adds") as refused:
         scan(corpus, tmp_path / "run")
     assert refused.value.where == "a.jsonl"
     assert "emit.column" in refused.value.fix
-    assert not (tmp_path / "run" / "kept").exists() or not list((tmp_path / "run/kept").iterdir())
+    assert not list((tmp_path / "run").glob("**/*.parquet"))
     done = scan(corpus, tmp_path / "run", "emit.column=rote2")
-    assert done.performed == ["emit/g00000"]
     [row] = done.table("kept").to_pylist()
     assert row["rote"] == "mine"
     assert row["rote2"]["row_key"] == 0
 
 
 @pytest.mark.parametrize("fault", ["lost", "added"])
-def test_rows_that_are_not_those_scanned_stop_the_writing(tmp_path, make_corpus, scan, monkeypatch, fault):
-    """A reader that gives other rows than at the scan is found out, and nothing counts as written."""
+def test_rows_that_are_not_those_scanned_stop_the_writing(
+    tmp_path, make_corpus, scan, monkeypatch, fault
+):
+    """A reader that gives other rows than at the scan is found out; nothing counts as written."""
 
     def read(shard, config, **options):
         for batch in read_documents(shard, config, **options):

@@ -90,3 +90,10 @@ def test_stale_tables_are_left_out(tmp_path: Path) -> None:
     """Decisions older than the last scan are not told as if they held."""
     text = explain(make_run(tmp_path).folder, "copy", stale=("documents", "decisions"))
     assert "NOT DECIDED" in text
+
+
+def test_an_exact_copy_has_the_risk_of_its_text(tmp_path: Path) -> None:
+    """Sequences are listed once a text; a copy is told the risk and the passage of the first."""
+    text = explain(make_run(tmp_path, scored=True).folder, "copy")
+    assert "0.010 (95% interval 0.005 to 0.900)" in text
+    assert "\N{LEFT DOUBLE QUOTATION MARK}word0 word1 word2" in text

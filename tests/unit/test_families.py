@@ -31,13 +31,18 @@ def test_components_join_over_all_tables():
 def test_no_documents_have_no_components():
     """An empty corpus is no error."""
     assert components(np.zeros(0, np.uint64), [edges()]).tolist() == []
-    assert smallest_hash(np.zeros(0, np.int32), pa.chunked_array([], pa.binary(16))).to_pylist() == []
+    assert (
+        smallest_hash(np.zeros(0, np.int32), pa.chunked_array([], pa.binary(16))).to_pylist() == []
+    )
 
 
 def test_a_component_is_named_after_its_smallest_hash():
     """Bytes compare as unsigned and big-endian, over chunks and slices."""
     values = [b"\xff" * 16, b"\x01" + b"\xff" * 15, b"\x01" + b"\xfe" * 15, b"\x80" * 16]
-    chunks = [pa.array([b"skip" * 4, *values[:2]], pa.binary(16))[1:], pa.array(values[2:], pa.binary(16))]
+    chunks = [
+        pa.array([b"skip" * 4, *values[:2]], pa.binary(16))[1:],
+        pa.array(values[2:], pa.binary(16)),
+    ]
     names = smallest_hash(np.array([1, 0, 0, 1]), pa.chunked_array(chunks)).to_pylist()
     low, high = (b"\x01" + b"\xfe" * 15).hex(), (b"\x80" * 16).hex()
     assert names == [high, low, low, high]

@@ -22,13 +22,17 @@ ALPHABET = ["a", "é", "É"]
 
 @pytest.fixture
 def verify(tmp_path, make_corpus):
-    """Give a function that verifies every pair of texts and returns the rows of `pairs` and its receipt."""
+    """Give a function that verifies every pair of texts and returns the rows of `pairs` and its
+    receipt.
+    """
 
     def run(texts, *settings, files=1, cores=2):
         shards = {f"{n}.jsonl": texts[n::files] for n in range(files)}
         corpus = make_corpus(tmp_path / "c", shards)
         found = tuple(find_shards([str(corpus)])[0])
-        keys = sorted(n << 40 | row for n in range(files) for row in range(len(shards[f"{n}.jsonl"])))
+        keys = sorted(
+            n << 40 | row for n in range(files) for row in range(len(shards[f"{n}.jsonl"]))
+        )
         a, b = zip(*combinations(keys, 2), strict=True)
         with write_table(tmp_path, "candidates", "all", CANDIDATES) as out:
             out.write(pa.table({"a": a, "b": b}, schema=CANDIDATES))
@@ -57,7 +61,7 @@ def random_texts(count, seed):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_jaccard_is_that_of_brute_force(verify, seed):
-    """On random texts, short and without words among them, every listed number is the definition's."""
+    """On random texts, short and wordless among them, every listed number is the definition's."""
     texts = random_texts(40, seed)
     rows, receipt = verify(texts, "near.count_threshold=0.05", "near.threshold=0.05")
     expected = []
@@ -135,7 +139,9 @@ def planted(shared, own_left, own_right):
     ],
 )
 def test_thresholds_are_exact_integers(verify, threshold, shape, listed):
-    """A pair exactly at a threshold is listed, one a shingle below is not, at any size and any decimals."""
+    """A pair exactly at a threshold is listed, one a shingle below is not, at any size and any
+    decimals.
+    """
     settings = (f"near.count_threshold={threshold}", "near.threshold=1.0")
     rows, _ = verify(planted(*shape), *settings)
     assert bool(rows) == listed
@@ -143,7 +149,9 @@ def test_thresholds_are_exact_integers(verify, threshold, shape, listed):
         assert rows[0][2:4] == (shape[0], sum(shape))
 
 
-@pytest.mark.parametrize("threshold", [0.1, 0.3, 0.5, 0.7, 0.8, 0.85, 1.0, 1e-6, 2 / 3, 0.123456789])
+@pytest.mark.parametrize(
+    "threshold", [0.1, 0.3, 0.5, 0.7, 0.8, 0.85, 1.0, 1e-6, 2 / 3, 0.123456789]
+)
 def test_thresholds_as_integers_stay_small(threshold):
     """Numerator and denominator times a uint32 fit an int64, and their ratio is the threshold."""
     top, bottom = pairs.at_least(threshold)
@@ -222,7 +230,9 @@ def test_a_collision_between_documents_is_found(left, right, inter):
 
 
 @pytest.mark.parametrize(
-    "texts", [["a b c d e", "v w x y z"], ["a b c d e f", "a b c d e f."]], ids=["between", "inside"]
+    "texts",
+    [["a b c d e", "v w x y z"], ["a b c d e f", "a b c d e f."]],
+    ids=["between", "inside"],
 )
 def test_a_collision_stops_the_run(verify, monkeypatch, texts):
     """With a hash that is always the same the stage refuses to count and names the next seed."""

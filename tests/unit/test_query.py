@@ -23,7 +23,9 @@ ENGINE_CALLS = {"sql", "execute", "executemany", "from_query", "read_parquet", "
 
 def modules():
     """Return the path and the syntax tree of every module that could run SQL."""
-    paths = [p for folder in ("pipeline", "flows", "schemas") for p in (ROOT / folder).rglob("*.py")]
+    paths = [
+        p for folder in ("pipeline", "flows", "schemas") for p in (ROOT / folder).rglob("*.py")
+    ]
     return [(path, ast.parse(path.read_text(encoding="utf-8"))) for path in sorted(paths)]
 
 
@@ -51,9 +53,11 @@ def test_no_module_holds_sql_in_a_string():
     found = []
     for path, tree in modules():
         prose = docstrings(tree)
-        for node in ast.walk(tree):
-            if id(node) not in prose and SENTENCE.search(text_of(node)):
-                found.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+        found += [
+            f"{path.relative_to(ROOT)}:{node.lineno}"
+            for node in ast.walk(tree)
+            if id(node) not in prose and SENTENCE.search(text_of(node))
+        ]
     assert found == []
 
 
@@ -86,9 +90,7 @@ def test_one_place_runs_sql_and_only_from_a_file():
             ):
                 calls.append((path.relative_to(ROOT).as_posix(), ast.unparse(node)))
     assert importers == {"pipeline/query.py"}
-    assert calls == [
-        ("pipeline/query.py", "connection.sql(statement(name), params=bound or None)")
-    ]
+    assert calls == [("pipeline/query.py", "connection.sql(statement(name), params=bound or None)")]
 
 
 def test_every_query_of_the_scan_and_the_filter_has_a_test():
@@ -151,6 +153,19 @@ def test_a_stream_gives_the_same_rows_in_order(stored):
     assert whole["hash"].to_pylist() == list(range(2500))
 
 
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_batches_of_a_stream_do_not_depend_on_threads(stored, threads):
+    """All batches but the last have the rows asked for: files are written by batch, so their bytes
+    depend on it.
+    """
+    many = [(n * 2654435761) % 150_001 for n in range(400_000)]
+    paths = stored(OCCURRENCES, hash=many, first=[True] * len(many))
+    limits = query.Limits(0, threads)
+    batches = list(query.stream("windows", {"occurrences": paths}, limits=limits, rows=40_000))
+    assert [batch.num_rows for batch in batches] == [40_000, 40_000, 40_000, 30_001]
+    assert pa.Table.from_batches(batches)["hash"].to_pylist() == list(range(150_001))
+
+
 def test_threads_and_memory_do_not_change_the_result(stored, tmp_path):
     """Any number of threads, with a small memory and a spill folder, gives the same bytes."""
     count = 200_000
@@ -177,7 +192,7 @@ def test_a_failing_query_is_named(tmp_path):
     assert failed.value.where == "sql/windows.sql"
 
 
-def test_a_query_that_fails_while_streaming_is_named(stored):
+def test_a_query_that_fails_while_streaming_is_named():
     """An input that breaks off in the middle is an error of the query, not a short result."""
     schema = pa.schema([("band", pa.int32()), ("bucket", pa.uint64()), ("place", pa.uint64())])
     schema = schema.append(pa.field("row_key", pa.uint64()))
@@ -201,7 +216,9 @@ def test_a_damaged_input_file_is_an_error_of_the_query(stored):
 
 
 def test_a_result_is_conformed_to_its_schema(stored):
-    """Nullability and metadata, which DuckDB drops, are there again; a null where none may be stops."""
+    """Nullability and metadata, which DuckDB drops, are there again; a null where none may be
+    stops.
+    """
     columns = {name: [1] for name in PAIRS.names}
     table = pa.table(columns).cast(pa.schema([pa.field(f.name, f.type) for f in PAIRS]))
     paths = stored(OCCURRENCES, hash=[1, 1], first=[True, True])

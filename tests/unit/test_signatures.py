@@ -106,8 +106,13 @@ def test_the_matrix_leaves_out_documents_without_words():
 
 
 def test_sketch_writes_documents_and_rejected_rows(tmp_path, make_corpus):
-    """Two shards of a group: every row is a document or rejected with its reason and its columns."""
-    rows = [{"text": "a b", "n": 1}, {"text": "", "n": 2}, {"text": None, "n": 3}, {"text": "c", "n": 4}]
+    """Two shards of a group: every row is a document or rejected with its reason and columns."""
+    rows = [
+        {"text": "a b", "n": 1},
+        {"text": "", "n": 2},
+        {"text": None, "n": 3},
+        {"text": "c", "n": 4},
+    ]
     corpus = make_corpus(tmp_path / "c", {"a.parquet": rows, "b.jsonl": ["d", "e"]})
     work = work_on(corpus, tmp_path)
     receipt = signatures.sketch(work)

@@ -155,7 +155,13 @@ def test_occurrences_are_handed_out_document_by_document(rows):
     keys = np.array([1, 1, 1, 4, 5, 5, 9], np.uint64)
     word = np.arange(7, dtype=np.uint32)
     table = pa.table(
-        {"row_key": keys, "word": word, "hash": keys, "n": word.astype("i8"), "d": word.astype("i8")}
+        {
+            "row_key": keys,
+            "word": word,
+            "hash": keys,
+            "n": word.astype("i8"),
+            "d": word.astype("i8"),
+        }
     )
     cursor = spans._Cursor(iter(table.to_batches(max_chunksize=rows)))
     taken = [cursor.up_to(key)[1].tolist() for key in (0, 3, 4, 8, 9, 10)]

@@ -23,7 +23,7 @@ SHARDS = pa.table(
 
 @pytest.fixture
 def counted(stored):
-    """Give a function that runs the query over documents; every other input is overridden by name."""
+    """Give a function that runs the query over documents; other inputs are given by name."""
 
     def run(keys, **given):
         count = len(keys)
@@ -102,7 +102,9 @@ def test_rows_are_ordered_by_row_key(counted):
 
 
 def test_effective_count_is_the_formula_over_neighbouring_groups(counted):
-    """Each neighbour counts size x exp(-0.113 - 3.50 (1 - s^0.2)), s the share of one's own shingles."""
+    """Each neighbour counts size x exp(-0.113 - 3.50 (1 - s^0.2)), s the share of one's own
+    shingles.
+    """
     found = counted(
         [1, 2, 3, 4],
         representative=[1, 2, 2, 4],
@@ -132,7 +134,9 @@ def test_windows_of_a_document(counted):
 
 
 def test_copies_of_a_capped_text_are_capped_too(counted):
-    """A bucket above the cap marks all documents with the text of its members; one at the cap does not."""
+    """A bucket above the cap marks all documents with the text of its members; one at the cap does
+    not.
+    """
     found = counted(
         [1, 2, 3, 4],
         representative=[1, 1, 3, 4],

@@ -23,7 +23,9 @@ def bucketed(rows):
 
 
 def test_copies_groups_equal_hashes_under_their_first_row(stored):
-    """Each document has the smallest row_key of its group and the group's size; order is by row_key."""
+    """Each document has the smallest row_key of its group and the group's size; order is by
+    row_key.
+    """
     paths = stored(SIGNATURES, row_key=[TOP, 3, 9, 1, 4], text_hash=[A, B, A, C, A])
     assert tuples(query.run("copies", {"signatures": paths}, schema=COPIES)) == [
         (1, 1, 1),
@@ -70,7 +72,13 @@ def test_candidates_pairs_a_small_bucket_in_full(stored):
     paths = stored(
         BUCKETS,
         **bucketed(
-            [(0, 7, 1, 30, 3), (0, 7, 2, 10, 3), (0, 7, 3, 20, 3), (1, 7, 1, 10, 2), (1, 7, 2, 30, 2)]
+            [
+                (0, 7, 1, 30, 3),
+                (0, 7, 2, 10, 3),
+                (0, 7, 3, 20, 3),
+                (1, 7, 1, 10, 2),
+                (1, 7, 2, 30, 2),
+            ]
         ),
     )
     params = {"cap": 3, "neighbours": 1}
@@ -81,7 +89,8 @@ def test_candidates_pairs_a_small_bucket_in_full(stored):
 def test_candidates_pairs_a_capped_bucket_with_its_neighbours_only(stored):
     """Above the cap each member meets the next `neighbours` in order of rank, and no other."""
     paths = stored(
-        BUCKETS, **bucketed([(0, 7, rank, key, 5) for rank, key in enumerate([50, 20, 40, 10, 30], 1)])
+        BUCKETS,
+        **bucketed([(0, 7, rank, key, 5) for rank, key in enumerate([50, 20, 40, 10, 30], 1)]),
     )
     one = query.run("candidates", {"buckets": paths}, {"cap": 4, "neighbours": 1})
     two = query.run("candidates", {"buckets": paths}, {"cap": 4, "neighbours": 2})
@@ -119,7 +128,9 @@ def test_capped_of_no_bucket_is_zero(stored):
 
 
 def test_windows_counts_what_occurs_twice_and_its_documents(stored):
-    """Occurrences count repeats inside a document, documents do not; a window of one occurrence goes."""
+    """Occurrences count repeats inside a document, documents do not; a window of one occurrence
+    goes.
+    """
     paths = stored(
         OCCURRENCES, hash=[TOP, 5, 5, 5, 6, TOP], first=[True, True, False, True, True, False]
     )
@@ -142,7 +153,9 @@ def test_counted_occurrences_keeps_repeated_windows_in_text_order(stored):
 
 
 def test_window_links_joins_documents_to_the_first_holder(stored):
-    """Each later holder of a window is linked to its first; too common and single-document ones link nothing."""
+    """Each later holder of a window is linked to its first; too common and single-document ones
+    link nothing.
+    """
     occurrences = stored(
         OCCURRENCES,
         hash=[5, 5, 5, 5, 6, 6, 7, 7, 7, 7],
@@ -155,3 +168,14 @@ def test_window_links_joins_documents_to_the_first_holder(stored):
     assert tuples(found) == [(1, 2), (1, 3)]
     found = query.run("window_links", inputs, {"link_documents": 4})
     assert tuples(found) == [(1, 2), (1, 3), (1, 4)]
+
+
+def test_window_counts_are_of_the_wanted_documents_in_text_order(stored):
+    """Occurrences of repeated windows in other documents, and of windows that do not repeat, go."""
+    occurrences = stored(
+        OCCURRENCES, hash=[5, 6, 5, 7, 5], row_key=[9, 2, 2, 2, 4], word=[0, 8, 7, 1, 0]
+    )
+    windows = stored(WINDOWS, hash=[5, 7], occurrences=[3, 2])
+    wanted = pa.table({"row_key": pa.array([9, 2], pa.uint64())})
+    inputs = {"wanted": wanted, "occurrences": occurrences, "windows": windows}
+    assert tuples(query.run("window_counts", inputs)) == [(2, 1, 2), (2, 7, 3), (9, 0, 3)]

@@ -81,11 +81,10 @@ def test_the_same_rows_give_the_same_bytes(tmp_path):
 def test_nothing_is_left_of_a_writing_that_failed(tmp_path):
     """An error inside the block leaves neither a file nor a temporary file."""
     with (
-        pytest.raises(ZeroDivisionError),
+        pytest.raises(IntegrityError),
         store.write_table(tmp_path, "candidates", "all", THINGS) as out,
     ):
-        out.write(pa.table(ROWS))
-        _ = 1 // 0
+        out.write(pa.table({"key": [None], "name": ["a"]}))
     assert everything_in(tmp_path) == {}
 
 
@@ -101,9 +100,10 @@ def test_a_file_in_the_middle_of_writing_is_not_there(tmp_path):
 def test_a_file_that_reads_back_short_is_refused(tmp_path):
     """Rows written and rows read back must agree before the file gets its name."""
     writer = store.write_table(tmp_path, "candidates", "all", THINGS)
-    with pytest.raises(IntegrityError, match="reads back short"), writer as out:
-        out.write(pa.table(ROWS))
-        out.rows += 1
+    writer.write(pa.table(ROWS))
+    writer.rows += 1
+    with pytest.raises(IntegrityError, match="reads back short"):
+        writer.__exit__(None, None, None)
     assert not (tmp_path / "candidates" / "all.parquet").exists()
 
 
@@ -125,7 +125,9 @@ with store.open_run(folder, create=new_manifest()) as run:
 
 @pytest.mark.parametrize("place", ["rename", "manifest"])
 def test_a_crash_before_the_manifest_entry_leaves_no_file(tmp_path, place):
-    """A process that dies between write and rename, or rename and entry, leaves what was there before."""
+    """A process that dies between write and rename, or rename and entry, leaves what was there
+    before.
+    """
     died = subprocess.run(
         [sys.executable, "-c", CRASH, str(tmp_path / "run"), place], cwd=ROOT, check=False
     )
@@ -143,7 +145,9 @@ def test_a_crash_before_the_manifest_entry_leaves_no_file(tmp_path, place):
 
 
 def test_the_sweep_removes_orphans_and_nothing_else(tmp_path):
-    """Temporary files, spill folders and our tables without entry go; known files and foreign ones stay."""
+    """Temporary files, spill folders and our tables without entry go; known files and foreign ones
+    stay.
+    """
     with store.open_run(tmp_path, create=new_manifest()) as run:
         run.commit("candidates/all", entry(put(tmp_path)))
         run.event({"stage": "x"})
@@ -167,16 +171,19 @@ def test_the_sweep_removes_orphans_and_nothing_else(tmp_path):
 
 
 def test_an_output_is_fresh_only_with_its_fingerprint_and_its_files(tmp_path):
-    """Another fingerprint, a missing file, another size, and under verify other bytes, are not fresh."""
+    """Another fingerprint, a missing file, another size, and under verify other bytes, are not
+    fresh.
+    """
     with store.open_run(tmp_path, create=new_manifest()) as run:
         assert not run.fresh("candidates/all", "f")
         record = put(tmp_path)
-        path = tmp_path / record.path
         run.commit("candidates/all", entry(record))
         assert run.fresh("candidates/all", "f", verify=True)
         assert not run.fresh("candidates/all", "g")
-        whole = path.read_bytes()
-        path.write_bytes(whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:])
+    path = tmp_path / record.path
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:])
+    with store.open_run(tmp_path) as run:
         assert run.fresh("candidates/all", "f")
         assert not run.fresh("candidates/all", "f", verify=True)
         path.write_bytes(whole[:-1])
@@ -288,7 +295,9 @@ def test_another_version_is_refused_with_what_to_do(tmp_path, number):
 
 
 def test_a_folder_killed_while_it_was_made_is_taken_up(tmp_path):
-    """A lock and a half-written manifest are what a killed start leaves; the next start uses the folder."""
+    """A lock and a half-written manifest are what a killed start leaves; the next start uses the
+    folder.
+    """
     (tmp_path / ".lock").write_text("123")
     (tmp_path / "manifest.json.tmp").write_text('{"ro')
     with store.open_run(tmp_path, create=new_manifest()) as run:
@@ -333,7 +342,7 @@ def test_a_truncated_or_missing_file_is_found_and_named(tmp_path, kept):
     ],
 )
 def test_a_table_that_is_not_its_schema_is_refused(columns):
-    """A missing column, a lossy cast, a type without a cast and a null are refused by table name."""
+    """A missing column, a lossy cast, a type without cast and a null are refused by table name."""
     with pytest.raises(IntegrityError) as refused:
         store.conform(pa.table(columns), THINGS)
     assert refused.value.where.startswith("candidates")
@@ -350,7 +359,9 @@ def test_conforming_gives_order_types_and_nullability_back():
 
 def test_reading_is_by_file_in_order_and_by_column(tmp_path):
     """Files come in the order given, columns as asked, and no file at all gives an empty table."""
-    paths = [tmp_path / put(tmp_path, name, keys).path for name, keys in (("b", [3]), ("a", [1, 2]))]
+    paths = [
+        tmp_path / put(tmp_path, name, keys).path for name, keys in (("b", [3]), ("a", [1, 2]))
+    ]
     assert store.read_table(paths, THINGS, ["key"]).to_pydict() == {"key": [3, 1, 2]}
     assert store.read_table([], THINGS).to_pydict() == {"key": [], "name": []}
     batches = [b["key"].to_pylist() for b in store.read_batches(paths[1], ["key"], 1)]

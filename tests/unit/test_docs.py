@@ -1,0 +1,80 @@
+"""The documents are held to the program: settings, commands, options, promises."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from flows.cli import parser
+from pipeline.config import Config
+from pipeline.run import STAGES
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+CONFIGURATION = ROOT / "docs" / "configuration.md"
+HEADER = """# Configuration
+
+One TOML file (`-c rote.toml`), then each `--set section.key=value`. Unknown keys are refused. Everything but `limits`
+is part of the fingerprints: changing a setting redoes the stages that depend on it, and no others.
+"""
+
+
+def settings() -> str:
+    """Return docs/configuration.md as the configuration's own descriptions have it."""
+    parts = [HEADER]
+    for name, section in Config.model_fields.items():
+        kind = section.annotation
+        assert isinstance(kind, type)
+        assert issubclass(kind, BaseModel)
+        parts.append(f"\n## {name}\n\n{(kind.__doc__ or '').strip()}\n\n| key | default | meaning |\n|---|---|---|\n")
+        for key, field in kind.model_fields.items():
+            shown = field.default if not isinstance(field.default, tuple) else list(field.default)
+            parts.append(f"| `{name}.{key}` | `{shown!r}` | {field.description} |\n")
+    return "".join(parts)
+
+
+def commands() -> dict[str, argparse.ArgumentParser]:
+    """Return the sub-commands of the command line by name."""
+    actions = [a for a in parser()._actions if isinstance(a, argparse._SubParsersAction)]  # noqa: SLF001
+    return dict(actions[0].choices)
+
+
+def test_configuration_page_has_every_setting() -> None:
+    """docs/configuration.md is what the configuration says of itself; write it anew from `settings()` when not."""
+    assert CONFIGURATION.read_text(encoding="utf-8") == settings()
+
+
+def test_readme_is_short() -> None:
+    """The README has at most 200 lines."""
+    assert len(README.splitlines()) <= 200
+
+
+@pytest.mark.parametrize("name", sorted(commands()))
+def test_readme_names_every_command(name: str) -> None:
+    """Each command of the program is in the README."""
+    assert re.search(rf"rote {name}|`{name} RUN`", README)
+
+
+def test_readme_options_exist() -> None:
+    """Each option that the README names is one of a command."""
+    known = {option for command in commands().values() for a in command._actions for option in a.option_strings}  # noqa: SLF001
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README))
+    assert named <= known, named - known
+
+
+def test_architecture_names_existing_tests() -> None:
+    """Each test file that the table of promises names exists."""
+    page = (ROOT / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:tests|sql)/[\w/]+\.(?:py|sql))`", page))
+    assert len(named) > 10
+    assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
+
+
+def test_architecture_names_every_stage() -> None:
+    """Each stage of `pipeline/run.py` is in the picture of the architecture."""
+    page = (ROOT / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    assert [name for name in STAGES if name not in page] == []
