@@ -2,10 +2,11 @@
 
 usage: python benchmarks/scan.py CORPUS [--truth FOLDER] [--repeat N] [--out JSON]
 
-Each side runs in a child process of its own, so that peak memory is its own. Time is taken inside the child, after
-imports and after the kernels are compiled or loaded (their cost is printed beside it). TRUTH is a folder with
-pairs.parquet (id_a, id_b, jaccard; exact, >= 0.5), exact_groups.parquet (group, id) and window_docs.parquet (id,
-max_count, covered_words) by the definitions in docs/ARCHITECTURE.md; without it only speed is shown.
+Each side runs in a child process of its own, so that peak memory is its own. Time is taken inside
+the child, after imports and after the kernels are compiled or loaded (their cost is printed beside
+it). TRUTH is a folder with pairs.parquet (id_a, id_b, jaccard; exact, >= 0.5), exact_groups.parquet
+(group, id) and window_docs.parquet (id, max_count, covered_words) by the definitions in
+docs/ARCHITECTURE.md; without it only speed is shown.
 """
 
 from __future__ import annotations
@@ -38,7 +39,10 @@ def copy(corpus: Path, out: Path) -> dict[str, Any]:
     for path in sorted(corpus.rglob("*.parquet")):
         target = out / path.relative_to(corpus)
         target.parent.mkdir(parents=True, exist_ok=True)
-        with pq.ParquetFile(path) as file, pq.ParquetWriter(target, file.schema_arrow, compression="zstd") as writer:
+        with (
+            pq.ParquetFile(path) as file,
+            pq.ParquetWriter(target, file.schema_arrow, compression="zstd") as writer,
+        ):
             for batch in file.iter_batches(8192):
                 writer.write_batch(batch)
                 rows += batch.num_rows
@@ -52,12 +56,16 @@ def scan(corpus: Path, out: Path) -> dict[str, Any]:
     from pipeline import minhash, run, text
     from pipeline.config import Config
 
-    words = text.words(pa.array(["a few words to compile the kernels on, \u4e2d\u6587"] * 2, pa.large_string()), 1)
+    words = text.words(
+        pa.array(["a few words to compile the kernels on, \u4e2d\u6587"] * 2, pa.large_string()), 1
+    )
     minhash.signatures(*text.shingles(words, 5, 1), 126, 1)
     startup = time.perf_counter() - begun
     config = Config()
     begun = time.perf_counter()
-    with run.session(out, config, LocalMapper(run.workers_of(config)), corpus=[str(corpus)]) as session:
+    with run.session(
+        out, config, LocalMapper(run.workers_of(config)), corpus=[str(corpus)]
+    ) as session:
         run.scan(session)
         run.filter_rows(session)
     seconds = time.perf_counter() - begun
@@ -71,53 +79,83 @@ def scan(corpus: Path, out: Path) -> dict[str, Any]:
 def child(side: str, corpus: Path, out: Path) -> dict[str, Any]:
     """Run one side in a process of its own and return its figures with peak memory in MB."""
     ended = subprocess.run(
-        [sys.executable, __file__, str(corpus)], env={**os.environ, CHILD: json.dumps([side, str(out)])},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [sys.executable, __file__, str(corpus)],
+        env={**os.environ, CHILD: json.dumps([side, str(out)])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if ended.returncode:
         raise SystemExit(ended.stderr)
     return dict(json.loads(ended.stdout.splitlines()[-1]))
 
 
-def quality(out: Path, truth: Path) -> dict[str, Any]:
-    """Hold the run against exact truth: recall of pairs, wrong removals, wrong counts."""
-    found = duckdb.connect()
-    tables = {name: str(out / name / "all.parquet") for name in ("documents", "pairs")}
-    for name, path in {**tables, "truth_pairs": str(truth / "pairs.parquet"),
-                       "windows": str(truth / "window_docs.parquet"),
-                       "groups": str(truth / "exact_groups.parquet")}.items():
-        found.register(name, pq.read_table(path))
-
-    def one(query: str) -> Any:
-        return found.sql(query).fetchall()[0][0]
-
-    named = """(select least(x.doc_id, y.doc_id) as a, greatest(x.doc_id, y.doc_id) as b from pairs p
-        join documents x0 on x0.row_key = p.a join documents x on x.text_hash = x0.text_hash
-        join documents y0 on y0.row_key = p.b join documents y on y.text_hash = y0.text_hash)"""
-    return {
-        "recall_removed_0.8": one("""select avg((x.keeper is not null or y.keeper is not null)::int) from truth_pairs p
-            join documents x on x.doc_id = p.id_a join documents y on y.doc_id = p.id_b where p.jaccard >= 0.8"""),
-        "recall_listed_0.5_0.8": one(f"""select avg((n.a is not null)::int) from truth_pairs p left join {named} n
-            on n.a = p.id_a and n.b = p.id_b where p.jaccard < 0.8"""),
-        "removed": one("select count(keeper) from documents"),
-        "removals_below_threshold": one("""select count(*) from documents d left join truth_pairs p
+PAIRS = """
+    select p.jaccard, x.doc_id as id_a, y.doc_id as id_b, x.text_hash as hash_a, y.text_hash as hash_b,
+        x.keeper is not null or y.keeper is not null as removed
+    from truth_pairs as p
+    inner join documents as x on p.id_a = x.doc_id
+    inner join documents as y on p.id_b = y.doc_id"""
+LISTED = """
+    select least(x.text_hash, y.text_hash) as low, greatest(x.text_hash, y.text_hash) as high
+    from pairs as p
+    inner join documents as x on p.a = x.row_key
+    inner join documents as y on p.b = y.row_key"""
+QUALITY = {
+    "recall_removed_0.8": "select avg(removed::int) from held where jaccard >= 0.8",
+    "recall_listed_0.5_0.8": """
+        select avg((l.low is not null)::int)
+        from (select distinct least(hash_a, hash_b) as low, greatest(hash_a, hash_b) as high
+              from held where jaccard < 0.8) as h
+        left join (select distinct low, high from listed) as l on h.low = l.low and h.high = l.high""",
+    "removed": "select count(keeper) from documents",
+    "removals_below_0.8": """
+        select count(*) from documents as d
+        left join truth_pairs as p
             on p.id_a = least(d.doc_id, d.keeper_doc_id) and p.id_b = greatest(d.doc_id, d.keeper_doc_id)
-            where d.method = 'near' and coalesce(p.jaccard, 0) < 0.8"""),
-        "wrong_exact_counts": one("""select count(*) from documents d left join
-            (select id, count(*) over (partition by "group") as n from groups) g on g.id = d.doc_id
-            where d.exact_count <> coalesce(g.n, 1)"""),
-        "wrong_window_counts": one("""select count(*) from documents d join windows w on w.id = d.doc_id
-            where greatest(d.max_window_count, 1) <> greatest(w.max_count, 1) or d.repeated_words <> w.covered_words"""),
+        where d.method = 'near' and coalesce(p.jaccard, 0) < 0.8""",
+    "wrong_exact_counts": """
+        select count(*) from documents as d
+        left join (select id, count(*) over (partition by "group") as n from groups) as g on d.doc_id = g.id
+        where d.exact_count <> coalesce(g.n, 1)""",
+    "wrong_window_counts": """
+        select count(*) from documents as d
+        inner join windows as w on d.doc_id = w.id
+        where greatest(d.max_window_count, 1) <> greatest(w.max_count, 1)
+            or d.repeated_words <> w.covered_words""",
+}
+
+
+def quality(out: Path, truth: Path) -> dict[str, float]:
+    """Hold the run against exact truth: recall of pairs, wrong removals, wrong counts."""
+    connection = duckdb.connect()
+    tables = {
+        "documents": out / "documents" / "all.parquet",
+        "pairs": out / "pairs" / "all.parquet",
+        "truth_pairs": truth / "pairs.parquet",
+        "windows": truth / "window_docs.parquet",
+        "groups": truth / "exact_groups.parquet",
     }
+    for name, path in tables.items():
+        connection.register(name, pq.read_table(path))
+    connection.register("held", connection.sql(PAIRS).to_arrow_table())
+    connection.register("listed", connection.sql(LISTED).to_arrow_table())
+    return {name: connection.sql(query).fetchall()[0][0] for name, query in QUALITY.items()}
 
 
 def machine() -> dict[str, Any]:
     """Return what the figures were taken on."""
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    )
     return {
-        "cores": len(os.sched_getaffinity(0)), "python": platform.python_version(), "machine": platform.machine(),
-        "pyarrow": pa.__version__, "duckdb": duckdb.__version__, "commit": commit.stdout.strip(),
-    }  # fmt: skip
+        "cores": len(os.sched_getaffinity(0)),
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "pyarrow": pa.__version__,
+        "duckdb": duckdb.__version__,
+        "commit": commit.stdout.strip(),
+    }
 
 
 def measure(corpus: Path, truth: Path | None, repeat: int) -> dict[str, Any]:
@@ -130,9 +168,16 @@ def measure(corpus: Path, truth: Path | None, repeat: int) -> dict[str, Any]:
                 shutil.rmtree(out, ignore_errors=True)
                 figures.append(child(side, corpus, out))
         held = quality(Path(folder) / "scan", truth) if truth else {}
-    middle = {side: statistics.median(run["seconds"] for run in figures) for side, figures in runs.items()}
-    return {"machine": machine(), "runs": runs, "median_seconds": middle, "ratio": middle["scan"] / middle["copy"],
-            "quality": held}
+    middle = {
+        side: statistics.median(run["seconds"] for run in figures) for side, figures in runs.items()
+    }
+    return {
+        "machine": machine(),
+        "runs": runs,
+        "median_seconds": middle,
+        "ratio": middle["scan"] / middle["copy"],
+        "quality": held,
+    }
 
 
 def show(result: dict[str, Any]) -> None:
@@ -141,7 +186,9 @@ def show(result: dict[str, Any]) -> None:
     for side, figures in result["runs"].items():
         peak = max(run["peak_mb"] for run in figures)
         print(f"{side:<12}{result['median_seconds'][side]:>10.2f}{peak:>10.0f}")
-    print(f"scan + filter over copy: {result['ratio']:.1f}x (start-up {result['runs']['scan'][-1]['startup']:.1f} s apart)")
+    print(
+        f"scan + filter over copy: {result['ratio']:.1f}x (start-up {result['runs']['scan'][-1]['startup']:.1f} s apart)"
+    )
     shares = result["runs"]["scan"][-1]["stages"]
     print("stages, s: " + ", ".join(f"{name} {seconds:.2f}" for name, seconds in shares.items()))
     for name, value in result["quality"].items():
@@ -150,7 +197,9 @@ def show(result: dict[str, Any]) -> None:
 
 def main() -> None:
     """Read the arguments, measure, show, record."""
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     arguments.add_argument("corpus", type=Path)
     arguments.add_argument("--truth", type=Path)
     arguments.add_argument("--repeat", type=int, default=3)

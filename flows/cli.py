@@ -1,4 +1,7 @@
-"""The command line: arguments in, one exit code out. All work is in `pipeline`; all orchestration in the flow."""
+"""The command line: arguments in, one exit code out.
+
+All work is in `pipeline`; all orchestration in the flow.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,10 @@ ABOUT = {
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run one command and exit: 0 ok, 1 a problem of the data or a strict alarm, 2 usage, 130 after Ctrl-C."""
+    """Run one command and exit: 0 ok, 1 a problem of the data or a strict alarm, 2 usage.
+
+    130 after Ctrl-C.
+    """
     given = list(sys.argv[1:] if arguments is None else arguments)
     asked = parser().parse_args(given)
     try:
@@ -53,7 +59,9 @@ def parser() -> argparse.ArgumentParser:
         prog="rote", description="What would a language model learn by rote from this corpus?",
     )  # fmt: skip
     commands = top.add_subparsers(required=True, metavar="COMMAND")
-    sample = commands.add_parser("sample", help="gather a real corpus from what is installed here, to try things on")
+    sample = commands.add_parser(
+        "sample", help="gather a real corpus from what is installed here, to try things on"
+    )
     sample.add_argument("folder", type=Path, metavar="FOLDER", help="a new folder")
     sample.add_argument("--megabytes", type=int, default=14, help="megabytes of text (default 14)")
     sample.set_defaults(command=_sample)
@@ -69,7 +77,9 @@ def parser() -> argparse.ArgumentParser:
     explain.add_argument("out", type=Path, metavar="RUN", help="a run folder")
     explain.add_argument("doc_id", metavar="DOC_ID", help="the row's id, or shard#row")
     explain.set_defaults(command=_explain)
-    schedule = commands.add_parser("schedule", help="run everything again and again, as a Prefect deployment")
+    schedule = commands.add_parser(
+        "schedule", help="run everything again and again, as a Prefect deployment"
+    )
     _corpus(schedule)
     schedule.add_argument("--cron", required=True, help='when, for example "0 3 * * *"')
     schedule.add_argument("--name", default="rote", help="name of the deployment (default rote)")
@@ -80,14 +90,20 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _corpus(command: argparse.ArgumentParser) -> None:
-    command.add_argument("corpus", nargs="+", metavar="CORPUS", help="files, folders or quoted globs")
+    command.add_argument(
+        "corpus", nargs="+", metavar="CORPUS", help="files, folders or quoted globs"
+    )
     command.add_argument("--out", type=Path, required=True, metavar="RUN", help="the run folder")
 
 
 def _config(command: argparse.ArgumentParser) -> None:
     command.add_argument("-c", "--config", type=Path, metavar="FILE", help="a TOML file")
-    command.add_argument("--set", action="append", default=[], metavar="A.B=C", help="one setting, repeatable")
-    command.add_argument("--skip-bad-files", action="store_true", help="go on without unreadable files; list them")
+    command.add_argument(
+        "--set", action="append", default=[], metavar="A.B=C", help="one setting, repeatable"
+    )
+    command.add_argument(
+        "--skip-bad-files", action="store_true", help="go on without unreadable files; list them"
+    )
 
 
 def _common(command: argparse.ArgumentParser, name: str) -> None:
@@ -95,7 +111,9 @@ def _common(command: argparse.ArgumentParser, name: str) -> None:
     command.add_argument("--local", action="store_true", help="no Prefect: threads of this process")
     command.add_argument("--dry-run", action="store_true", help="print the plan, write nothing")
     command.add_argument("--strict", action="store_true", help="exit 1 when there is an alarm")
-    command.add_argument("--verify", action="store_true", help="read inputs and outputs anew, trust no size or date")
+    command.add_argument(
+        "--verify", action="store_true", help="read inputs and outputs anew, trust no size or date"
+    )
     command.add_argument("-v", "--verbose", action="store_true", help="a log line per unit of work")
     command.set_defaults(command=_work, name=name)
 
@@ -119,7 +137,9 @@ def _explain(asked: argparse.Namespace) -> int:
 def _schedule(asked: argparse.Namespace) -> int:
     from flows.schedule import serve
 
-    return serve(asked.corpus, asked.out, _resolved(asked, {}), asked.cron, asked.name, strict=asked.strict)
+    return serve(
+        asked.corpus, asked.out, _resolved(asked, {}), asked.cron, asked.name, strict=asked.strict
+    )
 
 
 def _work(asked: argparse.Namespace) -> int:
@@ -146,7 +166,8 @@ def _start(asked: argparse.Namespace, config: Config, corpus: list[str]) -> int:
     from pipeline.run import COMMANDS, session, workers_of
 
     request: dict[str, Any] = {
-        "command": asked.name, "corpus": corpus, "out": str(asked.out), "config": config.model_dump(mode="json"),
+        "command": asked.name, "corpus": corpus, "out": str(asked.out),
+        "config": config.model_dump(mode="json"),
         "verify": asked.verify,
     }  # fmt: skip
     if asked.local:
@@ -170,5 +191,7 @@ def _resolved(asked: argparse.Namespace, base: dict[str, Any]) -> Config:
 def _print_plan(steps: list[tuple[str, int, int]], out: Path) -> None:
     lines = [f"Plan for {out} (nothing is written):"]
     for stage, due, units in steps:
-        lines.append(f"  {stage:<12} {'already done' if not due else f'{due} of {units} units to do'}")
+        lines.append(
+            f"  {stage:<12} {'already done' if not due else f'{due} of {units} units to do'}"
+        )
     sys.stdout.write("\n".join(lines) + "\n")

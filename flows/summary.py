@@ -5,15 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from pipeline.run import stale_tables
 from pipeline.store import load_manifest
 
+ALARMS_SHOWN = 5
 REASONS = {"exact_copy": "exact copies", "near_copy": "near copies"}
 
 
 def summarize(folder: Path) -> tuple[str, int]:
-    """Return the closing words for a run folder and the number of its alarms; counts and paths only."""
+    """Return the closing words for a run folder and the number of its alarms.
+
+    Counts and paths only, and only of what is current: a scan alone does not repeat old decisions.
+    """
     manifest = load_manifest(folder)
-    outputs = manifest["outputs"]
+    stale = stale_tables(folder)
+    outputs = {
+        name: entry
+        for name, entry in manifest["outputs"].items()
+        if not any(record["table"] in stale for record in entry["files"])
+    }
     shards = [shard for shard in manifest["corpus"]["shards"] if shard["active"]]
     rejected = sum(sum((shard["rejected"] or {}).values()) for shard in shards)
     documents = sum(shard["documents"] or 0 for shard in shards)
@@ -21,7 +31,9 @@ def summarize(folder: Path) -> tuple[str, int]:
     lines += _rejections(shards, rejected, folder)
     lines += _removals(outputs, folder)
     alarms = _facts(outputs, "report/all").get("alarms", [])
-    lines += [f"ALARM  {alarm['sentence']}" for alarm in alarms]
+    lines += [f"ALARM  {alarm['sentence']}" for alarm in alarms[:ALARMS_SHOWN]]
+    if len(alarms) > ALARMS_SHOWN:
+        lines.append(f"ALARM  and {len(alarms) - ALARMS_SHOWN} more, all in the report")
     page = folder / "report" / "index.html"
     lines.append(f"report: {page}" if "report/all" in outputs else f"run folder: {folder}")
     return "\n".join(lines) + "\n", len(alarms)
@@ -43,7 +55,8 @@ def _removals(outputs: dict[str, Any], folder: Path) -> list[str]:
     if not reasons:
         return []
     kept = reasons.pop("kept", 0)
-    named = ", ".join(f"{count:,} {REASONS.get(reason, reason)}" for reason, count in sorted(reasons.items()))
+    told = [f"{count:,} {REASONS.get(name, name)}" for name, count in sorted(reasons.items())]
+    named = ", ".join(told)
     gone = f"  removed  {sum(reasons.values()):>10,}  {named} ({folder / 'removed'})"
     return [*([gone] if reasons else []), f"  kept     {kept:>10,}  ({folder / 'kept'})"]
 

@@ -1,4 +1,7 @@
-"""What a person sees while stages run: one live line with ETA on a terminal, plain lines elsewhere."""
+"""What a person sees while stages run.
+
+One live line with ETA on a terminal, plain lines elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,10 @@ PLAIN_EVERY_S = 10.0
 
 
 class PlainProgress:
-    """One line when a stage begins and one when it ends; a line every ten seconds within long units."""
+    """One line when a stage begins and one when it ends.
+
+    A line every ten seconds within long units.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -79,8 +85,14 @@ class LiveProgress:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._bar = Progress(
-            TextColumn("{task.description:<12}"), BarColumn(32), MofNCompleteColumn(), TimeElapsedColumn(),
-            TimeRemainingColumn(), TextColumn("{task.fields[note]}", style="dim"), console=console, transient=True,
+            TextColumn("{task.description:<12}"),
+            BarColumn(32),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}", style="dim"),
+            console=console,
+            transient=True,
         )  # fmt: skip
         self._bar.start()
         self._lock = threading.Lock()
@@ -106,7 +118,9 @@ class LiveProgress:
                 return
             shown = note if not total else f"{note} {100 * done / total:.0f}%"
             whole = self._units == 1 and total > 0
-            self._bar.update(self._task, note=shown[:48], completed=done / total if whole else self._done)
+            self._bar.update(
+                self._task, note=shown[:48], completed=done / total if whole else self._done
+            )
 
     def unit_done(self, name: str) -> None:
         """Count one unit; leave a line when it was the last."""
@@ -115,7 +129,9 @@ class LiveProgress:
             if self._task is not None:
                 self._bar.update(self._task, completed=self._done)
             if self._done == self._units:
-                self._console.print(f"{name:<12} {time.monotonic() - self._begun:6.1f} s", highlight=False)
+                self._console.print(
+                    f"{name:<12} {time.monotonic() - self._begun:6.1f} s", highlight=False
+                )
 
     def message(self, text: str) -> None:
         """Say something worth a line."""

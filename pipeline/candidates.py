@@ -1,4 +1,7 @@
-"""Which pairs of documents are worth verifying: exact groups first, then bands of their representatives."""
+"""Which pairs of documents are worth verifying.
+
+Exact groups first, then bands of their representatives.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +48,10 @@ def copies(work: Work) -> Receipt:
 
 
 def candidates(work: Work) -> Receipt:
-    """Reduce: bucket the representatives by band, pair each bucket; large buckets are capped and counted."""
+    """Reduce: bucket the representatives by band, pair each bucket.
+
+    Large buckets are capped and counted.
+    """
     config = work.config
     keys = pa.RecordBatchReader.from_batches(BAND_KEYS, band_keys(work))
     with write_table(work.folder, "buckets", work.key, BUCKETS) as buckets:

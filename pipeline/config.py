@@ -96,9 +96,11 @@ class ProxyConfig(Section):
     shapes: tuple[tuple[Count, Count], ...] = Field(
         ((2, 32), (3, 64), (4, 96)), description="(layers, width) of each proxy, growing"
     )
-    epochs: Count = Field(3, description="times a proxy sees each sequence of the sample")
+    epochs: Count = Field(2, description="times a proxy sees each sequence of the sample")
     batch: Count = Field(16, description="sequences in a training step")
-    rate: float = Field(0.004, gt=0, le=1, description="peak learning rate of AdamW")
+    rate: float = Field(
+        0.004, gt=0, le=1, description="peak learning rate of AdamW; the embedding's is 5 times it"
+    )
 
     @model_validator(mode="after")
     def _growing(self) -> ProxyConfig:
@@ -119,7 +121,10 @@ class ScoreConfig(Section):
 
 
 class TargetConfig(Section):
-    """The model that the user is going to train; zeros mean 8x the largest proxy, one epoch of this corpus."""
+    """The model that the user is going to train.
+
+    Zeros mean 8x the largest proxy, one epoch of this corpus.
+    """
 
     parameters: int = Field(0, ge=0, description="non-embedding parameters")
     tokens: int = Field(0, ge=0, description="training tokens in all")

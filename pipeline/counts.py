@@ -1,4 +1,4 @@
-"""One row per document with everything that is known about its repetitions before any removal threshold."""
+"""All that is known of each document's repetitions before any removal threshold, in one row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who stays in whose place: a document goes only to a kept neighbour that it was verified against."""
+"""Who stays in whose place: a document goes only to a kept neighbour, verified against it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ RANKED_BY = (
 
 
 def documents(work: Work) -> Receipt:
-    """Reduce: add keepers, near counts and clusters to the counts, under the thresholds of the day."""
+    """Reduce: add keepers, near counts and clusters, by the thresholds of the day."""
     counts = read_table(work.paths("counts"), COUNTS, RANKED_BY)
     pairs = read_table(work.paths("pairs"), PAIRS)
     with write_table(work.folder, "keepers", work.key, KEEPERS) as kept:
@@ -46,9 +46,10 @@ def documents(work: Work) -> Receipt:
 def keepers(counts: pa.Table, pairs: pa.Table, config: NearConfig) -> pa.Table:
     """Return the rows of `keepers`.
 
-    In the order of `ranks`, greedily over pairs at or above the threshold: of its neighbours of better rank that are
-    kept, a group of equal texts goes to that of highest Jaccard, then of best rank; without one it stays itself. Each pair at or above the
-    threshold then has at most one side kept, and every keeper is kept. Within a group the best-ranked row stands.
+    In the order of `ranks`, greedily over pairs at or above the threshold: of its neighbours of
+    better rank that are kept, a group of equal texts goes to that of highest Jaccard, then of best
+    rank; without one it stays itself. Each pair at or above the threshold then has at most one side
+    kept, and every keeper is kept. Within a group the best-ranked row stands.
     """
     keys = counts["row_key"].to_numpy()
     group = np.searchsorted(keys, counts["representative"].to_numpy())
@@ -83,7 +84,10 @@ def keepers(counts: pa.Table, pairs: pa.Table, config: NearConfig) -> pa.Table:
 
 
 def ranks(counts: pa.Table, config: NearConfig) -> np.ndarray:
-    """Return each row's rank, 0 the best: priority column, longest text (unless `earliest`), shard path, row."""
+    """Return each row's rank, 0 the best.
+
+    By priority column, longest text (unless `earliest`), shard path, row.
+    """
     longest = [pl.col("text_bytes") * (-1 if config.keep == "longest" else 0)]
     frame = pl.from_arrow(counts.select(["priority", "text_bytes", "shard", "row"]))
     assert isinstance(frame, pl.DataFrame)  # noqa: S101 - narrows the union that from_arrow declares
@@ -102,9 +106,10 @@ def ranks(counts: pa.Table, config: NearConfig) -> np.ndarray:
 def _greedy(
     keys: np.ndarray, near: pa.Table, faces: np.ndarray, group: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return, per representative's position, the group it goes to (-1: it stays) and the Jaccard with it.
+    """Return, per representative's position, the group it goes to and the Jaccard with it.
 
-    faces: the standing row of each group, best rank first. A Python loop per group that has a neighbour: 1 us each.
+    -1: it stays. faces: the standing row of each group, best rank first. A
+    Python loop per group that has a neighbour: 1 us each.
     """
     goes_to = np.full(len(keys), -1)
     jaccard = np.zeros(len(keys))

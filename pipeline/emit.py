@@ -1,4 +1,4 @@
-"""The second pass over the text: each row to kept/ or removed/, its own columns unchanged, with a reason."""
+"""The second pass over the text: each row to kept/ or removed/, unchanged, with a reason."""
 
 from __future__ import annotations
 
@@ -22,14 +22,16 @@ from schemas.risk import DOCUMENT_RISK
 
 VERSION = 1
 SUFFIXES = (".gz", ".zst")
-# describes the columns of the file as it was; wrong once a column is added, and its reader then fails
+# describes the columns of the file as it was; wrong once a column is added, and its reader then
+# fails
 DROPPED_METADATA = b"huggingface"
 
 
 def output_names(shards: list[Shard]) -> dict[int, str]:
-    """Return the file of each shard below kept/, without .parquet: its own path less the suffix; all of it on a clash.
+    """Return the file of each shard below kept/, without .parquet: its own path less the suffix.
 
-    A full name may clash with another's short one (x.jsonl, x.csv and x.jsonl.parquet), so this goes on until none does.
+    All of it on a clash. A full name may clash with another's short one (x.jsonl, x.csv and
+    x.jsonl.parquet), so this goes on until none does.
     """
     names = {shard.number: _without_suffix(shard.name) for shard in shards}
     while len(set(names.values())) < len(names):

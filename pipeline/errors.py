@@ -1,7 +1,7 @@
 """The errors of the pipeline: one small tree, each with attributes, each surviving pickling.
 
-A message has four parts: what happened, where, found against expected, and what to do. It never quotes document
-text.
+A message has four parts: what happened, where, found against expected, and what to do. It never
+quotes document text.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 class PipelineError(Exception):
     """Anything that rote itself reports; `str(error)` is the whole message for a person.
 
-    what: the fault in a sentence. where: file, row, column or option. found, expected: the two sides of the
-    disagreement. fix: what to do next. Empty parts are left out of the message.
+    what: the fault in a sentence. where: file, row, column or option. found, expected: the two
+    sides of the disagreement. fix: what to do next. Empty parts are left out of the message.
     """
 
     exit_code = 1
@@ -66,7 +66,10 @@ class RunFolderError(InputError):
 
 
 class IntegrityError(PipelineError):
-    """A stage's output breaks its own contract; a bug or a damaged run folder, never the user's data."""
+    """A stage's output breaks its own contract.
+
+    A bug or a damaged run folder, never the user's data.
+    """
 
 
 class TransientIOError(PipelineError):

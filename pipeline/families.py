@@ -1,4 +1,7 @@
-"""Families: documents linked by pairs, by the same text, or by a repeated window. The unit of sampling and of folds."""
+"""Families: documents linked by pairs, by the same text, or by a repeated window.
+
+The unit of sampling and of folds.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,10 @@ def families(work: Work) -> Receipt:
 
 
 def components(keys: np.ndarray, edges: list[pa.Table]) -> np.ndarray:
-    """Return the component number of each of `keys` (sorted); each table's two columns are the ends of edges."""
+    """Return the component number of each of `keys` (sorted).
+
+    Each table's two columns are the ends of edges.
+    """
     ends = [
         np.concatenate([np.searchsorted(keys, table.column(side).to_numpy()) for table in edges])
         for side in (0, 1)

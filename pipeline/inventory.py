@@ -1,4 +1,7 @@
-"""What is to be scanned: files against the registry of the run folder, which numbers them once and for all."""
+"""What is to be scanned: files against the registry of the run folder.
+
+The registry numbers them once and for all.
+"""
 
 from __future__ import annotations
 
@@ -24,14 +27,15 @@ def inventory(
 ) -> None:
     """Bring the manifest's registry up to date with the files of the corpus.
 
-    A known shard keeps its number and group; an unchanged one (size, mtime and tail) keeps its content digest; a new
-    one is appended; a vanished one is retired and its number is never given again. Every shard is opened first: all
-    that cannot be read are named in one error, or listed in the manifest with `input.skip_bad_files`.
+    A known shard keeps its number and group; an unchanged one (size, mtime and tail) keeps its
+    content digest; a new one is appended; a vanished one is retired and its number is never given
+    again. Every shard is opened first: all that cannot be read are named in one error, or listed in
+    the manifest with `input.skip_bad_files`.
     """
     found, ignored = find_shards(corpus)
     skipped = _check(found, config)
     if ignored:
-        current().message(f"{len(ignored)} files ignored (unknown suffix), the first: {ignored[0]}")
+        current().message(f"ignored (hidden or of unknown suffix): {_named(ignored)}")
     before = _registry(manifest)
     known = {shard["name"]: shard for shard in manifest["corpus"]["shards"]}
     readable = [shard for shard in found if shard.name not in skipped]
@@ -48,10 +52,16 @@ def inventory(
         manifest["scan"] += 1
 
 
+def _named(paths: list[str]) -> str:
+    more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
+    return ", ".join(paths[:3]) + more
+
+
 def _registry(manifest: dict[str, Any]) -> list[list[Any]]:
     """Return what makes a corpus another one: which shards are in it, and their bytes.
 
-    Size and time stand in for the digest while it is not known; a file that was only touched is the same.
+    Size and time stand in for the digest while it is not known; a file that was only touched is the
+    same.
     """
     return [
         [s["number"], s["active"], s["content_digest"] or [s["bytes"], s["mtime_ns"]]]
@@ -98,7 +108,10 @@ def _refresh(entry: dict[str, Any], shard: Shard, verify: bool) -> None:
 
 
 def _append(manifest: dict[str, Any], new: list[Shard]) -> None:
-    """Append new shards, numbered by name and pack them into groups; the packing depends on nothing but the files."""
+    """Append new shards, numbered by name, and pack them into groups.
+
+    The packing depends on nothing but the files.
+    """
     shards = manifest["corpus"]["shards"]
     number = len(shards)
     group = 1 + max((shard["group"] for shard in shards), default=-1)

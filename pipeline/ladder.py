@@ -18,10 +18,11 @@ SEEN = {
     "log dose": 1,
     "log dose of the proxy": -1,
     "log effective count": 1,
+    "log window count": 1,
     "log p per token": 1,
     "log size ratio": 1,
 }
-UNSEEN = {"log dose": 1, "log effective count": 1, "log p per token": 1, "log size ratio": 1}
+UNSEEN = {name: sign for name, sign in SEEN.items() if name != "log dose of the proxy"}
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class Panel:
 
     count: Float64
     effective: Float64
+    window: Float64
     weight: Float64
     family: Int64
     proxies: tuple[Seen, ...]
@@ -92,6 +94,7 @@ def read_panel(table: pa.Table, proxies: Sequence[Mapping[str, Any]]) -> Panel:
     return Panel(
         table["sequence_count"].to_numpy().astype(np.float64),
         table["effective_count"].to_numpy(),
+        table["window_count"].to_numpy().astype(np.float64),
         table["weight"].to_numpy(),
         family.indices.to_numpy().astype(np.int64),
         tuple(found),
@@ -133,14 +136,15 @@ def unseen_cases(panel: Panel) -> Cases:
 
 def seen_features(panel: Panel, proxy: Seen, dose: Float64, ratio: float) -> Float64:
     """Return the features of `SEEN` of every row for a model of `ratio` times the size that sees it `dose` times."""
-    columns = [_log(dose), _log(proxy.dose), _log(panel.effective), proxy.log_p / SUFFIX]
-    return np.column_stack([*columns, np.full(len(dose), np.log(ratio))])
+    columns = [_log(dose), _log(proxy.dose), _log(panel.effective), _log(panel.window)]
+    return np.column_stack([*columns, proxy.log_p / SUFFIX, np.full(len(dose), np.log(ratio))])
 
 
 def unseen_features(panel: Panel, dose: Float64, ratio: float) -> Float64:
     """Return the features of `UNSEEN` likewise; ratio: to the size of a cross-fit proxy."""
-    columns = [_log(dose), _log(panel.effective), outside_log_p(panel) / SUFFIX]
-    return np.column_stack([*columns, np.full(len(dose), np.log(ratio))])
+    columns = [_log(dose), _log(panel.effective), _log(panel.window)]
+    ends = [outside_log_p(panel) / SUFFIX, np.full(len(dose), np.log(ratio))]
+    return np.column_stack([*columns, *ends])
 
 
 def outside_log_p(panel: Panel) -> Float64:

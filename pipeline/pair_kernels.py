@@ -20,7 +20,10 @@ def _same_letters(
     ends_b: np.ndarray,
     letters_b: np.ndarray,
 ) -> bool:
-    """Tell whether two shingles are the same words: their folded texts, joined by NUL, are equal."""
+    """Tell whether two shingles are the same words.
+
+    Their folded texts, joined by NUL, are equal.
+    """
     last_a = min(place_a + size, len(starts_a)) - 1
     last_b = min(place_b + size, len(starts_b)) - 1
     start_a, start_b = starts_a[place_a], starts_b[place_b]
@@ -46,7 +49,10 @@ def distinct(
     starts: np.ndarray,
     ends: np.ndarray,
 ) -> int:
-    """Sort each document's shingles in place and drop repeats; return how many are left, or COLLISION."""
+    """Sort each document's shingles in place and drop repeats.
+
+    Return how many are left, or COLLISION.
+    """
     out = 0
     for d in range(len(offsets) - 1):
         own = hashes[offsets[d] : offsets[d + 1]].copy()
@@ -85,7 +91,10 @@ def intersections(
     ends: np.ndarray,
     inter: np.ndarray,
 ) -> None:
-    """Fill `inter` with the shared shingles of each pair, each compared by its letters; COLLISION where they lie."""
+    """Fill `inter` with the shared shingles of each pair, each compared by its letters.
+
+    COLLISION where they lie.
+    """
     for p in range(len(a)):
         x, y = a[p], b[p]
         i, end_i = sets[x], sets[x + 1]

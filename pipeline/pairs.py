@@ -1,8 +1,9 @@
 """Exact Jaccard of every candidate, on the words themselves.
 
-Shingles are matched by their 64-bit hash and then compared letter by letter, so no hash decides about a removal: two
-different shingles of one hash stop the run. The text of each candidate document is read once more, its sorted shingles
-go to a spill file, and pairs are compared over memory-mapped arrays in any order.
+Shingles are matched by their 64-bit hash and then compared letter by letter, so no hash decides
+about a removal: two different shingles of one hash stop the run. The text of each candidate
+document is read once more, its sorted shingles go to a spill file, and pairs are compared over
+memory-mapped arrays in any order.
 """
 
 from __future__ import annotations
@@ -34,9 +35,10 @@ PAIRS_AT_ONCE = 65_536
 
 
 def at_least(threshold: float) -> tuple[int, int]:
-    """Return (numerator, denominator) of a threshold as written, so that thresholds compare as integers.
+    """Return (numerator, denominator) of a threshold as written.
 
-    Nine decimals are kept, so that the product with a uint32 count fits an int64: 0.6666666666666667 means 2/3.
+    So that thresholds compare as integers. Nine decimals are kept, so that the product with a
+    uint32 count fits an int64: 0.6666666666666667 means 2/3.
     """
     exact = Fraction(str(threshold)).limit_denominator(10**9)
     return exact.numerator, exact.denominator
@@ -46,8 +48,9 @@ def at_least(threshold: float) -> tuple[int, int]:
 class ShingleSets:
     """The shingle sets of documents 0..n-1, spilled; all arrays are memory maps.
 
-    sets int64[n+1] cuts hashes uint64 (sorted, distinct) and places uint32 (first word of the shingle). letters
-    int64[n+1] cuts folded text uint8; words int64[n+1] cuts starts and ends uint32 of its words.
+    sets int64[n+1] cuts hashes uint64 (sorted, distinct) and places uint32 (first word of the
+    shingle). letters int64[n+1] cuts folded text uint8; words int64[n+1] cuts starts and ends
+    uint32 of its words.
     """
 
     sets: np.ndarray
@@ -135,7 +138,7 @@ def verified(
 
 
 def spill_sets(work: Work, keys: np.ndarray, spill: Path) -> ShingleSets:
-    """Read the text of the documents named by `keys` (sorted) and write their shingle sets to files in `spill`."""
+    """Write the shingle sets of the documents named by `keys` (sorted) to files in `spill`."""
     names = ("hashes", "places", "folded", "starts", "ends")
     sizes = np.zeros((3, len(keys)), np.int64)
     with _Files(spill, names) as files:
@@ -184,7 +187,10 @@ class _Files:
 
 
 def _append_sets(texts: pa.LargeStringArray, config: SketchConfig, files: _Files) -> np.ndarray:
-    """Append the sets of a batch; return int64[3, n]: shingles, folded bytes and words of each document."""
+    """Append the sets of a batch.
+
+    Return int64[3, n]: shingles, folded bytes and words of each document.
+    """
     words = text.words(texts, config.seed)
     offsets, hashes = text.shingles(words, config.shingle_words, config.seed)
     folded = text.folded(texts)

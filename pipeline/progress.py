@@ -1,4 +1,7 @@
-"""How a stage says how far it is: one object per process, silent unless someone who starts work sets one."""
+"""How a stage says how far it is.
+
+One object per process, silent unless someone who starts work sets one.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The one place that runs SQL: DuckDB under a memory limit, with a spill folder, values always bound."""
+"""The one place that runs SQL: DuckDB under a memory limit, with a spill folder.
+
+Values are always bound.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,10 @@ Input: TypeAlias = "Sequence[Path] | pa.Table | pa.RecordBatchReader"
 
 @dataclass(frozen=True)
 class Limits:
-    """What a query may use. memory in bytes; 0 leaves DuckDB's own default. Never changes a result."""
+    """What a query may use; never changes a result.
+
+    memory: bytes, 0 leaves DuckDB's own default.
+    """
 
     memory: int = 0
     threads: int = 2
@@ -44,8 +50,8 @@ def run(
 ) -> pa.Table:
     """Run `sql/<name>.sql` and return its rows, conformed to `schema` when one is given.
 
-    inputs: a list of Parquet files is bound as the parameter of that name (`read_parquet($pairs)`), an Arrow table or
-    reader is visible as a table of that name. params: bound values.
+    inputs: a list of Parquet files is bound as the parameter of that name (`read_parquet($pairs)`),
+    an Arrow table or reader is visible as a table of that name. params: bound values.
     """
     with _result(name, inputs, params or {}, limits) as result:
         table = result.to_arrow_table()
@@ -59,7 +65,7 @@ def stream(
     limits: Limits = Limits(),
     rows: int = 65_536,
 ) -> Iterator[pa.RecordBatch]:
-    """Run `sql/<name>.sql` and yield its rows in order, `rows` at a time, for results larger than memory."""
+    """Run `sql/<name>.sql` and yield its rows in order, for results larger than memory."""
     with _result(name, inputs, params or {}, limits) as result:
         yield from _evenly(result.to_arrow_reader(rows), rows)
 

@@ -1,7 +1,8 @@
 """The only list of the stages, top to bottom, and the mechanism that runs, skips and records them.
 
-An output (`pairs/all`, `sketch/g00003`) is current when the manifest has it with the fingerprint that its stage would
-give it now: hash(stage, version, its settings, fingerprints of its inputs). Resume and caching are this one rule.
+An output (`pairs/all`, `sketch/g00003`) is current when the manifest has it with the fingerprint
+that its stage would give it now: hash(stage, version, its settings, fingerprints of its inputs).
+Resume and caching are this one rule.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -46,10 +47,11 @@ ALL = "all"
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage: its function, what of the config it depends on, and the stages whose outputs it reads.
+    """One stage of the pipeline.
 
-    by_group: a map over groups of shards instead of a reduce. conserves: rows in must equal rows out. optional: stages
-    whose outputs it reads when they are current.
+    settings: what of the configuration it depends on. needs: the stages whose outputs it reads;
+    optional: those that it reads when they are current. by_group: a map over groups of shards
+    instead of a reduce. conserves: rows in must equal rows out.
     """
 
     name: str
@@ -176,7 +178,10 @@ class Session:
         return sorted({f"g{shard.group:05d}" for shard in active_shards(self.manifest)})
 
     def fingerprint(self, stage: Stage, key: str) -> str | None:
-        """Return the fingerprint that a unit would have now; None while the content of a shard is not known."""
+        """Return the fingerprint that a unit would have now.
+
+        None while the content of a shard is not known.
+        """
         output = f"{stage.name}/{key}"
         if output not in self._known:
             self._known[output] = self._fingerprint(stage, key)
@@ -192,10 +197,8 @@ class Session:
             for name in self._inputs(stage)
             for unit in self.units(STAGES[name])
         )
-        if (
-            (stage.by_group
-            and parts[4] is None)
-            or any(part is None for part in parts[6 if stage.by_group else 4 :])
+        if (stage.by_group and parts[4] is None) or any(
+            part is None for part in parts[6 if stage.by_group else 4 :]
         ):
             return None
         return hashlib.blake2b(
@@ -384,7 +387,8 @@ def _require(session: Session, stages: Sequence[Stage], command: str) -> None:
     missing = [stage.name for stage in stages if not session.current(stage)]
     if missing:
         raise ConfigError(
-            f"This run folder cannot be used for `{command}` yet: its scan is not finished, or is of other settings.",
+            f"This run folder cannot be used for `{command}` yet: "
+            "its scan is not finished, or is of other settings.",
             where=str(session.run.folder),
             found=f"not current: {', '.join(missing)}",
             fix="finish it: rote scan CORPUS... --out RUN (with the same settings)",
@@ -393,7 +397,10 @@ def _require(session: Session, stages: Sequence[Stage], command: str) -> None:
 
 
 def _adopt(session: Session) -> None:
-    """Save the configuration as that of the run folder; a command that was refused leaves the former one."""
+    """Save the configuration as that of the run folder.
+
+    A command that was refused leaves the former one.
+    """
     session.manifest["config"] = session.config.model_dump(mode="json", exclude={"limits"})
     session.run.save()
 
@@ -439,7 +446,11 @@ def stale_tables(out: Path) -> frozenset[str]:
     )
 
 
-def _idle(*_: object) -> Iterator[tuple[int, Receipt]]:
+def _idle(
+    stage: str,  # noqa: ARG001 - the form of a Mapper
+    function: StageFunction,  # noqa: ARG001
+    works: Iterable[Work],  # noqa: ARG001
+) -> Iterator[tuple[int, Receipt]]:
     return iter(())
 
 

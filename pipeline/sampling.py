@@ -166,17 +166,19 @@ def _by_repetition(order: Int64, repetition: Float64, size: Int64, budget: int) 
     level = strata(repetition)[order]
     chosen: list[Int64] = []
     levels = sorted(set(level.tolist()), reverse=True)
-    for _ in range(2):  # the second time round, what small levels left over goes to the others
+    for again in (False, True):  # what small levels leave over goes, the second time round, to the others
         for place, wanted in enumerate(levels):
-            known = np.isin(order, np.concatenate([*chosen, np.zeros(0, np.int64)]))
-            share = budget if place == len(levels) - 1 else budget // (len(levels) - place)
-            candidates = order[(level == wanted) & ~known]
-            part = take_that_fit(candidates, size, share)
-            if not len(part):
+            candidates = order[(level == wanted) & ~np.isin(order, _joined(chosen))]
+            part = take_that_fit(candidates, size, budget // (len(levels) - place))
+            if not len(part) and not again:
                 part = take_that_fit(candidates, size, budget)[:1]
             chosen.append(part)
             budget -= int(size[part].sum())
-    return np.concatenate([*chosen, np.zeros(0, np.int64)])
+    return _joined(chosen)
+
+
+def _joined(parts: list[Int64]) -> Int64:
+    return np.concatenate([*parts, np.zeros(0, np.int64)])
 
 
 def _text_keys(hashes: pa.ChunkedArray) -> Uint64:

@@ -1,4 +1,4 @@
-"""Sketch: one pass over each text makes its hash, its MinHash signature and the table of its words."""
+"""Sketch: one pass over each text makes its hash, its MinHash signature and its words."""
 
 from __future__ import annotations
 
@@ -39,7 +39,10 @@ def row_keys(shard: int, rows: np.ndarray) -> np.ndarray:
 
 
 def sketch(work: Work) -> Receipt:
-    """Map: read each shard of the group once; write `signatures`, `words` and, for bad rows, `rejected`."""
+    """Map: read each shard of the group once.
+
+    Write `signatures`, `words` and, for bad rows, `rejected`.
+    """
     shards: list[dict[str, Any]] = []
     files: list[FileRecord] = []
     with (
@@ -71,7 +74,10 @@ def sketch(work: Work) -> Receipt:
 def signatures_and_words(
     shard: int, batch: DocumentBatch, config: SketchConfig
 ) -> tuple[pa.Table, pa.Table]:
-    """Return the rows of `signatures` and `words` for a batch of documents; any batching gives the same rows."""
+    """Return the rows of `signatures` and `words` for a batch of documents.
+
+    Any batching gives the same rows.
+    """
     keys = pa.array(row_keys(shard, batch.rows))
     words = text.words(batch.texts, config.seed)
     offsets, hashes = text.shingles(words, config.shingle_words, config.seed)
@@ -106,7 +112,8 @@ def signatures_and_words(
 def text_hashes(texts: pa.LargeStringArray) -> pa.Array:
     """Return the BLAKE2b-128 of each text's bytes.
 
-    A Python loop per row: 1 us a row and 0.9 GB/s, a fiftieth of what the rest of the sketch takes on prose.
+    A Python loop per row: 1 us a row and 0.9 GB/s, a fiftieth of what the rest of the sketch takes
+    on prose.
     """
     data = memoryview(texts.buffers()[2]) if texts.buffers()[2] is not None else memoryview(b"")
     ends = _offsets(texts)
@@ -140,7 +147,7 @@ def _packed(data: np.ndarray, ends: np.ndarray, present: np.ndarray) -> pa.Array
 
 
 def signature_matrix(column: pa.Array, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return (rows that have a signature, their values as uint32[n, count]) of a `signature` column."""
+    """Return (rows that have a signature, their values uint32[n, count]) of a column."""
     column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     lengths = np.asarray(pa.compute.binary_length(column))
     present = np.flatnonzero(lengths)

@@ -23,7 +23,7 @@ def mark(hashes: np.ndarray, shift: np.uint64, cells: np.ndarray, low: int, high
 def select(
     offsets: np.ndarray, hashes: np.ndarray, shift: np.uint64, cells: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return (hash, document, word, first in its document) of every window whose cell counts two."""
+    """Return (hash, document, word, first in it) of every window whose cell counts two."""
     kept = np.empty(len(hashes), np.uint64)
     document = np.empty(len(hashes), np.int64)
     word = np.empty(len(hashes), np.uint32)
@@ -60,7 +60,10 @@ def cut(
     ends: np.ndarray,
     size: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return spans int64[m, 7] (see SPANS; the document as its number), and per document repeated words, largest count."""
+    """Return spans int64[m, 7], and per document repeated words and largest count.
+
+    The columns are those of SPANS, the document as its number.
+    """
     spans = np.empty((len(word), 7), np.int64)
     repeated = np.zeros(len(offsets) - 1, np.int64)
     largest = np.zeros(len(offsets) - 1, np.int64)

@@ -1,7 +1,8 @@
 """Which runs of words occur more than once: windows counted exactly, spans cut in text order.
 
-Two passes over the table `words`: a two-bit table (seen once, seen twice) of every window finds those that may repeat,
-DuckDB counts exactly what is left, and a kernel joins repeated windows into spans of the original text.
+Two passes over the table `words`: a two-bit table (seen once, seen twice) of every window finds
+those that may repeat, DuckDB counts exactly what is left, and a kernel joins repeated windows into
+spans of the original text.
 """
 
 from __future__ import annotations
@@ -88,9 +89,10 @@ def word_hashes(column: pa.Array) -> text.Words:
 
 
 def _two_bit_table(work: Work, total: int) -> np.ndarray:
-    """Return cells of two bits, indexed by the top bits of a window's hash: 0 never, 1 once, 2 more often.
+    """Return cells of two bits, indexed by the top bits of a window's hash.
 
-    Each thread owns a range of hashes and reads all of them, so the table does not depend on the threads.
+    0 never, 1 once, 2 more often. Each thread owns a range of hashes and reads all of them, so the
+    table does not depend on the threads.
     """
     bits = max(SMALLEST_TABLE_BITS, int(np.ceil(np.log2(max(1, total * CELLS_PER_WINDOW)))))
     if work.memory:
@@ -114,7 +116,10 @@ def _two_bit_table(work: Work, total: int) -> np.ndarray:
 def _may_repeat(
     keys: np.ndarray, offsets: np.ndarray, hashes: np.ndarray, cells: np.ndarray
 ) -> pa.Table:
-    """Return the rows of `occurrences` of a batch: every window whose cell was seen more than once."""
+    """Return the rows of `occurrences` of a batch.
+
+    Every window whose cell was seen more than once.
+    """
     bits = int(np.log2(len(cells) * CELLS_PER_BYTE))
     kept, document, word, first = span_kernels.select(offsets, hashes, np.uint64(64 - bits), cells)
     return pa.table({"hash": kept, "row_key": keys[document], "word": word, "first": first})
@@ -122,7 +127,10 @@ def _may_repeat(
 
 @dataclass(frozen=True)
 class _Counted:
-    """Occurrences of repeated windows in text order: row_key, word, hash, occurrences, documents."""
+    """Occurrences of repeated windows in text order.
+
+    columns: row_key, word, hash, occurrences, documents.
+    """
 
     columns: tuple[np.ndarray, ...]
 
@@ -132,7 +140,7 @@ class _Counted:
 
 
 class _Cursor:
-    """Gives the counted occurrences of one range of documents after another from one ordered stream."""
+    """Gives the counted occurrences of one range of documents after another, from one stream."""
 
     def __init__(self, batches: Iterator[pa.RecordBatch]) -> None:
         self._batches = batches
@@ -160,7 +168,7 @@ class _Cursor:
 
 
 def spans(work: Work) -> Receipt:
-    """Reduce: cut maximal runs of repeated windows out of each document; sum them up per document."""
+    """Reduce: find each document's maximal runs of repeated windows, and sum them up."""
     inputs = {"occurrences": work.paths("occurrences"), "windows": work.paths("windows")}
     cursor = _Cursor(stream("counted_occurrences", inputs, limits=limits(work)))
     rows_in = 0
@@ -187,8 +195,8 @@ def cut_spans(
 ) -> tuple[pa.Table, pa.Table]:
     """Return the rows of `spans` and `repeats` for a batch of documents.
 
-    keys uint64[n] sorted; layout: the packed word positions of each; counted: see `_Counted`, sorted, all of these
-    documents.
+    keys uint64[n] sorted; layout: the packed word positions of each; counted: see `_Counted`,
+    sorted, all of these documents.
     """
     holders = np.unique(counted[0])
     place = np.searchsorted(keys, holders)

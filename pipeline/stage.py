@@ -1,4 +1,7 @@
-"""What a stage is: a function from a unit of work to a receipt. Nothing larger crosses a task edge."""
+"""What a stage is: a function from a unit of work to a receipt.
+
+Nothing larger crosses a task edge.
+"""
 
 from __future__ import annotations
 
@@ -26,10 +29,11 @@ class FileRecord:
 class Work:
     """One unit of a stage: small, frozen, picklable.
 
-    key: "all" for a reduce; "g00000" for a map over one group of shards. shards: those of the group, or every active
-    one. tables: the files of each table as the manifest has them when the work is made, run-folder-relative. names: the
-    file that each shard's rows are written to, below kept/, removed/ and rejected/. scan: the number of the scan.
-    cores, memory (bytes): what this unit may use; they never change a result.
+    key: "all" for a reduce; "g00000" for a map over one group of shards. shards: those of the
+    group, or every active one. tables: the files of each table as the manifest has them when the
+    work is made, run-folder-relative. names: the file that each shard's rows are written to, below
+    kept/, removed/ and rejected/. scan: the number of the scan. cores, memory (bytes): what this
+    unit may use; they never change a result.
     """
 
     stage: str
@@ -50,7 +54,10 @@ class Work:
 
 @dataclass(frozen=True)
 class Receipt:
-    """What a unit of work made. facts: plain numbers and words for the manifest and the report; no clock in it."""
+    """What a unit of work made.
+
+    facts: plain numbers and words for the manifest and the report; no clock in them.
+    """
 
     files: tuple[FileRecord, ...]
     rows_in: int
@@ -62,8 +69,11 @@ StageFunction = Callable[[Work], Receipt]
 
 
 class Mapper(Protocol):
-    """Runs one function over units of work, in any order; yields each receipt with the place of its work."""
+    """Runs one function over units of work, in any order.
 
-    def __call__(
+    Yields each receipt with the place of its work.
+    """
+
+    def __call__(  # noqa: D102 - the class says it
         self, stage: str, function: StageFunction, works: Iterable[Work]
     ) -> Iterator[tuple[int, Receipt]]: ...

@@ -1,8 +1,9 @@
 """The run folder: its lock, its manifest, and files that either exist whole or do not exist.
 
-A file is written under a temporary name in its own folder, synced, read back, renamed; its entry in `manifest.json`
-comes last, so a file without an entry does not exist. The manifest is the only state: resume, skipping and provenance
-are one mechanism. Engine errors about our own files are translated here and nowhere else.
+A file is written under a temporary name in its own folder, synced, read back, renamed; its entry in
+`manifest.json` comes last, so a file without an entry does not exist. The manifest is the only
+state: resume, skipping and provenance are one mechanism. Engine errors about our own files are
+translated here and nowhere else.
 """
 
 from __future__ import annotations
@@ -35,7 +36,32 @@ DISK_FULL = frozenset([errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
 FORBIDDEN = frozenset([errno.EACCES, errno.EPERM, errno.EROFS])
 ROW_GROUP = 65_536
 OWN_FOLDERS = frozenset(
-    ["signatures", "words", "copies", "buckets", "candidates", "pairs", "occurrences", "windows", "spans", "repeats", "families", "counts", "keepers", "documents", "decisions", "sequences", "risk", "document_risk", "models", "kept", "removed", "rejected", "events", "report"]
+    {
+        "signatures",
+        "words",
+        "copies",
+        "buckets",
+        "candidates",
+        "pairs",
+        "occurrences",
+        "windows",
+        "spans",
+        "repeats",
+        "families",
+        "counts",
+        "keepers",
+        "documents",
+        "decisions",
+        "sequences",
+        "risk",
+        "document_risk",
+        "models",
+        "kept",
+        "removed",
+        "rejected",
+        "events",
+        "report",
+    }
 )
 
 
@@ -48,8 +74,8 @@ def digest_file(path: Path) -> str:
 def conform(data: pa.Table | pa.RecordBatch, schema: pa.Schema) -> pa.Table:
     """Return the columns of `schema`, in its order, with its types, nullability and metadata.
 
-    DuckDB and Polars drop field metadata and nullability, so this runs at each boundary. Raises IntegrityError for a
-    missing column, a lossy cast, or a null where none may be.
+    DuckDB and Polars drop field metadata and nullability, so this runs at each boundary. Raises
+    IntegrityError for a missing column, a lossy cast, or a null where none may be.
     """
     table = pa.Table.from_batches([data]) if isinstance(data, pa.RecordBatch) else data
     if table.schema.equals(schema, check_metadata=True) and all(field.nullable for field in schema):
@@ -123,7 +149,10 @@ class TableWriter:
 
 
 def write_table(folder: Path, table: str, name: str, schema: pa.Schema) -> TableWriter:
-    """Return a writer of `folder/table/name.parquet`; after its block `record` tells the finished file."""
+    """Return a writer of `folder/table/name.parquet`.
+
+    After its block `record` tells the finished file.
+    """
     return TableWriter(folder, table, name, schema)
 
 
@@ -156,7 +185,7 @@ def _sync(path: Path) -> None:
 def read_table(
     paths: Sequence[Path], schema: pa.Schema, columns: Sequence[str] | None = None
 ) -> pa.Table:
-    """Return the rows of a table's files in order, conformed to (the asked columns of) its schema."""
+    """Return the rows of a table's files in order, conformed to its schema."""
     wanted = (
         schema
         if columns is None
@@ -169,7 +198,10 @@ def read_table(
 def read_batches(
     path: Path, columns: Sequence[str] | None = None, rows: int = ROW_GROUP
 ) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of one of our own files; a damaged page raises IntegrityError naming the file."""
+    """Yield the rows of one of our own files.
+
+    A damaged page raises IntegrityError naming the file.
+    """
     wanted = None if columns is None else list(columns)
     with _own_file(path) as file:
         for group in range(file.num_row_groups):  # so that memory follows the group
@@ -179,9 +211,9 @@ def read_batches(
 def read_keys(
     paths: Sequence[Path], schema: pa.Schema, columns: Sequence[str], low: int, high: int
 ) -> pa.Table:
-    """Return the rows of a table's files with `row_key` in [low, high], in order; groups without one are not read.
+    """Return the rows of a table's files with `row_key` in [low, high], in order.
 
-    A damaged page raises IntegrityError naming the file.
+    Groups without one are not read. A damaged page raises IntegrityError naming the file.
     """
     wanted = pa.schema([schema.field(name) for name in columns], schema.metadata)
     key = pc.field("row_key")
@@ -208,7 +240,7 @@ def count_rows(paths: Sequence[Path]) -> int:
 
 @contextlib.contextmanager
 def _own_file(path: Path) -> Iterator[pq.ParquetFile]:
-    """Open one of our own files with checksums verified, and name it when it is damaged or missing."""
+    """Open one of our own files, checksums verified; name it when it is damaged or missing."""
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             yield file
@@ -253,7 +285,10 @@ class RunFolder:
         self._sound: set[str] = set()
 
     def fresh(self, output: str, fingerprint: str, *, verify: bool = False) -> bool:
-        """Tell whether `output` was made from exactly this and its files are all there (`verify`: bit for bit)."""
+        """Tell whether `output` was made from exactly this and its files are all there.
+
+        verify: bit for bit.
+        """
         entry = self.manifest["outputs"].get(output)
         if entry is None or entry["fingerprint"] != fingerprint:
             return False
@@ -277,7 +312,7 @@ class RunFolder:
         return None
 
     def forget(self, outputs: Sequence[str]) -> None:
-        """Remove the entries and files of outputs that are about to be made again or are no longer wanted."""
+        """Remove the entries and files of outputs to be made again or no longer wanted."""
         known = [output for output in outputs if output in self.manifest["outputs"]]
         if not known:
             return
@@ -321,7 +356,7 @@ class RunFolder:
         ]
 
     def sweep(self) -> None:
-        """Delete what a killed run left: temporary files, and files of our tables without an entry."""
+        """Delete what a killed run left: temporary files, and our files without an entry."""
         known = {
             record["path"]
             for entry in self.manifest["outputs"].values()
@@ -339,7 +374,10 @@ class RunFolder:
 
 
 def load_manifest(folder: Path) -> dict[str, Any]:
-    """Return the manifest of a run folder; RunFolderError when it is none, is damaged, or of another version."""
+    """Return the manifest of a run folder.
+
+    Raises RunFolderError when it is none, is damaged, or of another version.
+    """
     path = folder / MANIFEST
     try:
         manifest = json.loads(path.read_bytes())
@@ -371,10 +409,11 @@ def load_manifest(folder: Path) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def open_run(folder: Path, *, create: dict[str, Any] | None = None) -> Iterator[RunFolder]:
-    """Open a run folder for writing, alone; with `create`, make it with that manifest when it is not there.
+    """Open a run folder for writing, alone.
 
-    The lock is the kernel's (flock), so a killed process leaves none behind. Raises RunFolderError for a folder that
-    holds anything that is not ours, and for one that another process is writing.
+    With `create`, make it with that manifest when it is not there. The lock is the kernel's
+    (flock), so a killed process leaves none behind. Raises RunFolderError for a folder that holds
+    anything that is not ours, and for one that another process is writing.
     """
     if create is None:
         load_manifest(folder)

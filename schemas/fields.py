@@ -1,4 +1,4 @@
-"""How a table is declared: a grain in a sentence, then fields that each have a unit and a meaning."""
+"""How a table is declared: its grain, then fields that each have a unit and a meaning."""
 
 import pyarrow as pa
 

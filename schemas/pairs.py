@@ -1,4 +1,4 @@
-"""One row per pair of representatives of exact groups at or above `near.count_threshold`, verified."""
+"""One row per verified pair of representatives at or above `near.count_threshold`."""
 
 import pyarrow as pa
 

@@ -22,7 +22,10 @@ REJECTED_FIELDS = [
 
 
 def rejected(record: pa.Schema) -> pa.Schema:
-    """Return the schema of a shard's rejected rows: a `record` struct holds the user's columns unchanged."""
+    """Return the schema of a shard's rejected rows.
+
+    A `record` struct holds the user's columns unchanged.
+    """
     columns = pa.field(
         "record", pa.struct(list(record)), nullable=True, metadata={"doc": "the user's columns"}
     )

@@ -8,7 +8,7 @@ from schemas.signatures import ROW_KEY
 RISK = table(
     "risk",
     1,
-    "one row per scored sequence, sorted by row_key and start_byte; risk is null where nothing could be fitted",
+    "one row per scored sequence, sorted by row_key and start_byte; risk null: nothing fitted",
     [
         field("row_key", pa.uint64(), ROW_KEY),
         field("start_byte", pa.int64(), "first byte", unit="bytes"),

@@ -40,7 +40,7 @@ PROXY = pa.struct([field("proxy", pa.string(), "name of the proxy"), *STATISTICS
 SEQUENCES = table(
     "sequences",
     1,
-    "one row per scored sequence of a first document of its exact group, sorted by row_key and start_token",
+    "one row per scored sequence of a text's first document, sorted by row_key and start_token",
     [
         field("row_key", pa.uint64(), ROW_KEY),
         field(

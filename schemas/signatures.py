@@ -1,4 +1,4 @@
-"""One row per accepted document: its identity, its text hash and its MinHash signature. Sorted by row_key."""
+"""One row per accepted document: identity, text hash and MinHash signature; sorted by row_key."""
 
 import pyarrow as pa
 

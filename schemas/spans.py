@@ -8,7 +8,7 @@ from schemas.signatures import ROW_KEY
 SPANS = table(
     "spans",
     1,
-    "one row per maximal run of windows that each occur more than once; spans of a document may overlap",
+    "one row per maximal run of repeated windows; spans of a document may overlap",
     [
         field("row_key", pa.uint64(), ROW_KEY),
         field("start_byte", pa.int64(), "first byte of the first word", unit="bytes"),

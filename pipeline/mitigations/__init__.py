@@ -1,1 +1,4 @@
-"""The rules of a policy: each a pure function from tables to decisions; the emit pass only carries them out."""
+"""The rules of a policy: each a pure function from tables to decisions.
+
+The emit pass only carries them out.
+"""

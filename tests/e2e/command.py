@@ -123,8 +123,9 @@ def assert_same_files(found, expected):
     """Require two run folders to be byte-identical, events apart, and name what is not."""
     one, other = files(found), files(expected)
     differing = sorted(name for name in one.keys() & other.keys() if one[name] != other[name])
-    assert differing == []
-    assert sorted(one.keys() ^ other.keys()) == []
+    assert differing == [], differing
+    unshared = sorted(one.keys() ^ other.keys())
+    assert unshared == [], unshared
 
 
 def manifest(folder):

@@ -18,8 +18,9 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 CONFIGURATION = ROOT / "docs" / "configuration.md"
 HEADER = """# Configuration
 
-One TOML file (`-c rote.toml`), then each `--set section.key=value`. Unknown keys are refused. Everything but `limits`
-is part of the fingerprints: changing a setting redoes the stages that depend on it, and no others.
+One TOML file (`-c rote.toml`), then each `--set section.key=value`. Unknown keys are refused.
+Everything but `limits` is part of the fingerprints: changing a setting redoes the stages that
+depend on it, and no others.
 """
 
 
@@ -30,7 +31,8 @@ def settings() -> str:
         kind = section.annotation
         assert isinstance(kind, type)
         assert issubclass(kind, BaseModel)
-        parts.append(f"\n## {name}\n\n{(kind.__doc__ or '').strip()}\n\n| key | default | meaning |\n|---|---|---|\n")
+        about = " ".join((kind.__doc__ or "").split())
+        parts.append(f"\n## {name}\n\n{about}\n\n| key | default | meaning |\n|---|---|---|\n")
         for key, field in kind.model_fields.items():
             shown = field.default if not isinstance(field.default, tuple) else list(field.default)
             parts.append(f"| `{name}.{key}` | `{shown!r}` | {field.description} |\n")
@@ -39,12 +41,12 @@ def settings() -> str:
 
 def commands() -> dict[str, argparse.ArgumentParser]:
     """Return the sub-commands of the command line by name."""
-    actions = [a for a in parser()._actions if isinstance(a, argparse._SubParsersAction)]  # noqa: SLF001
+    actions = [a for a in parser()._actions if isinstance(a, argparse._SubParsersAction)]
     return dict(actions[0].choices)
 
 
 def test_configuration_page_has_every_setting() -> None:
-    """docs/configuration.md is what the configuration says of itself; write it anew from `settings()` when not."""
+    """docs/configuration.md is what the configuration says of itself; `settings()` makes it anew."""
     assert CONFIGURATION.read_text(encoding="utf-8") == settings()
 
 
@@ -61,7 +63,12 @@ def test_readme_names_every_command(name: str) -> None:
 
 def test_readme_options_exist() -> None:
     """Each option that the README names is one of a command."""
-    known = {option for command in commands().values() for a in command._actions for option in a.option_strings}  # noqa: SLF001
+    known = {
+        option
+        for command in commands().values()
+        for a in command._actions
+        for option in a.option_strings
+    }
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README))
     assert named <= known, named - known
 
