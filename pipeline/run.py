@@ -38,7 +38,7 @@ from pipeline.errors import ConfigError, IntegrityError
 from pipeline.inventory import active_shards, check_places, inventory, require_unchanged
 from pipeline.progress import current
 from pipeline.stage import Mapper, Receipt, StageFunction, Work
-from pipeline.store import RunFolder, damaged_file, load_manifest, open_run, writing
+from pipeline.store import RunFolder, damaged_file, load_manifest, open_run, refuse_foreign, writing
 from schemas.manifest import SCHEMA_VERSION
 
 UNICODE = "14.0.0"
@@ -461,6 +461,7 @@ def plan(
     manifest = load_manifest(out) if (out / "manifest.json").exists() else new_manifest()
     if corpus:
         check_places(corpus, out)
+        refuse_foreign(out)
         inventory(manifest, corpus, config)
     elif not (out / "manifest.json").exists():
         load_manifest(out)

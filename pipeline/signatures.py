@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from collections import Counter
 from pathlib import Path
@@ -194,8 +193,3 @@ def _unchanged(shard: Shard) -> None:
         raise InputError(
             "A shard changed while it was read.", where=shard.name, fix="run the same command again"
         )
-
-
-def encode_schema(schema: pa.Schema) -> str:
-    """Return a schema as text for the manifest."""
-    return base64.b64encode(schema.serialize().to_pybytes()).decode("ascii")

@@ -418,7 +418,8 @@ def open_run(folder: Path, *, create: dict[str, Any] | None = None) -> Iterator[
     if create is None:
         load_manifest(folder)
     else:
-        _claim(folder)
+        refuse_foreign(folder)
+        folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder):
         if create is not None and not (folder / MANIFEST).exists():
             RunFolder(folder, create).save()
@@ -427,12 +428,14 @@ def open_run(folder: Path, *, create: dict[str, Any] | None = None) -> Iterator[
         yield run
 
 
-def _claim(folder: Path) -> None:
-    if folder.exists() and not folder.is_dir():
+def refuse_foreign(folder: Path) -> None:
+    """Raise RunFolderError for an output that is neither new nor empty nor a run folder."""
+    if not folder.exists():
+        return
+    if not folder.is_dir():
         raise RunFolderError(
             "The output is a file.", where=str(folder), expected="a new or empty folder, or a run"
         )
-    folder.mkdir(parents=True, exist_ok=True)
     if (folder / MANIFEST).exists():
         load_manifest(folder)  # a manifest of something else is refused before the lock is made
         return
