@@ -83,13 +83,15 @@ class WindowConfig(Section):
 class ProxyConfig(Section):
     """The small models that are trained on a sample of the corpus, and how."""
 
-    threads: Count = Field(2, description="Torch threads; recorded, because results depend on it")
+    threads: Count = Field(
+        1, description="Torch threads a proxy; recorded, because results depend on it"
+    )
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="auto takes a GPU when there is one"
     )
     deterministic: bool = Field(False, description="on a GPU, deterministic kernels only")
     seed: int = Field(1, ge=0, description="seeds sampling, initial weights and batch order")
-    sample_tokens: Count = Field(130_000, description="tokens of whole families to train on")
+    sample_tokens: Count = Field(160_000, description="tokens of whole families to train on")
     vocabulary: Annotated[int, Field(ge=300, le=65_536)] = Field(
         2_048, description="tokens of the byte-level BPE trained on the sample"
     )

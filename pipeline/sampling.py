@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 REPEATED = 1.5
 HELD_OUT = 8
 LARGEST_SHARE = 4
+TELLING_LEVEL = 2
 COLUMNS = (
     "row_key",
     "text_bytes",
@@ -164,13 +165,14 @@ def document_order(known: Catalogue, seed: int) -> Int64:
 def _by_repetition(order: Int64, repetition: Float64, size: Int64, budget: int) -> Int64:
     order = order[repetition[order] >= REPEATED]
     level = strata(repetition)[order]
+    down = sorted(set(level.tolist()), reverse=True)
+    up = sorted(down, key=lambda name: (name < TELLING_LEVEL, name))
     chosen: list[Int64] = []
-    levels = sorted(set(level.tolist()), reverse=True)
-    for again in (False, True):  # what small levels leave over goes, the second time round, to the others
-        for place, wanted in enumerate(levels):
-            candidates = order[(level == wanted) & ~np.isin(order, _joined(chosen))]
-            part = take_that_fit(candidates, size, budget // (len(levels) - place))
-            if not len(part) and not again:
+    for names in (down, up):  # what is left over goes to those levels first where families are small and tell most
+        for place, name in enumerate(names):
+            candidates = order[(level == name) & ~np.isin(order, _joined(chosen))]
+            part = take_that_fit(candidates, size, budget // (len(names) - place))
+            if not len(part) and names is down:
                 part = take_that_fit(candidates, size, budget)[:1]
             chosen.append(part)
             budget -= int(size[part].sum())

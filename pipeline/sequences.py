@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pipeline.lessons import Lessons, Text
-    from pipeline.proxy.ensemble import Proxy
+    from pipeline.proxy.ensemble import Crew, Proxy
     from pipeline.proxy.statistics import Statistics
 
 VERSION = 1
@@ -52,16 +52,16 @@ class Scored:
 
 def sequences(work: Work) -> Receipt:
     """Reduce: train the proxies and score a sample of the corpus; write `sequences` and the models."""
-    from pipeline.proxy.train import threads
+    from pipeline.proxy.ensemble import torch_threads
 
     known = catalogue(read_table(work.paths("counts"), COUNTS, list(COLUMNS)))
-    with threads(work.config.proxy.threads):
+    with torch_threads(work.config.proxy.threads):
         return _sequences(work, known)
 
 
 def _sequences(work: Work, known: Catalogue) -> Receipt:
     from pipeline.lessons import by_text, lessons, read_texts, tokenized
-    from pipeline.proxy.ensemble import train_all
+    from pipeline.proxy.ensemble import Crew, train_all
     from pipeline.proxy.tokenizer import train_tokenizer
 
     config = work.config.proxy
@@ -73,12 +73,13 @@ def _sequences(work: Work, known: Catalogue) -> Receipt:
     texts = tokenized(tokenizer, read)
     learnt = lessons(known, sample, texts, config)
     size = tokenizer.get_vocab_size()
-    proxies = list(train_all(learnt.rows, learnt.row_half, size, config, current().advance))
+    crew = Crew(work.cores, config.threads, current().advance)
+    proxies = train_all(learnt.rows, learnt.row_half, size, config, crew)
     wanted = want(known, _trained(known, learnt), _bytes_per_token(texts), _budget(work), config.seed)
     missing = np.setdiff1d(wanted.documents(), numbers)
     texts |= tokenized(tokenizer, read_texts(work, known, missing))
     panel = choose(known, wanted, {n: len(text.encoded.tokens) for n, text in texts.items()}, config.seed)
-    table = _table(work, known, learnt, panel, texts, proxies)
+    table = _table(work, known, learnt, panel, texts, proxies, crew)
     with write_table(work.folder, "sequences", work.key, SEQUENCES) as out:
         out.write(table)
     facts = _facts(work, known, learnt, proxies, texts, panel)
@@ -109,11 +110,12 @@ def _table(
     panel: Panel,
     texts: Mapping[int, Text],
     proxies: list[Proxy],
+    crew: Crew,
 ) -> pa.Table:
     places = _places(known, panel, texts)
     words = spelled(work, places)
     by_half = _occurrences(work, known, learnt, panel, words.words)
-    scored = _score(_tokens(panel, texts), by_half, proxies)
+    scored = _score(_tokens(panel, texts), by_half, proxies, crew)
     names = np.array([known.family_names[number] for number in known.family[panel.document]], object)
     columns = {
         "row_key": places.row_key,
@@ -167,21 +169,28 @@ def _tokens(panel: Panel, texts: Mapping[int, Text]) -> Int64:
     return np.concatenate([np.zeros((0, SEQUENCE + 1), np.int64), *rows])
 
 
-def _score(tokens: Int64, by_half: Int64, proxies: list[Proxy]) -> list[Scored]:
+def _score(tokens: Int64, by_half: Int64, proxies: list[Proxy], crew: Crew) -> list[Scored]:
     """Score each distinct sequence once by every proxy; proxies after one epoch only what they saw."""
-    from pipeline.proxy.statistics import ProxyScorer
+    from pipeline.proxy.ensemble import score_all
 
     distinct, place = np.unique(tokens, axis=0, return_inverse=True)
-    scored = []
-    for number, proxy in enumerate(proxies):
-        seen = sum((by_half[:, 1 + half] for half in proxy.halves), np.zeros(len(tokens), np.int64))
-        rows = np.flatnonzero(seen > 0) if proxy.role == "early" else np.arange(len(tokens))
-        needed, back = np.unique(place[rows], return_inverse=True)
-        current().advance(number, len(proxies), f"scoring with {proxy.name}")
-        values = ProxyScorer(proxy.model, proxy.device).score(distinct[needed])
-        values = {name: column[back] for name, column in values.items()}
-        scored.append(Scored(proxy.name, rows, seen[rows] * proxy.epochs, values))
-    return scored
+    none = np.zeros(len(tokens), np.int64)
+    seen = [sum((by_half[:, 1 + half] for half in proxy.halves), none) for proxy in proxies]
+    rows = [
+        np.flatnonzero(times) if proxy.role == "early" else np.arange(len(tokens))
+        for proxy, times in zip(proxies, seen, strict=True)
+    ]
+    needed = [np.unique(place[own], return_inverse=True) for own in rows]
+    values = score_all(proxies, [distinct[unique] for unique, _ in needed], crew)
+    return [
+        Scored(
+            proxy.name,
+            rows[number],
+            seen[number][rows[number]] * proxy.epochs,
+            {name: column[needed[number][1]] for name, column in values[number].items()},
+        )
+        for number, proxy in enumerate(proxies)
+    ]
 
 
 def _gaps(scored: list[Scored], rows: int) -> pa.Array:

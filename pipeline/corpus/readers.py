@@ -23,7 +23,7 @@ BATCH_BYTES = 32 << 20
 
 
 def check_shard(shard: Shard, config: InputConfig) -> pa.Schema:
-    """Open a shard, resolve its columns and return them, from no more than its footer or first rows.
+    """Open a shard, resolve its columns and return them; no more than footer or first rows is read.
 
     Raises CorruptFile or SchemaMismatch. JSON Lines that lack an asked-for column in their first
     rows are read whole.

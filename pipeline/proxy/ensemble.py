@@ -1,10 +1,20 @@
-"""The proxies of a run: three or more sizes trained on the whole sample, and a cross-fit pair on its halves."""
+"""The proxies of a run: three or more sizes trained on the whole sample, and a cross-fit pair on its halves.
+
+Models are small, so cores are used by training several at once, each on `proxy.threads` threads: on two cores that is
+as fast as two threads each, does not collapse when another process wants a core, and the number of cores changes no
+bit. Torch releases the interpreter lock in every operation.
+"""
 
 from __future__ import annotations
 
+import ctypes
 import math
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -12,15 +22,24 @@ from numpy.typing import NDArray
 
 from pipeline.config import ProxyConfig
 from pipeline.proxy.model import Shape, Transformer
-from pipeline.proxy.train import Schedule, train
+from pipeline.proxy.statistics import ProxyScorer, Statistics
+from pipeline.proxy.train import Schedule, Trained, train
 
 HALVES = ("half-a", "half-b")
+M_MMAP_THRESHOLD = -3  # glibc, malloc.h
+LARGE_BLOCK = 4 << 20
+Advance = Callable[[float, float, str], None]
+Job = TypeVar("Job")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
 class Proxy:
-    """A trained proxy. halves: numbers of the halves of the families that it saw, `epochs` times. role: ladder |
-    early (a ladder proxy after its first epoch) | half."""
+    """A trained proxy. halves: numbers of the halves of the families that it saw, `epochs` times each.
+
+    role: ladder | early (a ladder proxy after its first epoch) | half. tokens: trained on, repeats included. loss: of
+    the last epoch, NaN for `early`.
+    """
 
     name: str
     role: str
@@ -37,36 +56,124 @@ class Proxy:
         return self.model.shape.parameters
 
 
+@dataclass(frozen=True)
+class _Lesson:
+    name: str
+    shape: Shape
+    halves: tuple[int, ...]
+    rows: NDArray[np.int64]
+
+    @property
+    def cost(self) -> float:
+        return self.shape.parameters * len(self.rows)
+
+
+class _Stopped(Exception):  # noqa: N818 - never leaves this module
+    """Another job failed, or the user stopped the run."""
+
+
+class Crew:
+    """Runs jobs on several threads, each of which Torch may use `threads` more of, and says how far they are."""
+
+    def __init__(self, cores: int, threads: int, advance: Advance) -> None:
+        self.workers = max(1, cores // threads)
+        self._advance = advance
+        self._stop = threading.Event()
+        self._done: dict[str, float] = {}
+
+    def map(
+        self, note: str, work: Callable[[Job], Result], jobs: Iterable[Job], cost: Callable[[Job], float]
+    ) -> list[Result]:
+        """Return the results in the order of `jobs`; the costliest begin first. An error stops all of them."""
+        listed = list(jobs)
+        self._note, self._total = note, sum(cost(job) for job in listed)
+        self._done = {}
+        order = sorted(range(len(listed)), key=lambda place: -cost(listed[place]))
+        with ThreadPoolExecutor(self.workers) as pool:
+            futures = {place: pool.submit(work, listed[place]) for place in order}
+            try:
+                return [futures[place].result() for place in range(len(listed))]
+            except BaseException:
+                self._stop.set()
+                pool.shutdown(wait=True, cancel_futures=True)
+                raise
+
+    def hearing(self, name: str, cost: float) -> Callable[[int, int], None]:
+        """Return what a job tells its own (done, total) to."""
+
+        def hear(done: int, total: int) -> None:
+            if self._stop.is_set():
+                raise _Stopped
+            self._done[name] = cost * done / total
+            self._advance(sum(self._done.values()), self._total, self._note)
+
+        return hear
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Hold Torch at `count` threads, here and in threads begun inside: the order of its sums depends on it."""
+    _return_freed_memory()
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _return_freed_memory() -> None:
+    """Have glibc hand large freed blocks back at once.
+
+    By default its threshold grows with what is freed, and the logits of each step then split the
+    heap: measured, 7 MB more of the process a step, gigabytes in all; with a fixed one, none.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK)
+
+
 def train_all(
     rows: NDArray[np.int64],
     half: NDArray[np.int64],
     vocabulary: int,
     config: ProxyConfig,
-    advance: Callable[[float, float, str], None],
-) -> Iterator[Proxy]:
-    """Yield the proxies trained on `rows` [n, 65], smallest first, then the pair; half: 0 or 1 per row.
+    crew: Crew,
+) -> list[Proxy]:
+    """Return the proxies trained on `rows` [n, 65], smallest first, then the pair; half: 0 or 1 per row.
 
     The order of the rows and the schedule are the same for every size, so size is all that differs between them. A
-    half without rows yields no proxy.
+    half without rows has no proxy.
     """
     device = chosen_device(config)
-    middle = config.shapes[len(config.shapes) // 2]
-    jobs = [(f"p{number}", shape, (0, 1)) for number, shape in enumerate(config.shapes)]
-    jobs += [(name, middle, (number,)) for number, name in enumerate(HALVES)]
     schedule = Schedule(config.epochs, config.batch, config.rate, config.seed)
-    for place, (name, (layers, width), halves) in enumerate(jobs):
-        own = rows[np.isin(half, halves)]
-        if not len(own):
-            continue
-        hear = _hearing(advance, place, len(jobs), name)
-        done = train(Shape(vocabulary, layers, width), own, schedule, device, hear)
-        tokens = own[:, 1:].size
-        role = "ladder" if len(halves) == 2 else "half"
-        yield Proxy(
-            name, role, done.model, halves, config.epochs, tokens * config.epochs, done.loss, device
-        )
-        if role == "ladder" and done.early is not None:
-            yield Proxy(f"{name}-early", "early", done.early, halves, 1, tokens, math.nan, device)
+
+    def teach(lesson: _Lesson) -> Trained:
+        hear = crew.hearing(lesson.name, lesson.cost)
+        return train(lesson.shape, lesson.rows, schedule, device, hear)
+
+    lessons = _lessons(rows, half, vocabulary, config)
+    done = crew.map("training proxies", teach, lessons, lambda lesson: lesson.cost)
+    return [
+        proxy
+        for lesson, trained in zip(lessons, done, strict=True)
+        for proxy in _proxies(lesson, trained, config.epochs, device)
+    ]
+
+
+def score_all(
+    proxies: list[Proxy], tokens: list[NDArray[np.int64]], crew: Crew
+) -> list[Statistics]:
+    """Return the statistics of each proxy on its own rows of tokens [n, 65]."""
+
+    def mark(job: tuple[Proxy, NDArray[np.int64]]) -> Statistics:
+        proxy, rows = job
+        return ProxyScorer(proxy.model, proxy.device, advance=crew.hearing(proxy.name, cost(job))).score(rows)
+
+    def cost(job: tuple[Proxy, NDArray[np.int64]]) -> float:
+        return float(job[0].parameters * len(job[1]))
+
+    return crew.map("scoring sequences", mark, zip(proxies, tokens, strict=True), cost)
 
 
 def chosen_device(config: ProxyConfig) -> str:
@@ -76,7 +183,25 @@ def chosen_device(config: ProxyConfig) -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _hearing(
-    advance: Callable[[float, float, str], None], place: int, jobs: int, name: str
-) -> Callable[[int, int], None]:
-    return lambda done, total: advance(place + done / total, jobs, f"training {name}")
+def _lessons(
+    rows: NDArray[np.int64], half: NDArray[np.int64], vocabulary: int, config: ProxyConfig
+) -> list[_Lesson]:
+    middle = config.shapes[len(config.shapes) // 2]
+    parts = [(f"p{number}", shape, (0, 1)) for number, shape in enumerate(config.shapes)]
+    named = [*parts, *((name, middle, (number,)) for number, name in enumerate(HALVES))]
+    found = [
+        _Lesson(name, Shape(vocabulary, layers, width), halves, rows[np.isin(half, halves)])
+        for name, (layers, width), halves in named
+    ]
+    return [lesson for lesson in found if len(lesson.rows)]
+
+
+def _proxies(lesson: _Lesson, done: Trained, epochs: int, device: str) -> Iterator[Proxy]:
+    tokens = lesson.rows[:, 1:].size
+    role = "ladder" if len(lesson.halves) == 2 else "half"
+    yield Proxy(
+        lesson.name, role, done.model, lesson.halves, epochs, tokens * epochs, done.loss, device
+    )
+    if role == "ladder" and done.early is not None:
+        name = f"{lesson.name}-early"
+        yield Proxy(name, "early", done.early, lesson.halves, 1, tokens, math.nan, device)

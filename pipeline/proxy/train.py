@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,17 +85,6 @@ def _step(model: Transformer, optimiser: torch.optim.Optimizer, tokens: torch.Te
     optimiser.step()
     optimiser.zero_grad()
     return loss.detach()
-
-
-@contextmanager
-def threads(count: int) -> Iterator[None]:
-    """Hold Torch at `count` threads: the order of its sums depends on it."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _batches(rows: NDArray[np.int64], schedule: Schedule) -> Iterator[NDArray[np.int64]]:

@@ -278,9 +278,16 @@ def planted(count=300):
         lambda: prose.random.choice(["...", "!?", "🙂🙂", "\n\t-"]),
         lambda: prose.random.choice(base) + " " + prose.random.choice(base),
     ]
-    texts = [*base, *(prose.random.choice(makers)() for _ in range(count - len(base)))]
+    fixed = [*base, *(text for k in (12, 20, 33) for text in _at_the_thresholds(prose, k))]
+    texts = [*fixed, *(prose.random.choice(makers)() for _ in range(count - len(fixed)))]
     prose.random.shuffle(texts)
     return texts
+
+
+def _at_the_thresholds(prose, k):
+    """Return a text of 10k different shingles, and two of its beginnings at Jaccard 1/2 and 4/5."""
+    words = prose.random.sample(prose.vocabulary, 10 * k + 4)
+    return [" ".join(words[: share * k + 4]) for share in (10, 5, 8)]
 
 
 def _inside(prose, text):

@@ -11,7 +11,7 @@ from tests.e2e import corpora
 from tests.e2e.command import rote
 
 DOCUMENTS = 300
-ROWS = 2**40
+BORDERS = (Fraction(1, 2), Fraction(4, 5))
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +84,9 @@ def test_every_listed_pair_is_exact_and_all_near_ones_are_listed(listed, true_pa
     near = {ends for ends, (shared, either) in true_pairs.items() if 5 * shared >= 4 * either}
     assert near <= listed.keys()
     assert len(near) > 30
+    border = [ends for ends, shared in true_pairs.items() if Fraction(*shared) in BORDERS]
+    assert len(border) >= 6
+    assert listed.keys() >= set(border)
     assert len(listed) >= 0.98 * len(true_pairs)
     assert all(row["jaccard"] == row["inter"] / row["union"] for row in listed.values())
 

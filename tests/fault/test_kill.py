@@ -18,7 +18,6 @@ from tests.e2e.command import (
     begin,
     ending,
     files,
-    fresh,
     manifest,
     rote,
 )
@@ -147,8 +146,7 @@ def command(corpus):
 def undisturbed(tmp_path_factory, command):
     """Return the folder of a run that nobody killed."""
     run = tmp_path_factory.mktemp("undisturbed") / "run"
-    ended = fresh(*command, run, prelude=MANY_GROUPS)
-    assert ended.code == 0, ended.err
+    finished((*command, run))
     return run
 
 

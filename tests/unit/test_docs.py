@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from flows.cli import parser
-from pipeline.config import Config
+from pipeline.config import Config, load_config
 from pipeline.run import STAGES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -85,3 +85,8 @@ def test_architecture_names_every_stage() -> None:
     """Each stage of `pipeline/run.py` is in the picture of the architecture."""
     page = (ROOT / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8")
     assert [name for name in STAGES if name not in page] == []
+
+
+def test_example_configuration_is_valid() -> None:
+    """examples/rote.toml loads as it stands."""
+    assert load_config(ROOT / "examples" / "rote.toml").near.keep == "longest"
