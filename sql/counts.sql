@@ -1,7 +1,7 @@
 -- grain: one row per accepted document
 -- inputs: $signatures, $copies, $pairs, $buckets, $repeats, $families (files), shards (number, name, folder)
 -- params: $cap (members above which a bucket is capped), $window_words
--- effective count: copies weighted by rho = exp(-0.113 - 3.50 r), r = 1 - s^(1/5), summed in millionths as integers
+-- effective count: copies weighted by rho = exp(-0.113 - 3.50 r), r = 1 - s^(1/5), in integer millionths
 with signatures as (
     select row_key, doc_id, source, priority, text_bytes, words, text_hash from read_parquet($signatures)
 ),
@@ -35,8 +35,9 @@ sizes as (
 effective as (
     select
         n.representative,
-        cast(sum(s.exact_count * cast(round(1e6 * exp(-0.113 - 3.50 * (1 - pow(n.share, 0.2)))) as bigint)) as bigint)
-            as millionths
+        cast(sum(
+            s.exact_count * cast(round(1e6 * exp(-0.113 - 3.50 * (1 - pow(n.share, 0.2)))) as bigint)
+        ) as bigint) as millionths
     from neighbours as n
     inner join sizes as s on n.neighbour = s.representative
     group by n.representative

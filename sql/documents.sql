@@ -2,7 +2,25 @@
 -- inputs: $counts, $keepers (files)
 -- params: none
 with counts as (
-    select * from read_parquet($counts)
+    select
+        row_key,
+        doc_id,
+        shard,
+        row,
+        source,
+        source_group,
+        priority,
+        text_bytes,
+        words,
+        text_hash,
+        representative,
+        exact_count,
+        effective_count,
+        near_capped,
+        family,
+        max_window_count,
+        repeated_words
+    from read_parquet($counts)
 ),
 
 keepers as (
@@ -10,7 +28,23 @@ keepers as (
 )
 
 select
-    c.*,
+    c.row_key,
+    c.doc_id,
+    c.shard,
+    c.row,
+    c.source,
+    c.source_group,
+    c.priority,
+    c.text_bytes,
+    c.words,
+    c.text_hash,
+    c.representative,
+    c.exact_count,
+    c.effective_count,
+    c.near_capped,
+    c.family,
+    c.max_window_count,
+    c.repeated_words,
     k.near_count,
     k.cluster,
     k.keeper,

@@ -6,7 +6,7 @@ logits of more than a chunk of tokens exist at a time, and none leave the device
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,7 +21,8 @@ from pipeline.signals.min_k import min_k, standardised
 
 SEQUENCE = 64
 SUFFIX = 32
-BATCH = 128
+BATCH = 64
+CHUNK_ELEMENTS = 1 << 18  # logits at a time: what stays in the cache
 
 Statistics = dict[str, NDArray[np.generic]]
 
@@ -48,11 +49,18 @@ class ProxyScorer:
         with torch.inference_mode():
             for start in range(0, len(tokens), self.batch):
                 rows = torch.from_numpy(tokens[start : start + self.batch]).to(self.device)
-                parts.append(statistics(self.model(rows[:, :-1]).float(), rows[:, 1:]))
+                parts += self._parts(rows)
                 if self.advance is not None:
                     self.advance(min(start + self.batch, len(tokens)), len(tokens))
         empty = statistics(torch.zeros(0, SEQUENCE, 2), torch.zeros(0, SEQUENCE, dtype=torch.int64))
         return {name: torch.cat([part[name].cpu() for part in parts or [empty]]).numpy() for name in empty}
+
+    def _parts(self, rows: Tensor) -> Iterator[dict[str, Tensor]]:
+        hidden = self.model.hidden(rows[:, :-1])
+        count = max(1, CHUNK_ELEMENTS // (SEQUENCE * self.model.shape.vocabulary))
+        for start in range(0, len(rows), count):
+            logits = self.model.head(hidden[start : start + count]).float()
+            yield statistics(logits, rows[start : start + count, 1:])
 
 
 def statistics(logits: Tensor, tokens: Tensor) -> dict[str, Tensor]:

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as functional
 from numpy.typing import NDArray
 
+from pipeline.proxy.loss import HeadLoss
 from pipeline.proxy.model import Shape, Transformer
 from pipeline.sampling import mixed
 
@@ -78,8 +78,8 @@ def _groups(model: Transformer) -> list[dict[str, Any]]:
 
 
 def _step(model: Transformer, optimiser: torch.optim.Optimizer, tokens: torch.Tensor) -> torch.Tensor:
-    logits = model(tokens[:, :-1])
-    loss = functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].reshape(-1))
+    hidden = model.hidden(tokens[:, :-1]).flatten(0, 1)
+    loss: torch.Tensor = HeadLoss.apply(hidden, model.embedding, tokens[:, 1:].reshape(-1))
     loss.backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)
     optimiser.step()

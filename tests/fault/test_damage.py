@@ -177,10 +177,8 @@ def full_after(syncs):
 @pytest.mark.parametrize(
     "cause",
     [
-        pytest.param(functools.partial(small_files, 4_000), id="signatures-too-large"),
         pytest.param(functools.partial(small_files, 40_000), id="words-too-large"),
         pytest.param(functools.partial(full_after, 0), id="full-at-first"),
-        pytest.param(functools.partial(full_after, 4), id="full-at-the-first-table"),
         pytest.param(functools.partial(full_after, 21), id="full-later"),
     ],
 )

@@ -46,7 +46,7 @@ def commands() -> dict[str, argparse.ArgumentParser]:
 
 
 def test_configuration_page_has_every_setting() -> None:
-    """docs/configuration.md is what the configuration says of itself; `settings()` makes it anew."""
+    """docs/configuration.md is what the settings say of themselves; `settings()` makes it anew."""
     assert CONFIGURATION.read_text(encoding="utf-8") == settings()
 
 
