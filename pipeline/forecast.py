@@ -1,8 +1,10 @@
-"""The risk model: a logistic regression whose signs are known, its bootstrap, and how far it may be trusted.
+"""The risk model: a logistic regression whose signs are known, its bootstrap, and how far it may be
+trusted.
 
-Fitted on a ladder (Biderman et al. 2023, made continuous): features of a smaller proxy predict what a larger one
-memorizes. More doses, more copies, a more probable suffix and a larger model never lower the forecast; that a suffix
-was seen often by the proxy that finds it probable never raises it.
+Fitted on a ladder (Biderman et al. 2023, made continuous): features of a smaller proxy predict what
+a larger one memorizes. More doses, more copies, a more probable suffix and a larger model never
+lower the forecast; that a suffix was seen often by the proxy that finds it probable never raises
+it.
 """
 
 from __future__ import annotations
@@ -26,10 +28,11 @@ EDGES = (0.0, 0.01, 0.05, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
 
 @dataclass(frozen=True)
 class Cases:
-    """One row per sequence and pair of proxies: features of the smaller, whether the larger memorized it.
+    """One row per sequence and pair of proxies: features of the smaller, whether the larger
+    memorized it.
 
-    signs: per feature +1 (never lowers) or -1 (never raises). family: a number. rung: of the larger proxy. top: rows of
-    the pair that the forecast is judged on.
+    signs: per feature +1 (never lowers) or -1 (never raises). family: a number. rung: of the larger
+    proxy. top: rows of the pair that the forecast is judged on.
     """
 
     features: Float64
@@ -42,7 +45,12 @@ class Cases:
     def where(self, rows: Flags) -> Cases:
         """Return some of the rows."""
         return Cases(
-            self.features[rows], self.signs, self.label[rows], self.family[rows], self.rung[rows], self.top[rows]
+            self.features[rows],
+            self.signs,
+            self.label[rows],
+            self.family[rows],
+            self.rung[rows],
+            self.top[rows],
         )
 
 
@@ -77,7 +85,12 @@ def fit(cases: Cases, weight: Float64 | None = None) -> Logistic:
     bounds = [(None, None), *((0.0, None) if sign > 0 else (None, 0.0) for sign in cases.signs)]
     start = np.concatenate(([np.log(share / (1 - share))], np.zeros(inputs.shape[1])))
     best = minimize(
-        _loss, start, (inputs, cases.label.astype(np.float64), weight / weight.sum()), "L-BFGS-B", jac=True, bounds=bounds
+        _loss,
+        start,
+        (inputs, cases.label.astype(np.float64), weight / weight.sum()),
+        "L-BFGS-B",
+        jac=True,
+        bounds=bounds,
     )
     return Logistic(float(best.x[0]), best.x[1:], centre, scale)
 
@@ -91,17 +104,20 @@ def _loss(beta: Float64, inputs: Float64, label: Float64, weight: Float64) -> tu
 
 
 def family_weights(family: Int64, draw: int, seed: int) -> Float64:
-    """Return the rows' weights in one bootstrap over families: a family's rows are drawn together or not at all."""
+    """Return the rows' weights in one bootstrap over families: a family's rows are drawn together
+    or not at all.
+    """
     names, place = np.unique(family, return_inverse=True)
     picked = np.random.Generator(np.random.PCG64([seed, draw])).integers(0, len(names), len(names))
     return np.bincount(picked, minlength=len(names))[place].astype(np.float64)
 
 
 def transfer_error(cases: Cases) -> float:
-    """Return by how many logits a model fitted below the top rung is off on it: the calibration shift it would need.
+    """Return by how many logits a model fitted below the top rung is off on it: the calibration
+    shift it would need.
 
-    Fitted on other families than it is judged on. What happens from the last rung to the target is taken to be of this
-    size, per the same ratio of sizes.
+    Fitted on other families than it is judged on. What happens from the last rung to the target is
+    taken to be of this size, per the same ratio of sizes.
     """
     below = cases.rung < cases.rung.max(initial=0)
     if not cases.label[below].any() or not cases.top.any():
@@ -144,10 +160,14 @@ def cross_fitted(cases: Cases) -> Float64:
     return result
 
 
-def forecast(cases: Cases, features: Float64, spread: float, seed: int) -> tuple[Float64, Float64, Float64]:
-    """Return risk, low and high of rows with `features`: 95% of a bootstrap over families joined with `spread`.
+def forecast(
+    cases: Cases, features: Float64, spread: float, seed: int
+) -> tuple[Float64, Float64, Float64]:
+    """Return risk, low and high of rows with `features`: 95% of a bootstrap over families joined
+    with `spread`.
 
-    spread: standard deviation of the transfer error in logits; each draw is shifted by a normal quantile of its own.
+    spread: standard deviation of the transfer error in logits; each draw is shifted by a normal
+    quantile of its own.
     """
     centre = fit(cases).logit(features)
     order = np.argsort(mixed(np.arange(DRAWS, dtype=np.uint64), seed))
@@ -161,9 +181,11 @@ def forecast(cases: Cases, features: Float64, spread: float, seed: int) -> tuple
 
 
 def judged(cases: Cases, baseline: Float64, seed: int) -> dict[str, object]:
-    """Return the held-out quality on the top pair: average precision, Brier score, each with its baseline and 95%.
+    """Return the held-out quality on the top pair: average precision, Brier score, each with its
+    baseline and 95%.
 
-    baseline: one score per row of cases, log count, that the forecast has to beat in average precision.
+    baseline: one score per row of cases, log count, that the forecast has to beat in average
+    precision.
     """
     predicted = cross_fitted(cases)[cases.top]
     label, family, other = cases.label[cases.top], cases.family[cases.top], baseline[cases.top]
@@ -196,7 +218,9 @@ def _quality(label: Flags, predicted: Float64, other: Float64, weight: Float64) 
 
 
 def calibration(cases: Cases, edges: Sequence[float] = EDGES) -> list[dict[str, float | int]]:
-    """Return per bin of cross-fitted probability the mean forecast and the observed share, on the top pair."""
+    """Return per bin of cross-fitted probability the mean forecast and the observed share, on the
+    top pair.
+    """
     predicted = cross_fitted(cases)[cases.top]
     label = cases.label[cases.top]
     place = np.digitize(predicted, edges[1:-1])

@@ -1,4 +1,6 @@
-"""From scored sequences to cases of the risk model: features of a smaller proxy, labels of a larger one."""
+"""From scored sequences to cases of the risk model: features of a smaller proxy, labels of a larger
+one.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ UNSEEN = {name: sign for name, sign in SEEN.items() if name != "log dose of the 
 
 @dataclass(frozen=True)
 class Seen:
-    """What one proxy says of every sequence; NaN, and False, where it did not score it. role: see `Proxy`."""
+    """What one proxy says of every sequence; NaN, and False, where it did not score it. role: see
+    `Proxy`.
+    """
 
     name: str
     role: str
@@ -71,7 +75,8 @@ def read_panel(table: pa.Table, proxies: Sequence[Mapping[str, Any]]) -> Panel:
     flat = column.flatten()
     names = flat.field("proxy").to_numpy(zero_copy_only=False)
     statistics = {
-        name: flat.field(name).to_numpy(zero_copy_only=False) for name in ("seen", "log_p_z", "memorized")
+        name: flat.field(name).to_numpy(zero_copy_only=False)
+        for name in ("seen", "log_p_z", "memorized")
     }
     found = []
     for proxy in proxies:
@@ -102,9 +107,11 @@ def read_panel(table: pa.Table, proxies: Sequence[Mapping[str, Any]]) -> Panel:
 
 
 def seen_cases(panel: Panel) -> Cases:
-    """Return a row per sequence that the proxies saw and ordered pair of sizes, at every pair of doses.
+    """Return a row per sequence that the proxies saw and ordered pair of sizes, at every pair of
+    doses.
 
-    Proxies after one epoch and after all make the dose vary apart from the count, on both sides of a pair.
+    Proxies after one epoch and after all make the dose vary apart from the count, on both sides of
+    a pair.
     """
     parts = []
     sizes = [proxy.parameters for proxy in panel.of_role("ladder")]
@@ -121,7 +128,9 @@ def seen_cases(panel: Panel) -> Cases:
 
 
 def unseen_cases(panel: Panel) -> Cases:
-    """Return a row per sequence that one cross-fit proxy saw and the other did not, and size of the larger proxy."""
+    """Return a row per sequence that one cross-fit proxy saw and the other did not, and size of the
+    larger proxy.
+    """
     parts = []
     sizes = [proxy.parameters for proxy in panel.of_role("ladder")]
     for large in panel.proxies:
@@ -135,7 +144,9 @@ def unseen_cases(panel: Panel) -> Cases:
 
 
 def seen_features(panel: Panel, proxy: Seen, dose: Float64, ratio: float) -> Float64:
-    """Return the features of `SEEN` of every row for a model of `ratio` times the size that sees it `dose` times."""
+    """Return the features of `SEEN` of every row for a model of `ratio` times the size that sees it
+    `dose` times.
+    """
     columns = [_log(dose), _log(proxy.dose), _log(panel.effective), _log(panel.window)]
     return np.column_stack([*columns, proxy.log_p / SUFFIX, np.full(len(dose), np.log(ratio))])
 
@@ -148,7 +159,8 @@ def unseen_features(panel: Panel, dose: Float64, ratio: float) -> Float64:
 
 
 def outside_log_p(panel: Panel) -> Float64:
-    """Return log p_z by the cross-fit proxy that did not see a row; the mean of both for a row that neither saw.
+    """Return log p_z by the cross-fit proxy that did not see a row; the mean of both for a row that
+    neither saw.
 
     NaN where both saw it.
     """

@@ -1,4 +1,6 @@
-"""What the proxies are trained on: whole families as rows of EOS and 64 tokens, each in the context it is scored in."""
+"""What the proxies are trained on: whole families as rows of EOS and 64 tokens, each in the context
+it is scored in.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ from pipeline.config import ProxyConfig
 from pipeline.corpus import read_documents
 from pipeline.panel import SEQUENCE, starts
 from pipeline.proxy.tokenizer import EOS_ID, Encoded, encode
-from pipeline.sampling import Catalogue, Int64, Sample, half_of, mixed, take_that_fit
+from pipeline.sampling import Catalogue, Int64, Sample, choose_families, half_of
 from pipeline.signatures import row_keys
 from pipeline.stage import Work
 
@@ -35,8 +37,9 @@ class Text:
 class Lessons:
     """The training rows of the sample. documents: first documents by number, sorted; half: of each.
 
-    rows: [n, 65], in an order that no name of a shard enters; row_half: of each. tokens: of the sample's documents,
-    copies included, also of those too short for a sequence. skipped: families too large for the sample.
+    rows: [n, 65], in an order that no name of a shard enters; row_half: of each. tokens: of the
+    sample's documents, copies included, also of those too short for a sequence. skipped: families
+    too large for the sample.
     """
 
     documents: Int64
@@ -82,36 +85,27 @@ def by_text(known: Catalogue, numbers: Int64) -> list[int]:
 def lessons(
     known: Catalogue, sample: Sample, texts: Mapping[int, Text], config: ProxyConfig
 ) -> Lessons:
-    """Keep of the sample what fits into the budget of tokens, in whole families, and cut it into rows."""
+    """Choose again from what was read, now by its tokens, and cut it into rows."""
     size = np.zeros(len(known.family_key), np.int64)
     for number, text in texts.items():
         size[known.family[number]] += len(text.encoded.tokens) * int(known.exact_count[number])
-    families = _fitting(known, sample, size, config)
+    read = np.zeros(len(size), np.bool_)
+    read[sample.families] = True
+    families = choose_families(known, size, config.sample_tokens, read, config.seed).families
     half = half_of(known, config.seed)[known.family]
     chosen = np.array([n for n in sorted(texts) if len(texts[n].starts)], np.int64)
     chosen = chosen[np.isin(known.family[chosen], families)]
     rows, owner = training_rows(known, by_text(known, chosen), texts)
     tokens = int(size[families].sum())
-    return Lessons(
-        chosen, half[chosen], rows, half[owner], len(families), tokens, sample.skipped
-    )
-
-
-def _fitting(known: Catalogue, sample: Sample, size: Int64, config: ProxyConfig) -> Int64:
-    """Return the families that fit by tokens; by a hash, so that no level of repetition is thinned more."""
-    taken: list[Int64] = []
-    left = config.sample_tokens
-    for part, most in ((sample.repeated, left // 2), (sample.random, left)):
-        order = part[np.argsort(mixed(known.family_key[part], config.seed), kind="stable")]
-        taken.append(take_that_fit(order, size, min(most, left)))
-        left -= int(size[taken[-1]].sum())
-    return np.concatenate(taken)
+    return Lessons(chosen, half[chosen], rows, half[owner], len(families), tokens, sample.skipped)
 
 
 def training_rows(
     known: Catalogue, order: list[int], texts: Mapping[int, Text]
 ) -> tuple[Int64, Int64]:
-    """Return the rows of every sequence of the documents, once for each copy, and the document of each."""
+    """Return the rows of every sequence of the documents, once for each copy, and the document of
+    each.
+    """
     rows, owner = [np.zeros((0, SEQUENCE + 1), np.int64)], [np.zeros(0, np.int64)]
     for number in order:
         own = token_rows(texts[number], texts[number].starts)

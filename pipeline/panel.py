@@ -1,8 +1,9 @@
-"""Which sequences are scored: repeated text by decreasing count, and a stratified sample with known weights.
+"""Which sequences are scored: repeated text by decreasing count, and a stratified sample with known
+weights.
 
-Texts are named by their first document: what it is scored for holds for all copies. A sequence's weight is how many of
-the corpus's sequences it stands for: its document's exact copies for one chosen with certainty, times the inverse of
-its chance for a sampled one.
+Texts are named by their first document: what it is scored for holds for all copies. A sequence's
+weight is how many of the corpus's sequences it stands for: its document's exact copies for one
+chosen with certainty, times the inverse of its chance for a sampled one.
 """
 
 from __future__ import annotations
@@ -28,8 +29,9 @@ _PLACE = 5
 class Wanted:
     """Documents to read, by number: certain ones in the order of choice, and sampled ones.
 
-    trained: of repeated families that the proxies saw. stratum: per document its stratum of the sampled half, -1 for
-    documents that cannot be drawn. drawn: numbers of the documents drawn; per_document: sequences taken from each.
+    trained: of repeated families that the proxies saw. stratum: per document its stratum of the
+    sampled half, -1 for documents that cannot be drawn. drawn: numbers of the documents drawn;
+    per_document: sequences taken from each.
     """
 
     trained: Int64
@@ -56,7 +58,9 @@ class Panel:
 
 
 def starts(tokens: int) -> Int64:
-    """Return where the sequences of a document of so many tokens start: every 32nd, and one that ends at its end."""
+    """Return where the sequences of a document of so many tokens start: every 32nd, and one that
+    ends at its end.
+    """
     if tokens < SEQUENCE:
         return np.zeros(0, np.int64)
     regular = np.arange(0, tokens - SEQUENCE + 1, STRIDE, dtype=np.int64)
@@ -64,8 +68,11 @@ def starts(tokens: int) -> Int64:
     return regular if regular[-1] == last else np.append(regular, last)
 
 
-def want(known: Catalogue, trained: Flags, bytes_per_token: float, budget: int, seed: int) -> Wanted:
-    """Choose documents for `budget` sequences: a quarter trained and repeated, a quarter repeated, half sampled.
+def want(
+    known: Catalogue, trained: Flags, bytes_per_token: float, budget: int, seed: int
+) -> Wanted:
+    """Choose documents for `budget` sequences: a quarter trained and repeated, a quarter repeated,
+    half sampled.
 
     trained: per document, whether a proxy saw its family. Documents above MOST_BYTES are left out.
     """
@@ -89,27 +96,35 @@ def choose(known: Catalogue, wanted: Wanted, tokens: Mapping[int, int], seed: in
         (wanted.repeated, PER_FAMILY, 2 * limit),
     ):
         _take(known, documents, tokens, per_family, most, certain)
-    rows = [(document, start, False, float(known.exact_count[document])) for document, start in certain]
+    rows = [
+        (document, start, False, float(known.exact_count[document])) for document, start in certain
+    ]
     rows += _sampled(known, wanted, tokens, set(certain), seed)
     return _panel(known, rows, tokens)
 
 
 def _up_to(order: Int64, known: Catalogue, guess: Int64, per_family: int, budget: int) -> Int64:
-    """Return the first documents of each family that should hold `per_family` sequences, `budget` in all."""
+    """Return the first documents of each family that should hold `per_family` sequences, `budget`
+    in all.
+    """
     ends = np.zeros(len(order), np.int64)
     by_family = np.argsort(known.family[order], kind="stable")
     sizes = guess[order][by_family]
     total = np.cumsum(sizes)
     family = known.family[order][by_family]
     first = np.flatnonzero(np.diff(family, prepend=-1))
-    before = total - sizes - np.repeat((total - sizes)[first], np.diff(np.append(first, len(order))))
+    before = (
+        total - sizes - np.repeat((total - sizes)[first], np.diff(np.append(first, len(order))))
+    )
     ends[by_family] = before
     chosen = order[ends < per_family]
     used = np.cumsum(np.minimum(guess[chosen], per_family))
     return chosen[: int(np.searchsorted(used, budget, "left")) + 1]
 
 
-def _draw(order: Int64, known: Catalogue, trained: Flags, budget: int) -> tuple[Int64, Int64, Int64]:
+def _draw(
+    order: Int64, known: Catalogue, trained: Flags, budget: int
+) -> tuple[Int64, Int64, Int64]:
     stratum = np.full(len(known.row_key), -1, np.int64)
     stratum[order] = (strata(known.repetition) * 2 + trained)[order]
     found = np.unique(stratum[order])
@@ -142,19 +157,27 @@ def _take(
 
 
 def _sampled(
-    known: Catalogue, wanted: Wanted, tokens: Mapping[int, int], certain: set[tuple[int, int]], seed: int
+    known: Catalogue,
+    wanted: Wanted,
+    tokens: Mapping[int, int],
+    certain: set[tuple[int, int]],
+    seed: int,
 ) -> list[tuple[int, int, bool, float]]:
     population = np.bincount(wanted.stratum[wanted.stratum >= 0])
     sizes = np.bincount(wanted.stratum[wanted.drawn], minlength=len(population))
     rows: list[tuple[int, int, bool, float]] = []
     for document, most in zip(wanted.drawn.tolist(), wanted.per_document.tolist(), strict=True):
         places = starts(tokens[document])
-        free = np.array([place for place in places.tolist() if (document, place) not in certain], np.int64)
+        free = np.array(
+            [place for place in places.tolist() if (document, place) not in certain], np.int64
+        )
         keys = mixed(free.astype(np.uint64) ^ known.text_key[document], seed + _PLACE)
         taken = free[np.argsort(keys, kind="stable")][:most]
         stratum = wanted.stratum[document]
         chance = sizes[stratum] / population[stratum] * len(taken) / max(1, len(free))
-        rows += [(document, int(start), True, known.exact_count[document] / chance) for start in taken]
+        rows += [
+            (document, int(start), True, known.exact_count[document] / chance) for start in taken
+        ]
     return rows
 
 

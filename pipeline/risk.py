@@ -1,8 +1,9 @@
-"""The forecast: which sequences will the target memorize, how sure is that, and what was it checked against?
+"""The forecast: which sequences will the target memorize, how sure is that, and what was it checked
+against?
 
-Two models share one panel. `seen`: features of the largest proxy, for rows that it was trained on. `unseen`: features
-of a cross-fit proxy that was not, for all others; headline figures are its. Neither is a privacy guarantee: paraphrase,
-attributes and other prefixes are not looked at.
+Two models share one panel. `seen`: features of the largest proxy, for rows that it was trained on.
+`unseen`: features of a cross-fit proxy that was not, for all others; headline figures are its.
+Neither is a privacy guarantee: paraphrase, attributes and other prefixes are not looked at.
 """
 
 from __future__ import annotations
@@ -44,7 +45,9 @@ WARNINGS = (
 
 @dataclass(frozen=True)
 class Target:
-    """The model that is forecast. ratio: its size over the largest proxy's; tokens: trained on, in all."""
+    """The model that is forecast. ratio: its size over the largest proxy's; tokens: trained on, in
+    all.
+    """
 
     parameters: int
     epochs: float
@@ -60,7 +63,9 @@ class Target:
 
 @dataclass(frozen=True)
 class Basis:
-    """One of the two models with what it is applied to. features: of all rows; rows: which of them it speaks of."""
+    """One of the two models with what it is applied to. features: of all rows; rows: which of them
+    it speaks of.
+    """
 
     name: str
     names: tuple[str, ...]
@@ -70,8 +75,12 @@ class Basis:
 
 
 def risk(work: Work) -> Receipt:
-    """Reduce: fit the forecast on the scored sequences, apply it to each; write `risk` and `document_risk`."""
-    about = json.loads(next(path for path in work.paths("models") if path.name == "proxies.json").read_bytes())
+    """Reduce: fit the forecast on the scored sequences, apply it to each; write `risk` and
+    `document_risk`.
+    """
+    about = json.loads(
+        next(path for path in work.paths("models") if path.name == "proxies.json").read_bytes()
+    )
     table = read_table(work.paths("sequences"), SEQUENCES)
     if table.num_rows and about["proxies"]:
         panel = read_panel(table, about["proxies"])
@@ -98,7 +107,11 @@ def _target(config: TargetConfig, largest: int, corpus_tokens: int) -> Target:
     missing = [name for name, value in given.items() if not value]
     rule = f"assumed (no target.{', no target.'.join(missing)} given): {TIMES_LARGEST}x the largest proxy, this corpus"
     return Target(
-        parameters, config.epochs, tokens, parameters / largest, rule if missing else "as configured"
+        parameters,
+        config.epochs,
+        tokens,
+        parameters / largest,
+        rule if missing else "as configured",
     )
 
 
@@ -112,7 +125,9 @@ def _forecast(panel: Panel, target: Target, seed: int) -> tuple[Float64, dict[st
         return values, {"fitted": False, "why_not": why, **facts}
     for basis in _bases(panel, target):
         spread = _spread(basis.cases, panel, target)
-        values[basis.rows] = np.column_stack(forecast(basis.cases, basis.features[basis.rows], spread, seed))
+        values[basis.rows] = np.column_stack(
+            forecast(basis.cases, basis.features[basis.rows], spread, seed)
+        )
         facts |= _about(basis, spread, seed)
     facts["expected"] = _expected(panel, values)
     return values, {"fitted": True, "why_not": None, **facts}
@@ -135,7 +150,9 @@ def _bases(panel: Panel, target: Target) -> list[Basis]:
 
 
 def _spread(cases: Cases, panel: Panel, target: Target) -> float:
-    """Return the transfer error in logits for the step to the target, from the error of the step to the top rung."""
+    """Return the transfer error in logits for the step to the target, from the error of the step to
+    the top rung.
+    """
     sizes = [proxy.parameters for proxy in panel.of_role("ladder")]
     steps = abs(np.log(target.ratio)) / np.log(sizes[-1] / sizes[-2])
     return transfer_error(cases) * max(1.0, float(steps))
@@ -164,7 +181,9 @@ def _about(basis: Basis, spread: float, seed: int) -> dict[str, Any]:
     log_count = cases.features[:, 0]
     slopes = fit(cases).raw()
     return {
-        f"coefficients_{basis.name}": dict(zip(basis.names, (round(x, 4) for x in slopes), strict=True)),
+        f"coefficients_{basis.name}": dict(
+            zip(basis.names, (round(x, 4) for x in slopes), strict=True)
+        ),
         f"held_out_{basis.name}": {
             "validated_on": "the largest proxy, by features of a smaller one, in families left out of the fit",
             "sequences": int(cases.top.sum()),
@@ -179,9 +198,15 @@ def _about(basis: Basis, spread: float, seed: int) -> dict[str, Any]:
 
 
 def _expected(panel: Panel, values: Float64) -> dict[str, Any]:
-    """Return the shares of the corpus's sequences that the forecast expects to be memorized, by weight."""
+    """Return the shares of the corpus's sequences that the forecast expects to be memorized, by
+    weight.
+    """
     found: dict[str, Any] = {}
-    for name, rows in (("all", panel.count > 0), ("unseen", ~panel.top.taught), ("seen", panel.top.taught)):
+    for name, rows in (
+        ("all", panel.count > 0),
+        ("unseen", ~panel.top.taught),
+        ("seen", panel.top.taught),
+    ):
         if rows.any():
             share = np.average(values[rows], axis=0, weights=panel.weight[rows])
             found[name] = {
@@ -197,7 +222,9 @@ def _kinds(panel: Panel, value: Float64) -> np.ndarray:
     """Return none, reconstructed, recited or recollected; None where there is no forecast."""
     outside = ladder.outside_log_p(panel)
     guessable = np.nan_to_num(outside, nan=-np.inf) / ladder.SUFFIX >= np.log(GUESSABLE)
-    kinds = np.where(guessable, "reconstructed", np.where(panel.count >= RECITED, "recited", "recollected"))
+    kinds = np.where(
+        guessable, "reconstructed", np.where(panel.count >= RECITED, "recited", "recollected")
+    )
     kinds = np.where(value < LIKELY, "none", kinds).astype(object)
     kinds[np.isnan(value)] = None
     return kinds
@@ -226,7 +253,9 @@ def _of_documents(work: Work, table: pa.Table, rows: pa.Table) -> pa.Table:
 
     The riskiest sequence speaks for it; among equals the first.
     """
-    keys, first, scored = np.unique(rows["row_key"].to_numpy(), return_index=True, return_counts=True)
+    keys, first, scored = np.unique(
+        rows["row_key"].to_numpy(), return_index=True, return_counts=True
+    )
     value = rows["risk"].to_numpy()
     riskiest = np.array(
         [
@@ -236,7 +265,9 @@ def _of_documents(work: Work, table: pa.Table, rows: pa.Table) -> pa.Table:
         np.int64,
     )
     tokens = np.add.reduceat(value, first) * ladder.SUFFIX if len(first) else np.zeros(0)
-    counts = read_table(work.paths("counts"), COUNTS, ["row_key", "representative"]).sort_by("row_key")
+    counts = read_table(work.paths("counts"), COUNTS, ["row_key", "representative"]).sort_by(
+        "row_key"
+    )
     representative = counts["representative"].to_numpy()
     held = np.isin(representative, keys)
     place = np.searchsorted(keys, representative[held])

@@ -12,7 +12,9 @@ from pipeline.sampling import Flags
 
 
 def dose_response(panel: Panel) -> list[dict[str, Any]]:
-    """Return per power of two of `sequence_count` and by whether the proxies saw it: memorized share by each proxy."""
+    """Return per power of two of `sequence_count` and by whether the proxies saw it: memorized
+    share by each proxy.
+    """
     level = np.floor(np.log2(np.maximum(panel.count, 1.0))).astype(np.int64)
     rows: list[dict[str, Any]] = []
     for trained in (True, False):
@@ -53,8 +55,9 @@ def memorized_families(panel: Panel) -> list[dict[str, Any]]:
 def rate(panel: Panel, rows: Flags) -> dict[str, Any]:
     """Return how many of some sequences the largest proxy memorized, with a 95% interval.
 
-    The interval is Wilson's over families, which are the independent units; 3/n of them is its upper end when there is
-    none (the rule of three). The weighted share is of the corpus's sequences of that kind.
+    The interval is Wilson's over families, which are the independent units; 3/n of them is its
+    upper end when there is none (the rule of three). The weighted share is of the corpus's
+    sequences of that kind.
     """
     families = len(np.unique(panel.family[rows]))
     hit = panel.top.memorized & rows
@@ -65,7 +68,9 @@ def rate(panel: Panel, rows: Flags) -> dict[str, Any]:
         "sequences": int(rows.sum()),
         "memorized": int(hit.sum()),
         "rate": round(float(hit.sum() / rows.sum()), 6) if rows.any() else None,
-        "rate_weighted": round(float(np.average(hit[rows], weights=weight)), 6) if rows.any() else None,
+        "rate_weighted": round(float(np.average(hit[rows], weights=weight)), 6)
+        if rows.any()
+        else None,
         "families": families,
         "families_memorized": hits,
         "rate_of_families_95": [round(low, 6), round(high, 6)] if families else None,
@@ -81,5 +86,7 @@ def wilson(hits: int, total: int) -> tuple[float, float]:
     z = float(norm.ppf(0.975))
     share = hits / total
     centre = (share + z * z / (2 * total)) / (1 + z * z / total)
-    half = z / (1 + z * z / total) * np.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
+    half = (
+        z / (1 + z * z / total) * np.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
+    )
     return float(max(0.0, centre - half)), float(min(1.0, centre + half))

@@ -1,7 +1,9 @@
-"""What the proxies are trained on and what is scored: choices by hash, over columns of `counts`, before any text is read.
+"""What the proxies are trained on and what is scored: choices by hash, over columns of `counts`,
+before any text is read.
 
-Whole families are sampled, with all their copies: sampling documents would divide the very counts that are to be learnt
-from. Nothing here depends on the names or the number of shards: the keys are hashes of texts.
+Whole families are sampled, with all their copies: sampling documents would divide the very counts
+that are to be learnt from. Nothing here depends on the names or the number of shards: the keys are
+hashes of texts.
 """
 
 from __future__ import annotations
@@ -39,10 +41,12 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Catalogue:
-    """The documents of a run in order of row_key, as arrays of one length; family numbers index family_key.
+    """The documents of a run in order of row_key, as arrays of one length; family numbers index
+    family_key.
 
-    text_key: first 8 bytes of the text hash. repetition: how often the document's words occur, by exact and near
-    copies or by the share of its words in repeated windows. family_key: first 8 bytes of the family's name.
+    text_key: first 8 bytes of the text hash. repetition: how often the document's words occur, by
+    exact and near copies or by the share of its words in repeated windows. family_key: first 8
+    bytes of the family's name.
     """
 
     row_key: Uint64
@@ -64,15 +68,24 @@ class Catalogue:
 
 @dataclass(frozen=True)
 class Sample:
-    """Families to train on, by number, each part in the order of its choice. skipped: too large for the budget."""
+    """Families to train on, by number, each part in the order of its choice. skipped: too large for
+    the budget.
+    """
 
     repeated: Int64
     random: Int64
     skipped: int
 
+    @property
+    def families(self) -> Int64:
+        """Return all of them."""
+        return np.concatenate((self.repeated, self.random))
+
 
 def mixed(keys: Uint64, seed: int) -> Uint64:
-    """Return splitmix64 of `keys` under `seed` (Steele, Lea and Flood 2014, fig. 16): uniform over uint64."""
+    """Return splitmix64 of `keys` under `seed` (Steele, Lea and Flood 2014, fig. 16): uniform over
+    uint64.
+    """
     with np.errstate(over="ignore"):
         value = keys + np.uint64((seed * 0x9E3779B97F4A7C15 + 0x632BE59BD9B4E019) % 2**64)
         value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -83,7 +96,9 @@ def mixed(keys: Uint64, seed: int) -> Uint64:
 def catalogue(counts: pa.Table) -> Catalogue:
     """Return the documents of a `counts` table, sorted by row_key."""
     counts = counts.sort_by("row_key").combine_chunks()
-    values = {name: counts[name].to_numpy() for name in COLUMNS if name not in ("text_hash", "family")}
+    values = {
+        name: counts[name].to_numpy() for name in COLUMNS if name not in ("text_hash", "family")
+    }
     coded = pc.dictionary_encode(counts["family"].combine_chunks())
     if isinstance(coded, pa.ChunkedArray):
         coded = coded.combine_chunks()
@@ -104,7 +119,9 @@ def catalogue(counts: pa.Table) -> Catalogue:
 
 
 def held_out(known: Catalogue, seed: int) -> Flags:
-    """Return which families no proxy may see, an eighth: the non-members that the floor is measured on."""
+    """Return which families no proxy may see, an eighth: the non-members that the floor is measured
+    on.
+    """
     return mixed(known.family_key, seed + _HELD_OUT) % np.uint64(HELD_OUT) == 0
 
 
@@ -113,23 +130,29 @@ def half_of(known: Catalogue, seed: int) -> Int64:
     return (mixed(known.family_key, seed + _HALF) % np.uint64(2)).astype(np.int64)
 
 
-def choose_families(known: Catalogue, budget: int, seed: int) -> Sample:
-    """Return whole families of at most `budget` bytes: half by decreasing repetition, the rest by hash.
+def bytes_of_families(known: Catalogue) -> Int64:
+    """Return the bytes of each family, all its documents together."""
+    return np.bincount(known.family, known.text_bytes, len(known.family_key)).astype(np.int64)
 
-    The repeated half gives each power of two of repetition, from the top, an equal share of what is left, so that no
-    few large families of one dose take all of it. A family above a quarter of the budget is skipped.
+
+def choose_families(
+    known: Catalogue, size: Int64, budget: int, allowed: Flags, seed: int
+) -> Sample:
+    """Return whole families of at most `budget` in `size`: half by decreasing repetition, the rest
+    by hash.
+
+    The repeated half gives each power of two of repetition, from the top, an equal share of what is
+    left, so that no few large families of one dose take all of it. A family above a quarter of the
+    budget is skipped.
     """
-    size = np.bincount(known.family, known.text_bytes, len(known.family_key)).astype(np.int64)
     order = np.argsort(mixed(known.family_key, seed + _ORDER), kind="stable")
-    allowed = ~held_out(known, seed) & (size * LARGEST_SHARE <= budget)
-    repetition = family_repetition(known)
-    repeated = _by_repetition(order[allowed[order]], repetition, size, budget // 2)
+    fitting = allowed & (size * LARGEST_SHARE <= budget)
+    repeated = _by_repetition(order[fitting[order]], family_repetition(known), size, budget // 2)
     taken = np.zeros(len(size), np.bool_)
     taken[repeated] = True
-    rest = order[(allowed & ~taken)[order]]
+    rest = order[(fitting & ~taken)[order]]
     random = take_that_fit(rest, size, budget - int(size[repeated].sum()))
-    skipped = int((~held_out(known, seed) & (size * LARGEST_SHARE > budget)).sum())
-    return Sample(repeated, random, skipped)
+    return Sample(repeated, random, int((allowed & ~fitting).sum()))
 
 
 def family_repetition(known: Catalogue) -> Float64:
@@ -137,11 +160,15 @@ def family_repetition(known: Catalogue) -> Float64:
     count = len(known.family_key)
     weight = np.maximum(known.text_bytes, 1)
     total = np.bincount(known.family, weight, count)
-    return np.asarray(np.bincount(known.family, weight * known.repetition, count) / np.maximum(total, 1.0))
+    return np.asarray(
+        np.bincount(known.family, weight * known.repetition, count) / np.maximum(total, 1.0)
+    )
 
 
 def take_that_fit(order: Int64, size: Int64, budget: int) -> Int64:
-    """Return those of `order`, in order, that still fit into `budget`; one that does not is passed over."""
+    """Return those of `order`, in order, that still fit into `budget`; one that does not is passed
+    over.
+    """
     chosen = []
     for number in order.tolist():
         if size[number] <= budget:
@@ -168,7 +195,10 @@ def _by_repetition(order: Int64, repetition: Float64, size: Int64, budget: int) 
     down = sorted(set(level.tolist()), reverse=True)
     up = sorted(down, key=lambda name: (name < TELLING_LEVEL, name))
     chosen: list[Int64] = []
-    for names in (down, up):  # what is left over goes to those levels first where families are small and tell most
+    for names in (
+        down,
+        up,
+    ):  # what is left over goes to those levels first where families are small and tell most
         for place, name in enumerate(names):
             candidates = order[(level == name) & ~np.isin(order, _joined(chosen))]
             part = take_that_fit(candidates, size, budget // (len(names) - place))

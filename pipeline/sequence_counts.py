@@ -1,4 +1,6 @@
-"""How often the words of a sequence occur in the corpus, exactly, and in each group of documents that proxies saw."""
+"""How often the words of a sequence occur in the corpus, exactly, and in each group of documents
+that proxies saw.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ class Places:
 
 @dataclass(frozen=True)
 class Spelled:
-    """The words of sequences. words: hashes of the whole words inside each. first, last: words it touches at all."""
+    """The words of sequences. words: hashes of the whole words inside each. first, last: words it
+    touches at all.
+    """
 
     words: list[bytes]
     first: Int64
@@ -38,7 +42,9 @@ class Spelled:
 def spelled(work: Work, places: Places) -> Spelled:
     """Return the words of each sequence, from the table `words`."""
     found = Spelled(
-        [b""] * len(places.row_key), np.zeros(len(places.row_key), np.int64), np.zeros(len(places.row_key), np.int64)
+        [b""] * len(places.row_key),
+        np.zeros(len(places.row_key), np.int64),
+        np.zeros(len(places.row_key), np.int64),
     )
     for path in work.paths("words"):
         for batch in read_batches(path, ["row_key", "hashes", "layout"]):
@@ -56,21 +62,29 @@ def _spell(batch: pa.RecordBatch, places: Places, found: Spelled) -> None:
         own = slice(offsets[document], offsets[document + 1])
         rows = np.arange(low[document], high[document])
         begin, end = places.start_byte[rows], places.end_byte[rows]
-        inside = np.searchsorted(starts[own], begin, "left"), np.searchsorted(ends[own], end, "right")
+        inside = (
+            np.searchsorted(starts[own], begin, "left"),
+            np.searchsorted(ends[own], end, "right"),
+        )
         raw = data.as_py()
-        for row, first, last in zip(rows.tolist(), *(side.tolist() for side in inside), strict=True):
+        for row, first, last in zip(
+            rows.tolist(), *(side.tolist() for side in inside), strict=True
+        ):
             found.words[row] = raw[8 * first : 8 * last]
         found.first[rows] = np.searchsorted(ends[own], begin, "right")
         found.last[rows] = np.searchsorted(starts[own], end, "left")
 
 
 def occurrences(work: Work, words: list[bytes], seen: tuple[Uint64, Int64], groups: int) -> Int64:
-    """Return [sequence, group] how often each run of words occurs in the corpus; zeros for a sequence without words.
+    """Return [sequence, group] how often each run of words occurs in the corpus; zeros for a
+    sequence without words.
 
     seen: row_keys, sorted, and the group of each; every other document is of group 0.
     """
     numbers: dict[bytes, int] = {}
-    of_sequence = np.array([numbers.setdefault(run, len(numbers)) if run else -1 for run in words], np.int64)
+    of_sequence = np.array(
+        [numbers.setdefault(run, len(numbers)) if run else -1 for run in words], np.int64
+    )
     counts = np.zeros((len(numbers) + 1, groups), np.int64)
     if numbers:
         begins = np.cumsum([0, *(len(run) // 8 for run in numbers)], dtype=np.int64)
@@ -96,7 +110,9 @@ def _corpus(work: Work) -> Iterator[tuple[Uint64, Words]]:
 
 
 def window_counts(work: Work, places: Places, touched: Spelled) -> Int64:
-    """Return the largest count of a window that shares a word with each sequence; 0 where none is repeated."""
+    """Return the largest count of a window that shares a word with each sequence; 0 where none is
+    repeated.
+    """
     inputs = {
         "wanted": pa.table({"row_key": np.unique(places.row_key)}),
         "occurrences": work.paths("occurrences"),

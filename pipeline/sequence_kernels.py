@@ -1,7 +1,9 @@
-"""Exact occurrences of runs of words in a corpus: compiled, one pass over the word hashes, no Python loop per word.
+"""Exact occurrences of runs of words in a corpus: compiled, one pass over the word hashes, no
+Python loop per word.
 
-A run is found by its first words, its anchor: a hash of 8 (of 4, 2 or 1 in a shorter run) rolls over the corpus and is
-looked up in a small table; at each hit the whole run is compared word hash by word hash.
+A run is found by its first words, its anchor: a hash of 8 (of 4, 2 or 1 in a shorter run) rolls
+over the corpus and is looked up in a small table; at each hit the whole run is compared word hash
+by word hash.
 """
 
 from __future__ import annotations
@@ -24,8 +26,9 @@ Uint64 = NDArray[np.uint64]
 class Runs:
     """Distinct runs of words with their anchors in a table.
 
-    words: all their word hashes; run i owns words[begins[i]:begins[i + 1]]. Per anchor length: heads is the table of
-    first runs (-1 is none) at the top bits of the anchor's hash, following the next run in the same place.
+    words: all their word hashes; run i owns words[begins[i]:begins[i + 1]]. Per anchor length:
+    heads is the table of first runs (-1 is none) at the top bits of the anchor's hash, following
+    the next run in the same place.
     """
 
     words: Uint64
@@ -49,10 +52,11 @@ def index_runs(words: Uint64, begins: Int64) -> Runs:
 
 
 def count_runs(runs: Runs, offsets: Int64, words: Uint64, groups: Int64, counts: Int64) -> None:
-    """Add to counts[run, group of the document] each occurrence of each run in documents of a batch.
+    """Add to counts[run, group of the document] each occurrence of each run in documents of a
+    batch.
 
-    Document d owns words[offsets[d]:offsets[d + 1]] and belongs to groups[d]; occurrences never cross documents and
-    may overlap. Integers only, so that batches may come in any order.
+    Document d owns words[offsets[d]:offsets[d + 1]] and belongs to groups[d]; occurrences never
+    cross documents and may overlap. Integers only, so that batches may come in any order.
     """
     for place, length in enumerate(ANCHORS):
         if (runs.lengths == length).any():
@@ -99,7 +103,9 @@ def _count(runs, table, batch, counts):  # type: ignore[no-untyped-def]  # noqa:
                 continue
             run = heads[np.int64((total * _SPREAD) >> np.uint64(shift))]
             while run >= 0:
-                if anchors[run] == total and _same(run_words, begins[run], begins[run + 1], words, start, last):
+                if anchors[run] == total and _same(
+                    run_words, begins[run], begins[run + 1], words, start, last
+                ):
                     counts[run, groups[document]] += 1
                 run = following[run]
 

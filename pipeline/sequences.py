@@ -1,8 +1,9 @@
 """Sequences of 64 tokens, scored by small proxies that were trained on a sample of the corpus.
 
-The sample is of whole families. Every sequence of it is a training row (EOS and the 64 tokens), so each is scored in
-the context that it was learnt in. An eighth of the families is never trained on: there the proxies' rate of memorized
-sequences is the floor. Text is read for the sample and for what is scored, nothing else.
+The sample is of whole families. Every sequence of it is a training row (EOS and the 64 tokens), so
+each is scored in the context that it was learnt in. An eighth of the families is never trained on:
+there the proxies' rate of memorized sequences is the floor. Text is read for the sample and for
+what is scored, nothing else.
 """
 
 from __future__ import annotations
@@ -16,7 +17,15 @@ import pyarrow as pa
 
 from pipeline.panel import SEQUENCE, Panel, choose, want
 from pipeline.progress import current
-from pipeline.sampling import COLUMNS, Catalogue, Int64, catalogue, choose_families, held_out
+from pipeline.sampling import (
+    COLUMNS,
+    Catalogue,
+    Int64,
+    bytes_of_families,
+    catalogue,
+    choose_families,
+    held_out,
+)
 from pipeline.sequence_counts import Places, occurrences, spelled, window_counts
 from pipeline.signals.gap import gap_bits
 from pipeline.signals.zlib import zlib_bits_per_byte
@@ -65,9 +74,10 @@ def _sequences(work: Work, known: Catalogue) -> Receipt:
     from pipeline.proxy.tokenizer import train_tokenizer
 
     config = work.config.proxy
-    sample = choose_families(known, int(config.sample_tokens * BYTES_PER_TOKEN), config.seed)
-    families = np.concatenate((sample.repeated, sample.random))
-    numbers = np.flatnonzero(known.first & np.isin(known.family, families))
+    allowed = ~held_out(known, config.seed)
+    budget = int(config.sample_tokens * BYTES_PER_TOKEN)
+    sample = choose_families(known, bytes_of_families(known), budget, allowed, config.seed)
+    numbers = np.flatnonzero(known.first & np.isin(known.family, sample.families))
     read = read_texts(work, known, numbers)
     tokenizer = train_tokenizer((read[n] for n in by_text(known, numbers)), config.vocabulary)
     texts = tokenized(tokenizer, read)
@@ -75,10 +85,14 @@ def _sequences(work: Work, known: Catalogue) -> Receipt:
     size = tokenizer.get_vocab_size()
     crew = Crew(work.cores, config.threads, current().advance)
     proxies = train_all(learnt.rows, learnt.row_half, size, config, crew)
-    wanted = want(known, _trained(known, learnt), _bytes_per_token(texts), _budget(work), config.seed)
+    wanted = want(
+        known, _trained(known, learnt), _bytes_per_token(texts), _budget(work), config.seed
+    )
     missing = np.setdiff1d(wanted.documents(), numbers)
     texts |= tokenized(tokenizer, read_texts(work, known, missing))
-    panel = choose(known, wanted, {n: len(text.encoded.tokens) for n, text in texts.items()}, config.seed)
+    panel = choose(
+        known, wanted, {n: len(text.encoded.tokens) for n, text in texts.items()}, config.seed
+    )
     table = _table(work, known, learnt, panel, texts, proxies, crew)
     with write_table(work.folder, "sequences", work.key, SEQUENCES) as out:
         out.write(table)
@@ -100,7 +114,11 @@ def _trained(known: Catalogue, learnt: Lessons) -> np.ndarray:
 
 def _bytes_per_token(texts: Mapping[int, Text]) -> float:
     tokens = sum(len(text.encoded.tokens) for text in texts.values())
-    return sum(int(text.encoded.ends[-1]) for text in texts.values() if tokens) / tokens if tokens else 3.0
+    return (
+        sum(int(text.encoded.ends[-1]) for text in texts.values() if tokens) / tokens
+        if tokens
+        else 3.0
+    )
 
 
 def _table(
@@ -116,7 +134,9 @@ def _table(
     words = spelled(work, places)
     by_half = _occurrences(work, known, learnt, panel, words.words)
     scored = _score(_tokens(panel, texts), by_half, proxies, crew)
-    names = np.array([known.family_names[number] for number in known.family[panel.document]], object)
+    names = np.array(
+        [known.family_names[number] for number in known.family[panel.document]], object
+    )
     columns = {
         "row_key": places.row_key,
         "start_byte": places.start_byte,
@@ -124,7 +144,9 @@ def _table(
         "start_token": panel.start_token,
         "document_sequences": panel.of_document,
         "family": pa.array(names, pa.string()),
-        "stratum": pa.array(np.where(panel.sampled, "sampled", "repeated").astype(object), pa.string()),
+        "stratum": pa.array(
+            np.where(panel.sampled, "sampled", "repeated").astype(object), pa.string()
+        ),
         "weight": panel.weight,
         "sequence_count": by_half.sum(1),
         "window_count": window_counts(work, places, words),
@@ -140,7 +162,9 @@ def _places(known: Catalogue, panel: Panel, texts: Mapping[int, Text]) -> Places
     pairs = list(zip(panel.document.tolist(), panel.start_token.tolist(), strict=True))
     first = [texts[number].encoded.starts[start] for number, start in pairs]
     last = [texts[number].encoded.ends[start + SEQUENCE - 1] for number, start in pairs]
-    return Places(known.row_key[panel.document], np.array(first, np.int64), np.array(last, np.int64))
+    return Places(
+        known.row_key[panel.document], np.array(first, np.int64), np.array(last, np.int64)
+    )
 
 
 def _occurrences(
@@ -214,14 +238,20 @@ def _compressed(places: Places, panel: Panel, texts: Mapping[int, Text]) -> np.n
 
 
 def _nested(scored: list[Scored], rows: int) -> pa.Array:
-    """Return the list column `proxies`: per sequence one struct for each proxy that scored it, in their order."""
+    """Return the list column `proxies`: per sequence one struct for each proxy that scored it, in
+    their order.
+    """
     kind = SEQUENCES.field("proxies").type
     row = np.concatenate([np.zeros(0, np.int64), *(one.rows for one in scored)])
     order = np.argsort(row, kind="stable")
-    columns = [np.repeat(np.array([one.name for one in scored], object), [len(one.rows) for one in scored])]
+    columns = [
+        np.repeat(np.array([one.name for one in scored], object), [len(one.rows) for one in scored])
+    ]
     columns.append(np.concatenate([np.zeros(0, np.int64), *(one.seen for one in scored)]))
     for statistic in STATISTICS[1:]:
-        columns.append(np.concatenate([np.zeros(0), *(one.values[statistic.name] for one in scored)]))
+        columns.append(
+            np.concatenate([np.zeros(0), *(one.values[statistic.name] for one in scored)])
+        )
     arrays = [
         pa.array(column[order]).cast(field.type)
         for column, field in zip(columns, kind.value_type, strict=True)
@@ -286,7 +316,9 @@ def _about(proxy: Proxy) -> dict[str, Any]:
 def _write_models(
     work: Work, proxies: list[Proxy], tokenizer: bytes, facts: dict[str, Any]
 ) -> list[FileRecord]:
-    """Write each proxy as a folder that transformers loads, and the facts that `risk` needs about them."""
+    """Write each proxy as a folder that transformers loads, and the facts that `risk` needs about
+    them.
+    """
     from pipeline.proxy.model import config_json, to_safetensors
     from pipeline.proxy.tokenizer import EOS_ID, tokenizer_config
 

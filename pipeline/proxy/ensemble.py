@@ -1,8 +1,9 @@
-"""The proxies of a run: three or more sizes trained on the whole sample, and a cross-fit pair on its halves.
+"""The proxies of a run: three or more sizes trained on the whole sample, and a cross-fit pair on
+its halves.
 
-Models are small, so cores are used by training several at once, each on `proxy.threads` threads: on two cores that is
-as fast as two threads each, does not collapse when another process wants a core, and the number of cores changes no
-bit. Torch releases the interpreter lock in every operation.
+Models are small, so cores are used by training several at once, each on `proxy.threads` threads: on
+two cores that is as fast as two threads each, does not collapse when another process wants a core,
+and the number of cores changes no bit. Torch releases the interpreter lock in every operation.
 """
 
 from __future__ import annotations
@@ -35,10 +36,11 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Proxy:
-    """A trained proxy. halves: numbers of the halves of the families that it saw, `epochs` times each.
+    """A trained proxy. halves: numbers of the halves of the families that it saw, `epochs` times
+    each.
 
-    role: ladder | early (a ladder proxy after its first epoch) | half. tokens: trained on, repeats included. loss: of
-    the last epoch, NaN for `early`.
+    role: ladder | early (a ladder proxy after its first epoch) | half. tokens: trained on, repeats
+    included. loss: of the last epoch, NaN for `early`.
     """
 
     name: str
@@ -73,7 +75,9 @@ class _Stopped(Exception):  # noqa: N818 - never leaves this module
 
 
 class Crew:
-    """Runs jobs on several threads, each of which Torch may use `threads` more of, and says how far they are."""
+    """Runs jobs on several threads, each of which Torch may use `threads` more of, and says how far
+    they are.
+    """
 
     def __init__(self, cores: int, threads: int, advance: Advance) -> None:
         self.workers = max(1, cores // threads)
@@ -82,9 +86,15 @@ class Crew:
         self._done: dict[str, float] = {}
 
     def map(
-        self, note: str, work: Callable[[Job], Result], jobs: Iterable[Job], cost: Callable[[Job], float]
+        self,
+        note: str,
+        work: Callable[[Job], Result],
+        jobs: Iterable[Job],
+        cost: Callable[[Job], float],
     ) -> list[Result]:
-        """Return the results in the order of `jobs`; the costliest begin first. An error stops all of them."""
+        """Return the results in the order of `jobs`; the costliest begin first. An error stops all
+        of them.
+        """
         listed = list(jobs)
         self._note, self._total = note, sum(cost(job) for job in listed)
         self._done = {}
@@ -112,7 +122,9 @@ class Crew:
 
 @contextmanager
 def torch_threads(count: int) -> Iterator[None]:
-    """Hold Torch at `count` threads, here and in threads begun inside: the order of its sums depends on it."""
+    """Hold Torch at `count` threads, here and in threads begun inside: the order of its sums
+    depends on it.
+    """
     _return_freed_memory()
     before = torch.get_num_threads()
     torch.set_num_threads(count)
@@ -140,10 +152,11 @@ def train_all(
     config: ProxyConfig,
     crew: Crew,
 ) -> list[Proxy]:
-    """Return the proxies trained on `rows` [n, 65], smallest first, then the pair; half: 0 or 1 per row.
+    """Return the proxies trained on `rows` [n, 65], smallest first, then the pair; half: 0 or 1 per
+    row.
 
-    The order of the rows and the schedule are the same for every size, so size is all that differs between them. A
-    half without rows has no proxy.
+    The order of the rows and the schedule are the same for every size, so size is all that differs
+    between them. A half without rows has no proxy.
     """
     device = chosen_device(config)
     schedule = Schedule(config.epochs, config.batch, config.rate, config.seed)
@@ -168,7 +181,9 @@ def score_all(
 
     def mark(job: tuple[Proxy, NDArray[np.int64]]) -> Statistics:
         proxy, rows = job
-        return ProxyScorer(proxy.model, proxy.device, advance=crew.hearing(proxy.name, cost(job))).score(rows)
+        return ProxyScorer(
+            proxy.model, proxy.device, advance=crew.hearing(proxy.name, cost(job))
+        ).score(rows)
 
     def cost(job: tuple[Proxy, NDArray[np.int64]]) -> float:
         return float(job[0].parameters * len(job[1]))

@@ -1,7 +1,8 @@
 """Cross entropy of the tied head without the logits of a whole batch.
 
-With small models the logits are most of the memory traffic: 16 sequences of 64 tokens over 2,048 tokens are 8 MB, made
-and read again six times a step. In chunks that stay in the cache the loss and its gradient are one pass.
+With small models the logits are most of the memory traffic: 16 sequences of 64 tokens over 2,048
+tokens are 8 MB, made and read again six times a step. In chunks that stay in the cache the loss and
+its gradient are one pass.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ CHUNK_ELEMENTS = 1 << 18
 class HeadLoss(torch.autograd.Function):
     """Mean cross entropy of softmax(hidden @ embedding.T) against `targets`.
 
-    hidden: [n, width], embedding: [vocabulary, width], targets: [n]. The gradient is taken on the way forward.
+    hidden: [n, width], embedding: [vocabulary, width], targets: [n]. The gradient is taken on the
+    way forward.
     """
 
     @staticmethod

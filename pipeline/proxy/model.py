@@ -1,7 +1,8 @@
 """One plain decoder-only transformer, stored in the transformers Llama format.
 
-Own module because a sequence is 64 tokens long and widths are small: call overhead is most of the time. The weights
-and `config.json` are those of `LlamaForCausalLM`, so that `AutoModelForCausalLM.from_pretrained(folder)` loads them.
+Own module because a sequence is 64 tokens long and widths are small: call overhead is most of the
+time. The weights and `config.json` are those of `LlamaForCausalLM`, so that
+`AutoModelForCausalLM.from_pretrained(folder)` loads them.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ class Shape:
     def parameters(self) -> int:
         """Return the non-embedding parameters, which DESIGN calls the size of a model."""
         attention = 4 * self.width * self.width
-        return self.layers * (attention + 3 * self.width * self.hidden + 2 * self.width) + self.width
+        return (
+            self.layers * (attention + 3 * self.width * self.hidden + 2 * self.width) + self.width
+        )
 
 
 class Block(nn.Module):
@@ -57,7 +60,9 @@ class Block(nn.Module):
     def forward(self, hidden: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
         """Return the new hidden states; hidden: [rows, tokens, width]."""
         rows, tokens, width = hidden.shape
-        mixed = self.qkv(_normed(hidden, self.norm_attention)).view(rows, tokens, 3, self.heads, HEAD_WIDTH)
+        mixed = self.qkv(_normed(hidden, self.norm_attention)).view(
+            rows, tokens, 3, self.heads, HEAD_WIDTH
+        )
         query, key, value = mixed.permute(2, 0, 3, 1, 4)
         attended = functional.scaled_dot_product_attention(
             _turned(query, turn), _turned(key, turn), value, is_causal=True
@@ -108,7 +113,10 @@ class Transformer(nn.Module):
 
 def to_safetensors(model: Transformer) -> bytes:
     """Return the weights as one safetensors file under the names that transformers uses."""
-    return save({name: tensor.detach().cpu().contiguous() for name, tensor in _named(model)}, {"format": "pt"})
+    return save(
+        {name: tensor.detach().cpu().contiguous() for name, tensor in _named(model)},
+        {"format": "pt"},
+    )
 
 
 def from_safetensors(shape: Shape, data: bytes) -> Transformer:
@@ -170,7 +178,9 @@ def _normed(hidden: Tensor, weight: Tensor) -> Tensor:
 def _angles(tokens: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Return cosine and sine [tokens, head width] of the rotary positions (Su et al. 2021, eq. 15)."""
     steps = torch.arange(0, HEAD_WIDTH, 2, dtype=torch.float32, device=device) / HEAD_WIDTH
-    angles = torch.outer(torch.arange(tokens, dtype=torch.float32, device=device), ROPE_BASE**-steps)
+    angles = torch.outer(
+        torch.arange(tokens, dtype=torch.float32, device=device), ROPE_BASE**-steps
+    )
     both = torch.cat((angles, angles), dim=-1)
     return both.cos(), both.sin()
 

@@ -1,7 +1,7 @@
 """One teacher-forced pass over sequences, reduced on the device to a dozen numbers each.
 
-A scored sequence is EOS and 64 tokens, 32 of prefix and 32 of suffix: exactly the rows that proxies are trained on. No
-logits of more than a chunk of tokens exist at a time, and none leave the device.
+A scored sequence is EOS and 64 tokens, 32 of prefix and 32 of suffix: exactly the rows that proxies
+are trained on. No logits of more than a chunk of tokens exist at a time, and none leave the device.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ class Scorer(Protocol):
     """Anything that scores sequences: a trained proxy, a loaded model, a fake in a test."""
 
     def score(self, tokens: NDArray[np.int64]) -> Statistics:
-        """Return one array per statistic of `schemas.sequences`, `seen` apart; tokens: [n, 65], the first is EOS."""
+        """Return one array per statistic of `schemas.sequences`, `seen` apart; tokens: [n, 65], the
+        first is EOS.
+        """
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,10 @@ class ProxyScorer:
                 if self.advance is not None:
                     self.advance(min(start + self.batch, len(tokens)), len(tokens))
         empty = statistics(torch.zeros(0, SEQUENCE, 2), torch.zeros(0, SEQUENCE, dtype=torch.int64))
-        return {name: torch.cat([part[name].cpu() for part in parts or [empty]]).numpy() for name in empty}
+        return {
+            name: torch.cat([part[name].cpu() for part in parts or [empty]]).numpy()
+            for name in empty
+        }
 
     def _parts(self, rows: Tensor) -> Iterator[dict[str, Tensor]]:
         hidden = self.model.hidden(rows[:, :-1])
@@ -66,7 +71,8 @@ class ProxyScorer:
 def statistics(logits: Tensor, tokens: Tensor) -> dict[str, Tensor]:
     """Reduce logits [rows, 64, vocabulary] in float32 of the true `tokens` [rows, 64].
 
-    log_p_z, hits, margin, entropy and rank are of the 32 suffix tokens; mean NLL and Min-K of all 64.
+    log_p_z, hits, margin, entropy and rank are of the 32 suffix tokens; mean NLL and Min-K of all
+    64.
     """
     index = tokens.unsqueeze(-1)
     log_all = torch.log_softmax(logits, dim=-1)

@@ -16,7 +16,9 @@ EOS_ID = 0
 
 @dataclass(frozen=True)
 class Encoded:
-    """A text in tokens. starts, ends: byte positions of each token, widened to character boundaries."""
+    """A text in tokens. starts, ends: byte positions of each token, widened to character
+    boundaries.
+    """
 
     tokens: NDArray[np.int64]
     starts: NDArray[np.int64]
@@ -26,8 +28,8 @@ class Encoded:
 def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Tokenizer:
     """Return a byte-level BPE of at most `vocabulary` tokens; EOS is number 0.
 
-    The same texts in the same order give the same tokenizer: merges are by count, then by token number. A tiny sample
-    has fewer merges, never fewer than the 256 bytes.
+    The same texts in the same order give the same tokenizer: merges are by count, then by token
+    number. A tiny sample has fewer merges, never fewer than the 256 bytes.
     """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -46,7 +48,8 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Tokenizer:
 def encode(tokenizer: Tokenizer, texts: Sequence[str]) -> list[Encoded]:
     """Return each text in tokens, without special tokens, with the bytes of each token.
 
-    A token that ends inside a character is given the whole character, so that no cut is ever inside one.
+    A token that ends inside a character is given the whole character, so that no cut is ever inside
+    one.
     """
     encodings = tokenizer.encode_batch(list(texts), add_special_tokens=False)
     return [_encoded(text, encoding) for text, encoding in zip(texts, encodings, strict=True)]

@@ -18,8 +18,9 @@ from pipeline.sampling import mixed
 WARM_UP = 0.05
 FINAL_RATE = 0.05
 CLIP = 1.0
-# A proxy sees few batches. Measured on planted families (3 layers of 64, 2 epochs): sequences of 8 copies memorized
-# went from 10% to 88% when the embedding's rate was raised from 1x to 4x of the matrices'; Muon reached the same.
+# A proxy sees few batches. Measured on planted families (3 layers of 64, 2 epochs): sequences of 8
+# copies memorized went from 10% to 88% when the embedding's rate was raised from 1x to 4x of the
+# matrices'; Muon reached the same.
 EMBEDDING_RATE = 5.0
 
 
@@ -35,7 +36,9 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Trained:
-    """A proxy after its last epoch and, when there were several, after its first. loss: of the last epoch, in nats."""
+    """A proxy after its last epoch and, when there were several, after its first. loss: of the last
+    epoch, in nats.
+    """
 
     model: Transformer
     early: Transformer | None
@@ -49,15 +52,18 @@ def train(
     device: str = "cpu",
     advance: Callable[[int, int], None] | None = None,
 ) -> Trained:
-    """Train a proxy on `rows` [n, 65]; each is seen once an epoch, and scored later in exactly the same context.
+    """Train a proxy on `rows` [n, 65]; each is seen once an epoch, and scored later in exactly the
+    same context.
 
-    Same rows, schedule, device, Torch build and threads give the same weights: the order is an integer hash, not a
-    random generator's.
+    Same rows, schedule, device, Torch build and threads give the same weights: the order is an
+    integer hash, not a random generator's.
     """
     model = Transformer(shape, schedule.seed).to(device)
     per_epoch = -(-len(rows) // schedule.rows)
     total = per_epoch * schedule.epochs
-    optimiser = torch.optim.AdamW(_groups(model), schedule.rate, (0.9, 0.95), weight_decay=0.0, fused=True)
+    optimiser = torch.optim.AdamW(
+        _groups(model), schedule.rate, (0.9, 0.95), weight_decay=0.0, fused=True
+    )
     early: Transformer | None = None
     losses: list[torch.Tensor] = []
     for step, batch in enumerate(_batches(rows, schedule)):
@@ -77,7 +83,9 @@ def _groups(model: Transformer) -> list[dict[str, Any]]:
     return [{"params": rest, "times": 1.0}, {"params": embedding, "times": EMBEDDING_RATE}]
 
 
-def _step(model: Transformer, optimiser: torch.optim.Optimizer, tokens: torch.Tensor) -> torch.Tensor:
+def _step(
+    model: Transformer, optimiser: torch.optim.Optimizer, tokens: torch.Tensor
+) -> torch.Tensor:
     hidden = model.hidden(tokens[:, :-1]).flatten(0, 1)
     loss: torch.Tensor = HeadLoss.apply(hidden, model.embedding, tokens[:, 1:].reshape(-1))
     loss.backward()  # type: ignore[no-untyped-call]

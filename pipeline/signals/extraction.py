@@ -1,9 +1,10 @@
 """Extraction of a suffix z given its prefix: by greedy decoding, and by sampling n times.
 
-Greedy decoding emits z exactly iff each of its tokens is the arg-max given the *true* history (by induction: until the
-first miss the histories agree), so one teacher-forced pass gives the label of Carlini et al. 2022 (discoverable
-extraction) and Biderman et al. 2023 (k-extractible with score 1). Sampling emits z with probability
-p_z = product over t of q(z_t | z_<t); z is (n, p)-discoverable iff 1 - (1 - p_z)^n >= p (Hayes et al. 2024, eq. 2).
+Greedy decoding emits z exactly iff each of its tokens is the arg-max given the *true* history (by
+induction: until the first miss the histories agree), so one teacher-forced pass gives the label of
+Carlini et al. 2022 (discoverable extraction) and Biderman et al. 2023 (k-extractible with score 1).
+Sampling emits z with probability p_z = product over t of q(z_t | z_<t); z is (n, p)-discoverable
+iff 1 - (1 - p_z)^n >= p (Hayes et al. 2024, eq. 2).
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ def probability_within(log_p: float, tries: float) -> float:
 
 
 def tries_needed(log_p: float, probability: float) -> float:
-    """Return the n at which the suffix is (n, p)-discoverable: ln(1 - p) / ln(1 - p_z); inf when p_z is 0 here."""
+    """Return the n at which the suffix is (n, p)-discoverable: ln(1 - p) / ln(1 - p_z); inf when
+    p_z is 0 here.
+    """
     if log_p >= 0.0:
         return 1.0
     chance = math.log1p(-math.exp(log_p))

@@ -1,8 +1,9 @@
 """Min-K% and Min-K%++: how improbable are the most improbable tokens?
 
-Min-K% (Shi et al. 2023, eq. 1) is the mean of the lowest k% of the token log-probabilities. Min-K%++ (Zhang et al.
-2024, eq. 3) standardises each by the mean and deviation of log p under the model's own next-token distribution:
-(log p(x_t) - mu_t) / sigma_t, mu_t = sum_v p log p, sigma_t^2 = sum_v p (log p)^2 - mu_t^2.
+Min-K% (Shi et al. 2023, eq. 1) is the mean of the lowest k% of the token log-probabilities.
+Min-K%++ (Zhang et al. 2024, eq. 3) standardises each by the mean and deviation of log p under the
+model's own next-token distribution: (log p(x_t) - mu_t) / sigma_t, mu_t = sum_v p log p, sigma_t^2
+= sum_v p (log p)^2 - mu_t^2.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ def min_k(log_probabilities: Tensor, share: float = SHARE) -> Tensor:
 def standardised(log_probabilities: Tensor, mean: Tensor, square: Tensor) -> Tensor:
     """Return (log p - mu) / sigma per token; square: sum_v p (log p)^2.
 
-    A certain model has sigma near 0 where every score would blow up: sigma is at least LEAST_DEVIATION.
+    A certain model has sigma near 0 where every score would blow up: sigma is at least
+    LEAST_DEVIATION.
     """
     deviation = (square - mean * mean).clamp_min(LEAST_DEVIATION**2).sqrt()
     return (log_probabilities - mean) / deviation

@@ -1,7 +1,8 @@
 """Compressed size: what repeats within a text is guessable without having been learnt.
 
-Carlini et al. 2021 (section 5.2) divide perplexity by the zlib size. Peers disagree on the normalisation; bits of
-compressed text per byte of text does not depend on its length, but for the few bytes of any stream's header.
+Carlini et al. 2021 (section 5.2) divide perplexity by the zlib size. Peers disagree on the
+normalisation; bits of compressed text per byte of text does not depend on its length, but for the
+few bytes of any stream's header.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ RAW_DEFLATE = -15
 
 
 def zlib_bits_per_byte(text: bytes) -> float:
-    """Return the raw deflate size of `text` in bits per byte; 0 of nothing. May pass 8 for a few random bytes."""
+    """Return the raw deflate size of `text` in bits per byte; 0 of nothing. May pass 8 for a few
+    random bytes.
+    """
     if not text:
         return 0.0
     packer = zlib.compressobj(LEVEL, zlib.DEFLATED, RAW_DEFLATE)

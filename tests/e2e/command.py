@@ -27,6 +27,7 @@ FORKS.set_forkserver_preload(
         "flows.summary",
         "pipeline.run",
         "pipeline.explain",
+        "pipeline.lessons",
         "pipeline.proxy.ensemble",
         "torch._dynamo",
     ]
