@@ -1,6 +1,4 @@
-"""From scored sequences to cases of the risk model: features of a smaller proxy, labels of a larger
-one.
-"""
+"""From scored sequences to cases of the risk model: features of one proxy, labels of another."""
 
 from __future__ import annotations
 
@@ -16,21 +14,15 @@ from pipeline.forecast import Cases
 from pipeline.sampling import Flags, Float64, Int64
 
 SUFFIX = 32
-SEEN = {
-    "log dose": 1,
-    "log dose of the proxy": -1,
-    "log effective count": 1,
-    "log window count": 1,
-    "log p per token": 1,
-    "log size ratio": 1,
-}
-UNSEEN = {name: sign for name, sign in SEEN.items() if name != "log dose of the proxy"}
+UNSEEN = ("log dose", "log effective dose", "log suffix dose", "log p per token", "log size ratio")
+SEEN = (*UNSEEN, "log dose ratio")
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What one proxy says of every sequence; NaN, and False, where it did not score it. role: see
-    `Proxy`.
+    """What one proxy says of every sequence; NaN, and False, where it did not score it.
+
+    role: see `Proxy`. dose: times it was trained on each.
     """
 
     name: str
@@ -52,7 +44,7 @@ class Panel:
 
     count: Float64
     effective: Float64
-    window: Float64
+    suffix: Float64
     weight: Float64
     family: Int64
     proxies: tuple[Seen, ...]
@@ -99,7 +91,7 @@ def read_panel(table: pa.Table, proxies: Sequence[Mapping[str, Any]]) -> Panel:
     return Panel(
         table["sequence_count"].to_numpy().astype(np.float64),
         table["effective_count"].to_numpy(),
-        table["window_count"].to_numpy().astype(np.float64),
+        table["suffix_count"].to_numpy().astype(np.float64),
         table["weight"].to_numpy(),
         family.indices.to_numpy().astype(np.int64),
         tuple(found),
@@ -107,8 +99,7 @@ def read_panel(table: pa.Table, proxies: Sequence[Mapping[str, Any]]) -> Panel:
 
 
 def seen_cases(panel: Panel) -> Cases:
-    """Return a row per sequence that the proxies saw and ordered pair of sizes, at every pair of
-    doses.
+    """Return a row per sequence that the proxies saw and ordered pair of sizes, at every dose.
 
     Proxies after one epoch and after all make the dose vary apart from the count, on both sides of
     a pair.
@@ -124,13 +115,11 @@ def seen_cases(panel: Panel) -> Cases:
             inputs = seen_features(panel, small, large.dose, ratio)[rows]
             top = small is panel.of_role("ladder")[-2] and large is panel.top
             parts.append(_part(panel, rows, inputs, large, sizes, top))
-    return _joined(parts, tuple(SEEN.values()))
+    return _joined(parts, len(SEEN))
 
 
 def unseen_cases(panel: Panel) -> Cases:
-    """Return a row per sequence that one cross-fit proxy saw and the other did not, and size of the
-    larger proxy.
-    """
+    """Return a row per sequence that one cross-fit proxy alone saw, and proxy of the ladder."""
     parts = []
     sizes = [proxy.parameters for proxy in panel.of_role("ladder")]
     for large in panel.proxies:
@@ -140,27 +129,39 @@ def unseen_cases(panel: Panel) -> Cases:
         rows = np.flatnonzero(large.taught & np.isfinite(outside) & _split(panel))
         inputs = unseen_features(panel, large.dose, large.parameters / _half_size(panel))[rows]
         parts.append(_part(panel, rows, inputs, large, sizes, large is panel.top))
-    return _joined(parts, tuple(UNSEEN.values()))
+    return _joined(parts, len(UNSEEN))
 
 
 def seen_features(panel: Panel, proxy: Seen, dose: Float64, ratio: float) -> Float64:
-    """Return the features of `SEEN` of every row for a model of `ratio` times the size that sees it
-    `dose` times.
+    """Return the features `SEEN` of every row for a model of `ratio` times the proxy's size.
+
+    dose: times that model sees each row.
     """
-    columns = [_log(dose), _log(proxy.dose), _log(panel.effective), _log(panel.window)]
-    return np.column_stack([*columns, proxy.log_p / SUFFIX, np.full(len(dose), np.log(ratio))])
+    times = np.where(proxy.taught, dose / np.maximum(proxy.dose, 1.0), 1.0)
+    return np.column_stack((_features(panel, dose, proxy.log_p, ratio), np.log(times)))
 
 
 def unseen_features(panel: Panel, dose: Float64, ratio: float) -> Float64:
-    """Return the features of `UNSEEN` likewise; ratio: to the size of a cross-fit proxy."""
-    columns = [_log(dose), _log(panel.effective), _log(panel.window)]
-    ends = [outside_log_p(panel) / SUFFIX, np.full(len(dose), np.log(ratio))]
-    return np.column_stack([*columns, *ends])
+    """Return the features `UNSEEN` likewise; ratio: to the size of a cross-fit proxy."""
+    return _features(panel, dose, outside_log_p(panel), ratio)
+
+
+def _features(panel: Panel, dose: Float64, log_p: Float64, ratio: float) -> Float64:
+    """Return the features that both share.
+
+    Effective and suffix counts are of the corpus; a model that sees only some of a row's
+    occurrences, or each of them several times, is taken to see its near copies and its suffix
+    elsewhere in the same proportion.
+    """
+    times = dose / panel.count
+    doses = (
+        np.log(np.maximum(of * times, 1.0)) for of in (panel.count, panel.effective, panel.suffix)
+    )
+    return np.column_stack((*doses, log_p / SUFFIX, np.full(len(dose), np.log(ratio))))
 
 
 def outside_log_p(panel: Panel) -> Float64:
-    """Return log p_z by the cross-fit proxy that did not see a row; the mean of both for a row that
-    neither saw.
+    """Return log p_z by the cross-fit proxy that did not see a row, the mean for one neither saw.
 
     NaN where both saw it.
     """
@@ -174,16 +175,14 @@ def outside_log_p(panel: Panel) -> Float64:
 
 
 def _split(panel: Panel) -> Flags:
-    first, second = (half.taught for half in panel.of_role("half"))
-    return np.asarray(first != second)
+    halves = panel.of_role("half")
+    if len(halves) < 2:
+        return np.zeros(len(panel.count), np.bool_)
+    return np.asarray(halves[0].taught != halves[1].taught)
 
 
 def _half_size(panel: Panel) -> int:
-    return panel.of_role("half")[0].parameters
-
-
-def _log(values: Float64) -> Float64:
-    return np.log(np.maximum(values, 1.0))
+    return next((half.parameters for half in panel.of_role("half")), 1)
 
 
 def _part(
@@ -192,7 +191,6 @@ def _part(
     count = len(rows)
     return Cases(
         inputs,
-        (),
         large.memorized[rows],
         panel.family[rows],
         np.full(count, sizes.index(large.parameters)),
@@ -200,10 +198,9 @@ def _part(
     )
 
 
-def _joined(parts: list[Cases], signs: tuple[int, ...]) -> Cases:
+def _joined(parts: list[Cases], features: int) -> Cases:
     return Cases(
-        np.concatenate([np.zeros((0, len(signs))), *(part.features for part in parts)]),
-        signs,
+        np.concatenate([np.zeros((0, features)), *(part.features for part in parts)]),
         np.concatenate([np.zeros(0, np.bool_), *(part.label for part in parts)]),
         np.concatenate([np.zeros(0, np.int64), *(part.family for part in parts)]),
         np.concatenate([np.zeros(0, np.int64), *(part.rung for part in parts)]),

@@ -1,5 +1,6 @@
-"""What the proxies are trained on: whole families as rows of EOS and 64 tokens, each in the context
-it is scored in.
+"""What the proxies are trained on.
+
+Whole families as rows of EOS and 64 tokens, each in the context it is scored in.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class Lessons:
 
 
 def read_texts(work: Work, known: Catalogue, numbers: Int64) -> dict[int, str]:
-    """Return the texts of documents by number; numbers are sorted. Reads only shards that hold any."""
+    """Return texts by document number; numbers are sorted. Reads only shards that hold any."""
     wanted = known.row_key[numbers]
     found: dict[int, str] = {}
     for shard in work.shards:
@@ -103,8 +104,9 @@ def lessons(
 def training_rows(
     known: Catalogue, order: list[int], texts: Mapping[int, Text]
 ) -> tuple[Int64, Int64]:
-    """Return the rows of every sequence of the documents, once for each copy, and the document of
-    each.
+    """Return the rows of every sequence of the documents, once for each copy.
+
+    Beside them, the document of each.
     """
     rows, owner = [np.zeros((0, SEQUENCE + 1), np.int64)], [np.zeros(0, np.int64)]
     for number in order:

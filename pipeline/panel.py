@@ -1,5 +1,6 @@
-"""Which sequences are scored: repeated text by decreasing count, and a stratified sample with known
-weights.
+"""Which sequences are scored.
+
+Repeated text by decreasing count, and a stratified sample with known weights.
 
 Texts are named by their first document: what it is scored for holds for all copies. A sequence's
 weight is how many of the corpus's sequences it stands for: its document's exact copies for one
@@ -16,6 +17,7 @@ import numpy as np
 from pipeline.sampling import REPEATED, Catalogue, Flags, Int64, document_order, mixed, strata
 
 SEQUENCE = 64
+SUFFIX = 32
 STRIDE = 32
 MOST_BYTES = 1 << 20
 PER_TRAINED_FAMILY = 8
@@ -58,8 +60,9 @@ class Panel:
 
 
 def starts(tokens: int) -> Int64:
-    """Return where the sequences of a document of so many tokens start: every 32nd, and one that
-    ends at its end.
+    """Return where the sequences of a document of so many tokens start.
+
+    Every 32nd, and one that ends at its end.
     """
     if tokens < SEQUENCE:
         return np.zeros(0, np.int64)
@@ -71,8 +74,9 @@ def starts(tokens: int) -> Int64:
 def want(
     known: Catalogue, trained: Flags, bytes_per_token: float, budget: int, seed: int
 ) -> Wanted:
-    """Choose documents for `budget` sequences: a quarter trained and repeated, a quarter repeated,
-    half sampled.
+    """Choose documents for `budget` sequences.
+
+    A quarter trained and repeated, a quarter repeated, half sampled.
 
     trained: per document, whether a proxy saw its family. Documents above MOST_BYTES are left out.
     """
@@ -104,8 +108,9 @@ def choose(known: Catalogue, wanted: Wanted, tokens: Mapping[int, int], seed: in
 
 
 def _up_to(order: Int64, known: Catalogue, guess: Int64, per_family: int, budget: int) -> Int64:
-    """Return the first documents of each family that should hold `per_family` sequences, `budget`
-    in all.
+    """Return the first documents of each family that should hold `per_family` sequences.
+
+    `budget` in all.
     """
     ends = np.zeros(len(order), np.int64)
     by_family = np.argsort(known.family[order], kind="stable")

@@ -1,5 +1,6 @@
-"""The forecast: which sequences will the target memorize, how sure is that, and what was it checked
-against?
+"""The forecast: which sequences will the target memorize, how sure is that.
+
+What was it checked against?
 
 Two models share one panel. `seen`: features of the largest proxy, for rows that it was trained on.
 `unseen`: features of a cross-fit proxy that was not, for all others; headline figures are its.
@@ -36,17 +37,27 @@ GUESSABLE = 0.5
 RECITED = 6
 NOTHING = np.nan
 WARNINGS = (
-    "A forecast with an error, not a privacy guarantee: paraphrase, attributes and other prefixes are not looked at.",
-    "A dose is taken to mean the same in a larger corpus; dilution among more training tokens is not modelled.",
-    "The panel is enriched with repeated text: its base rate and average precision are not those of the corpus.",
+    (
+        "A forecast with an error, not a privacy guarantee: paraphrase, attributes and other prefixes "
+        "are not looked at."
+    ),
+    (
+        "A dose is taken to mean the same in a larger corpus; dilution among more training tokens is "
+        "not modelled."
+    ),
+    (
+        "The panel is enriched with repeated text: its base rate and average precision are not those "
+        "of the corpus."
+    ),
     "One training of each proxy: the intervals leave out the noise between trainings.",
 )
 
 
 @dataclass(frozen=True)
 class Target:
-    """The model that is forecast. ratio: its size over the largest proxy's; tokens: trained on, in
-    all.
+    """The model that is forecast.
+
+    ratio: its size over the largest proxy's; tokens: trained on, in all.
     """
 
     parameters: int
@@ -63,8 +74,9 @@ class Target:
 
 @dataclass(frozen=True)
 class Basis:
-    """One of the two models with what it is applied to. features: of all rows; rows: which of them
-    it speaks of.
+    """One of the two models with what it is applied to.
+
+    features: of all rows; rows: which of them it speaks of.
     """
 
     name: str
@@ -75,8 +87,9 @@ class Basis:
 
 
 def risk(work: Work) -> Receipt:
-    """Reduce: fit the forecast on the scored sequences, apply it to each; write `risk` and
-    `document_risk`.
+    """Reduce: fit the forecast on the scored sequences, apply it to each.
+
+    Write `risk` and `document_risk`.
     """
     about = json.loads(
         next(path for path in work.paths("models") if path.name == "proxies.json").read_bytes()
@@ -105,7 +118,10 @@ def _target(config: TargetConfig, largest: int, corpus_tokens: int) -> Target:
     tokens = config.tokens or round(corpus_tokens * config.epochs)
     given = {"parameters": config.parameters, "tokens": config.tokens}
     missing = [name for name, value in given.items() if not value]
-    rule = f"assumed (no target.{', no target.'.join(missing)} given): {TIMES_LARGEST}x the largest proxy, this corpus"
+    rule = (
+        f"assumed (no target.{', no target.'.join(missing)} given): "
+        f"{TIMES_LARGEST}x the largest proxy, this corpus"
+    )
     return Target(
         parameters,
         config.epochs,
@@ -121,7 +137,10 @@ def _forecast(panel: Panel, target: Target, seed: int) -> tuple[Float64, dict[st
     facts = _observed(panel, target)
     families = facts["memorized"][_place_of_top(panel)]["families_memorized"]
     if families < LEAST_FAMILIES:
-        why = f"the largest proxy memorized {families} families; {LEAST_FAMILIES} are needed to fit a forecast"
+        why = (
+            f"the largest proxy memorized {families} families; "
+            f"{LEAST_FAMILIES} are needed to fit a forecast"
+        )
         return values, {"fitted": False, "why_not": why, **facts}
     for basis in _bases(panel, target):
         spread = _spread(basis.cases, panel, target)
@@ -150,8 +169,9 @@ def _bases(panel: Panel, target: Target) -> list[Basis]:
 
 
 def _spread(cases: Cases, panel: Panel, target: Target) -> float:
-    """Return the transfer error in logits for the step to the target, from the error of the step to
-    the top rung.
+    """Return the transfer error in logits for the step to the target.
+
+    It grows from the error of the step to the top rung.
     """
     sizes = [proxy.parameters for proxy in panel.of_role("ladder")]
     steps = abs(np.log(target.ratio)) / np.log(sizes[-1] / sizes[-2])
@@ -179,13 +199,14 @@ def _observed(panel: Panel, target: Target) -> dict[str, Any]:
 def _about(basis: Basis, spread: float, seed: int) -> dict[str, Any]:
     cases = basis.cases
     log_count = cases.features[:, 0]
-    slopes = fit(cases).raw()
+    slopes = fit(cases).slopes()
     return {
         f"coefficients_{basis.name}": dict(
             zip(basis.names, (round(x, 4) for x in slopes), strict=True)
         ),
         f"held_out_{basis.name}": {
-            "validated_on": "the largest proxy, by features of a smaller one, in families left out of the fit",
+            "validated_on": "the largest proxy, by features of a smaller one, in families left out "
+            "of the fit",
             "sequences": int(cases.top.sum()),
             "families": len(np.unique(cases.family[cases.top])),
             "memorized": int(cases.label[cases.top].sum()),
@@ -198,8 +219,9 @@ def _about(basis: Basis, spread: float, seed: int) -> dict[str, Any]:
 
 
 def _expected(panel: Panel, values: Float64) -> dict[str, Any]:
-    """Return the shares of the corpus's sequences that the forecast expects to be memorized, by
-    weight.
+    """Return the shares of the corpus's sequences that the forecast expects to be memorized.
+
+    Sequences count by their weight.
     """
     found: dict[str, Any] = {}
     for name, rows in (

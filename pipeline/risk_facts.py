@@ -12,26 +12,29 @@ from pipeline.sampling import Flags
 
 
 def dose_response(panel: Panel) -> list[dict[str, Any]]:
-    """Return per power of two of `sequence_count` and by whether the proxies saw it: memorized
-    share by each proxy.
+    """Return the share that each ladder proxy memorized, by powers of two of a count.
+
+    Of what they were trained on by the times they saw it, of the rest by `sequence_count`: there
+    it is the non-member floor, however often the text occurs.
     """
-    level = np.floor(np.log2(np.maximum(panel.count, 1.0))).astype(np.int64)
+    taught = panel.top.taught
+    count = np.where(taught, panel.top.dose, panel.count)
+    level = np.floor(np.log2(np.maximum(count, 1.0))).astype(np.int64)
     rows: list[dict[str, Any]] = []
     for trained in (True, False):
-        for number in np.unique(level[panel.top.taught == trained]).tolist():
-            inside = (level == number) & (panel.top.taught == trained)
+        for number in np.unique(level[taught == trained]).tolist():
+            inside = (level == number) & (taught == trained)
             low, high = 2**number, 2 ** (number + 1) - 1
-            shares = {
-                proxy.name: round(float(proxy.memorized[inside].mean()), 4)
-                for proxy in panel.of_role("ladder")
-            }
             rows.append(
                 {
-                    "occurrences": str(low) if low == high else f"{low} to {high}",
                     "trained_on": trained,
+                    "times": str(low) if low == high else f"{low} to {high}",
                     "sequences": int(inside.sum()),
                     "families": len(np.unique(panel.family[inside])),
-                    **shares,
+                    **{
+                        proxy.name: round(float(proxy.memorized[inside].mean()), 4)
+                        for proxy in panel.of_role("ladder")
+                    },
                 }
             )
     return rows

@@ -1,5 +1,4 @@
-"""What the proxies are trained on and what is scored: choices by hash, over columns of `counts`,
-before any text is read.
+"""What the proxies are trained on and what is scored, chosen by hash before any text is read.
 
 Whole families are sampled, with all their copies: sampling documents would divide the very counts
 that are to be learnt from. Nothing here depends on the names or the number of shards: the keys are
@@ -17,8 +16,9 @@ from numpy.typing import NDArray
 
 REPEATED = 1.5
 HELD_OUT = 8
-LARGEST_SHARE = 4
+LARGEST_SHARE = 12
 TELLING_LEVEL = 2
+SATURATED_LEVEL = 5
 COLUMNS = (
     "row_key",
     "text_bytes",
@@ -41,8 +41,7 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Catalogue:
-    """The documents of a run in order of row_key, as arrays of one length; family numbers index
-    family_key.
+    """The documents of a run in order of row_key, as arrays; family numbers index family_key.
 
     text_key: first 8 bytes of the text hash. repetition: how often the document's words occur, by
     exact and near copies or by the share of its words in repeated windows. family_key: first 8
@@ -63,13 +62,14 @@ class Catalogue:
     @property
     def first(self) -> Flags:
         """Return which documents stand for their exact group."""
-        return self.row_key == self.representative
+        return np.asarray(self.row_key == self.representative)
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Families to train on, by number, each part in the order of its choice. skipped: too large for
-    the budget.
+    """Families to train on, by number, each part in the order of its choice.
+
+    skipped: families too large for the budget.
     """
 
     repeated: Int64
@@ -83,8 +83,9 @@ class Sample:
 
 
 def mixed(keys: Uint64, seed: int) -> Uint64:
-    """Return splitmix64 of `keys` under `seed` (Steele, Lea and Flood 2014, fig. 16): uniform over
-    uint64.
+    """Return splitmix64 of `keys` under `seed`: uniform over uint64.
+
+    Steele, Lea and Flood 2014, figure 16.
     """
     with np.errstate(over="ignore"):
         value = keys + np.uint64((seed * 0x9E3779B97F4A7C15 + 0x632BE59BD9B4E019) % 2**64)
@@ -119,10 +120,8 @@ def catalogue(counts: pa.Table) -> Catalogue:
 
 
 def held_out(known: Catalogue, seed: int) -> Flags:
-    """Return which families no proxy may see, an eighth: the non-members that the floor is measured
-    on.
-    """
-    return mixed(known.family_key, seed + _HELD_OUT) % np.uint64(HELD_OUT) == 0
+    """Return which families no proxy may see: an eighth, the non-members of the floor."""
+    return np.asarray(mixed(known.family_key, seed + _HELD_OUT) % np.uint64(HELD_OUT) == 0)
 
 
 def half_of(known: Catalogue, seed: int) -> Int64:
@@ -138,12 +137,11 @@ def bytes_of_families(known: Catalogue) -> Int64:
 def choose_families(
     known: Catalogue, size: Int64, budget: int, allowed: Flags, seed: int
 ) -> Sample:
-    """Return whole families of at most `budget` in `size`: half by decreasing repetition, the rest
-    by hash.
+    """Return whole families of at most `budget`: half by decreasing repetition, half by hash.
 
-    The repeated half gives each power of two of repetition, from the top, an equal share of what is
-    left, so that no few large families of one dose take all of it. A family above a quarter of the
-    budget is skipped.
+    size, budget: in any unit. The repeated half gives each power of two of repetition, from the
+    top, an equal share of what is left, so that no few large families of one dose take all of it.
+    A family above a twelfth of the budget is skipped: few large ones would make few families.
     """
     order = np.argsort(mixed(known.family_key, seed + _ORDER), kind="stable")
     fitting = allowed & (size * LARGEST_SHARE <= budget)
@@ -166,9 +164,7 @@ def family_repetition(known: Catalogue) -> Float64:
 
 
 def take_that_fit(order: Int64, size: Int64, budget: int) -> Int64:
-    """Return those of `order`, in order, that still fit into `budget`; one that does not is passed
-    over.
-    """
+    """Return those of `order`, in order, that still fit into `budget`, passing over the others."""
     chosen = []
     for number in order.tolist():
         if size[number] <= budget:
@@ -191,7 +187,7 @@ def document_order(known: Catalogue, seed: int) -> Int64:
 
 def _by_repetition(order: Int64, repetition: Float64, size: Int64, budget: int) -> Int64:
     order = order[repetition[order] >= REPEATED]
-    level = strata(repetition)[order]
+    level = np.minimum(strata(repetition)[order], SATURATED_LEVEL)
     down = sorted(set(level.tolist()), reverse=True)
     up = sorted(down, key=lambda name: (name < TELLING_LEVEL, name))
     chosen: list[Int64] = []

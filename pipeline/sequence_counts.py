@@ -1,5 +1,6 @@
-"""How often the words of a sequence occur in the corpus, exactly, and in each group of documents
-that proxies saw.
+"""How often the words of a sequence occur in the corpus, exactly.
+
+The same in each group of documents that proxies saw.
 """
 
 from __future__ import annotations
@@ -30,8 +31,9 @@ class Places:
 
 @dataclass(frozen=True)
 class Spelled:
-    """The words of sequences. words: hashes of the whole words inside each. first, last: words it
-    touches at all.
+    """The words of sequences.
+
+    words: hashes of the whole words inside each. first, last: the words it touches at all.
     """
 
     words: list[bytes]
@@ -76,8 +78,9 @@ def _spell(batch: pa.RecordBatch, places: Places, found: Spelled) -> None:
 
 
 def occurrences(work: Work, words: list[bytes], seen: tuple[Uint64, Int64], groups: int) -> Int64:
-    """Return [sequence, group] how often each run of words occurs in the corpus; zeros for a
-    sequence without words.
+    """Return [sequence, group] how often each run of words occurs in the corpus.
+
+    Zeros for a sequence without words.
 
     seen: row_keys, sorted, and the group of each; every other document is of group 0.
     """
@@ -110,8 +113,9 @@ def _corpus(work: Work) -> Iterator[tuple[Uint64, Words]]:
 
 
 def window_counts(work: Work, places: Places, touched: Spelled) -> Int64:
-    """Return the largest count of a window that shares a word with each sequence; 0 where none is
-    repeated.
+    """Return the largest count of a window that shares a word with each sequence.
+
+    0 where none is repeated.
     """
     inputs = {
         "wanted": pa.table({"row_key": np.unique(places.row_key)}),

@@ -1,5 +1,6 @@
-"""Exact occurrences of runs of words in a corpus: compiled, one pass over the word hashes, no
-Python loop per word.
+"""Exact occurrences of runs of words in a corpus.
+
+Compiled, one pass over the word hashes, no Python loop per word.
 
 A run is found by its first words, its anchor: a hash of 8 (of 4, 2 or 1 in a shorter run) rolls
 over the corpus and is looked up in a small table; at each hit the whole run is compared word hash
@@ -52,8 +53,7 @@ def index_runs(words: Uint64, begins: Int64) -> Runs:
 
 
 def count_runs(runs: Runs, offsets: Int64, words: Uint64, groups: Int64, counts: Int64) -> None:
-    """Add to counts[run, group of the document] each occurrence of each run in documents of a
-    batch.
+    """Add each occurrence of each run in a batch to counts[run, group of the document].
 
     Document d owns words[offsets[d]:offsets[d + 1]] and belongs to groups[d]; occurrences never
     cross documents and may overlap. Integers only, so that batches may come in any order.
@@ -70,7 +70,7 @@ def count_runs(runs: Runs, offsets: Int64, words: Uint64, groups: Int64, counts:
 
 
 @njit(nogil=True, cache=True)
-def _index(words, begins, lengths, shift, anchors, heads, following):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, PLR0913
+def _index(words, begins, lengths, shift, anchors, heads, following):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     base = np.uint64(_BASE)
     for run in range(begins.size - 1):
         total = np.uint64(0)
@@ -111,7 +111,7 @@ def _count(runs, table, batch, counts):  # type: ignore[no-untyped-def]  # noqa:
 
 
 @njit(nogil=True, cache=True, inline="always")
-def _same(run_words, begin, end, words, start, last):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, PLR0913
+def _same(run_words, begin, end, words, start, last):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     if start + (end - begin) > last:
         return False
     for place in range(end - begin):

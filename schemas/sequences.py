@@ -57,9 +57,21 @@ SEQUENCES = table(
             pa.int64(),
             "exact occurrences in the corpus of the whole words inside it",
         ),
+        field(
+            "suffix_count",
+            pa.int64(),
+            "exact occurrences in the corpus of the whole words inside its last 32 tokens",
+        ),
         field("window_count", pa.int64(), "largest count of a window overlapping it; 0 for none"),
         field(
             "effective_count", pa.float64(), "effective count of its document", unit="exact copies"
+        ),
+        field(
+            "gap_bits",
+            pa.float32(),
+            "bits of the suffix that having seen it saves; null: both halves saw it, or neither",
+            unit="bits",
+            nullable=True,
         ),
         field(
             "zlib_bits_per_byte", pa.float32(), "compressed size of its bytes", unit="bits per byte"

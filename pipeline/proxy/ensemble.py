@@ -1,5 +1,6 @@
-"""The proxies of a run: three or more sizes trained on the whole sample, and a cross-fit pair on
-its halves.
+"""The proxies of a run: three or more sizes trained on the whole sample.
+
+With them comes a cross-fit pair on its halves.
 
 Models are small, so cores are used by training several at once, each on `proxy.threads` threads: on
 two cores that is as fast as two threads each, does not collapse when another process wants a core,
@@ -36,11 +37,11 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Proxy:
-    """A trained proxy. halves: numbers of the halves of the families that it saw, `epochs` times
-    each.
+    """A trained proxy.
 
-    role: ladder | early (a ladder proxy after its first epoch) | half. tokens: trained on, repeats
-    included. loss: of the last epoch, NaN for `early`.
+    role: ladder | early (a ladder proxy after its first epoch) | half. halves: numbers of the
+    halves of the families that it saw, `epochs` times each. tokens: trained on, repeats included.
+    loss: of the last epoch, NaN for `early`.
     """
 
     name: str
@@ -70,13 +71,14 @@ class _Lesson:
         return self.shape.parameters * len(self.rows)
 
 
-class _Stopped(Exception):  # noqa: N818 - never leaves this module
+class _Stopped(Exception):
     """Another job failed, or the user stopped the run."""
 
 
 class Crew:
-    """Runs jobs on several threads, each of which Torch may use `threads` more of, and says how far
-    they are.
+    """Runs jobs on several threads, each of which Torch may use `threads` more of.
+
+    It says how far they are.
     """
 
     def __init__(self, cores: int, threads: int, advance: Advance) -> None:
@@ -92,8 +94,9 @@ class Crew:
         jobs: Iterable[Job],
         cost: Callable[[Job], float],
     ) -> list[Result]:
-        """Return the results in the order of `jobs`; the costliest begin first. An error stops all
-        of them.
+        """Return the results in the order of `jobs`; the costliest begin first.
+
+        An error stops all of them.
         """
         listed = list(jobs)
         self._note, self._total = note, sum(cost(job) for job in listed)
@@ -122,8 +125,9 @@ class Crew:
 
 @contextmanager
 def torch_threads(count: int) -> Iterator[None]:
-    """Hold Torch at `count` threads, here and in threads begun inside: the order of its sums
-    depends on it.
+    """Hold Torch at `count` threads, here and in threads begun inside.
+
+    The order of its sums depends on it.
     """
     _return_freed_memory()
     before = torch.get_num_threads()
@@ -152,8 +156,9 @@ def train_all(
     config: ProxyConfig,
     crew: Crew,
 ) -> list[Proxy]:
-    """Return the proxies trained on `rows` [n, 65], smallest first, then the pair; half: 0 or 1 per
-    row.
+    """Return the proxies trained on `rows` [n, 65], smallest first, then the pair.
+
+    half: 0 or 1 per row.
 
     The order of the rows and the schedule are the same for every size, so size is all that differs
     between them. A half without rows has no proxy.

@@ -15,12 +15,17 @@ from torch import Tensor
 CHUNK_ELEMENTS = 1 << 18
 
 
-class HeadLoss(torch.autograd.Function):
-    """Mean cross entropy of softmax(hidden @ embedding.T) against `targets`.
+def head_loss(hidden: Tensor, embedding: Tensor, targets: Tensor) -> Tensor:
+    """Return the mean cross entropy of softmax(hidden @ embedding.T), in nats.
 
-    hidden: [n, width], embedding: [vocabulary, width], targets: [n]. The gradient is taken on the
-    way forward.
+    hidden: [n, width], embedding: [vocabulary, width], targets: [n].
     """
+    loss: Tensor = _HeadLoss.apply(hidden, embedding, targets)  # type: ignore[no-untyped-call]
+    return loss
+
+
+class _HeadLoss(torch.autograd.Function):
+    """The gradient is taken on the way forward, while a chunk of logits is at hand."""
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, embedding: Tensor, targets: Tensor) -> Tensor:  # noqa: ANN401 - Torch's own
@@ -40,7 +45,7 @@ class HeadLoss(torch.autograd.Function):
         return losses.mean()
 
     @staticmethod
-    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, Tensor, None]:  # type: ignore[override]  # noqa: ANN401
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, Tensor, None]:  # noqa: ANN401
         """Return the gradients of hidden and embedding."""
         of_hidden, of_embedding = ctx.saved_tensors
         return of_hidden * upstream, of_embedding * upstream, None

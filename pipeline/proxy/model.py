@@ -69,7 +69,8 @@ class Block(nn.Module):
         )
         hidden = hidden + self.out(attended.transpose(1, 2).reshape(rows, tokens, width))
         gate, up = self.gate_up(_normed(hidden, self.norm_mlp)).chunk(2, dim=-1)
-        return hidden + self.down(functional.silu(gate) * up)
+        deeper: Tensor = self.down(functional.silu(gate) * up)
+        return hidden + deeper
 
 
 class Transformer(nn.Module):
@@ -83,11 +84,16 @@ class Transformer(nn.Module):
         self.norm = nn.Parameter(torch.ones(shape.width))
         self._initialise(seed)
 
+    @property
+    def parts(self) -> list[Block]:
+        """Return the blocks, typed."""
+        return [block for block in self.blocks if isinstance(block, Block)]
+
     def hidden(self, tokens: Tensor) -> Tensor:
         """Return the last hidden states [rows, tokens, width] of `tokens` [rows, tokens]."""
         hidden = functional.embedding(tokens, self.embedding)
         turn = _angles(tokens.shape[1], hidden.device)
-        for block in self.blocks:
+        for block in self.parts:
             hidden = block(hidden, turn)
         return _normed(hidden, self.norm)
 
@@ -103,7 +109,7 @@ class Transformer(nn.Module):
     def _initialise(self, seed: int) -> None:
         generator = torch.Generator().manual_seed(seed)
         self.embedding.normal_(0.0, 0.02, generator=generator)
-        for block in self.blocks:
+        for block in self.parts:
             for layer in (block.qkv, block.gate_up):
                 layer.weight.normal_(0.0, self.shape.width**-0.5, generator=generator)
             for layer in (block.out, block.down):
@@ -159,7 +165,7 @@ def config_json(shape: Shape, eos: int) -> bytes:
 def _named(model: Transformer) -> Iterator[tuple[str, Tensor]]:
     yield "model.embed_tokens.weight", model.embedding
     yield "model.norm.weight", model.norm
-    for number, block in enumerate(model.blocks):
+    for number, block in enumerate(model.parts):
         prefix = f"model.layers.{number}"
         for name, tensor in zip("qkv", block.qkv.weight.chunk(3), strict=True):
             yield f"{prefix}.self_attn.{name}_proj.weight", tensor
@@ -176,7 +182,7 @@ def _normed(hidden: Tensor, weight: Tensor) -> Tensor:
 
 
 def _angles(tokens: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Return cosine and sine [tokens, head width] of the rotary positions (Su et al. 2021, eq. 15)."""
+    """Return cosine and sine [tokens, head width] of rotary positions (Su et al. 2021, eq. 15)."""
     steps = torch.arange(0, HEAD_WIDTH, 2, dtype=torch.float32, device=device) / HEAD_WIDTH
     angles = torch.outer(
         torch.arange(tokens, dtype=torch.float32, device=device), ROPE_BASE**-steps

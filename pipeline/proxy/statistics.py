@@ -31,8 +31,9 @@ class Scorer(Protocol):
     """Anything that scores sequences: a trained proxy, a loaded model, a fake in a test."""
 
     def score(self, tokens: NDArray[np.int64]) -> Statistics:
-        """Return one array per statistic of `schemas.sequences`, `seen` apart; tokens: [n, 65], the
-        first is EOS.
+        """Return one array per statistic of `schemas.sequences`, `seen` apart.
+
+        tokens: [n, 65], the first is EOS.
         """
 
 

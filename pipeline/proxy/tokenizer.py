@@ -16,8 +16,9 @@ EOS_ID = 0
 
 @dataclass(frozen=True)
 class Encoded:
-    """A text in tokens. starts, ends: byte positions of each token, widened to character
-    boundaries.
+    """A text in tokens.
+
+    starts, ends: byte positions of each token, widened to character boundaries.
     """
 
     tokens: NDArray[np.int64]

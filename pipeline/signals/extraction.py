@@ -37,8 +37,9 @@ def probability_within(log_p: float, tries: float) -> float:
 
 
 def tries_needed(log_p: float, probability: float) -> float:
-    """Return the n at which the suffix is (n, p)-discoverable: ln(1 - p) / ln(1 - p_z); inf when
-    p_z is 0 here.
+    """Return the n at which the suffix is (n, p)-discoverable: ln(1 - p) / ln(1 - p_z).
+
+    Inf when p_z is 0 here.
     """
     if log_p >= 0.0:
         return 1.0

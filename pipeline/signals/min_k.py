@@ -1,4 +1,4 @@
-"""Min-K% and Min-K%++: how improbable are the most improbable tokens?
+"""Min-K% and Min-K%++: how improbable the most improbable tokens are.
 
 Min-K% (Shi et al. 2023, eq. 1) is the mean of the lowest k% of the token log-probabilities.
 Min-K%++ (Zhang et al. 2024, eq. 3) standardises each by the mean and deviation of log p under the

@@ -14,8 +14,9 @@ RAW_DEFLATE = -15
 
 
 def zlib_bits_per_byte(text: bytes) -> float:
-    """Return the raw deflate size of `text` in bits per byte; 0 of nothing. May pass 8 for a few
-    random bytes.
+    """Return the raw deflate size of `text` in bits per byte; 0 of nothing.
+
+    May pass 8 for a few random bytes.
     """
     if not text:
         return 0.0
