@@ -37,18 +37,9 @@ GUESSABLE = 0.5
 RECITED = 6
 NOTHING = np.nan
 WARNINGS = (
-    (
-        "A forecast with an error, not a privacy guarantee: paraphrase, attributes and other prefixes "
-        "are not looked at."
-    ),
-    (
-        "A dose is taken to mean the same in a larger corpus; dilution among more training tokens is "
-        "not modelled."
-    ),
-    (
-        "The panel is enriched with repeated text: its base rate and average precision are not those "
-        "of the corpus."
-    ),
+    "A forecast with an error, not a privacy guarantee: only this prefix of a text is looked at.",
+    "A dose is taken to mean the same in a larger corpus: dilution is not modelled.",
+    "The panel is rich in repeated text: its base rate and precision are not the corpus's.",
     "One training of each proxy: the intervals leave out the noise between trainings.",
 )
 
