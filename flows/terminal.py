@@ -31,13 +31,13 @@ class PlainProgress:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._stage, self._units, self._done = "", 0, 0
-        self._begun = self._said = time.monotonic()
+        self._stage, self._units, self._done, self._part = "", 0, 0, ""
+        self._begun = self._said = self._part_begun = time.monotonic()
 
     def stage(self, name: str, units: int) -> None:
         """Begin a stage."""
-        self._stage, self._units, self._done = name, units, 0
-        self._begun = self._said = time.monotonic()
+        self._stage, self._units, self._done, self._part = name, units, 0, ""
+        self._begun = self._said = self._part_begun = time.monotonic()
 
     def skipped(self, name: str) -> None:
         """Say that a stage is already done."""
@@ -47,6 +47,8 @@ class PlainProgress:
         """Say how far a unit is, at most every ten seconds."""
         with self._lock:
             now = time.monotonic()
+            if note != self._part:  # another part of the unit: its pace is its own
+                self._part, self._part_begun = note, now
             if now - self._said < PLAIN_EVERY_S:
                 return
             self._said = now
@@ -68,7 +70,7 @@ class PlainProgress:
         """Do nothing: there is nothing to put back."""
 
     def _left(self, done: float, total: float) -> str:
-        spent = time.monotonic() - self._begun
+        spent = time.monotonic() - self._part_begun
         if self._units != 1 or not total or not done:
             return ""
         return f", about {spent * (total - done) / done:.0f} s left"
@@ -97,7 +99,7 @@ class LiveProgress:
         self._bar.start()
         self._lock = threading.Lock()
         self._task: TaskID | None = None
-        self._units, self._done, self._begun = 0, 0, time.monotonic()
+        self._units, self._done, self._begun, self._part = 0, 0, time.monotonic(), ""
 
     def stage(self, name: str, units: int) -> None:
         """Begin a stage."""
@@ -105,7 +107,7 @@ class LiveProgress:
             if self._task is not None:
                 self._bar.remove_task(self._task)
             self._task = self._bar.add_task(name, total=units, note="")
-            self._units, self._done, self._begun = units, 0, time.monotonic()
+            self._units, self._done, self._begun, self._part = units, 0, time.monotonic(), ""
 
     def skipped(self, name: str) -> None:
         """Say that a stage is already done."""
@@ -118,6 +120,9 @@ class LiveProgress:
                 return
             shown = note if not total else f"{note} {100 * done / total:.0f}%"
             whole = self._units == 1 and total > 0
+            if whole and note != self._part:  # another part of the unit: its pace is its own
+                self._part = note
+                self._bar.reset(self._task, total=self._units)
             self._bar.update(
                 self._task, note=shown[:48], completed=done / total if whole else self._done
             )

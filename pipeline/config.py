@@ -91,14 +91,14 @@ class ProxyConfig(Section):
     )
     deterministic: bool = Field(False, description="on a GPU, deterministic kernels only")
     seed: int = Field(1, ge=0, description="seeds sampling, initial weights and batch order")
-    sample_tokens: Count = Field(150_000, description="tokens of whole families to train on")
+    sample_tokens: Count = Field(75_000, description="tokens of whole families to train on")
     vocabulary: Annotated[int, Field(ge=300, le=65_536)] = Field(
         2_048, description="tokens of the byte-level BPE trained on the sample"
     )
     shapes: tuple[tuple[Count, Count], ...] = Field(
         ((2, 32), (3, 64), (4, 96)), description="(layers, width) of each proxy, growing"
     )
-    epochs: Count = Field(3, description="times a proxy sees each sequence of the sample")
+    epochs: Count = Field(6, description="times a proxy sees each sequence of the sample")
     batch: Count = Field(16, description="sequences in a training step")
     rate: float = Field(
         0.003, gt=0, le=1, description="peak learning rate of AdamW; the embedding's is 8 times it"

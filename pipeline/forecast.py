@@ -24,6 +24,7 @@ MOST_STEPS = 30
 MOST_HALVINGS = 20
 TOLERANCE = 1e-9
 LEAST_SPREAD = 1e-9
+MOST_SPREAD = 50.0
 DRAWS = 200
 EDGES = (0.0, 0.01, 0.05, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
 
@@ -151,7 +152,7 @@ def transfer_error(cases: Cases) -> float:
     """
     below = cases.rung < cases.rung.max(initial=0)
     if not cases.label[below].any() or not cases.top.any():
-        return np.inf
+        return MOST_SPREAD
     fold = folds(cases.family)
     logit, label = [], []
     for number in range(FOLDS):

@@ -35,7 +35,7 @@ def rows():
 
 @pytest.fixture(scope="module")
 def lesson(rows):
-    """What the proxy is trained on: repeated and single sequences."""
+    """Return what the proxy is trained on: repeated and single sequences."""
     return np.concatenate((np.tile(rows[:REPEATED], (COPIES, 1)), rows[REPEATED:36]))
 
 
@@ -48,13 +48,13 @@ def one_thread():
 
 @pytest.fixture(scope="module")
 def trained(lesson):
-    """A proxy after its last epoch and after its first."""
+    """Return a proxy after its last epoch and after its first."""
     return train(SHAPE, lesson, SCHEDULE)
 
 
 @pytest.fixture(scope="module")
 def scored(trained, rows):
-    """The statistics of all rows."""
+    """Return the statistics of all rows."""
     return ProxyScorer(trained.model).score(rows)
 
 
@@ -68,7 +68,7 @@ def steps(trained, rows):
 
 @pytest.fixture(scope="module")
 def truth(steps, rows):
-    """The log-probability of each true token [row, 64]."""
+    """Return the log-probability of each true token [row, 64]."""
     return np.take_along_axis(steps, rows[:, 1:, None], 2)[:, :, 0]
 
 
@@ -258,5 +258,6 @@ def test_transformers_loads_the_folder(trained, rows, tmp_path, monkeypatch):
     with torch.inference_mode():
         found, expected = loaded(tokens).logits, trained.model(tokens)
     assert (found - expected).abs().max().item() < 1e-4
-    assert not about["missing_keys"] and not about["unexpected_keys"]
+    assert not about["missing_keys"]
+    assert not about["unexpected_keys"]
     assert json.loads((tmp_path / "config.json").read_bytes())["eos_token_id"] == EOS_ID
