@@ -83,6 +83,10 @@ def corpus_texts():
     near = [[text, text, prose.edited(text, 1)] for text in (prose.text(40) for _ in range(4))]
     passage = prose.text(22)
     sharing = [f"{prose.text(6)} {passage} {prose.text(7)}" for _ in range(4)]
+    # one long word, other in each text, that a sequence cuts before or after words all share
+    longs = ["".join(prose.random.choices("0123456789", k=40)) for _ in range(6)]
+    head, tail = prose.text(14), prose.text(30)
+    sharing += [*(f"{long} {tail}" for long in longs), *(f"{head} {long}" for long in longs)]
     han = [prose.han(50) for _ in range(4)]
     mixed = [f"{prose.text(5)} {prose.han(20)} {EMOJI} naïve Ⅻ {prose.text(5)}" for _ in range(4)]
     others = [han[0], *han, *mixed, mixed[1], EMOJI * 4, EMOJI * 4, "la la lala " * 40]
@@ -129,6 +133,14 @@ def whole_words(text, start, end):
     return tuple(word for word, (first, last) in placed if start <= first and last <= end)
 
 
+def with_cut_words(text, start, end):
+    """Return the same with a word that the first byte is inside of, and one that the last is."""
+    spans = reference.byte_spans(text)
+    first = max([begin for begin, past in spans if begin < start < past], default=start)
+    last = min([past for begin, past in spans if begin < end < past], default=end)
+    return whole_words(text, first, end), whole_words(text, start, last)
+
+
 def count_in(found, run_of_words):
     """Return how often a run of words occurs in a list of words, overlaps counted."""
     size = len(run_of_words)
@@ -169,7 +181,7 @@ def test_counts_are_those_of_brute_force(scored, column, skipped):
     """A sequence's whole words, and its suffix's, are counted exactly in the whole corpus."""
     words = {key: reference.words(text) for key, text in scored.texts.items()}
     exact, tokenizer = scored.of_counts("exact_count"), scored.tokenizer()
-    wrong, wordless = [], 0
+    wrong, wordless, cut = [], 0, [0, 0]
     for row in scored.sequences:
         text = scored.texts[row["row_key"]]
         start = token_bytes(tokenizer, text)[row["start_token"] + skipped][0]
@@ -177,10 +189,13 @@ def test_counts_are_those_of_brute_force(scored, column, skipped):
         found = sum(count_in(own, inside) for own in words.values())
         expected = found if inside else exact[row["row_key"]]
         wordless += not inside
+        for side, other in enumerate(with_cut_words(text, start, row["end_byte"])):
+            cut[side] += sum(count_in(own, other) for own in words.values()) < found
         if row[column] != expected:
             wrong.append((row["row_key"], row["start_token"], row[column], expected))
     assert wrong == []
     assert wordless > 0
+    assert min(cut) > 0  # words that a sequence cuts would have made a difference
 
 
 def test_bytes_are_whole_characters_around_the_tokens(scored):
