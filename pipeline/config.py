@@ -91,7 +91,7 @@ class ProxyConfig(Section):
     )
     deterministic: bool = Field(False, description="on a GPU, deterministic kernels only")
     seed: int = Field(1, ge=0, description="seeds sampling, initial weights and batch order")
-    sample_tokens: Count = Field(75_000, description="tokens of whole families to train on")
+    sample_tokens: Count = Field(85_000, description="tokens of whole families to train on")
     vocabulary: Annotated[int, Field(ge=300, le=65_536)] = Field(
         2_048, description="tokens of the byte-level BPE trained on the sample"
     )
