@@ -35,6 +35,8 @@ def summarize(folder: Path) -> tuple[str, int]:
     if len(alarms) > ALARMS_SHOWN:
         lines.append(f"ALARM  and {len(alarms) - ALARMS_SHOWN} more, all in the report")
     page = folder / "report" / "index.html"
+    if "kept" in stale:
+        lines.append(f"kept/ and removed/ are of an earlier scan or setting: rote filter {folder}")
     lines.append(f"report: {page}" if "report/all" in outputs else f"run folder: {folder}")
     return "\n".join(lines) + "\n", len(alarms)
 

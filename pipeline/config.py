@@ -8,7 +8,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from pipeline.errors import ConfigError
 
@@ -24,7 +31,7 @@ class Section(BaseModel):
 
 
 class InputConfig(Section):
-    """Which columns of the corpus are read as what; empty means a guess, which is printed."""
+    """Which columns of the corpus are read as what; empty means a guess, which is said aloud."""
 
     text: tuple[str, ...] = Field(
         (), description="text column, several to join, or one list of chat messages"
@@ -36,6 +43,11 @@ class InputConfig(Section):
     skip_bad_files: bool = Field(
         False, description="go on without unreadable files; they are listed"
     )
+
+    @field_validator("text", mode="before")
+    @classmethod
+    def _one_name(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
 
 
 class SketchConfig(Section):
@@ -190,7 +202,9 @@ def load_config(
         raise ConfigError(
             "The configuration is not valid.",
             where=f"{key or 'configuration'}{f' in {path}' if path else ''}",
-            found=f"{first['msg']} (given: {first.get('input')!r})"[:300],
+            found="no such setting"
+            if first["type"] == "extra_forbidden"
+            else f"{first['msg']} (given: {first.get('input')!r})"[:300],
             fix="correct the key; docs/configuration.md lists all of them",
         ) from error
 

@@ -50,11 +50,12 @@ def _without_suffix(name: str) -> str:
 
 def check_column(schema: pa.Schema, column: str, where: str) -> None:
     """Refuse a corpus whose own columns have the name of the one that is added."""
-    if column in schema.names:
+    same = [name for name in schema.names if name.casefold() == column.casefold()]
+    if same:  # SQL engines do not tell them apart by case
         raise SchemaMismatch(
             "The corpus has a column of the name that rote adds.",
             where=where,
-            found=f"column {column}",
+            found=f"column {same[0]}",
             fix="name another one: --set emit.column=NAME",
         )
 

@@ -10,8 +10,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from pipeline.config import Config
-from pipeline.corpus import Shard, check_shard, content_digest, find_shards, identify
+from pipeline.corpus import (
+    Shard,
+    check_shard,
+    content_digest,
+    find_shards,
+    identify,
+    resolve_columns,
+)
 from pipeline.emit import check_column
 from pipeline.errors import ConfigError, InputError, PipelineError
 from pipeline.progress import current
@@ -52,6 +61,13 @@ def inventory(
         manifest["scan"] += 1
 
 
+def _guess(schema: pa.Schema, shard: Shard, config: Config) -> str:
+    """Return which columns were taken for what without being told; empty when none were."""
+    columns = resolve_columns(schema, config.input, shard.name, shard.format)
+    roles = {"text": " + ".join(columns.text), "id": columns.id, "source": columns.source}
+    return ", ".join(f"{role} = {roles[role]}" for role in columns.guessed)
+
+
 def _named(paths: list[str]) -> str:
     more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
     return ", ".join(paths[:3]) + more
@@ -71,11 +87,19 @@ def _registry(manifest: dict[str, Any]) -> list[list[Any]]:
 
 def _check(shards: list[Shard], config: Config) -> dict[str, str]:
     bad: dict[str, PipelineError] = {}
+    guesses: dict[str, int] = {}
     for shard in shards:
         try:
-            check_column(check_shard(shard, config.input), config.emit.column, shard.name)
+            schema = check_shard(shard, config.input)
+            check_column(schema, config.emit.column, shard.name)
         except InputError as error:
             bad[shard.name] = error
+            continue
+        guess = _guess(schema, shard, config)
+        guesses[guess] = guesses.get(guess, 0) + 1
+    for guess, count in sorted(guesses.items()):
+        if guess:
+            current().message(f"guessed for {count} of {len(shards)} files: {guess}")
     if not bad:
         return {}
     if not config.input.skip_bad_files:

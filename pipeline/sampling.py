@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 REPEATED = 1.5
 HELD_OUT = 8
-LARGEST_SHARE = 12
+LARGEST_SHARE = 24
 TELLING_LEVEL = 2
 SATURATED_LEVEL = 5
 COLUMNS = (
@@ -141,7 +141,7 @@ def choose_families(
 
     size, budget: in any unit. The repeated half gives each power of two of repetition, from the
     top, an equal share of what is left, so that no few large families of one dose take all of it.
-    A family above a twelfth of the budget is skipped: few large ones would make few families.
+    A family above 1/24 of the budget is skipped: a few large ones would leave few families.
     """
     order = np.argsort(mixed(known.family_key, seed + _ORDER), kind="stable")
     fitting = allowed & (size * LARGEST_SHARE <= budget)

@@ -35,6 +35,8 @@ SPILL = ".spill-"
 DISK_FULL = frozenset([errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
 FORBIDDEN = frozenset([errno.EACCES, errno.EPERM, errno.EROFS])
 ROW_GROUP = 65_536
+# a file that someone else put beside ours is left alone
+OWN_SUFFIXES = frozenset({".parquet", ".json", ".safetensors", ".html", TEMPORARY})
 OWN_FOLDERS = frozenset(
     {
         "signatures",
@@ -369,7 +371,10 @@ class RunFolder:
                 if path.is_dir():
                     with contextlib.suppress(OSError):  # not empty: it holds known files
                         path.rmdir()
-                elif path.relative_to(self.folder).as_posix() not in known:
+                elif (
+                    path.suffix in OWN_SUFFIXES
+                    and path.relative_to(self.folder).as_posix() not in known
+                ):
                     path.unlink()
 
 

@@ -131,3 +131,15 @@ def test_every_key_is_described():
     for name, section in Config.model_fields.items():
         for key, field in section.annotation.model_fields.items():
             assert field.description, f"{name}.{key}"
+
+
+def test_one_text_column_needs_no_list() -> None:
+    """`--set input.text=body` names one column, as the messages advise."""
+    assert load_config(settings=["input.text=body"]).input.text == ("body",)
+
+
+def test_unknown_setting_is_called_so() -> None:
+    """A mistyped key is named and called unknown."""
+    with pytest.raises(ConfigError) as caught:
+        load_config(settings=["near.treshold=0.5"])
+    assert (caught.value.where, caught.value.found) == ("near.treshold", "no such setting")

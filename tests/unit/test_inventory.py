@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 
 from pipeline import inventory as module
-from pipeline.config import load_config
-from pipeline.errors import ConfigError, InputError
+from pipeline.config import Config, load_config
+from pipeline.errors import ConfigError, InputError, SchemaMismatch
 from pipeline.inventory import active_shards, check_places, inventory, require_unchanged
+from pipeline.progress import Silent
+from pipeline.run import new_manifest
 
 CONFIG = load_config()
 
@@ -285,3 +287,20 @@ def test_neighbouring_folders_are_fine(tmp_path, out):
     """A name that only starts like the corpus's is another folder."""
     (tmp_path / "c").mkdir()
     check_places([str(tmp_path / "c")], tmp_path / out)
+
+
+def test_guessed_columns_are_said_aloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each guess of a column is told once, with the number of files that it holds for."""
+    said: list[str] = []
+    monkeypatch.setattr(Silent, "message", lambda _, text: said.append(text))
+    (tmp_path / "a.jsonl").write_text('{"body": "some text", "id": "1"}\n')
+    (tmp_path / "b.jsonl").write_text('{"body": "other text", "id": "2"}\n')
+    inventory(new_manifest(), [str(tmp_path)], Config())
+    assert said == ["guessed for 2 of 2 files: text = body, id = id"]
+
+
+def test_column_of_the_same_name_in_capitals_is_refused(tmp_path: Path) -> None:
+    """SQL engines do not tell `Rote` from `rote`, so both are refused."""
+    (tmp_path / "a.jsonl").write_text('{"text": "some text", "Rote": 1}\n')
+    with pytest.raises(SchemaMismatch, match="name that rote adds"):
+        inventory(new_manifest(), [str(tmp_path)], Config())

@@ -101,7 +101,7 @@ def test_every_level_of_repetition_is_in_the_repeated_half():
 
 
 def test_a_family_too_large_for_the_sample_is_counted_as_skipped():
-    """A family above a twelfth of the budget is left out and said so."""
+    """A family above 1/24 of the budget is left out and said so."""
     known = catalogue([(1, 1, 5_000), *[(1, 2, 400)] * 20])
     sample = chosen(known, 12_000)
     held = sampling.held_out(known, 1)

@@ -387,3 +387,16 @@ def test_the_manifest_is_sorted_whatever_the_order_of_completion(tmp_path):
                 run.commit(output, {"fingerprint": "f", "files": []})
         manifests.append((folder / "manifest.json").read_bytes())
     assert manifests[0] == manifests[1]
+
+
+def test_file_of_someone_else_is_left_alone(tmp_path: Path) -> None:
+    """Sweeping a run folder deletes our orphans and nothing that a user put there."""
+    folder = tmp_path / "run"
+    with store.open_run(folder, create=new_manifest()):
+        pass
+    (folder / "kept").mkdir()
+    (folder / "kept" / "mine.txt").write_text("mine")
+    (folder / "kept" / "orphan.parquet").write_text("orphan")
+    with store.open_run(folder):
+        pass
+    assert sorted(path.name for path in (folder / "kept").iterdir()) == ["mine.txt"]
