@@ -121,7 +121,8 @@ def test_an_error_in_a_unit_is_one_message(tmp_path, corpus, option):
     """With and without Prefect a pipeline error ends in its message alone and exit code 1."""
     ended = fresh("scan", corpus, "--out", tmp_path / "run", *option, prelude=FAIL)
     assert (ended.code, ended.out) == (1, "")
-    assert ended.err == "rote: A file cannot be read.\n  where: s3.parquet\n"
+    guess = "guessed for 3 of 3 files: text = text, id = id, source = source\n"
+    assert ended.err == f"{guess}rote: A file cannot be read.\n  where: s3.parquet\n"
 
 
 def test_ctrl_c_in_a_unit_ends_within_two_seconds(tmp_path, corpus):

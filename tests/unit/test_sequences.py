@@ -19,7 +19,7 @@ from tests.e2e.command import QUICK_SCORE
 from tests.e2e.corpora import Prose
 
 QUICK = tuple(option.removeprefix("--set=") for option in QUICK_SCORE)
-SETTINGS = (*QUICK, "proxy.sample_tokens=8000", "proxy.epochs=2", "window.words=12")
+SETTINGS = (*QUICK, "proxy.sample_tokens=16000", "proxy.epochs=2", "window.words=12")
 SEED = 1
 EMOJI = "🜁🜂🜃🜄👩‍🚀🦉🧭🪐"
 
@@ -285,7 +285,7 @@ def test_the_sample_keeps_to_its_budget(scored):
         for key, text in scored.texts.items()
         if family[key] in chosen
     )
-    assert 2000 < total <= 8000
+    assert 2000 < total <= 16000
 
 
 def test_seen_is_epochs_times_occurrences_in_what_was_trained_on(scored):
