@@ -22,7 +22,7 @@ from pipeline.corpus import (
     resolve_columns,
 )
 from pipeline.emit import check_column
-from pipeline.errors import ConfigError, InputError, PipelineError
+from pipeline.errors import ConfigError, InputError, PipelineError, SchemaMismatch
 from pipeline.progress import current
 
 GROUP_BYTES = 4 << 20
@@ -63,7 +63,10 @@ def inventory(
 
 def _guess(schema: pa.Schema, shard: Shard, config: Config) -> str:
     """Return which columns were taken for what without being told; empty when none were."""
-    columns = resolve_columns(schema, config.input, shard.name, shard.format)
+    try:
+        columns = resolve_columns(schema, config.input, shard.name, shard.format)
+    except SchemaMismatch:  # the file passed its check: it is empty, or its head lacks a column
+        return ""
     roles = {"text": " + ".join(columns.text), "id": columns.id, "source": columns.source}
     return ", ".join(f"{role} = {roles[role]}" for role in columns.guessed)
 

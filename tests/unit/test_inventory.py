@@ -304,3 +304,13 @@ def test_column_of_the_same_name_in_capitals_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"text": "some text", "Rote": 1}\n')
     with pytest.raises(SchemaMismatch, match="name that rote adds"):
         inventory(new_manifest(), [str(tmp_path)], Config())
+
+
+def test_empty_shard_has_nothing_to_guess(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file without rows has no columns; it is in the corpus and nothing is said of it."""
+    said: list[str] = []
+    monkeypatch.setattr(Silent, "message", lambda _, text: said.append(text))
+    (tmp_path / "a.jsonl").write_text("")
+    manifest = new_manifest()
+    inventory(manifest, [str(tmp_path)], Config())
+    assert (said, [shard.name for shard in active_shards(manifest)]) == ([], ["a.jsonl"])
