@@ -137,7 +137,7 @@ def test_ctrl_c_in_a_unit_ends_within_two_seconds(tmp_path, corpus):
     assert (process.returncode, out) == (130, "")
     guess = "guessed for 3 of 3 files: text = text, id = id, source = source\n"
     assert err.startswith(f"{guess}\nStopped; what is finished stays. To go on from here: ")
-    assert err.count("\n") == 2
+    assert err.count("\n") == 3
     assert_no_server(5)
 
 
