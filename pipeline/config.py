@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ from pipeline.errors import ConfigError
 Count = Annotated[int, Field(ge=1)]
 Ratio = Annotated[float, Field(gt=0.0, le=1.0)]
 Bytes = Annotated[int, Field(ge=0)]
+CONTAINMENT_FLOOR = 0.5  # of a text in a longer one: what a scan lists, the lowest near.containment
 
 
 class Section(BaseModel):
@@ -69,7 +71,20 @@ class NearConfig(Section):
         0.5, description="Jaccard at or above which a pair is counted and listed"
     )
     keep: Literal["longest", "earliest"] = Field(
-        "longest", description="of two copies, which stays"
+        "longest",
+        description="of two copies, which stays, where priority and sources leave it open",
+    )
+    sources: tuple[str, ...] = Field(
+        (),
+        description="sources (values of the source column, or source groups), best first:"
+        " of two copies the one of an earlier source stays; those not named come last",
+    )
+    containment: float = Field(
+        0.0,
+        ge=0.0,
+        le=1.0,
+        description="share of its shingles in a longer document at or above which a document is "
+        f"removed as contained; 0: off, else {CONTAINMENT_FLOOR:g} or more",
     )
     bucket_cap: Count = Field(
         128, description="a bucket of more representatives is not paired in full"
@@ -80,7 +95,17 @@ class NearConfig(Section):
     def _ordered(self) -> NearConfig:
         if self.count_threshold > self.threshold:
             raise ValueError("near.count_threshold must not be above near.threshold")
+        if 0 < self.containment < CONTAINMENT_FLOOR:
+            raise ValueError(
+                f"near.containment must be 0 (off) or at least {CONTAINMENT_FLOOR:g}: "
+                "a scan lists nothing below that"
+            )
         return self
+
+    @field_validator("sources", mode="before")
+    @classmethod
+    def _one_source(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
 
 
 class WindowConfig(Section):
@@ -163,8 +188,24 @@ class EmitConfig(Section):
 class LimitsConfig(Section):
     """What the process may use; never part of a fingerprint."""
 
-    memory: Bytes = Field(0, description="bytes of memory; 0: half of the machine's")
+    memory: Bytes = Field(
+        0,
+        description='bytes of memory for the whole process, also as "2GB" or "500MB" '
+        "(KB, MB, GB, TB of 1000; KiB, MiB, GiB, TiB of 1024); 0: half of the machine's",
+    )
     workers: int = Field(0, ge=0, description="threads; 0: one per core")
+
+    @field_validator("memory", mode="before")
+    @classmethod
+    def _in_units(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]i?B|B|)\s*", value, re.IGNORECASE)
+        if found is None:
+            raise ValueError('a size is a number of bytes, or like "2GB" or "500MiB"')
+        number, unit = found.groups()
+        power = "bkmgt".index((unit or "b")[0].lower())
+        return int(float(number) * (1024 if "i" in unit.lower() else 1000) ** power)
 
 
 class Config(Section):

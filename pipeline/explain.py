@@ -28,6 +28,7 @@ Row = dict[str, Any]
 _REASONS = {
     "exact_copy": "an exact copy",
     "near_copy": "a near copy",
+    "contained": "contained in a longer document",
     "risk": "too likely to be memorized",
 }
 
@@ -198,18 +199,27 @@ def _one(run: _Run, row_key: int) -> Row:
 def _proof(run: _Run, row: Row, keeper: Row, decision: Row) -> str:
     if row["representative"] == keeper["representative"]:
         return "the same bytes of text (128-bit hash)"
+    if decision["method"] == "contained":
+        return _containment(run, row, keeper, decision)
     a, b = sorted((row["representative"], keeper["representative"]))
     pair = run.rows("explain_proof", ["pairs"], a=a, b=b)
     if not pair:
-        return (
-            f"exact Jaccard {decision['jaccard']:.4f}"
-            if decision["jaccard"] is not None
-            else "none recorded"
-        )
+        score = decision["score"]
+        return f"exact Jaccard {score:.4f}" if score is not None else "none recorded"
     return (
         f"exact Jaccard {pair[0]['jaccard']:.4f}: {pair[0]['inter']:,} shingles in both of "
         f"{pair[0]['total']:,} in either; the threshold is {run.config.near.threshold:g}"
     )
+
+
+def _containment(run: _Run, row: Row, keeper: Row, decision: Row) -> str:
+    """Say which share of a removed text's shingles the longer one has."""
+    ends = {"document": row["representative"], "container": keeper["representative"]}
+    found = run.rows("explain_contained", ["contained"], **ends)
+    told = f"contained in it with {decision['score']:.1%} of its shingles"
+    if found:
+        told += f" ({found[0]['inter']:,} of {found[0]['total']:,})"
+    return f"{told}; the threshold is {run.config.near.containment:g}"
 
 
 def _counts(run: _Run, row: Row) -> str:

@@ -10,16 +10,16 @@ import pyarrow as pa
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from pipeline.candidates import limits
-from pipeline.query import run
 from pipeline.stage import Receipt, Work
 from pipeline.store import read_table, write_table
 from schemas.copies import COPIES
 from schemas.families import FAMILIES
+from schemas.links import LINKS
 from schemas.pairs import PAIRS
 from schemas.signatures import SIGNATURES
 
-VERSION = 1
+VERSION = 2
+HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
 
 
 def families(work: Work) -> Receipt:
@@ -27,9 +27,7 @@ def families(work: Work) -> Receipt:
     signatures = read_table(work.paths("signatures"), SIGNATURES, ["row_key", "text_hash"])
     copies = read_table(work.paths("copies"), COPIES, ["row_key", "representative"])
     pairs = read_table(work.paths("pairs"), PAIRS, ["a", "b"])
-    inputs = {"occurrences": work.paths("occurrences"), "windows": work.paths("windows")}
-    params = {"link_documents": work.config.window.link_documents}
-    links = run("window_links", inputs, params, limits=limits(work))
+    links = read_table(work.paths("links"), LINKS)
     keys = signatures["row_key"].to_numpy()
     edges = [copies.select(["row_key", "representative"]), pairs, links]
     labels = components(keys, edges)
@@ -62,12 +60,20 @@ def components(keys: np.ndarray, edges: list[pa.Table]) -> np.ndarray:
 
 def smallest_hash(labels: np.ndarray, hashes: pa.ChunkedArray) -> pa.Array:
     """Return, for each document, the hex of the smallest text hash under its label."""
-    raw = b"".join(_bytes(chunk) for chunk in hashes.chunks)
-    halves = np.frombuffer(raw, ">u8").reshape(-1, 2)
-    order = np.lexsort((halves[:, 1], halves[:, 0], labels))
-    first = order[np.flatnonzero(np.diff(labels[order], prepend=-1))]
-    names = pa.array([raw[16 * i : 16 * i + 16].hex() for i in first.tolist()], pa.string())
-    return names.take(pa.array(labels))
+    raw = np.frombuffer(b"".join(_bytes(chunk) for chunk in hashes.chunks), np.uint8)
+    raw = raw.reshape(-1, 16)
+    named = np.arange(len(labels))  # the document whose hash is the name: mostly its own
+    joined = np.flatnonzero(np.bincount(labels)[labels] > 1) if len(labels) else named
+    halves = raw[joined].view(">u8")
+    order = joined[np.lexsort((halves[:, 1], halves[:, 0], labels[joined]))]
+    first = np.flatnonzero(np.diff(labels[order], prepend=-1))
+    named[order] = np.repeat(order[first], np.diff(np.append(first, len(order))))
+    digits = np.empty((len(labels), 32), np.uint8)
+    digits[:, ::2], digits[:, 1::2] = HEX[raw[named] >> 4], HEX[raw[named] & 15]
+    ends = pa.py_buffer(32 * np.arange(len(labels) + 1, dtype=np.int64))
+    return pa.Array.from_buffers(
+        pa.large_string(), len(labels), [None, ends, pa.py_buffer(digits.reshape(-1))]
+    )
 
 
 def _bytes(chunk: pa.Array) -> bytes:

@@ -1,4 +1,4 @@
-"""The compiled loops behind `pipeline.text`: words, rolling hashes, folding, UTF-8, layouts.
+"""The compiled loops behind `pipeline.text`: words, rolling hashes, UTF-8.
 
 Flat arrays in, flat arrays out; nothing is checked here, `pipeline.text` does. All release the
 interpreter lock and none starts threads. Above the usual file length because the loops share the
@@ -28,21 +28,21 @@ Value: TypeAlias = Any  # a machine number, or LLVM's name for one; Numba infers
 # of its 64 bits are lost; with B = 1 mod 2^32 it would be half of them. (Thue-Morse arrangements of
 # two words lose more, 19 bits in 32 words; texts do not hold them.)
 BASE = 0xA0761D6478BD642B
-LONG = 255  # first byte of a number that takes five bytes in a layout
 
+ROOM = 128  # places of a sink that one step of the word loop may need
 _BLOCK = 64  # bytes classified at once
 _REACH = _BLOCK + 8  # bytes read from a block's first: a word's last 8 may begin at its end
 _ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
-_LOWER = np.uint64(0x2020202020202020)
+LOWER = np.uint64(0x2020202020202020)
 _MIX1 = np.uint64(0x9E3779B97F4A7C15)  # odd: 2^64 / golden ratio
 _MIX2 = np.uint64(0xD6E8FEB86659FD93)  # odd: multiplier of Pelle Evensen's rrmxmx
 _MUR1 = np.uint64(0xFF51AFD7ED558CCD)  # the multipliers of MurmurHash3's 64-bit finalizer
 _MUR2 = np.uint64(0xC4CEB9FE1A85EC53)
 
-_kernel: Any = njit(nogil=True, cache=True)
+kernel: Any = njit(nogil=True, cache=True)
 # Inlined by Numba itself: across a call it counts references to every array of a sink, which halves
 # the speed of the word loop (950 -> 520 MB/s).
-_inline: Any = njit(nogil=True, cache=True, inline="always")
+inline: Any = njit(nogil=True, cache=True, inline="always")
 _machine: Any = intrinsic
 
 
@@ -52,16 +52,6 @@ class WordSink(NamedTuple):
     table: Uint32
     key: np.uint64
     hashes: Uint64
-    starts: Uint32
-    ends: Uint32
-
-
-class FoldSink(NamedTuple):
-    """What the folding loop fills."""
-
-    text_offsets: Int64
-    bytes: Uint8
-    word_offsets: Int64
     starts: Uint32
     ends: Uint32
 
@@ -84,7 +74,7 @@ def _lowest(_context: Value, _word: Value) -> Value:
 
 
 @_machine
-def _load8(_context: Value, array: Value, _index: Value) -> Value:
+def load8(_context: Value, array: Value, _index: Value) -> Value:
     """Return 8 bytes from an index on, the first one lowest; the caller keeps within the array."""
 
     def build(context: Value, builder: Value, signature: Value, args: Value) -> Value:
@@ -125,26 +115,27 @@ def _classify(_context: Value, array: Value, _index: Value) -> Value:
 # filled up with zeros. A character below 128 is one byte, with bit 5 set: that lowers letters,
 # leaves digits, and moves "_" to 127, which is in no word. Any other is three bytes of 7 bits each
 # with bit 7 set. So different words have different pieces, and words of one piece different hashes.
-@_inline
+@inline
 def _mix(state: Value, piece: Value) -> Value:
     state ^= piece * _MIX1
     return ((state << np.uint64(29)) | (state >> np.uint64(35))) * _MIX2
 
 
-@_inline
-def _finish(state: Value) -> Value:
+@inline
+def finish(state: Value) -> Value:
+    """Return a hash whose every bit depends on all of the state; different for different states."""
     state = (state ^ (state >> np.uint64(33))) * _MUR1
     state = (state ^ (state >> np.uint64(33))) * _MUR2
     return state ^ (state >> np.uint64(33))
 
 
-@_inline
+@inline
 def _below(bit: Value) -> Value:
     return (np.uint64(1) << np.uint64(bit)) - np.uint64(1)
 
 
-@_inline
-def _decode(data: Uint8, i: Value) -> Value:
+@inline
+def decode(data: Uint8, i: Value) -> Value:
     """Return the code point at a byte of valid UTF-8, and its length in bytes."""
     b = np.int64(data[i])
     if b < 0x80:
@@ -157,31 +148,42 @@ def _decode(data: Uint8, i: Value) -> Value:
     return high | ((data[i + 2] & 0x3F) << 6) | (data[i + 3] & 0x3F), 4
 
 
-@_inline
+@inline
 def _put(sink: WordSink, n: Value, base: Value, start: Value, end: Value) -> Value:
     sink.starts[n] = start - base
     sink.ends[n] = end - base
     return n + 1
 
 
-@_kernel
-def scan_words(data: Uint8, offsets: Int64, sink: WordSink, out: Int64) -> Value:
-    """Write the words of all documents and where each document's begin; return how many."""
-    n = np.int64(0)
-    for row in range(offsets.size - 1):
+@kernel
+def scan_words(data: Uint8, offsets: Int64, place: Int64, sink: WordSink, out: Int64) -> Value:
+    """Write words from a place (row, byte) on until all are written or the sink is nearly full.
+
+    Words start at sink place `place[2]`. `out[row + 1]` is where the words of a row end so far.
+    Returns the place after the last word; `place` then tells where to go on.
+    """
+    n, room = place[2], sink.hashes.size - ROOM
+    row, i = place[0], place[1]
+    while row < offsets.size - 1:
         base, end = offsets[row], offsets[row + 1]
-        i = base
-        while i < end:
+        i = max(i, base)
+        while i < end and n < room:
             limit = end
             if i + _REACH <= data.size:
                 i, limit, n = _scan_ascii(data, i, (base, end), n, sink)
             if i < limit:
                 i, n = _scan_any(data, i, limit, (base, end), n, sink)
         out[row + 1] = n
+        if i < end:
+            break
+        row += 1
+        if n >= room:
+            break
+    place[0], place[1] = row, i
     return n
 
 
-@_kernel
+@kernel
 def _scan_ascii(data: Uint8, i: Value, span: Value, n: Value, sink: WordSink) -> Value:
     """Write the words that end in the ASCII at the head of a block; `i` is not inside a word.
 
@@ -211,17 +213,17 @@ def _scan_ascii(data: Uint8, i: Value, span: Value, n: Value, sink: WordSink) ->
     return i + stop, i + stop + (1 if stop > 8 else _BLOCK // 2), n
 
 
-@_inline
+@inline
 def _hash_ascii(data: Uint8, place: Value, length: Value, state: Value) -> Value:
     while length > 8:
-        state = _mix(state, _load8(data, place) | _LOWER)
+        state = _mix(state, load8(data, place) | LOWER)
         place += 8
         length -= 8
-    piece = (_load8(data, place) | _LOWER) & (_ALL >> np.uint64(64 - 8 * length))
-    return _finish(_mix(state, piece))
+    piece = (load8(data, place) | LOWER) & (_ALL >> np.uint64(64 - 8 * length))
+    return finish(_mix(state, piece))
 
 
-@_inline
+@inline
 def _token(character: Value) -> Value:
     """Return a folded character as the bytes that are hashed, and how many."""
     token = np.uint64(character)
@@ -231,17 +233,17 @@ def _token(character: Value) -> Value:
     return low | middle | ((token << np.uint64(2)) & np.uint64(0x7F0000)) | np.uint64(0x808080), 3
 
 
-@_kernel
+@kernel
 def _scan_any(data: Uint8, i: Value, limit: Value, span: Value, n: Value, sink: WordSink) -> Value:
     """Write words character by character, up to the first place from `limit` on outside a word."""
     base, end = span
     state, piece, held, start = sink.key, np.uint64(0), 0, np.int64(-1)
     while i < end and (i < limit or start >= 0):
-        character, width = _decode(data, i)
+        character, width = decode(data, i)
         entry = sink.table[character]
         kind = entry >> np.uint32(24)
         if start >= 0 and kind != 1:
-            sink.hashes[n] = _finish(_mix(state, piece))
+            sink.hashes[n] = finish(_mix(state, piece))
             n = _put(sink, n, base, start, i)
             start = np.int64(-1)
         if kind == 1:
@@ -257,16 +259,16 @@ def _scan_any(data: Uint8, i: Value, limit: Value, span: Value, n: Value, sink: 
             held += size
         elif kind == 2:
             token, size = _token(entry & np.uint32(0xFFFFFF))
-            sink.hashes[n] = _finish(_mix(sink.key, token))
+            sink.hashes[n] = finish(_mix(sink.key, token))
             n = _put(sink, n, base, i, i + width)
         i += width
     if start >= 0:
-        sink.hashes[n] = _finish(_mix(state, piece))
+        sink.hashes[n] = finish(_mix(state, piece))
         n = _put(sink, n, base, start, i)
     return i, n
 
 
-@_kernel
+@kernel
 def roll_rows(
     offsets: Int64, hashes: Uint64, keys: Uint64, drop: Value, out_offsets: Int64, out: Uint64
 ) -> None:
@@ -286,42 +288,24 @@ def roll_rows(
         total = np.uint64(0)
         for j in range(first, first + length):
             total = total * base + hashes[j]
-        out[place] = _finish(total ^ key)
+        out[place] = finish(total ^ key)
         for j in range(first + length, last):
             place += 1
             total = total * base + (hashes[j] - hashes[j - size] * drop)
-            out[place] = _finish(total ^ key)
+            out[place] = finish(total ^ key)
 
 
-@_kernel
-def fold_rows(data: Uint8, offsets: Int64, table: Uint32, sink: FoldSink) -> None:
-    """Write the folded words of each document in UTF-8, a NUL between two."""
-    n, at = np.int64(0), np.int64(0)
-    for row in range(offsets.size - 1):
-        i, base, fresh = offsets[row], at, True
-        while i < offsets[row + 1]:
-            character, width = _decode(data, i)
-            i += width
-            entry = table[character]
-            kind = entry >> np.uint32(24)
-            fresh = fresh or kind != 1
-            if kind == 0:
-                continue
-            if fresh:
-                if at > base:
-                    sink.bytes[at] = 0
-                    at += 1
-                sink.starts[n] = at - base
-                n += 1
-            at = _encode(entry & np.uint32(0xFFFFFF), sink.bytes, at)
-            sink.ends[n - 1] = at - base
-            fresh = kind == 2
-        sink.text_offsets[row + 1] = at
-        sink.word_offsets[row + 1] = n
+@kernel
+def take_rows(offsets: Int64, values: Uint64, rows: Int64, out_offsets: Int64, out: Uint64) -> None:
+    """Copy the values of some rows one after another."""
+    for k in range(rows.size):
+        first = offsets[rows[k]]
+        for j in range(out_offsets[k + 1] - out_offsets[k]):
+            out[out_offsets[k] + j] = values[first + j]
 
 
-@_inline
-def _encode(c: Value, out: Uint8, at: Value) -> Value:
+@inline
+def encode(c: Value, out: Uint8, at: Value) -> Value:
     """Write a code point in UTF-8; return the place after it."""
     if c < 0x80:
         out[at] = c
@@ -334,7 +318,7 @@ def _encode(c: Value, out: Uint8, at: Value) -> Value:
     return at + size
 
 
-@_kernel
+@kernel
 def valid_rows(data: Uint8, offsets: Int64) -> Value:
     """Return per row whether it is UTF-8, well-formed by table 3-7 of the Unicode Standard."""
     valid = np.ones(offsets.size - 1, np.bool_)
@@ -355,7 +339,7 @@ def valid_rows(data: Uint8, offsets: Int64) -> Value:
     return valid
 
 
-@_inline
+@inline
 def _follow(b: Value) -> Value:
     """Return how many bytes follow a lead byte (0: it leads nothing) and the range of the first."""
     if 0xC2 <= b <= 0xDF:
@@ -365,78 +349,3 @@ def _follow(b: Value) -> Value:
     if 0xF0 <= b <= 0xF4:
         return 3, 0x90 if b == 0xF0 else 0x80, 0x8F if b == 0xF4 else 0xBF
     return 0, 0, 0
-
-
-@_kernel
-def layout_sizes(offsets: Int64, starts: Uint32, ends: Uint32, out: Int64) -> None:
-    """Write where the layout of each document begins."""
-    for row in range(offsets.size - 1):
-        size, previous = np.int64(0), np.int64(0)
-        for j in range(offsets[row], offsets[row + 1]):
-            start, end = np.int64(starts[j]), np.int64(ends[j])
-            size += 2 + 4 * (start - previous >= LONG) + 4 * (end - start >= LONG)
-            previous = end
-        out[row + 1] = out[row] + size
-
-
-@_kernel
-def layout_write(offsets: Int64, starts: Uint32, ends: Uint32, data: Uint8) -> None:
-    """Write gap and length of each word."""
-    at = 0
-    for row in range(offsets.size - 1):
-        previous = np.int64(0)
-        for j in range(offsets[row], offsets[row + 1]):
-            start, end = np.int64(starts[j]), np.int64(ends[j])
-            at = _write_number(start - previous, data, at)
-            at = _write_number(end - start, data, at)
-            previous = end
-
-
-@_inline
-def _write_number(value: Value, data: Uint8, at: Value) -> Value:
-    if value < LONG:
-        data[at] = value
-        return at + 1
-    data[at] = LONG
-    for k in range(4):
-        data[at + 1 + k] = (value >> (8 * k)) & 0xFF
-    return at + 5
-
-
-@_kernel
-def layout_counts(offsets: Int64, data: Uint8, out: Int64) -> Value:
-    """Write where each document's words begin; return whether all layouts are whole."""
-    for row in range(offsets.size - 1):
-        at, numbers = offsets[row], 0
-        while at < offsets[row + 1]:
-            at += 5 if data[at] == LONG else 1
-            numbers += 1
-        if at != offsets[row + 1] or numbers % 2:
-            return False
-        out[row + 1] = out[row] + numbers // 2
-    return True
-
-
-@_kernel
-def layout_read(offsets: Int64, data: Uint8, starts: Uint32, ends: Uint32) -> None:
-    """Write start and end of each word; `layout_counts` has found the layouts whole."""
-    n = 0
-    for row in range(offsets.size - 1):
-        at, place = offsets[row], np.int64(0)
-        while at < offsets[row + 1]:
-            gap, at = _read_number(data, at)
-            length, at = _read_number(data, at)
-            starts[n] = place + gap
-            place += gap + length
-            ends[n] = place
-            n += 1
-
-
-@_inline
-def _read_number(data: Uint8, at: Value) -> Value:
-    if data[at] != LONG:
-        return np.int64(data[at]), at + 1
-    value = np.int64(0)
-    for k in range(4):
-        value |= np.int64(data[at + 1 + k]) << (8 * k)
-    return value, at + 5

@@ -11,13 +11,14 @@ candidates: nothing is removed by them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias, overload
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from pipeline.text import splitmix64
+from pipeline.kernels import BASE, finish
+from pipeline.text import run_key, splitmix64
 
 if TYPE_CHECKING:
     from datasketch import LeanMinHash
@@ -50,11 +51,91 @@ def signatures(offsets: Int64, shingle_hashes: Uint64, count: int, seed: int) ->
 
     Document i owns shingle hashes offsets[i] to offsets[i + 1]; repeats and order do not matter.
     """
-    lanes = -(-count // _LANES) * _LANES
-    multipliers, addends = (np.resize(part, lanes) for part in permutations(count, seed))
+    multipliers, addends = lanes(count, seed)
     out = np.empty((offsets.size - 1, count), np.uint32)
     _minimums(offsets, shingle_hashes, multipliers, addends, out)
     return out
+
+
+def lanes(count: int, seed: int) -> tuple[Uint32, Uint32]:
+    """Return the permutations with the first ones repeated up to a whole number of vectors."""
+    padded = -(-count // _LANES) * _LANES
+    multipliers, addends = permutations(count, seed)
+    return np.resize(multipliers, padded), np.resize(addends, padded)
+
+
+class Shingler(NamedTuple):
+    """What the shingle loop uses, and what it knows of a document that is cut between two pieces.
+
+    keys: of runs of 0 to `size` words. drop: B^size. state: words of the document, at most
+    size - 1, that stand before the piece; its shingles so far. least: its minimums so far.
+    """
+
+    keys: Uint64
+    drop: np.uint64
+    multipliers: Uint32
+    addends: Uint32
+    state: Int64
+    least: Uint32
+    halves: Uint32
+
+
+def shingler(size: int, count: int, seed: int, room: int) -> Shingler:
+    """Return the state of a signature loop over pieces of at most `room` words."""
+    keys = np.array([run_key(seed, length) for length in range(size + 1)], np.uint64)
+    multipliers, addends = lanes(count, seed)
+    return Shingler(
+        keys,
+        np.uint64(pow(BASE, size, 2**64)),
+        multipliers,
+        addends,
+        np.zeros(2, np.int64),
+        np.full(multipliers.size, EMPTY, np.uint32),
+        np.empty(room, np.uint32),
+    )
+
+
+@njit(nogil=True, cache=True)
+def sketch_piece(
+    hashes: Uint64, rows: Int64, bounds: Int64, s: Shingler, few: Uint64, out: Uint32
+) -> int:
+    """Write the signatures of the documents that end in a piece, return how many have one.
+
+    rows, bounds: see `pipeline.signatures`. few[r]: the only shingle of a document of fewer words
+    than a shingle has, which gets no signature.
+    """
+    base, size, made = np.uint64(BASE), s.keys.size - 1, 0
+    begin = bounds[rows[0]] - s.state[0]
+    for row in range(rows[0], rows[1]):
+        last = bounds[row + 1]
+        length = last - begin
+        if length >= size:
+            total = np.uint64(0)
+            for j in range(begin, begin + size - 1):
+                total = total * base + hashes[j]
+            for j in range(begin + size - 1, last):
+                total = total * base + hashes[j]
+                if j >= begin + size:
+                    total -= hashes[j - size] * s.drop
+                s.halves[j - begin - size + 1] = finish(total ^ s.keys[size]) >> np.uint64(32)
+            _lower(s.halves, 0, length - size + 1, s.multipliers, s.addends, s.least)
+            s.state[1] += length - size + 1
+        if row + 1 < rows[1] or rows[2] == 1:
+            if s.state[1] > 0:
+                out[made] = s.least[: out.shape[1]]
+                made += 1
+            elif length > 0:
+                total = np.uint64(0)
+                for j in range(begin, last):
+                    total = total * base + hashes[j]
+                few[row] = finish(total ^ s.keys[length])
+            s.least[:] = EMPTY
+            s.state[1] = 0
+            s.state[0] = 0
+        else:
+            s.state[0] = min(length, size - 1)
+        begin = last
+    return made
 
 
 def band_keys(signatures: Uint32, bands: int, rows: int) -> Uint64:
@@ -93,27 +174,34 @@ def to_datasketch(signature: Uint32, seed: int) -> LeanMinHash:
 def _minimums(
     offsets: Int64, hashes: Uint64, multipliers: Uint32, addends: Uint32, out: Uint32
 ) -> None:
-    """Write the minimum of each permutation over each document's shingles.
-
-    Two shingles a round halve the traffic to the running minimums; the arithmetic stays in 32-bit
-    lanes.
-    """
+    """Write the minimum of each permutation over each document's shingles."""
     least = np.empty(multipliers.size, np.uint32)
+    halves = (hashes >> np.uint64(32)).astype(np.uint32)
     for row in range(offsets.size - 1):
-        first, last = offsets[row], offsets[row + 1]
         least[:] = EMPTY
-        for j in range(first, last - 1, 2):
-            x, y = np.uint32(hashes[j] >> 32), np.uint32(hashes[j + 1] >> 32)
-            for k in range(least.size):
-                v = np.uint32(multipliers[k] * x + addends[k])
-                w = np.uint32(multipliers[k] * y + addends[k])
-                least[k] = min(least[k], min(v, w))
-        if (last - first) % 2:
-            x = np.uint32(hashes[last - 1] >> 32)
-            for k in range(least.size):
-                least[k] = min(least[k], np.uint32(multipliers[k] * x + addends[k]))
+        _lower(halves, offsets[row], offsets[row + 1], multipliers, addends, least)
         for k in range(out.shape[1]):
             out[row, k] = least[k]
+
+
+@njit(nogil=True, cache=True)
+def _lower(
+    halves: Uint32, first: int, last: int, multipliers: Uint32, addends: Uint32, least: Uint32
+) -> None:
+    """Lower the running minimums by shingles first to last.
+
+    Two shingles a round halve the traffic to the minimums; the arithmetic stays in 32-bit lanes.
+    """
+    for j in range(first, last - 1, 2):
+        x, y = halves[j], halves[j + 1]
+        for k in range(least.size):
+            v = np.uint32(multipliers[k] * x + addends[k])
+            w = np.uint32(multipliers[k] * y + addends[k])
+            least[k] = min(least[k], min(v, w))
+    if (last - first) % 2:
+        x = halves[last - 1]
+        for k in range(least.size):
+            least[k] = min(least[k], np.uint32(multipliers[k] * x + addends[k]))
 
 
 @njit(nogil=True, cache=True)

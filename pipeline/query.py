@@ -18,7 +18,7 @@ import duckdb
 import pyarrow as pa
 
 from pipeline.errors import IntegrityError
-from pipeline.store import SPILL, conform
+from pipeline.store import SPILL, conform, evenly
 
 Input: TypeAlias = "Sequence[Path] | pa.Table | pa.RecordBatchReader"
 
@@ -67,24 +67,7 @@ def stream(
 ) -> Iterator[pa.RecordBatch]:
     """Run `sql/<name>.sql` and yield its rows in order, for results larger than memory."""
     with _result(name, inputs, params or {}, limits) as result:
-        yield from _evenly(result.to_arrow_reader(rows), rows)
-
-
-def _evenly(batches: pa.RecordBatchReader, rows: int) -> Iterator[pa.RecordBatch]:
-    """Yield batches of exactly `rows` rows and a last one.
-
-    DuckDB's own depend on its threads, and the bytes of a file on the batches it was written in.
-    """
-    held: list[pa.RecordBatch] = []
-    for batch in batches:
-        held.append(batch)
-        while sum(part.num_rows for part in held) >= rows:
-            joined = pa.concat_batches(held)
-            yield joined.slice(0, rows)
-            held = [joined.slice(rows)]
-    rest = [part for part in held if part.num_rows]
-    if rest:
-        yield pa.concat_batches(rest)
+        yield from evenly(result.to_arrow_reader(rows), rows)
 
 
 @contextmanager

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from typing import Any
 
 from pipeline import (
     candidates,
+    contained,
     counts,
     decisions,
     documents,
@@ -31,11 +31,13 @@ from pipeline import (
     risk,
     sequences,
     signatures,
-    spans,
+    windows,
 )
 from pipeline.config import Config, load_config
 from pipeline.errors import ConfigError, IntegrityError
 from pipeline.inventory import active_shards, check_places, inventory, require_unchanged
+from pipeline.memory import CHUNK, base, budget_of, one_heap, release, workers_of
+from pipeline.memory import plan as plan_memory
 from pipeline.progress import current
 from pipeline.stage import Mapper, Receipt, StageFunction, Work
 from pipeline.store import RunFolder, damaged_file, load_manifest, open_run, refuse_foreign, writing
@@ -82,14 +84,28 @@ SCAN = (
         lambda c: [c.near.bucket_cap, c.near.neighbours],
         ("sketch", "copies"),
     ),
-    Stage("pairs", pairs.pairs, pairs.VERSION, lambda c: c.near.count_threshold, ("candidates",)),
-    Stage("windows", spans.windows, spans.VERSION, lambda c: c.window.words, ("sketch",)),
-    Stage("spans", spans.spans, spans.VERSION, lambda _: None, ("windows", "sketch")),
+    Stage(
+        "pairs",
+        pairs.pairs,
+        pairs.VERSION,
+        lambda c: c.near.count_threshold,
+        ("candidates", "sketch"),
+    ),
+    Stage(
+        "windows", windows.windows, windows.VERSION, lambda c: c.window.model_dump(), ("sketch",)
+    ),
+    Stage(
+        "contained",
+        contained.contained,
+        contained.VERSION,
+        lambda c: c.near.containment > 0,
+        ("sketch", "copies", "windows"),
+    ),
     Stage(
         "families",
         families.families,
         families.VERSION,
-        lambda c: c.window.link_documents,
+        lambda _: None,
         ("sketch", "copies", "pairs", "windows"),
         conserves=True,
     ),
@@ -98,7 +114,7 @@ SCAN = (
         counts.counts,
         counts.VERSION,
         lambda _: None,
-        ("sketch", "copies", "candidates", "pairs", "spans", "families"),
+        ("sketch", "copies", "candidates", "pairs", "windows", "families"),
         conserves=True,
     ),
 )
@@ -108,7 +124,7 @@ SCORE = (
         sequences.sequences,
         sequences.VERSION,
         lambda c: [c.proxy.model_dump(), c.score.model_dump()],
-        ("counts", "spans", "windows", "sketch"),
+        ("counts", "windows", "sketch"),
     ),
     Stage(
         "risk", risk.risk, risk.VERSION, lambda c: c.target.model_dump(), ("sequences", "counts")
@@ -119,8 +135,8 @@ FILTER = (
         "documents",
         documents.documents,
         documents.VERSION,
-        lambda c: [c.near.threshold, c.near.keep],
-        ("counts", "pairs"),
+        lambda c: [c.near.threshold, c.near.keep, c.near.sources, c.near.containment],
+        ("counts", "pairs", "contained"),
         conserves=True,
     ),
     Stage(
@@ -148,7 +164,7 @@ REPORT = (
         report.report,
         report.VERSION,
         lambda c: c.model_dump(mode="json", exclude={"limits"}),  # the page shows all of it
-        ("counts", "pairs", "spans", "windows", "candidates"),
+        ("counts", "pairs", "windows", "candidates"),
         optional=("sequences", "risk", "documents", "decisions", "emit"),
     ),
 )
@@ -250,6 +266,11 @@ class Session:
         for place, receipt in self.mapper(stage.name, partial(_unit, stage.function), works):
             self._record(stage, due[place], receipt, time.perf_counter() - begun)
             current().unit_done(stage.name)
+        release()
+
+    def plan_memory(self) -> None:
+        """Refuse a memory budget that is too small for the corpus."""
+        plan_memory(self.manifest, active_shards(self.manifest), self.config)
 
     def _work(self, stage: Stage, key: str, units: int) -> Work:
         shards = active_shards(self.manifest)
@@ -257,6 +278,7 @@ class Session:
         own = [shard for shard in shards if key in (ALL, f"g{shard.group:05d}")]
         workers = workers_of(self.config)
         at_once = min(workers, units)
+        memory = max(1, (budget_of(self.config) - base()) // at_once)
         return Work(
             stage.name,
             key,
@@ -266,8 +288,8 @@ class Session:
             self._tables(stage),
             {shard.number: names[shard.number] for shard in own},
             self.manifest["scan"],
-            max(1, workers // at_once),
-            memory_of(self.config) // at_once,
+            max(1, min(workers // at_once, memory // CHUNK)),
+            memory,
         )
 
     def _inputs(self, stage: Stage) -> list[str]:
@@ -338,6 +360,7 @@ def _unit(function: StageFunction, work: Work) -> Receipt:
 def scan(session: Session) -> None:
     """Bring the inventory up to date, then count everything that is repeated in it."""
     inventory(session.manifest, session.corpus, session.config, verify=session.verify)
+    session.plan_memory()
     _adopt(session)
     for stage in SCAN:
         session.perform(stage)
@@ -353,6 +376,7 @@ def score(session: Session) -> None:
 def filter_rows(session: Session) -> None:
     """Decide about every row and write kept/ and removed/."""
     _require(session, SCAN, "filter")
+    session.plan_memory()
     for stage in FILTER:
         session.perform(stage)
 
@@ -360,6 +384,7 @@ def filter_rows(session: Session) -> None:
 def write_report(session: Session) -> None:
     """Write the page and its JSON."""
     _require(session, SCAN, "report")
+    session.plan_memory()
     for stage in REPORT:
         session.perform(stage)
 
@@ -393,6 +418,9 @@ def _require(session: Session, stages: Sequence[Stage], command: str) -> None:
             found=f"not current: {', '.join(missing)}",
             fix="finish it: rote scan CORPUS... --out RUN (with the same settings)",
         )
+    if command == "filter":
+        found = [session.run.folder / record["path"] for record in session.run.files("counts")]
+        documents.require_sources(found, session.config.near)
     _adopt(session)
 
 
@@ -410,6 +438,7 @@ def session(
     out: Path, config: Config, mapper: Mapper, *, corpus: Sequence[str] = (), verify: bool = False
 ) -> Iterator[Session]:
     """Open a run folder, alone; with a corpus, make it when it is not there."""
+    one_heap()
     if corpus:
         check_places(corpus, out)
     with writing(out), open_run(out, create=new_manifest() if corpus else None) as run:
@@ -481,13 +510,3 @@ def plan(
         )
         for stage in stages
     ]
-
-
-def workers_of(config: Config) -> int:
-    """Return how many threads may be used."""
-    return config.limits.workers or len(os.sched_getaffinity(0))
-
-
-def memory_of(config: Config) -> int:
-    """Return how many bytes of memory may be used; half of the machine's unless set."""
-    return config.limits.memory or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2

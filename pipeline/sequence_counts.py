@@ -15,9 +15,10 @@ from pipeline.candidates import limits
 from pipeline.query import run as query
 from pipeline.sampling import Int64, Uint64
 from pipeline.sequence_kernels import count_runs, index_runs
+from pipeline.sorting import among
 from pipeline.stage import Work
-from pipeline.store import read_batches
-from pipeline.text import Words, decode_layouts
+from pipeline.text import Words, runs
+from pipeline.words import Chunk, chunk_places, read_chunk
 
 
 @dataclass(frozen=True)
@@ -48,33 +49,25 @@ def spelled(work: Work, places: Places) -> Spelled:
         np.zeros(len(places.row_key), np.int64),
         np.zeros(len(places.row_key), np.int64),
     )
-    for path in work.paths("words"):
-        for batch in read_batches(path, ["row_key", "hashes", "layout"]):
-            wanted = np.flatnonzero(np.isin(batch["row_key"].to_numpy(), places.row_key))
-            if len(wanted):
-                _spell(batch.take(pa.array(wanted)), places, found)
+    for place in chunk_places(work.paths("words")):
+        chunk = read_chunk(place, positions=True)
+        for document in np.flatnonzero(among(chunk.keys, places.row_key)).tolist():
+            _spell(chunk, document, places, found)
     return found
 
 
-def _spell(batch: pa.RecordBatch, places: Places, found: Spelled) -> None:
-    offsets, starts, ends = decode_layouts(batch["layout"])
-    keys = batch["row_key"].to_numpy()
-    low, high = (np.searchsorted(places.row_key, keys, side) for side in ("left", "right"))
-    for document, data in enumerate(batch["hashes"]):
-        own = slice(offsets[document], offsets[document + 1])
-        rows = np.arange(low[document], high[document])
-        begin, end = places.start_byte[rows], places.end_byte[rows]
-        inside = (
-            np.searchsorted(starts[own], begin, "left"),
-            np.searchsorted(ends[own], end, "right"),
-        )
-        raw = data.as_py()
-        for row, first, last in zip(
-            rows.tolist(), *(side.tolist() for side in inside), strict=True
-        ):
-            found.words[row] = raw[8 * first : 8 * last]
-        found.first[rows] = np.searchsorted(ends[own], begin, "right")
-        found.last[rows] = np.searchsorted(starts[own], end, "left")
+def _spell(chunk: Chunk, document: int, places: Places, found: Spelled) -> None:
+    own = slice(chunk.words.offsets[document], chunk.words.offsets[document + 1])
+    starts, ends = chunk.words.starts[own], chunk.words.ends[own]
+    key = chunk.keys[document]
+    rows = np.arange(*(np.searchsorted(places.row_key, key, side) for side in ("left", "right")))
+    begin, end = places.start_byte[rows], places.end_byte[rows]
+    inside = np.searchsorted(starts, begin, "left"), np.searchsorted(ends, end, "right")
+    raw = chunk.words.hashes[own].tobytes()
+    for row, first, last in zip(rows.tolist(), *(side.tolist() for side in inside), strict=True):
+        found.words[row] = raw[8 * first : 8 * last]
+    found.first[rows] = np.searchsorted(ends, begin, "right")
+    found.last[rows] = np.searchsorted(starts, end, "left")
 
 
 def occurrences(work: Work, words: list[bytes], seen: tuple[Uint64, Int64], groups: int) -> Int64:
@@ -105,11 +98,9 @@ def _groups(keys: Uint64, known: Uint64, groups: Int64) -> Int64:
 
 
 def _corpus(work: Work) -> Iterator[tuple[Uint64, Words]]:
-    from pipeline.spans import word_hashes
-
-    for path in work.paths("words"):
-        for batch in read_batches(path, ["row_key", "hashes"]):
-            yield batch["row_key"].to_numpy(), word_hashes(batch["hashes"])
+    for place in chunk_places(work.paths("words")):
+        chunk = read_chunk(place)
+        yield chunk.keys, chunk.words
 
 
 def window_counts(work: Work, places: Places, touched: Spelled) -> Int64:
@@ -117,18 +108,35 @@ def window_counts(work: Work, places: Places, touched: Spelled) -> Int64:
 
     0 where none is repeated.
     """
-    inputs = {
-        "wanted": pa.table({"row_key": np.unique(places.row_key)}),
-        "occurrences": work.paths("occurrences"),
-        "windows": work.paths("windows"),
-    }
-    table = query("window_counts", inputs, limits=limits(work))
-    keys, word, count = (table[name].to_numpy() for name in ("row_key", "word", "occurrences"))
     result = np.zeros(len(places.row_key), np.int64)
-    low, high = (np.searchsorted(keys, places.row_key, side) for side in ("left", "right"))
     size = work.config.window.words
-    for row in np.flatnonzero((high > low) & (touched.last > touched.first)).tolist():
-        own = slice(low[row], high[row])
-        first, last = np.searchsorted(word[own], [touched.first[row] - size + 1, touched.last[row]])
-        result[row] = count[own][first:last].max(initial=0)
+    for keys, words in _corpus(work):
+        documents = np.flatnonzero(among(keys, places.row_key))
+        if not len(documents):
+            continue
+        offsets, hashes = runs(words, size, work.config.sketch.seed)
+        own = [slice(offsets[document], offsets[document + 1]) for document in documents]
+        counts = _counts_of(work, [hashes[part] for part in own])
+        for key, count in zip(keys[documents], counts, strict=True):
+            low, high = (np.searchsorted(places.row_key, key, side) for side in ("left", "right"))
+            for row in range(low, high):
+                first, last = touched.first[row] - size + 1, touched.last[row]
+                if touched.last[row] > touched.first[row]:
+                    result[row] = count[max(0, first) : max(0, last)].max(initial=0)
     return result
+
+
+def _counts_of(work: Work, windows: list[Uint64]) -> list[Int64]:
+    """Return how often each window occurs, 0 for those that occur once."""
+    wanted = pa.table({"hash": np.unique(np.concatenate(windows))})
+    table = query(
+        "window_counts", {"wanted": wanted, "windows": work.paths("windows")}, limits=limits(work)
+    )
+    known, counts = table["hash"].to_numpy(), table["occurrences"].to_numpy()
+    if not len(known):
+        return [np.zeros(len(own), np.int64) for own in windows]
+    places = [np.minimum(np.searchsorted(known, own), len(known) - 1) for own in windows]
+    return [
+        np.where(known[place] == own, counts[place], 0)
+        for own, place in zip(windows, places, strict=True)
+    ]

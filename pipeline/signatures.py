@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from pipeline import minhash, text
+from pipeline import kernels, minhash, text
 from pipeline.config import SketchConfig
 from pipeline.corpus import (
     DocumentBatch,
@@ -20,16 +21,21 @@ from pipeline.corpus import (
     read_documents,
     shard_schema,
 )
-from pipeline.errors import InputError
+from pipeline.errors import InputError, IntegrityError
+from pipeline.memory import require_room
 from pipeline.progress import current
 from pipeline.stage import FileRecord, Receipt, Work
 from pipeline.store import write_table
+from pipeline.words import WordWriter
 from schemas.rejected import rejected
 from schemas.signatures import SIGNATURES
 from schemas.words import WORDS
 
-VERSION = 1
+VERSION = 2
 ROW_BITS = 40
+BATCH_BYTES = 8 << 20  # of texts read at once
+PIECE = 1 << 16  # words; with what is known of each it fits a core's cache
+SIGNATURES_AT_ONCE = 16 << 20  # bytes
 
 
 def row_keys(shard: int, rows: np.ndarray) -> np.ndarray:
@@ -48,14 +54,16 @@ def sketch(work: Work) -> Receipt:
         write_table(work.folder, "signatures", work.key, SIGNATURES) as signatures,
         write_table(work.folder, "words", work.key, WORDS) as words,
     ):
+        writer = WordWriter(words, work.config.sketch.seed)
+        sketcher = Sketcher(work.config.sketch, writer)
         for shard in work.shards:
             digest = content_digest(Path(shard.path))
             reasons: Counter[str] = Counter()
             rows = 0
-            for batch in read_documents(shard, work.config.input):
-                one, other = signatures_and_words(shard.number, batch, work.config.sketch)
-                signatures.write(one)
-                words.write(other)
+            for batch in read_documents(shard, work.config.input, batch_bytes=BATCH_BYTES):
+                _require_room(shard, batch, work)
+                for table in sketcher.add(shard.number, batch):
+                    signatures.write(table)
                 rows += len(batch.rows)
                 reasons.update(item.reason for item in batch.rejected)
                 current().advance(rows, 0, shard.name)
@@ -64,48 +72,118 @@ def sketch(work: Work) -> Receipt:
             _unchanged(shard)
             facts = {"number": shard.number, "content_digest": digest, "documents": rows}
             shards.append({**facts, "rejected": dict(sorted(reasons.items()))})
+        if writer.finish() != signatures.rows:
+            raise IntegrityError("Documents were lost among the words.", where=work.key)
     files = [signatures.record, words.record, *files]
     read = sum(entry["documents"] + sum(entry["rejected"].values()) for entry in shards)
     written = sum(record.rows for record in files if record.table != "words")
     return Receipt(tuple(files), read, written, {"shards": shards})
 
 
-def signatures_and_words(
-    shard: int, batch: DocumentBatch, config: SketchConfig
-) -> tuple[pa.Table, pa.Table]:
-    """Return the rows of `signatures` and `words` for a batch of documents.
+class Sketcher:
+    """Turns batches of texts into rows of `signatures` and `words`, in one pass over each text.
 
-    Any batching gives the same rows.
+    Words are taken in pieces that fit the processor's cache: cut, hashed, shingled and encoded
+    before the next piece is read. A document may lie in any number of pieces, so its length costs
+    no memory here. Any batching gives the same rows.
     """
-    keys = pa.array(row_keys(shard, batch.rows))
-    words = text.words(batch.texts, config.seed)
-    offsets, hashes = text.shingles(words, config.shingle_words, config.seed)
-    values = minhash.signatures(offsets, hashes, config.bands * config.rows, config.seed)
-    has_words = np.diff(words.offsets) > 0
-    signatures = pa.table(
+
+    def __init__(self, config: SketchConfig, words: WordWriter) -> None:
+        self._size, self._values = config.shingle_words, config.bands * config.rows
+        self._sink = text.word_sink(PIECE + self._size, config.seed)
+        self._shingler = minhash.shingler(
+            self._size, self._values, config.seed, self._sink.hashes.size
+        )
+        self._room = np.empty((PIECE // self._size + kernels.ROOM, self._values), np.uint32)
+        self._words = words
+
+    def add(self, shard: int, batch: DocumentBatch) -> Iterator[pa.Table]:
+        """Yield the rows of `signatures` of a batch, in order, not too many at once."""
+        keys = row_keys(shard, batch.rows)
+        offsets, data = text.text_buffers(batch.texts)
+        self._words.begin(keys)
+        counts, few = np.zeros(len(keys), np.int64), np.zeros(len(keys), np.uint64)
+        made: list[np.ndarray] = []
+        written = size = 0
+        for rows, bounds in self._pieces(offsets, data):
+            counts[rows[0] : rows[1]] += np.diff(bounds[rows[0] : rows[1] + 1])
+            self._words.add(data, offsets, rows, bounds, self._sink)
+            done = minhash.sketch_piece(
+                self._sink.hashes, rows, bounds, self._shingler, few, self._room
+            )
+            made.append(self._room[:done].copy())
+            size += made[-1].nbytes
+            whole = int(rows[1]) - int(not rows[2])
+            if size > SIGNATURES_AT_ONCE or whole == len(keys):
+                own = slice(written, whole)
+                column = _signature_column(counts[own], few[own], made, self._size)
+                yield _rows(batch, keys, own, counts, column)
+                written, made, size = whole, [], 0
+
+    def _pieces(
+        self, offsets: np.ndarray, data: np.ndarray
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Fill the sink and yield rows and bounds of its words, until all are taken.
+
+        rows: the first row, the row after the last, whether the last is whole. Row r owns the words
+        from bounds[r] to bounds[r + 1]; before bounds[rows[0]] stand those carried over.
+        """
+        place, bounds = np.zeros(3, np.int64), np.zeros(offsets.size, np.int64)
+        while place[0] < offsets.size - 1:
+            begin = int(place[0])
+            place[2] = bounds[begin] = self._shingler.state[0]
+            last = int(kernels.scan_words(data, offsets, place, self._sink, bounds))
+            cut = bool(place[0] < offsets.size - 1 and place[1] > offsets[place[0]])
+            yield np.array([begin, place[0] + cut, not cut], np.int64), bounds
+            carried = int(self._shingler.state[0])
+            self._sink.hashes[:carried] = self._sink.hashes[last - carried : last].copy()
+
+
+def _require_room(shard: Shard, batch: DocumentBatch, work: Work) -> None:
+    lengths = np.diff(_offsets(batch.texts))
+    if lengths.size:
+        row = int(lengths.argmax())
+        where = f"{shard.name}, row {batch.rows[row]}"
+        require_room(int(lengths[row]), work.memory, work.config, where)
+
+
+def _rows(
+    batch: DocumentBatch, keys: np.ndarray, own: slice, counts: np.ndarray, column: pa.Array
+) -> pa.Table:
+    size = own.stop - own.start
+    texts = batch.texts.slice(own.start, size)
+    return pa.table(
         {
-            "row_key": keys,
-            "doc_id": batch.ids,
-            "source": batch.sources,
-            "priority": batch.priorities,
-            "text_bytes": pa.array(np.diff(_offsets(batch.texts))),
-            "words": pa.array(np.diff(words.offsets)),
-            "text_hash": text_hashes(batch.texts),
-            "signature": _packed(
-                values.view(np.uint8).reshape(-1),
-                np.cumsum(has_words) * values.shape[1] * 4,
-                has_words,
-            ),
+            "row_key": keys[own],
+            "doc_id": batch.ids.slice(own.start, size),
+            "source": batch.sources.slice(own.start, size),
+            "priority": batch.priorities.slice(own.start, size),
+            "text_bytes": pa.array(np.diff(_offsets(texts))),
+            "words": pa.array(counts[own]),
+            "text_hash": text_hashes(texts),
+            "signature": column,
         }
     )
-    table = pa.table(
-        {
-            "row_key": keys,
-            "hashes": binary_column(words.hashes.view(np.uint8), words.offsets * 8),
-            "layout": text.encode_layout(words),
-        }
+
+
+def _signature_column(
+    counts: np.ndarray, few: np.ndarray, made: list[np.ndarray], size: int
+) -> pa.Array:
+    """Return the signatures `made` of documents of `size` words and more, `few` of shorter ones."""
+    signed, short = counts >= size, (counts > 0) & (counts < size)
+    values = np.concatenate(
+        [np.zeros(0, np.uint8), *(part.reshape(-1).view(np.uint8) for part in made)]
     )
-    return signatures, table
+    width = values.size // max(1, int(signed.sum()))
+    lengths = np.where(signed, width, np.where(short, 8, 0))
+    ends = np.concatenate([[0], np.cumsum(lengths)])
+    if not short.any():
+        return binary_column(values, ends)
+    data = np.empty(int(ends[-1]), np.uint8)
+    long = np.repeat(signed, lengths)
+    data[long] = values
+    data[~long] = few[short].view(np.uint8)
+    return binary_column(data, ends)
 
 
 def text_hashes(texts: pa.LargeStringArray) -> pa.Array:
@@ -138,20 +216,29 @@ def binary_column(data: np.ndarray, offsets: np.ndarray) -> pa.Array:
     )
 
 
-def _packed(data: np.ndarray, ends: np.ndarray, present: np.ndarray) -> pa.Array:
-    """Return one signature a row as bytes, empty where the document has no words."""
-    width = len(data) // max(1, len(present))
-    rows = data.reshape(len(present), width)[present] if len(present) else data.reshape(0, 0)
-    return binary_column(np.ascontiguousarray(rows).reshape(-1), np.concatenate([[0], ends]))
-
-
 def signature_matrix(column: pa.Array, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Return (rows that have a signature, their values uint32[n, count]) of a column."""
-    column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    lengths = np.asarray(pa.compute.binary_length(column))
-    present = np.flatnonzero(lengths)
-    joined = b"".join(column.take(pa.array(present)).to_pylist())
-    return present, np.frombuffer(joined, np.uint32).reshape(len(present), count)
+    return _wide(column, 4 * count, np.uint32, count)
+
+
+def short_hashes(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    """Return (rows of documents too short for a signature, the hash of their one shingle)."""
+    rows, values = _wide(column, 8, np.uint64, 1)
+    return rows, values[:, 0]
+
+
+def _wide(
+    column: pa.Array, width: int, kind: type[np.generic], count: int
+) -> tuple[np.ndarray, np.ndarray]:
+    places, data = column.buffers()[1:]
+    ends = np.frombuffer(places, np.int64)[column.offset : column.offset + len(column) + 1]
+    present = np.flatnonzero(np.diff(ends) == width)
+    raw = np.zeros(0, np.uint8) if data is None else np.frombuffer(data, np.uint8)
+    if len(present) == len(column):
+        taken = raw[ends[0] : ends[-1]]
+    else:
+        taken = raw[(ends[present][:, None] + np.arange(width)).reshape(-1)]
+    return present, np.ascontiguousarray(taken).view(kind).reshape(len(present), count)
 
 
 def _write_rejected(shard: Shard, work: Work) -> FileRecord:

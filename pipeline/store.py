@@ -15,7 +15,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -42,16 +42,17 @@ OWN_FOLDERS = frozenset(
         "signatures",
         "words",
         "copies",
+        "audit",
         "buckets",
         "candidates",
         "pairs",
-        "occurrences",
+        "links",
         "windows",
         "spans",
         "repeats",
+        "contained",
         "families",
         "counts",
-        "keepers",
         "documents",
         "decisions",
         "sequences",
@@ -100,7 +101,9 @@ def conform(data: pa.Table | pa.RecordBatch, schema: pa.Schema) -> pa.Table:
 class TableWriter:
     """Writes one Parquet file of a table whole or not at all; use as a context manager."""
 
-    def __init__(self, folder: Path, table: str, name: str, schema: pa.Schema) -> None:
+    def __init__(
+        self, folder: Path, table: str, name: str, schema: pa.Schema, varied: Collection[str] = ()
+    ) -> None:
         self.table = table
         self.path = f"{table}/{name}.parquet"
         self._folder = folder
@@ -112,10 +115,14 @@ class TableWriter:
         self._writer = pq.ParquetWriter(
             self._temporary,
             schema,
-            compression="zstd",
-            compression_level=1,
             write_page_checksum=True,
-            use_dictionary=[field.name for field in schema if pa.types.is_string(field.type)],
+            write_statistics=_with_statistics(schema, varied),
+            use_dictionary=[
+                field.name
+                for field in schema
+                if pa.types.is_string(field.type) and field.name not in varied
+            ],
+            **_storage(schema),
         )
         self.rows = 0
         self.record: FileRecord
@@ -150,12 +157,65 @@ class TableWriter:
         self.record = _publish(self._temporary, self._final, self.table, self.path, self.rows)
 
 
-def write_table(folder: Path, table: str, name: str, schema: pa.Schema) -> TableWriter:
+def _with_statistics(fields: Iterable[pa.Field], varied: Collection[str]) -> list[str]:
+    """Return the columns whose least and greatest values are worth a footer's room.
+
+    For long values the writer would hold both, whole, while it writes.
+    """
+    paths = []
+    for field in fields:
+        if pa.types.is_struct(field.type):
+            inner = [field.type.field(place) for place in range(field.type.num_fields)]
+            paths += [f"{field.name}.{path}" for path in _with_statistics(inner, ())]
+        elif field.name not in varied and not pa.types.is_large_binary(field.type):
+            paths.append(field.name)
+    return paths
+
+
+def _storage(schema: pa.Schema) -> dict[str, Any]:
+    """Return how the columns are encoded and compressed; see `schemas.fields.field`."""
+    stored = {field.name: (field.metadata or {}).get(b"stored", b"") for field in schema}
+    if not any(stored.values()):
+        return {"compression": "zstd", "compression_level": 1}
+    packed = [name for name, how in stored.items() if how != b"plain"]
+    return {
+        "compression": {name: "ZSTD" if name in packed else "NONE" for name in stored},
+        "compression_level": dict.fromkeys(packed, 1),
+        "column_encoding": {
+            name: "DELTA_BINARY_PACKED" for name, how in stored.items() if how == b"delta"
+        },
+    }
+
+
+def write_table(
+    folder: Path, table: str, name: str, schema: pa.Schema, varied: Collection[str] = ()
+) -> TableWriter:
     """Return a writer of `folder/table/name.parquet`.
 
-    After its block `record` tells the finished file.
+    varied: string columns for which a dictionary of values is not worth trying. After its block
+    `record` tells the finished file.
     """
-    return TableWriter(folder, table, name, schema)
+    return TableWriter(folder, table, name, schema, varied)
+
+
+def evenly(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:
+    """Yield batches of exactly `rows` rows and a last one.
+
+    The bytes of a file depend on the batches it was written in, and those that DuckDB or threads
+    make differ from run to run.
+    """
+    held: list[pa.RecordBatch] = []
+    size = 0
+    for batch in batches:
+        held.append(batch)
+        size += batch.num_rows
+        if size >= rows:
+            joined = pa.concat_batches(held)
+            for low in range(0, size - size % rows, rows):
+                yield joined.slice(low, rows)
+            held, size = [joined.slice(size - size % rows)], size % rows
+    if size:
+        yield pa.concat_batches(held)
 
 
 def write_file(folder: Path, table: str, name: str, data: bytes) -> FileRecord:
@@ -210,25 +270,42 @@ def read_batches(
             yield from file.iter_batches(rows, [group], wanted)
 
 
+def groups_of(path: Path) -> int:
+    """Return the row groups of one of our own files."""
+    with _own_file(path) as file:
+        return int(file.num_row_groups)
+
+
+def read_group(path: Path, group: int, columns: Sequence[str]) -> pa.Table:
+    """Return some columns of one row group of one of our own files."""
+    with _own_file(path) as file:
+        return file.read_row_group(group, list(columns), use_threads=False)
+
+
+def cell_bytes(path: Path, group: int, column: str) -> int:
+    """Return about how many bytes a column stored plain has in a row group, from the footer."""
+    with _own_file(path) as file:
+        place = file.schema_arrow.get_field_index(column)
+        return int(file.metadata.row_group(group).column(place).total_uncompressed_size)
+
+
 def read_keys(
     paths: Sequence[Path], schema: pa.Schema, columns: Sequence[str], low: int, high: int
-) -> pa.Table:
-    """Return the rows of a table's files with `row_key` in [low, high], in order.
+) -> Iterator[pa.Table]:
+    """Yield the rows of a table's files with `row_key` in [low, high], in order, by row group.
 
     Groups without one are not read. A damaged page raises IntegrityError naming the file.
     """
     wanted = pa.schema([schema.field(name) for name in columns], schema.metadata)
     key = pc.field("row_key")
     own = (key >= pa.scalar(low, pa.uint64())) & (key <= pa.scalar(high, pa.uint64()))
-    parts = [wanted.empty_table()]
     for path in paths:
         with _own_file(path) as file:
             for group in range(file.num_row_groups):
                 column = file.metadata.row_group(group).column(schema.names.index("row_key"))
                 known = column.statistics  # None when the group is empty
                 if known is not None and known.max >= low and known.min <= high:
-                    parts.append(conform(file.read_row_group(group, columns).filter(own), wanted))
-    return pa.concat_tables(parts)
+                    yield conform(file.read_row_group(group, columns).filter(own), wanted)
 
 
 def count_rows(paths: Sequence[Path]) -> int:

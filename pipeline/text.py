@@ -7,8 +7,9 @@ the loops (`pipeline.kernels`) release the interpreter lock. All are *map* stage
 words depend on its own bytes only, so that any batching and any slice give the same rows.
 
 Hashes are 64-bit and keyed by a seed; the expected number of equal hashes among n different words,
-shingles or windows is n^2 / 2^65. What must be exact compares `folded` instead. Results may be
-views of larger, mostly untouched allocations: keep what is needed, drop the rest with the batch.
+shingles or windows is n^2 / 2^65. What must be exact compares words, whose hashes are held against
+their letters (`pipeline.words`). Results may be views of larger, mostly untouched allocations: keep
+what is needed, drop the rest with the batch.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline import kernels, unicode14
-from pipeline.errors import InputError, IntegrityError, SchemaMismatch
+from pipeline.errors import InputError, SchemaMismatch
 from pipeline.kernels import Int64, Uint8, Uint32, Uint64
 
 _MASK = 2**64 - 1
@@ -38,21 +39,6 @@ class Words:
 
     offsets: Int64
     hashes: Uint64
-    starts: Uint32
-    ends: Uint32
-
-
-@dataclass(frozen=True)
-class Folded:
-    """Normalised texts, for exact comparison: folded words in UTF-8, one NUL between two words.
-
-    Document i owns bytes text_offsets[i] to text_offsets[i + 1] and words word_offsets[i] to
-    word_offsets[i + 1]; starts and ends count within its own folded bytes. No word holds a NUL.
-    """
-
-    text_offsets: Int64
-    bytes: Uint8
-    word_offsets: Int64
     starts: Uint32
     ends: Uint32
 
@@ -104,19 +90,34 @@ def words(texts: pa.LargeStringArray, seed: int) -> Words:
 
     Texts are valid UTF-8 without nulls, shorter than 4 GiB each (InputError otherwise).
     """
-    offsets, data = _text_buffers(texts)
-    lengths = np.diff(offsets)
+    offsets, data = text_buffers(texts)
     # A word takes a byte and one after it, unless it ends the text or stands alone: then 3 bytes.
-    most = int(((lengths + 1) // 2).sum())
-    table, key = unicode14.characters(), _key(seed, 0)
-    hashes: Uint64 = np.empty(most, np.uint64)
-    starts: Uint32 = np.empty(most, np.uint32)
-    ends: Uint32 = np.empty(most, np.uint32)
-    out = np.zeros(offsets.size, np.int64)
-    count = kernels.scan_words(
-        data, offsets, kernels.WordSink(table, key, hashes, starts, ends), out
+    sink = word_sink(int(((np.diff(offsets) + 1) // 2).sum()) + 1, seed)
+    out, place = np.zeros(offsets.size, np.int64), np.zeros(3, np.int64)
+    count = kernels.scan_words(data, offsets, place, sink, out)
+    return Words(out, sink.hashes[:count], sink.starts[:count], sink.ends[:count])
+
+
+def word_sink(most: int, seed: int) -> kernels.WordSink:
+    """Return room for `most` words, to be filled by `kernels.scan_words`."""
+    room = most + kernels.ROOM
+    return kernels.WordSink(
+        unicode14.characters(),
+        run_key(seed, 0),
+        np.empty(room, np.uint64),
+        np.empty(room, np.uint32),
+        np.empty(room, np.uint32),
     )
-    return Words(out, hashes[:count], starts[:count], ends[:count])
+
+
+def take(words: Words, documents: Int64) -> Words:
+    """Return the word hashes of some documents, in that order; positions are left out."""
+    lengths = words.offsets[documents + 1] - words.offsets[documents]
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    hashes = np.empty(int(offsets[-1]), np.uint64)
+    kernels.take_rows(words.offsets, words.hashes, documents, offsets, hashes)
+    none = np.zeros(0, np.uint32)
+    return Words(offsets, hashes, none, none)
 
 
 def runs(words: Words, size: int, seed: int) -> tuple[Int64, Uint64]:
@@ -142,79 +143,10 @@ def _roll(words: Words, size: int, seed: int, counts: Int64) -> tuple[Int64, Uin
     offsets = np.zeros(counts.size + 1, np.int64)
     np.cumsum(counts, out=offsets[1:])
     hashes = np.empty(int(offsets[-1]), np.uint64)
-    keys = np.array([_key(seed, length) for length in range(size + 1)], np.uint64)
+    keys = np.array([run_key(seed, length) for length in range(size + 1)], np.uint64)
     drop = np.uint64(pow(kernels.BASE, size, 2**64))
     kernels.roll_rows(words.offsets, words.hashes, keys, drop, offsets, hashes)
     return offsets, hashes
-
-
-def folded(texts: pa.LargeStringArray) -> Folded:
-    """Return the folded words of each text, for comparisons that must not rest on a hash.
-
-    Texts are valid UTF-8 without nulls, shorter than 2 GiB each (InputError otherwise).
-    """
-    offsets, data = _text_buffers(texts, most=2**31)
-    total, rows = int(offsets[-1] - offsets[0]), offsets.size
-    # Two bytes fold to three at most, and a word adds one NUL: never more than twice the text.
-    sink = kernels.FoldSink(
-        np.zeros(rows, np.int64),
-        np.empty(2 * total, np.uint8),
-        np.zeros(rows, np.int64),
-        np.empty(total // 2 + rows, np.uint32),
-        np.empty(total // 2 + rows, np.uint32),
-    )
-    kernels.fold_rows(data, offsets, unicode14.characters(), sink)
-    size, count = int(sink.text_offsets[-1]), int(sink.word_offsets[-1])
-    return Folded(
-        sink.text_offsets,
-        sink.bytes[:size],
-        sink.word_offsets,
-        sink.starts[:count],
-        sink.ends[:count],
-    )
-
-
-def encode_layout(words: Words) -> pa.LargeBinaryArray:
-    """Return where the words of each document lie, in about two bytes a word.
-
-    Per word the gap (start less the previous end) and the length; each is one byte below 255, else
-    255 followed by four bytes, little-endian.
-    """
-    offsets = np.zeros(words.offsets.size, np.int64)
-    kernels.layout_sizes(words.offsets, words.starts, words.ends, offsets)
-    data = np.empty(int(offsets[-1]), np.uint8)
-    kernels.layout_write(words.offsets, words.starts, words.ends, data)
-    return pa.LargeBinaryArray.from_buffers(
-        pa.large_binary(), offsets.size - 1, [None, pa.py_buffer(offsets), pa.py_buffer(data)]
-    )
-
-
-def decode_layout(layout: bytes | Uint8) -> tuple[Uint32, Uint32]:
-    """Return the starts and ends of the words of one document; the inverse of `encode_layout`.
-
-    Raises IntegrityError when the bytes are not a layout.
-    """
-    data = np.frombuffer(layout, np.uint8)
-    _, starts, ends = _decode(np.array([0, data.size], np.int64), data)
-    return starts, ends
-
-
-def decode_layouts(array: pa.LargeBinaryArray) -> tuple[Int64, Uint32, Uint32]:
-    """Return offsets, starts and ends of the words of a batch of documents; see `decode_layout`."""
-    return _decode(*_buffers(array))
-
-
-def _decode(offsets: Int64, data: Uint8) -> tuple[Int64, Uint32, Uint32]:
-    out = np.zeros(offsets.size, np.int64)
-    if not kernels.layout_counts(offsets, data, out):
-        raise IntegrityError(
-            "A stored word layout is damaged.",
-            expected="pairs of numbers of one or five bytes",
-            fix="remove the run folder and scan again",
-        )
-    starts, ends = np.empty(int(out[-1]), np.uint32), np.empty(int(out[-1]), np.uint32)
-    kernels.layout_read(offsets, data, starts, ends)
-    return out, starts, ends
 
 
 def splitmix64(state: int) -> int:
@@ -225,14 +157,15 @@ def splitmix64(state: int) -> int:
     return z ^ (z >> 31)
 
 
-def _key(seed: int, size: int) -> np.uint64:
+def run_key(seed: int, size: int) -> np.uint64:
     """Return the key of word hashes (size 0) or of runs of `size` words."""
     return np.uint64(splitmix64(splitmix64(seed & _MASK) ^ size))
 
 
-def _text_buffers(texts: pa.LargeStringArray, most: int = 2**32) -> tuple[Int64, Uint8]:
+def text_buffers(texts: pa.LargeStringArray) -> tuple[Int64, Uint8]:
+    """Return the offsets and the bytes of texts, each shorter than 4 GiB (InputError otherwise)."""
     offsets, data = _buffers(texts)
-    longest = int(np.diff(offsets).max(initial=0))
+    longest, most = int(np.diff(offsets).max(initial=0)), 2**32
     if longest >= most:
         raise InputError(
             "A document is too long.",

@@ -14,7 +14,10 @@ DECISIONS = table(
         field("action", pa.string(), "keep | drop"),
         field("rule", pa.string(), "the rule that decided; null when no rule did", nullable=True),
         field(
-            "reason", pa.string(), "why, in a word: exact_copy | near_copy | risk", nullable=True
+            "reason",
+            pa.string(),
+            "why, in a word: exact_copy | near_copy | contained | risk",
+            nullable=True,
         ),
         field(
             "keeper", pa.uint64(), "row_key of the document that stays in its place", nullable=True

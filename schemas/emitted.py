@@ -32,12 +32,19 @@ KEPT_STRUCT = pa.struct(COUNTS_IN_ROW)
 REMOVED_STRUCT = pa.struct(
     [
         field("rule", pa.string(), "the rule that removed it"),
-        field("reason", pa.string(), "why: exact_copy | near_copy | risk"),
+        field("reason", pa.string(), "why: exact_copy | near_copy | contained | risk"),
         field(
             "keeper", pa.uint64(), "row_key of the document that stays in its place", nullable=True
         ),
         field("keeper_doc_id", pa.string(), "doc_id of the keeper", nullable=True),
-        field("jaccard", pa.float64(), "exact Jaccard with the keeper", nullable=True),
+        field(
+            "jaccard",
+            pa.float64(),
+            "exact Jaccard with the keeper; null where it is contained",
+            nullable=True,
+        ),
+        field("score", pa.float64(), "the proof: jaccard, or the share contained", nullable=True),
+        field("measure", pa.string(), "what score is: jaccard | containment", nullable=True),
         field("threshold", pa.float64(), "the threshold that it reached"),
         *COUNTS_IN_ROW,
     ]

@@ -4,10 +4,21 @@ import pyarrow as pa
 
 
 def field(
-    name: str, kind: pa.DataType, doc: str, *, unit: str = "", nullable: bool = False
+    name: str,
+    kind: pa.DataType,
+    doc: str,
+    *,
+    unit: str = "",
+    nullable: bool = False,
+    stored: str = "",
 ) -> pa.Field:
-    """Return one column: its meaning and unit travel in the Arrow field metadata."""
-    return pa.field(name, kind, nullable=nullable, metadata={"doc": doc, "unit": unit})
+    """Return one column: its meaning and unit travel in the Arrow field metadata.
+
+    stored: "plain" for bytes that do not compress, "delta" for integers that mostly grow; else
+    zstd.
+    """
+    metadata = {"doc": doc, "unit": unit, **({"stored": stored} if stored else {})}
+    return pa.field(name, kind, nullable=nullable, metadata=metadata)
 
 
 def table(name: str, version: int, grain: str, fields: list[pa.Field]) -> pa.Schema:

@@ -8,21 +8,22 @@ ROW_KEY = "shard number << 40 | row in the shard: a name, never a rank"
 
 SIGNATURES = table(
     "signatures",
-    1,
+    2,
     "one row per accepted document",
     [
-        field("row_key", pa.uint64(), ROW_KEY),
+        field("row_key", pa.uint64(), ROW_KEY, stored="delta"),
         field("doc_id", pa.string(), "the user's id, else shard#row; duplicates are allowed"),
         field("source", pa.string(), "the source column's value", nullable=True),
         field("priority", pa.float64(), "the priority column's value", nullable=True),
         field("text_bytes", pa.int64(), "length of the text as UTF-8", unit="bytes"),
         field("words", pa.int64(), "words in the text", unit="words"),
-        field("text_hash", pa.binary(16), "BLAKE2b-128 of the text's bytes"),
+        field("text_hash", pa.binary(16), "BLAKE2b-128 of the text's bytes", stored="plain"),
         field(
             "signature",
             pa.large_binary(),
-            "MinHash values, little-endian uint32; empty without words",
-            nullable=False,
+            "MinHash values, little-endian uint32; the hash (uint64) of the only shingle of a "
+            "document of fewer words than one has; empty without words",
+            stored="plain",
         ),
     ],
 )

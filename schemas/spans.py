@@ -10,7 +10,7 @@ SPANS = table(
     1,
     "one row per maximal run of repeated windows; spans of a document may overlap",
     [
-        field("row_key", pa.uint64(), ROW_KEY),
+        field("row_key", pa.uint64(), ROW_KEY, stored="delta"),
         field("start_byte", pa.int64(), "first byte of the first word", unit="bytes"),
         field("end_byte", pa.int64(), "past the last byte of the last word", unit="bytes"),
         field("words", pa.int64(), "words in the span", unit="words"),
@@ -30,6 +30,7 @@ SPANS = table(
             "window",
             pa.uint64(),
             "hash of the first window with max_count: names the repeated text",
+            stored="plain",
         ),
     ],
 )
@@ -39,7 +40,7 @@ REPEATS = table(
     1,
     "one row per document that holds a repeated window",
     [
-        field("row_key", pa.uint64(), ROW_KEY),
+        field("row_key", pa.uint64(), ROW_KEY, stored="delta"),
         field(
             "max_window_count", pa.int64(), "largest number of occurrences of one of its windows"
         ),

@@ -2,7 +2,7 @@
 -- inputs: documents, decisions
 -- params: row_key
 with documents as (
-    select row_key, near_count, cluster, method, jaccard
+    select row_key, near_count, cluster, method, score
     from read_parquet($documents)
     where row_key = $row_key
 ),
@@ -33,7 +33,7 @@ select
     documents.near_count,
     documents.cluster,
     documents.method,
-    documents.jaccard,
+    documents.score,
     cast(clusters.members as bigint) as members,
     cast(standing.rows_standing_for as bigint) as rows_standing_for
 from decisions

@@ -11,7 +11,7 @@ decisions as (
         row_key,
         action = 'drop' as dropped,
         coalesce(reason, '') as reason,
-        coalesce(reason, '') in ('exact_copy', 'near_copy', 'risk') as named
+        coalesce(reason, '') in ('exact_copy', 'near_copy', 'contained', 'risk') as named
     from read_parquet($decisions)
 ),
 
@@ -22,6 +22,7 @@ summed as (
         count(*) filter (where not decisions.dropped) as kept,
         count(*) filter (where decisions.dropped and decisions.reason = 'exact_copy') as exact_copies,
         count(*) filter (where decisions.dropped and decisions.reason = 'near_copy') as near_copies,
+        count(*) filter (where decisions.dropped and decisions.reason = 'contained') as contained,
         count(*) filter (where decisions.dropped and decisions.reason = 'risk') as risk,
         count(*) filter (where decisions.dropped and not decisions.named) as other,
         count(*) filter (where decisions.dropped) as removed,
@@ -56,6 +57,7 @@ select
     cast(sum(kept) as bigint) as kept,
     cast(sum(exact_copies) as bigint) as exact_copies,
     cast(sum(near_copies) as bigint) as near_copies,
+    cast(sum(contained) as bigint) as contained,
     cast(sum(risk) as bigint) as risk,
     cast(sum(other) as bigint) as other,
     cast(sum(removed) as bigint) as removed,

@@ -1,7 +1,8 @@
 """Shared fixtures: compiled kernels, tiny corpora, whole scans in a folder, rows for a query."""
 
 import json
-from dataclasses import dataclass
+import shutil
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,6 +12,8 @@ import pytest
 from flows.runners import LocalMapper
 from pipeline import run
 from pipeline.config import load_config
+from pipeline.inventory import active_shards
+from pipeline.stage import Work
 from pipeline.store import load_manifest
 
 WORDS = "one two three four five six seven eight nine ten"
@@ -42,6 +45,26 @@ class Done:
         """Return the rows of a table as tuples of those columns."""
         found = self.table(name)
         return list(zip(*(found[column].to_pylist() for column in columns), strict=True))
+
+    def files(self, stage):
+        """Return the bytes of each table that a stage wrote as a whole."""
+        records = self.manifest["outputs"][f"{stage}/all"]["files"]
+        return {item["table"]: (self.folder / item["path"]).read_bytes() for item in records}
+
+    def redone(self, stage, folder, *, memory=0, cores=1):
+        """Run a stage again, in a copy of the run folder and with other means; return that copy."""
+        shutil.copytree(self.folder, folder)
+        manifest, tables = self.manifest, {}
+        for _, entry in sorted(manifest["outputs"].items()):
+            for record in entry["files"]:
+                tables.setdefault(record["table"], []).append(record["path"])
+        config, shards = load_config(base=manifest["config"]), active_shards(manifest)
+        work = Work(stage, "all", folder, config, tuple(shards), tables, cores=cores, memory=memory)
+        receipt = run.STAGES[stage].function(work)
+        entry = {**manifest["outputs"][f"{stage}/all"], "facts": receipt.facts}
+        manifest["outputs"][f"{stage}/all"] = {**entry, "files": [*map(asdict, receipt.files)]}
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+        return Done(folder, [])
 
 
 def _write(path, rows):

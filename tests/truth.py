@@ -5,7 +5,7 @@ A corpus is a list of texts; documents are named by their place in it.
 
 from collections import Counter, defaultdict
 from fractions import Fraction
-from itertools import combinations
+from itertools import combinations, permutations
 from math import exp
 
 from tests import reference
@@ -31,6 +31,22 @@ def pairs(texts, threshold=Fraction(1, 2), size=5):
         shared, either = len(sets[a] & sets[b]), len(sets[a] | sets[b])
         if sets[a] and sets[b] and Fraction(shared, either) >= threshold:
             found[a, b] = (shared, either)
+    return found
+
+
+def contained(texts, threshold=Fraction(1, 2), size=5):
+    """Return (shared, own) shingles of each text that a longer one holds to that share.
+
+    Keys are (text, longer text), first places of exact groups; longer: of more words.
+    """
+    first = [group[0] for group in exact_groups(texts)]
+    sets = {place: set(reference.shingles(texts[place], size)) for place in first}
+    words = {place: len(reference.words(texts[place])) for place in first}
+    found = {}
+    for a, b in permutations(first, 2):
+        shared = len(sets[a] & sets[b])
+        if sets[a] and words[a] < words[b] and Fraction(shared, len(sets[a])) >= threshold:
+            found[a, b] = (shared, len(sets[a]))
     return found
 
 

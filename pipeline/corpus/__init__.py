@@ -2,7 +2,7 @@
 
 from pipeline.corpus.columns import Columns, resolve_columns
 from pipeline.corpus.documents import DocumentBatch, Rejected
-from pipeline.corpus.readers import check_shard, read_documents, shard_schema
+from pipeline.corpus.readers import check_shard, read_documents, shard_schema, text_columns
 from pipeline.corpus.shards import Shard, content_digest, find_shards, identify
 
 __all__ = [
@@ -17,4 +17,5 @@ __all__ = [
     "read_documents",
     "resolve_columns",
     "shard_schema",
+    "text_columns",
 ]

@@ -45,6 +45,11 @@ def shard_schema(shard: Shard, config: InputConfig) -> pa.Schema:
     return _schema(shard, config)
 
 
+def text_columns(shard: Shard, config: InputConfig, schema: pa.Schema) -> tuple[str, ...]:
+    """Return the names of the columns that hold the text; schema: that of the shard."""
+    return _columns(shard, config, schema).text
+
+
 def read_documents(
     shard: Shard,
     config: InputConfig,

@@ -1,10 +1,10 @@
-"""Drop the documents that have a keeper: exact copies and verified near copies."""
+"""Drop the documents that have a keeper: exact copies, verified near copies and excerpts."""
 
 from __future__ import annotations
 
 import polars as pl
 
-REASONS = {"exact": "exact_copy", "near": "near_copy"}
+REASONS = {"exact": "exact_copy", "near": "near_copy", "contained": "contained"}
 
 
 def drop_copies(documents: pl.DataFrame) -> pl.DataFrame:

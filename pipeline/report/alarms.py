@@ -15,6 +15,8 @@ GROUP_ROWS = 50
 CLUSTER_DOCUMENTS = 50
 CLUSTER_PER_MILLE = 10
 MOST_CLUSTERS = 100
+AUDIT_LEAST = 20
+AUDIT_PERCENT = 98
 
 Row = dict[str, Any]
 
@@ -69,7 +71,8 @@ def judge(
             if row["members"] >= CLUSTER_DOCUMENTS
             and 1000 * row["members"] > CLUSTER_PER_MILLE * totals["documents"]
         ),
-        *([_capped(totals["near_capped"])] if totals["near_capped"] else []),
+        *([_capped(totals["near_capped"], _search(manifest))] if totals["near_capped"] else []),
+        *_audit(_search(manifest).get("planted", []), manifest),
         *_empty_shards(shards, shard_rows(manifest)),
         *([_duplicates(totals)] if totals["duplicate_ids"] else []),
         *(
@@ -128,15 +131,43 @@ def _cluster(row: Row, documents: int) -> Row:
     )
 
 
-def _capped(documents: int) -> Row:
+def _search(manifest: Mapping[str, Any]) -> Row:
+    """Return what the search for candidates told of itself."""
+    return dict(manifest.get("outputs", {}).get("candidates/all", {}).get("facts", {}))
+
+
+def _capped(documents: int, search: Row) -> Row:
+    missed = search.get("estimated_missed", {})
+    told = ", ".join(f"about {count:,} at Jaccard {at} and above" for at, count in missed.items())
     return _entry(
         ALARM,
         "capped_bucket",
         "candidates",
-        {"documents": documents},
+        {"documents": documents, "pairs_left_out": search.get("pairs_left_out", 0)},
         f"Buckets were too large to pair in full: the near and effective counts of {documents:,} "
-        "documents are lower bounds. A higher near.bucket_cap pairs them all.",
+        f"documents are lower bounds{f' (pairs missed: {told})' if told else ''}. "
+        "A higher near.bucket_cap pairs them all.",
     )
+
+
+def _audit(bins: Sequence[Row], manifest: Mapping[str, Any]) -> list[Row]:
+    """Return an alarm when too few of the planted copies above the threshold were proposed."""
+    threshold = manifest["config"]["near"]["threshold"] if bins else 1.0
+    above = [entry for entry in bins if entry["from"] >= threshold - 1e-9]
+    planted, proposed = (sum(entry[key] for entry in above) for key in ("planted", "proposed"))
+    if planted < AUDIT_LEAST or 100 * proposed >= AUDIT_PERCENT * planted:
+        return []
+    return [
+        _entry(
+            ALARM,
+            "audit",
+            "candidates",
+            {"planted": planted, "proposed": proposed},
+            f"Of {planted:,} near copies planted at or above Jaccard {threshold:g} the search "
+            f"proposed {proposed:,}: near copies are left standing. More sketch.bands, or fewer "
+            "sketch.rows, find more.",
+        )
+    ]
 
 
 def _empty_shards(shards: Sequence[Row], listed: Sequence[Row]) -> list[Row]:

@@ -41,4 +41,19 @@ def assumptions(windows: int, config: Config) -> list[str]:
             "and invisible characters written out; ids, sources and paths are shown as they "
             "are in the corpus."
         ),
+        *_containment(config),
+    ]
+
+
+def _containment(config: Config) -> list[str]:
+    share, window = config.near.containment, config.window.words
+    if not share:
+        return []
+    return [
+        (
+            f"A document was removed as contained where at least {share:g} of its shingles are in "
+            "a longer document that stays; what else it says went with it, and need not be in any "
+            f"that stays. Excerpts are looked for by runs of {window} equal words: one that is "
+            "shorter, or edited more often than that, stays."
+        )
     ]

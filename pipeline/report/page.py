@@ -80,9 +80,11 @@ def _header(data: Data) -> Html:
         f"({size(corpus['file_bytes'])} on disk), {number(corpus['words'])} words."
     )
     rules = ", ".join(data["config"]["policy"]["rules"]) or "none"
+    contained = f"contained from {near['containment']:g}, " if near["containment"] else ""
+    window = data["config"]["window"]["words"]
     setting = (
         f"Near copies from Jaccard {near['threshold']:g} (counted from "
-        f"{near['count_threshold']:g}), windows of {data['config']['window']['words']} words, "
+        f"{near['count_threshold']:g}), {contained}windows of {window} words, "
         f"rules: {rules}."
     )
     made = f"rote {data['rote']['version']}, scan {data['rote']['scan']}"

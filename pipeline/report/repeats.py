@@ -204,7 +204,32 @@ def _pairs(data: Data) -> Html:
             ),
         ),
     )
-    return join([intro, tag("div", histogram, _s_curve(data), class_="two"), _search(data)])
+    charts = tag("div", histogram, _s_curve(data), class_="two")
+    return join([intro, charts, _planted(data), _search(data)])
+
+
+def _planted(data: Data) -> Html:
+    bins = [entry for entry in data["candidates"].get("planted", []) if entry["planted"]]
+    if not bins:
+        return tag("p", "No document was fit to plant near copies of.", class_="prose")
+    sketch = data["config"]["sketch"]
+    rows = [
+        (
+            f"{entry['from']:g} to {entry['from'] + 0.1:g}",
+            number(entry["planted"]),
+            number(entry["proposed"]),
+            percent(entry["proposed"], entry["planted"], 1),
+            percent(1 - (1 - (entry["from"] + 0.05) ** sketch["rows"]) ** sketch["bands"], 1, 1),
+        )
+        for entry in bins
+    ]
+    return table(
+        "Self-audit: near copies of this corpus' own documents (words inserted, deleted, "
+        "substituted, appended), planted in memory, and how many of them the search proposed.",
+        ("exact Jaccard", "planted", "proposed", "share", "by the curve"),
+        rows,
+        class_="small",
+    )
 
 
 def _s_curve(data: Data) -> Html:
@@ -236,6 +261,11 @@ def _search(data: Data) -> Html:
         ("largest bucket, documents", facts.get("largest_bucket")),
         ("buckets too large to pair in full", facts.get("capped_buckets")),
         ("documents whose near counts are lower bounds", data["corpus"]["near_capped"]),
+        *(
+            (f"near copies missed by that at {at} and above, estimated", count)
+            for at, count in facts.get("estimated_missed", {}).items()
+            if facts.get("capped_buckets")
+        ),
         ("windows counted", windows),
     ]
     rows: list[tuple[object, object]] = [

@@ -65,24 +65,27 @@ def _sources(data: Data) -> Html:
     if sources["others"]:
         told.append((f"{sources['others']['groups']:,} smaller groups", sources["others"]))
     other = any(row["risk"] + row["other"] for _, row in told)
+    contained = any(row["contained"] for _, row in told)
     caption = (
         f"Documents of {sources['count']:,} source groups, the largest first. Repeated words lie "
         f"in a window of {window} words that occurs more than once anywhere in the corpus."
     )
     head = ["source group", "documents", "kept", "exact copies", "near copies"]
+    head += ["contained"] if contained else []
     head += ["by risk, other"] if other else []
     head += ["rows removed", "", "bytes removed", "repeated words"]
-    lines = [_source(name, row, other=other) for name, row in told]
+    lines = [_source(name, row, contained=contained, other=other) for name, row in told]
     return table(caption, head, lines, (0, head.index("")))
 
 
-def _source(name: str, row: Data, *, other: bool) -> list[object]:
+def _source(name: str, row: Data, *, contained: bool, other: bool) -> list[object]:
     return [
         name,
         number(row["documents"]),
         number(row["kept"]),
         number(row["exact_copies"]),
         number(row["near_copies"]),
+        *([number(row["contained"])] if contained else []),
         *([number(row["risk"] + row["other"])] if other else []),
         tag("span", percent(row["removed"], row["documents"]), class_=_severity(row)),
         meter(row["removed"] / row["documents"], "cut"),

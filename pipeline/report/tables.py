@@ -40,8 +40,14 @@ _REMOVALS = (
         "near copies removed",
         "exact Jaccard with a document that stays reaches the threshold",
     ),
+    (
+        "contained",
+        "contained, removed",
+        "the share of its shingles in a longer document that stays reaches near.containment",
+    ),
     ("risk", "removed for risk", "forecast risk above the rule's limit"),
 )
+_TOLD_WHEN_ANY = frozenset({"contained"})  # off by default
 
 
 def gather(work: Work, manifest: Mapping[str, Any]) -> Row:
@@ -137,7 +143,7 @@ def _funnel(groups: Sequence[Row], listed: Sequence[Row]) -> list[Row]:
                 **sums,
             }
             for reason, sums in dropped.items()
-            if sums["rows"] or reason in named
+            if sums["rows"] or reason in named.keys() - _TOLD_WHEN_ANY
         ),
         {"step": "kept", "title": "kept", "meaning": "written to kept/ with their counts", **kept},
     ]

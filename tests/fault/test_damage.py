@@ -74,7 +74,16 @@ def test_verify_redoes_exactly_what_is_damaged(run, corpus, finished, path):
 
 
 OWNERS = {
-    "scan": ("sketch", "copies", "candidates", "pairs", "windows", "spans", "families", "counts"),
+    "scan": (
+        "sketch",
+        "copies",
+        "candidates",
+        "pairs",
+        "windows",
+        "contained",
+        "families",
+        "counts",
+    ),
     "filter": ("documents", "decisions", "emit"),
     "report": ("report",),
 }
@@ -106,7 +115,10 @@ def test_a_short_or_missing_file_is_made_anew(run, corpus, finished, path, harm)
         ("signatures/g00000.parquet", "scan", "near.bucket_cap=64"),
         ("copies/all.parquet", "scan", "near.bucket_cap=64"),
         ("candidates/all.parquet", "scan", "near.count_threshold=0.6"),
-        ("occurrences/all.parquet", "scan", "window.link_documents=60"),
+        ("words/g00000.parquet", "scan", "near.count_threshold=0.6"),
+        ("links/all.parquet", "scan", "near.count_threshold=0.6"),
+        ("repeats/all.parquet", "scan", "near.count_threshold=0.6"),
+        ("buckets/all.parquet", "scan", "near.count_threshold=0.6"),
     ],
 )
 def test_a_damaged_page_that_is_read_is_named(run, corpus, path, command, setting):

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline import emit, inventory, pairs, signatures
+from pipeline import emit, inventory, signatures
 from pipeline.corpus import read_documents
+from pipeline.words import chunk_places, read_chunk
 from tests import truth
 
 pytestmark = pytest.mark.usefixtures("kernels")
@@ -22,11 +23,12 @@ SHORT = ("window.words=6",)
 BASE = [f"w{n}" for n in range(30)]
 TABLES = (
     "signatures",
-    "words",
     "copies",
     "candidates",
+    "audit",
     "pairs",
     "windows",
+    "links",
     "spans",
     "repeats",
     "families",
@@ -74,7 +76,6 @@ class Runs:
             read = rebatched(batch)
             with (
                 mock.patch.object(signatures, "read_documents", read),
-                mock.patch.object(pairs, "read_documents", read),
                 mock.patch.object(emit, "read_documents", read),
             ):
                 return self.scan(place / "c", place / "run", *SHORT)
@@ -129,6 +130,18 @@ def contents(folder):
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*.parquet"))
     }
+
+
+def words_of(done):
+    """Return the words of each document: chunks end with their group."""
+    found = {}
+    for place in chunk_places(sorted(done.folder.glob("words/*.parquet"))):
+        chunk = read_chunk(place, positions=True)
+        own = chunk.words
+        for key, (low, high) in zip(chunk.keys.tolist(), pairwise(own.offsets), strict=True):
+            columns = (own.hashes, own.starts, own.ends)
+            found[key] = [column[low:high].tolist() for column in columns]
+    return found
 
 
 @FEW
@@ -224,6 +237,7 @@ def test_batches_and_groups_change_no_row(runs, found, batch, group):
     one, other = runs(rows, cuts), runs(rows, cuts, batch=batch, group=group)
     for table in (*TABLES, "kept", "removed"):
         assert one.table(table).equals(other.table(table)), table
+    assert words_of(one) == words_of(other)
 
 
 @FEW

@@ -19,6 +19,7 @@ from pipeline.store import conform, write_table
 from schemas.counts import COUNTS
 from schemas.decisions import DECISIONS
 from schemas.documents import DOCUMENTS
+from schemas.manifest import SCHEMA_VERSION
 from schemas.pairs import PAIRS
 from schemas.risk import DOCUMENT_RISK, RISK
 from schemas.spans import SPANS
@@ -147,7 +148,7 @@ def make_run(folder: Path, *, decided: bool = True, scored: bool = False) -> Wor
         )
     ]
     manifest = {
-        "rote": 1,
+        "rote": SCHEMA_VERSION,
         "version": "0.1.0",
         "unicode": "14.0.0",
         "scan": 1,
@@ -203,6 +204,8 @@ def _document(row_key: int, doc_id: str, shard: str, text: str, source: str) -> 
         "keeper_doc_id": keeper_doc_id,
         "method": method,
         "jaccard": jaccard,
+        "score": jaccard,
+        "measure": method and "jaccard",
     }
 
 

@@ -227,6 +227,16 @@ def test_rows_that_are_not_those_scanned_stop_the_writing(
     assert stopped.value.where == "a.jsonl"
 
 
+def test_a_shard_without_rows_is_written_without_rows(tmp_path, make_corpus, scan):
+    """An empty file among others is no error; it comes out empty."""
+    corpus = make_corpus(tmp_path / "c", {"a.jsonl": [], "b.jsonl": ["a b c"]})
+    done = scan(corpus, tmp_path / "run")
+    counts = {
+        path.name: pq.read_metadata(path).num_rows for path in (done.folder / "kept").glob("*")
+    }
+    assert counts == {"a.parquet": 0, "b.parquet": 1}
+
+
 def test_rows_that_are_not_written_are_missed(tmp_path, make_corpus, scan, monkeypatch):
     """Rows in must be rows out: a batch that is dropped on the way stops the stage."""
     monkeypatch.setattr(emit, "_split", lambda *_: None)

@@ -6,12 +6,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline import pair_kernels, pairs, text
+from pipeline import kernels, pair_kernels, pairs, signatures, text, words
 from pipeline.config import load_config
 from pipeline.corpus import find_shards
 from pipeline.errors import IntegrityError
 from pipeline.stage import Work
-from pipeline.store import read_table, write_table
+from pipeline.store import read_batches, read_table, write_table
 from schemas.candidates import CANDIDATES
 from schemas.pairs import PAIRS
 from tests import reference, truth
@@ -20,31 +20,42 @@ pytestmark = pytest.mark.usefixtures("kernels")
 ALPHABET = ["a", "é", "É"]
 
 
+class Verify:
+    """Verifies every pair of some texts; counts its runs, so that each has a folder of its own."""
+
+    def __init__(self, folder, make_corpus):
+        self.folder, self.make_corpus, self.count = folder, make_corpus, 0
+
+    def __call__(self, texts, *settings, files=1, cores=2, memory=0):
+        """Return the rows of `pairs` and the receipt; the file lies in `last` then."""
+        self.count += 1
+        folder = self.folder / str(self.count)
+        shards = {f"{n}.jsonl": texts[n::files] for n in range(files)}
+        found = tuple(find_shards([str(self.make_corpus(folder / "c", shards))])[0])
+        config = load_config(settings=settings)
+        names = {shard.number: shard.name for shard in found}
+        sketched = signatures.sketch(Work("sketch", "g00000", folder, config, found, {}, names))
+        keys = sorted(
+            n << 40 | row for n in range(files) for row in range(len(shards[f"{n}.jsonl"]))
+        )
+        a, b = zip(*combinations(keys, 2), strict=True)
+        with write_table(folder, "candidates", "all", CANDIDATES) as out:
+            out.write(pa.table({"a": a, "b": b}, schema=CANDIDATES))
+        tables = {record.table: (record.path,) for record in (*sketched.files, out.record)}
+        work = Work("pairs", "all", folder, config, found, tables, cores=cores, memory=memory)
+        receipt = pairs.pairs(work)
+        self.last = folder / "pairs/all.parquet"
+        rows = read_table([self.last], PAIRS)
+        columns = (rows[name].to_pylist() for name in PAIRS.names)
+        return list(zip(*columns, strict=True)), receipt
+
+
 @pytest.fixture
 def verify(tmp_path, make_corpus):
     """Give a function that verifies every pair of texts and returns the rows of `pairs` and its
     receipt.
     """
-
-    def run(texts, *settings, files=1, cores=2):
-        shards = {f"{n}.jsonl": texts[n::files] for n in range(files)}
-        corpus = make_corpus(tmp_path / "c", shards)
-        found = tuple(find_shards([str(corpus)])[0])
-        keys = sorted(
-            n << 40 | row for n in range(files) for row in range(len(shards[f"{n}.jsonl"]))
-        )
-        a, b = zip(*combinations(keys, 2), strict=True)
-        with write_table(tmp_path, "candidates", "all", CANDIDATES) as out:
-            out.write(pa.table({"a": a, "b": b}, schema=CANDIDATES))
-        tables = {"candidates": (out.record.path,)}
-        config = load_config(settings=settings)
-        work = Work("pairs", "all", tmp_path, config, found, tables, cores=cores)
-        receipt = pairs.pairs(work)
-        rows = read_table([tmp_path / "pairs/all.parquet"], PAIRS)
-        columns = (rows[name].to_pylist() for name in PAIRS.names)
-        return list(zip(*columns, strict=True)), receipt
-
-    return run
+    return Verify(tmp_path, make_corpus)
 
 
 def random_texts(count, seed):
@@ -72,7 +83,9 @@ def test_jaccard_is_that_of_brute_force(verify, seed):
             expected.append((a, b, shared, either, size_a, size_b, shared / either))
     assert rows == expected
     assert len(expected) > 80
-    assert receipt.facts == {"candidates": 45 * 44 // 2, "pairs": len(expected)}
+    vocabulary = len({word for own in texts for word in reference.words(own)})
+    tried = {"candidates": 45 * 44 // 2, "pairs": len(expected)}
+    assert receipt.facts == {**tried, "vocabulary": vocabulary}
 
 
 def test_texts_without_words_are_never_near(verify):
@@ -173,38 +186,79 @@ def test_shards_and_cores_do_not_change_the_numbers(verify):
     assert renamed == [row[:4] for row in one]
 
 
-def sets_of(documents, hashes=None):
-    """Return the arguments of the kernels for documents, with shingle hashes of one's own."""
-    texts = pa.array(documents, pa.large_string())
-    words = text.words(texts, 1)
-    offsets, own = text.shingles(words, 5, 1)
-    folded = text.folded(texts)
-    chosen = own if hashes is None else np.array(hashes, np.uint64)
-    return offsets, chosen, folded
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("memory", [400, 1000, 5000])
+def test_blocks_change_no_byte(verify, monkeypatch, seed, memory):
+    """With memory for few documents at a time, spilled and compared block by block, the file is
+    that of memory for all.
+    """
+    texts, loose = random_texts(40, seed), ("near.count_threshold=0.05", "near.threshold=0.05")
+    usual, _ = verify(texts, *loose, files=2)
+    whole = verify.last.read_bytes()
+    monkeypatch.setattr(pairs, "SMALLEST_BLOCK", 1)
+    met = []
+    honest = pairs._by_blocks
+
+    def noted(blocks):
+        for first, second, rows in honest(blocks):
+            met.append((first, second))
+            yield first, second, rows
+
+    monkeypatch.setattr(pairs, "_by_blocks", noted)
+    assert verify(texts, *loose, files=2, memory=memory)[0] == usual
+    assert verify.last.read_bytes() == whole
+    assert len(met) > 3
+    assert any(first < second for first, second in met)
 
 
-def distinct(documents, hashes=None):
-    """Run the kernel of distinct shingles; return its answer, the sizes and the places."""
-    offsets, own, folded = sets_of(documents, hashes)
-    places, sizes = np.zeros(len(own), np.uint32), np.zeros(len(documents), np.int64)
-    kept = pair_kernels.distinct(
-        offsets, own, places, sizes, 5, folded.text_offsets, folded.bytes, folded.word_offsets,
-        folded.starts, folded.ends,
-    )  # fmt: skip
-    return kept, sizes.tolist(), places[: max(kept, 0)].tolist()
+@pytest.mark.parametrize("most", [1, 7, 100])
+def test_slabs_change_no_row(verify, monkeypatch, most):
+    """Candidates taken a few at a time give the rows that all at once give."""
+    texts, loose = random_texts(20, 5), ("near.count_threshold=0.05", "near.threshold=0.05")
+    usual, told = verify(texts, *loose)
+    monkeypatch.setattr(pairs, "PAIRS_AT_ONCE", most)
+    monkeypatch.setattr(
+        pairs, "read_batches", lambda path, names: read_batches(path, names, rows=5)
+    )
+    monkeypatch.setattr(pairs, "ROWS_AT_ONCE", 3)
+    rows, receipt = verify(texts, *loose)
+    assert rows == usual
+    assert receipt.facts == told.facts
+
+
+def test_chunks_of_words_change_no_byte(verify, monkeypatch):
+    """Documents over many chunks give the pairs of documents in one."""
+    texts, loose = random_texts(30, 6), ("near.count_threshold=0.05", "near.threshold=0.05")
+    usual, _ = verify(texts, *loose)
+    whole = verify.last.read_bytes()
+    monkeypatch.setattr(words, "FULL", np.array([20, 2], np.int64))
+    assert verify(texts, *loose)[0] == usual
+    assert verify.last.read_bytes() == whole
+
+
+def sets_of(documents, hashes):
+    """Return the shingle sets of documents, with shingle hashes of one's own."""
+    batch = text.words(pa.array(documents, pa.large_string()), 1)
+    offsets, _ = text.shingles(batch, 5, 1)
+    own = np.array(hashes, np.uint64)
+    found = pair_kernels.distinct(offsets, own, batch.offsets, batch.hashes, 5)
+    return pair_kernels.Sets(*found, batch.offsets, batch.hashes)
 
 
 def test_distinct_drops_repeats_and_keeps_the_first_place():
-    """Shingles of one hash and the same letters are one; documents do not mix."""
-    kept, sizes, places = distinct(["a b c d e a b c d e", "a b c d e"], [5, 1, 2, 3, 4, 5, 5])
-    assert (kept, sizes) == (6, [5, 1])
-    assert places == [1, 2, 3, 4, 0, 0]
+    """Shingles of one hash and the same words are one; documents do not mix."""
+    found = sets_of(["a b c d e a b c d e", "a b c d e"], [5, 1, 2, 3, 4, 5, 5])
+    assert found.sets.tolist() == [0, 5, 6]
+    assert found.hashes.tolist() == [1, 2, 3, 4, 5, 5]
+    assert found.places.tolist() == [1, 2, 3, 4, 0, 0]
 
 
 def test_a_collision_inside_a_document_is_found():
     """Two different shingles of one document under one hash are no repeat."""
-    assert distinct(["a b c d e f"], [9, 9])[0] == pair_kernels.COLLISION
-    assert distinct(["a b c d e f"], [9, 8])[0] == 2
+    assert sets_of(["a b c d e f"], [9, 9]).sets[0] == pair_kernels.COLLISION
+    assert sets_of(["a b c d e f"], [9, 8]).sets.tolist() == [0, 2]
+    several = sets_of(["a b c d e", "f", "a b c d e f"], [9, 9, 3, 3])
+    assert several.sets[0] == pair_kernels.COLLISION
 
 
 @pytest.mark.parametrize(
@@ -212,21 +266,33 @@ def test_a_collision_inside_a_document_is_found():
     [
         ("a b c d e", "v w x y z", pair_kernels.COLLISION),
         ("a b c d e", "a b c d f", pair_kernels.COLLISION),
+        ("a b c d e", "f b c d e", pair_kernels.COLLISION),
         ("a b c d", "a b c d e", pair_kernels.COLLISION),
         ("a b c d ef", "a b c de f", pair_kernels.COLLISION),
         ("ab", "a b", pair_kernels.COLLISION),
         ("a b c d e", "A-b-c-d-E", 1),
+        ("a b", "A-b", 1),
     ],
 )
 def test_a_collision_between_documents_is_found(left, right, inter):
     """Under one injected hash, only the same words are the same shingle."""
-    _, hashes, folded = sets_of([left, right], [3, 3])
     found = np.zeros(1, np.int64)
     pair_kernels.intersections(
-        np.array([0]), np.array([1]), 5, np.array([0, 1, 2]), hashes, np.zeros(2, np.uint32),
-        folded.text_offsets, folded.bytes, folded.word_offsets, folded.starts, folded.ends, found,
-    )  # fmt: skip
+        np.array([[0, 0]]), sets_of([left], [3]), sets_of([right], [3]), 5, np.array([1, 2]), found
+    )
     assert found.tolist() == [inter]
+
+
+@pytest.mark.parametrize("place", range(6))
+def test_a_collision_at_any_shingle_is_found(place):
+    """Of six shingles that two documents share by hash, one of other words is enough."""
+    own = [f"w{n}" for n in range(10)]
+    spoiled = [f"x{n}" if place <= n < place + 5 else f"w{n}" for n in range(10)]
+    left = sets_of([" ".join(own)], [40, 20, 30, 10, 60, 50])
+    right = sets_of([" ".join(spoiled)], [40, 20, 30, 10, 60, 50])
+    found = np.zeros(1, np.int64)
+    pair_kernels.intersections(np.array([[0, 0]]), left, right, 5, np.array([1, 2]), found)
+    assert found.tolist() == [pair_kernels.COLLISION]
 
 
 @pytest.mark.parametrize(
@@ -246,6 +312,29 @@ def test_a_collision_stops_the_run(verify, monkeypatch, texts):
     with pytest.raises(IntegrityError, match="same 64-bit hash") as stopped:
         verify(texts)
     assert stopped.value.fix.endswith("sketch.seed=2")
+
+
+ALPHA, BETAS = "one two three four alpha six seven", "one two three four betas six seven"
+
+
+@pytest.mark.parametrize("full", [(10**6, 10**6), (1, 1)], ids=["in one chunk", "in two chunks"])
+def test_two_words_of_one_hash_stop_the_run(verify, monkeypatch, full):
+    """Texts that are the same by all hashes, but not by their letters, are never a pair."""
+    alike = text.words(pa.array(["alpha betas"], pa.large_string()), 1).hashes
+    honest = kernels.scan_words
+
+    def scan(data, offsets, place, sink, out):
+        count = honest(data, offsets, place, sink, out)
+        sink.hashes[:count][sink.hashes[:count] == alike[1]] = alike[0]
+        return count
+
+    assert [row[2:4] for row in verify([ALPHA, BETAS], "near.count_threshold=0.01")[0]] == []
+    monkeypatch.setattr(kernels, "scan_words", scan)
+    monkeypatch.setattr(words, "FULL", np.array(full, np.int64))
+    with pytest.raises(IntegrityError, match="same 64-bit hash") as stopped:
+        verify([ALPHA, BETAS])
+    assert stopped.value.fix.endswith("sketch.seed=2")
+    assert [row[2:4] for row in verify([ALPHA, ALPHA.upper()])[0]] == [(3, 3)]
 
 
 def test_no_candidates_give_no_pairs(tmp_path, make_corpus, scan):

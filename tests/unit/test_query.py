@@ -7,9 +7,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline import query
+from pipeline.candidates import MET
 from pipeline.errors import IntegrityError
+from schemas.candidates import CANDIDATES
+from schemas.copies import COPIES
 from schemas.pairs import PAIRS
-from schemas.windows import OCCURRENCES, WINDOWS
+from schemas.signatures import SIGNATURES
 
 ROOT = Path(__file__).resolve().parents[2]
 SQL = ROOT / "sql"
@@ -101,7 +104,7 @@ def test_every_query_of_the_scan_and_the_filter_has_a_test():
         for path in sorted(SQL.rglob("*.sql"))
         if not path.name.startswith(("report_", "explain_"))
     ]
-    assert len(names) >= 11
+    assert len(names) >= 8
     assert [name for name in names if f'"{name}"' not in tests] == []
 
 
@@ -116,68 +119,65 @@ def test_every_query_says_its_grain_its_inputs_and_its_order():
         assert ";" not in body.rstrip().rstrip(";"), path.name
 
 
+def hashed(stored, *numbers):
+    """Write documents whose text hashes are so many different numbers; return the input."""
+    texts = [number.to_bytes(16, "big") for number in numbers]
+    return stored(SIGNATURES, row_key=list(range(len(texts))), text_hash=texts)
+
+
 def test_files_and_params_are_bound(stored, tmp_path):
     """A path with a quote, a semicolon and a dollar is a path: it is bound, not pasted."""
-    [path] = stored(OCCURRENCES, hash=[7, 7, 8], first=[True, False, True])
+    [path] = hashed(stored, 7, 7)
     odd = path.rename(tmp_path / "it's; drop $1 --")
-    found = query.run("windows", {"occurrences": [odd]}, schema=WINDOWS)
-    assert found.to_pylist() == [{"hash": 7, "occurrences": 2, "documents": 1}]
+    found = query.run("copies", {"signatures": [odd]}, schema=COPIES)
+    expected = [{"row_key": n, "representative": 0, "exact_count": 2} for n in range(2)]
+    assert found.to_pylist() == expected
 
 
 def test_an_arrow_table_and_a_reader_are_inputs():
     """A table or a stream of batches is seen under its name."""
-    schema = pa.schema(
-        [
-            ("band", pa.int32()),
-            ("bucket", pa.uint64()),
-            ("place", pa.uint64()),
-            ("row_key", pa.uint64()),
-        ]
-    )
-    keys = pa.table({"band": [0, 0], "bucket": [5, 5], "place": [2, 1], "row_key": [8, 9]})
-    keys = keys.cast(schema)
-    from_table = query.run("buckets", {"band_keys": keys})
-    reader = pa.RecordBatchReader.from_batches(schema, iter(keys.to_batches()))
-    from_reader = query.run("buckets", {"band_keys": reader})
-    assert from_table["row_key"].to_pylist() == from_reader["row_key"].to_pylist() == [9, 8]
+    met = pa.table([[8, 2, 8], [9, 3, 9]], schema=MET)
+    from_table = query.run("candidates", {"met": met})
+    reader = pa.RecordBatchReader.from_batches(MET, iter(met.to_batches(max_chunksize=1)))
+    from_reader = query.run("candidates", {"met": reader})
+    assert from_table.to_pylist() == from_reader.to_pylist() == [{"a": 2, "b": 3}, {"a": 8, "b": 9}]
 
 
 def test_a_stream_gives_the_same_rows_in_order(stored):
     """Rows come in order whatever the size of a batch, and the schema is the query's."""
-    many = list(range(5000))
-    paths = stored(OCCURRENCES, hash=[n % 2500 for n in many], first=[True] * 5000)
-    whole = query.run("windows", {"occurrences": paths})
-    batches = list(query.stream("windows", {"occurrences": paths}, rows=100))
-    assert len(batches) > 1
+    paths = hashed(stored, *(n % 2500 for n in range(5000)))
+    whole = query.run("copies", {"signatures": paths})
+    batches = list(query.stream("copies", {"signatures": paths}, rows=100))
+    assert [batch.num_rows for batch in batches] == [100] * 50
     assert pa.Table.from_batches(batches).equals(whole)
-    assert whole["hash"].to_pylist() == list(range(2500))
+    assert whole["row_key"].to_pylist() == list(range(5000))
+
+
+def mixed(count, modulus):
+    """Return pairs in no order, each several times."""
+    own = pa.array([(n * 2654435761) % modulus for n in range(count)], pa.uint64())
+    return pa.table([own, own], schema=MET)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
-def test_batches_of_a_stream_do_not_depend_on_threads(stored, threads):
+def test_batches_of_a_stream_do_not_depend_on_threads(threads):
     """All batches but the last have the rows asked for: files are written by batch, so their bytes
     depend on it.
     """
-    many = [(n * 2654435761) % 150_001 for n in range(400_000)]
-    paths = stored(OCCURRENCES, hash=many, first=[True] * len(many))
+    met = mixed(400_000, 150_001)
     limits = query.Limits(0, threads)
-    batches = list(query.stream("windows", {"occurrences": paths}, limits=limits, rows=40_000))
+    batches = list(query.stream("candidates", {"met": met}, limits=limits, rows=40_000))
     assert [batch.num_rows for batch in batches] == [40_000, 40_000, 40_000, 30_001]
-    assert pa.Table.from_batches(batches)["hash"].to_pylist() == list(range(150_001))
+    assert pa.Table.from_batches(batches)["a"].to_pylist() == list(range(150_001))
 
 
-def test_threads_and_memory_do_not_change_the_result(stored, tmp_path):
+def test_threads_and_memory_do_not_change_the_result(tmp_path):
     """Any number of threads, with a small memory and a spill folder, gives the same bytes."""
-    count = 200_000
-    paths = stored(
-        OCCURRENCES,
-        hash=[(n * 2654435761) % 65_537 for n in range(count)],
-        first=[n % 3 > 0 for n in range(count)],
-    )
+    met = mixed(200_000, 65_537)
     spill = tmp_path / "spill"
     spill.mkdir()
     results = [
-        query.run("windows", {"occurrences": paths}, limits=query.Limits(memory, threads, spill))
+        query.run("candidates", {"met": met}, limits=query.Limits(memory, threads, spill))
         for memory, threads in ((0, 1), (0, 4), (64 << 20, 2))
     ]
     assert results[0].equals(results[1])
@@ -188,44 +188,43 @@ def test_threads_and_memory_do_not_change_the_result(stored, tmp_path):
 def test_a_failing_query_is_named(tmp_path):
     """An engine error becomes an IntegrityError that names the query."""
     with pytest.raises(IntegrityError) as failed:
-        query.run("windows", {"occurrences": [tmp_path / "absent"]})
-    assert failed.value.where == "sql/windows.sql"
+        query.run("copies", {"signatures": [tmp_path / "absent"]})
+    assert failed.value.where == "sql/copies.sql"
 
 
 def test_a_query_that_fails_while_streaming_is_named():
     """An input that breaks off in the middle is an error of the query, not a short result."""
-    schema = pa.schema([("band", pa.int32()), ("bucket", pa.uint64()), ("place", pa.uint64())])
-    schema = schema.append(pa.field("row_key", pa.uint64()))
 
     def batches():
-        yield pa.record_batch([[0], [1], [1], [1]], schema=schema)
+        yield pa.record_batch([[1], [2]], schema=MET)
         raise IntegrityError("A file is damaged.", where="signatures/g00000.parquet")
 
-    reader = pa.RecordBatchReader.from_batches(schema, batches())
+    reader = pa.RecordBatchReader.from_batches(MET, batches())
     with pytest.raises(IntegrityError) as failed:
-        list(query.stream("buckets", {"band_keys": reader}))
+        list(query.stream("candidates", {"met": reader}))
     assert "signatures/g00000.parquet" in str(failed.value)
 
 
 def test_a_damaged_input_file_is_an_error_of_the_query(stored):
     """A file cut short does not count as fewer rows."""
-    [path] = stored(OCCURRENCES, hash=[1, 1], first=[True, False])
+    [path] = hashed(stored, 1, 1)
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(IntegrityError, match="query failed"):
-        query.run("windows", {"occurrences": [path]})
+        query.run("copies", {"signatures": [path]})
 
 
-def test_a_result_is_conformed_to_its_schema(stored):
+def test_a_result_is_conformed_to_its_schema():
     """Nullability and metadata, which DuckDB drops, are there again; a null where none may be
     stops.
     """
-    columns = {name: [1] for name in PAIRS.names}
-    table = pa.table(columns).cast(pa.schema([pa.field(f.name, f.type) for f in PAIRS]))
-    paths = stored(OCCURRENCES, hash=[1, 1], first=[True, True])
-    found = query.run("windows", {"occurrences": paths}, schema=WINDOWS)
-    assert found.schema.equals(WINDOWS, check_metadata=True)
+    met = pa.table([[1], [2]], schema=MET)
+    found = query.run("candidates", {"met": met}, schema=CANDIDATES)
+    assert found.schema.equals(CANDIDATES, check_metadata=True)
     with pytest.raises(IntegrityError, match="does not have its schema"):
-        query.run("windows", {"occurrences": paths}, schema=table.schema)
+        query.run("candidates", {"met": met}, schema=PAIRS)
+    holed = pa.table([pa.array([1], pa.uint64()), pa.array([None], pa.uint64())], schema=MET)
+    with pytest.raises(IntegrityError, match="null values to non-nullable"):
+        query.run("candidates", {"met": holed}, schema=CANDIDATES)
 
 
 def test_python_variables_are_not_tables(monkeypatch):
@@ -242,10 +241,10 @@ def test_nothing_is_left_in_the_spill_folder(stored, tmp_path):
     spill = tmp_path / "spill"
     spill.mkdir()
     limits = query.Limits(0, 1, spill)
-    paths = stored(OCCURRENCES, hash=[1], first=[True])
-    query.run("windows", {"occurrences": paths}, limits=limits)
-    next(query.stream("windows", {"occurrences": paths}, limits=limits), None)
+    paths = hashed(stored, 1)
+    query.run("copies", {"signatures": paths}, limits=limits)
+    next(query.stream("copies", {"signatures": paths}, limits=limits), None)
     with pytest.raises(IntegrityError):
-        query.run("windows", {"occurrences": [tmp_path / "absent"]}, limits=limits)
+        query.run("copies", {"signatures": [tmp_path / "absent"]}, limits=limits)
     assert list(spill.iterdir()) == []
     assert pq.read_table(paths[0]).num_rows == 1

@@ -77,10 +77,29 @@ def test_a_large_cluster_above_one_per_cent_alarms() -> None:
 
 def test_documents_of_capped_buckets_alarm() -> None:
     """Counts that are only lower bounds are said to be."""
-    found = judge(_totals(10, near_capped=3), [], [], [], _manifest())
+    facts = {"pairs_left_out": 7, "estimated_missed": {"0.5": 4, "0.8": 1}}
+    manifest = {**_manifest(), "outputs": {"candidates/all": {"facts": facts}}}
+    found = judge(_totals(10, near_capped=3), [], [], [], manifest)
     assert [(entry["kind"], entry["numbers"]) for entry in found] == [
-        ("capped_bucket", {"documents": 3})
+        ("capped_bucket", {"documents": 3, "pairs_left_out": 7})
     ]
+    assert "about 4 at Jaccard 0.5 and above, about 1 at" in found[0]["sentence"]
+
+
+def test_planted_copies_that_are_not_proposed_alarm() -> None:
+    """98% of the copies planted at or above the threshold must be proposed, of 20 or more."""
+    for planted, proposed, expected in ((100, 98, 0), (100, 97, 1), (19, 0, 0), (20, 19, 1)):
+        bins = [
+            {"from": 0.7, "planted": 50, "proposed": 0},
+            {"from": 0.8, "planted": planted - 5, "proposed": proposed - min(5, proposed)},
+            {"from": 0.9, "planted": 5, "proposed": min(5, proposed)},
+        ]
+        manifest = {
+            **_manifest(),
+            "config": {"near": {"threshold": 0.8}},
+            "outputs": {"candidates/all": {"facts": {"planted": bins}}},
+        }
+        assert len(judge(_totals(10), [], [], [], manifest)) == expected
 
 
 def test_a_shard_that_comes_out_empty_alarms() -> None:

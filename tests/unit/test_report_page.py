@@ -172,11 +172,15 @@ def test_small_groups_are_added_up_and_alarming_ones_never_hidden() -> None:
             "repeated_words": [1] * len(keys),
         }
     )
+    reasons = ["near_copy" if gone else None for _, gone in keys]
+    for name, _, removed in groups:
+        if removed:
+            reasons[keys.index((name, True))] = "contained"
     decisions = pa.table(
         {
             "row_key": documents["row_key"],
             "action": ["drop" if gone else "keep" for _, gone in keys],
-            "reason": ["near_copy" if gone else None for _, gone in keys],
+            "reason": reasons,
         }
     )
     with tempfile.TemporaryDirectory() as folder:
@@ -185,6 +189,8 @@ def test_small_groups_are_added_up_and_alarming_ones_never_hidden() -> None:
             inputs[name] = [Path(folder) / f"{name}.parquet"]
             pq.write_table(rows, inputs[name][0])
         found = query("report_sources", inputs, sources_params(1)).to_pylist()
+    contained = [(row["near_copies"], row["contained"], row["other"]) for row in found]
+    assert contained == [(2, 1, 0), (25, 1, 0), (39, 1, 0)]
     told = [(row["source_group"], row["groups"], row["documents"], row["removed"]) for row in found]
     assert told == [("large", 1, 120, 3), ("lost", 1, 50, 26), (None, 2, 51, 40)]
     assert [row["removed_bytes"] for row in found] == [30, 260, 400]

@@ -20,7 +20,7 @@ FILES = {
     "c.jsonl": [f"{SENTENCE} and more of it", "alone"],
 }
 SKETCHES = ["sketch/g00000", "sketch/g00001", "sketch/g00002"]
-REDUCES = ["copies", "candidates", "pairs", "windows", "spans", "families", "counts"]
+REDUCES = ["copies", "candidates", "pairs", "windows", "contained", "families", "counts"]
 DECIDED = ["documents/all", "decisions/all"]
 EMITS = ["emit/g00000", "emit/g00001", "emit/g00002"]
 
@@ -97,7 +97,7 @@ def test_running_twice_is_running_once(first, scan):
 
 def test_two_folders_of_one_corpus_are_the_same_bytes(first, tmp_path, scan):
     """Any number of workers and any memory give the same files and the same manifest."""
-    limits = ("limits.workers=3", "limits.memory=300_000_000")
+    limits = ("limits.workers=3", "limits.memory=2_000_000_000")
     other = scan(first.folder.parent / "c", tmp_path / "run", *limits)
     assert contents(first.folder) == contents(other.folder)
 
@@ -106,14 +106,19 @@ def test_two_folders_of_one_corpus_are_the_same_bytes(first, tmp_path, scan):
     ("setting", "again"),
     [
         ("limits.workers=1", []),
-        ("limits.memory=300_000_000", []),
+        ("limits.memory=2_000_000_000", []),
         ("input.skip_bad_files=true", []),
         ("target.epochs=3.0", []),
         ("emit.column=mine", EMITS),
         ("policy.rules=[]", ["decisions/all", *EMITS]),
         ("near.threshold=0.9", [*DECIDED, *EMITS]),
         ("near.keep=earliest", [*DECIDED, *EMITS]),
-        ("window.link_documents=9", [*all_of("families", "counts"), *DECIDED, *EMITS]),
+        ("near.sources=(top folder)", [*DECIDED, *EMITS]),
+        ("near.containment=0.9", [*all_of("contained"), *DECIDED, *EMITS]),
+        (
+            "window.link_documents=9",
+            [*all_of("windows", "contained", "families", "counts"), *DECIDED, *EMITS],
+        ),
         ("near.count_threshold=0.6", [*all_of("pairs", "families", "counts"), *DECIDED, *EMITS]),
         (
             "near.bucket_cap=99",
@@ -121,7 +126,7 @@ def test_two_folders_of_one_corpus_are_the_same_bytes(first, tmp_path, scan):
         ),
         (
             "window.words=40",
-            [*all_of("windows", "spans", "families", "counts"), *DECIDED, *EMITS],
+            [*all_of("windows", "contained", "families", "counts"), *DECIDED, *EMITS],
         ),
         ("sketch.seed=2", EVERYTHING),
         ("sketch.shingle_words=4", EVERYTHING),
@@ -275,7 +280,7 @@ def test_a_lost_output_is_made_anew(corpus, done, tmp_path, scan):
     (done.folder / "kept" / "b.parquet").unlink()
     (done.folder / "spans" / "all.parquet").unlink()
     again = scan(corpus, tmp_path / "run")
-    assert sorted(again.performed) == ["emit/g00001", "spans/all"]
+    assert sorted(again.performed) == ["emit/g00001", "windows/all"]
     assert contents(again.folder, manifest=False) == before
 
 

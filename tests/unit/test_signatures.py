@@ -5,35 +5,20 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline import signatures
+from pipeline import minhash, signatures, text
 from pipeline.config import Config
 from pipeline.corpus import DocumentBatch, Rejected, find_shards, read_documents
-from pipeline.errors import InputError
+from pipeline.errors import InputError, IntegrityError
 from pipeline.stage import Work
 from pipeline.store import read_table
+from pipeline.words import WordWriter, chunk_places, read_chunk
 from schemas.rejected import rejected
 from schemas.signatures import SIGNATURES
-from schemas.words import WORDS
 from tests import reference
+from tests.sketched import batch_of, sketch
 
 pytestmark = pytest.mark.usefixtures("kernels")
 TEXTS = ["One two, THREE four five six", "...", "漢字 é", "a", "one two three four five six"]
-
-
-def batch_of(texts, first=0):
-    """Return documents without ids of their own."""
-    count = len(texts)
-    return DocumentBatch(
-        rows=np.arange(first, first + count),
-        texts=pa.array(texts, pa.large_string()),
-        ids=pa.array([f"x#{first + n}" for n in range(count)], pa.string()),
-        sources=pa.nulls(count, pa.string()),
-        priorities=pa.nulls(count, pa.float64()),
-        columns=None,
-        rejected=(),
-        rejected_columns=None,
-        rejected_rows=np.zeros(0, np.int64),
-    )
 
 
 def work_on(corpus, folder):
@@ -58,51 +43,64 @@ def test_text_hashes_are_blake2b_of_the_bytes():
     assert signatures.text_hashes(texts[:0]).to_pylist() == []
 
 
-def test_a_document_has_its_bytes_words_and_signature():
-    """Lengths are of the UTF-8 and of the words by definition; no words, no signature."""
-    table, _ = signatures.signatures_and_words(2, batch_of(TEXTS), Config().sketch)
+def test_a_document_has_its_bytes_words_and_signature(tmp_path):
+    """Lengths are of the UTF-8 and of the words by definition; no words, no signature; fewer words
+    than a shingle, the hash of them.
+    """
+    table = sketch(tmp_path, TEXTS, shard=2).signatures
     assert table["row_key"].to_pylist() == [2 * 2**40 + n for n in range(5)]
     assert table["text_bytes"].to_pylist() == [28, 3, 9, 1, 27]
     assert table["words"].to_pylist() == [6, 0, 3, 1, 6]
     assert table["words"].to_pylist() == [len(reference.words(text)) for text in TEXTS]
-    sizes = [len(value) for value in table["signature"].to_pylist()]
-    assert sizes == [126 * 4, 0, 126 * 4, 126 * 4, 126 * 4]
-    assert table["signature"][0] == table["signature"][4]
-    assert table["signature"][0] != table["signature"][3]
+    values = table["signature"].to_pylist()
+    assert [len(value) for value in values] == [126 * 4, 0, 8, 8, 126 * 4]
+    assert values[0] == values[4]
+    assert values[2] != values[3]
+    batch = text.words(pa.array(TEXTS, pa.large_string()), 1)
+    offsets, hashes = text.shingles(batch, 5, 1)
+    assert values[2:4] == [hashes[offsets[row]].tobytes() for row in (2, 3)]
+    whole = minhash.signatures(offsets, hashes, 126, 1)
+    assert [values[0], values[4]] == [whole[0].tobytes(), whole[4].tobytes()]
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])
-def test_any_batching_gives_the_same_rows(size):
+def test_any_batching_gives_the_same_rows(tmp_path, size):
     """Batches of one, two or three documents give the rows of one batch."""
-    whole = signatures.signatures_and_words(0, batch_of(TEXTS), Config().sketch)
-    starts = range(0, len(TEXTS), size)
-    parts = [
-        signatures.signatures_and_words(0, batch_of(TEXTS[i : i + size], i), Config().sketch)
-        for i in starts
-    ]
-    for number in (0, 1):
-        assert pa.concat_tables([part[number] for part in parts]).equals(
-            whole[number].combine_chunks()
-        )
+    whole = sketch(tmp_path / "whole", TEXTS)
+    parts = sketch(tmp_path / "parts", TEXTS, sizes=(size,) * 5)
+    assert parts.signatures.equals(whole.signatures)
+    assert parts.path.read_bytes() == whole.path.read_bytes()
 
 
-def test_an_empty_batch_gives_no_rows():
-    """A batch of no documents is no error."""
-    one, other = signatures.signatures_and_words(0, batch_of([]), Config().sketch)
-    assert (one.num_rows, other.num_rows) == (0, 0)
+def test_an_empty_batch_gives_no_rows(tmp_path):
+    """A batch of no documents is no error, alone or between others."""
+    done = sketch(tmp_path / "none", [], sizes=(0, 0))
+    assert (done.signatures.num_rows, done.places) == (0, [])
+    between = sketch(tmp_path / "between", TEXTS, sizes=(0, 2, 0, 0))
+    assert between.signatures.equals(sketch(tmp_path / "whole", TEXTS).signatures)
 
 
-def test_the_matrix_leaves_out_documents_without_words():
-    """Rows of the matrix are those of the documents that have a signature, also over a slice."""
-    table, _ = signatures.signatures_and_words(0, batch_of(TEXTS), Config().sketch)
-    present, values = signatures.signature_matrix(table["signature"], 126)
-    assert present.tolist() == [0, 2, 3, 4]
-    assert values.shape == (4, 126)
-    assert values[0].tobytes() == table["signature"][0].as_py()
-    present, values = signatures.signature_matrix(table["signature"].slice(1, 3), 126)
-    assert present.tolist() == [1, 2]
-    assert values[1].tobytes() == table["signature"][3].as_py()
-    assert signatures.signature_matrix(table["signature"].slice(1, 1), 126)[1].shape == (0, 126)
+def test_the_matrix_leaves_out_documents_without_words(tmp_path):
+    """Rows of the matrix are those of the documents that have a signature, also over a slice; the
+    short ones are apart.
+    """
+    column = sketch(tmp_path, TEXTS).signatures["signature"].chunk(0)
+    present, values = signatures.signature_matrix(column, 126)
+    assert present.tolist() == [0, 4]
+    assert values.shape == (2, 126)
+    assert values[0].tobytes() == column[0].as_py()
+    present, values = signatures.signature_matrix(column.slice(1, 4), 126)
+    assert present.tolist() == [3]
+    assert values[0].tobytes() == column[4].as_py()
+    assert signatures.signature_matrix(column.slice(1, 1), 126)[1].shape == (0, 126)
+    few, hashes = signatures.short_hashes(column)
+    assert few.tolist() == [2, 3]
+    assert [value.tobytes() for value in hashes] == [column[2].as_py(), column[3].as_py()]
+    few, hashes = signatures.short_hashes(column.slice(3, 2))
+    assert (few.tolist(), hashes[0].tobytes()) == ([0], column[3].as_py())
+    assert signatures.short_hashes(column.slice(0, 2))[0].tolist() == []
+    many = pa.concat_arrays([column.slice(0, 1)] * 3)
+    assert signatures.signature_matrix(many, 126)[1].shape == (3, 126)
 
 
 def test_sketch_writes_documents_and_rejected_rows(tmp_path, make_corpus):
@@ -129,9 +127,9 @@ def test_sketch_writes_documents_and_rejected_rows(tmp_path, make_corpus):
     found = read_table([tmp_path / "signatures/g00000.parquet"], SIGNATURES)
     assert found["row_key"].to_pylist() == [0, 3, 2**40, 2**40 + 1]
     assert found["doc_id"].to_pylist() == ["a.parquet#0", "a.parquet#3", "b.jsonl#0", "b.jsonl#1"]
-    words = read_table([tmp_path / "words/g00000.parquet"], WORDS)
-    assert words["row_key"].equals(found["row_key"])
-    assert [len(value) for value in words["hashes"].to_pylist()] == [16, 8, 8, 8]
+    [chunk] = map(read_chunk, chunk_places([tmp_path / "words/g00000.parquet"]))
+    assert chunk.keys.tolist() == found["row_key"].to_pylist()
+    assert chunk.words.offsets.tolist() == [0, 2, 3, 4, 5]
     bad = pa.parquet.read_table(tmp_path / "rejected/a.parquet.parquet")
     assert bad.to_pylist() == [
         {
@@ -149,6 +147,15 @@ def test_sketch_writes_documents_and_rejected_rows(tmp_path, make_corpus):
             "record": {"text": None, "n": 3},
         },
     ]
+
+
+def test_documents_lost_among_the_words_stop_the_sketch(tmp_path, make_corpus, monkeypatch):
+    """The table of words must hold every document that has a signature."""
+    corpus = make_corpus(tmp_path / "c", {"a.jsonl": ["a b", "c"]})
+    honest = WordWriter.finish
+    monkeypatch.setattr(WordWriter, "finish", lambda writer: honest(writer) - 1)
+    with pytest.raises(IntegrityError, match="Documents were lost"):
+        signatures.sketch(work_on(corpus, tmp_path))
 
 
 def test_the_digest_is_of_the_whole_file(tmp_path, make_corpus):

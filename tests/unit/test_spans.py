@@ -1,9 +1,5 @@
-import numpy as np
-import pyarrow as pa
 import pytest
 
-from pipeline import spans
-from pipeline.store import read_batches
 from tests import reference, truth
 
 pytestmark = pytest.mark.usefixtures("kernels")
@@ -128,54 +124,10 @@ def test_shards_do_not_change_the_counts(scanned):
     assert one.rows("spans", *columns) == four.rows("spans", *columns)
 
 
-def test_a_table_too_small_costs_room_but_no_count(scanned, monkeypatch):
-    """With four cells for all windows nothing is sorted out before counting; every number stays."""
-    right = scanned(TRICKY, FIVE)
-    monkeypatch.setattr(spans, "SMALLEST_TABLE_BITS", 2)
-    monkeypatch.setattr(spans, "CELLS_PER_WINDOW", 0)
-    small = scanned(TRICKY, FIVE, files=7)
-    total = sum(len(reference.windows(text, 5)) for text in TRICKY)
-    assert small.table("occurrences").num_rows == total
-    assert right.table("occurrences").num_rows < total
-    columns = ("hash", "occurrences", "documents")
-    assert small.rows("windows", *columns) == right.rows("windows", *columns)
-    columns = ("start_byte", "end_byte", "words", "max_count", "documents", "window")
-    assert small.rows("spans", *columns) == right.rows("spans", *columns)
-
-
 def test_the_window_of_a_span_names_its_most_frequent_text(scanned):
     """Spans of the same repeated text carry the same window, whatever stands around it."""
     done = scanned(["p q r s t u", "x q r s t u y", "q r s t u"], FIVE)
     assert len(set(done.rows("spans", "window", "max_count"))) == 1
-
-
-@pytest.mark.parametrize("rows", [1, 2, 3, 100])
-def test_occurrences_are_handed_out_document_by_document(rows):
-    """Whatever the size of its batches, the cursor gives each range of documents once and whole."""
-    keys = np.array([1, 1, 1, 4, 5, 5, 9], np.uint64)
-    word = np.arange(7, dtype=np.uint32)
-    table = pa.table(
-        {
-            "row_key": keys,
-            "word": word,
-            "hash": keys,
-            "n": word.astype("i8"),
-            "d": word.astype("i8"),
-        }
-    )
-    cursor = spans._Cursor(iter(table.to_batches(max_chunksize=rows)))
-    taken = [cursor.up_to(key)[1].tolist() for key in (0, 3, 4, 8, 9, 10)]
-    assert taken == [[], [0, 1, 2], [3], [4, 5], [6], []]
-
-
-def test_word_hashes_of_a_slice_are_those_of_its_rows(scanned):
-    """A batch that starts in the middle of a column gives the words of its own documents."""
-    done = scanned(["a b", "c d e", "f"], FIVE)
-    [column] = [b["hashes"] for b in read_batches(done.folder / "words/g00000.parquet")]
-    whole, part = spans.word_hashes(column), spans.word_hashes(column.slice(1, 2))
-    assert whole.offsets.tolist() == [0, 2, 5, 6]
-    assert part.offsets.tolist() == [0, 3, 4]
-    assert part.hashes.tolist() == whole.hashes[2:].tolist()
 
 
 def test_the_manifest_tells_how_far_the_counts_can_be_trusted(scanned):

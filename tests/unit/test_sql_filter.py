@@ -1,59 +1,12 @@
 import pytest
 
 from pipeline import query
-from schemas.counts import COUNTS
+from schemas.contained import CONTAINED
 from schemas.decisions import DECISIONS
-from schemas.documents import DOCUMENTS, KEEPERS
+from schemas.documents import DOCUMENTS
+from schemas.pairs import PAIRS
 
 A = b"a" * 16
-
-
-def counts_of(keys):
-    """Return columns of `counts` for documents of nothing particular."""
-    count = len(keys)
-    return {
-        "row_key": keys,
-        "doc_id": [f"d{key}" for key in keys],
-        "shard": ["x"] * count,
-        "row": keys,
-        "source": [None] * count,
-        "source_group": ["g"] * count,
-        "priority": [None] * count,
-        "text_bytes": [1] * count,
-        "words": [1] * count,
-        "text_hash": [A] * count,
-        "representative": keys,
-        "exact_count": [1] * count,
-        "effective_count": [1.0] * count,
-        "near_capped": [False] * count,
-        "family": ["f"] * count,
-        "max_window_count": [0] * count,
-        "repeated_words": [0] * count,
-    }
-
-
-def test_documents_adds_the_keepers_name(stored):
-    """All of counts comes through in order; the keeper's doc_id is looked up; null stays null."""
-    counts = stored(COUNTS, **counts_of([1, 2, 3]))
-    keepers = stored(
-        KEEPERS,
-        row_key=[3, 1, 2],
-        near_count=[30, 10, 20],
-        cluster=["c3", "c1", "c2"],
-        keeper=[1, None, None],
-        method=["near", None, None],
-        jaccard=[0.9, None, None],
-    )
-    inputs = {"counts": counts, "keepers": keepers}
-    found = query.run("documents", inputs, schema=DOCUMENTS)
-    own = found.select(COUNTS.names).to_pydict()
-    assert own == counts_of([1, 2, 3])
-    added = [name for name in DOCUMENTS.names if name not in COUNTS.names]
-    assert [tuple(row.values()) for row in found.select(added).to_pylist()] == [
-        (10, "c1", None, None, None, None),
-        (20, "c2", None, None, None, None),
-        (30, "c3", 1, "d1", "near", 0.9),
-    ]
 
 
 def test_reasons_counts_each_reason_and_what_is_kept(stored):
@@ -81,3 +34,65 @@ def test_keepers_are_kept_lists_rows_whose_keeper_went(stored, action, keeper, o
     paths = stored(DECISIONS, row_key=[1, 2, 3], action=action, keeper=keeper)
     found = query.run("audits/keepers_are_kept", {"decisions": paths})
     assert found["row_key"].to_pylist() == orphans
+
+
+PROOFS = {"top": 4, "bottom": 5, "most": 9, "whole": 10}
+
+
+@pytest.mark.parametrize(
+    ("method", "keeper", "score", "unproved"),
+    [
+        # 1 and 2 are equal; 1 and 3 at 0.8, 1 and 4 below; 3 in 4 at 0.9, 3 in 5 below
+        (["exact"], {2: 1}, 1.0, []),
+        (["near"], {3: 1}, 0.8, []),
+        (["near"], {1: 3, 2: 3}, 0.8, []),
+        (["contained"], {3: 4}, 0.9, []),
+        (["near"], {3: 1}, 0.81, [3]),
+        (["near"], {3: 4}, 0.9, [3]),
+        (["near"], {4: 1}, 0.7, [4]),
+        (["near"], {2: 1}, 1.0, [2]),
+        (["exact"], {3: 1}, 1.0, [3]),
+        (["contained"], {4: 3}, 0.9, [4]),
+        (["contained"], {3: 5}, 0.8, [3]),
+        (["contained"], {3: 99}, 0.9, [3]),
+        (["exact", "near"], {2: 1, 1: 3}, 0.8, [2]),
+    ],
+)
+def test_removals_are_proved_lists_rows_without_proof(stored, method, keeper, score, unproved):
+    """A row for each removal that is not in a table of proofs as it stands, at its threshold, or
+    whose keeper goes itself.
+    """
+    keys = [1, 2, 3, 4, 5]
+    methods = dict(zip(keeper, method * len(keeper), strict=False))
+    documents = stored(
+        DOCUMENTS,
+        row_key=keys,
+        representative=[1, 1, 3, 4, 5],
+        keeper=[keeper.get(key) for key in keys],
+        method=[methods.get(key) for key in keys],
+        score=[score if key in keeper else None for key in keys],
+    )
+    pairs = stored(PAIRS, a=[1, 1], b=[3, 4], inter=[8, 7], union=[10, 10], jaccard=[0.8, 0.7])
+    contained = stored(
+        CONTAINED,
+        document=[3, 3],
+        container=[4, 5],
+        inter=[9, 8],
+        size=[10, 10],
+        containment=[0.9, 0.8],
+    )
+    inputs = {"documents": documents, "pairs": pairs, "contained": contained}
+    found = query.run("audits/removals_are_proved", inputs, PROOFS)
+    assert found["row_key"].to_pylist() == unproved
+
+
+def test_removals_are_proved_without_pairs(stored):
+    """Empty tables of proofs are no error."""
+    documents = stored(
+        DOCUMENTS, row_key=[1, 2], representative=[1, 1], keeper=[None, 1], method=[None, "exact"],
+        score=[None, 1.0],
+    )  # fmt: skip
+    pairs = stored(PAIRS, a=[], b=[], inter=[], union=[], jaccard=[])
+    contained = stored(CONTAINED, document=[], container=[], inter=[], size=[], containment=[])
+    inputs = {"documents": documents, "pairs": pairs, "contained": contained}
+    assert query.run("audits/removals_are_proved", inputs, PROOFS).num_rows == 0

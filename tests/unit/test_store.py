@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def new_manifest():
     """Return the least that the store needs of a manifest."""
-    return {"rote": 1, "outputs": {}}
+    return {"rote": 2, "outputs": {}}
 
 
 def put(folder, name="all", keys=(1, 2)):
@@ -283,14 +283,14 @@ def test_a_folder_that_is_no_run_is_not_opened_without_create(tmp_path):
     assert not (tmp_path / "absent").exists()
 
 
-@pytest.mark.parametrize("number", [0, 2, None, "1"])
+@pytest.mark.parametrize("number", [0, 1, 3, None, "2"])
 def test_another_version_is_refused_with_what_to_do(tmp_path, number):
     """A manifest of another schema version is refused, found and expected named."""
     (tmp_path / "manifest.json").write_text(json.dumps({**new_manifest(), "rote": number}))
     with pytest.raises(RunFolderError, match="another version") as refused:
         store.open_run(tmp_path).__enter__()
     assert refused.value.found == f"version {number}"
-    assert refused.value.expected == "version 1"
+    assert refused.value.expected == "version 2"
     assert "rote run" in refused.value.fix
 
 
@@ -302,7 +302,7 @@ def test_a_folder_killed_while_it_was_made_is_taken_up(tmp_path):
     (tmp_path / "manifest.json.tmp").write_text('{"ro')
     with store.open_run(tmp_path, create=new_manifest()) as run:
         assert run.manifest["outputs"] == {}
-    assert store.load_manifest(tmp_path)["rote"] == 1
+    assert store.load_manifest(tmp_path)["rote"] == 2
 
 
 def test_a_flipped_byte_is_found_and_the_file_named(tmp_path):
@@ -366,6 +366,86 @@ def test_reading_is_by_file_in_order_and_by_column(tmp_path):
     assert store.read_table([], THINGS).to_pydict() == {"key": [], "name": []}
     batches = [b["key"].to_pylist() for b in store.read_batches(paths[1], ["key"], 1)]
     assert batches == [[1], [2]]
+
+
+STORED = table(
+    "stored",
+    1,
+    "one row per thing",
+    [
+        field("key", pa.uint64(), "a key", stored="delta"),
+        field("hash", pa.large_binary(), "bytes that do not compress", stored="plain"),
+        field("letters", pa.large_binary(), "bytes that do"),
+        field("name", pa.string(), "a name"),
+    ],
+)
+
+
+def test_columns_are_stored_as_their_schema_says(tmp_path):
+    """Plain bytes are not compressed, growing numbers are deltas, all else is zstd."""
+    rows = {
+        "key": list(range(1000)),
+        "hash": [os.urandom(8) for _ in range(1000)],
+        "letters": [b"aaaaaaaa"] * 1000,
+        "name": ["x", "y"] * 500,
+    }
+    with store.write_table(tmp_path, "stored", "all", STORED) as out:
+        out.write(pa.table(rows))
+    path = tmp_path / "stored/all.parquet"
+    found = store.read_table([path], STORED)
+    assert found.to_pydict() == rows
+    group = pq.read_metadata(path).row_group(0)
+    columns = [group.column(number) for number in range(4)]
+    assert [column.compression for column in columns] == ["ZSTD", "UNCOMPRESSED", "ZSTD", "ZSTD"]
+    assert "DELTA_BINARY_PACKED" in columns[0].encodings
+    assert columns[0].total_compressed_size < 500
+    assert columns[1].total_compressed_size >= 8000
+
+
+def test_groups_of_rows_are_read_alone(tmp_path):
+    """Each write is a group of rows; one is read by its number, some columns of it."""
+    with store.write_table(tmp_path, "stored", "all", STORED) as out:
+        for low in (0, 10, 20):
+            values = [str(n).encode() for n in range(low, low + 10)]
+            names = [f"n{n}" for n in range(low, low + 10)]
+            keys = pa.array(range(low, low + 10), pa.uint64())
+            out.write(pa.table([keys, values, values, names], STORED.names))
+    path = tmp_path / "stored/all.parquet"
+    assert store.groups_of(path) == 3
+    found = store.read_group(path, 1, ["key", "name"])
+    assert found.column_names == ["key", "name"]
+    assert found["key"].to_pylist() == list(range(10, 20))
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(IntegrityError, match="damaged or missing"):
+        store.groups_of(path)
+    with pytest.raises(IntegrityError, match="damaged or missing"):
+        store.read_group(path, 1, ["key"])
+
+
+@pytest.mark.parametrize("sizes", [[], [0], [3], [4], [9], [1] * 13, [0, 7, 0, 1, 12], [4, 4]])
+def test_batches_are_cut_evenly(sizes):
+    """Whatever comes in, batches of four rows and a last one go out, in order."""
+    ends = [sum(sizes[:number]) for number in range(len(sizes) + 1)]
+    given = [
+        pa.record_batch({"n": pa.array(range(low, low + size), pa.int64())})
+        for low, size in zip(ends, sizes, strict=False)
+    ]
+    found = [batch["n"].to_pylist() for batch in store.evenly(iter(given), 4)]
+    assert [n for own in found for n in own] == list(range(ends[-1]))
+    assert [len(own) for own in found[:-1]] == [4] * max(0, len(found) - 1)
+    assert all(1 <= len(own) <= 4 for own in found)
+
+
+def test_what_a_killed_stage_had_put_aside_is_swept(tmp_path):
+    """Folders of spilled arrays and queries are gone when the run folder is opened again."""
+    with store.open_run(tmp_path, create=new_manifest()):
+        pass
+    (tmp_path / ".spill-x").mkdir()
+    (tmp_path / ".spill-x" / "arrays").write_bytes(b"1234")
+    (tmp_path / "spill-of-mine").mkdir()
+    with store.open_run(tmp_path):
+        assert not (tmp_path / ".spill-x").exists()
+        assert (tmp_path / "spill-of-mine").exists()
 
 
 def test_a_plain_file_is_written_whole_and_recorded(tmp_path):

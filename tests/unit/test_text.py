@@ -1,6 +1,5 @@
 import hashlib
 import mmap
-import pickle
 import unicodedata
 
 import numpy as np
@@ -8,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline import text, unicode14
-from pipeline.errors import InputError, IntegrityError, SchemaMismatch
+from pipeline.errors import InputError, SchemaMismatch
 from tests import reference
 
 LARGE = pa.large_string()
@@ -161,17 +160,14 @@ def test_exchanged_words_change_a_window():
     assert len(set(hashes.tolist())) == 1226
 
 
-def test_folded_text_joins_words_with_nul():
-    """The normal form is the folded words with one NUL between, whatever stood there."""
-    form = text.folded(pa.array(["Ein Ⱥ-漢字!", "", "  ...", "ein ⱥ 漢 字"], LARGE))
-    data = form.bytes.tobytes()
-    whole = [
-        data[a:b].decode() for a, b in zip(form.text_offsets, form.text_offsets[1:], strict=False)
-    ]
-    assert whole == ["ein\0ⱥ\0漢\0字", "", "", "ein\0ⱥ\0漢\0字"]
-    assert form.word_offsets.tolist() == [0, 4, 4, 4, 8]
-    assert form.starts.tolist() == [0, 4, 8, 12] * 2
-    assert form.ends.tolist() == [3, 7, 11, 15] * 2
+def test_taken_documents_keep_their_words_in_the_order_asked():
+    """Some documents of a batch, also twice and none of them, have the hashes that they had."""
+    batch = text.words(pa.array(["a b", "", "c", "d e f"], LARGE), 1)
+    whole = batch.hashes.tolist()
+    found = text.take(batch, np.array([3, 1, 0, 3]))
+    assert found.offsets.tolist() == [0, 3, 3, 5, 8]
+    assert found.hashes.tolist() == [*whole[3:6], *whole[:2], *whole[3:6]]
+    assert text.take(batch, np.array([], np.int64)).offsets.tolist() == [0]
 
 
 def test_no_character_folds_to_more_than_half_as_much_again():
@@ -181,32 +177,6 @@ def test_no_character_folds_to_more_than_half_as_much_again():
         (int(a), int(b)) for a, b in zip(sizes, sizes[unicode14.folds()], strict=True) if b > a
     }
     assert growth == {(2, 3)}
-
-
-def test_layouts_take_one_byte_for_small_numbers():
-    """Gap and length are a byte each below 255, five from there."""
-    documents = ["ab  c", "", " " * 254 + "x", " " * 255 + "y" * 255 + " z"]
-    batch = text.words(pa.array(documents, LARGE), 1)
-    layouts = text.encode_layout(batch)
-    assert layouts.type == pa.large_binary()
-    long = b"\xff\xff\x00\x00\x00"
-    assert layouts.to_pylist() == [b"\x00\x02\x02\x01", b"", b"\xfe\x01", long + long + b"\x01\x01"]
-    starts, ends = text.decode_layout(layouts[3].as_py())
-    assert (starts.tolist(), ends.tolist()) == ([255, 511], [510, 512])
-    offsets, starts, ends = text.decode_layouts(layouts.slice(2))
-    assert (offsets.tolist(), starts.tolist(), ends.tolist()) == (
-        [0, 1, 3],
-        [254, 255, 511],
-        [255, 510, 512],
-    )
-
-
-@pytest.mark.parametrize("layout", [b"\x01", b"\xff\x01\x00", b"\x01\xff\x00\x00\x00"])
-def test_a_damaged_layout_is_refused(layout):
-    """A layout that ends inside a number or a pair is an integrity error that can be pickled."""
-    with pytest.raises(IntegrityError, match="layout is damaged") as caught:
-        text.decode_layout(layout)
-    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)  # noqa: S301
 
 
 def test_texts_of_every_string_type_are_accepted():
@@ -241,7 +211,6 @@ def test_a_slice_gives_what_its_rows_give():
         for field in ("offsets", "hashes", "starts", "ends"):
             ours, theirs = (getattr(text.words(rows, 3), field) for rows in (part, fresh))
             np.testing.assert_array_equal(ours, theirs)
-        assert text.folded(part).bytes.tobytes() == text.folded(fresh).bytes.tobytes()
 
 
 def test_a_document_of_4_gib_is_refused():
@@ -348,5 +317,3 @@ def test_characters_at_the_edges_are_cut_as_the_reference_does():
     documents = [f"a{chr(c)}{chr(c)}B {chr(c)}" for c in codes]
     assert len(codes) > 2500
     assert found(*documents) == [reference.words(document) for document in documents]
-    form = text.folded(pa.array(documents, LARGE)).bytes.tobytes().decode()
-    assert form == "".join("\0".join(reference.words(document)) for document in documents)

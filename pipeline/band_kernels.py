@@ -1,0 +1,153 @@
+"""Compiled loops over bands: buckets of equal keys, pairs of their members, what caps leave out."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+
+from pipeline.kernels import Int64, Uint8, Uint32, Uint64
+from pipeline.sorting import order_of
+
+Value = Any
+
+
+class Bands(NamedTuple):
+    """Band keys [band, document] of the bands `numbers`, and what orders the members of a bucket.
+
+    low: 64 bits of each text's hash. text_bytes: of each text. limits: cap, neighbours.
+    """
+
+    numbers: Int64
+    keys: Uint64
+    low: Uint64
+    text_bytes: Int64
+    limits: Int64
+
+
+@njit(nogil=True, cache=True)
+def place_of(low: Value, band: Value) -> Value:
+    """Return where a text stands in a bucket: another order of the same texts in every band."""
+    # an odd multiplier per band
+    odd = (np.uint64(band) * np.uint64(0x9E3779B97F4A7C15)) | np.uint64(1)
+    return low * odd
+
+
+@njit(nogil=True, cache=True)
+def buckets(bands: Bands, b: int) -> tuple[Uint32, Int64]:
+    """Return the documents of all buckets of two or more, by key and rank, and the buckets' ends.
+
+    Within a bucket in the order of `place_of`, then of document.
+    """
+    keys = bands.keys[b]
+    order = order_of(keys, 0)
+    members, ends = np.empty(keys.size, np.uint32), np.empty(keys.size // 2 + 2, np.int64)
+    n, count, i = 0, 0, 0
+    ends[0] = 0
+    while i < order.size:
+        j = i + 1
+        while j < order.size and keys[order[j]] == keys[order[i]]:
+            j += 1
+        if j - i > 1:
+            places = np.empty(j - i, np.uint64)
+            for k in range(j - i):
+                places[k] = place_of(bands.low[order[i + k]], bands.numbers[b])
+            by = order_of(places, 0)
+            for k in range(j - i):
+                members[n + k] = order[i + by[k]]
+            n += j - i
+            count += 1
+            ends[count] = n
+        i = j
+    return members[:n].copy(), ends[: count + 1].copy()
+
+
+@njit(nogil=True, cache=True)
+def mark_capped(members: Uint32, ends: Int64, cap: int, capped: Uint8) -> None:
+    """Mark the members of buckets of more than `cap`."""
+    for bucket in range(ends.size - 1):
+        if ends[bucket + 1] - ends[bucket] > cap:
+            for k in range(ends[bucket], ends[bucket + 1]):
+                capped[members[k]] = 1
+
+
+@njit(nogil=True, cache=True)
+def left_out(bands: Bands, members: Uint32, ends: Int64) -> int:
+    """Return how many pairs the caps of one band leave out."""
+    cap, reach, total = bands.limits[0], bands.limits[1], 0
+    for bucket in range(ends.size - 1):
+        own = members[ends[bucket] : ends[bucket + 1]]
+        if own.size > cap:
+            longest, earliest = hubs(own, bands.text_bytes)
+            near = min(reach, own.size - 1)
+            total += own.size * (own.size - 1) // 2 - own.size * near + near * (near + 1) // 2
+            for hub in (longest, earliest):
+                total -= max(0, hub - reach) + max(0, own.size - 1 - hub - reach)
+            if longest == earliest:  # taken off twice, as is the pair of two that are far apart
+                total += max(0, longest - reach) + max(0, own.size - 1 - longest - reach)
+            else:
+                total += abs(longest - earliest) > reach
+    return total
+
+
+@njit(nogil=True, cache=True)
+def hubs(own: Uint32, text_bytes: Int64) -> tuple[int, int]:
+    """Return which members of a bucket are the longest (then the earliest) and the earliest."""
+    longest, earliest = 0, 0
+    for k in range(1, own.size):
+        x, y = own[k], own[longest]
+        if text_bytes[x] > text_bytes[y] or (text_bytes[x] == text_bytes[y] and x < y):
+            longest = k
+        if own[k] < own[earliest]:
+            earliest = k
+    return longest, earliest
+
+
+@njit(nogil=True, cache=True)
+def met(bands: Bands, capped: Uint8, b: int, members: Uint32, ends: Int64) -> Uint64:
+    """Return first << 32 | second of the documents that meet in a band.
+
+    All pairs of a bucket; of a capped one each member with its neighbours in rank and with the two
+    hubs. Left out are pairs that an uncapped bucket of an earlier band has proposed.
+    """
+    cap, reach = bands.limits
+    room = 0
+    for bucket in range(ends.size - 1):
+        size = ends[bucket + 1] - ends[bucket]
+        room += size * (size - 1) // 2 if size <= cap else size * (min(reach, size) + 2)
+    out = np.empty(room, np.uint64)
+    n = 0
+    for bucket in range(ends.size - 1):
+        own = members[ends[bucket] : ends[bucket + 1]]
+        full = own.size <= cap
+        for i in range(own.size):
+            stop = own.size if full else min(own.size, i + 1 + reach)
+            for j in range(i + 1, stop):
+                n = _meet(bands, capped, b, own[i], own[j], out, n)
+        if not full:
+            for hub in hubs(own, bands.text_bytes):
+                for i in range(own.size):
+                    if abs(i - hub) > reach:
+                        n = _meet(bands, capped, b, own[i], own[hub], out, n)
+    return out[:n].copy()
+
+
+@njit(nogil=True, cache=True)
+def _meet(bands: Bands, capped: Uint8, b: int, x: Value, y: Value, out: Uint64, n: Value) -> Value:
+    for earlier in range(b):
+        if bands.keys[earlier, x] == bands.keys[earlier, y] and capped[earlier, x] == 0:
+            return n
+    out[n] = (np.uint64(min(x, y)) << np.uint64(32)) | np.uint64(max(x, y))
+    return n + 1
+
+
+@njit(nogil=True, cache=True)
+def proposed(bands: Bands, b: int, own: Uint32, place: Value, partner: Value) -> Value:
+    """Tell whether a text that stood at `place` in a capped bucket would meet a member of it."""
+    at = place_of(bands.low[partner], bands.numbers[b])
+    low, high, between = min(at, place), max(at, place), 0
+    for x in own:
+        between += low < place_of(bands.low[x], bands.numbers[b]) < high
+    longest, earliest = hubs(own, bands.text_bytes)
+    return between < bands.limits[1] or own[longest] == partner or own[earliest] == partner

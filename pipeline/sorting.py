@@ -1,0 +1,92 @@
+"""A stable order of 64-bit hashes, in time linear in their number: they are spread evenly."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+Uint64: TypeAlias = npt.NDArray[np.uint64]
+Int64: TypeAlias = npt.NDArray[np.int64]
+
+_PER_BUCKET = 8  # keys that a bucket holds on average, sorted by insertion
+_LARGE = 64  # a bucket of more, which equal keys make, is sorted by merging
+
+
+@njit(nogil=True, cache=True)
+def order_of(keys: Uint64, spread: int) -> Int64:
+    """Return the places of the keys in ascending order, equal ones in order of place.
+
+    spread: how many of the top bits are the same in all keys (0 for whole hashes); it costs time
+    only when it is wrong.
+    """
+    count = keys.size
+    bits = 0
+    while (_PER_BUCKET << bits) < count and bits < 24:
+        bits += 1
+    if bits == 0:
+        order, own = np.arange(count), keys.copy()
+        _sort(own, order, 0, count)
+        return order
+    order, own = np.empty(count, np.int64), np.empty(count, np.uint64)
+    ends = np.zeros((1 << bits) + 1, np.int64)
+    shift, left = np.uint64(64 - bits), np.uint64(spread)
+    for key in keys:
+        ends[np.int64((key << left) >> shift) + 1] += 1
+    for bucket in range(1 << bits):
+        ends[bucket + 1] += ends[bucket]
+    filled = ends[:-1].copy()
+    for place in range(count):
+        key = keys[place]
+        at = np.int64((key << left) >> shift)
+        order[filled[at]], own[filled[at]] = place, key
+        filled[at] += 1
+    for bucket in range(1 << bits):
+        _sort(own, order, ends[bucket], ends[bucket + 1])
+    return order
+
+
+@njit(nogil=True, cache=True)
+def _sort(keys: Uint64, order: Int64, first: int, last: int) -> None:
+    if last - first > _LARGE:
+        by = np.argsort(keys[first:last], kind="mergesort")
+        held, places = keys[first:last].copy(), order[first:last].copy()
+        keys[first:last], order[first:last] = held[by], places[by]
+        return
+    for i in range(first + 1, last):
+        key, place = keys[i], order[i]
+        j = i
+        while j > first and keys[j - 1] > key:
+            keys[j], order[j] = keys[j - 1], order[j - 1]
+            j -= 1
+        keys[j], order[j] = key, place
+
+
+@njit(nogil=True, cache=True)
+def group(hashes: Uint64, bits: int) -> tuple[Int64, Int64]:
+    """Return the places grouped by the top bits of their hash, in order, and the groups' bounds."""
+    bounds = np.zeros((1 << bits) + 1, np.int64)
+    if bits == 0:
+        bounds[1] = hashes.size
+        return np.arange(hashes.size), bounds
+    shift = np.uint64(64 - bits)
+    for own in hashes:
+        bounds[np.int64(own >> shift) + 1] += 1
+    for part in range(1 << bits):
+        bounds[part + 1] += bounds[part]
+    places, filled = np.empty(hashes.size, np.int64), bounds[:-1].copy()
+    for place in range(hashes.size):
+        at = np.int64(hashes[place] >> shift)
+        places[filled[at]] = place
+        filled[at] += 1
+    return places, bounds
+
+
+def among(values: Uint64, known: Uint64) -> npt.NDArray[np.bool_]:
+    """Return which values are among `known`, which is sorted; np.isin would sort it every time."""
+    if not known.size:
+        return np.zeros(values.size, np.bool_)
+    place = np.minimum(np.searchsorted(known, values), known.size - 1)
+    return np.asarray(known[place] == values)
