@@ -9,6 +9,7 @@ import argparse
 import os
 import shlex
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -16,7 +17,7 @@ from typing import Any, NoReturn
 from flows.runners import LocalMapper, leave
 from flows.terminal import open_progress
 from pipeline.config import Config, load_config
-from pipeline.errors import PipelineError
+from pipeline.errors import ConfigError, PipelineError
 from pipeline.progress import listen
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -77,6 +78,7 @@ def parser() -> argparse.ArgumentParser:
     explain.add_argument("out", type=Path, metavar="RUN", help="a run folder")
     explain.add_argument("doc_id", metavar="DOC_ID", help="the row's id, or shard#row")
     explain.set_defaults(command=_explain)
+    _query_options(commands.add_parser("query", help="how often a text occurs in the corpus"))
     schedule = commands.add_parser(
         "schedule", help="run everything again and again, as a Prefect deployment"
     )
@@ -87,6 +89,16 @@ def parser() -> argparse.ArgumentParser:
     schedule.add_argument("--strict", action="store_true", help="a run with an alarm fails")
     schedule.set_defaults(command=_schedule)
     return top
+
+
+def _query_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("out", type=Path, metavar="RUN", help="a run folder")
+    asked = command.add_mutually_exclusive_group(required=True)
+    asked.add_argument("--text", help="the text to look for")
+    asked.add_argument("--file", type=Path, metavar="PATH", help="a file with it; - for input")
+    command.add_argument("--json", action="store_true", help="the answer as JSON")
+    command.add_argument("-v", "--verbose", action="store_true", help="say how long it took")
+    command.set_defaults(command=_query)
 
 
 def _corpus(command: argparse.ArgumentParser) -> None:
@@ -134,6 +146,44 @@ def _explain(asked: argparse.Namespace) -> int:
     return OK
 
 
+def _query(asked: argparse.Namespace) -> int:
+    from flows.answer import as_json, in_words
+    from pipeline.lookup import lookup
+    from pipeline.run import stale_tables
+
+    data, name = _asked_text(asked)
+    threads, begun = len(os.sched_getaffinity(0)), time.perf_counter()
+    progress = open_progress()
+    listen(progress)
+    progress.stage("query", 1)
+    try:
+        answer = lookup(asked.out, data, stale_tables(asked.out), threads, name=name)
+    finally:
+        progress.close()
+    if asked.verbose:
+        sys.stderr.write(f"query: done in {time.perf_counter() - begun:.2f} s\n")
+    sys.stdout.write((as_json if asked.json else in_words)(answer) + "\n")
+    return OK
+
+
+def _asked_text(asked: argparse.Namespace) -> tuple[bytes, str]:
+    """Return the text of a query as it was given, and where it is from."""
+    if asked.text is not None:
+        return os.fsencode(asked.text), "--text"
+    if str(asked.file) == "-":
+        return sys.stdin.buffer.read(), "--file - (standard input)"
+    try:
+        return asked.file.read_bytes(), f"--file {asked.file}"
+    except OSError as error:
+        raise ConfigError(
+            "The file with the text cannot be read.",
+            where=f"--file {asked.file}",
+            found=os.strerror(error.errno or 0),
+            expected="a file of UTF-8 text",
+            fix="name another, or give the text itself with --text",
+        ) from error
+
+
 def _schedule(asked: argparse.Namespace) -> int:
     from flows.schedule import serve
 
@@ -163,7 +213,8 @@ def _work(asked: argparse.Namespace) -> int:
 def _start(asked: argparse.Namespace, config: Config, corpus: list[str]) -> int:
     """Run the command with or without Prefect; print what was done; return the number of alarms."""
     from flows.summary import summarize
-    from pipeline.run import COMMANDS, session, workers_of
+    from pipeline.memory import workers_of
+    from pipeline.run import COMMANDS, session
 
     request: dict[str, Any] = {
         "command": asked.name, "corpus": corpus, "out": str(asked.out),

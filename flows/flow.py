@@ -33,8 +33,9 @@ from flows.summary import summarize
 from flows.terminal import open_progress
 from pipeline.config import load_config
 from pipeline.errors import InputError, PipelineError, TransientIOError
+from pipeline.memory import workers_of
 from pipeline.progress import listen
-from pipeline.run import COMMANDS, STAGES, session, workers_of
+from pipeline.run import COMMANDS, STAGES, session
 from pipeline.stage import Receipt, StageFunction, Work
 from pipeline.store import load_manifest
 

@@ -9,7 +9,11 @@ from pipeline.run import stale_tables
 from pipeline.store import load_manifest
 
 ALARMS_SHOWN = 5
-REASONS = {"exact_copy": "exact copies", "near_copy": "near copies"}
+REASONS = {
+    "exact_copy": "exact copies",
+    "near_copy": "near copies",
+    "contained": "contained in longer ones",
+}
 
 
 def summarize(folder: Path) -> tuple[str, int]:
