@@ -55,6 +55,7 @@ def scan(corpus: Path, out: Path) -> dict[str, Any]:
     from flows.runners import LocalMapper
     from pipeline import minhash, run, text
     from pipeline.config import Config
+    from pipeline.memory import workers_of
 
     words = text.words(
         pa.array(["a few words to compile the kernels on, \u4e2d\u6587"] * 2, pa.large_string()), 1
@@ -63,9 +64,7 @@ def scan(corpus: Path, out: Path) -> dict[str, Any]:
     startup = time.perf_counter() - begun
     config = Config()
     begun = time.perf_counter()
-    with run.session(
-        out, config, LocalMapper(run.workers_of(config)), corpus=[str(corpus)]
-    ) as session:
+    with run.session(out, config, LocalMapper(workers_of(config)), corpus=[str(corpus)]) as session:
         run.scan(session)
         run.filter_rows(session)
     seconds = time.perf_counter() - begun
