@@ -5,24 +5,29 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from numba import njit
 
 from pipeline.kernels import Int64, Uint8, Uint32, Uint64
 from pipeline.sorting import order_of
 
+HUBS = 3  # at most, of a capped bucket
 Value = Any
+Floats = npt.NDArray[np.float64]
 
 
 class Bands(NamedTuple):
     """Band keys [band, document] of the bands `numbers`, and what orders the members of a bucket.
 
-    low: 64 bits of each text's hash. text_bytes: of each text. limits: cap, neighbours.
+    low: 64 bits of each text's hash. text_bytes: of each text. priority: the user's, least where
+    there is none. limits: cap, neighbours.
     """
 
     numbers: Int64
     keys: Uint64
     low: Uint64
     text_bytes: Int64
+    priority: Floats
     limits: Int64
 
 
@@ -78,44 +83,55 @@ def left_out(bands: Bands, members: Uint32, ends: Int64) -> int:
     cap, reach, total = bands.limits[0], bands.limits[1], 0
     for bucket in range(ends.size - 1):
         own = members[ends[bucket] : ends[bucket + 1]]
-        if own.size > cap:
-            longest, earliest = hubs(own, bands.text_bytes)
-            near = min(reach, own.size - 1)
-            total += own.size * (own.size - 1) // 2 - own.size * near + near * (near + 1) // 2
-            for hub in (longest, earliest):
-                total -= max(0, hub - reach) + max(0, own.size - 1 - hub - reach)
-            if longest == earliest:  # taken off twice, as is the pair of two that are far apart
-                total += max(0, longest - reach) + max(0, own.size - 1 - longest - reach)
-            else:
-                total += abs(longest - earliest) > reach
+        if own.size <= cap:
+            continue
+        near = min(reach, own.size - 1)
+        total += own.size * (own.size - 1) // 2 - own.size * near + near * (near + 1) // 2
+        found = hubs(own, bands)
+        for k in range(found.size):
+            for i in range(own.size):
+                total -= abs(i - found[k]) > reach and not np.any(found[:k] == i)
     return total
 
 
 @njit(nogil=True, cache=True)
-def hubs(own: Uint32, text_bytes: Int64) -> tuple[int, int]:
-    """Return which members of a bucket are the longest (then the earliest) and the earliest."""
-    longest, earliest = 0, 0
+def hubs(own: Uint32, bands: Bands) -> Int64:
+    """Return which members of a bucket are likely to stay: the different ones among three.
+
+    The first by priority, then length, then place; the longest, then the first; the first.
+    """
+    best, longest, earliest = 0, 0, 0
     for k in range(1, own.size):
-        x, y = own[k], own[longest]
-        if text_bytes[x] > text_bytes[y] or (text_bytes[x] == text_bytes[y] and x < y):
+        if _before(own[k], own[best], bands, True):
+            best = k
+        if _before(own[k], own[longest], bands, False):
             longest = k
         if own[k] < own[earliest]:
             earliest = k
-    return longest, earliest
+    return np.unique(np.array([best, longest, earliest]))
+
+
+@njit(nogil=True, cache=True)
+def _before(x: Value, y: Value, bands: Bands, by_priority: bool) -> Value:
+    if by_priority and bands.priority[x] != bands.priority[y]:
+        return bands.priority[x] > bands.priority[y]
+    if bands.text_bytes[x] != bands.text_bytes[y]:
+        return bands.text_bytes[x] > bands.text_bytes[y]
+    return x < y
 
 
 @njit(nogil=True, cache=True)
 def met(bands: Bands, capped: Uint8, b: int, members: Uint32, ends: Int64) -> Uint64:
     """Return first << 32 | second of the documents that meet in a band.
 
-    All pairs of a bucket; of a capped one each member with its neighbours in rank and with the two
+    All pairs of a bucket; of a capped one each member with its neighbours in rank and with the
     hubs. Left out are pairs that an uncapped bucket of an earlier band has proposed.
     """
     cap, reach = bands.limits
     room = 0
     for bucket in range(ends.size - 1):
         size = ends[bucket + 1] - ends[bucket]
-        room += size * (size - 1) // 2 if size <= cap else size * (min(reach, size) + 2)
+        room += size * (size - 1) // 2 if size <= cap else size * (min(reach, size) + HUBS)
     out = np.empty(room, np.uint64)
     n = 0
     for bucket in range(ends.size - 1):
@@ -126,7 +142,7 @@ def met(bands: Bands, capped: Uint8, b: int, members: Uint32, ends: Int64) -> Ui
             for j in range(i + 1, stop):
                 n = _meet(bands, capped, b, own[i], own[j], out, n)
         if not full:
-            for hub in hubs(own, bands.text_bytes):
+            for hub in hubs(own, bands):
                 for i in range(own.size):
                     if abs(i - hub) > reach:
                         n = _meet(bands, capped, b, own[i], own[hub], out, n)
@@ -149,5 +165,4 @@ def proposed(bands: Bands, b: int, own: Uint32, place: Value, partner: Value) ->
     low, high, between = min(at, place), max(at, place), 0
     for x in own:
         between += low < place_of(bands.low[x], bands.numbers[b]) < high
-    longest, earliest = hubs(own, bands.text_bytes)
-    return between < bands.limits[1] or own[longest] == partner or own[earliest] == partner
+    return between < bands.limits[1] or np.any(own[hubs(own, bands)] == partner)

@@ -2,8 +2,9 @@
 
 Exact groups first, then bands of their representatives. A bucket of equal band keys is paired in
 full up to a cap; above it each member meets its neighbours in an order that differs from band to
-band, and two hubs, the longest and the earliest member. What a cap leaves out is estimated from a
-sample, and what the bands find is measured on planted copies (`pipeline.audit`).
+band, and the hubs: the members of highest priority, the longest and the earliest. What a cap leaves
+out is estimated from a sample, and what the bands find is measured on planted copies
+(`pipeline.audit`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline import band_kernels, minhash
 from pipeline.audit import Planted, plant
@@ -94,11 +96,12 @@ def candidates(work: Work) -> Receipt:
 
 @dataclass(frozen=True)
 class _Documents:
-    """Representatives of one kind: row_key, 64 bits of the text hash, length of the text."""
+    """Representatives of one kind: row_key, 64 bits of the text hash, length, priority."""
 
     keys: Uint64
     low: Uint64
     text_bytes: Int64
+    priority: np.ndarray
 
 
 def _documents(work: Work) -> tuple[_Documents, _Documents]:
@@ -106,7 +109,7 @@ def _documents(work: Work) -> tuple[_Documents, _Documents]:
     groups = read_table(work.paths("copies"), COPIES, ["row_key", "representative"])
     alone = groups["row_key"].to_numpy() == groups["representative"].to_numpy()
     held: tuple[list[Any], list[Any]] = ([], [])
-    names = ["row_key", "text_hash", "text_bytes", "words"]
+    names = ["row_key", "text_hash", "text_bytes", "words", "priority"]
     place, size = 0, work.config.sketch.shingle_words
     for path in work.paths("signatures"):
         for batch in read_batches(path, names):
@@ -118,13 +121,14 @@ def _documents(work: Work) -> tuple[_Documents, _Documents]:
             for kind, rows in zip(
                 held, (own & (words >= size), own & (words > 0) & (words < size)), strict=True
             ):
-                columns = batch["row_key"].to_numpy(), low, batch["text_bytes"].to_numpy()
+                priority = pc.fill_null(batch["priority"], -np.inf).to_numpy()
+                columns = batch["row_key"].to_numpy(), low, batch["text_bytes"].to_numpy(), priority
                 kind.append([column[rows] for column in columns])
     return _gathered(held[0]), _gathered(held[1])
 
 
 def _gathered(parts: list[Any]) -> _Documents:
-    kinds = (np.uint64, np.uint64, np.int64)
+    kinds = (np.uint64, np.uint64, np.int64, np.float64)
     return _Documents(
         *(
             np.concatenate([np.zeros(0, kind), *(part[k] for part in parts)])
@@ -193,7 +197,9 @@ class _Job:
     ) -> Iterator[pa.RecordBatch]:
         near = self.work.config.near
         limits = np.array([near.bucket_cap, near.neighbours], np.int64)
-        bands = Bands(numbers, keys, documents.low, documents.text_bytes, limits)
+        bands = Bands(
+            numbers, keys, documents.low, documents.text_bytes, documents.priority, limits
+        )
         flags = np.zeros(keys.shape, np.uint8)
         count = range(len(numbers))
         with ThreadPoolExecutor(self.work.cores) as threads:

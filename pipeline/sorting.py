@@ -19,8 +19,8 @@ _LARGE = 64  # a bucket of more, which equal keys make, is sorted by merging
 def order_of(keys: Uint64, spread: int) -> Int64:
     """Return the places of the keys in ascending order, equal ones in order of place.
 
-    spread: how many of the top bits are the same in all keys (0 for whole hashes); it costs time
-    only when it is wrong.
+    spread: how many of the top bits are the same in all keys, 0 for whole hashes. More than that
+    gives a wrong order, fewer cost time.
     """
     count = keys.size
     bits = 0

@@ -36,15 +36,14 @@ from schemas.spans import REPEATS, SPANS
 from schemas.windows import WINDOWS
 
 VERSION = 2
-CELLS_PER_ANCHOR = 16
+CELLS_PER_ANCHOR = 8
 CELLS_PER_BYTE = 4
 SMALLEST_TABLE_BITS = 16
 PART = 1 << 17  # windows counted at once
 MOST_PART_BITS = 12
 BLOCK_BYTES = 256  # of memory for a window of a block of chunks, whose counts come back at once
-SMALLEST_BLOCK = 1 << 16
-LARGEST_BLOCK = 1 << 22
-MOST_BLOCKS = 1024
+SMALLEST_BLOCK = 1 << 18  # windows
+BLOCKS = 128  # when there is memory for so few
 Place = tuple[Path, int]
 
 
@@ -96,9 +95,8 @@ def windows(work: Work) -> Receipt:
         chosen = job.choose(total)
         size = sum(chunk.hashes.size for chunk in chosen)
         bits = min(_bits_for(size, PART), MOST_PART_BITS)
-        blocks = _blocks(
-            chosen, max(work.memory // (BLOCK_BYTES * work.cores), size // MOST_BLOCKS)
-        )
+        most = work.memory // (BLOCK_BYTES * work.cores) or size
+        blocks = _blocks(chosen, max(SMALLEST_BLOCK, min(size // BLOCKS, most)))
         parents = np.arange(len(keys), dtype=np.uint32)
         counted = job.counted(job.grouped(blocks, bits), bits, parents, out)
         for one, other in job.cut(blocks, counted, bits):
@@ -133,7 +131,6 @@ def _bits_for(count: int, at_once: int) -> int:
 
 def _blocks(chosen: list[Chosen], size: int) -> list[list[Chosen]]:
     """Return the chunks in blocks of about `size` windows, within limits."""
-    size = min(max(size, SMALLEST_BLOCK), LARGEST_BLOCK)
     blocks: list[list[Chosen]] = []
     held = size
     for chunk in chosen:
@@ -171,7 +168,7 @@ class _Job:
         """Return, per chunk, the windows that may repeat."""
         anchors = 2 * total / (self._reach + 1)  # as many as random hashes would give
         bits = max(SMALLEST_TABLE_BITS, _bits_for(int(anchors * CELLS_PER_ANCHOR), 1))
-        room = self._work.memory // 8 or 2**62
+        room = self._work.memory // 3 or 2**62
         ranges = min(bits - SMALLEST_TABLE_BITS, _bits_for(2**bits // CELLS_PER_BYTE, room))
         bits -= ranges
         found: list[list[tuple[int, Ref, Ref, Ref]]] = []

@@ -134,11 +134,11 @@ def test_a_copy_in_a_capped_bucket_meets_whom_it_would_meet(seed):
     lengths[count] = 1  # as a copy is, neither the longest nor the earliest
     keys = np.zeros((1, count + 1), np.uint64)
     numbers, limits = np.array([seed]), np.array([10, reach])
-    real = Bands(numbers, keys, low, lengths, limits)
+    real = Bands(numbers, keys, low, lengths, np.zeros(len(low)), limits)
     flags = np.ones((1, count + 1), np.uint8)
     codes = band_kernels.met(real, flags, 0, *band_kernels.buckets(real, 0))
     with_copy = {code >> 32 for code in codes.tolist() if code & 0xFFFFFFFF == count}
-    before = Bands(numbers, keys[:, :count], low[:count], lengths[:count], limits)
+    before = Bands(numbers, keys[:, :count], low[:count], lengths[:count], np.zeros(count), limits)
     members, _ = band_kernels.buckets(before, 0)
     place = np.uint64(band_kernels.place_of(low[count], seed))
     told = {
@@ -157,7 +157,8 @@ def test_copies_are_proposed_by_the_bands_that_hold_their_original(seed):
     count, bands, cap, reach = 50, 3, 8, 2
     keys = draw.integers(0, 8, (bands, count)).astype(np.uint64)
     low = draw.integers(0, 2**64, count, dtype=np.uint64)
-    own = Bands(np.arange(bands), keys, low, draw.integers(1, 30, count), np.array([cap, reach]))
+    lengths = draw.integers(1, 30, count)
+    own = Bands(np.arange(bands), keys, low, lengths, np.zeros(count), np.array([cap, reach]))
     of = np.repeat(np.arange(count), 3)
     kept = draw.random((bands, len(of))) < 0.4
     copies = np.where(kept, keys[:, of], np.uint64(99)).T.copy()

@@ -136,6 +136,15 @@ def test_texts_of_the_same_words_all_go_to_one(tmp_path, make_corpus, scan, keep
     assert len(keepers) == 1
 
 
+def test_a_capped_bucket_leaves_the_one_of_highest_priority(tmp_path, make_corpus, scan):
+    """The priority column decides among 300 copies as it does among two."""
+    texts = ["a b c d e f g" + "!" * (1 + (7 * n) % 300) for n in range(300)]
+    rows = [{"text": text, "p": float(n == 123)} for n, text in enumerate(texts)]
+    corpus = make_corpus(tmp_path / "c", {"a.jsonl": rows})
+    done = scan(corpus, tmp_path / "run", "input.priority=p")
+    assert [text for text, _ in done.rows("kept", "text", "rote")] == [texts[123]]
+
+
 def test_short_documents_meet_in_a_band_of_their_own(tmp_path, make_corpus, scan):
     """Fewer words than a shingle meet the same words only, in the band after the last."""
     texts = ["a b", "A, b.", "a b c", "b a", "ab", "a b c d e", "A b c d e"]
@@ -272,7 +281,8 @@ def bands_of(draw, documents, bands, kinds, limits):
     low = draw.integers(0, 2**64, documents, dtype=np.uint64)
     low[: documents // 4] = low[0]
     lengths = draw.integers(1, 6, documents)
-    return Bands(np.arange(bands), keys, low, lengths, np.array(limits, np.int64))
+    priority = draw.choice([-np.inf, 0.5, 2.0], documents)
+    return Bands(np.arange(bands), keys, low, lengths, priority, np.array(limits, np.int64))
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -295,7 +305,11 @@ def test_what_meets_is_what_the_definition_says(seed, limits):
         odd = (b * 0x9E3779B97F4A7C15) % 2**64 | 1
         for _, own in sorted(by_key.items()):
             own.sort(key=lambda d: (int(bands.low[d]) * odd % 2**64, d))
-            hubs = {min(own), min(own, key=lambda d: (-bands.text_bytes[d], d))}
+            hubs = {
+                min(own),
+                min(own, key=lambda d: (-bands.text_bytes[d], d)),
+                min(own, key=lambda d: (-bands.priority[d], -bands.text_bytes[d], d)),
+            }
             expected.update(
                 (min(x, y), max(x, y))
                 for (i, x), (j, y) in combinations(enumerate(own), 2)
