@@ -26,15 +26,13 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from scan import CHILD, copy, machine
+from scan import CHILD, copy, machine, scan
 
 UNITS = {"GB": 10**9, "MB": 10**6}
 QUALITY = {
@@ -53,51 +51,6 @@ PAIRS = """
     from planted as p
     inner join documents as x on p.id_a = x.doc_id
     inner join documents as y on p.id_b = y.doc_id"""
-
-
-def rote(corpus: Path, out: Path, memory: int) -> None:
-    """Scan and filter without an orchestrator."""
-    from flows.runners import LocalMapper
-    from pipeline import run
-    from pipeline.config import Config, LimitsConfig
-    from pipeline.memory import workers_of
-
-    config = Config(limits=LimitsConfig(memory=memory))
-    mapper = LocalMapper(workers_of(config))
-    with run.session(out, config, mapper, corpus=[str(corpus)]) as session:
-        run.scan(session)
-        run.filter_rows(session)
-
-
-def start(corpus: Path, memory: int) -> float:
-    """Import all and run over a tiny corpus of near copies; return the seconds."""
-    begun = time.perf_counter()
-    first = min(corpus.glob("*.parquet"))
-    rows = next(pq.ParquetFile(first).iter_batches(64, columns=["id", "text"]))
-    rows = pa.Table.from_batches([rows])
-    texts = pc.binary_join_element_wise(rows["text"], "one more word", " ")
-    with tempfile.TemporaryDirectory() as folder:
-        tiny = Path(folder) / "tiny"
-        tiny.mkdir()
-        rows = pa.concat_tables([rows, rows.set_column(1, "text", texts)])
-        pq.write_table(rows, tiny / "part.parquet")
-        rote(tiny, Path(folder) / "run", memory)
-    return time.perf_counter() - begun
-
-
-def scan(corpus: Path, out: Path, memory: int) -> dict[str, Any]:
-    """Scan and filter the corpus; return seconds and those of each stage that ran."""
-    startup = start(corpus, memory)
-    events = out / "events" / "stages.jsonl"
-    before = len(events.read_text().splitlines()) if events.exists() else 0
-    begun = time.perf_counter()
-    rote(corpus, out, memory)
-    seconds = time.perf_counter() - begun
-    stages: dict[str, float] = {}
-    for line in events.read_text().splitlines()[before:]:
-        event = json.loads(line)
-        stages[event["stage"]] = max(stages.get(event["stage"], 0.0), event["elapsed_s"])
-    return {"seconds": seconds, "startup": startup, "stages": stages}
 
 
 def quality(corpus: Path, out: Path) -> dict[str, Any]:
