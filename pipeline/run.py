@@ -36,7 +36,7 @@ from pipeline import (
 from pipeline.config import Config, load_config
 from pipeline.errors import ConfigError, IntegrityError
 from pipeline.inventory import active_shards, check_places, inventory, require_unchanged
-from pipeline.memory import CHUNK, base, budget_of, one_heap, release, workers_of
+from pipeline.memory import CHUNK, base, begin, budget_of, release, workers_of
 from pipeline.memory import plan as plan_memory
 from pipeline.progress import current
 from pipeline.stage import Mapper, Receipt, StageFunction, Work
@@ -438,7 +438,7 @@ def session(
     out: Path, config: Config, mapper: Mapper, *, corpus: Sequence[str] = (), verify: bool = False
 ) -> Iterator[Session]:
     """Open a run folder, alone; with a corpus, make it when it is not there."""
-    one_heap()
+    begin()
     if corpus:
         check_places(corpus, out)
     with writing(out), open_run(out, create=new_manifest() if corpus else None) as run:
