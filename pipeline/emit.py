@@ -29,7 +29,7 @@ from schemas.emitted import KEPT_STRUCT, REMOVED_STRUCT
 from schemas.risk import DOCUMENT_RISK
 
 VERSION = 2
-BATCH_BYTES = 16 << 20  # of rows read, and written as a row group, at once
+BATCH_BYTES = 8 << 20  # of rows read, and written as a row group, at once
 SUFFIXES = (".gz", ".zst")
 PROOF = ("jaccard", "score", "measure")
 # describes the columns of the file as it was; wrong once a column is added, and its reader then
