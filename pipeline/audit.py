@@ -7,7 +7,6 @@ run on its own text. What is proposed is verified exactly, so nothing else can b
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,10 +19,9 @@ from pipeline.config import SketchConfig
 from pipeline.kernels import Int64, Uint8, Uint32, Uint64
 from pipeline.pair_kernels import COLLISION, Sets, distinct, intersections
 from pipeline.sorting import among
-from pipeline.words import chunk_places, collision, read_chunk
+from pipeline.words import chunk_keys, chunk_places, collision, read_chunk
 
-CHUNKS = 8  # that documents are sampled from
-PER_CHUNK = 16
+SAMPLED = 128  # documents, those of smallest hash: where chunks end must change nothing
 WORDS = (20, 5_000)  # of a sampled document
 EDITS = ("insert", "delete", "substitute", "append")
 RATES = (0.005, 0.01, 0.02, 0.04, 0.08)
@@ -91,22 +89,29 @@ class Planted:
         )
 
 
-def plant(paths: list[Path], keys: Uint64, low: Uint64, config: SketchConfig) -> Planted:
+def plant(
+    paths: list[Path], keys: Uint64, low: Uint64, words: Int64, config: SketchConfig
+) -> Planted:
     """Return copies of documents sampled from the files of `words`.
 
-    keys: row_key of the documents that have a signature, ascending; low: 64 bits of their hashes.
+    keys: row_key of the documents that have a signature, ascending; low: 64 bits of their hashes;
+    words: how many each has.
     """
     of: list[int] = []
     edits: list[str] = []
     rates: list[float] = []
     texts: list[Uint64] = []  # the words of each sampled document, then those of its copies
-    for place, words, others in _sampled(paths, keys, low):
-        texts.append(words)
+    chosen = _chosen(low, words)
+    sampled = _sampled(paths, keys, chosen)
+    others = np.concatenate([np.zeros(0, np.uint64), *(sampled[p] for p in chosen.tolist())])
+    for rank, place in sorted(enumerate(chosen.tolist()), key=lambda own: own[1]):
+        own = sampled[place]
+        texts.append(own)
         for turn, edit in enumerate(EDITS):
-            rate = RATES[(len(of) // len(EDITS) + turn) % len(RATES)]
+            rate = RATES[(rank + turn) % len(RATES)]
             rate *= APPENDED if edit == "append" else 1
             draw = np.random.default_rng([config.seed, int(low[place] >> np.uint64(1)), turn])
-            texts.append(_edited(words, others, edit, rate, draw))
+            texts.append(_edited(own, others, edit, rate, draw))
             of.append(place)
             edits.append(edit)
             rates.append(rate)
@@ -139,20 +144,24 @@ def _batch(texts: list[Uint64]) -> text.Words:
     return text.Words(offsets, np.concatenate([np.zeros(0, np.uint64), *texts]), none, none)
 
 
-def _sampled(paths: list[Path], keys: Uint64, low: Uint64) -> Iterator[tuple[int, Uint64, Uint64]]:
-    """Yield a document's place among `keys`, its words, and all words of its chunk."""
-    chunks = chunk_places(paths)
-    chosen = np.unique(np.linspace(0, len(chunks) - 1, min(CHUNKS, len(chunks))).astype(np.int64))
-    for number in chosen.tolist():
-        chunk = read_chunk(chunks[number])
-        lengths = np.diff(chunk.words.offsets)
-        fit = np.flatnonzero(
-            among(chunk.keys, keys) & (lengths >= WORDS[0]) & (lengths <= WORDS[1])
-        )
-        places = np.searchsorted(keys, chunk.keys[fit])
-        for k in np.sort(np.argsort(low[places], kind="stable")[:PER_CHUNK]).tolist():
-            own = slice(chunk.words.offsets[fit[k]], chunk.words.offsets[fit[k] + 1])
-            yield int(places[k]), chunk.words.hashes[own], chunk.words.hashes
+def _chosen(low: Uint64, words: Int64) -> Int64:
+    """Return the places of the documents to sample, by their hashes: in the order of these."""
+    fit = np.flatnonzero((words >= WORDS[0]) & (words <= WORDS[1]))
+    return fit[np.argsort(low[fit], kind="stable")[:SAMPLED]]
+
+
+def _sampled(paths: list[Path], keys: Uint64, chosen: Int64) -> dict[int, Uint64]:
+    """Return the words of the chosen documents by their places among `keys`."""
+    wanted = np.sort(keys[chosen])
+    found: dict[int, Uint64] = {}
+    for place in chunk_places(paths):
+        if not among(chunk_keys(place), wanted).any():
+            continue
+        chunk = read_chunk(place)
+        for own in np.flatnonzero(among(chunk.keys, wanted)).tolist():
+            words = chunk.words.hashes[chunk.words.offsets[own] : chunk.words.offsets[own + 1]]
+            found[int(np.searchsorted(keys, chunk.keys[own]))] = words.copy()
+    return found
 
 
 def _edited(

@@ -34,7 +34,7 @@ from schemas.buckets import BUCKETS
 from schemas.candidates import CANDIDATES
 from schemas.copies import COPIES
 
-VERSION = 2
+VERSION = 3
 MET = pa.schema([("a", pa.uint64()), ("b", pa.uint64())])
 CURVE_AT = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 MISSED_AT = (0.5, 0.8)
@@ -64,7 +64,7 @@ def candidates(work: Work) -> Receipt:
     """
     sketch = work.config.sketch
     signed, short = _documents(work)
-    planted = plant(work.paths("words"), signed.keys, signed.low, sketch)
+    planted = plant(work.paths("words"), signed.keys, signed.low, signed.words, sketch)
     with (
         write_table(work.folder, "buckets", work.key, BUCKETS) as buckets,
         write_table(work.folder, "candidates", work.key, CANDIDATES) as out,
@@ -96,11 +96,12 @@ def candidates(work: Work) -> Receipt:
 
 @dataclass(frozen=True)
 class _Documents:
-    """Representatives of one kind: row_key, 64 bits of the text hash, length, priority."""
+    """Representatives of one kind: row_key, 64 bits of the text hash, bytes, words, priority."""
 
     keys: Uint64
     low: Uint64
     text_bytes: Int64
+    words: Int64
     priority: np.ndarray
 
 
@@ -122,13 +123,19 @@ def _documents(work: Work) -> tuple[_Documents, _Documents]:
                 held, (own & (words >= size), own & (words > 0) & (words < size)), strict=True
             ):
                 priority = pc.fill_null(batch["priority"], -np.inf).to_numpy()
-                columns = batch["row_key"].to_numpy(), low, batch["text_bytes"].to_numpy(), priority
+                columns = (
+                    batch["row_key"].to_numpy(),
+                    low,
+                    batch["text_bytes"].to_numpy(),
+                    words,
+                    priority,
+                )
                 kind.append([column[rows] for column in columns])
     return _gathered(held[0]), _gathered(held[1])
 
 
 def _gathered(parts: list[Any]) -> _Documents:
-    kinds = (np.uint64, np.uint64, np.int64, np.float64)
+    kinds = (np.uint64, np.uint64, np.int64, np.int64, np.float64)
     return _Documents(
         *(
             np.concatenate([np.zeros(0, kind), *(part[k] for part in parts)])

@@ -30,7 +30,7 @@ from pipeline.text import text_buffers
 MIB = 1 << 20
 M_ARENA_MAX = -8  # of glibc's malloc.h
 KERNELS = (
-    192 * MIB
+    208 * MIB
 )  # what compiled loops, DuckDB and Polars add to a process that has imported them
 UNIT = 192 * MIB  # of a map unit: a batch read, taken apart, and written
 REDUCE = 160 * MIB  # of a reduce stage, without what grows with the documents

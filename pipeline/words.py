@@ -167,6 +167,11 @@ def chunk_places(paths: Sequence[Path]) -> list[Place]:
     return [(path, group) for path in paths for group in range(groups_of(path))]
 
 
+def chunk_keys(place: Place) -> Uint64:
+    """Return the documents of one chunk, ascending."""
+    return _cells(place, ["row_keys"])["row_keys"].view(np.uint64)
+
+
 def read_chunk(place: Place, *, hashes: bool = True, positions: bool = False) -> Chunk:
     """Return one chunk, decoded: the hash of each word, the bytes that it covers, or both."""
     names = ["row_keys", "counts", "codes"]

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline import audit, band_kernels, text
+from pipeline import words as words_table
 from pipeline.band_kernels import Bands
 from schemas.audit import AUDIT
 from tests import reference
@@ -20,6 +21,12 @@ def texts_of(count, seed=5):
     draw = random.Random(seed)  # noqa: S311
     lengths = [draw.choice([3, 12, 20, 30, 50, 80]) for _ in range(count)]
     return [" ".join(f"w{draw.randrange(3000)}" for _ in range(length)) for length in lengths]
+
+
+@pytest.fixture
+def sixteen(monkeypatch):
+    """Sample sixteen documents."""
+    monkeypatch.setattr(audit, "SAMPLED", 16)
 
 
 @pytest.fixture
@@ -43,6 +50,7 @@ def spelling(texts):
     )
 
 
+@pytest.mark.usefixtures("sixteen")
 def test_what_is_told_is_what_a_real_copy_would_do(tmp_path, make_corpus, scan, edited):
     """Every planted copy, put into the corpus as a document of its own, is proposed where the audit
     says so, with the Jaccard that it says.
@@ -71,6 +79,7 @@ def test_what_is_told_is_what_a_real_copy_would_do(tmp_path, make_corpus, scan, 
     assert min(told.values()) > 10
 
 
+@pytest.mark.usefixtures("sixteen")
 def test_edits_do_what_they_are_called(tmp_path, make_corpus, scan, edited):
     """Words are put in, taken out, exchanged or put at the end, at the rate that is told."""
     texts = texts_of(40)
@@ -92,16 +101,23 @@ def test_edits_do_what_they_are_called(tmp_path, make_corpus, scan, edited):
     assert done.table("audit").schema.names == AUDIT.names
 
 
-def test_the_sample_is_spread_and_does_not_change(tmp_path, make_corpus, scan):
-    """Of one text each only, at most 16 documents of a chunk, the same in every run."""
-    texts = texts_of(60) * 2
-    corpus = make_corpus(tmp_path / "c", {"a.jsonl": texts})
-    one, other = (scan(corpus, tmp_path / name, filtered=False) for name in "ab")
-    assert one.files("candidates")["audit"] == other.files("candidates")["audit"]
-    keys = one.table("audit")["row_key"].to_pylist()
-    assert len(set(keys)) == 16
-    assert max(keys) < 60
-    assert max(Counter(keys).values()) == 4
+@pytest.mark.usefixtures("sixteen")
+def test_the_sample_depends_on_the_texts_alone(tmp_path, make_corpus, scan, monkeypatch):
+    """Of one text each only; however chunks are cut and shards are named, the same documents."""
+    texts = texts_of(60)
+    named = {"a.jsonl": texts * 2}, {"y.jsonl": texts[31:], "z.jsonl": texts[:31]}
+    found = []
+    for number, files in enumerate(named):
+        corpus = make_corpus(tmp_path / f"c{number}", files)
+        rows = scan(corpus, tmp_path / f"run{number}", filtered=False).table("audit").to_pylist()
+        of = [*files.values()]
+        place = [(row["row_key"] >> 40, row["row_key"] & (1 << 40) - 1) for row in rows]
+        facts = [[row[name] for name in row if name != "row_key"] for row in rows]
+        found.append(sorted([of[shard][own], *fact] for (shard, own), fact in
+                            zip(place, facts, strict=True)))  # fmt: skip
+        monkeypatch.setattr(words_table, "FULL", np.array([100, 80], np.int64))
+    assert found[0] == found[1]
+    assert Counter(Counter(row[0] for row in found[0]).values()) == {4: 16}
 
 
 def test_a_corpus_without_texts_to_edit_has_no_audit(tmp_path, make_corpus, scan):
@@ -111,6 +127,7 @@ def test_a_corpus_without_texts_to_edit_has_no_audit(tmp_path, make_corpus, scan
     assert done.table("audit").num_rows == 0
 
 
+@pytest.mark.usefixtures("sixteen")
 def test_copies_in_a_capped_bucket_are_measured(tmp_path, make_corpus, scan):
     """Where most of a corpus is one template, buckets are capped, and copies in them are told."""
     template = " ".join(f"t{n}" for n in range(60))
