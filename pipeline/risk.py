@@ -20,15 +20,17 @@ from pipeline import ladder
 from pipeline.config import TargetConfig
 from pipeline.forecast import DRAWS, Cases, calibration, fit, forecast, judged, transfer_error
 from pipeline.ladder import Panel, read_panel
+from pipeline.laws import laws
 from pipeline.risk_facts import dose_response, memorized_families, rate
 from pipeline.sampling import Flags, Float64
 from pipeline.stage import Receipt, Work
 from pipeline.store import read_table, write_table
 from schemas.counts import COUNTS
+from schemas.laws import LAWS
 from schemas.risk import DOCUMENT_RISK, RISK
 from schemas.sequences import SEQUENCES
 
-VERSION = 1
+VERSION = 2
 LEAST_FAMILIES = 30
 TIMES_LARGEST = 8
 MOST_TIMES = 10
@@ -80,16 +82,19 @@ class Basis:
 def risk(work: Work) -> Receipt:
     """Reduce: fit the forecast on the scored sequences, apply it to each.
 
-    Write `risk` and `document_risk`.
+    Write `risk`, `document_risk` and `laws`.
     """
     about = json.loads(
         next(path for path in work.paths("models") if path.name == "proxies.json").read_bytes()
     )
     table = read_table(work.paths("sequences"), SEQUENCES)
+    curves = pa.table({name: [] for name in LAWS.names}, schema=LAWS)
     if table.num_rows and about["proxies"]:
         panel = read_panel(table, about["proxies"])
+        curves, fitted = laws(panel, work.config.proxy.seed)
         target = _target(work.config.target, panel.top.parameters, about["corpus_tokens"])
         values, facts = _forecast(panel, target, work.config.proxy.seed)
+        facts["laws"] = fitted
         kinds = _kinds(panel, values[:, 0])
         rows = _rows(table, values, kinds, panel.top.taught, extrapolated=target.extrapolated)
     else:
@@ -102,7 +107,10 @@ def risk(work: Work) -> Receipt:
         out.write(rows)
     with write_table(work.folder, "document_risk", work.key, DOCUMENT_RISK) as of_documents:
         of_documents.write(_of_documents(work, table, rows))
-    return Receipt((out.record, of_documents.record), table.num_rows, out.rows, facts)
+    with write_table(work.folder, "laws", work.key, LAWS) as of_laws:
+        of_laws.write(curves)
+    files = (out.record, of_documents.record, of_laws.record)
+    return Receipt(files, table.num_rows, out.rows, facts)
 
 
 def _target(config: TargetConfig, largest: int, corpus_tokens: int) -> Target:
