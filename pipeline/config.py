@@ -166,8 +166,17 @@ class TargetConfig(Section):
     """
 
     parameters: int = Field(0, ge=0, description="non-embedding parameters")
+    total_parameters: int = Field(
+        0, ge=0, description="parameters in all, converted by a stated rule; not with `parameters`"
+    )
     tokens: int = Field(0, ge=0, description="training tokens in all")
     epochs: float = Field(1.0, gt=0, description="times the corpus is seen")
+
+    @model_validator(mode="after")
+    def _one_size(self) -> TargetConfig:
+        if self.parameters and self.total_parameters:
+            raise ValueError("give target.parameters or target.total_parameters, not both")
+        return self
 
 
 class PolicyConfig(Section):

@@ -34,9 +34,12 @@ class Share:
     high: float
 
 
-def laws(panel: Panel, seed: int) -> tuple[pa.Table, dict[str, Any]]:
-    """Return the points of the curves of dose and size, and what was fitted to them."""
-    points = [*_doses(panel, seed), *_sizes(panel, seed)]
+def laws(panel: Panel, contexts: pa.Table, seed: int) -> tuple[pa.Table, dict[str, Any]]:
+    """Return the points of the curves of dose, size and context, and what was fitted to them.
+
+    contexts: the table of this name.
+    """
+    points = [*_doses(panel, seed), *_sizes(panel, seed), *_contexts(contexts, seed)]
     names = ("law", "proxy", "at", "sequences", "families", "share", "low", "high")
     table = pa.table({name: [point[k] for point in points] for k, name in enumerate(names)})
     ladder = panel.of_role("ladder")
@@ -108,6 +111,16 @@ def _sizes(panel: Panel, seed: int) -> Iterator[tuple[Any, ...]]:
         rows, families = int(totals.sum()), int(totals.any(axis=0).sum())
         size = float(proxy.parameters)
         yield "size", proxy.name, size, rows, families, float(shares.mean()), low, high
+
+
+def _contexts(contexts: pa.Table, seed: int) -> Iterator[tuple[Any, ...]]:
+    proxies, prefixes = contexts["proxy"].to_numpy(), contexts["prefix_tokens"].to_numpy()
+    family = np.unique(contexts["family"].to_numpy(), return_inverse=True)[1]
+    hit = contexts["memorized"].to_numpy()
+    for proxy in sorted(set(proxies.tolist())):
+        for prefix in np.unique(prefixes).tolist():
+            rows = (proxies == proxy) & (prefixes == prefix)
+            yield "context", proxy, float(prefix), *_numbers(shared(hit[rows], family[rows], seed))
 
 
 def _by_dose(panel: Panel, proxy: Seen) -> tuple[Float64, Float64]:

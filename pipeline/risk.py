@@ -17,7 +17,6 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline import ladder
-from pipeline.config import TargetConfig
 from pipeline.forecast import DRAWS, Cases, calibration, fit, forecast, judged, transfer_error
 from pipeline.ladder import Panel, read_panel
 from pipeline.laws import laws
@@ -25,6 +24,8 @@ from pipeline.risk_facts import dose_response, memorized_families, rate
 from pipeline.sampling import Flags, Float64
 from pipeline.stage import Receipt, Work
 from pipeline.store import read_table, write_table
+from pipeline.target import Target, target_of
+from schemas.contexts import CONTEXTS
 from schemas.counts import COUNTS
 from schemas.laws import LAWS
 from schemas.risk import DOCUMENT_RISK, RISK
@@ -32,8 +33,6 @@ from schemas.sequences import SEQUENCES
 
 VERSION = 2
 LEAST_FAMILIES = 30
-TIMES_LARGEST = 8
-MOST_TIMES = 10
 LIKELY = 0.5
 GUESSABLE = 0.5
 RECITED = 6
@@ -44,25 +43,6 @@ WARNINGS = (
     "The panel is rich in repeated text: its base rate and precision are not the corpus's.",
     "One training of each proxy: the intervals leave out the noise between trainings.",
 )
-
-
-@dataclass(frozen=True)
-class Target:
-    """The model that is forecast.
-
-    ratio: its size over the largest proxy's; tokens: trained on, in all.
-    """
-
-    parameters: int
-    epochs: float
-    tokens: int
-    ratio: float
-    assumed: str
-
-    @property
-    def extrapolated(self) -> bool:
-        """Return whether it is beyond what the proxies can speak of as a probability."""
-        return self.ratio > MOST_TIMES
 
 
 @dataclass(frozen=True)
@@ -91,8 +71,9 @@ def risk(work: Work) -> Receipt:
     curves = pa.table({name: [] for name in LAWS.names}, schema=LAWS)
     if table.num_rows and about["proxies"]:
         panel = read_panel(table, about["proxies"])
-        curves, fitted = laws(panel, work.config.proxy.seed)
-        target = _target(work.config.target, panel.top.parameters, about["corpus_tokens"])
+        shorter = CONTEXTS.empty_table()
+        curves, fitted = laws(panel, shorter, work.config.proxy.seed)
+        target = target_of(work.config.target, panel.top.parameters, about["corpus_tokens"])
         values, facts = _forecast(panel, target, work.config.proxy.seed)
         facts["laws"] = fitted
         kinds = _kinds(panel, values[:, 0])
@@ -111,24 +92,6 @@ def risk(work: Work) -> Receipt:
         of_laws.write(curves)
     files = (out.record, of_documents.record, of_laws.record)
     return Receipt(files, table.num_rows, out.rows, facts)
-
-
-def _target(config: TargetConfig, largest: int, corpus_tokens: int) -> Target:
-    parameters = config.parameters or TIMES_LARGEST * largest
-    tokens = config.tokens or round(corpus_tokens * config.epochs)
-    given = {"parameters": config.parameters, "tokens": config.tokens}
-    missing = [name for name, value in given.items() if not value]
-    rule = (
-        f"assumed (no target.{', no target.'.join(missing)} given): "
-        f"{TIMES_LARGEST}x the largest proxy, this corpus"
-    )
-    return Target(
-        parameters,
-        config.epochs,
-        tokens,
-        parameters / largest,
-        rule if missing else "as configured",
-    )
 
 
 def _forecast(panel: Panel, target: Target, seed: int) -> tuple[Float64, dict[str, Any]]:

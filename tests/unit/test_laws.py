@@ -1,11 +1,13 @@
 """Curves of dose and size on panels whose truth is planted."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from scipy.special import expit
 
 from pipeline.ladder import Panel, Seen
 from pipeline.laws import laws, shared
+from schemas.contexts import CONTEXTS
 from schemas.laws import LAWS
 
 SIZES = (10_000, 40_000, 160_000)
@@ -25,9 +27,28 @@ def panel(families=400, seed=2, slope=1.0):
     return Panel(count, count, count, np.ones(len(dose)), family, tuple(seen))
 
 
+def nowhere():
+    """Return contexts without a row."""
+    return CONTEXTS.empty_table()
+
+
+def test_a_longer_context_is_a_point_of_its_own():
+    """Shares are by proxy and prefix; what no row stands for has no point."""
+    rows = [
+        {"row_key": row, "start_token": 0, "family": f"f{row // 2}", "proxy": proxy, "seen": 4,
+         "prefix_tokens": prefix, "memorized": row * 4 < prefix, "log_p_z": -1.0}
+        for proxy in ("p0", "p1") for prefix in (8, 32) for row in range(8)
+    ]  # fmt: skip
+    table, _ = laws(panel(), pa.Table.from_pylist(rows, schema=CONTEXTS), seed=1)
+    found = [row for row in table.to_pylist() if row["law"] == "context"]
+    assert [(r["proxy"], r["at"], r["share"], r["families"]) for r in found] == [
+        ("p0", 8.0, 0.25, 4), ("p0", 32.0, 1.0, 4), ("p1", 8.0, 0.25, 4), ("p1", 32.0, 1.0, 4),
+    ]  # fmt: skip
+
+
 def test_the_curves_find_what_was_planted():
     """Slope per doubling and dose of half are in their intervals; larger models know more."""
-    table, facts = laws(panel(), seed=1)
+    table, facts = laws(panel(), nowhere(), seed=1)
     rows = table.cast(LAWS).to_pylist()
     for rung, law in enumerate(facts["dose"]):
         assert law["logits_per_doubling_95"][0] <= 1.0 <= law["logits_per_doubling_95"][1]
@@ -62,5 +83,7 @@ def test_nothing_memorized_fits_no_curve():
     none = panel()
     nothing = tuple(Seen(s.name, s.role, s.parameters, s.dose, s.log_p, np.zeros(800, bool))
                     for s in none.proxies)  # fmt: skip
-    told = laws(Panel(none.count, none.count, none.count, none.weight, none.family, nothing), 1)[1]
+    told = laws(
+        Panel(none.count, none.count, none.count, none.weight, none.family, nothing), nowhere(), 1
+    )[1]
     assert [law["fitted"] for law in told["dose"]] == [False] * 3
