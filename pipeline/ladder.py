@@ -14,15 +14,26 @@ from pipeline.forecast import Cases
 from pipeline.sampling import Flags, Float64, Int64
 
 SUFFIX = 32
-UNSEEN = ("log dose", "log effective dose", "log suffix dose", "log p per token", "log size ratio")
-SEEN = (*UNSEEN, "log dose ratio")
+# Tried and left out, since families left out of the fit gained nothing by them: entropy, rank, run
+# length, Min-K% and Min-K%++ of the suffix, window count; figures in docs/LOG.md, 2026-11-28.
+UNSEEN = (
+    "log dose",
+    "log effective dose",
+    "log suffix dose",
+    "log p per token",
+    "log size ratio",
+    "compressibility",
+)
+SEEN = (*UNSEEN, "log dose ratio", "least margin")
+MOST_MARGIN = 10.0  # nats; beyond it a larger lead tells nothing more
 
 
 @dataclass(frozen=True)
 class Seen:
     """What one proxy says of every sequence; NaN, and False, where it did not score it.
 
-    role: see `Proxy`. dose: times it was trained on each.
+    role: see `Proxy`. dose: times it was trained on each. margin: the least lead, in nats, of a
+    suffix token over the best other one: at least 0 where it is memorized.
     """
 
     name: str
@@ -31,6 +42,7 @@ class Seen:
     dose: Float64
     log_p: Float64
     memorized: Flags
+    margin: Float64
 
     @property
     def taught(self) -> Flags:
@@ -40,12 +52,16 @@ class Seen:
 
 @dataclass(frozen=True)
 class Panel:
-    """The scored sequences as arrays, with what each proxy says of them. family: a number."""
+    """The scored sequences as arrays, with what each proxy says of them. family: a number.
+
+    compressed: bits per byte, by zlib.
+    """
 
     count: Float64
     effective: Float64
     suffix: Float64
     weight: Float64
+    compressed: Float64
     family: Int64
     proxies: tuple[Seen, ...]
 
@@ -68,7 +84,7 @@ def read_panel(table: pa.Table, proxies: Sequence[Mapping[str, Any]]) -> Panel:
     names = flat.field("proxy").to_numpy(zero_copy_only=False)
     statistics = {
         name: flat.field(name).to_numpy(zero_copy_only=False)
-        for name in ("seen", "log_p_z", "memorized")
+        for name in ("seen", "log_p_z", "memorized", "margin")
     }
     found = []
     for proxy in proxies:
@@ -84,6 +100,7 @@ def read_panel(table: pa.Table, proxies: Sequence[Mapping[str, Any]]) -> Panel:
                 values["seen"],
                 values["log_p_z"],
                 values["memorized"] == 1,
+                values["margin"],
             )
         )
     family = pc.dictionary_encode(table["family"].combine_chunks())
@@ -93,22 +110,24 @@ def read_panel(table: pa.Table, proxies: Sequence[Mapping[str, Any]]) -> Panel:
         table["effective_count"].to_numpy(),
         table["suffix_count"].to_numpy().astype(np.float64),
         table["weight"].to_numpy(),
+        table["zlib_bits_per_byte"].to_numpy().astype(np.float64),
         family.indices.to_numpy().astype(np.int64),
         tuple(found),
     )
 
 
 def seen_cases(panel: Panel) -> Cases:
-    """Return a row per sequence that the proxies saw and ordered pair of sizes, at every dose.
+    """Return a row per sequence that the proxies saw and ordered pair of sizes.
 
-    Proxies after one epoch and after all make the dose vary apart from the count, on both sides of
-    a pair.
+    The features are of a proxy after all epochs, as those of the target's forecast are; the larger
+    one after one epoch too, so that the dose varies apart from them. (With proxies after one epoch
+    as the smaller ones the fit was worse: they know almost nothing yet.)
     """
     parts = []
     sizes = [proxy.parameters for proxy in panel.of_role("ladder")]
-    for small in panel.proxies:
+    for small in panel.of_role("ladder"):
         for large in panel.proxies:
-            if "half" in (small.role, large.role) or small.parameters >= large.parameters:
+            if large.role == "half" or small.parameters >= large.parameters:
                 continue
             rows = np.flatnonzero(small.taught & large.taught)
             ratio = large.parameters / small.parameters
@@ -138,7 +157,8 @@ def seen_features(panel: Panel, proxy: Seen, dose: Float64, ratio: float) -> Flo
     dose: times that model sees each row.
     """
     times = np.where(proxy.taught, dose / np.maximum(proxy.dose, 1.0), 1.0)
-    return np.column_stack((_features(panel, dose, proxy.log_p, ratio), np.log(times)))
+    margin = np.clip(proxy.margin, -MOST_MARGIN, MOST_MARGIN)
+    return np.column_stack((_features(panel, dose, proxy.log_p, ratio), np.log(times), margin))
 
 
 def unseen_features(panel: Panel, dose: Float64, ratio: float) -> Float64:
@@ -157,7 +177,8 @@ def _features(panel: Panel, dose: Float64, log_p: Float64, ratio: float) -> Floa
     doses = (
         np.log(np.maximum(of * times, 1.0)) for of in (panel.count, panel.effective, panel.suffix)
     )
-    return np.column_stack((*doses, log_p / SUFFIX, np.full(len(dose), np.log(ratio))))
+    size = np.full(len(dose), np.log(ratio))
+    return np.column_stack((*doses, log_p / SUFFIX, size, -panel.compressed))
 
 
 def outside_log_p(panel: Panel) -> Float64:

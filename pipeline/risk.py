@@ -31,7 +31,7 @@ from schemas.laws import LAWS
 from schemas.risk import DOCUMENT_RISK, RISK
 from schemas.sequences import SEQUENCES
 
-VERSION = 2
+VERSION = 3
 LEAST_FAMILIES = 30
 LIKELY = 0.5
 GUESSABLE = 0.5

@@ -1,5 +1,7 @@
 """Curves of dose and size on panels whose truth is planted."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -22,9 +24,11 @@ def panel(families=400, seed=2, slope=1.0):
     for rung, size in enumerate(SIZES):
         chance = expit(-4 + slope * np.log2(np.maximum(dose, 1)) + rung)
         hit = (random.random(len(dose)) < chance) & (dose > 0)
-        seen.append(Seen(f"p{rung}", "ladder", size, dose, np.zeros(len(dose)), hit))
+        seen.append(
+            Seen(f"p{rung}", "ladder", size, dose, np.zeros(len(dose)), hit, np.zeros(len(dose)))
+        )
     count = np.maximum(dose, 1)
-    return Panel(count, count, count, np.ones(len(dose)), family, tuple(seen))
+    return Panel(count, count, count, np.ones(len(dose)), count, family, tuple(seen))
 
 
 def nowhere():
@@ -81,9 +85,6 @@ def test_the_interval_is_over_families():
 def test_nothing_memorized_fits_no_curve():
     """Without a memorized sequence the dose law says that it was not fitted."""
     none = panel()
-    nothing = tuple(Seen(s.name, s.role, s.parameters, s.dose, s.log_p, np.zeros(800, bool))
-                    for s in none.proxies)  # fmt: skip
-    told = laws(
-        Panel(none.count, none.count, none.count, none.weight, none.family, nothing), nowhere(), 1
-    )[1]
+    nothing = tuple(replace(own, memorized=np.zeros(800, bool)) for own in none.proxies)
+    told = laws(replace(none, proxies=nothing), nowhere(), 1)[1]
     assert [law["fitted"] for law in told["dose"]] == [False] * 3
