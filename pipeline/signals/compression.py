@@ -57,7 +57,8 @@ def find_prompt(
 ) -> bool:
     """Tell whether the search from a prompt finds one that elicits the target.
 
-    sides: tokens of the first prompt, which begins with EOS (it stays), and of the target.
+    sides: tokens of the first prompt, which begins with EOS (it stays), and of the target. model:
+    nobody else's, because its embedding is swapped for moments.
     """
     prompt, target = sides
     generator = torch.Generator().manual_seed(seed)
