@@ -17,6 +17,7 @@ from pipeline.forecast import DRAWS, family_weights
 from pipeline.probes_panel import Probed, levels
 from pipeline.signals.perturbation import limem
 
+WITHOUT_MEAN = "tries_"  # they go over a hundred orders of magnitude: a mean is the largest
 Float64 = NDArray[np.float64]
 Statistic = Callable[[Float64], float]
 
@@ -54,7 +55,11 @@ class _Number:
 
 
 def _statistics(found: Found) -> dict[str, _Number]:
-    rows = {name: _mean(value) for name, value in found.values.items() if _finite(value)}
+    rows = {
+        name: _mean(value)
+        for name, value in found.values.items()
+        if _finite(value) and not name.startswith(WITHOUT_MEAN)
+    }
     if found.signal == "limem":
         right, consistent = found.values["right"], np.nan_to_num(found.values["consistent"])
         rows["limem"] = _Number(
@@ -64,7 +69,7 @@ def _statistics(found: Found) -> dict[str, _Number]:
 
 
 def _finite(value: Float64) -> bool:
-    """Tell whether a mean says something: a number of tries may be infinite."""
+    """Tell whether a mean says something: log p_z is -inf where a token is never drawn."""
     return bool(np.isfinite(value[~np.isnan(value)]).all() and not np.isnan(value).all())
 
 

@@ -72,14 +72,17 @@ class Scene:
 
 
 def scene(work: Work) -> Scene | None:
-    """Load what probes need; None when there is no proxy of this run to ask."""
+    """Load what probes need; None when no proxy was trained here, or nothing was scored.
+
+    Proxies that were loaded from elsewhere are not asked.
+    """
     from tokenizers import Tokenizer
 
     from pipeline.proxy.ensemble import chosen_device
 
     paths = {path.relative_to(work.folder).as_posix(): path for path in work.paths("models")}
     about = json.loads(paths["models/proxies.json"].read_bytes())["proxies"]
-    named = [entry for entry in about if f"models/{entry['proxy']}/model.safetensors" in paths]
+    named = [entry for entry in about if _trained_here(entry["proxy"], paths)]
     if work.config.probes.models == "largest":
         named = [entry for entry in named if entry["role"] == "ladder"][-1:]
     table = read_table(work.paths("sequences"), SEQUENCES)
@@ -143,6 +146,19 @@ def _rank(group: Int64) -> Int64:
     rank = np.empty(len(group), np.int64)
     rank[order] = np.arange(len(group)) - np.repeat(first, sizes)
     return rank
+
+
+def _trained_here(name: str, paths: dict[str, Path]) -> bool:
+    """Tell whether a proxy is in the run folder, as `pipeline.proxy.model` writes one."""
+    from pipeline.proxy.model import Shape, config_json
+
+    if f"models/{name}/model.safetensors" not in paths:
+        return False
+    config = json.loads(paths[f"models/{name}/config.json"].read_bytes())
+    sizes = [config.get(key) for key in ("vocab_size", "num_hidden_layers", "hidden_size")]
+    if not all(sizes):
+        return False
+    return bool(json.loads(config_json(Shape(*sizes), config.get("eos_token_id"))) == config)
 
 
 def _subject(name: str, paths: dict[str, Path], table: pa.Table, device: str) -> Subject:

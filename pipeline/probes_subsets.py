@@ -18,7 +18,7 @@ from pipeline.lessons import token_rows
 from pipeline.panel import SUFFIX
 from pipeline.probes_decode import suffix_log_p
 from pipeline.probes_panel import Probed, Scene, Subject, read_tokens
-from pipeline.proxy.model import Shape
+from pipeline.proxy.model import Shape, Transformer
 from pipeline.proxy.train import Schedule, train
 from pipeline.sampling import Int64, mixed
 from pipeline.signals.counterfactual import counterfactual
@@ -77,7 +77,10 @@ def score_one(
     shape = Shape(like.model.shape.vocabulary, layers, width)
     rows = of.rows[taken(of, number, config.seed)[of.family]]
     schedule = Schedule(config.epochs, config.batch, config.rate, config.seed + number)
-    model = train(shape, rows, schedule, like.device, hear).model
+    if len(rows):
+        model = train(shape, rows, schedule, like.device, hear).model
+    else:  # few families: this one learnt none of them
+        model = Transformer(shape, schedule.seed).to(like.device).eval()
     own = Subject(f"subset-{number}", model, like.device, like.eos, like.seen)
     log_p = suffix_log_p(own, panel.tokens, SUFFIX).double().sum(1).numpy()
     return np.asarray(log_p / math.log(2.0))
