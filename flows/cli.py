@@ -199,7 +199,7 @@ def _work(asked: argparse.Namespace) -> int:
     config = _resolved(asked, {} if on_corpus else saved_config(asked.out))
     corpus = [str(root) for root in asked.corpus] if on_corpus else []
     if asked.dry_run:
-        _print_plan(plan(asked.name, asked.out, config, corpus), asked.out)
+        _print_plan(plan(asked.name, asked.out, config, corpus), asked.out, config)
         return OK
     progress = open_progress()
     listen(progress)
@@ -239,10 +239,14 @@ def _resolved(asked: argparse.Namespace, base: dict[str, Any]) -> Config:
     return load_config(asked.config, settings, base)
 
 
-def _print_plan(steps: list[tuple[str, int, int]], out: Path) -> None:
+def _print_plan(steps: list[tuple[str, int, int]], out: Path, config: Config) -> None:
+    from pipeline.probes_cost import lines as costs
+
     lines = [f"Plan for {out} (nothing is written):"]
     for stage, due, units in steps:
         lines.append(
             f"  {stage:<12} {'already done' if not due else f'{due} of {units} units to do'}"
         )
+        if stage == "probes" and due:
+            lines += [f"    {line}" for line in costs(config)]
     sys.stdout.write("\n".join(lines) + "\n")

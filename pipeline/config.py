@@ -7,7 +7,7 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     BaseModel,
@@ -159,6 +159,50 @@ class ScoreConfig(Section):
     )
 
 
+Signal = Literal[
+    "extraction",
+    "exposure",
+    "prior",
+    "approximate",
+    "limem",
+    "offsets",
+    "gradients",
+    "cdd",
+    "acr",
+    "tabular",
+    "counterfactual",
+]
+
+
+class ProbesConfig(Section):
+    """Dear measures of memorization, on request, over a panel; docs/signals.md has them all."""
+
+    signals: tuple[Signal, ...] = Field(
+        (),
+        description="extraction, exposure, prior, approximate, limem, offsets, gradients, cdd, acr,"
+        " tabular, counterfactual; or all",
+    )
+    models: Literal["largest", "all"] = Field(
+        "largest", description="which proxies of the run are asked"
+    )
+    panel: Count = Field(
+        200, description="sequences probed, shared out over the times that the proxy saw them"
+    )
+    samples: Count = Field(50, description="continuations drawn for each sequence by cdd")
+    acr_panel: Count = Field(16, description="sequences that acr looks for a short prompt of")
+    acr_steps: Count = Field(20, description="steps of its search for each length of a prompt")
+    subsets: Annotated[int, Field(ge=4)] = Field(
+        8, description="proxies of the smallest shape that counterfactual trains, each on a half"
+    )
+
+    @field_validator("signals", mode="before")
+    @classmethod
+    def _all(cls, value: object) -> object:
+        if value in ("all", ["all"], ("all",)):
+            return get_args(Signal)
+        return (value,) if isinstance(value, str) else value
+
+
 class TargetConfig(Section):
     """The model that the user is going to train.
 
@@ -226,6 +270,7 @@ class Config(Section):
     window: WindowConfig = WindowConfig()
     proxy: ProxyConfig = ProxyConfig()
     score: ScoreConfig = ScoreConfig()
+    probes: ProbesConfig = ProbesConfig()
     target: TargetConfig = TargetConfig()
     policy: PolicyConfig = PolicyConfig()
     emit: EmitConfig = EmitConfig()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +28,11 @@ class Text:
 
     text: str
     encoded: Encoded
+
+    @cached_property
+    def raw(self) -> bytes:
+        """Return the text as UTF-8."""
+        return self.text.encode()
 
     @property
     def starts(self) -> Int64:

@@ -27,6 +27,7 @@ from pipeline import (
     emit,
     families,
     pairs,
+    probes,
     report,
     risk,
     sequences,
@@ -129,6 +130,13 @@ SCORE = (
     Stage(
         "risk", risk.risk, risk.VERSION, lambda c: c.target.model_dump(), ("sequences", "counts")
     ),
+    Stage(
+        "probes",
+        probes.probes,
+        probes.VERSION,
+        lambda c: c.probes.model_dump() if c.probes.signals else [],
+        ("sequences", "counts"),
+    ),
 )
 FILTER = (
     Stage(
@@ -165,7 +173,7 @@ REPORT = (
         report.VERSION,
         lambda c: c.model_dump(mode="json", exclude={"limits"}),  # the page shows all of it
         ("counts", "pairs", "windows", "candidates"),
-        optional=("sequences", "risk", "documents", "decisions", "emit"),
+        optional=("sequences", "risk", "probes", "documents", "decisions", "emit"),
     ),
 )
 STAGES = {stage.name: stage for stage in (*SCAN, *SCORE, *FILTER, *REPORT)}

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from pipeline.lessons import Lessons, Text, token_rows
 from pipeline.panel import SEQUENCE, SUFFIX, Panel
@@ -17,11 +16,10 @@ from pipeline.proxy.statistics import Statistics
 from pipeline.sampling import Catalogue, Int64
 from pipeline.sequence_counts import Places, occurrences, spelled, window_counts
 from pipeline.signals.gap import gap_bits
-from pipeline.signals.zlib import zlib_bits_per_byte
+from pipeline.signals.repetition import continuation_share
 from pipeline.stage import Work
+from pipeline.surface import surface
 from schemas.sequences import SEQUENCES, STATISTICS
-
-Float32 = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -59,11 +57,13 @@ def trained(known: Catalogue, learnt: Lessons) -> Int64:
 def sequence_table(work: Work, of: Material, proxies: list[Proxy], crew: Crew) -> pa.Table:
     """Score the panel and return the rows of `sequences`."""
     panel = of.panel
-    places, suffixes = _places(of, 0), _places(of, SEQUENCE - SUFFIX)
-    words, of_suffix = spelled(work, places), spelled(work, suffixes)
-    counts = _occurrences(work, of, words.words + of_suffix.words)
-    by_half = counts[: len(words.words)]
-    scored = _score(_tokens(of), by_half, proxies, crew)
+    places = _places(of, 0, SEQUENCE)
+    words = spelled(work, places)
+    parts = [(SEQUENCE - SUFFIX, SEQUENCE), (0, SEQUENCE - SUFFIX)]
+    runs = [words.words, *(spelled(work, _places(of, *part)).words for part in parts)]
+    by_half, of_suffix, of_prefix = np.split(_occurrences(work, of, runs), 3)
+    tokens = _tokens(of)
+    scored = _score(tokens, by_half, proxies, crew)
     columns = {
         "row_key": places.row_key,
         "start_byte": places.start_byte,
@@ -74,22 +74,23 @@ def sequence_table(work: Work, of: Material, proxies: list[Proxy], crew: Crew) -
         "stratum": pa.array(np.where(panel.sampled, "sampled", "repeated").tolist(), pa.string()),
         "weight": panel.weight,
         "sequence_count": by_half.sum(1),
-        "suffix_count": counts[len(words.words) :].sum(1),
+        "suffix_count": of_suffix.sum(1),
         "window_count": window_counts(work, places, words),
         "effective_count": of.known.effective_count[panel.document],
         "gap_bits": _gaps(scored, len(panel.document)),
-        "zlib_bits_per_byte": _compressed(places, of),
+        "continuation_share": continuation_share(by_half.sum(1), of_prefix.sum(1)),
+        **surface(panel, of.texts, places, tokens[:, 1:]),
         "proxies": _nested(scored, len(panel.document)),
     }
     return pa.table(columns)
 
 
-def _places(of: Material, skipped: int) -> Places:
-    """Return the bytes of each sequence from its token `skipped` on."""
+def _places(of: Material, start: int, end: int) -> Places:
+    """Return the bytes of tokens [start, end) of each sequence."""
     panel = of.panel
     pairs = list(zip(panel.document.tolist(), panel.start_token.tolist(), strict=True))
-    first = [of.texts[number].encoded.starts[start + skipped] for number, start in pairs]
-    last = [of.texts[number].encoded.ends[start + SEQUENCE - 1] for number, start in pairs]
+    first = [of.texts[number].encoded.starts[place + start] for number, place in pairs]
+    last = [of.texts[number].encoded.ends[place + end - 1] for number, place in pairs]
     keys = of.known.row_key[panel.document]
     return Places(keys, np.array(first, np.int64), np.array(last, np.int64))
 
@@ -99,15 +100,16 @@ def _families(of: Material) -> pa.Array:
     return pa.array([of.known.family_names[number] for number in numbers], pa.string())
 
 
-def _occurrences(work: Work, of: Material, words: list[bytes]) -> Int64:
+def _occurrences(work: Work, of: Material, runs: list[list[bytes]]) -> Int64:
     """Return [run, 3]: occurrences in documents that no proxy saw, in half 0 and in half 1.
 
-    words: of the panel's sequences, then of their suffixes. A run without whole words counts as
-    often as its document does.
+    runs: words of the panel's sequences, then of parts of them. A run without whole words counts
+    as often as its document does.
     """
     group = of.trained
+    words = [run for part in runs for run in part]
     counts = occurrences(work, words, (of.known.row_key, group), 3)
-    document = np.tile(of.panel.document, 2)
+    document = np.tile(of.panel.document, len(runs))
     wordless = np.array([number for number, run in enumerate(words) if not run], np.int64)
     counts[wordless] = 0
     counts[wordless, group[document[wordless]]] = of.known.exact_count[document[wordless]]
@@ -149,15 +151,6 @@ def _gaps(scored: list[Scored], rows: int) -> pa.Array:
     log_p = [one.values["log_p_z"].astype(np.float64) for one in pair]
     bits = gap_bits(log_p[0], log_p[1], np.stack([one.seen for one in pair], axis=1))
     return pa.array(bits.astype(np.float32), mask=np.isnan(bits))
-
-
-def _compressed(places: Places, of: Material) -> Float32:
-    raw = {number: of.texts[number].text.encode() for number in set(of.panel.document.tolist())}
-    bits = np.zeros(len(of.panel.document), np.float32)
-    for row, number in enumerate(of.panel.document.tolist()):
-        data = raw[number]
-        bits[row] = zlib_bits_per_byte(data[places.start_byte[row] : places.end_byte[row]])
-    return bits
 
 
 def _nested(scored: list[Scored], rows: int) -> pa.Array:

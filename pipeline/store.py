@@ -58,6 +58,7 @@ OWN_FOLDERS = frozenset(
         "sequences",
         "risk",
         "document_risk",
+        "probes",
         "models",
         "kept",
         "removed",

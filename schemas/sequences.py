@@ -37,9 +37,50 @@ STATISTICS = [
 
 PROXY = pa.struct([field("proxy", pa.string(), "name of the proxy"), *STATISTICS])
 
+# from tokens, text and counts, without a model; never null
+SURFACE = [
+    field(
+        "continuation_share",
+        pa.float32(),
+        "share of the occurrences of its prefix's whole words that go on as it does",
+    ),
+    field(
+        "suffix_entropy_bits",
+        pa.float32(),
+        "entropy of the distribution of its suffix's tokens",
+        unit="bits per token",
+    ),
+    field(
+        "suffix_in_prefix", pa.float32(), "share of the suffix's 3-grams that its prefix holds too"
+    ),
+    field(
+        "template_share",
+        pa.float32(),
+        "share of suffix tokens that copying from before would guess, digits apart",
+    ),
+    field(
+        "rare_token_share",
+        pa.float32(),
+        "share of its tokens among the rarest that make up 10% of the texts read",
+    ),
+    field(
+        "token_bits",
+        pa.float32(),
+        "mean -log2 of the frequency of its suffix's tokens in the texts read",
+        unit="bits",
+    ),
+    field("rarest_token_bits", pa.float32(), "largest of these of all its tokens", unit="bits"),
+    field(
+        "redaction_share",
+        pa.float32(),
+        "share of its characters in redaction or placeholder markers",
+    ),
+    field("non_latin_share", pa.float32(), "share of its letters of other scripts than Latin"),
+]
+
 SEQUENCES = table(
     "sequences",
-    1,
+    2,
     "one row per scored sequence of a text's first document, sorted by row_key and start_token",
     [
         field("row_key", pa.uint64(), ROW_KEY),
@@ -76,6 +117,7 @@ SEQUENCES = table(
         field(
             "zlib_bits_per_byte", pa.float32(), "compressed size of its bytes", unit="bits per byte"
         ),
+        *SURFACE,
         field(
             "proxies",
             pa.list_(pa.field("item", PROXY, nullable=False)),

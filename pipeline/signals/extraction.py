@@ -29,10 +29,24 @@ def run_length(hits: Tensor) -> Tensor:
     return hits.int().cumprod(-1).sum(-1)
 
 
+def extractible(hits: Tensor, prefix: int, suffix: int) -> Tensor:
+    """Return whether tokens prefix .. prefix + suffix of each row follow greedily from all before.
+
+    hits: [rows, tokens], whether each token is the arg-max given those before it. With prefix 32
+    and suffix 32 this is the label `memorized`.
+    """
+    return memorized(hits[:, prefix : prefix + suffix])
+
+
 def probability_within(log_p: float, tries: float) -> float:
-    """Return 1 - (1 - p_z)^n: the probability that n samples hold the suffix at least once."""
-    if log_p >= 0.0:
+    """Return 1 - (1 - p_z)^n: the probability that n samples hold the suffix at least once.
+
+    tries: n, may be inf: then 1 for any suffix that can be drawn at all.
+    """
+    if log_p >= 0.0 or (math.isinf(tries) and log_p > -math.inf):
         return 1.0
+    if log_p == -math.inf:
+        return 0.0
     return -math.expm1(tries * math.log1p(-math.exp(log_p)))
 
 

@@ -160,7 +160,7 @@ def moments(stage, draws=1):
 
 
 def test_one_run_killed_in_every_stage_ends_with_the_same_bytes(tmp_path, command, undisturbed):
-    """The same command, again after each of fourteen kills, passes over what was finished."""
+    """The same command, again after a kill in each stage, passes over what was finished."""
     run = tmp_path / "run"
     expected = manifest(undisturbed)["outputs"]
     for number, stage in enumerate(STAGES):

@@ -18,7 +18,7 @@ from pipeline.stage import Work
 from pipeline.store import conform, write_file, write_table
 from schemas.counts import COUNTS
 from schemas.risk import DOCUMENT_RISK
-from schemas.sequences import SEQUENCES
+from schemas.sequences import SEQUENCES, SURFACE
 
 FAMILIES = 200
 PER_FAMILY = 4
@@ -136,6 +136,7 @@ def place(number, family, own, count, effective, suffix):
         "window_count": int(count),
         "effective_count": effective,
         "zlib_bits_per_byte": 4.0,
+        **{field.name: 0.5 for field in SURFACE},
         "proxies": own,
     }
 

@@ -198,6 +198,40 @@ def test_counts_are_those_of_brute_force(scored, column, skipped):
     assert min(cut) > 0  # words that a sequence cuts would have made a difference
 
 
+def test_the_continuation_share_is_that_of_brute_force(scored):
+    """Of the places of a prefix's whole words, the share that go on with the whole sequence."""
+    words = {key: reference.words(text) for key, text in scored.texts.items()}
+    exact, tokenizer = scored.of_counts("exact_count"), scored.tokenizer()
+    shares = []
+    for row in scored.sequences:
+        text = scored.texts[row["row_key"]]
+        end = token_bytes(tokenizer, text)[row["start_token"] + 31][1]
+        prefix = whole_words(text, row["start_byte"], end)
+        found = sum(count_in(own, prefix) for own in words.values())
+        places = found if prefix else exact[row["row_key"]]
+        shares.append(min(1.0, row["sequence_count"] / places))
+    assert [row["continuation_share"] for row in scored.sequences] == pytest.approx(shares)
+    assert min(shares) < 0.5
+    assert max(shares) == 1.0
+
+
+def test_surface_columns_tell_loops_rare_words_and_scripts_apart(scored):
+    """A loop is a template of little entropy, Han is not Latin, the rare share is about a tenth."""
+    rows = scored.sequences
+    loops = [row for row in rows if scored.texts[row["row_key"]].startswith("la la lala")]
+    han = [row for row in rows if row["non_latin_share"] > 0.5]
+    assert loops
+    assert han
+    assert all(row["template_share"] > 0.9 and row["suffix_in_prefix"] > 0.9 for row in loops)
+    assert all(row["suffix_entropy_bits"] < 2.5 for row in loops)
+    assert all(not scored.texts[row["row_key"]].isascii() for row in han)
+    others = [row for row in rows if row["template_share"] < 0.3 and row["non_latin_share"] == 0.0]
+    assert len(others) > len(rows) / 2
+    assert all(row["suffix_entropy_bits"] > 3 for row in others)
+    assert 0.02 < np.mean([row["rare_token_share"] for row in rows]) < 0.3
+    assert all(row["token_bits"] <= row["rarest_token_bits"] for row in rows)
+
+
 def test_bytes_are_whole_characters_around_the_tokens(scored):
     """Byte ends are the tokens' own, widened to whole characters, in Han and emoji too."""
     tokenizer = scored.tokenizer()

@@ -1,0 +1,71 @@
+"""What probes cost, said before they begin: forward passes of one sequence, and seconds here."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from pipeline.config import Config
+
+if TYPE_CHECKING:
+    from pipeline.probes_panel import Subject
+
+SUFFIX = 32
+BACKWARD = 2  # a backward pass counts as two forward ones
+LENGTHS_TRIED = 8
+SEARCH_BATCH = 32
+TABLES, ROWS_AND_CUTS = 50, 29
+TIMED_ROWS = 64
+
+
+def passes(config: Config, proxies: int = 1) -> dict[str, int]:
+    """Return per signal asked for the forward passes that it takes, at most.
+
+    A pass is of one sequence of up to 64 tokens; a step of generation is one.
+    """
+    asked, panel = config.probes, config.probes.panel
+    searched = min(panel, asked.acr_panel)
+    taught = config.proxy.sample_tokens // SUFFIX * config.proxy.epochs // 2 * (1 + BACKWARD)
+    each = {
+        "extraction": 5 * panel,
+        "exposure": panel,
+        "prior": 2 * panel,
+        "approximate": SUFFIX * panel,
+        "limem": 5 * panel,
+        "offsets": 6 * panel,
+        "gradients": (1 + BACKWARD) * panel,
+        "cdd": SUFFIX * (1 + asked.samples) * panel,
+        "acr": searched * LENGTHS_TRIED * asked.acr_steps * (SEARCH_BATCH + 1 + BACKWARD),
+        "tabular": TABLES * ROWS_AND_CUTS * SUFFIX,
+        "counterfactual": asked.subsets * (taught + panel),
+    }
+    once = {"counterfactual"}
+    return {name: each[name] * (1 if name in once else proxies) for name in asked.signals}
+
+
+def lines(config: Config, proxies: int = 1, pass_s: float | None = None) -> list[str]:
+    """Return what to say of the costs: passes, and seconds when it is known how long one takes."""
+    found = passes(config, proxies)
+    if not found:
+        return []
+
+    def said(count: int) -> str:
+        seconds = "" if pass_s is None else f", about {count * pass_s:,.0f} s"
+        return f"{count:,} passes{seconds}"
+
+    parts = [f"{name} {said(count)}" for name, count in found.items()]
+    return [f"probes, at most: {'; '.join(parts)}; in all {said(sum(found.values()))}"]
+
+
+def pass_seconds(subject: Subject) -> float:
+    """Return the seconds of one pass here: the second of two batches; it enters no table."""
+    import torch
+
+    tokens = torch.zeros(TIMED_ROWS, 2 * SUFFIX, dtype=torch.int64, device=subject.device)
+    begun = 0.0
+    for _ in range(2):
+        begun = time.perf_counter()
+        with torch.inference_mode():
+            logits = subject.model.head(subject.model.hidden(tokens)[:, -SUFFIX:])
+            float(logits.sum())  # waits for the device
+    return (time.perf_counter() - begun) / TIMED_ROWS

@@ -1,0 +1,21 @@
+"""Gradient localisation: where in the model the gradient of a suffix's loss lies.
+
+Stoehr et al. 2024 find that memorized paragraphs have larger gradients in lower layers. The measure
+is the share of the squared gradient norm of all blocks that is in the lowest third of them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def lowest(layers: int) -> int:
+    """Return how many layers are the lowest third: one at least."""
+    return max(1, round(layers / 3))
+
+
+def lower_share(squares: NDArray[np.float64]) -> float:
+    """Return the share of the squared gradient norms by layer, lowest first; 0 without gradient."""
+    total = float(squares.sum())
+    return float(squares[: lowest(len(squares))].sum()) / total if total > 0 else 0.0

@@ -1,0 +1,47 @@
+"""The long tail: how much is memorized of common and of rare text, by deciles of frequency.
+
+Feldman 2020 argues that models must memorize the rare examples of a long-tailed distribution. Each
+sequence has a frequency (here the unigram bits of its suffix, rare is high); deciles are weighted,
+so each stands for a tenth of the corpus's sequences.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float64 = NDArray[np.float64]
+
+
+def deciles(value: Float64, weight: Float64) -> NDArray[np.int64]:
+    """Return the weighted decile of each row, 0 for the lowest values; equal values share one.
+
+    A value's decile is where the middle of its weight lies.
+    """
+    names, place = np.unique(value, return_inverse=True)
+    mass = np.bincount(place, weight, len(names))
+    middle = np.cumsum(mass) - mass / 2
+    return np.asarray(np.minimum(9, np.floor(10 * middle / mass.sum())).astype(np.int64)[place])
+
+
+def by_decile(
+    value: Float64, weight: Float64, memorized: NDArray[np.bool_]
+) -> list[dict[str, float | int]]:
+    """Return per decile its bounds, rows, and the plain and weighted share memorized."""
+    decile = deciles(value, weight)
+    rows: list[dict[str, float | int]] = []
+    for number in np.unique(decile).tolist():
+        own = decile == number
+        rows.append(
+            {
+                "decile": number + 1,
+                "from": round(float(value[own].min()), 3),
+                "to": round(float(value[own].max()), 3),
+                "sequences": int(own.sum()),
+                "memorized": round(float(memorized[own].mean()), 4),
+                "memorized_weighted": round(
+                    float(np.average(memorized[own], weights=weight[own])), 4
+                ),
+            }
+        )
+    return rows
