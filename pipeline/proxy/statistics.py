@@ -73,27 +73,49 @@ def statistics(logits: Tensor, tokens: Tensor) -> dict[str, Tensor]:
     """Reduce logits [rows, 64, vocabulary] in float32 of the true `tokens` [rows, 64].
 
     log_p_z, hits, margin, entropy and rank are of the 32 suffix tokens; mean NLL and Min-K of all
-    64.
+    64. What is reduced is the lead of each token, its logit over the largest, which differs from
+    log p by a number that no deviation and no comparison depends on: log p is never made.
     """
     index = tokens.unsqueeze(-1)
-    log_all = torch.log_softmax(logits, dim=-1)
-    truth = log_all.gather(-1, index).squeeze(-1)
-    weighted = log_all.exp().mul_(log_all)
-    mean = weighted.sum(-1)
-    square = weighted.mul_(log_all).sum(-1)
-    log_suffix, index, true_suffix = log_all[:, -SUFFIX:], index[:, -SUFFIX:], truth[:, -SUFFIX:]
-    # the same comparison as greedy decoding's arg-max, ties included, on the logits themselves
-    hits = logits[:, -SUFFIX:].argmax(-1) == tokens[:, -SUFFIX:]
-    rank = (log_suffix > true_suffix.unsqueeze(-1)).sum(-1)
-    other = log_suffix.scatter(-1, index, -torch.inf).amax(-1)
+    lead = logits - logits.amax(-1, keepdim=True)
+    true_lead = lead.gather(-1, index)
+    rank, other = _against(lead[:, -SUFFIX:], true_lead[:, -SUFFIX:], index[:, -SUFFIX:])
+    true_suffix = true_lead[:, -SUFFIX:].squeeze(-1)
+    hits = true_suffix > other
+    if bool((true_suffix == other).any()):  # greedy decoding takes the first of equals
+        hits = logits[:, -SUFFIX:].argmax(-1) == tokens[:, -SUFFIX:]
+    odds = lead.exp()
+    total = odds.sum(-1)
+    mean, square = _moments(odds, lead, total)
+    normal = total.log()
+    truth = true_lead.squeeze(-1) - normal
     return {
-        "log_p_z": log_p_z(true_suffix),
+        "log_p_z": log_p_z(truth[:, -SUFFIX:]),
         "memorized": memorized(hits),
         "run_length": run_length(hits).to(torch.int32),
         "margin": (true_suffix - other).amin(-1),
         "mean_nll": -truth.mean(-1),
         "min_k": min_k(truth),
-        "min_k_pp": min_k(standardised(truth, mean, square)),
-        "entropy": -mean[:, -SUFFIX:].mean(-1),
-        "mean_rank": rank.float().mean(-1),
+        "min_k_pp": min_k(standardised(true_lead.squeeze(-1), mean, square)),
+        "entropy": (normal - mean)[:, -SUFFIX:].mean(-1),
+        "mean_rank": rank.mean(-1),
     }
+
+
+def _against(lead: Tensor, true_lead: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+    """Return how many tokens lead the true one, and the best lead of another.
+
+    `lead` comes back as it was. Comparing into float32 and adding those is four times as fast on a
+    CPU as adding booleans, and exact.
+    """
+    rank = torch.gt(lead, true_lead, out=torch.empty_like(lead)).sum(-1)
+    lead.scatter_(-1, index, -torch.inf)
+    other = lead.amax(-1)
+    lead.scatter_(-1, index, true_lead)
+    return rank, other
+
+
+def _moments(odds: Tensor, lead: Tensor, total: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean and the mean square of the lead under the model; `odds` is used up."""
+    mean = odds.mul_(lead).sum(-1) / total
+    return mean, odds.mul_(lead).sum(-1) / total
