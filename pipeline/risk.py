@@ -86,7 +86,8 @@ def risk(work: Work) -> Receipt:
         next(path for path in work.paths("models") if path.name == "proxies.json").read_bytes()
     )
     table = read_table(work.paths("sequences"), SEQUENCES)
-    if table.num_rows and about["proxies"]:
+    trained = any(proxy["role"] == "ladder" for proxy in about["proxies"])
+    if table.num_rows and trained:
         panel = read_panel(table, about["proxies"])
         target = _target(work.config.target, panel.top.parameters, about["corpus_tokens"])
         values, facts = _forecast(panel, target, work.config.proxy.seed)
@@ -96,6 +97,8 @@ def risk(work: Work) -> Receipt:
         values = np.full((table.num_rows, 3), NOTHING)
         none = np.zeros(table.num_rows, np.bool_)
         why = "no family outside the held-out eighth has a text of 64 tokens to train on"
+        if about["proxies"] and not trained:
+            why = "the proxies were loaded: what they have seen of this corpus is not known"
         facts = {"fitted": False, "why_not": why}
         rows = _rows(table, values, np.full(table.num_rows, None), none, extrapolated=False)
     with write_table(work.folder, "risk", work.key, RISK) as out:

@@ -17,7 +17,9 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from pipeline.proxy.block import (
-    HEAD_WIDTH,
+    HEAD_WIDTH as HEAD_WIDTH,
+)
+from pipeline.proxy.block import (
     NORM_EPSILON,
     ROPE_BASE,
     Turn,
@@ -93,6 +95,16 @@ class Transformer(nn.Module):
     def parts(self) -> list[Block]:
         """Return the blocks, typed."""
         return [block for block in self.blocks if isinstance(block, Block)]
+
+    @property
+    def vocabulary(self) -> int:
+        """Return the tokens that it has logits of."""
+        return self.shape.vocabulary
+
+    @property
+    def size(self) -> int:
+        """Return the non-embedding parameters."""
+        return self.shape.parameters
 
     def hidden(self, tokens: Tensor) -> Tensor:
         """Return the last hidden states [rows, tokens, width] of `tokens` [rows, tokens]."""
