@@ -26,11 +26,11 @@ DIGEST = 16
 
 @dataclass
 class Checkpoint:
-    """The place of a checkpoint. seconds: between two at least; what is done is never older."""
+    """The place of a checkpoint. seconds: between two at least."""
 
     path: Path
     key: str
-    seconds: float = SECONDS
+    seconds: float | None = None
     _saved: float = field(default_factory=time.monotonic, init=False)
     _cost: float = field(default=0.0, init=False)
 
@@ -49,7 +49,8 @@ class Checkpoint:
 
     def due(self) -> bool:
         """Tell whether the next one is worth its time."""
-        return time.monotonic() - self._saved >= max(self.seconds, COST_SHARE * self._cost)
+        least = SECONDS if self.seconds is None else self.seconds
+        return time.monotonic() - self._saved >= max(least, COST_SHARE * self._cost)
 
     def save(self, tensors: dict[str, Tensor], done: int) -> None:
         """Replace the checkpoint, whole or not at all."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from pipeline.config import ProxyConfig
@@ -151,24 +152,32 @@ def _from_hub(name: str) -> Path:
 def _load(name: str, folder: Path, device: str) -> Loaded:
     from transformers import AutoModelForCausalLM
 
+    reader: Any = AutoModelForCausalLM
     try:
-        model = AutoModelForCausalLM.from_pretrained(
+        model, about = reader.from_pretrained(
             folder,
+            output_loading_info=True,
             trust_remote_code=False,
             use_safetensors=True,
             local_files_only=True,
             dtype=torch.float32,
         )
-    except (ValueError, OSError, KeyError, RuntimeError, ImportError) as error:
-        raise ConfigError(
-            "A model cannot be loaded.",
-            where=f"{WHERE}: {name}",
-            found=f"{type(error).__name__}: {str(error).splitlines()[0][:200]}",
-            expected="a causal language model in the transformers format",
-            fix="try AutoModelForCausalLM.from_pretrained on the folder to see all of the reason",
-        ) from error
-    moved: Any = model
-    return Loaded(name, _digest(folder), moved.to(device).eval(), device)
+    except (ValueError, OSError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
+        found = f"{type(error).__name__}: {str(error).splitlines()[0][:200]}"
+        raise _not_loaded(name, found) from error
+    if about["missing_keys"]:  # transformers would draw them at random
+        raise _not_loaded(name, f"no weights of {min(about['missing_keys'])}")
+    return Loaded(name, _digest(folder), model.to(device).eval(), device)
+
+
+def _not_loaded(name: str, found: str) -> ConfigError:
+    return ConfigError(
+        "A model cannot be loaded.",
+        where=f"{WHERE}: {name}",
+        found=found,
+        expected="a causal language model in the transformers format",
+        fix="try AutoModelForCausalLM.from_pretrained on the folder to see all of the reason",
+    )
 
 
 def _digest(folder: Path) -> str:
