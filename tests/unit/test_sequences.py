@@ -391,7 +391,13 @@ def unscored(scored, folder):
     return folder
 
 
-@pytest.mark.parametrize("place", [("training", 40), ("scoring", 3)], ids=["training", "scoring"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        pytest.param(("training", 40), id="training"),
+        pytest.param(("scoring", 3), id="scoring", marks=pytest.mark.slow),
+    ],
+)
 def test_a_killed_score_goes_on_and_ends_with_the_same_bytes(tmp_path, scored, monkeypatch, place):
     """Killed in training or scoring, it takes up what was kept; nothing of it stays behind."""
     note, least = place
