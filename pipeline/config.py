@@ -120,6 +120,16 @@ class WindowConfig(Section):
 class ProxyConfig(Section):
     """The small models that are trained on a sample of the corpus, and how."""
 
+    models: tuple[str, ...] = Field(
+        (),
+        description="folders or hub names of existing causal models to score with, instead of "
+        "training proxies; safetensors only, no code of theirs is run",
+    )
+    tokenizer: str | None = Field(
+        None,
+        description="folder with the tokenizer of the target; without one it is that of the "
+        "loaded models, or is trained on the sample",
+    )
     threads: Count = Field(
         1, description="Torch threads a proxy; recorded, because results depend on it"
     )
@@ -141,6 +151,11 @@ class ProxyConfig(Section):
         0.003, gt=0, le=1, description="peak learning rate of AdamW; the embedding's is 8 times it"
     )
 
+    @field_validator("models", mode="before")
+    @classmethod
+    def _one_model(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
     @model_validator(mode="after")
     def _growing(self) -> ProxyConfig:
         sizes = [layers * width * width for layers, width in self.shapes]
@@ -155,7 +170,10 @@ class ScoreConfig(Section):
     """How much of the corpus is scored."""
 
     max_tokens: int = Field(
-        0, ge=0, description="tokens scored at most; 0: 262,144, what two cores do in half a minute"
+        0,
+        ge=0,
+        description="tokens scored at most; 0: 262,144 on a CPU, what two cores do in half a "
+        "minute, and 200,000,000 on a GPU",
     )
 
 

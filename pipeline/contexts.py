@@ -37,7 +37,7 @@ def contexts(of: Trained, proxies: Sequence[Proxy], crew: Crew) -> pa.Table:
     """Return the rows of `contexts` for the proxies of the ladder; dose: a column for each."""
     chosen = _panel(of)
     jobs = [(place, prefix) for place in range(len(proxies)) for prefix in PREFIXES]
-    named = [replace(proxies[place], name=f"{proxies[place].name}/{n}") for place, n in jobs]
+    named = [replace(proxies[place], name=f"{proxies[place].name}-prefix-{n}") for place, n in jobs]
     found = score_all(named, [_shortened(of.tokens[chosen], n) for _, n in jobs], crew)
     parts = [
         pa.table(

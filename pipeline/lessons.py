@@ -75,9 +75,9 @@ def read_texts(work: Work, known: Catalogue, numbers: Int64) -> dict[int, str]:
     return found
 
 
-def tokenized(tokenizer: Tokenizer, texts: Mapping[int, str]) -> dict[int, Text]:
+def tokenized(tokenizer: Tokenizer, texts: Mapping[int, str], eos: int = EOS_ID) -> dict[int, Text]:
     """Return texts with their tokens."""
-    encodings = encode(tokenizer, list(texts.values()))
+    encodings = encode(tokenizer, list(texts.values()), eos)
     return {
         number: Text(text, encoded)
         for (number, text), encoded in zip(texts.items(), encodings, strict=True)
@@ -125,4 +125,4 @@ def training_rows(
 def token_rows(text: Text, places: Int64) -> Int64:
     """Return [n, 65]: EOS and the 64 tokens from each place."""
     inside = text.encoded.tokens[places[:, None] + np.arange(SEQUENCE)]
-    return np.concatenate((np.full((len(places), 1), EOS_ID, np.int64), inside), axis=1)
+    return np.concatenate((np.full((len(places), 1), text.encoded.eos, np.int64), inside), axis=1)

@@ -69,9 +69,10 @@ def risk(work: Work) -> Receipt:
     )
     table = read_table(work.paths("sequences"), SEQUENCES)
     curves = pa.table({name: [] for name in LAWS.names}, schema=LAWS)
-    if table.num_rows and about["proxies"]:
+    trained = any(proxy["role"] == "ladder" for proxy in about["proxies"])
+    if table.num_rows and trained:
         panel = read_panel(table, about["proxies"])
-        shorter = CONTEXTS.empty_table()
+        shorter = read_table(work.paths("contexts"), CONTEXTS)
         curves, fitted = laws(panel, shorter, work.config.proxy.seed)
         target = target_of(work.config.target, panel.top.parameters, about["corpus_tokens"])
         values, facts = _forecast(panel, target, work.config.proxy.seed)
@@ -82,6 +83,8 @@ def risk(work: Work) -> Receipt:
         values = np.full((table.num_rows, 3), NOTHING)
         none = np.zeros(table.num_rows, np.bool_)
         why = "no family outside the held-out eighth has a text of 64 tokens to train on"
+        if about["proxies"] and not trained:
+            why = "the proxies were loaded: what they have seen of this corpus is not known"
         facts = {"fitted": False, "why_not": why}
         rows = _rows(table, values, np.full(table.num_rows, None), none, extrapolated=False)
     with write_table(work.folder, "risk", work.key, RISK) as out:

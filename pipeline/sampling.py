@@ -82,6 +82,9 @@ class Sample:
         return np.concatenate((self.repeated, self.random))
 
 
+NOTHING = Sample(np.zeros(0, np.int64), np.zeros(0, np.int64), 0)
+
+
 def mixed(keys: Uint64, seed: int) -> Uint64:
     """Return splitmix64 of `keys` under `seed`: uniform over uint64.
 

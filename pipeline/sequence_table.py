@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from pipeline.contexts import Trained, contexts
 from pipeline.lessons import Lessons, Text, token_rows
 from pipeline.panel import SEQUENCE, SUFFIX, Panel
 from pipeline.proxy.ensemble import HALVES, Crew, Proxy, score_all
@@ -54,8 +55,10 @@ def trained(known: Catalogue, learnt: Lessons) -> Int64:
     return np.asarray(group[np.searchsorted(known.row_key, known.representative)])
 
 
-def sequence_table(work: Work, of: Material, proxies: list[Proxy], crew: Crew) -> pa.Table:
-    """Score the panel and return the rows of `sequences`."""
+def sequence_tables(
+    work: Work, of: Material, proxies: list[Proxy], crew: Crew
+) -> tuple[pa.Table, pa.Table]:
+    """Score the panel and return the rows of `sequences`, and those of `contexts`."""
     panel = of.panel
     places = _places(of, 0, SEQUENCE)
     words = spelled(work, places)
@@ -82,7 +85,16 @@ def sequence_table(work: Work, of: Material, proxies: list[Proxy], crew: Crew) -
         **surface(panel, of.texts, places, tokens[:, 1:]),
         "proxies": _nested(scored, len(panel.document)),
     }
-    return pa.table(columns)
+    ladder = [one for one in proxies if one.role == "ladder"]
+    doses = [one.seen for one in scored if one.name in {proxy.name for proxy in ladder}]
+    own = Trained(
+        places.row_key,
+        panel.start_token,
+        columns["family"],
+        tokens,
+        np.column_stack([np.zeros((len(tokens), 0), np.int64), *doses]),
+    )
+    return pa.table(columns), contexts(own, ladder, crew)
 
 
 def _places(of: Material, start: int, end: int) -> Places:

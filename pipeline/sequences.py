@@ -9,6 +9,7 @@ what is scored, nothing else.
 from __future__ import annotations
 
 import json
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from pipeline.panel import SEQUENCE, choose, want
 from pipeline.progress import current
 from pipeline.sampling import (
     COLUMNS,
+    NOTHING,
     Catalogue,
     Sample,
     bytes_of_families,
@@ -27,6 +29,7 @@ from pipeline.sampling import (
 )
 from pipeline.stage import FileRecord, Receipt, Work
 from pipeline.store import read_table, write_file, write_table
+from schemas.contexts import CONTEXTS
 from schemas.counts import COUNTS
 from schemas.sequences import SEQUENCES
 
@@ -34,52 +37,68 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pipeline.lessons import Text
-    from pipeline.proxy.ensemble import Proxy
+    from pipeline.proxy.ensemble import Crew, Proxy
+    from pipeline.proxy.tokenizer import Language
     from pipeline.sequence_table import Material
 
-VERSION = 2
-DEFAULT_TOKENS = 262_144
+VERSION = 3
+DEFAULT_TOKENS = {"cpu": 262_144, "cuda": 200_000_000}
 BYTES_PER_TOKEN = 4.0
 MODELS = "models"
 PROXIES = "proxies.json"
+MANIFEST = "sample.json"
+UNFINISHED = ".unfinished"
 
 
 def sequences(work: Work) -> Receipt:
-    """Reduce: train the proxies, score a sample; write `sequences` and the models."""
+    """Reduce: train or load the proxies, score a sample; write `sequences`, `contexts`, models.
+
+    A killed run goes on from what it left in UNFINISHED, which is removed at the end.
+    """
     from pipeline.proxy.ensemble import torch_threads
 
     known = catalogue(read_table(work.paths("counts"), COUNTS, list(COLUMNS)))
-    with torch_threads(work.config.proxy.threads):
-        return _sequences(work, known)
+    config = work.config.proxy
+    with torch_threads(config.threads, exact=config.deterministic):
+        receipt = _sequences(work, known)
+    shutil.rmtree(work.folder / UNFINISHED, ignore_errors=True)
+    return receipt
 
 
 def _sequences(work: Work, known: Catalogue) -> Receipt:
     from pipeline.lessons import by_text, lessons, read_texts, tokenized
-    from pipeline.proxy.ensemble import Crew, train_all
-    from pipeline.proxy.tokenizer import train_tokenizer
-    from pipeline.sequence_table import Material, sequence_table, trained
+    from pipeline.proxy.ensemble import Crew, load_all, train_all
+    from pipeline.proxy.loaded import language_of
+    from pipeline.proxy.tokenizer import Language, train_tokenizer
+    from pipeline.sequence_table import Material, sequence_tables, trained
 
     config = work.config.proxy
     sample = _sample(known, config)
     numbers = np.flatnonzero(known.first & np.isin(known.family, sample.families))
+    language = language_of(config)
+    loaded = load_all(config, language.size) if config.models and language else []
     read = read_texts(work, known, numbers)
-    tokenizer = train_tokenizer((read[n] for n in by_text(known, numbers)), config.vocabulary)
-    texts = tokenized(tokenizer, read)
-    learnt = lessons(known, sample, texts, config)
-    size = tokenizer.get_vocab_size()
-    crew = Crew(work.cores, config.threads, current().advance)
-    proxies = train_all(learnt.rows, learnt.row_half, size, config, crew)
+    in_order = (read[n] for n in by_text(known, numbers))
+    language = language or Language(train_tokenizer(in_order, config.vocabulary))
+    texts = tokenized(language.tokenizer, read, language.eos)
+    learnt = lessons(known, NOTHING if config.models else sample, texts, config)
+    crew = Crew(work.cores, config.threads, current().advance, work.folder / UNFINISHED / work.key)
+    proxies = loaded or train_all(learnt.rows, learnt.row_half, language.size, config, crew)
     seen = trained(known, learnt) > 0
     wanted = want(known, seen, _bytes_per_token(texts), _budget(work), config.seed)
     missing = np.setdiff1d(wanted.documents(), numbers)
-    texts |= tokenized(tokenizer, read_texts(work, known, missing))
+    texts |= tokenized(language.tokenizer, read_texts(work, known, missing), language.eos)
     lengths = {number: len(text.encoded.tokens) for number, text in texts.items()}
     material = Material(known, learnt, choose(known, wanted, lengths, config.seed), texts)
+    scored, shorter = sequence_tables(work, material, proxies, crew)
     with write_table(work.folder, "sequences", work.key, SEQUENCES) as out:
-        out.write(sequence_table(work, material, proxies, crew))
-    facts = _facts(work, material, proxies)
-    files = _write_models(work, proxies, tokenizer.to_str().encode(), facts)
-    return Receipt((out.record, *files), len(known.row_key), out.rows, facts)
+        out.write(scored)
+    with write_table(work.folder, "contexts", work.key, CONTEXTS) as of_contexts:
+        of_contexts.write(shorter)
+    facts = _facts(work, material, proxies) | _means(work, language, crew)
+    files = _write_models(work, material, proxies, language, facts)
+    tables = (out.record, of_contexts.record)
+    return Receipt((*tables, *files), len(known.row_key), out.rows, facts)
 
 
 def _sample(known: Catalogue, config: ProxyConfig) -> Sample:
@@ -90,7 +109,10 @@ def _sample(known: Catalogue, config: ProxyConfig) -> Sample:
 
 
 def _budget(work: Work) -> int:
-    return (work.config.score.max_tokens or DEFAULT_TOKENS) // SEQUENCE
+    from pipeline.proxy.ensemble import chosen_device
+
+    default = DEFAULT_TOKENS[chosen_device(work.config.proxy)]
+    return (work.config.score.max_tokens or default) // SEQUENCE
 
 
 def _bytes_per_token(texts: Mapping[int, Text]) -> float:
@@ -104,6 +126,7 @@ def _facts(work: Work, of: Material, proxies: list[Proxy]) -> dict[str, Any]:
 
     config, panel, learnt, known = work.config.proxy, of.panel, of.learnt, of.known
     per_token = _bytes_per_token(of.texts)
+    corpus_tokens = round(float(known.text_bytes.sum()) / per_token)
     kept_out = held_out(known, config.seed)
     return {
         "proxies": [_about(proxy) for proxy in proxies],
@@ -116,6 +139,7 @@ def _facts(work: Work, of: Material, proxies: list[Proxy]) -> dict[str, Any]:
             "families_too_large_for_it": learnt.skipped,
             "families_never_trained_on": int(kept_out.sum()),
             "families_of_the_corpus": len(kept_out),
+            "dilution": round(corpus_tokens / learnt.tokens, 3) if learnt.tokens else None,
         },
         "scored": {
             "sequences": len(panel.document),
@@ -125,12 +149,37 @@ def _facts(work: Work, of: Material, proxies: list[Proxy]) -> dict[str, Any]:
             "tokens_at_most": _budget(work) * SEQUENCE,
             "documents": len(np.unique(panel.document)),
         },
-        "corpus_tokens": round(float(known.text_bytes.sum()) / per_token),
+        "corpus_tokens": corpus_tokens,
         "bytes_per_token": round(per_token, 3),
         "torch": str(torch.__version__),
         "threads": config.threads,
         "device": proxies[0].device if proxies else "none",
     }
+
+
+def _means(work: Work, language: Language, crew: Crew) -> dict[str, Any]:
+    """Return with what the models were made: tokenizer, seeds, precision, and what was short."""
+    from pipeline.proxy.ensemble import chosen_device
+    from pipeline.proxy.means import precision_of
+
+    config = work.config.proxy
+    facts: dict[str, Any] = {
+        "tokenizer": {
+            "digest": language.digest,
+            "tokens": language.size,
+            "end_of_text": language.eos,
+            "trained_here": not (config.tokenizer or config.models),
+        },
+        "seeds": {"sample": config.seed, "initial_weights": config.seed, "order": config.seed},
+        "precision": precision_of(chosen_device(config)),
+    }
+    if crew.short:
+        facts["rows_at_once_for_want_of_memory"] = dict(sorted(crew.short.items()))
+    if crew.relabelled:
+        facts["rows_scored_again_in_fp32"] = dict(sorted(crew.relabelled.items()))
+    if config.models:
+        facts["seen"] = "unknown: the proxies were loaded; 0 stands for it"
+    return facts
 
 
 def _about(proxy: Proxy) -> dict[str, Any]:
@@ -141,24 +190,44 @@ def _about(proxy: Proxy) -> dict[str, Any]:
         "epochs": proxy.epochs,
         "tokens": proxy.tokens,
         "final_loss": None if np.isnan(proxy.loss) else round(proxy.loss, 4),
+        **({"source": proxy.source, "digest": proxy.identity} if proxy.source else {}),
     }
 
 
 def _write_models(
-    work: Work, proxies: list[Proxy], tokenizer: bytes, facts: dict[str, Any]
+    work: Work, of: Material, proxies: list[Proxy], language: Language, facts: dict[str, Any]
 ) -> list[FileRecord]:
-    """Write each proxy as a folder that transformers loads.
+    """Write each trained proxy as a folder that transformers loads.
 
-    Beside them go the facts that `risk` needs.
+    Beside them go the facts that `risk` needs, and which families the proxies were taught.
     """
-    from pipeline.proxy.model import config_json, to_safetensors
-    from pipeline.proxy.tokenizer import EOS_ID, tokenizer_config
+    from pipeline.proxy.model import Transformer, config_json, to_safetensors
+    from pipeline.proxy.tokenizer import tokenizer_config
 
-    parts = {PROXIES: (json.dumps(facts, sort_keys=True) + "\n").encode()}
+    parts = {PROXIES: _as_json(facts), MANIFEST: _as_json(_manifest(of))}
+    spoken = {
+        "tokenizer.json": language.stored,
+        "tokenizer_config.json": tokenizer_config(language.eos_name),
+    }
     for proxy in proxies:
-        if proxy.role != "early":
-            parts[f"{proxy.name}/config.json"] = config_json(proxy.model.shape, EOS_ID)
+        if proxy.role != "early" and isinstance(proxy.model, Transformer):
+            parts[f"{proxy.name}/config.json"] = config_json(proxy.model.shape, language.eos)
             parts[f"{proxy.name}/model.safetensors"] = to_safetensors(proxy.model)
-            parts[f"{proxy.name}/tokenizer.json"] = tokenizer
-            parts[f"{proxy.name}/tokenizer_config.json"] = tokenizer_config()
+            parts |= {f"{proxy.name}/{name}": data for name, data in spoken.items()}
+    if work.config.proxy.models:
+        parts |= {f"tokenizer/{name}": data for name, data in spoken.items()}
     return [write_file(work.folder, MODELS, name, data) for name, data in parts.items()]
+
+
+def _manifest(of: Material) -> dict[str, Any]:
+    """Return the families whose sequences were trained on, each with its half."""
+    names, family = of.known.family_names, of.known.family[of.learnt.documents]
+    halves = {
+        names[number]: half
+        for number, half in zip(family.tolist(), of.learnt.half.tolist(), strict=True)
+    }
+    return {"half_of_family": dict(sorted(halves.items())), "rows": len(of.learnt.rows)}
+
+
+def _as_json(value: object) -> bytes:
+    return (json.dumps(value, sort_keys=True) + "\n").encode()

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -23,11 +24,15 @@ import torch
 from numpy.typing import NDArray
 
 from pipeline.config import ProxyConfig
-from pipeline.proxy.model import Shape, Transformer
-from pipeline.proxy.statistics import ProxyScorer, Statistics
-from pipeline.proxy.train import Schedule, Trained, train
+from pipeline.proxy.checkpoint import Checkpoint, key_of
+from pipeline.proxy.loaded import load_models
+from pipeline.proxy.means import deterministic, precision_of
+from pipeline.proxy.model import Shape
+from pipeline.proxy.statistics import BATCHES, ProxyScorer, Scorable, Statistics
+from pipeline.proxy.train import Means, Schedule, Trained, train
 
 HALVES = ("half-a", "half-b")
+TRAINING = 2  # the version of what a training computes: in the key of a checkpoint
 M_MMAP_THRESHOLD = -3  # glibc, malloc.h
 LARGE_BLOCK = 4 << 20
 Advance = Callable[[float, float, str], None]
@@ -37,26 +42,30 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Proxy:
-    """A trained proxy.
+    """A trained or loaded proxy.
 
-    role: ladder | early (a ladder proxy after its first epoch) | half. halves: numbers of the
-    halves of the families that it saw, `epochs` times each. tokens: trained on, repeats included.
-    loss: of the last epoch, NaN for `early`.
+    role: ladder | early (a ladder proxy after its first epoch) | half | loaded. halves: numbers of
+    the halves of the families that it saw, `epochs` times each. tokens: trained on, repeats
+    included; 0 for a loaded one, of which that is not known. loss: of the last epoch, NaN for
+    `early` and `loaded`. identity: a key of all that its weights follow from; source: where a
+    loaded one is from.
     """
 
     name: str
     role: str
-    model: Transformer
+    model: Scorable
     halves: tuple[int, ...]
     epochs: int
     tokens: int
     loss: float
     device: str
+    identity: str = ""
+    source: str = ""
 
     @property
     def parameters(self) -> int:
         """Return the non-embedding parameters."""
-        return self.model.shape.parameters
+        return self.model.size
 
 
 @dataclass(frozen=True)
@@ -78,11 +87,18 @@ class _Stopped(Exception):
 class Crew:
     """Runs jobs on several threads, each of which Torch may use `threads` more of.
 
-    It says how far they are.
+    It says how far they are. unfinished: a folder for what a killed run goes on from; None for
+    none. short: what had to be done in smaller parts because the device was out of memory, and
+    rows: that were scored again in fp32, each by proxy.
     """
 
-    def __init__(self, cores: int, threads: int, advance: Advance) -> None:
+    def __init__(
+        self, cores: int, threads: int, advance: Advance, unfinished: Path | None = None
+    ) -> None:
         self.workers = max(1, cores // threads)
+        self.unfinished = unfinished
+        self.short: dict[str, int] = {}
+        self.relabelled: dict[str, int] = {}
         self._advance = advance
         self._stop = threading.Event()
         self._done: dict[str, float] = {}
@@ -111,6 +127,10 @@ class Crew:
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
 
+    def checkpoint(self, name: str, key: str) -> Checkpoint | None:
+        """Return where a job keeps what it has done, when it is kept."""
+        return Checkpoint(self.unfinished / name, key) if self.unfinished and key else None
+
     def hearing(self, name: str, cost: float) -> Callable[[int, int], None]:
         """Return what a job tells its own (done, total) to."""
 
@@ -124,16 +144,17 @@ class Crew:
 
 
 @contextmanager
-def torch_threads(count: int) -> Iterator[None]:
+def torch_threads(count: int, *, exact: bool = False) -> Iterator[None]:
     """Hold Torch at `count` threads, here and in threads begun inside.
 
-    The order of its sums depends on it.
+    The order of its sums depends on it. exact: deterministic kernels only, on a GPU.
     """
     _return_freed_memory()
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
-        yield
+        with deterministic(wanted=exact):
+            yield
     finally:
         torch.set_num_threads(before)
 
@@ -165,17 +186,36 @@ def train_all(
     """
     device = chosen_device(config)
     schedule = Schedule(config.epochs, config.batch, config.rate, config.seed)
+    precision = precision_of(device)
+    lessons = _lessons(rows, half, vocabulary, config)
+    keys = {one.name: _key(one, schedule, device, precision) for one in lessons}
 
     def teach(lesson: _Lesson) -> Trained:
         hear = crew.hearing(lesson.name, lesson.cost)
-        return train(lesson.shape, lesson.rows, schedule, device, hear)
+        checkpoint = crew.checkpoint(f"{lesson.name}.training", keys[lesson.name])
+        means = Means(precision, checkpoint)
+        return train(lesson.shape, lesson.rows, schedule, device, hear, means)
 
-    lessons = _lessons(rows, half, vocabulary, config)
     done = crew.map("training proxies", teach, lessons, lambda lesson: lesson.cost)
+    for lesson, trained in zip(lessons, done, strict=True):
+        if trained.rows_at_once < schedule.rows:
+            crew.short[f"training {lesson.name}"] = trained.rows_at_once
     return [
         proxy
         for lesson, trained in zip(lessons, done, strict=True)
-        for proxy in _proxies(lesson, trained, config.epochs, device)
+        for proxy in _proxies(lesson, trained, config.epochs, device, keys[lesson.name])
+    ]
+
+
+def load_all(config: ProxyConfig, vocabulary: int) -> list[Proxy]:
+    """Return the proxies of `proxy.models`, smallest first.
+
+    What they were trained on is not known: as far as the corpus goes they have seen nothing.
+    """
+    device = chosen_device(config)
+    return [
+        Proxy(f"m{number}", "loaded", one, (), 0, 0, math.nan, device, one.digest, one.name)
+        for number, one in enumerate(load_models(config.models, vocabulary, device))
     ]
 
 
@@ -186,14 +226,32 @@ def score_all(
 
     def mark(job: tuple[Proxy, NDArray[np.int64]]) -> Statistics:
         proxy, rows = job
-        return ProxyScorer(
-            proxy.model, proxy.device, advance=crew.hearing(proxy.name, cost(job))
-        ).score(rows)
+        precision = precision_of(proxy.device)
+        identity = (proxy.identity, proxy.name, proxy.device, precision, BATCHES)
+        key = key_of(identity, np.ascontiguousarray(rows).data) if proxy.identity else ""
+        scorer = ProxyScorer(
+            proxy.model,
+            proxy.device,
+            advance=crew.hearing(proxy.name, cost(job)),
+            precision=precision,
+            checkpoint=crew.checkpoint(f"{proxy.name}.scoring", key),
+        )
+        found = scorer.score(rows)
+        if scorer.short:
+            crew.short[f"scoring {proxy.name}"] = scorer.rows_at_once
+        if precision != "fp32":
+            crew.relabelled[proxy.name] = scorer.relabelled
+        return found
 
     def cost(job: tuple[Proxy, NDArray[np.int64]]) -> float:
         return float(job[0].parameters * len(job[1]))
 
     return crew.map("scoring sequences", mark, zip(proxies, tokens, strict=True), cost)
+
+
+def _key(lesson: _Lesson, schedule: Schedule, device: str, precision: str) -> str:
+    parts = (TRAINING, lesson.name, lesson.shape, schedule, device, precision)
+    return key_of(parts, np.ascontiguousarray(lesson.rows).data)
 
 
 def chosen_device(config: ProxyConfig) -> str:
@@ -216,12 +274,11 @@ def _lessons(
     return [lesson for lesson in found if len(lesson.rows)]
 
 
-def _proxies(lesson: _Lesson, done: Trained, epochs: int, device: str) -> Iterator[Proxy]:
+def _proxies(lesson: _Lesson, done: Trained, epochs: int, device: str, key: str) -> Iterator[Proxy]:
     tokens = lesson.rows[:, 1:].size
     role = "ladder" if len(lesson.halves) == 2 else "half"
-    yield Proxy(
-        lesson.name, role, done.model, lesson.halves, epochs, tokens * epochs, done.loss, device
-    )
+    seen = tokens * epochs
+    yield Proxy(lesson.name, role, done.model, lesson.halves, epochs, seen, done.loss, device, key)
     if role == "ladder" and done.early is not None:
         name = f"{lesson.name}-early"
-        yield Proxy(name, "early", done.early, lesson.halves, 1, tokens, math.nan, device)
+        yield Proxy(name, "early", done.early, lesson.halves, 1, tokens, math.nan, device, key)

@@ -16,9 +16,19 @@ import torch.nn.functional as functional
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-HEAD_WIDTH = 32
-ROPE_BASE = 10_000.0
-NORM_EPSILON = 1e-5
+from pipeline.proxy.block import (
+    HEAD_WIDTH as HEAD_WIDTH,
+)
+from pipeline.proxy.block import (
+    NORM_EPSILON,
+    ROPE_BASE,
+    Turn,
+    Weights,
+    fused,
+    plain,
+    turns,
+)
+
 CONTEXT = 128
 
 
@@ -49,7 +59,6 @@ class Block(nn.Module):
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
-        self.heads = shape.width // HEAD_WIDTH
         self.norm_attention = nn.Parameter(torch.ones(shape.width))
         self.norm_mlp = nn.Parameter(torch.ones(shape.width))
         self.qkv = nn.Linear(shape.width, 3 * shape.width, bias=False)
@@ -57,20 +66,18 @@ class Block(nn.Module):
         self.gate_up = nn.Linear(shape.width, 2 * shape.hidden, bias=False)
         self.down = nn.Linear(shape.hidden, shape.width, bias=False)
 
-    def forward(self, hidden: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
+    def forward(self, hidden: Tensor, turn: Turn) -> Tensor:
         """Return the new hidden states; hidden: [rows, tokens, width]."""
-        rows, tokens, width = hidden.shape
-        mixed = self.qkv(_normed(hidden, self.norm_attention)).view(
-            rows, tokens, 3, self.heads, HEAD_WIDTH
+        own = Weights(
+            self.norm_attention,
+            self.qkv.weight,
+            self.out.weight,
+            self.norm_mlp,
+            self.gate_up.weight,
+            self.down.weight,
         )
-        query, key, value = mixed.permute(2, 0, 3, 1, 4)
-        attended = functional.scaled_dot_product_attention(
-            _turned(query, turn), _turned(key, turn), value, is_causal=True
-        )
-        hidden = hidden + self.out(attended.transpose(1, 2).reshape(rows, tokens, width))
-        gate, up = self.gate_up(_normed(hidden, self.norm_mlp)).chunk(2, dim=-1)
-        deeper: Tensor = self.down(functional.silu(gate) * up)
-        return hidden + deeper
+        in_full = hidden.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+        return (fused if hidden.device.type == "cpu" and in_full else plain)(hidden, turn, own)
 
 
 class Transformer(nn.Module):
@@ -89,10 +96,20 @@ class Transformer(nn.Module):
         """Return the blocks, typed."""
         return [block for block in self.blocks if isinstance(block, Block)]
 
+    @property
+    def vocabulary(self) -> int:
+        """Return the tokens that it has logits of."""
+        return self.shape.vocabulary
+
+    @property
+    def size(self) -> int:
+        """Return the non-embedding parameters."""
+        return self.shape.parameters
+
     def hidden(self, tokens: Tensor) -> Tensor:
         """Return the last hidden states [rows, tokens, width] of `tokens` [rows, tokens]."""
         hidden = functional.embedding(tokens, self.embedding)
-        turn = _angles(tokens.shape[1], hidden.device)
+        turn = turns(tokens.shape[1], self.shape.width // HEAD_WIDTH, hidden.device)
         for block in self.parts:
             hidden = block(hidden, turn)
         return _normed(hidden, self.norm)
@@ -120,7 +137,7 @@ class Transformer(nn.Module):
 def to_safetensors(model: Transformer) -> bytes:
     """Return the weights as one safetensors file under the names that transformers uses."""
     return save(
-        {name: tensor.detach().cpu().contiguous() for name, tensor in _named(model)},
+        {name: _as_stored(tensor).cpu().contiguous() for name, tensor in _named(model)},
         {"format": "pt"},
     )
 
@@ -131,7 +148,7 @@ def from_safetensors(shape: Shape, data: bytes) -> Transformer:
     stored = load(data)
     with torch.no_grad():
         for name, tensor in _named(model):
-            tensor.copy_(stored[name])
+            tensor.copy_(stored[name].view(tensor.shape))
     return model
 
 
@@ -162,13 +179,23 @@ def config_json(shape: Shape, eos: int) -> bytes:
     return (json.dumps(values, indent=2, sort_keys=True) + "\n").encode()
 
 
+def _as_stored(tensor: Tensor) -> Tensor:
+    return tensor.detach().flatten(0, -2) if tensor.ndim > 2 else tensor.detach()
+
+
 def _named(model: Transformer) -> Iterator[tuple[str, Tensor]]:
+    """Yield weights under their names in transformers.
+
+    A rotary pair is two neighbours here and half a head apart there, so queries and keys come as
+    views [heads, 2, pairs, width].
+    """
     yield "model.embed_tokens.weight", model.embedding
     yield "model.norm.weight", model.norm
     for number, block in enumerate(model.parts):
         prefix = f"model.layers.{number}"
         for name, tensor in zip("qkv", block.qkv.weight.chunk(3), strict=True):
-            yield f"{prefix}.self_attn.{name}_proj.weight", tensor
+            paired = tensor.view(-1, HEAD_WIDTH // 2, 2, tensor.shape[-1]).transpose(1, 2)
+            yield f"{prefix}.self_attn.{name}_proj.weight", tensor if name == "v" else paired
         yield f"{prefix}.self_attn.o_proj.weight", block.out.weight
         for name, tensor in zip(("gate", "up"), block.gate_up.weight.chunk(2), strict=True):
             yield f"{prefix}.mlp.{name}_proj.weight", tensor
@@ -179,18 +206,3 @@ def _named(model: Transformer) -> Iterator[tuple[str, Tensor]]:
 
 def _normed(hidden: Tensor, weight: Tensor) -> Tensor:
     return functional.rms_norm(hidden, (hidden.shape[-1],), weight, NORM_EPSILON)
-
-
-def _angles(tokens: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Return cosine and sine [tokens, head width] of rotary positions (Su et al. 2021, eq. 15)."""
-    steps = torch.arange(0, HEAD_WIDTH, 2, dtype=torch.float32, device=device) / HEAD_WIDTH
-    angles = torch.outer(
-        torch.arange(tokens, dtype=torch.float32, device=device), ROPE_BASE**-steps
-    )
-    both = torch.cat((angles, angles), dim=-1)
-    return both.cos(), both.sin()
-
-
-def _turned(vectors: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
-    low, high = vectors.chunk(2, dim=-1)
-    return vectors * turn[0] + torch.cat((-high, low), dim=-1) * turn[1]

@@ -1,29 +1,37 @@
-"""The one tokenizer of a run: byte-level BPE, trained on the sample."""
+"""The one tokenizer of a run: byte-level BPE trained on the sample, or an existing one."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from pipeline.errors import ConfigError
+
 EOS = "<|endoftext|>"
 EOS_ID = 0
+NOT_ENCODING = ("decoder", "post_processor", "padding", "truncation", "version")
 
 
 @dataclass(frozen=True)
 class Encoded:
     """A text in tokens.
 
-    starts, ends: byte positions of each token, widened to character boundaries.
+    starts, ends: byte positions of each token, widened to character boundaries. eos: the number of
+    the token that a sequence is scored after.
     """
 
     tokens: NDArray[np.int64]
     starts: NDArray[np.int64]
     ends: NDArray[np.int64]
+    eos: int = EOS_ID
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Tokenizer:
@@ -46,29 +54,107 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Tokenizer:
     return tokenizer
 
 
-def encode(tokenizer: Tokenizer, texts: Sequence[str]) -> list[Encoded]:
+@dataclass(frozen=True)
+class Language:
+    """A tokenizer with the number and name of its end of text."""
+
+    tokenizer: Tokenizer
+    eos: int = EOS_ID
+    eos_name: str = EOS
+
+    @property
+    def size(self) -> int:
+        """Return one more than the largest token number, so that numbers may have gaps."""
+        return 1 + max(self.tokenizer.get_vocab(with_added_tokens=True).values())
+
+    @property
+    def stored(self) -> bytes:
+        """Return its `tokenizer.json`."""
+        return self.tokenizer.to_str().encode()
+
+    @property
+    def digest(self) -> str:
+        """Return the digest of what decides how a text is encoded, and of EOS."""
+        about = json.loads(self.tokenizer.to_str())
+        parts = {key: value for key, value in about.items() if key not in NOT_ENCODING}
+        data = json.dumps([parts, self.eos], sort_keys=True).encode()
+        return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def load_language(folder: Path, where: str) -> Language:
+    """Return the tokenizer of a model's folder, as fast tokenizers store it.
+
+    where: the setting that names the folder. Raises ConfigError for a folder without
+    `tokenizer.json`, and for one that does not say which token ends a text.
+    """
+    path = folder / "tokenizer.json"
+    if not path.is_file():
+        raise ConfigError(
+            "There is no tokenizer in a folder that should have one.",
+            where=f"{where}: {folder}",
+            found="no tokenizer.json",
+            expected="the tokenizer.json of a fast tokenizer",
+            fix="save it there: AutoTokenizer.from_pretrained(...).save_pretrained(FOLDER)",
+        )
+    tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    tokenizer.encode_special_tokens = True
+    name = _eos_name(folder, tokenizer)
+    number = None if name is None else tokenizer.token_to_id(name)
+    if name is None or number is None:
+        raise ConfigError(
+            "A tokenizer does not say which token ends a text.",
+            where=f"{where}: {folder}",
+            found="no eos_token in tokenizer_config.json, no eos_token_id in config.json",
+            expected="one that the tokenizer has: each sequence is scored after it",
+            fix='add "eos_token" to tokenizer_config.json',
+        )
+    return Language(tokenizer, number, name)
+
+
+def _eos_name(folder: Path, tokenizer: Tokenizer) -> str | None:
+    named = _json(folder / "tokenizer_config.json").get("eos_token")
+    if isinstance(named, dict):
+        named = named.get("content")
+    if isinstance(named, str):
+        return named
+    for file in ("generation_config.json", "config.json"):
+        number = _json(folder / file).get("eos_token_id")
+        number = number[0] if isinstance(number, list) and number else number
+        if isinstance(number, int):
+            return tokenizer.id_to_token(number)
+    return None
+
+
+def _json(path: Path) -> dict[str, Any]:
+    found = json.loads(path.read_bytes()) if path.is_file() else {}
+    return found if isinstance(found, dict) else {}
+
+
+def encode(tokenizer: Tokenizer, texts: Sequence[str], eos: int = EOS_ID) -> list[Encoded]:
     """Return each text in tokens, without special tokens, with the bytes of each token.
 
     A token that ends inside a character is given the whole character, so that no cut is ever inside
     one.
     """
     encodings = tokenizer.encode_batch(list(texts), add_special_tokens=False)
-    return [_encoded(text, encoding) for text, encoding in zip(texts, encodings, strict=True)]
+    return [_encoded(text, one, eos) for text, one in zip(texts, encodings, strict=True)]
 
 
-def tokenizer_config() -> bytes:
+def tokenizer_config(eos: str = EOS) -> bytes:
     """Return the `tokenizer_config.json` with which transformers loads `tokenizer.json`."""
-    values = {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": EOS, "eos_token": EOS}
+    values = {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": eos, "eos_token": eos}
     return (json.dumps(values, indent=2, sort_keys=True) + "\n").encode()
 
 
-def _encoded(text: str, encoding: object) -> Encoded:
+def _encoded(text: str, encoding: object, eos: int) -> Encoded:
     tokens = np.array(encoding.ids, np.int64)  # type: ignore[attr-defined]
     places = np.array(encoding.offsets, np.int64).reshape(-1, 2)  # type: ignore[attr-defined]
     if text.isascii():
-        return Encoded(tokens, places[:, 0], places[:, 1])
+        return Encoded(tokens, places[:, 0], places[:, 1], eos)
     bytes_before = _bytes_before(text)
-    return Encoded(tokens, bytes_before[places[:, 0]], bytes_before[places[:, 1]])
+    return Encoded(tokens, bytes_before[places[:, 0]], bytes_before[places[:, 1]], eos)
 
 
 def _bytes_before(text: str) -> NDArray[np.int64]:

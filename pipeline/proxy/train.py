@@ -10,8 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from pipeline.proxy.checkpoint import Checkpoint
 from pipeline.proxy.loss import head_loss
+from pipeline.proxy.means import Precision, halving, in_precision
 from pipeline.proxy.model import Shape, Transformer
 from pipeline.sampling import mixed
 
@@ -35,15 +38,40 @@ class Schedule:
 
 
 @dataclass(frozen=True)
+class Means:
+    """With what a proxy is trained.
+
+    checkpoint: what a killed training goes on from; None for none.
+    """
+
+    precision: Precision = "fp32"
+    checkpoint: Checkpoint | None = None
+
+
+@dataclass(frozen=True)
 class Trained:
     """A proxy after its last epoch and, when there were several, after its first.
 
-    loss: mean of the last epoch, in nats per token.
+    loss: mean of the last epoch, in nats per token. rows_at_once: of a batch, at the end; fewer
+    than the batch where the device was short of memory.
     """
 
     model: Transformer
     early: Transformer | None
     loss: float
+    rows_at_once: int = 0
+
+
+@dataclass
+class _State:
+    """A training after so many steps. losses: of the present epoch's steps."""
+
+    model: Transformer
+    optimiser: torch.optim.Optimizer
+    early: Transformer | None
+    losses: list[Tensor]
+    steps: int
+    at_once: int
 
 
 def train(
@@ -52,29 +80,74 @@ def train(
     schedule: Schedule,
     device: str = "cpu",
     advance: Callable[[int, int], None] | None = None,
+    means: Means | None = None,
 ) -> Trained:
     """Train a proxy on `rows` [n, 65], each seen once an epoch, in an order fixed by a hash.
 
     Each is scored later in exactly the same context. Same rows, schedule, device, Torch build and
-    threads give the same weights: no random generator orders them.
+    threads give the same weights: no random generator orders them, and a training that was killed
+    and goes on from its checkpoint makes the same steps.
     """
-    model = Transformer(shape, schedule.seed).to(device)
+    means = means or Means()
+    state = _begun(shape, schedule, device, means.checkpoint)
     per_epoch = -(-len(rows) // schedule.rows)
     total = per_epoch * schedule.epochs
+    for step, batch in enumerate(_batches(rows, schedule, state.steps), state.steps):
+        if step % per_epoch == 0:
+            state.losses = []
+        for group in state.optimiser.param_groups:
+            group["lr"] = schedule.rate * group["times"] * _rate(step, total)
+        _step(state, torch.from_numpy(batch).to(device), means.precision)
+        state.steps = step + 1
+        if step + 1 == per_epoch < total:
+            state.early = copy.deepcopy(state.model).eval()
+        if means.checkpoint is not None and (means.checkpoint.due() or step + 1 == total):
+            means.checkpoint.save(_saved(state), step + 1)
+        if advance is not None:
+            advance(step + 1, total)
+    loss = float(torch.stack(state.losses).double().mean())
+    return Trained(state.model.eval(), state.early, loss, state.at_once)
+
+
+def _begun(shape: Shape, schedule: Schedule, device: str, checkpoint: Checkpoint | None) -> _State:
+    """Return a training at its start, or where its checkpoint left it."""
+    model = Transformer(shape, schedule.seed).to(device)
     optimiser = torch.optim.AdamW(
         _groups(model), schedule.rate, (0.9, 0.95), weight_decay=0.0, fused=True
     )
-    early: Transformer | None = None
-    losses: list[torch.Tensor] = []
-    for step, batch in enumerate(_batches(rows, schedule)):
-        for group in optimiser.param_groups:
-            group["lr"] = schedule.rate * group["times"] * _rate(step, total)
-        losses.append(_step(model, optimiser, torch.from_numpy(batch).to(device)))
-        if step + 1 == per_epoch < total:
-            early = copy.deepcopy(model).eval()
-        if advance is not None:
-            advance(step + 1, total)
-    return Trained(model.eval(), early, float(torch.stack(losses[-per_epoch:]).double().mean()))
+    state = _State(model, optimiser, None, [], 0, schedule.rows)
+    found = None if checkpoint is None else checkpoint.load()
+    if found is not None:
+        _restore(state, *found)
+    return state
+
+
+def _saved(state: _State) -> dict[str, Tensor]:
+    tensors = {"losses": torch.stack(state.losses), "at_once": torch.tensor(state.at_once)}
+    for number, value in enumerate(state.model.parameters()):
+        tensors[f"weight.{number}"] = value
+        for name, moment in state.optimiser.state[value].items():
+            tensors[f"{name}.{number}"] = moment
+    if state.early is not None:
+        tensors |= {f"early.{n}": value for n, value in enumerate(state.early.parameters())}
+    return tensors
+
+
+@torch.no_grad()
+def _restore(state: _State, tensors: dict[str, Tensor], steps: int) -> None:
+    state.steps, state.at_once = steps, int(tensors["at_once"])
+    device = state.model.embedding.device
+    state.losses = list(tensors["losses"].to(device))
+    if "early.0" in tensors:
+        state.early = copy.deepcopy(state.model).eval()
+        for number, value in enumerate(state.early.parameters()):
+            value.copy_(tensors[f"early.{number}"])
+    for number, value in enumerate(state.model.parameters()):
+        value.copy_(tensors[f"weight.{number}"])
+        state.optimiser.state[value] = {
+            name: tensors[f"{name}.{number}"].to(device)
+            for name in ("step", "exp_avg", "exp_avg_sq")
+        }
 
 
 def _groups(model: Transformer) -> list[dict[str, Any]]:
@@ -83,23 +156,40 @@ def _groups(model: Transformer) -> list[dict[str, Any]]:
     return [{"params": rest, "times": 1.0}, {"params": embedding, "times": EMBEDDING_RATE}]
 
 
-def _step(
-    model: Transformer, optimiser: torch.optim.Optimizer, tokens: torch.Tensor
-) -> torch.Tensor:
-    hidden = model.hidden(tokens[:, :-1]).flatten(0, 1)
-    loss = head_loss(hidden, model.embedding, tokens[:, 1:].reshape(-1))
+def _step(state: _State, tokens: Tensor, precision: Precision) -> None:
+    """Make one step; the gradient is summed over parts of the batch where memory is short."""
+
+    def gradient(at_once: int) -> Tensor:
+        state.optimiser.zero_grad()
+        losses = [
+            _backward(state.model, part, len(part) / len(tokens), precision)
+            for part in torch.split(tokens, at_once)
+        ]
+        return torch.stack(losses).sum()
+
+    loss, state.at_once = halving(len(tokens), state.at_once, gradient, "training a proxy")
+    torch.nn.utils.clip_grad_norm_(state.model.parameters(), CLIP)
+    state.optimiser.step()
+    state.losses.append(loss)
+
+
+def _backward(model: Transformer, tokens: Tensor, share: float, precision: Precision) -> Tensor:
+    """Add the gradient of the mean loss of `tokens`, times their share of the batch."""
+    with in_precision(tokens.device.type, precision):
+        hidden = model.hidden(tokens[:, :-1]).flatten(0, 1)
+    loss = head_loss(hidden.float(), model.embedding, tokens[:, 1:].reshape(-1)) * share
     loss.backward()  # type: ignore[no-untyped-call]
-    torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)
-    optimiser.step()
-    optimiser.zero_grad()
     return loss.detach()
 
 
-def _batches(rows: NDArray[np.int64], schedule: Schedule) -> Iterator[NDArray[np.int64]]:
+def _batches(rows: NDArray[np.int64], schedule: Schedule, done: int) -> Iterator[NDArray[np.int64]]:
+    """Yield the batches of each epoch after the first `done`."""
     numbers = np.arange(len(rows), dtype=np.uint64)
-    for epoch in range(schedule.epochs):
+    per_epoch = -(-len(rows) // schedule.rows)
+    for epoch in range(done // max(1, per_epoch), schedule.epochs):
         order = np.argsort(mixed(numbers, schedule.seed * 1_000 + epoch), kind="stable")
-        for start in range(0, len(rows), schedule.rows):
+        first = max(0, done - epoch * per_epoch)
+        for start in range(first * schedule.rows, len(rows), schedule.rows):
             yield rows[order[start : start + schedule.rows]]
 
 

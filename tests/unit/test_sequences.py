@@ -1,8 +1,11 @@
 """What a run trains its proxies on and what it scores, against counts by brute force."""
 
+import json
+import shutil
 from collections import Counter
 from dataclasses import dataclass
 from itertools import chain
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,12 +13,14 @@ import pytest
 from tokenizers import Tokenizer
 
 from flows.runners import LocalMapper
-from pipeline import run
+from pipeline import run, sequences
 from pipeline.config import load_config
-from pipeline.proxy import ensemble
+from pipeline.proxy import checkpoint, ensemble, train
+from pipeline.proxy.tokenizer import Language, train_tokenizer
 from pipeline.sampling import catalogue, half_of, held_out
+from pipeline.store import open_run
 from tests import reference
-from tests.e2e.command import QUICK_SCORE
+from tests.e2e.command import QUICK_SCORE, assert_same_files
 from tests.e2e.corpora import Prose
 
 QUICK = tuple(option.removeprefix("--set=") for option in QUICK_SCORE)
@@ -391,6 +396,166 @@ def test_the_window_count_is_of_a_window_that_overlaps(scored):
         ]
         largest = max(overlapping, default=0)
         assert row["window_count"] == (largest if largest > 1 else 0)
+
+
+def test_facts_say_what_the_proxies_were_made_from(scored):
+    """Tokenizer, seeds, dilution and the families trained on are on record."""
+    facts = scored.done.manifest["outputs"]["sequences/all"]["facts"]
+    assert facts["tokenizer"]["digest"] == Language(scored.tokenizer()).digest
+    assert facts["tokenizer"]["trained_here"]
+    assert facts["seeds"] == {"sample": SEED, "initial_weights": SEED, "order": SEED}
+    assert facts["precision"] == "fp32"
+    sample = facts["sample"]
+    assert sample["dilution"] == round(facts["corpus_tokens"] / sample["tokens"], 3) > 1
+    (path,) = scored.done.folder.rglob("models/sample.json")
+    manifest = json.loads(path.read_bytes())
+    assert set(manifest["half_of_family"]) == scored.trained_families()
+    assert manifest["rows"] == sample["training_sequences"]
+
+
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+def unscored(scored, folder):
+    """Copy a scored run as a kill before scoring would have left it."""
+    shutil.copytree(scored.done.folder, folder)
+    with open_run(folder) as opened:
+        opened.forget(["sequences/all", "risk/all"])
+    return folder
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        pytest.param(("training", 40), id="training"),
+        pytest.param(("scoring", 3), id="scoring", marks=pytest.mark.slow),
+    ],
+)
+def test_a_killed_score_goes_on_and_ends_with_the_same_bytes(tmp_path, scored, monkeypatch, place):
+    """Killed in training or scoring, it takes up what was kept; nothing of it stays behind."""
+    note, least = place
+    folder, heard = unscored(scored, tmp_path / "run"), []
+    hearing = ensemble.Crew.hearing
+
+    def dying(crew, name, cost):
+        tell = hearing(crew, name, cost)
+
+        def hear(done, total):
+            heard.append(1)
+            if note in crew._note and len(heard) > least:
+                raise Killed
+            tell(done, total)
+
+        return hear
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "SECONDS", 0.0)
+        patch.setattr(ensemble.Crew, "hearing", dying)
+        if note == "scoring":
+            patch.setattr(ensemble.Crew, "map", counting_from_scoring(heard))
+        with pytest.raises(Killed):
+            score(folder, *SETTINGS)
+    left = {path.name for path in (folder / ".unfinished" / "all").iterdir()}
+    assert any(name.endswith(note) for name in left)
+    steps = []
+    with monkeypatch.context() as patch:
+        step = train._step
+        patch.setattr(train, "_step", lambda *given: (steps.append(1), step(*given))[1])
+        score(folder, *SETTINGS)
+    sizes = [len(scored.taught[0])] * 3 + np.bincount(scored.taught[1]).tolist()
+    undisturbed = sum(2 * -(-size // 16) for size in sizes)
+    assert len(steps) < undisturbed if note == "training" else not steps
+    assert_same_files(folder, scored.done.folder)
+    assert not (folder / ".unfinished").exists()
+
+
+def counting_from_scoring(heard):
+    """Return `Crew.map` that forgets what was heard of before scoring."""
+    perform = ensemble.Crew.map
+
+    def performing(crew, note, *rest):
+        heard.clear()
+        return perform(crew, note, *rest)
+
+    return performing
+
+
+def test_loaded_models_score_and_forecast_nothing(tmp_path, scored):
+    """Models of a folder stand in for training: statistics, nothing seen, no forecast and why."""
+    folder = unscored(scored, tmp_path / "run")
+    models = [str(scored.done.folder / "models" / name) for name in ("p2", "p0")]
+    score(folder, *SETTINGS, f"proxy.models={json.dumps(models)}")
+    done = type(scored.done)(folder, [])
+    rows = done.table("sequences").to_pylist()
+    assert {proxy["seen"] for row in rows for proxy in row["proxies"]} == {0}
+    assert {tuple(p["proxy"] for p in row["proxies"]) for row in rows} == {("m0", "m1")}
+    facts = {name: entry["facts"] for name, entry in done.manifest["outputs"].items()}
+    about = facts["sequences/all"]["proxies"]
+    assert [(one["role"], one["source"]) for one in about] == [
+        ("loaded", models[1]),
+        ("loaded", models[0]),
+    ]
+    assert "unknown" in facts["sequences/all"]["seen"]
+    own = {proxy["proxy"]: proxy["parameters"] for proxy in facts_of(scored)["proxies"]}
+    assert [one["parameters"] for one in about] == [own["p0"], own["p2"]]
+    risk = done.table("risk")
+    assert risk["risk"].null_count == len(risk) == len(rows)
+    assert "loaded" in facts["risk/all"]["why_not"]
+    same = {(row["row_key"], row["start_token"]): row for row in scored.sequences}
+    both = [(row, same[row["row_key"], row["start_token"]]) for row in rows if place(row) in same]
+    assert len(both) > 20
+    for row, other in both:  # the very models that were trained, read back by transformers
+        expected = {proxy["proxy"]: proxy["log_p_z"] for proxy in other["proxies"]}
+        found = [proxy["log_p_z"] for proxy in row["proxies"]]
+        assert found == pytest.approx([expected["p0"], expected["p2"]], rel=1e-3, abs=1e-2)
+
+
+def place(row):
+    """Return which sequence a row is of."""
+    return row["row_key"], row["start_token"]
+
+
+def facts_of(scored):
+    """Return the facts of scoring."""
+    return scored.done.manifest["outputs"]["sequences/all"]["facts"]
+
+
+def test_proxies_are_trained_with_the_targets_tokenizer(tmp_path, scored):
+    """A given tokenizer is taken as it is, and a sequence begins after its own end of text."""
+    given = tmp_path / "target"
+    given.mkdir()
+    tokenizer = train_tokenizer(["other merges, others altogether"] * 9, 290)
+    tokenizer.add_special_tokens(["<end>"])
+    (given / "tokenizer.json").write_text(tokenizer.to_str())
+    (given / "tokenizer_config.json").write_text('{"eos_token": "<end>"}')
+    taught = []
+    train_all = ensemble.train_all
+    folder = unscored(scored, tmp_path / "run")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            ensemble,
+            "train_all",
+            lambda rows, half, *rest: taught.append(rows) or train_all(rows, half, *rest),
+        )
+        score(folder, *SETTINGS, "proxy.epochs=1", f"proxy.tokenizer={given}")
+    done = type(scored.done)(folder, [])
+    about = done.manifest["outputs"]["sequences/all"]["facts"]["tokenizer"]
+    end = tokenizer.token_to_id("<end>")
+    assert (about["end_of_text"], about["tokens"], about["trained_here"]) == (end, end + 1, False)
+    assert set(taught[0][:, 0].tolist()) == {end}
+    saved = json.loads((folder / "models/p0/config.json").read_bytes())
+    assert (saved["eos_token_id"], saved["vocab_size"]) == (end, end + 1)
+
+
+def test_the_default_budget_is_that_of_the_device(monkeypatch):
+    """A GPU scores 200 million tokens, a CPU 262,144, unless set."""
+    work = SimpleNamespace(config=load_config())
+    assert sequences._budget(work) == 262_144 // 64
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    assert sequences._budget(work) == 200_000_000 // 64
+    work.config = load_config(settings=["score.max_tokens=6400"])
+    assert sequences._budget(work) == 100
 
 
 def test_a_short_training_forecasts_nothing_but_says_what_it_saw(scored):

@@ -1,0 +1,77 @@
+"""What a killed training or scoring goes on from: one file of tensors, whole or not there.
+
+A checkpoint belongs to one key, the hash of everything that its numbers follow from (settings,
+data, Torch build, threads); one of another key, or with a flipped bit, is passed over. It is no
+output: it lies in a folder of its own, which is removed when the stage is done.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors.torch import load, save
+from torch import Tensor
+
+SECONDS = 15.0
+COST_SHARE = 50  # a checkpoint may take 1/50 of the time between two
+DIGEST = 16
+
+
+@dataclass
+class Checkpoint:
+    """The place of a checkpoint. seconds: between two at least."""
+
+    path: Path
+    key: str
+    seconds: float | None = None
+    _saved: float = field(default_factory=time.monotonic, init=False)
+    _cost: float = field(default=0.0, init=False)
+
+    def load(self) -> tuple[dict[str, Tensor], int] | None:
+        """Return the tensors and how much was done; None without a sound one of this key."""
+        try:
+            data = self.path.read_bytes()
+        except FileNotFoundError:
+            return None
+        digest, body = data[:DIGEST], data[DIGEST:]
+        if hashlib.blake2b(body, digest_size=DIGEST).digest() != digest:
+            return None
+        header = json.loads(body[8 : 8 + int.from_bytes(body[:8], "little")])
+        about = header["__metadata__"]
+        return (load(body), int(about["done"])) if about["key"] == self.key else None
+
+    def due(self) -> bool:
+        """Tell whether the next one is worth its time."""
+        least = SECONDS if self.seconds is None else self.seconds
+        return time.monotonic() - self._saved >= max(least, COST_SHARE * self._cost)
+
+    def save(self, tensors: dict[str, Tensor], done: int) -> None:
+        """Replace the checkpoint, whole or not at all."""
+        begun = time.monotonic()
+        held = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        body = save(held, {"key": self.key, "done": str(done)})
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self.path.with_name(f"{self.path.name}.{os.getpid()}.tmp")
+        with temporary.open("wb") as stream:
+            stream.write(hashlib.blake2b(body, digest_size=DIGEST).digest() + body)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(self.path)
+        self._saved = time.monotonic()
+        self._cost = self._saved - begun
+
+
+def key_of(parts: Iterable[object], *arrays: memoryview) -> str:
+    """Return the key of what follows from `parts`, the arrays, this Torch build and its threads."""
+    settings = [*map(repr, parts), torch.__version__, torch.get_num_threads()]
+    digest = hashlib.blake2b(json.dumps(settings).encode(), digest_size=DIGEST)
+    for array in arrays:
+        digest.update(array)
+    return digest.hexdigest()
