@@ -74,9 +74,14 @@ def parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=ABOUT[name], description=ABOUT[name])
         command.add_argument("out", type=Path, metavar="RUN", help="a run folder")
         _common(command, name)
+        if name == "report":
+            command.add_argument(
+                "--against", type=Path, metavar="OTHER", help="tell what changed since another run"
+            )
     explain = commands.add_parser("explain", help="why a row stayed or went, in words")
     explain.add_argument("out", type=Path, metavar="RUN", help="a run folder")
     explain.add_argument("doc_id", metavar="DOC_ID", help="the row's id, or shard#row")
+    explain.add_argument("--html", type=Path, metavar="FILE", help="write it as a page, too")
     explain.set_defaults(command=_explain)
     _query_options(commands.add_parser("query", help="how often a text occurs in the corpus"))
     schedule = commands.add_parser(
@@ -196,7 +201,11 @@ def _work(asked: argparse.Namespace) -> int:
     from pipeline.run import plan, saved_config
 
     on_corpus = asked.name in ON_CORPUS
-    config = _resolved(asked, {} if on_corpus else saved_config(asked.out))
+    base = {} if on_corpus else saved_config(asked.out)
+    if asked.name == "report":  # a comparison is asked for each time
+        other = str(asked.against.absolute()) if asked.against else ""
+        base["report"] = {**base.get("report", {}), "against": other}
+    config = _resolved(asked, base)
     corpus = [str(root) for root in asked.corpus] if on_corpus else []
     if asked.dry_run:
         _print_plan(plan(asked.name, asked.out, config, corpus), asked.out)

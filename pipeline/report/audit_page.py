@@ -69,10 +69,10 @@ def _histogram(data: Data) -> Html:
         (f"{row['from']:g}", shown_number(row["pairs"]), percent(row["chance"], 1)) for row in bins
     ]
     caption = "Verified pairs by exact Jaccard, and the chance that such a pair is proposed."
+    same = sum(row["pairs"] for row in bins if row["from"] >= 1)
     note = (
         f"Removed from {near['threshold']:g} on; "
-        f"{shown_number(sum(row['pairs'] for row in bins if row['from'] >= 1))} more at 1: the same "
-        "shingles, other bytes."
+        f"{shown_number(same)} more at 1: the same shingles, other bytes."
     )
     drawn = spec(values, layer=[bars, *rule(near["threshold"], "removed from here")])
     numbers = table(caption, ("Jaccard from", "pairs", "proposed"), lines)

@@ -9,10 +9,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
+
 Row = dict[str, Any]
 
 FILE = Path("backtest") / "backtest.json"
+CURVE = "backtest_curve"
 MOST_ROWS = 2000
+MOST_OTHERS = 60
 
 # the tables of a back-test, told apart by columns that only they have
 _TABLES = {
@@ -35,15 +39,31 @@ def backtest(folder: Path) -> Row | None:
         return None
     if not isinstance(data, dict):
         return None
-    found: Row = {name: [] for name in _TABLES} | {"facts": {}}
+    found: Row = {name: [] for name in _TABLES} | {"facts": {}, "others": {}, "caveats": []}
     for key, value in _leaves(data):
         if isinstance(value, list) and value and all(isinstance(row, dict) for row in value):
             name = next((name for name, own in _TABLES.items() if own <= value[0].keys()), None)
+            rows = [_finite(row) for row in value[:MOST_ROWS]]
             if name and not found[name]:
-                found[name] = [_finite(row) for row in value[:MOST_ROWS]]
+                found[name] = rows
+            else:
+                found["others"][key] = rows[:MOST_OTHERS]
+        elif isinstance(value, list) and all(isinstance(text, str) for text in value):
+            found["caveats"] += value
         elif isinstance(value, str | int | float | bool):
             found["facts"][key] = _finite(value)
+    found["curve"] = found["curve"] or _curve(folder)
     return found
+
+
+def _curve(folder: Path) -> list[Row]:
+    """Return the points of the precision-recall curves, which are a table of their own."""
+    paths = sorted((folder / FILE).parent.glob(f"{CURVE}/*.parquet"))
+    if not paths or not _TABLES["curve"] <= set(pq.read_schema(paths[0]).names):
+        return []
+    table = pq.ParquetFile(paths[0]).read()
+    step = max(1, table.num_rows // MOST_ROWS)
+    return [_finite(row) for row in table.to_pylist()[::step]]
 
 
 def digest(folder: Path) -> str:

@@ -18,8 +18,8 @@ def changes(data: Data) -> Html:
     shards = found["shards"]
     intro = (
         f"Against {label(found['name'])} (scan {found['scan']}, rote {found['version']}): "
-        f"{shards['added']:,} shards came, {shards['gone']:,} went, {shards['changed']:,} have other "
-        f"bytes, {shards['same']:,} are the same."
+        f"{shards['added']:,} shards came, {shards['gone']:,} went, {shards['changed']:,} have "
+        f"other bytes, {shards['same']:,} are the same."
     )
     parts: list[Html] = [tag("p", intro, class_="prose")]
     parts.append(
@@ -107,6 +107,9 @@ def _clusters(rows: list[Data]) -> Html:
         )
         for row in rows
     ]
-    caption = f"New clusters, the largest of {rows[0]['new_clusters']:,}: none of their texts was there before."
+    caption = (
+        f"New clusters, the largest of {rows[0]['new_clusters']:,}: none of their texts was there "
+        "before."
+    )
     head = ("cluster", "documents", "text", "source group of its first")
     return table(caption, head, lines, (0, 3), data_sort=True)

@@ -84,12 +84,14 @@ def colour(field: str, names: Sequence[str], colours: Sequence[str] = ()) -> Row
 def rule(at: float, text: str, axis: str = "x") -> list[Spec]:
     """Return the layers of a line across the chart at a value of the horizontal axis."""
     place = {axis: {"datum": at, "type": "quantitative"}}
+    once: Row = {"data": {"values": [{}]}}
+    line = {"type": "rule", "strokeDash": [4, 3], "color": "var:cut"}
+    word = {"type": "text", "align": "right", "baseline": "top", "dx": -5, "y": 2}
     return [
-        {"mark": {"type": "rule", "strokeDash": [4, 3], "color": "var:cut"}, "encoding": place},
+        {**once, "mark": line, "encoding": place},
         {
-            "mark": {
-                "type": "text", "align": "right", "baseline": "top", "dx": -5, "y": 2, "color": "var:cut",
-            },
+            **once,
+            "mark": {**word, "color": "var:cut"},
             "encoding": {**place, "text": {"value": text}},
         },
-    ]  # fmt: skip
+    ]

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from pipeline.report.charts import Row, Spec, chart, colour, name, number, spec
-from pipeline.report.facts import blocks, shown, words
-from pipeline.report.markup import Html, join, percent, table, tag
+from pipeline.report.facts import blocks, words
+from pipeline.report.markup import Figure, Html, figure, join, percent, table, tag
 from pipeline.report.markup import number as shown_number
 from pipeline.report.risk_page import NAMES
 
@@ -18,15 +18,34 @@ _MEASURES = {
     "near_count": "near copies and itself",
     "max_window_count": "most repeated window",
 }
+LAWS = {
+    "dose": (
+        "Dose: share memorized by how often a proxy saw it",
+        "times seen in training",
+        "Left of once: never seen, the floor. Bars are 95% intervals by family.",
+    ),
+    "size": (
+        "Size: share memorized by parameters of the proxy",
+        "parameters without embeddings",
+        "The mean over doses. Bars are 95% intervals by family.",
+    ),
+    "context": (
+        "Context: share memorized by length of the prefix",
+        "tokens of prefix",
+        "The same suffixes after a shorter prefix. Bars are 95% intervals by family.",
+    ),
+}
 _DOSE_KEYS = ("trained_on", "times", "sequences", "families")
 
 
 def curves(data: Data) -> Html:
     """Return the section."""
     parts = [_counts(data)]
-    model = data["risk"]["model"] if data["risk"] else {}
-    parts += [*_dose(model.get("memorized_by_count")), *_size(model.get("memorized"))]
-    parts += _context(data)
+    found = data["risk"] or {}
+    model, laws = found.get("model", {}), found.get("laws") or []
+    parts += _law(laws, "dose") or _dose(model.get("memorized_by_count"))
+    parts += _law(laws, "size") or _size(model.get("memorized"))
+    parts += _law(laws, "context")
     if not data["risk"]:
         parts.append(
             tag("p", "Curves of dose and size need proxies: rote score RUN.", class_="prose")
@@ -103,7 +122,8 @@ def _dose(rows: object) -> list[Html]:
         },
         "tooltip": [
             name("proxy", "proxy"), name("trained", "it was"), name("range", "times"),
-            number("share", "memorized", format=".1%"), number("sequences", "sequences", format=","),
+            number("share", "memorized", format=".1%"),
+            number("sequences", "sequences", format=","),
             number("families", "families", format=","),
         ],
     }  # fmt: skip
@@ -117,7 +137,11 @@ def _dose(rows: object) -> list[Html]:
 
 def _size(rows: object) -> list[Html]:
     found = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
-    found = [row for row in found if row.get("families_seen") and row.get("parameters")]
+    found = [
+        row
+        for row in found
+        if row.get("families_seen") and row.get("parameters") and "-" not in str(row["proxy"])
+    ]
     if len({row["parameters"] for row in found}) < 2:
         return []
     values = [
@@ -134,7 +158,8 @@ def _size(rows: object) -> list[Html]:
         "tooltip": [
             name("proxy", "proxy"), number("parameters", "parameters", format=","),
             number("families_memorized", "families memorized", format=","),
-            number("families_seen", "of families seen", format=","), number("share", "share", format=".1%"),
+            number("families_seen", "of families seen", format=","),
+            number("share", "share", format=".1%"),
         ],
     }  # fmt: skip
     numbers = join(blocks({"memorized": found}, "", NAMES))
@@ -143,45 +168,49 @@ def _size(rows: object) -> list[Html]:
     return [chart("size", "Size: larger proxies memorize more", drawn, numbers, note)]
 
 
-def _context(data: Data) -> list[Html]:
-    """Return the curve over prefix lengths, where the run has one.
-
-    Its rows carry `prefix_tokens` (or `context_tokens`) and a share.
-    """
-    model = {
-        **(data["risk"]["proxies"] if data["risk"] else {}),
-        **(data["risk"]["model"] if data["risk"] else {}),
-    }
-    for value in _lists(model):
-        x = next(
-            (key for key in ("prefix_tokens", "context_tokens", "context") if key in value[0]), None
+def _law(rows: Sequence[Data], law: str) -> list[Html]:
+    """Return one curve of the laws, with its 95% interval by family; each proxy is a line."""
+    found = [row for row in rows if row["law"] == law and row["share"] is not None]
+    if not found:
+        return []
+    title, horizontal, note = LAWS[law]
+    # on a logarithmic axis text that was never seen stands half a step before once
+    values = [{**row, "place": row["at"] or 0.5} for row in found]
+    proxies = sorted({row["proxy"] for row in found})
+    x, y = _log("place", horizontal), _share("share", "memorized")
+    tint = colour("proxy", proxies) if law != "size" else {"value": "var:bar"}
+    tips = [
+        name("proxy", "proxy"), number("at", horizontal, format=",~r"),
+        number("share", "memorized", format=".1%"), number("low", "from", format=".1%"),
+        number("high", "to", format=".1%"), number("families", "families", format=","),
+    ]  # fmt: skip
+    ends = {"y": {**y, "field": "low"}, "y2": {"field": "high"}}
+    order = {"field": "place", "type": "quantitative"}
+    layers: list[Spec] = [
+        {"mark": {"type": "rule", "opacity": 0.45}, "encoding": {"x": x, **ends, "color": tint}},
+        {
+            "mark": _line(),
+            "encoding": {"x": x, "y": y, "color": tint, "order": order, "tooltip": tips},
+        },
+    ]
+    lines = [
+        (
+            row["proxy"],
+            shown_number(row["at"]),
+            _percent(row["share"]),
+            f"{row['low']:.1%} to {row['high']:.1%}" if row["low"] is not None else "",
+            shown_number(row["sequences"]),
+            shown_number(row["families"]),
         )
-        y = next(
-            (key for key in ("share", "memorized_share", "rate", "extracted") if key in value[0]),
-            None,
-        )
-        if x and y:
-            channels = {
-                "x": _log(x, "tokens of prefix"),
-                "y": _share(y, "memorized"),
-                "tooltip": [number(x, "tokens of prefix"), number(y, "share", format=".1%")],
-            }
-            keys = list(value[0])
-            lines = [[shown(row.get(key)) for key in keys] for row in value]
-            numbers = table("Context.", [words(key) for key in keys], lines)
-            drawn = spec(value, mark=_line(), encoding=channels)
-            return [chart("context", "Context: longer prefixes bring out more", drawn, numbers)]
-    return []
+        for row in found
+    ]
+    head = ("proxy", horizontal, "memorized", "95% interval", "sequences", "families")
+    numbers = table(f"{title}. {note}", head, lines, data_sort=True)
+    return [chart(law, title, spec(values, layer=layers), numbers, note)]
 
 
-def _lists(data: Data) -> list[list[Data]]:
-    found = []
-    for value in data.values():
-        if isinstance(value, dict):
-            found += _lists(value)
-        elif isinstance(value, list) and value and all(isinstance(row, dict) for row in value):
-            found.append(value)
-    return found
+def _percent(share: float) -> Figure:
+    return figure(f"{share:.1%}", share)
 
 
 def _first(times: str) -> int:

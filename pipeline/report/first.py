@@ -15,13 +15,15 @@ from pipeline.stage import Work
 
 Row = dict[str, Any]
 
-TOP = 10
+TOP = 12
 GROUPS = 1000
 LIKELY = 0.5
 
 
 def first(work: Work, limits: Limits) -> list[Row]:
     """Return the largest repetitions by source group and kind, the most worth removing first.
+
+    Half of the places are for what still stays.
 
     done: whether a rule of this run took it. words: those said again. expected_tokens: of its
     documents as given, null without a forecast.
@@ -41,9 +43,16 @@ def first(work: Work, limits: Limits) -> list[Row]:
         for row in forecast
         if row["kind"] == "risk" and not row["done"]
     ]
-    found = [*rows, *alone]
+    found = [row for row in (*rows, *alone) if worth(row)]
     found.sort(key=lambda row: (-worth(row), row["source_group"], row["kind"], row["done"]))
-    return found[:TOP]
+    return some(found, TOP)
+
+
+def some(rows: Sequence[Row], most: int) -> list[Row]:
+    """Return at most so many rows, in order; half of the places are for what still stays."""
+    stays = [row for row in rows if not row["done"]][: most // 2]
+    others = [row for row in rows if row not in stays][: most - len(stays)]
+    return [row for row in rows if row in stays or row in others]
 
 
 def worth(row: Row) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.report import risk_page
-from pipeline.report.first import worth
+from pipeline.report.first import some
 from pipeline.report.markup import Html, join, number, percent, size, table, tag
 from pipeline.report.quotes import label
 from pipeline.report.words import RULES, WHY, kind
@@ -34,7 +34,7 @@ def header(data: Data) -> Html:
 
 def sentences(data: Data) -> list[str]:
     """Return what to remove first, in a sentence; then what is largest among what still stays."""
-    rows = [row for row in data["first"] if worth(row)]
+    rows = data["first"]
     if not rows:
         return ["Nothing to remove: no copy, no repeated passage and no risky text was found."]
     top, stays = rows[0], next((row for row in rows if not row["done"]), None)
@@ -50,7 +50,8 @@ def _told(row: Data) -> str:
         if row["words"] is not None
         else f"{row['expected_tokens']:,} tokens expected to be memorized"
     )
-    return f"{kind(row['kind'])} in {label(row['source_group'], 60)}: {amount}, in {row['documents']:,} rows"
+    where = label(row["source_group"], 60)
+    return f"{kind(row['kind'])} in {where}: {amount}, in {row['documents']:,} rows"
 
 
 def _state(row: Data) -> str:
@@ -62,7 +63,7 @@ def _state(row: Data) -> str:
 
 def remove_first(data: Data) -> Html:
     """Return the section that a reader in a hurry reads."""
-    rows = [row for row in data["first"] if worth(row)][:SHOWN]
+    rows = some(data["first"], SHOWN)
     scored = any(row["expected_tokens"] is not None for row in rows)
     told = [tag("p", text, class_="lead") for text in sentences(data)]
     parts: list[Html] = [tag("h2", "What to remove first", id="first-title"), *told]
@@ -78,9 +79,8 @@ def remove_first(data: Data) -> Html:
             ]
             for row in rows
         ]
-        caption = (
-            "Largest first, by words of training text that repeat what is there already."
-            + (" Expected tokens: what the target is forecast to memorize." if scored else "")
+        caption = "Largest first, by words of training text that repeat what is there already." + (
+            " Expected tokens: what the target is forecast to memorize." if scored else ""
         )
         parts.append(table(caption, head, lines, data_sort=True, class_="first"))
     return tag("section", *parts, id="first", aria_labelledby="first-title")

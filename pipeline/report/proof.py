@@ -106,9 +106,12 @@ def _backtest(found: Data) -> list[Html]:
         parts.append(_metrics(found["metrics"]))
     if found["differences"]:
         parts.append(_differences(found["differences"]))
-    if facts:
+    if found["caveats"]:
+        parts.append(tag("ul", *(tag("li", text) for text in found["caveats"]), class_="prose"))
+    if facts or found["others"]:
         about = table("About the back-test.", ("", "value"), facts, (0, 1), class_="small facts")
-        parts.append(tag("details", tag("summary", "About the back-test"), about))
+        rest = columns([about, *blocks(found["others"], "")])
+        parts.append(tag("details", tag("summary", "More about the back-test"), rest))
     return parts
 
 
@@ -130,9 +133,10 @@ def _curve(rows: Sequence[Data]) -> list[Html]:
     ]
     if not values:
         return []
+    shares: Data = {"scale": {"domain": [0, 1]}, "axis": {"format": "%", "tickCount": 5}}
     channels = {
-        "x": number("recall", "recall", scale={"domain": [0, 1]}, axis={"format": "%", "tickCount": 5}),
-        "y": number("precision", "precision", scale={"domain": [0, 1]}, axis={"format": "%", "tickCount": 5}),
+        "x": number("recall", "recall", **shares),
+        "y": number("precision", "precision", **shares),
         "color": colour("score", [words(score) for score in scores]),
         "order": {"field": "recall", "type": "quantitative"},
         "tooltip": [
@@ -188,7 +192,7 @@ def _metrics(rows: Sequence[Data]) -> Html:
 def _differences(rows: Sequence[Data]) -> Html:
     lines = [
         [
-            words(str(row["metric"] if "metric" in row else "")),
+            words(str(row.get("metric", ""))),
             words(str(row["forecast"])),
             words(str(row["baseline"])),
             _value(row["difference"]),

@@ -1,4 +1,4 @@
-"""The worst of it: clusters of copies, repeated passages, the texts of highest risk, with excerpts."""
+"""The worst of it, with excerpts: clusters of copies, repeated passages, texts of highest risk."""
 
 from __future__ import annotations
 

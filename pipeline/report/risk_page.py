@@ -32,12 +32,14 @@ def tile(data: Data) -> tuple[str, str, str, str]:
     title = "documents at risk"
     if not data["risk"]:
         return title, "not scored", "rote score makes a forecast", ""
-    histogram = data["risk"]["histogram"]["documents"]
-    scored = sum(histogram)
-    if not scored:
+    if not sum(data["risk"]["histogram"]["documents"]):
         return title, "no forecast", "too little was memorized to fit one", ""
-    risky = sum(histogram[len(histogram) // 2 :])
-    return title, shown_number(risky), f"risk 0.5 or above, of {shown_number(scored)} scored", ""
+    gone, stays = data["removed"]["forecast"]
+    note = (
+        f"of {shown_number(stays['documents'])} scored that stay, at 0.5 or above; "
+        f"{shown_number(gone['risky'])} more were removed"
+    )
+    return title, shown_number(stays["risky"]), note, ""
 
 
 def risk(data: Data) -> Html:

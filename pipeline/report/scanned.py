@@ -27,7 +27,8 @@ def scanned(data: Data) -> Html:
         else "No file was left out."
     )
     facts = (
-        f"{size(corpus['file_bytes'])} on disk; {number(corpus['distinct_texts'])} different texts; "
+        f"{size(corpus['file_bytes'])} on disk; {number(corpus['distinct_texts'])} different "
+        "texts; "
         f"{number(corpus['families'])} families; content digest "
     )
     parts = [

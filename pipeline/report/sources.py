@@ -15,7 +15,6 @@ Data = dict[str, Any]
 CHARTED = 15
 STEP = 24
 AXES = 80
-AXES = 80
 
 _FATES = (
     ("kept", "kept", "bar"),
@@ -54,7 +53,10 @@ def _by_fate(data: Data) -> Html:
     channels = {
         "y": name("source", None, axis={"labelLimit": 170}),
         "x": number(
-            "share", "share of its documents", axis={"format": "%", "grid": True}, stack="zero"
+            "share",
+            "share of its documents",
+            axis={"format": "%", "grid": True, "tickCount": 5},
+            stack="zero",
         ),
         "color": colour("fate", [title for _, title, _ in fates], [tone for _, _, tone in fates]),
         "order": {"field": "place", "type": "quantitative"},
@@ -124,7 +126,7 @@ def _by_risk(rows: list[Data]) -> Html:
         "x": number(
             "expected_tokens",
             "tokens expected to be memorized",
-            axis={"grid": True, "format": "~s"},
+            axis={"grid": True, "format": "~s", "tickCount": 5},
         ),
         "tooltip": [
             name("source", "source group"),

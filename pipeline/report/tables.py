@@ -16,9 +16,9 @@ from pipeline.errors import IntegrityError
 from pipeline.pairs import at_least
 from pipeline.query import Limits
 from pipeline.query import run as query
+from pipeline.report.against import against
 from pipeline.report.alarms import ALARM, MOST_CLUSTERS, judge, shard_rows, sources_params
 from pipeline.report.assumptions import assumptions
-from pipeline.report.against import against
 from pipeline.report.backtest import backtest
 from pipeline.report.excerpts import TOP, add_excerpts
 from pipeline.report.first import first, removed
