@@ -144,11 +144,31 @@ def _sample(asked: argparse.Namespace) -> int:
 
 
 def _explain(asked: argparse.Namespace) -> int:
-    from pipeline.explain import explain
+    from flows.terminal import show_account
+    from pipeline.explain import accounts
+    from pipeline.report.account_words import in_words
     from pipeline.run import stale_tables
 
-    sys.stdout.write(explain(asked.out, asked.doc_id, stale_tables(asked.out)) + "\n")
+    told = accounts(asked.out, asked.doc_id, stale_tables(asked.out))
+    show_account(in_words(told))
+    if asked.html is not None:
+        from pipeline.report.account_page import account_page
+
+        _write_page(asked.html, account_page(told))
     return OK
+
+
+def _write_page(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            "The page cannot be written.",
+            where=f"--html {path}",
+            found=os.strerror(error.errno or 0),
+            expected="a file in a folder that is there",
+            fix="name another",
+        ) from error
 
 
 def _query(asked: argparse.Namespace) -> int:

@@ -28,10 +28,9 @@ def head(title: str, *, charts: bool = True) -> Html:
     """Return the head of a page.
 
     Its policy forbids every load, and every script and style but those of this package, by hash:
-    whatever the text of a corpus holds, a browser runs none of it.
+    whatever the text of a corpus holds, a browser runs none of it. charts: with their library.
     """
-    scripts = [LIBRARY, CODE] if charts else []
-    allowed = " ".join(_hash(asset(name)) for name in scripts) or "'none'"
+    allowed = " ".join(_hash(asset(name)) for name in _scripts(charts=charts))
     policy = (
         f"default-src 'none'; script-src {allowed}; style-src {_hash(asset(SHEET))}; "
         "base-uri 'none'; form-action 'none'"
@@ -48,9 +47,13 @@ def head(title: str, *, charts: bool = True) -> Html:
     )
 
 
-def scripts() -> Html:
+def scripts(*, charts: bool = True) -> Html:
     """Return the scripts of a page, which go to its end."""
-    return Html(script(asset(LIBRARY)) + script(asset(CODE)))
+    return Html("".join(script(asset(name)) for name in _scripts(charts=charts)))
+
+
+def _scripts(*, charts: bool) -> list[str]:
+    return [LIBRARY, CODE] if charts else [CODE]
 
 
 def _hash(text: str) -> str:

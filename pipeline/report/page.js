@@ -91,10 +91,12 @@
     }
   };
 
-  draw();
+  if (document.querySelector("script.spec")) {
+    draw();
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  }
   boxes();
   window.addEventListener("resize", boxes);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
   window.addEventListener("beforeprint", () => {
     document.querySelectorAll("details:not(.numbers)").forEach((part) => { part.open = true; });
   });

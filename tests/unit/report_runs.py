@@ -165,6 +165,12 @@ def make_run(folder: Path, *, decided: bool = True, scored: bool = False) -> Wor
     return Work("report", "all", run, CONFIG, tuple(shards), names, cores=1, memory=1 << 30)
 
 
+def compared_with(work: Work, other: Path, **settings: Any) -> Work:
+    """Return the work of a report that is held against another run, with other report settings."""
+    own = work.config.report.model_copy(update={"against": str(other), **settings})
+    return dataclasses.replace(work, config=work.config.model_copy(update={"report": own}))
+
+
 def _documents() -> list[dict[str, Any]]:
     rows = []
     for number, (shard, entries) in enumerate(SHARDS.items()):
