@@ -103,7 +103,9 @@ def _side(pieces: Sequence[Piece], *, own: bool) -> Html:
             shown.append(f"{text} ")
         elif text:
             shown += [tag("del" if own else "ins", text), " "]
-    return tag("blockquote", tag("p", *shown, dir="auto"))
+    name = "this row" if own else "what stays"
+    text = tag("p", *shown, dir="auto")
+    return tag("blockquote", text, tabindex="0", role="region", aria_label=name)
 
 
 def _spans(one: Account) -> Html:

@@ -87,6 +87,10 @@
         logLevel: roteVega.Warn,
       });
       views.push(view);
+      // Vega names the element after itself; ours says what is to be seen
+      place.setAttribute("role", "img");
+      place.setAttribute("aria-label", holder.parentElement.querySelector("strong").textContent);
+      place.removeAttribute("aria-roledescription");
       view.runAsync().then(() => place.classList.add("ready"));
     }
   };
