@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config import Config
-from pipeline.errors import InputError
+from pipeline.errors import InputError, PipelineError
 from pipeline.query import Limits
 from pipeline.query import run as query
 from pipeline.report.excerpts import TOP
@@ -67,10 +67,16 @@ def against(
 
 
 def compared(config: Config) -> str:
-    """Return a digest of what the run folder `report.against` holds; empty without one."""
+    """Return a digest of what the run folder `report.against` holds; empty without one.
+
+    A folder that cannot be read has a digest of its own.
+    """
     if not config.report.against:
         return ""
-    outputs = load_manifest(Path(config.report.against))["outputs"]
+    try:
+        outputs = load_manifest(Path(config.report.against))["outputs"]
+    except PipelineError:  # `report` says what is wrong with it; other commands have no use for it
+        return "unreadable"
     files = {name: [record["digest"] for record in out["files"]] for name, out in outputs.items()}
     text = json.dumps(files, sort_keys=True).encode()
     return hashlib.blake2b(text, digest_size=16).hexdigest()

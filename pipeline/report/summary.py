@@ -24,7 +24,7 @@ def summary(data: Data) -> str:
         "# rote: what this corpus would teach by rote",
         _corpus(data),
         "## What to remove first",
-        *(_plain(text) for text in sentences(data)),
+        *(plain(text) for text in sentences(data)),
         _first(data),
         "## What became of the rows",
         _funnel(data),
@@ -45,13 +45,11 @@ def _end(data: Data) -> str:
     )
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Return text in which Markdown and HTML see nothing to act on, and nobody is called."""
-    return (
-        re.sub(r"([\\`*_{}\[\]()#+!|~$@-])", r"\\\1", text)
-        .replace("<", "&lt;")
-        .replace(">", "&gt;")
-    )
+    for sign, escape in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("@", "&#64;")):
+        text = text.replace(sign, escape)
+    return re.sub(r"([\\`*_{}\[\]+!|~$]|#(?!\d+;))", r"\\\1", text)
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -75,7 +73,7 @@ def _first(data: Data) -> str:
         return ""
     lines = [
         (
-            f"{kind(row['kind'])} in {_plain(label(row['source_group'], 60))}",
+            f"{kind(row['kind'])} in {plain(label(row['source_group'], 60))}",
             number(row["documents"]),
             number(row["words"]),
             number(row["expected_tokens"]),
@@ -89,7 +87,7 @@ def _first(data: Data) -> str:
 def _funnel(data: Data) -> str:
     total = data["corpus"]["rows"]
     lines = [
-        (_plain(step["title"]), number(step["rows"]), percent(step["rows"], total))
+        (plain(step["title"]), number(step["rows"]), percent(step["rows"], total))
         for step in data["funnel"]
     ]
     return _table(("step", "rows", "share"), lines)
@@ -129,12 +127,12 @@ def _changes(data: Data) -> list[str]:
         for row in (*found["totals"], *(found["risk"] or []))
     ]
     return [
-        f"## Changed since {_plain(label(found['name']))}",
+        f"## Changed since {plain(label(found['name']))}",
         _table(("", "before", "now"), lines),
     ]
 
 
 def _alarms(data: Data) -> str:
-    lines = [f"- {_plain(entry['sentence'])}" for entry in data["alarms"][:MOST_ALARMS]]
+    lines = [f"- {plain(entry['sentence'])}" for entry in data["alarms"][:MOST_ALARMS]]
     more = len(data["alarms"]) - len(lines)
     return "\n".join([*lines, *([f"- and {more:,} more"] if more > 0 else [])]) or "None."

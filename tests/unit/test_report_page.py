@@ -20,6 +20,7 @@ from pipeline.report import report
 from pipeline.report.alarms import sources_params
 from pipeline.report.assets import asset
 from pipeline.report.markup import Html, embedded, percent, size, table, tag
+from pipeline.report.summary import plain
 from pipeline.stage import Work
 from pipeline.store import load_manifest
 
@@ -322,6 +323,7 @@ def test_the_summary_holds_no_text_and_no_markup(tmp_path: Path) -> None:
     report(work)
     text = (work.folder / "report" / "summary.md").read_text()
     assert not re.search("word[0-9]|alert|<", text)
+    assert "texts likely to be memorized in &lt;b&gt;site&lt;/b&gt;" in text
     assert "| exact copies removed | 1 | 14.3% |" in text
     assert "First: exact copies in site: 60 words that say again what stays, in 1 rows." in text
 
@@ -356,3 +358,8 @@ def test_what_removal_costs_is_what_the_keeper_lacks(tmp_path: Path) -> None:
         {"removed": True, "documents": 1, "risky": 0, "expected_tokens": 0},
         {"removed": False, "documents": 2, "risky": 1, "expected_tokens": 24},
     ]
+
+
+def test_names_in_markdown_are_only_names() -> None:
+    """Neither Markdown nor HTML nor a mention is left in a name from the corpus."""
+    assert plain("a|b *c* <i> @team #7 [x](y)") == (r"a\|b \*c\* &lt;i&gt; &#64;team \#7 \[x\](y)")
