@@ -101,7 +101,7 @@ def _s_curve(data: Data) -> Html:
             "mark": {"type": "point", "filled": True, "size": 60, "color": "var:cut"},
             "encoding": {"x": x, "y": y, "tooltip": [*tips, *counts]},
         },
-        *rule(near["threshold"], "removed from here"),
+        *rule(near["threshold"], "removed from here", low=True),
     ]
     rows = [
         (

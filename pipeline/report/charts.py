@@ -77,21 +77,25 @@ def colour(field: str, names: Sequence[str], colours: Sequence[str] = ()) -> Row
     scale: Row = {"domain": list(names)}
     if colours:
         scale["range"] = [f"var:{one}" for one in colours]
-    legend = {"orient": "top", "title": None, "columns": 3, "labelLimit": 180}
+    legend = {"orient": "top", "title": None, "labelLimit": 180}
     return {"field": field, "type": "nominal", "scale": scale, "legend": legend}
 
 
-def rule(at: float, text: str, axis: str = "x") -> list[Spec]:
-    """Return the layers of a line across the chart at a value of the horizontal axis."""
-    place = {axis: {"datum": at, "type": "quantitative"}}
+def rule(at: float, text: str, *, low: bool = False) -> list[Spec]:
+    """Return the layers of a line up the chart at a value of its horizontal axis.
+
+    low: the words stand at its foot, where the head is taken.
+    """
+    place = {"x": {"datum": at, "type": "quantitative"}}
     once: Row = {"data": {"values": [{}]}}
     line = {"type": "rule", "strokeDash": [4, 3], "color": "var:cut"}
-    word = {"type": "text", "align": "right", "baseline": "top", "dx": -5, "y": 2}
+    word = {"type": "text", "align": "right", "baseline": "top", "dx": -5}
+    height: object = {"expr": "height - 18"} if low else 2
     return [
         {**once, "mark": line, "encoding": place},
         {
             **once,
-            "mark": {**word, "color": "var:cut"},
+            "mark": {**word, "y": height, "color": "var:cut"},
             "encoding": {**place, "text": {"value": text}},
         },
     ]

@@ -112,7 +112,7 @@ def _dose(rows: object) -> list[Html]:
         if row.get(proxy) is not None
     ]  # fmt: skip
     channels = {
-        "x": _log("times", "times in training (trained on) or in the corpus"),
+        "x": _log("times", "times seen, or in the corpus"),
         "y": _share("share", "memorized"),
         "color": colour("proxy", [words(proxy) for proxy in proxies]),
         "strokeDash": {

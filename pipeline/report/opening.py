@@ -51,7 +51,8 @@ def _told(row: Data) -> str:
         else f"{row['expected_tokens']:,} tokens expected to be memorized"
     )
     where = label(row["source_group"], 60)
-    return f"{kind(row['kind'])} in {where}: {amount}, in {row['documents']:,} rows"
+    rows = f"{row['documents']:,} row{'' if row['documents'] == 1 else 's'}"
+    return f"{kind(row['kind'])} in {where}: {amount}, in {rows}"
 
 
 def _state(row: Data) -> str:

@@ -56,17 +56,17 @@
     }
     return typeof part === "string" && part.startsWith("var:") ? colour(part.slice(4)) : part;
   };
-  const theme = () => {
+  const theme = (width) => {
     const soft = colour("soft");
     const font = getComputedStyle(document.body).fontFamily;
     const axis = {
       labelColor: soft, titleColor: soft, tickColor: colour("line"), domainColor: soft, gridColor: colour("line"),
       labelFontSize: 12, titleFontSize: 12, titleFontWeight: "normal", labelFont: font, titleFont: font,
-      labelLimit: 150, titlePadding: 8,
+      labelLimit: 150, titlePadding: 8, titleLimit: width - 60,
     };
     return {
       background: null, font, aria: false, view: { stroke: null }, axis, axisY: { domain: false, ticks: false },
-      axisX: { grid: false }, legend: { labelColor: soft, titleColor: soft, labelFont: font, labelFontSize: 12 },
+      axisX: { grid: false }, legend: { labelColor: soft, labelFont: font, labelFontSize: 12, columns: width < 480 ? 1 : 4 },
       text: { color: soft, font, fontSize: 12 }, bar: { color: colour("bar") },
       line: { color: colour("bar"), strokeWidth: 2 }, point: { color: colour("bar"), filled: true, size: 45 },
       rule: { color: colour("cut") },
@@ -80,7 +80,7 @@
     const tooltip = new roteVega.Handler({ disableDefaultStyle: true, theme: "custom" }).call;
     for (const holder of document.querySelectorAll("script.spec")) {
       const place = holder.parentElement.querySelector(".vega");
-      const specification = { ...resolved(JSON.parse(holder.textContent)), config: theme() };
+      const specification = { ...resolved(JSON.parse(holder.textContent)), config: theme(place.clientWidth) };
       const compiled = roteVega.compile(specification).spec;
       const view = new roteVega.View(roteVega.parse(compiled, null, { ast: true }), {
         expr: roteVega.expressionInterpreter, renderer: "svg", container: place, hover: true, tooltip,

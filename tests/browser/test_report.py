@@ -105,7 +105,7 @@ def test_the_first_screen_says_what_to_remove(opened) -> None:
         first.locator("p")
         .first.inner_text()
         .startswith(
-            "First: exact copies in long: 1,250,000 words that say again what stays, in 1 rows."
+            "First: exact copies in long: 1,250,000 words that say again what stays, in 1 row."
         )
     )
     assert "removed" in first.locator("tbody tr").first.inner_text()

@@ -325,7 +325,7 @@ def test_the_summary_holds_no_text_and_no_markup(tmp_path: Path) -> None:
     assert not re.search("word[0-9]|alert|<", text)
     assert "texts likely to be memorized in &lt;b&gt;site&lt;/b&gt;" in text
     assert "| exact copies removed | 1 | 14.3% |" in text
-    assert "First: exact copies in site: 60 words that say again what stays, in 1 rows." in text
+    assert "First: exact copies in site: 60 words that say again what stays, in 1 row." in text
 
 
 def test_what_to_remove_first_is_ranked_by_repeated_words(tmp_path: Path) -> None:
