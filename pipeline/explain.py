@@ -9,6 +9,7 @@ from typing import Any
 
 from pipeline.config import Config
 from pipeline.corpus import Shard
+from pipeline.corpus.columns import ID_NAMES
 from pipeline.errors import InputError, IntegrityError
 from pipeline.inventory import active_shards
 from pipeline.query import run as query
@@ -111,7 +112,9 @@ def _rejected(run: _Run, doc_id: str, place: tuple[str, int] | None) -> list[Row
     # the files are read only here, and only for names: pyarrow.compute loads with them
     from pipeline.report.rejections import rejections
 
-    return rejections(run.tables.get("rejected", []), run.config.input.id, doc_id, place, MOST_ROWS)
+    named = run.config.input.id
+    columns = (named,) if named else ID_NAMES
+    return rejections(run.tables.get("rejected", []), columns, doc_id, place, MOST_ROWS)
 
 
 def _account(run: _Run, row: Row) -> Account:

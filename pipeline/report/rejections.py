@@ -15,17 +15,20 @@ Row = dict[str, Any]
 
 def rejections(
     paths: Sequence[Path],
-    id_column: str | None,
+    id_columns: Sequence[str],
     doc_id: str,
     place: tuple[str, int] | None,
     most: int,
 ) -> list[Row]:
-    """Return shard, shard_row, reason and bytes of the text of rejected rows of that name."""
+    """Return shard, shard_row, reason and bytes of the text of rejected rows of that name.
+
+    id_columns: the names that the id may have, the first that is there counts.
+    """
     found: list[Row] = []
     for path in paths:
         table = pq.ParquetFile(path).read(columns=None)
         wanted = _of_place(table, place) if place else None
-        ids = _ids(table, id_column)
+        ids = _ids(table, id_columns)
         if ids is not None:
             own = pc.equal(ids, doc_id)
             wanted = own if wanted is None else pc.or_kleene(wanted, own)
@@ -49,12 +52,14 @@ def _of_place(table: pa.Table, place: tuple[str, int]) -> pa.ChunkedArray:
     return pc.and_(pc.equal(table["shard"], place[0]), pc.equal(table["row"], place[1]))
 
 
-def _ids(table: pa.Table, column: str | None) -> pa.ChunkedArray | None:
-    """Return the user's ids as words; None where these rows have no such column."""
-    if column is None or "record" not in table.schema.names:
+def _ids(table: pa.Table, columns: Sequence[str]) -> pa.ChunkedArray | None:
+    """Return the user's ids as words, of the first such column; None where rows have none."""
+    if "record" not in table.schema.names:
         return None
     kind = table.schema.field("record").type
-    if not pa.types.is_struct(kind) or kind.get_field_index(column) < 0:
+    known = [name for name in columns if kind.get_field_index(name) >= 0]
+    if not known:
         return None
+    column = known[0]
     ids = pc.struct_field(table["record"], column)
     return pc.cast(ids, pa.string()) if not pa.types.is_nested(ids.type) else None
