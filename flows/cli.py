@@ -219,10 +219,13 @@ def _schedule(asked: argparse.Namespace) -> int:
 
 def _work(asked: argparse.Namespace) -> int:
     from pipeline.run import plan, saved_config
+    from pipeline.store import load_manifest
 
     on_corpus = asked.name in ON_CORPUS
     base = {} if on_corpus else saved_config(asked.out)
     if asked.name == "report":  # a comparison is asked for each time
+        if asked.against:
+            load_manifest(asked.against)  # refused before the report that is there is taken away
         other = str(asked.against.absolute()) if asked.against else ""
         base["report"] = {**base.get("report", {}), "against": other}
     config = _resolved(asked, base)
