@@ -74,9 +74,14 @@ def parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=ABOUT[name], description=ABOUT[name])
         command.add_argument("out", type=Path, metavar="RUN", help="a run folder")
         _common(command, name)
+        if name == "report":
+            command.add_argument(
+                "--against", type=Path, metavar="OTHER", help="tell what changed since another run"
+            )
     explain = commands.add_parser("explain", help="why a row stayed or went, in words")
     explain.add_argument("out", type=Path, metavar="RUN", help="a run folder")
     explain.add_argument("doc_id", metavar="DOC_ID", help="the row's id, or shard#row")
+    explain.add_argument("--html", type=Path, metavar="FILE", help="write it as a page, too")
     explain.set_defaults(command=_explain)
     _query_options(commands.add_parser("query", help="how often a text occurs in the corpus"))
     schedule = commands.add_parser(
@@ -139,11 +144,31 @@ def _sample(asked: argparse.Namespace) -> int:
 
 
 def _explain(asked: argparse.Namespace) -> int:
-    from pipeline.explain import explain
+    from flows.terminal import show_account
+    from pipeline.explain import accounts
+    from pipeline.report.account_words import in_words
     from pipeline.run import stale_tables
 
-    sys.stdout.write(explain(asked.out, asked.doc_id, stale_tables(asked.out)) + "\n")
+    told = accounts(asked.out, asked.doc_id, stale_tables(asked.out))
+    show_account(in_words(told))
+    if asked.html is not None:
+        from pipeline.report.account_page import account_page
+
+        _write_page(asked.html, account_page(told))
     return OK
+
+
+def _write_page(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            "The page cannot be written.",
+            where=f"--html {path}",
+            found=os.strerror(error.errno or 0),
+            expected="a file in a folder that is there",
+            fix="name another",
+        ) from error
 
 
 def _query(asked: argparse.Namespace) -> int:
@@ -194,9 +219,16 @@ def _schedule(asked: argparse.Namespace) -> int:
 
 def _work(asked: argparse.Namespace) -> int:
     from pipeline.run import plan, saved_config
+    from pipeline.store import load_manifest
 
     on_corpus = asked.name in ON_CORPUS
-    config = _resolved(asked, {} if on_corpus else saved_config(asked.out))
+    base = {} if on_corpus else saved_config(asked.out)
+    if asked.name == "report":  # a comparison is asked for each time
+        if asked.against:
+            load_manifest(asked.against)  # refused before the report that is there is taken away
+        other = str(asked.against.absolute()) if asked.against else ""
+        base["report"] = {**base.get("report", {}), "against": other}
+    config = _resolved(asked, base)
     corpus = [str(root) for root in asked.corpus] if on_corpus else []
     if asked.dry_run:
         _print_plan(plan(asked.name, asked.out, config, corpus), asked.out, config)

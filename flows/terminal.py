@@ -19,8 +19,19 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 PLAIN_EVERY_S = 10.0
+
+_QUOTED = "\u201c[^\u201d]*\u201d"
+_DIFFERENT = "\u00ab[^\u00bb]*\u00bb"
+ACCOUNT_STYLES = (
+    (r"(?m)^(?:Counts|Risk|Otherwise|Beside what stays|Repeated spans).*$", "bold"),
+    (r"(?m)^KEPT.*$", "bold green"),
+    (r"(?m)^(?:REMOVED|REJECTED|NOT DECIDED).*$", "bold red"),
+    (_QUOTED, "italic"),
+    (_DIFFERENT, "reverse"),
+)
 
 
 class PlainProgress:
@@ -151,3 +162,18 @@ def open_progress() -> PlainProgress | LiveProgress:
     """Return what suits standard error: a live bar on a terminal, plain lines elsewhere."""
     console = Console(stderr=True)
     return LiveProgress(console) if console.is_terminal else PlainProgress()
+
+
+def show_account(text: str) -> None:
+    """Print an explanation; on a terminal verdicts, titles and differences stand out.
+
+    Elsewhere the text is printed as it is. Nothing in it is taken for markup.
+    """
+    console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+    if not console.is_terminal:
+        sys.stdout.write(f"{text}\n")
+        return
+    shown = Text(text)
+    for pattern, style in ACCOUNT_STYLES:
+        shown.highlight_regex(pattern, style)
+    console.print(shown)

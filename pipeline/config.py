@@ -256,6 +256,16 @@ class EmitConfig(Section):
     column: str = Field("rote", min_length=1, description="name of the struct column that is added")
 
 
+class ReportConfig(Section):
+    """What the report and `rote explain` show of the texts, and what they are held against."""
+
+    excerpts: bool = Field(True, description="quote short excerpts; false for sensitive corpora")
+    mask: bool = Field(
+        True, description="hide e-mail addresses, phone and card numbers and keys in excerpts"
+    )
+    against: str = Field("", description="another run folder: the report tells what changed")
+
+
 class LimitsConfig(Section):
     """What the process may use; never part of a fingerprint."""
 
@@ -292,6 +302,7 @@ class Config(Section):
     target: TargetConfig = TargetConfig()
     policy: PolicyConfig = PolicyConfig()
     emit: EmitConfig = EmitConfig()
+    report: ReportConfig = ReportConfig()
     limits: LimitsConfig = LimitsConfig()
 
 

@@ -1,45 +1,41 @@
-"""Why a document stayed or went, in words for a terminal."""
+"""Why a row stayed, went or was rejected: everything that a run knows of it."""
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipeline.config import Config
 from pipeline.corpus import Shard
+from pipeline.corpus.columns import ID_NAMES
 from pipeline.errors import InputError, IntegrityError
 from pipeline.inventory import active_shards
 from pipeline.query import run as query
-from pipeline.report.differences import differences
-from pipeline.report.quotes import label, quote, read_texts
+from pipeline.report.account import Account
+from pipeline.report.account_words import in_words
+from pipeline.report.quotes import label, read_texts
 from pipeline.store import load_manifest
 
 MOST_ROWS = 5
 MOST_CLOSE = 3
-MOST_SPANS = 3
+MOST_SPANS = 60
 MOST_PAIRS = 3
-WIDTH = 98
+EACH_SPAN = 3
 
 Row = dict[str, Any]
-
-_REASONS = {
-    "exact_copy": "an exact copy",
-    "near_copy": "a near copy",
-    "contained": "contained in a longer document",
-    "risk": "too likely to be memorized",
-}
 
 
 @dataclass(frozen=True)
 class _Run:
     """What an explanation reads: the tables of a finished run, and the shards for a few quotes."""
 
+    folder: Path
     config: Config
     shards: tuple[Shard, ...]
     tables: dict[str, list[Path]]
+    facts: Row
 
     def rows(self, name: str, tables: Sequence[str], **params: object) -> list[Row]:
         """Return the rows of a query over tables of the run; none where a table is missing."""
@@ -56,9 +52,15 @@ def explain(folder: Path, doc_id: str, stale: Collection[str] = ()) -> str:
     stale: tables of the run that are older than its last scan; they are left out, and the text says
     so. Raises InputError for an unknown id, with up to three ids that resemble it.
     """
+    return in_words(accounts(folder, doc_id, stale))
+
+
+def accounts(folder: Path, doc_id: str, stale: Collection[str] = ()) -> list[Account]:
+    """Return what is known of each row of that name, rejected ones last; MOST_ROWS + 1 at most."""
     run = _open(folder, stale)
     shard, _, number = doc_id.rpartition("#")
     row = int(number) if number.isascii() and number.isdigit() and len(number) <= 12 else None
+    place = (shard, row) if shard and row is not None else None
     found = run.rows(
         "explain_find",
         ["counts"],
@@ -67,14 +69,12 @@ def explain(folder: Path, doc_id: str, stale: Collection[str] = ()) -> str:
         shard_row=row,
         most=MOST_ROWS + 1,
     )
-    if not found:
+    told = [_account(run, one) for one in found]
+    _read(run, told)
+    told += [Account(one, run.config, rejected=True) for one in _rejected(run, doc_id, place)]
+    if not told:
         raise _unknown(run, folder, doc_id)
-    texts = dict(_texts(run, found[:MOST_ROWS]))
-    told = [_document(run, one, texts) for one in found[:MOST_ROWS]]
-    if len(found) > 1:
-        more = f"More than {MOST_ROWS}" if len(found) > MOST_ROWS else f"{len(found)}"
-        told.insert(0, f"{more} rows carry this id; name one of them as shard#row.")
-    return "\n\n\n".join(told)
+    return told[: MOST_ROWS + 1]
 
 
 def _open(folder: Path, stale: Collection[str]) -> _Run:
@@ -90,7 +90,9 @@ def _open(folder: Path, stale: Collection[str]) -> _Run:
             where=str(folder),
             fix="finish the scan: rote scan CORPUS... --out RUN",
         )
-    return _Run(Config.model_validate(manifest["config"]), tuple(active_shards(manifest)), tables)
+    facts = manifest["outputs"].get("risk/all", {}).get("facts", {})
+    config = Config.model_validate(manifest["config"])
+    return _Run(folder, config, tuple(active_shards(manifest)), tables, facts)
 
 
 def _unknown(run: _Run, folder: Path, doc_id: str) -> InputError:
@@ -100,88 +102,71 @@ def _unknown(run: _Run, folder: Path, doc_id: str) -> InputError:
         "No document of this run carries that id.",
         where=str(folder),
         found=label(doc_id),
-        expected=f"for example {names}"
-        if names
-        else "an id of the corpus, or shard#row (a rejected row has neither)",
+        expected=f"for example {names}" if names else "an id of the corpus, or shard#row",
         fix="look for it in kept/, removed/ or rejected/",
     )
 
 
-def _texts(run: _Run, found: Sequence[Row]) -> Iterator[tuple[int, str]]:
-    """Yield the texts of the rows and of their keepers."""
-    keys = {row["row_key"] for row in found}
-    for row in found:
-        row["decision"] = next(
-            iter(run.rows("explain_decision", ["documents", "decisions"], row_key=row["row_key"])),
-            None,
-        )
-        if row["decision"] and row["decision"]["keeper"] is not None:
-            keys.add(row["decision"]["keeper"])
-    return read_texts(run.shards, run.config, keys)
+def _rejected(run: _Run, doc_id: str, place: tuple[str, int] | None) -> list[Row]:
+    """Return the rejected rows of that id or place."""
+    # the files are read only here, and only for names: pyarrow.compute loads with them
+    from pipeline.report.rejections import rejections
+
+    named = run.config.input.id
+    columns = (named,) if named else ID_NAMES
+    return rejections(run.tables.get("rejected", []), columns, doc_id, place, MOST_ROWS)
 
 
-def _document(run: _Run, row: Row, texts: dict[int, str]) -> str:
-    text = texts.get(row["row_key"])
-    head = f"{label(row['doc_id'])}\n" + _wrapped(
-        f"{_where(row)}; {row['text_bytes']:,} bytes, {row['words']:,} words", 2
-    )
-    parts = [
-        head,
-        *_decision(run, row, texts),
-        _counts(run, row),
-        _spans(run, row, text),
-        _risk(run, row, text),
-    ]
-    return "\n\n".join(part for part in parts if part)
-
-
-def _where(row: Row) -> str:
-    source = f"; source {label(row['source'])}" if row["source"] is not None else ""
-    return f"{label(row['shard'])}, row {row['shard_row']:,}{source}"
-
-
-def _decision(run: _Run, row: Row, texts: dict[int, str]) -> list[str]:
-    decision = row["decision"]
-    if decision is None:
-        return [
-            "NOT DECIDED\n"
-            + _wrapped("The filter has not run on these counts; `rote filter RUN` decides.", 2)
-        ]
-    if decision["action"] != "drop":
-        return [_kept(run, row, decision)]
-    reason = _REASONS.get(decision["reason"], str(decision["reason"]))
-    lines = [f"REMOVED as {reason} (rule {decision['rule']})"]
-    if decision["keeper"] is None:
-        return ["\n".join(lines)]
-    keeper = _one(run, decision["keeper"])
-    lines += [
-        _wrapped(f"what stays: {label(keeper['doc_id'])} ({_where(keeper)})", 2),
-        _wrapped(f"proof: {_proof(run, row, keeper, decision)}", 2),
-    ]
-    both = texts.get(row["row_key"]), texts.get(decision["keeper"])
-    return ["\n".join(lines), differences(both[0], both[1])]
-
-
-def _kept(run: _Run, row: Row, decision: Row) -> str:
-    stands = decision["rows_standing_for"]
-    lines = ["KEPT"]
-    if stands:
-        lines.append(_wrapped(f"It stays in the place of {_number(stands, 'removed row')}.", 2))
-    near = run.rows(
+def _account(run: _Run, row: Row) -> Account:
+    told = Account(row, run.config, scored=bool(run.tables.get("risk")))
+    key = row["row_key"]
+    decided = run.rows("explain_decision", ["documents", "decisions"], row_key=key)
+    told.decision = decided[0] if decided else None
+    if told.decision and told.decision["keeper"] is not None:
+        told.keeper = _one(run, told.decision["keeper"])
+        told.proof = _proof(run, row, told.keeper, told.decision)
+    told.near = run.rows(
         "explain_pairs", ["pairs", "counts"], representative=row["representative"], most=MOST_PAIRS
     )
-    lines += [
-        _wrapped(
-            f"{'closest other text' if place == 0 else 'then'}: {label(pair['doc_id'])}, exact "
-            f"Jaccard {pair['jaccard']:.4f} ({pair['inter']:,} of {pair['total']:,} shingles)",
-            2,
+    told.spans = _spans(run, key)
+    found = run.rows(
+        "explain_risk",
+        ["risk", "document_risk"],
+        row_key=key,
+        representative=row["representative"],
+    )
+    if found:
+        told.risk = found[0]
+        told.features = _features(run, row, found[0])
+    return told
+
+
+def _features(run: _Run, row: Row, risk: Row) -> list[Row]:
+    if risk["risk"] is None or not run.tables.get("sequences"):
+        return []
+    # scipy loads with the forecast
+    from pipeline.report.contributions import contributions
+
+    return contributions(run.tables, run.facts, row["representative"], risk)
+
+
+def _spans(run: _Run, row_key: int) -> list[Row]:
+    spans = run.rows("explain_spans", ["spans"], row_key=row_key, most=MOST_SPANS)
+    windows = sorted({span["window"] for span in spans})
+    others = (
+        run.rows(
+            "explain_elsewhere",
+            ["spans", "counts"],
+            windows=windows,
+            row_key=row_key,
+            each=EACH_SPAN,
         )
-        for place, pair in enumerate(near)
-    ]
-    if not near and not stands and row["exact_count"] == 1:
-        threshold = run.config.near.count_threshold
-        lines.append(_wrapped(f"No other text reaches Jaccard {threshold:g} with it.", 2))
-    return "\n".join(lines)
+        if windows
+        else []
+    )
+    for span in spans:
+        span["elsewhere"] = [other for other in others if other["window"] == span["window"]]
+    return spans
 
 
 def _one(run: _Run, row_key: int) -> Row:
@@ -196,140 +181,24 @@ def _one(run: _Run, row_key: int) -> Row:
     return found[0]
 
 
-def _proof(run: _Run, row: Row, keeper: Row, decision: Row) -> str:
-    if row["representative"] == keeper["representative"]:
-        return "the same bytes of text (128-bit hash)"
+def _proof(run: _Run, row: Row, keeper: Row, decision: Row) -> Row | None:
+    own, other = row["representative"], keeper["representative"]
+    if own == other:
+        return None
     if decision["method"] == "contained":
-        return _containment(run, row, keeper, decision)
-    a, b = sorted((row["representative"], keeper["representative"]))
-    pair = run.rows("explain_proof", ["pairs"], a=a, b=b)
-    if not pair:
-        score = decision["score"]
-        return f"exact Jaccard {score:.4f}" if score is not None else "none recorded"
-    return (
-        f"exact Jaccard {pair[0]['jaccard']:.4f}: {pair[0]['inter']:,} shingles in both of "
-        f"{pair[0]['total']:,} in either; the threshold is {run.config.near.threshold:g}"
-    )
-
-
-def _containment(run: _Run, row: Row, keeper: Row, decision: Row) -> str:
-    """Say which share of a removed text's shingles the longer one has."""
-    ends = {"document": row["representative"], "container": keeper["representative"]}
-    found = run.rows("explain_contained", ["contained"], **ends)
-    told = f"contained in it with {decision['score']:.1%} of its shingles"
-    if found:
-        told += f" ({found[0]['inter']:,} of {found[0]['total']:,})"
-    return f"{told}; the threshold is {run.config.near.containment:g}"
-
-
-def _counts(run: _Run, row: Row) -> str:
-    window = run.config.window.words
-    lines = [f"This exact text occurs {_times(row['exact_count'])}."]
-    if row["decision"] is not None:
-        near = row["decision"]["near_count"] - row["exact_count"]
-        bound = " or more" if row["near_capped"] else ""
-        verb = "is a near copy" if near == 1 else "are near copies"
-        lines.append(
-            f"{_number(near, 'document')}{bound} {verb} of it; its cluster holds "
-            f"{_number(row['decision']['members'], 'document')}."
-        )
-    if row["max_window_count"] > 1:
-        share = row["repeated_words"] / row["words"]
-        lines.append(
-            f"Its most repeated window of {window} words occurs {_times(row['max_window_count'])}."
-        )
-        lines.append(
-            f"{share:.0%} of its words ({row['repeated_words']:,} of {row['words']:,}) lie in "
-            "repeated windows."
-        )
-    elif row["words"] < window:
-        lines.append(f"It is shorter than a window of {window} words.")
+        found = run.rows("explain_contained", ["contained"], document=own, container=other)
     else:
-        lines.append(f"No window of {window} words in it occurs twice.")
-    return "\n".join(["Counts", *(_wrapped(line, 2) for line in lines)])
+        found = run.rows("explain_proof", ["pairs"], a=min(own, other), b=max(own, other))
+    return found[0] if found else None
 
 
-def _spans(run: _Run, row: Row, text: str | None) -> str:
-    spans = run.rows("explain_spans", ["spans"], row_key=row["row_key"], most=MOST_SPANS)
-    if not spans:
-        return ""
-    total = spans[0]["spans"]
-    lines = [
-        f"Repeated spans ({total:,})"
-        if total <= MOST_SPANS
-        else f"Repeated spans ({MOST_SPANS} of {total:,})"
-    ]
-    for span in spans:
-        lines.append(
-            _wrapped(
-                f"bytes {span['start_byte']:,} to {span['end_byte']:,}: {span['words']:,} words, "
-                f"up to {_times(span['occurrences'])} in {_number(span['documents'], 'document')}",
-                2,
-            )
-        )
-        if text is not None:
-            lines.append(_passage(text, span))
-    return "\n".join(lines)
-
-
-def _passage(text: str, at: Row) -> str:
-    left, right = "\N{LEFT DOUBLE QUOTATION MARK}", "\N{RIGHT DOUBLE QUOTATION MARK}"
-    return _wrapped(f"{left}{quote(text, at['start_byte'], at['end_byte'])}{right}", 4)
-
-
-def _risk(run: _Run, row: Row, text: str | None) -> str:
-    if not run.tables.get("risk"):
-        return "Risk\n  not scored; `rote score RUN` makes a forecast"
-    found = run.rows(
-        "explain_risk",
-        ["risk", "document_risk"],
-        row_key=row["row_key"],
-        representative=row["representative"],
-    )
-    if not found:
-        return "Risk\n  none of its sequences was scored (too short, or not in the sample)"
-    risk = found[0]
-    if risk["risk"] is None:
-        return "Risk\n  no forecast: too little was memorized by the proxies to fit one"
-    lines = [
-        (
-            f"{risk['risk']:.3f} (95% interval {_decimals(risk['risk_low'])} to "
-            f"{_decimals(risk['risk_high'])}), "
-            f"{'' if risk['kind'] in (None, 'none') else risk['kind'] + ', '}from text that the "
-            f"proxies had{'' if risk['basis'] == 'seen' else ' not'} seen"
-        ),
-        (
-            f"{risk['expected_tokens']:,.1f} tokens expected to be memorized; "
-            f"{risk['scored_share']:.0%} of its sequences were scored"
-        ),
-    ]
-    if risk["extrapolated"]:
-        lines.append(
-            "The target is far larger than any proxy: read this as a rank, not as a probability."
-        )
-    told = ["Risk", *(_wrapped(line, 2) for line in lines)]
-    if text is not None:
-        told.append(_passage(text, risk))
-    return "\n".join(told)
-
-
-def _wrapped(text: str, indent: int) -> str:
-    return textwrap.fill(
-        text,
-        WIDTH,
-        initial_indent=" " * indent,
-        subsequent_indent=" " * (indent + 2),
-        break_on_hyphens=False,
-    )
-
-
-def _times(count: int) -> str:
-    return {1: "once", 2: "twice"}.get(count, f"{count:,} times")
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
-def _decimals(value: float | None) -> str:
-    return "?" if value is None else f"{value:.3f}"
+def _read(run: _Run, told: Sequence[Account]) -> None:
+    """Add the texts of the rows and of their keepers, unless excerpts are off."""
+    if not run.config.report.excerpts:
+        return
+    keys = {one.row["row_key"] for one in told}
+    keys |= {one.keeper["row_key"] for one in told if one.keeper}
+    texts = dict(read_texts(run.shards, run.config, keys))
+    for one in told:
+        one.text = texts.get(one.row["row_key"])
+        one.keeper_text = texts.get(one.keeper["row_key"]) if one.keeper else None

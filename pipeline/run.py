@@ -54,7 +54,8 @@ class Stage:
 
     settings: what of the configuration it depends on. needs: the stages whose outputs it reads;
     optional: those that it reads when they are current. by_group: a map over groups of shards
-    instead of a reduce. conserves: rows in must equal rows out.
+    instead of a reduce. conserves: rows in must equal rows out. beside: a digest of what it reads
+    besides outputs of this run.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Stage:
     by_group: bool = False
     conserves: bool = False
     optional: tuple[str, ...] = ()
+    beside: Callable[[Path, Config], Any] | None = None
 
 
 def _sketched(config: Config) -> list[dict[str, Any]]:
@@ -174,6 +176,7 @@ REPORT = (
         lambda c: c.model_dump(mode="json", exclude={"limits"}),  # the page shows all of it
         ("counts", "pairs", "windows", "candidates"),
         optional=("sequences", "risk", "probes", "documents", "decisions", "emit"),
+        beside=report.beside,
     ),
 )
 STAGES = {stage.name: stage for stage in (*SCAN, *SCORE, *FILTER, *REPORT)}
@@ -216,6 +219,8 @@ class Session:
         if stage.by_group:
             parts.append(self._content(key))
             parts.append(self.manifest["scan"] if stage.name == "emit" else None)
+        if stage.beside is not None:
+            parts[3] = [parts[3], stage.beside(self.run.folder, self.config)]
         parts.extend(
             self.fingerprint(STAGES[name], unit)
             for name in self._inputs(stage)

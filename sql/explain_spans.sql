@@ -2,7 +2,7 @@
 -- inputs: spans
 -- params: row_key, most (rows returned)
 with spans as (
-    select start_byte, end_byte, words, max_count, documents
+    select start_byte, end_byte, words, max_count, documents, "window"
     from read_parquet($spans)
     where row_key = $row_key
 )
@@ -13,6 +13,7 @@ select
     words,
     max_count as occurrences,
     documents,
+    "window",
     cast(count(*) over () as bigint) as spans
 from spans
 order by max_count desc, words desc, start_byte

@@ -1,23 +1,44 @@
--- grain: one row per repeated text, the most repeated first; at most one from a document
--- inputs: spans
+-- grain: one row per repeated text, those with most to cut from kept rows first; at most one from a document
+-- inputs: spans, decisions
 -- params: top (rows returned)
-with spans as (
-    select row_key, start_byte, end_byte, words, max_count, documents, "window"
-    from read_parquet($spans)
+with decisions as (
+    select row_key, action <> 'drop' as kept
+    from read_parquet($decisions)
+),
+
+spans as (
+    select
+        spans.row_key,
+        spans.start_byte,
+        spans.end_byte,
+        spans.words,
+        spans.max_count,
+        spans.documents,
+        spans.window,
+        count(*) filter (where decisions.kept) over (partition by spans.window) as kept_occurrences
+    from read_parquet($spans) as spans
+    inner join decisions on spans.row_key = decisions.row_key
 ),
 
 texts as (
-    select row_key, start_byte, end_byte, words, max_count, documents
+    select *
     from spans
     qualify row_number() over (partition by "window" order by words, row_key, start_byte) = 1
 ),
 
 spread as (
-    select row_key, start_byte, end_byte, words, max_count, documents
+    select
+        *,
+        words * greatest(kept_occurrences - 1, 0) as words_to_cut
     from texts
     qualify row_number() over (
         partition by row_key
-        order by max_count desc, documents desc, words desc, start_byte
+        order by
+            words * greatest(kept_occurrences - 1, 0) desc,
+            max_count desc,
+            documents desc,
+            words desc,
+            start_byte
     ) = 1
 )
 
@@ -27,7 +48,9 @@ select
     end_byte,
     words,
     max_count as occurrences,
-    documents
+    documents,
+    cast(kept_occurrences as bigint) as kept_occurrences,
+    cast(words_to_cut as bigint) as words_to_cut
 from spread
-order by max_count desc, documents desc, words desc, row_key, start_byte
+order by words_to_cut desc, max_count desc, documents desc, words desc, row_key, start_byte
 limit $top

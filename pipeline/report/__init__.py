@@ -1,26 +1,41 @@
-"""The report: every table of the run summed up in one HTML page and one JSON of the same."""
+"""The report: every table of the run summed up in one HTML page, one JSON, one page of Markdown."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
+from pipeline.config import Config
 from pipeline.errors import InputError
+from pipeline.report import backtest
+from pipeline.report.against import compared
 from pipeline.report.alarms import alarms
-from pipeline.report.page import page
-from pipeline.report.tables import gather
 from pipeline.stage import Receipt, Work
 from pipeline.store import load_manifest, write_file
 
-__all__ = ["VERSION", "alarms", "report"]
+__all__ = ["VERSION", "alarms", "beside", "report"]
 
-VERSION = 1
+VERSION = 2
+
+
+def beside(folder: Path, config: Config) -> list[str]:
+    """Return digests of what the report shows besides the tables of its run.
+
+    That is its back-test and the run that it is held against.
+    """
+    return [backtest.digest(folder), compared(config)]
 
 
 def report(work: Work) -> Receipt:
-    """Reduce: write report/report.json and report/index.html from the tables of the run.
+    """Reduce: write report.json, index.html and summary.md from the tables of the run.
 
     Runs without a forecast too. Raises InputError before the filter has decided about rows.
     """
+    # the page's parts are of no use to other commands, which start faster without them
+    from pipeline.report.page import page
+    from pipeline.report.summary import summary
+    from pipeline.report.tables import gather
+
     if not work.paths("documents") or not work.paths("decisions"):
         raise InputError(
             "There is nothing to report on yet.",
@@ -33,13 +48,14 @@ def report(work: Work) -> Receipt:
     files = (
         write_file(work.folder, "report", "report.json", f"{text}\n".encode()),
         write_file(work.folder, "report", "index.html", page(data).encode()),
+        write_file(work.folder, "report", "summary.md", summary(data).encode()),
     )
     corpus = data["corpus"]
-    summary = {step["step"]: step["rows"] for step in data["funnel"]}
+    steps = {step["step"]: step["rows"] for step in data["funnel"]}
     words = {key: corpus[key] for key in ("documents", "text_bytes", "words", "repeated_words")}
     return Receipt(
         files,
         corpus["rows"],
         corpus["rows"],
-        {"alarms": data["alarms"], "summary": {**summary, **words}},
+        {"alarms": data["alarms"], "summary": {**steps, **words}},
     )

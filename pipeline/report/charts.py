@@ -1,33 +1,19 @@
-"""Charts as inline SVG: no script, colours from the page's style, a title that is read aloud."""
+"""Charts: a Vega-Lite specification, the same numbers as a table, and a bar for a table's cell.
+
+The page draws a specification with the Vega that lies in it; colours come from the page's style.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any
 
-from pipeline.report.markup import Html, number, tag
+from pipeline.report.markup import Html, embedded, tag
 
-WIDTH, HEIGHT = 640, 220
-_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 12, 22, 40
-_PLOT_WIDTH, _PLOT_HEIGHT = WIDTH - _LEFT - _RIGHT, HEIGHT - _TOP - _BOTTOM
+Spec = dict[str, Any]
+Row = dict[str, Any]
 
-
-@dataclass(frozen=True)
-class Axis:
-    """A horizontal axis from `low` to `high`, its name, and the values that are written on it."""
-
-    name: str
-    low: float
-    high: float
-    ticks: Sequence[float]
-
-
-@dataclass(frozen=True)
-class Mark:
-    """A vertical line at `at`, with a word beside it."""
-
-    at: float
-    name: str
+HEIGHT = 300
 
 
 def meter(share: float, kind: str = "bar") -> Html:
@@ -44,115 +30,72 @@ def meter(share: float, kind: str = "bar") -> Html:
     )
 
 
-def columns(
-    title: str, axis: Axis, bars: Sequence[tuple[float, float, float]], marks: Sequence[Mark] = ()
+def chart(
+    name: str, title: str, spec: Spec, table: Html, note: str = "", *, opened: bool = False
 ) -> Html:
-    """Return a histogram; `bars` are (from, to, value), its left axis starts at 0 and is linear."""
-    top = _ceiling(max((value for _, _, value in bars), default=0.0))
-    shapes: list[Html] = []
-    for low, high, value in bars:
-        tall = _PLOT_HEIGHT * value / top
-        tall = max(tall, 1.5) if value else 0.0
-        left, right = _x(axis, low), _x(axis, high)
-        bar = tag(
-            "rect",
-            tag("title", f"{low:g} to {high:g}: {number(value)}"),
-            x=_r(left + 0.5),
-            y=_r(_TOP + _PLOT_HEIGHT - tall),
-            width=_r(max(1.0, right - left - 1)),
-            height=_r(tall),
-            class_="bar",
-        )
-        shapes.append(Html(bar))
-    return _frame(title, axis, (top, False), [*shapes, *(_mark(axis, mark) for mark in marks)])
+    """Return a figure: its title, the chart, and its numbers as a table that opens on request.
+
+    name: unique in the page. The table is what a screen reader and a page without scripts have.
+    opened: the table is of use beside the chart and shown at once.
+    """
+    drawn = tag("div", id=f"chart-{name}", class_="vega", role="img", aria_label=title)
+    summary = tag("summary", "The numbers of this chart")
+    numbers = tag("details", summary, table, class_="numbers", open=opened or None)
+    told = tag("figcaption", tag("strong", title), *([f" {note}"] if note else []))
+    return tag("figure", told, drawn, embedded(spec, "spec"), numbers, class_="drawn")
 
 
-def curve(
-    title: str,
-    axis: Axis,
-    points: Sequence[tuple[float, float]],
-    dots: Sequence[tuple[float, float]] = (),
-    marks: Sequence[Mark] = (),
-) -> Html:
-    """Return a line through `points` (x, share of 0 to 1), with `dots` over it."""
-    line = " ".join(f"{_r(_x(axis, x))},{_r(_y(y))}" for x, y in points)
-    shapes = [tag("polyline", points=line, class_="line")] if points else []
-    shapes += [
-        tag("circle", cx=_r(_x(axis, x)), cy=_r(_y(y)), r=3.5, class_="dot") for x, y in dots
+def spec(values: Sequence[Row], height: int = HEIGHT, **parts: object) -> Spec:
+    """Return a specification as wide as its place, over rows of our own numbers.
+
+    height: pixels, with axes and legend.
+    """
+    return {
+        "width": "container",
+        "height": height,
+        "autosize": {"type": "fit", "contains": "padding"},
+        "data": {"values": list(values)},
+        **parts,
+    }
+
+
+def number(field: str, title: str | None, **more: object) -> Row:
+    """Return the channel of a quantity."""
+    return {"field": field, "type": "quantitative", "title": title, **more}
+
+
+def name(field: str, title: str | None, **more: object) -> Row:
+    """Return the channel of a name, in the order of the rows."""
+    return {"field": field, "type": "nominal", "title": title, "sort": None, **more}
+
+
+def colour(field: str, names: Sequence[str], colours: Sequence[str] = ()) -> Row:
+    """Return the channel that tells names apart by colour, in one order in all charts.
+
+    colours: names of the page's colours, which page.js resolves; without, its categories.
+    """
+    scale: Row = {"domain": list(names)}
+    if colours:
+        scale["range"] = [f"var:{one}" for one in colours]
+    legend = {"orient": "top", "title": None, "labelLimit": 180}
+    return {"field": field, "type": "nominal", "scale": scale, "legend": legend}
+
+
+def rule(at: float, text: str, *, low: bool = False) -> list[Spec]:
+    """Return the layers of a line up the chart at a value of its horizontal axis.
+
+    low: the words stand at its foot, where the head is taken.
+    """
+    place = {"x": {"datum": at, "type": "quantitative"}}
+    once: Row = {"data": {"values": [{}]}}
+    line = {"type": "rule", "strokeDash": [4, 3], "color": "var:cut"}
+    word = {"type": "text", "align": "right", "baseline": "top", "dx": -5}
+    height: object = {"expr": "height - 18"} if low else 2
+    return [
+        {**once, "mark": line, "encoding": place},
+        {
+            **once,
+            "mark": {**word, "y": height, "color": "var:cut"},
+            "encoding": {**place, "text": {"value": text}},
+        },
     ]
-    return _frame(title, axis, (1.0, True), [*shapes, *(_mark(axis, mark) for mark in marks)])
-
-
-def _frame(title: str, axis: Axis, top: tuple[float, bool], shapes: Sequence[Html]) -> Html:
-    high, shares = top
-    floor = _TOP + _PLOT_HEIGHT
-    parts = [tag("title", title)]
-    for step in range(5 if shares else 3):
-        part = step / (4 if shares else 2)
-        y = floor - _PLOT_HEIGHT * part
-        text = f"{100 * part:.0f}%" if shares else number(high * part)
-        parts.append(
-            tag(
-                "line",
-                x1=_LEFT,
-                y1=_r(y),
-                x2=WIDTH - _RIGHT,
-                y2=_r(y),
-                class_="grid" if step else "axis",
-            )
-        )
-        parts.append(tag("text", text, x=_LEFT - 8, y=_r(y + 4), class_="end"))
-    parts += [
-        tag("text", f"{tick:g}", x=_r(_x(axis, tick)), y=floor + 16, class_="middle")
-        for tick in axis.ticks
-    ]
-    parts.append(
-        tag("text", axis.name, x=_r(_LEFT + _PLOT_WIDTH / 2), y=HEIGHT - 6, class_="middle name")
-    )
-    return tag(
-        "svg",
-        *parts,
-        *shapes,
-        viewBox=f"0 0 {WIDTH} {HEIGHT}",
-        class_="chart",
-        role="img",
-        aria_label=title,
-    )
-
-
-def _mark(axis: Axis, mark: Mark) -> Html:
-    x = _x(axis, mark.at)
-    left = x < _LEFT + 0.85 * _PLOT_WIDTH
-    return tag(
-        "g",
-        tag("line", x1=_r(x), y1=_TOP - 6, x2=_r(x), y2=_TOP + _PLOT_HEIGHT, class_="mark"),
-        tag(
-            "text",
-            mark.name,
-            x=_r(x + (5 if left else -5)),
-            y=_TOP - 8,
-            class_="start" if left else "end",
-        ),
-    )
-
-
-def _x(axis: Axis, value: float) -> float:
-    return _LEFT + _PLOT_WIDTH * (value - axis.low) / (axis.high - axis.low)
-
-
-def _y(share: float) -> float:
-    return _TOP + _PLOT_HEIGHT * (1 - share)
-
-
-def _r(value: float) -> str:
-    return f"{value:.2f}".rstrip("0").rstrip(".")
-
-
-def _ceiling(value: float) -> float:
-    """Return the next even 1-2-5 number at or above `value`, so that half of it is whole."""
-    step = 2.0
-    while True:
-        for factor in (1, 2, 3, 4, 5):
-            if step * factor >= value:
-                return step * factor
-        step *= 10

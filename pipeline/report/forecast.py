@@ -6,12 +6,15 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import pyarrow.parquet as pq
+
 from pipeline.query import Limits
 from pipeline.query import run as query
 from pipeline.stage import Work
 
 Row = dict[str, Any]
 
+LAW = ("law", "proxy", "at", "sequences", "families", "share", "low", "high")
 TRIED = 60
 TOP_SOURCES = 15
 BINS = 10
@@ -49,7 +52,14 @@ def forecast(work: Work, manifest: Mapping[str, Any], limits: Limits) -> Row | N
         ).to_pylist(),
         "model": _facts(manifest, "risk"),
         "proxies": _facts(manifest, "sequences"),
+        "laws": _laws(work),
     }
+
+
+def _laws(work: Work) -> list[Row]:
+    """Return the points of the curves of dose, size and context; none where a run has no table."""
+    rows = [row for path in work.paths("laws") for row in pq.ParquetFile(path).read().to_pylist()]
+    return [{key: _finite(row.get(key)) for key in LAW} for row in rows]
 
 
 def _facts(manifest: Mapping[str, Any], stage: str) -> Row:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from html import escape
 
+DASH = "\N{EN DASH}"
 _VOID = frozenset({"meta", "line", "circle", "polyline"})
 
 
@@ -12,6 +14,19 @@ class Html(str):
     """Markup that may be written as it is; made only here."""
 
     __slots__ = ()
+
+
+class Figure(str):
+    """A number as a person reads it; `value` is what a column of them is sorted by."""
+
+    value: float
+
+
+def figure(text: str, value: float) -> Figure:
+    """Return a number as it is shown, with its value."""
+    shown = Figure(text)
+    shown.value = value
+    return shown
 
 
 def tag(element: str, /, *children: object, **attributes: object) -> Html:
@@ -38,6 +53,23 @@ def style(css: str) -> Html:
     return Html(f"<style>{css}</style>")
 
 
+def script(code: str) -> Html:
+    """Return a script element; the code is ours, never a user's."""
+    return Html(f"<script>{code}</script>")
+
+
+def embedded(data: object, kind: str) -> Html:
+    """Return data as JSON in a script element that is not run.
+
+    No `<`, `>` or `&` is in it, so that no text in the data can end the element or begin another;
+    ASCII only, so that no line separator or bidirectional control is.
+    """
+    text = json.dumps(data, allow_nan=False, separators=(",", ":"))
+    for sign in "<>&":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return Html(f'<script type="application/json" class="{escape(kind)}">{text}</script>')
+
+
 def table(
     caption: str,
     head: Sequence[str],
@@ -47,7 +79,7 @@ def table(
 ) -> Html:
     """Return a table in a box that scrolls sideways; columns not in `words` are set right.
 
-    The first cell of a row is its header.
+    The first cell of a row is its header. `data_sort=True` lets readers sort it by its columns.
     """
     kinds = [None if place in words else "n" for place in range(len(head))]
     header = tag(
@@ -66,6 +98,7 @@ def table(
                     cell,
                     scope="row" if place == 0 else None,
                     class_=kind,
+                    data_v=repr(cell.value) if isinstance(cell, Figure) else None,
                 )
                 for place, (cell, kind) in enumerate(zip(row, kinds, strict=True))
             ),
@@ -80,32 +113,33 @@ def table(
 
 def number(value: float | None, digits: int = 0) -> str:
     """Return a number with separators of thousands; a dash for none."""
-    return "\N{EN DASH}" if value is None else f"{value:,.{digits}f}"
+    return DASH if value is None else figure(f"{value:,.{digits}f}", value)
 
 
 def percent(part: float | None, whole: float | None, digits: int = 1) -> str:
     """Return part / whole in per cent; a dash where there is no whole, never 0.0% for some."""
     if part is None or not whole:
-        return "\N{EN DASH}"
+        return DASH
     share = 100 * part / whole
     least = 10.0**-digits
     if 0 < share < least:
-        return f"<{least:.{digits}f}%"
+        return figure(f"<{least:.{digits}f}%", share)
     if 100 - least < share < 100:
-        return f">{100 - least:.{digits}f}%"
-    return f"{share:.{digits}f}%"
+        return figure(f">{100 - least:.{digits}f}%", share)
+    return figure(f"{share:.{digits}f}%", share)
 
 
 def size(count: float | None) -> str:
     """Return a number of bytes in decimal units."""
     if count is None:
-        return "\N{EN DASH}"
+        return DASH
     value = float(count)
     for unit in ("B", "kB", "MB", "GB", "TB"):
         if value < 1000:
-            return f"{value:,.0f} {unit}" if unit == "B" else f"{value:,.1f} {unit}"
+            text = f"{value:,.0f} {unit}" if unit == "B" else f"{value:,.1f} {unit}"
+            return figure(text, count)
         value /= 1000
-    return f"{value:,.1f} PB"
+    return figure(f"{value:,.1f} PB", count)
 
 
 def _attribute(key: str, value: object) -> str:

@@ -14,53 +14,16 @@ from dataclasses import dataclass
 
 from pipeline.config import Config
 from pipeline.corpus import Shard, read_documents
+from pipeline.report.masks import mask
 
 LIMIT = 240
 LABEL = 120
 SHARD_BITS = 40
 _SLACK = 8
+_AROUND = 200
 _MARKS = 4
 _LAST_WORD = re.compile(r"[!-~]{1,200}\Z")
 _JOINERS = "\u200c\u200d"
-
-# in this order: credentials in a URL would otherwise be read as an e-mail address
-_SECRETS = (
-    (
-        re.compile(
-            r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY-----.*?(?:-----END [^-]{0,60}-----|\Z)",
-            re.DOTALL,
-        ),
-        "[private key]",
-    ),
-    (re.compile(r"(?<=://)[^\s/@:]{1,80}:[^\s/@]{1,80}(?=@)"), "[credentials]"),
-    (re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"), "[key]"),
-    (
-        re.compile(
-            r"\b(?:gh[pousr]_[A-Za-z0-9]{16,}|github_pat_\w{20,}|glpat-[\w-]{16,}|hf_[A-Za-z0-9]{20,})"
-        ),
-        "[token]",
-    ),
-    (
-        re.compile(
-            r"\b(?:sk-[\w-]{16,}|xox[a-z]-[\w-]{10,}|AIza[\w-]{30,}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*)"
-        ),
-        "[token]",
-    ),
-    (
-        re.compile(
-            r"(?i)((?:password|passwd|secret|api[_-]?key|token)[\"']?\s{0,4}[:=]\s{0,4})([\"'])[^\"'\s]{6,200}\2"
-        ),
-        r"\1[secret]",
-    ),
-    (re.compile(r"[\w.+%-]{1,64}@(?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,24}"), "[e-mail]"),
-    (
-        re.compile(
-            r"(?<![\w+/])(?=[a-z0-9+/]{0,200}[A-Z])(?=[A-Z0-9+/]{0,200}[a-z])(?=[A-Za-z+/]{0,200}\d)"
-            r"[A-Za-z0-9+/]{40,}={0,2}"
-        ),
-        "[long token]",
-    ),
-)
 
 
 @dataclass(frozen=True)
@@ -102,13 +65,6 @@ def _shown(character: str, category: str) -> str:
     return f"{left}U+{ord(character):04X}{right}"
 
 
-def mask(text: str) -> str:
-    """Return `text` with addresses and obvious secrets replaced by what they are, in brackets."""
-    for pattern, name in _SECRETS:
-        text = pattern.sub(name, text)
-    return text
-
-
 def shorten(text: str, limit: int = LIMIT) -> str:
     """Return at most `limit` characters of `text`, cut at a space where one is near.
 
@@ -132,19 +88,28 @@ def label(text: str, limit: int = LABEL) -> str:
     return shorten(visible(text[: limit * _SLACK]), limit)
 
 
-def quote(text: str, start: int = 0, end: int | None = None, limit: int = LIMIT) -> str:
+def quote(
+    text: str, start: int = 0, end: int | None = None, limit: int = LIMIT, *, masked: bool = True
+) -> str:
     """Return a safe quote of bytes [start, end) of `text`, with an ellipsis where it was cut.
 
-    Only a bounded piece of the text is looked at. A word that the piece cuts is dropped, so that no
-    half of an address or a key slips past the masks.
+    Only a bounded piece of the text is looked at, and a little on both sides, so that no half of an
+    address or a key slips past the masks. A word that the piece cuts is dropped.
     """
     data = text.encode()
     stop = len(data) if end is None else min(end, len(data))
     limit_bytes = start + limit * _SLACK * 4
     piece = data[start : min(stop, limit_bytes)].decode(errors="ignore")
+    after = ""
     if stop > limit_bytes:
         piece = _LAST_WORD.sub("", piece)
-    shown = shorten(visible(mask(piece)), limit)
+    else:
+        after = data[stop : stop + _AROUND].decode(errors="ignore")
+    if masked:
+        before = data[max(0, start - _AROUND) : start].decode(errors="ignore")
+        whole = f"{before}{piece}{after}"
+        piece = mask(whole, len(before), len(before) + len(piece))
+    shown = shorten(visible(piece), limit)
     cut = stop > limit_bytes and not shown.endswith("\N{HORIZONTAL ELLIPSIS}")
     return f"{shown}\N{HORIZONTAL ELLIPSIS}" if cut else shown
 
@@ -179,7 +144,7 @@ def quotes(
     for place in places:
         wanted.setdefault(place.row_key, []).append(place)
     return {
-        place: quote(text, place.start, place.end, limit)
+        place: quote(text, place.start, place.end, limit, masked=config.report.mask)
         for key, text in read_texts(shards, config, wanted)
         for place in wanted[key]
     }

@@ -16,18 +16,19 @@ from pipeline.errors import IntegrityError
 from pipeline.pairs import at_least
 from pipeline.query import Limits
 from pipeline.query import run as query
+from pipeline.report.against import against
 from pipeline.report.alarms import ALARM, MOST_CLUSTERS, judge, shard_rows, sources_params
 from pipeline.report.assumptions import assumptions
+from pipeline.report.backtest import backtest
+from pipeline.report.excerpts import TOP, add_excerpts
+from pipeline.report.first import first, removed
 from pipeline.report.forecast import forecast
-from pipeline.report.quotes import Place, quotes, shorten
+from pipeline.report.provenance import provenance
 from pipeline.stage import Work
 
 Row = dict[str, Any]
 
-TOP = 12
 SPANS_TRIED = 5 * TOP
-PASSAGE = 4000
-PASSAGE_OVERLAP = 40
 MOST_SOURCES = 60
 MOST_SHARDS = 40
 MEMBER_SOURCES = 6
@@ -67,11 +68,16 @@ def gather(work: Work, manifest: Mapping[str, Any]) -> Row:
     data = {
         "rote": {key: manifest.get(key) for key in ("version", "unicode", "scan")}
         | {"schema": manifest.get("rote")},
-        "config": work.config.model_dump(mode="json", exclude={"limits"}),
+        "config": work.config.model_dump(
+            mode="json", exclude={"limits": True, "report": {"against"}}
+        ),
+        "provenance": provenance(work, manifest),
         "corpus": _corpus(totals, listed),
         "alarms": [entry for entry in raised if entry["level"] == ALARM],
         "notes": [entry for entry in raised if entry["level"] != ALARM],
         "funnel": _funnel(query("report_funnel", both, limits=limits).to_pylist(), listed),
+        "first": first(work, limits),
+        "removed": removed(work, limits),
         "sources": _sources(sources),
         "shards": _some(_shards(shards, listed), MOST_SHARDS),
         "rejected": _rejected(listed),
@@ -83,9 +89,11 @@ def gather(work: Work, manifest: Mapping[str, Any]) -> Row:
         "pairs": _pairs(work, limits),
         "candidates": _candidates(manifest),
         "risk": forecast(work, manifest, limits),
+        "backtest": backtest(work.folder),
         "assumptions": assumptions(totals["windows"], work.config),
     }
-    _quote(data, work, limits)
+    add_excerpts(data, work, limits)
+    data["changes"] = against(work, manifest, data, limits)
     return data
 
 
@@ -222,7 +230,10 @@ def _spans(work: Work, limits: Limits) -> Row:
     top: list[Row] = []
     if work.paths("spans"):
         top = query(
-            "report_spans", {"spans": work.paths("spans")}, {"top": SPANS_TRIED}, limits=limits
+            "report_spans",
+            {name: work.paths(name) for name in ("spans", "decisions")},
+            {"top": SPANS_TRIED},
+            limits=limits,
         ).to_pylist()
     windows = None
     if work.paths("windows"):
@@ -266,47 +277,3 @@ def _pairs(work: Work, limits: Limits) -> Row:
 
 def _candidates(manifest: Mapping[str, Any]) -> Row:
     return dict(manifest["outputs"].get("candidates/all", {}).get("facts", {}))
-
-
-def _quote(data: Row, work: Work, limits: Limits) -> None:
-    """Add names and quotes to clusters, passages and risks; the only place that reads text."""
-    risky = data["risk"]["top"] if data["risk"] else []
-    placed = [
-        *((row, Place(int(row["keeper"]))) for row in data["clusters"]),
-        *(
-            (row, Place(int(row["row_key"]), row["start_byte"], row["end_byte"]))
-            for row in (*data["spans"]["top"], *risky)
-        ),
-    ]
-    keys = sorted({place.row_key for _, place in placed})
-    documents = {"documents": work.paths("documents")}
-    named = (
-        query("report_names", documents, {"keys": keys}, limits=limits).to_pylist() if keys else []
-    )
-    names = {row.pop("row_key"): row for row in named}
-    shown = quotes(work.shards, work.config, (place for _, place in placed), PASSAGE)
-    for row, place in placed:
-        row["quote"] = shown.get(place)
-        row["document"] = {"row_key": str(place.row_key), **names[place.row_key]}
-        row.pop("keeper", None)
-        row.pop("row_key", None)
-    data["spans"]["top"] = _distinct(data["spans"]["top"])[:TOP]
-    if risky:
-        risky = data["risk"]["top"] = _distinct(risky)[:TOP]
-    for row in (*data["clusters"], *data["spans"]["top"], *risky):
-        row["quote"] = None if row["quote"] is None else shorten(row["quote"])
-
-
-def _distinct(passages: list[Row]) -> list[Row]:
-    """Return the passages that share no run of letters with one before them."""
-    seen: set[str] = set()
-    kept = []
-    for row in passages:
-        text = "".join((row["quote"] or "").casefold().split())
-        runs = {
-            text[at : at + PASSAGE_OVERLAP] for at in range(max(1, len(text) - PASSAGE_OVERLAP + 1))
-        }
-        if seen.isdisjoint(runs):
-            kept.append(row)
-        seen |= runs
-    return kept

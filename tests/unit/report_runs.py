@@ -21,6 +21,7 @@ from schemas.decisions import DECISIONS
 from schemas.documents import DOCUMENTS
 from schemas.manifest import SCHEMA_VERSION
 from schemas.pairs import PAIRS
+from schemas.rejected import rejected as rejected_schema
 from schemas.risk import DOCUMENT_RISK, RISK
 from schemas.spans import SPANS
 from schemas.windows import WINDOWS
@@ -49,7 +50,9 @@ SHARDS: dict[str, list[tuple[str, str | None, str]]] = {
 CLUSTER = "0" * 32
 
 
-def make_run(folder: Path, *, decided: bool = True, scored: bool = False) -> Work:
+def make_run(
+    folder: Path, *, decided: bool = True, scored: bool = False, rejected: bool = False
+) -> Work:
     """Write corpus and run folder; return the work of the report stage."""
     corpus, run = folder / "corpus", folder / "run"
     corpus.mkdir()
@@ -134,6 +137,11 @@ def make_run(folder: Path, *, decided: bool = True, scored: bool = False) -> Wor
             [_document_risk(0, 0.01), _document_risk(1, 0.75), _document_risk(B, 0.01)],
         )
         outputs["risk/all"]["facts"] = {"base_rate": 0.125, "note": "<i>fitted</i>"}
+    if rejected:
+        record = pa.schema([("id", pa.string()), ("text", pa.string())])
+        lost = {"text": None, "reason": "null_text", "shard": "a.parquet", "row": 2}
+        lost["record"] = {"id": "nothing", "text": None}
+        put("sketch/g00000", "rejected", rejected_schema(record), [lost])
     shards, _ = find_shards([str(corpus)])
     entries = [
         {
@@ -163,6 +171,12 @@ def make_run(folder: Path, *, decided: bool = True, scored: bool = False) -> Wor
             tables.setdefault(record["table"], []).append(record["path"])
     names = {table: tuple(paths) for table, paths in tables.items()}
     return Work("report", "all", run, CONFIG, tuple(shards), names, cores=1, memory=1 << 30)
+
+
+def compared_with(work: Work, other: Path, **settings: Any) -> Work:
+    """Return the work of a report that is held against another run, with other report settings."""
+    own = work.config.report.model_copy(update={"against": str(other), **settings})
+    return dataclasses.replace(work, config=work.config.model_copy(update={"report": own}))
 
 
 def _documents() -> list[dict[str, Any]]:

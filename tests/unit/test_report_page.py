@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import base64
+import hashlib
+import html
 import json
 import re
 import tempfile
@@ -9,13 +12,15 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from report_runs import CONFIG, make_run
+from report_runs import CONFIG, compared_with, make_run
 
 from pipeline.errors import InputError, IntegrityError
 from pipeline.query import run as query
 from pipeline.report import report
 from pipeline.report.alarms import sources_params
-from pipeline.report.markup import Html, percent, size, table, tag
+from pipeline.report.assets import asset
+from pipeline.report.markup import Html, embedded, percent, size, table, tag
+from pipeline.report.summary import plain
 from pipeline.stage import Work
 from pipeline.store import load_manifest
 
@@ -28,9 +33,12 @@ class _Tags(HTMLParser):
         self.names: list[str] = []
         self.attributes: list[tuple[str, str | None]] = []
         self.open: list[str] = []
+        self.scripts: list[list[tuple[str, str | None]]] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.names.append(tag)
+        if tag == "script":
+            self.scripts.append(attrs)
         self.attributes.extend(attrs)
         if tag != "meta":
             self.open.append(tag)
@@ -41,6 +49,13 @@ class _Tags(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
+
+
+def _own(page: str) -> str:
+    """Return a page without the files of the package: what the corpus can have a part in."""
+    for name in ("style.css", "page.js", "vega/vega.js", "vega/LICENSES.txt"):
+        page = page.replace(asset(name), "")
+    return page
 
 
 def _written(work: Work) -> tuple[str, dict]:  # type: ignore[type-arg]
@@ -57,12 +72,15 @@ def test_hostile_text_never_becomes_markup(tmp_path: Path, scored: bool) -> None
     tags = _Tags()
     tags.feed(page)
     assert tags.open == []
-    assert not {"script", "b", "i", "img", "iframe", "link", "form", "object"} & set(tags.names)
+    assert not {"i", "img", "iframe", "link", "form", "object"} & set(tags.names)
+    own = [dict(attributes) for attributes in tags.scripts]
+    charts = {"type": "application/json", "class": "spec"}
+    assert own == [*([charts] * (len(own) - 2)), {}, {}]
     assert not [
         name for name, _ in tags.attributes if name.startswith("on") or name in {"src", "style"}
     ]
     assert all(value and value.startswith("#") for name, value in tags.attributes if name == "href")
-    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", page)
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", _own(page))
     assert "root@example.org" not in page
     assert "AKIAIOSFODNN7EXAMPLE" not in page
     assert "&lt;b&gt;site&lt;/b&gt;" in page
@@ -80,17 +98,25 @@ def test_a_hostile_quote_is_shown_with_its_secrets_masked(tmp_path: Path) -> Non
     assert "&lt;script&gt;alert(&#x27;x&#x27;)&lt;/script&gt; &quot; onmouseove" in page
 
 
-def test_the_policy_allows_only_the_style_in_the_page(tmp_path: Path) -> None:
-    """The Content-Security-Policy forbids everything but one style sheet, named by its hash."""
+def test_the_policy_allows_only_the_files_of_the_package(tmp_path: Path) -> None:
+    """The Content-Security-Policy names one style sheet and two scripts, by their hashes."""
     work = make_run(tmp_path)
     report(work)
     page, _ = _written(work)
     policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]+)"', page)
     assert policy is not None
-    assert policy[1].startswith("default-src &#x27;none&#x27;; style-src &#x27;sha256-")
-    assert policy[1].endswith("base-uri &#x27;none&#x27;; form-action &#x27;none&#x27;")
-    assert "url(" not in page
-    assert "@import" not in page
+    hashes = {
+        name: base64.b64encode(hashlib.sha256(asset(name).encode()).digest()).decode()
+        for name in ("style.css", "page.js", "vega/vega.js")
+    }
+    assert html.unescape(policy[1]) == (
+        f"default-src 'none'; script-src 'sha256-{hashes['vega/vega.js']}' "
+        f"'sha256-{hashes['page.js']}'; style-src 'sha256-{hashes['style.css']}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    assert "url(" not in asset("style.css")
+    assert "@import" not in asset("style.css")
+    assert page.count(f"<script>{asset('vega/vega.js')}</script>") == 1
 
 
 def test_the_funnel_adds_up(tmp_path: Path) -> None:
@@ -266,3 +292,74 @@ def test_sizes_have_units() -> None:
         "93.4 MB",
         "2.5 GB",
     ]
+
+
+def test_embedded_data_cannot_end_its_element() -> None:
+    """JSON in the page holds no sign that a parser of HTML takes notice of, and reads back."""
+    data = {"text": "</script><script>x</script><!-- & \u2028 \u202e"}
+    element = embedded(data, "spec")
+    inside = element.removeprefix('<script type="application/json" class="spec">')
+    inside = inside.removesuffix("</script>")
+    assert not re.search("[<>&\u0080-\uffff]", inside)
+    assert json.loads(inside) == data
+
+
+def test_excerpts_can_be_switched_off(tmp_path: Path) -> None:
+    """With report.excerpts off no word of a text is in any file; names and numbers stay."""
+    plain = make_run(tmp_path, scored=True)
+    report(plain)
+    files = [plain.folder / "report" / name for name in ("index.html", "report.json", "summary.md")]
+    assert "word7" in _own(files[0].read_text())
+    work = compared_with(plain, Path(), against="", excerpts=False)
+    report(work)
+    for path in files:
+        assert not re.search("word[0-9]|alert", _own(path.read_text()))
+    assert "hostile" in files[0].read_text()
+
+
+def test_the_summary_holds_no_text_and_no_markup(tmp_path: Path) -> None:
+    """summary.md has the numbers; names are escaped, and no word of a document is in it."""
+    work = make_run(tmp_path, scored=True)
+    report(work)
+    text = (work.folder / "report" / "summary.md").read_text()
+    assert not re.search("word[0-9]|alert|<", text)
+    assert "texts likely to be memorized in &lt;b&gt;site&lt;/b&gt;" in text
+    assert "| exact copies removed | 1 | 14.3% |" in text
+    assert "First: exact copies in site: 60 words that say again what stays, in 1 row." in text
+
+
+def test_what_to_remove_first_is_ranked_by_repeated_words(tmp_path: Path) -> None:
+    """The exact and the near copy are first, as removed; then what the forecast calls risky."""
+    work = make_run(tmp_path, scored=True)
+    report(work)
+    data = _written(work)[1]
+    rows = [
+        (row["kind"], row["source_group"], row["done"], row["documents"], row["words"])
+        for row in data["first"]
+    ]
+    assert rows == [
+        ("exact", "site", True, 1, 60),
+        ("near", "site", True, 1, 60),
+        ("risk", "<b>site</b>", False, 1, None),
+    ]
+    assert data["first"][2]["expected_tokens"] == 24
+
+
+def test_what_removal_costs_is_what_the_keeper_lacks(tmp_path: Path) -> None:
+    """An exact copy loses nothing; of the near one 5 of 56 shingles are nowhere else."""
+    work = make_run(tmp_path, scored=True)
+    report(work)
+    removed = _written(work)[1]["removed"]
+    assert [(row["reason"], row["words"], row["lost_words"]) for row in removed["by_reason"]] == [
+        ("exact_copy", 60, 0),
+        ("near_copy", 60, 5),
+    ]
+    assert removed["forecast"] == [
+        {"removed": True, "documents": 1, "risky": 0, "expected_tokens": 0},
+        {"removed": False, "documents": 2, "risky": 1, "expected_tokens": 24},
+    ]
+
+
+def test_names_in_markdown_are_only_names() -> None:
+    """Neither Markdown nor HTML nor a mention is left in a name from the corpus."""
+    assert plain("a|b *c* <i> @team #7 [x](y)") == (r"a\|b \*c\* &lt;i&gt; &#64;team \#7 \[x\](y)")

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.report.quotes import label, mask, quote, shorten, visible
+from pipeline.report.masks import mask
+from pipeline.report.quotes import label, quote, shorten, visible
 
 
 def test_control_bidi_and_zero_width_characters_are_written_out() -> None:
@@ -35,7 +36,7 @@ def test_a_pile_of_marks_is_cut_to_four() -> None:
         ("key AKIAIOSFODNN7EXAMPLE end", "key [key] end"),
         ("ghp_0123456789abcdefghijABCDEFGHIJ012345", "[token]"),
         ("https://user:hunter2@example.org/x", "https://[credentials]@example.org/x"),
-        ('password = "correct-horse"', "password = [secret]"),
+        ('password = "correct-horse"', 'password = "[secret]"'),
         (
             "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----\nok",
             "[private key]\nok",

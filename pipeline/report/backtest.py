@@ -1,0 +1,88 @@
+"""The back-test as the report shows it, read from RUN/backtest/backtest.json where there is one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+Row = dict[str, Any]
+
+FILE = Path("backtest") / "backtest.json"
+CURVE = "backtest_curve"
+MOST_ROWS = 2000
+MOST_OTHERS = 60
+
+# the tables of a back-test, told apart by columns that only they have
+_TABLES = {
+    "differences": {"forecast", "baseline", "difference"},
+    "metrics": {"score", "metric", "value"},
+    "curve": {"precision", "recall"},
+    "reliability": {"forecast", "observed"},
+    "doses": {"model", "dose", "memorized", "sequences"},
+}
+
+
+def backtest(folder: Path) -> Row | None:
+    """Return the tables of the back-test by name, and its single facts; None without one.
+
+    A file that is no JSON object counts as none: the report does not fail for it.
+    """
+    try:
+        data = json.loads((folder / FILE).read_bytes())
+    except (OSError, ValueError):
+        return None
+    if not isinstance(data, dict):
+        return None
+    found: Row = {name: [] for name in _TABLES} | {"facts": {}, "others": {}, "caveats": []}
+    for key, value in _leaves(data):
+        if isinstance(value, list) and value and all(isinstance(row, dict) for row in value):
+            name = next((name for name, own in _TABLES.items() if own <= value[0].keys()), None)
+            rows = [_finite(row) for row in value[:MOST_ROWS]]
+            if name and not found[name]:
+                found[name] = rows
+            else:
+                found["others"][key] = rows[:MOST_OTHERS]
+        elif isinstance(value, list) and all(isinstance(text, str) for text in value):
+            found["caveats"] += value
+        elif isinstance(value, str | int | float | bool):
+            found["facts"][key] = _finite(value)
+    found["curve"] = found["curve"] or _curve(folder)
+    return found
+
+
+def _curve(folder: Path) -> list[Row]:
+    """Return the points of the precision-recall curves, which are a table of their own."""
+    paths = sorted((folder / FILE).parent.glob(f"{CURVE}/*.parquet"))
+    if not paths or not _TABLES["curve"] <= set(pq.read_schema(paths[0]).names):
+        return []
+    table = pq.ParquetFile(paths[0]).read()
+    step = max(1, table.num_rows // MOST_ROWS)
+    return [_finite(row) for row in table.to_pylist()[::step]]
+
+
+def digest(folder: Path) -> str:
+    """Return the digest of the file of the back-test; empty without one."""
+    try:
+        return hashlib.blake2b((folder / FILE).read_bytes(), digest_size=16).hexdigest()
+    except OSError:
+        return ""
+
+
+def _leaves(data: Mapping[str, Any], depth: int = 3) -> Iterator[tuple[str, Any]]:
+    for key, value in data.items():
+        if isinstance(value, dict) and depth:
+            yield from ((f"{key} {inner}", part) for inner, part in _leaves(value, depth - 1))
+        else:
+            yield key, value
+
+
+def _finite(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,65 @@
+"""Rejected rows by name: of a shard and row, or of an id among the user's columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+Row = dict[str, Any]
+
+
+def rejections(
+    paths: Sequence[Path],
+    id_columns: Sequence[str],
+    doc_id: str,
+    place: tuple[str, int] | None,
+    most: int,
+) -> list[Row]:
+    """Return shard, shard_row, reason and bytes of the text of rejected rows of that name.
+
+    id_columns: the names that the id may have, the first that is there counts.
+    """
+    found: list[Row] = []
+    for path in paths:
+        table = pq.ParquetFile(path).read(columns=None)
+        wanted = _of_place(table, place) if place else None
+        ids = _ids(table, id_columns)
+        if ids is not None:
+            own = pc.equal(ids, doc_id)
+            wanted = own if wanted is None else pc.or_kleene(wanted, own)
+        if wanted is None:
+            continue
+        for row in table.filter(wanted).to_pylist():
+            text = row["text"]
+            found.append(
+                {
+                    "doc_id": doc_id,
+                    "shard": row["shard"],
+                    "shard_row": row["row"],
+                    "reason": row["reason"],
+                    "text_bytes": None if text is None else len(text),
+                }
+            )
+    return found[:most]
+
+
+def _of_place(table: pa.Table, place: tuple[str, int]) -> pa.ChunkedArray:
+    return pc.and_(pc.equal(table["shard"], place[0]), pc.equal(table["row"], place[1]))
+
+
+def _ids(table: pa.Table, columns: Sequence[str]) -> pa.ChunkedArray | None:
+    """Return the user's ids as words, of the first such column; None where rows have none."""
+    if "record" not in table.schema.names:
+        return None
+    kind = table.schema.field("record").type
+    known = [name for name in columns if kind.get_field_index(name) >= 0]
+    if not known:
+        return None
+    column = known[0]
+    ids = pc.struct_field(table["record"], column)
+    return pc.cast(ids, pa.string()) if not pa.types.is_nested(ids.type) else None

@@ -1,0 +1,138 @@
+"""One page of Markdown for a pull request: numbers and names, no text of a document."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from pipeline.report.first import some
+from pipeline.report.markup import DASH, number, percent, size
+from pipeline.report.opening import sentences
+from pipeline.report.quotes import label
+from pipeline.report.words import kind
+
+Data = dict[str, Any]
+
+MOST_ALARMS = 10
+ROWS = 6
+
+
+def summary(data: Data) -> str:
+    """Return the page; names from the corpus are escaped, so that none becomes markup."""
+    parts = [
+        "# rote: what this corpus would teach by rote",
+        _corpus(data),
+        "## What to remove first",
+        *(plain(text) for text in sentences(data)),
+        _first(data),
+        "## What became of the rows",
+        _funnel(data),
+        "## Forecast",
+        _forecast(data),
+        *_changes(data),
+        f"## Alarms ({len(data['alarms'])})",
+        _alarms(data),
+        _end(data),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _end(data: Data) -> str:
+    return (
+        f"Corpus digest `{data['provenance']['corpus']}`; rote {data['rote']['version']}. No part "
+        "of this is a privacy guarantee. The whole report is index.html, its numbers report.json."
+    )
+
+
+def plain(text: str) -> str:
+    """Return text in which Markdown and HTML see nothing to act on, and nobody is called."""
+    for sign, escape in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("@", "&#64;")):
+        text = text.replace(sign, escape)
+    return re.sub(r"([\\`*_{}\[\]+!|~$]|#(?!\d+;))", r"\\\1", text)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _corpus(data: Data) -> str:
+    corpus = data["corpus"]
+    return (
+        f"{number(corpus['documents'])} documents, {size(corpus['text_bytes'])} of text, "
+        f"{number(corpus['words'])} words in {number(corpus['shards'])} shards; "
+        f"{percent(corpus['repeated_words'], corpus['words'])} of the words lie in passages that "
+        "occur more than once."
+    )
+
+
+def _first(data: Data) -> str:
+    rows = some(data["first"], ROWS)
+    if not rows:
+        return ""
+    lines = [
+        (
+            f"{kind(row['kind'])} in {plain(label(row['source_group'], 60))}",
+            number(row["documents"]),
+            number(row["words"]),
+            number(row["expected_tokens"]),
+            "removed" if row["done"] else "in kept/",
+        )
+        for row in rows
+    ]
+    return _table(("what", "rows", "words repeated", "expected tokens", "state"), lines)
+
+
+def _funnel(data: Data) -> str:
+    total = data["corpus"]["rows"]
+    lines = [
+        (plain(step["title"]), number(step["rows"]), percent(step["rows"], total))
+        for step in data["funnel"]
+    ]
+    return _table(("step", "rows", "share"), lines)
+
+
+def _forecast(data: Data) -> str:
+    if not data["risk"]:
+        return "Not scored: `rote score RUN` makes a forecast."
+    model = data["risk"]["model"]
+    gone, stays = data["removed"]["forecast"]
+    lines = [
+        (name, number(row["documents"]), number(row["risky"]), number(row["expected_tokens"]))
+        for name, row in (("removed", gone), ("stays", stays))
+    ]
+    head = ("rows", "scored", "risk 0.5 or above", "expected tokens")
+    rates = [
+        f"{name} {_rate(model[key])}"
+        for key, name in (("base_rate", "base rate"), ("floor", "never-seen floor"))
+        if isinstance(model.get(key), dict)
+    ]
+    told = f"Of the largest proxy: {'; '.join(rates)} (95% by family)." if rates else ""
+    return "\n\n".join(part for part in (_table(head, lines), told) if part)
+
+
+def _rate(row: Data) -> str:
+    ends = row.get("rate_of_families_95")
+    share = DASH if row.get("rate") is None else f"{row['rate']:.1%}"
+    return f"{share} [{ends[0]:.1%}, {ends[1]:.1%}]" if ends else share
+
+
+def _changes(data: Data) -> list[str]:
+    found = data["changes"]
+    if not found:
+        return []
+    lines = [
+        (row["measure"].replace("_", " "), number(row["before"]), number(row["now"]))
+        for row in (*found["totals"], *(found["risk"] or []))
+    ]
+    return [
+        f"## Changed since {plain(label(found['name']))}",
+        _table(("", "before", "now"), lines),
+    ]
+
+
+def _alarms(data: Data) -> str:
+    lines = [f"- {plain(entry['sentence'])}" for entry in data["alarms"][:MOST_ALARMS]]
+    more = len(data["alarms"]) - len(lines)
+    return "\n".join([*lines, *([f"- and {more:,} more"] if more > 0 else [])]) or "None."

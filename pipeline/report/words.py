@@ -1,0 +1,63 @@
+"""The words that the page, the summary and the comparison have for kinds, reasons and fates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.report.quotes import label
+
+Data = dict[str, Any]
+
+KINDS = {
+    "exact": "exact copies",
+    "near": "near copies",
+    "contained": "excerpts of longer documents",
+    "passage": "repeated passages in rows that stay",
+    "risk": "texts likely to be memorized",
+}
+REASONS = {
+    "exact_copy": "exact copies",
+    "near_copy": "near copies",
+    "contained": "excerpts of longer documents",
+    "risk": "texts likely to be memorized",
+}
+WHY = {
+    "exact": "the same bytes as a document that stays",
+    "near": "a document that stays has nearly all of their words, proved by exact Jaccard",
+    "contained": "a longer document that stays has their words",
+    "passage": "the same words again, in a document that is no copy otherwise",
+    "risk": "the forecast is that the target recites them",
+}
+RULES = {
+    "exact": "drop-copies",
+    "near": "drop-copies",
+    "contained": "drop-copies",
+    "passage": "cut-spans",
+    "risk": "drop-risk",
+}
+REJECTED = {
+    "null_text": "the text is null",
+    "empty_text": "the text is empty",
+    "invalid_utf8": "the bytes are not UTF-8",
+    "not_json": "the line is not a JSON object",
+    "not_a_string": "the text is not a string",
+    "csv_fields": "the line has another number of fields than the header",
+    "lone_surrogate": "half of a character (a lone surrogate)",
+}
+
+
+def kind(name: str | None) -> str:
+    """Return what a kind of repetition, or a rule's reason, is called."""
+    return KINDS.get(name or "", REASONS.get(name or "", label((name or "").replace("_", " "))))
+
+
+def reason(name: str | None) -> str:
+    """Return what rows removed for a reason are called."""
+    return REASONS.get(name or "", label((name or "").replace("_", " ")))
+
+
+def fate(name: str | None) -> str:
+    """Return what became of a document: kept, removed and why, or not there."""
+    if name is None:
+        return "not there"
+    return "kept" if name == "kept" else f"removed: {reason(name)}"

@@ -1,0 +1,19 @@
+-- grain: one row per run: before (now is false), and now
+-- inputs: document_risk, document_risk_before
+-- params: none
+with both_runs as (
+    select true as now, risk, expected_tokens
+    from read_parquet($document_risk)
+    union all
+    select false as now, risk, expected_tokens
+    from read_parquet($document_risk_before)
+)
+
+select
+    now,
+    cast(count(risk) as bigint) as scored,
+    cast(count(*) filter (where risk >= 0.5) as bigint) as risky,
+    cast(coalesce(sum(cast(round(expected_tokens * 1000) as bigint)), 0) // 1000 as bigint) as expected_tokens
+from both_runs
+group by now
+order by now

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.report.backtest import backtest
+from pipeline.report.markup import tag
+from pipeline.report.proof import proof
+
+DATA = {
+    "models": [{"model": "target", "parameters": 7}],
+    "forecast": {"rows_judged": 5},
+    "metrics": [
+        {"score": "unseen", "metric": "average_precision", "value": 0.5, "low": 0.25, "high": 0.75}
+    ],
+    "reliability": [{"score": "unseen", "forecast": 0.5, "observed": 0.25, "sequences": 3}],
+    "differences": [
+        {"forecast": "unseen", "baseline": "log count", "metric": "brier", "difference": 0.125}
+    ],
+    "caveats": ["One seed."],
+    "nothing": float("nan"),
+}
+
+
+def _write(folder: Path, text: str) -> None:
+    (folder / "backtest").mkdir()
+    (folder / "backtest" / "backtest.json").write_text(text)
+
+
+def test_tables_are_told_apart_by_their_columns(tmp_path: Path) -> None:
+    """Each list of rows is found by what only it has; the rest is kept as it is."""
+    _write(tmp_path, json.dumps(DATA))
+    found = backtest(tmp_path)
+    assert found is not None
+    assert [found[name] for name in ("metrics", "reliability", "differences")] == [
+        DATA["metrics"],
+        DATA["reliability"],
+        DATA["differences"],
+    ]
+    assert found["others"] == {"models": DATA["models"]}
+    assert found["facts"] == {"forecast rows_judged": 5, "nothing": None}
+    assert found["caveats"] == ["One seed."]
+    assert found["curve"] == []
+
+
+def test_the_curve_is_a_table_beside_the_file(tmp_path: Path) -> None:
+    """Points of precision and recall are read from the table of the back-test."""
+    _write(tmp_path, "{}")
+    table = pa.table({"score": ["unseen"], "precision": [1.0], "recall": [0.5]})
+    (tmp_path / "backtest" / "backtest_curve").mkdir()
+    pq.write_table(table, tmp_path / "backtest" / "backtest_curve" / "all.parquet")
+    found = backtest(tmp_path)
+    assert found is not None
+    assert found["curve"] == [{"score": "unseen", "precision": 1.0, "recall": 0.5}]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '"words"'])
+def test_a_file_that_is_no_back_test_counts_as_none(tmp_path: Path, text: str) -> None:
+    """The report is made all the same."""
+    _write(tmp_path, text)
+    assert backtest(tmp_path) is None
+
+
+def test_the_section_shows_what_there_is(tmp_path: Path) -> None:
+    """Metrics with intervals, differences, calibration; without any, the command that makes it."""
+    _write(tmp_path, json.dumps(DATA))
+    shown = proof({"risk": None, "backtest": backtest(tmp_path)})
+    assert '<td class="n" data-v="0.5">0.500</td><td class="n">0.250 to 0.750</td>' in shown
+    assert '<td class="n" data-v="0.125">0.125</td>' in shown
+    assert "Calibration against the larger model" in shown
+    assert "<li>One seed.</li>" in shown
+    nothing = proof({"risk": None, "backtest": None})
+    assert tag("code", "rote backtest RUN") in nothing
