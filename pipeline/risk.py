@@ -21,14 +21,15 @@ from pipeline.config import TargetConfig
 from pipeline.forecast import DRAWS, Cases, calibration, fit, forecast, judged, transfer_error
 from pipeline.ladder import Panel, read_panel
 from pipeline.risk_facts import dose_response, memorized_families, rate
+from pipeline.risk_model import risk_model
 from pipeline.sampling import Flags, Float64
 from pipeline.stage import Receipt, Work
 from pipeline.store import read_table, write_table
 from schemas.counts import COUNTS
-from schemas.risk import DOCUMENT_RISK, RISK
+from schemas.risk import DOCUMENT_RISK, RISK, RISK_MODEL
 from schemas.sequences import SEQUENCES
 
-VERSION = 1
+VERSION = 2
 LEAST_FAMILIES = 30
 TIMES_LARGEST = 8
 MOST_TIMES = 10
@@ -92,7 +93,10 @@ def risk(work: Work) -> Receipt:
         values, facts = _forecast(panel, target, work.config.proxy.seed)
         kinds = _kinds(panel, values[:, 0])
         rows = _rows(table, values, kinds, panel.top.taught, extrapolated=target.extrapolated)
+        bases = _bases(panel, target) if facts["fitted"] else []
+        model = risk_model(table, bases, target.epochs)
     else:
+        model = RISK_MODEL.empty_table()
         values = np.full((table.num_rows, 3), NOTHING)
         none = np.zeros(table.num_rows, np.bool_)
         why = "no family outside the held-out eighth has a text of 64 tokens to train on"
@@ -102,7 +106,10 @@ def risk(work: Work) -> Receipt:
         out.write(rows)
     with write_table(work.folder, "document_risk", work.key, DOCUMENT_RISK) as of_documents:
         of_documents.write(_of_documents(work, table, rows))
-    return Receipt((out.record, of_documents.record), table.num_rows, out.rows, facts)
+    with write_table(work.folder, "risk_model", work.key, RISK_MODEL) as of_doses:
+        of_doses.write(model)
+    files = (out.record, of_documents.record, of_doses.record)
+    return Receipt(files, table.num_rows, out.rows, facts)
 
 
 def _target(config: TargetConfig, largest: int, corpus_tokens: int) -> Target:

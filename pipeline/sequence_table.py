@@ -68,6 +68,7 @@ def sequence_table(work: Work, of: Material, proxies: list[Proxy], crew: Crew) -
         "row_key": places.row_key,
         "start_byte": places.start_byte,
         "end_byte": places.end_byte,
+        "suffix_byte": suffixes.start_byte,
         "start_token": panel.start_token,
         "document_sequences": panel.of_document,
         "family": _families(of),

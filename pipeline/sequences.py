@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from pipeline.proxy.ensemble import Proxy
     from pipeline.sequence_table import Material
 
-VERSION = 1
+VERSION = 2
 DEFAULT_TOKENS = 262_144
 BYTES_PER_TOKEN = 4.0
 MODELS = "models"

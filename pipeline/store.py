@@ -36,7 +36,8 @@ DISK_FULL = frozenset([errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
 FORBIDDEN = frozenset([errno.EACCES, errno.EPERM, errno.EROFS])
 ROW_GROUP = 65_536
 # a file that someone else put beside ours is left alone
-OWN_SUFFIXES = frozenset({".parquet", ".json", ".safetensors", ".html", TEMPORARY})
+OWN_SUFFIXES = frozenset({".parquet", ".json", ".jsonl", ".bloom", ".safetensors", ".html", TEMPORARY})
+SUCCESS = "_SUCCESS"
 OWN_FOLDERS = frozenset(
     {
         "signatures",
@@ -55,8 +56,11 @@ OWN_FOLDERS = frozenset(
         "counts",
         "documents",
         "decisions",
+        "cuts",
+        "mitigation",
         "sequences",
         "risk",
+        "risk_model",
         "document_risk",
         "models",
         "kept",
