@@ -13,7 +13,11 @@ REASONS = {
     "exact_copy": "exact copies",
     "near_copy": "near copies",
     "contained": "contained in longer ones",
+    "risk": "at risk",
+    "short": "with too little left",
+    "forgotten": "forgotten",
 }
+STAYING = {"repeated": "with repeated passages cut or masked", "restored": "restored"}
 
 
 def summarize(folder: Path) -> tuple[str, int]:
@@ -60,11 +64,13 @@ def _removals(outputs: dict[str, Any], folder: Path) -> list[str]:
     reasons = dict(_facts(outputs, "decisions/all").get("reasons", {}))
     if not reasons:
         return []
-    kept = reasons.pop("kept", 0)
+    told = [f"{reasons[name]:,} {words}" for name, words in STAYING.items() if name in reasons]
+    kept = sum(reasons.pop(name, 0) for name in ("kept", *STAYING))
+    of_kept = f"{', '.join(told)} " if told else ""
     told = [f"{count:,} {REASONS.get(name, name)}" for name, count in sorted(reasons.items())]
     named = ", ".join(told)
     gone = f"  removed  {sum(reasons.values()):>10,}  {named} ({folder / 'removed'})"
-    return [*([gone] if reasons else []), f"  kept     {kept:>10,}  ({folder / 'kept'})"]
+    return [*([gone] if reasons else []), f"  kept     {kept:>10,}  {of_kept}({folder / 'kept'})"]
 
 
 def _facts(outputs: dict[str, Any], name: str) -> dict[str, Any]:

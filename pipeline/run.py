@@ -29,6 +29,7 @@ from pipeline import (
     pairs,
     report,
     risk,
+    seal,
     sequences,
     signatures,
     windows,
@@ -39,7 +40,7 @@ from pipeline.inventory import active_shards, check_places, inventory, require_u
 from pipeline.memory import CHUNK, base, begin, budget_of, release, workers_of
 from pipeline.memory import plan as plan_memory
 from pipeline.progress import current
-from pipeline.stage import Mapper, Receipt, StageFunction, Work
+from pipeline.stage import FileRecord, Mapper, Receipt, StageFunction, Work
 from pipeline.store import RunFolder, damaged_file, load_manifest, open_run, refuse_foreign, writing
 from schemas.manifest import SCHEMA_VERSION
 
@@ -52,8 +53,10 @@ class Stage:
     """One stage of the pipeline.
 
     settings: what of the configuration it depends on. needs: the stages whose outputs it reads;
-    optional: those that it reads when they are current. by_group: a map over groups of shards
-    instead of a reduce. conserves: rows in must equal rows out.
+    optional: those that it reads when they are current. also: those that a configuration makes it
+    need. beside: what it reads beside an input. recalls: what of the manifest it depends on.
+    by_group: a map over groups of shards instead of a reduce. conserves: rows in must equal rows
+    out. records: whether it wants the records of the files that it reads.
     """
 
     name: str
@@ -64,6 +67,10 @@ class Stage:
     by_group: bool = False
     conserves: bool = False
     optional: tuple[str, ...] = ()
+    also: Callable[[Config], tuple[str, ...]] = lambda _: ()
+    beside: tuple[tuple[str, str], ...] = ()
+    recalls: tuple[str, ...] = ()
+    records: bool = False
 
 
 def _sketched(config: Config) -> list[dict[str, Any]]:
@@ -143,19 +150,33 @@ FILTER = (
         "decisions",
         decisions.decisions,
         decisions.VERSION,
-        lambda c: c.policy.model_dump(),
-        ("documents",),
+        lambda c: [c.policy.model_dump(), c.mitigation.sink_id, c.mitigation.weights],
+        ("documents", "pairs"),
         conserves=True,
+        optional=("risk",),
+        also=decisions.also_needs,
+        beside=(("risk", "sketch"),),
+        recalls=("restored", "forgotten"),
     ),
     Stage(
         "emit",
         emit.emit,
         emit.VERSION,
-        lambda c: c.emit.model_dump(),
+        emit.settings,
         ("documents", "decisions"),
         by_group=True,
         conserves=True,
         optional=("risk",),
+        also=emit.also_needs,
+    ),
+    Stage(
+        "seal",
+        seal.seal,
+        seal.VERSION,
+        seal.settings,
+        ("emit",),
+        also=seal.also_needs,
+        records=True,
     ),
 )
 REPORT = (
@@ -217,6 +238,9 @@ class Session:
             part is None for part in parts[6 if stage.by_group else 4 :]
         ):
             return None
+        parts.extend(
+            [name, self.manifest[name]] for name in stage.recalls if self.manifest.get(name)
+        )
         return hashlib.blake2b(
             json.dumps(parts, sort_keys=True).encode(), digest_size=16
         ).hexdigest()
@@ -290,11 +314,20 @@ class Session:
             self.manifest["scan"],
             max(1, min(workers // at_once, memory // CHUNK)),
             memory,
+            tuple((row["row_key"], row["text_hash"]) for row in self.manifest.get("restored", ())),
+            tuple(
+                (text["text_hash"], text["named"]) for text in self.manifest.get("forgotten", ())
+            ),
+            self.manifest["corpus"].get("known", 0),
+            self._records(stage) if stage.records else (),
         )
 
     def _inputs(self, stage: Stage) -> list[str]:
         """Return the stages whose outputs a stage reads."""
-        return [*stage.needs, *(name for name in stage.optional if self.current(STAGES[name]))]
+        names = [*stage.needs, *stage.also(self.config)]
+        names += [name for name in stage.optional if self.current(STAGES[name])]
+        names += [other for name, other in stage.beside if name in names]
+        return list(dict.fromkeys(names))
 
     def _require_sound(self, stage: Stage) -> None:
         """Refuse to read files of an earlier run that changed since: DuckDB checks no page."""
@@ -311,6 +344,14 @@ class Session:
                 for record in self.manifest["outputs"][f"{name}/{key}"]["files"]:
                     tables.setdefault(record["table"], []).append(record["path"])
         return {table: tuple(paths) for table, paths in tables.items()}
+
+    def _records(self, stage: Stage) -> tuple[FileRecord, ...]:
+        return tuple(
+            FileRecord(**record)
+            for name in self._inputs(stage)
+            for key in self.units(STAGES[name])
+            for record in self.manifest["outputs"][f"{name}/{key}"]["files"]
+        )
 
     def _record(self, stage: Stage, key: str, receipt: Receipt, elapsed_s: float) -> None:
         if stage.conserves and receipt.rows_in != receipt.rows_out:
@@ -377,6 +418,11 @@ def filter_rows(session: Session) -> None:
     """Decide about every row and write kept/ and removed/."""
     _require(session, SCAN, "filter")
     session.plan_memory()
+    decisions.require_scored(
+        session.config, scored=session.current(STAGES["risk"]), folder=session.run.folder
+    )
+    if not all(session.current(stage) for stage in FILTER):
+        session.run.forget([f"seal/{ALL}"])  # kept/ is not whole until it is sealed again
     for stage in FILTER:
         session.perform(stage)
 
