@@ -2,7 +2,7 @@
 
 Windows are counted anew among the rows that stay, in the order of shard path and row, those that no
 rule may touch first. The words of each window's first occurrence are protected; words that only
-later ones cover go. So each window that occurred still does, once, whole. Equal hashes do not do as
+later ones cover go. So each repeated window still occurs, whole. Equal hashes do not do as
 a proof: the words of every later occurrence are held against those of the first, by BLAKE2b of
 their hashes, each of which was held against its letters in the scan.
 """
@@ -70,7 +70,7 @@ def cuts(work: Work, state: pl.DataFrame) -> Cut:
     order = order_of_rows(state)
     places = chunk_places(work.paths("words"))
     with ThreadPoolExecutor(work.cores) as threads:
-        read = partial(_windows, work, order)
+        read = partial(windows_in, work, order)
         parts = list(in_order(threads, work.cores, read, places))
         hashes, documents, words = _joined(parts)
         del parts
@@ -103,7 +103,7 @@ def order_of_rows(state: pl.DataFrame) -> Order:
     return Order(placed["row_key"].to_numpy(), placed["rank"].to_numpy().astype(np.int64), spared)
 
 
-def _windows(work: Work, order: Order, place: Place) -> Windows:
+def windows_in(work: Work, order: Order, place: Place) -> Windows:
     """Return (hash, rank of its document, word) of the windows of one chunk's repeated spans."""
     chunk = read_chunk(place, positions=True)
     none = np.zeros(0, np.uint64), np.zeros(0, np.uint32), np.zeros(0, np.uint32)

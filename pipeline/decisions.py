@@ -25,6 +25,7 @@ from pipeline.mitigations.weights import weights
 from pipeline.pairs import at_least
 from pipeline.policy import MASKS
 from pipeline.query import run
+from pipeline.reach import sharing_a_window
 from pipeline.rules import CUT_SPANS, RESTORE, decide, gone, prepared
 from pipeline.sampling import Float64, Uint64
 from pipeline.stage import Receipt, Work
@@ -66,6 +67,13 @@ def decisions(work: Work) -> Receipt:
         ranges.write(cut.ranges)
     _audit(work, [work.folder / out.record.path], frame)
     reasons = run("reasons", {"decisions": [work.folder / out.record.path]})
+    forgotten = state.filter(pl.col("reason") == "forgotten")["row_key"].to_numpy()
+    if forgotten.size:
+        holders = sharing_a_window(work, state, forgotten)
+        facts["forgotten"] = {
+            "rows": forgotten.size,
+            "kept_documents_that_share_a_window": holders,
+        }
     facts |= {
         "reasons": dict(zip(*reasons.to_pydict().values(), strict=True)),
         "rules": account.rules,
@@ -81,6 +89,8 @@ def _columns(work: Work) -> list[str]:
         names += RANKED_BY
     if CUT_SPANS in config.policy.rules:
         names += ["shard", "row", "words"]
+    if work.forgotten:
+        names += ["shard", "row"]
     mitigated = config.mitigation.sink_id or config.mitigation.weights != "none"
     if mitigated or work.restored or work.paths("risk_model"):
         names += ["representative", "text_hash", "exact_count"]

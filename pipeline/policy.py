@@ -80,6 +80,9 @@ class PolicyConfig(Section):
             raise ValueError("a rule is named twice in policy.rules")
         if "cut-spans" in self.rules[:-1]:
             raise ValueError("cut-spans must be the last of policy.rules: it cuts what stays")
+        asked = (self.risk, self.risk_share, *(own.risk or 0 for own in self.sources.values()))
+        if "drop-risk" in self.rules and not any(asked):
+            raise ValueError("drop-risk needs policy.risk or policy.risk_share")
         for name, own in self.sources.items():
             strange = sorted(set(own.rules or ()) - set(self.rules))
             if strange:

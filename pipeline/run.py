@@ -285,7 +285,7 @@ class Session:
             return
         self._require_sound(stage)
         current().stage(stage.name, len(due))
-        works = [self._work(stage, key, len(due)) for key in due]
+        works = [self.work(stage, key, len(due)) for key in due]
         begun = time.perf_counter()
         for place, receipt in self.mapper(stage.name, partial(_unit, stage.function), works):
             self._record(stage, due[place], receipt, time.perf_counter() - begun)
@@ -296,7 +296,8 @@ class Session:
         """Refuse a memory budget that is too small for the corpus."""
         plan_memory(self.manifest, active_shards(self.manifest), self.config)
 
-    def _work(self, stage: Stage, key: str, units: int) -> Work:
+    def work(self, stage: Stage, key: str, units: int) -> Work:
+        """Return one of the units of a stage that are to run side by side."""
         shards = active_shards(self.manifest)
         names = emit.output_names(shards)
         own = [shard for shard in shards if key in (ALL, f"g{shard.group:05d}")]
@@ -327,6 +328,8 @@ class Session:
         names = [*stage.needs, *stage.also(self.config)]
         names += [name for name in stage.optional if self.current(STAGES[name])]
         names += [other for name, other in stage.beside if name in names]
+        if "forgotten" in stage.recalls and self.manifest.get("forgotten"):
+            names += ["sketch", "windows"]
         return list(dict.fromkeys(names))
 
     def _require_sound(self, stage: Stage) -> None:
@@ -341,7 +344,8 @@ class Session:
         tables: dict[str, list[str]] = {}
         for name in self._inputs(stage):
             for key in self.units(STAGES[name]):
-                for record in self.manifest["outputs"][f"{name}/{key}"]["files"]:
+                entry = self.manifest["outputs"].get(f"{name}/{key}", {"files": ()})
+                for record in entry["files"]:
                     tables.setdefault(record["table"], []).append(record["path"])
         return {table: tuple(paths) for table, paths in tables.items()}
 
@@ -512,7 +516,7 @@ def saved_config(out: Path) -> dict[str, Any]:
 def stale_tables(out: Path) -> frozenset[str]:
     """Return the tables of a run folder that its last scan or settings have left behind."""
     manifest = load_manifest(out)
-    known = Session(RunFolder(out, manifest), load_config(base=manifest["config"]), _idle)
+    known = Session(RunFolder(out, manifest), load_config(base=manifest["config"]), idle)
     return frozenset(
         record["table"]
         for output, entry in manifest["outputs"].items()
@@ -521,11 +525,12 @@ def stale_tables(out: Path) -> frozenset[str]:
     )
 
 
-def _idle(
+def idle(
     stage: str,  # noqa: ARG001 - the form of a Mapper
     function: StageFunction,  # noqa: ARG001
     works: Iterable[Work],  # noqa: ARG001
 ) -> Iterator[tuple[int, Receipt]]:
+    """Map nothing: for a session that only looks."""
     return iter(())
 
 
@@ -540,7 +545,7 @@ def plan(
         inventory(manifest, corpus, config)
     elif not (out / "manifest.json").exists():
         load_manifest(out)
-    session = Session(RunFolder(out, manifest), config, _idle, corpus=tuple(corpus))
+    session = Session(RunFolder(out, manifest), config, idle, corpus=tuple(corpus))
     stages = {
         "run": (*SCAN, *SCORE, *FILTER, *REPORT),
         "scan": SCAN,

@@ -6,6 +6,7 @@ verbatim output only: the facts tell how much of the same text in other letters 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -27,8 +28,8 @@ from schemas.risk import RISK
 FOLDER, FILE = "mitigation", "memfree.bloom"
 TRIED = 100_000  # runs that were not entered, to measure how many it takes for its own
 EVADERS = 200
-CHANGES = {
-    "upper case": str.upper,
+CHANGES: dict[str, Callable[[str], str]] = {
+    "upper case": lambda text: text.upper(),
     "two spaces for one": lambda text: text.replace(" ", "  "),
     "line breaks for spaces": lambda text: text.replace(" ", "\n"),
 }
