@@ -23,13 +23,14 @@ from pipeline.mitigations import drop_risk, keep_n
 from pipeline.mitigations.sinks import changed_sinks, sink_ids
 from pipeline.mitigations.weights import weights
 from pipeline.pairs import at_least
-from pipeline.policy import MASKS
+from pipeline.policy import MASKS, PolicyConfig
 from pipeline.query import run
 from pipeline.reach import sharing_a_window
-from pipeline.rules import CUT_SPANS, RESTORE, decide, gone, prepared
+from pipeline.rules import CUT_SPANS, RESTORE, decide, gone, prepared, require_known
 from pipeline.sampling import Float64, Uint64
 from pipeline.stage import Receipt, Work
 from pipeline.store import read_table, write_table
+from schemas.counts import COUNTS
 from schemas.decisions import CUTS, DECISIONS
 from schemas.documents import DOCUMENTS
 from schemas.pairs import PAIRS
@@ -267,6 +268,15 @@ def _audit(work: Work, decided: list[Path], frame: pl.DataFrame) -> None:
         found = run(f"audits/{name}", {"decisions": decided, **inputs}, limits=limits(work))
         if found.num_rows:
             raise IntegrityError(what, where="decisions", found=f"{found.num_rows} rows")
+
+
+def require_sources(counts: list[Path], policy: PolicyConfig) -> None:
+    """Refuse a source that does not occur before anything is written."""
+    if not (policy.exempt or policy.sources):
+        return
+    frame = pl.from_arrow(read_table(counts, COUNTS, SOURCES))
+    assert isinstance(frame, pl.DataFrame)  # noqa: S101 - narrows the union that from_arrow declares
+    require_known(frame, policy)
 
 
 def require_scored(config: Config, scored: bool, folder: Path) -> None:

@@ -38,7 +38,7 @@ def prepared(
     per row: for each rule whether it may take it; `spared`, that none may; its source's `n` and
     `risk`; and empty `rule`, `reason`, `stands` (the keeper that stands for it), `risk_after`.
     """
-    _require_sources(documents, policy)
+    require_known(documents, policy)
     again = pl.col("row_key").is_in(pl.Series(sorted(restored), dtype=pl.UInt64).implode())
     columns = {name: _of_rule(name, policy) for name in (*RULES, CUT_SPANS)}
     columns |= {"n": _setting("keep", policy), "risk": _setting("risk", policy)}
@@ -79,7 +79,7 @@ def _of_rule(rule: str, policy: PolicyConfig) -> pl.Expr:
     return value
 
 
-def _require_sources(documents: pl.DataFrame, policy: PolicyConfig) -> None:
+def require_known(documents: pl.DataFrame, policy: PolicyConfig) -> None:
     """Refuse a source that does not occur: its rows would silently not be spared."""
     wanted = [*policy.exempt, *policy.sources]
     if not wanted:

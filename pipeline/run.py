@@ -422,9 +422,6 @@ def filter_rows(session: Session) -> None:
     """Decide about every row and write kept/ and removed/."""
     _require(session, SCAN, "filter")
     session.plan_memory()
-    decisions.require_scored(
-        session.config, scored=session.current(STAGES["risk"]), folder=session.run.folder
-    )
     if not all(session.current(stage) for stage in FILTER):
         session.run.forget([f"seal/{ALL}"])  # kept/ is not whole until it is sealed again
     for stage in FILTER:
@@ -471,6 +468,10 @@ def _require(session: Session, stages: Sequence[Stage], command: str) -> None:
     if command == "filter":
         found = [session.run.folder / record["path"] for record in session.run.files("counts")]
         documents.require_sources(found, session.config.near)
+        decisions.require_sources(found, session.config.policy)
+        decisions.require_scored(
+            session.config, scored=session.current(STAGES["risk"]), folder=session.run.folder
+        )
     _adopt(session)
 
 

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("kernels")
 SIZE = 5
 RULES = 'policy.rules=["drop-copies","cut-spans"]'
 SETTINGS = (f"window.words={SIZE}", "policy.cut_minimum=1", RULES)
-LETTERS = ["ab", "Ä", "ß", "漢", "字", "ไทย", "क्", "é", "x1", "𝒳", "한"]
+LETTERS = ["ab", "Ä", "ß", "漢", "字", "ไทย", "क्", "é", "x1", "𐐷", "한"]
 GAPS = [" ", "", ". ", " — ", "\n", "🙂", "\u200f "]
 
 

@@ -232,7 +232,8 @@ def test_a_shard_without_rows_is_written_without_rows(tmp_path, make_corpus, sca
     corpus = make_corpus(tmp_path / "c", {"a.jsonl": [], "b.jsonl": ["a b c"]})
     done = scan(corpus, tmp_path / "run")
     counts = {
-        path.name: pq.read_metadata(path).num_rows for path in (done.folder / "kept").glob("*.parquet")
+        path.name: pq.read_metadata(path).num_rows
+        for path in (done.folder / "kept").glob("*.parquet")
     }
     assert counts == {"a.parquet": 0, "b.parquet": 1}
 
