@@ -1,4 +1,4 @@
--- grain: one row per decision without a rule, with another keeper than was proved, or with none; there must be none
+-- grain: one row per decision without a rule, or with another keeper than was proved; there must be none
 -- inputs: $decisions, $documents (files)
 -- params: none
 with decisions as (
