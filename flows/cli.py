@@ -78,6 +78,16 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument(
                 "--against", type=Path, metavar="OTHER", help="tell what changed since another run"
             )
+        if name == "filter":
+            command.add_argument(
+                "--forget", action="append", default=[], metavar="DOC_ID",
+                help="take a row and its exact and verified near copies out for good, repeatable",
+            )  # fmt: skip
+    restore = commands.add_parser("restore", help="bring removed rows back with the next filter")
+    restore.add_argument("out", type=Path, metavar="RUN", help="a run folder")
+    restore.add_argument("doc_ids", nargs="+", metavar="DOC_ID", help="a row's id, or shard#row")
+    restore.add_argument("--undo", action="store_true", help="leave them to the rules again")
+    restore.set_defaults(command=_restore)
     explain = commands.add_parser("explain", help="why a row stayed or went, in words")
     explain.add_argument("out", type=Path, metavar="RUN", help="a run folder")
     explain.add_argument("doc_id", metavar="DOC_ID", help="the row's id, or shard#row")
@@ -140,6 +150,15 @@ def _sample(asked: argparse.Namespace) -> int:
 
     summary = gather(asked.folder, asked.megabytes)
     sys.stdout.write("\n".join(summary.lines()) + "\n")
+    return OK
+
+
+def _restore(asked: argparse.Namespace) -> int:
+    from pipeline.recall import restore
+
+    rows = restore(asked.out, asked.doc_ids, undo=asked.undo)
+    what = "are left to the rules again" if asked.undo else "will stay"
+    sys.stdout.write(f"{rows:,} rows {what} with the next filter: rote filter {asked.out}\n")
     return OK
 
 
@@ -232,7 +251,11 @@ def _work(asked: argparse.Namespace) -> int:
     corpus = [str(root) for root in asked.corpus] if on_corpus else []
     if asked.dry_run:
         _print_plan(plan(asked.name, asked.out, config, corpus), asked.out, config)
+        if asked.name == "filter":
+            _print_preview(asked.out, config)
         return OK
+    if getattr(asked, "forget", []):
+        _forget(asked.out, asked.forget, config)
     progress = open_progress()
     listen(progress)
     try:
@@ -240,6 +263,13 @@ def _work(asked: argparse.Namespace) -> int:
     finally:
         progress.close()
     return FAILED if asked.strict and alarms else OK
+
+
+def _forget(out: Path, names: list[str], config: Config) -> None:
+    from pipeline.recall import forget
+
+    texts = forget(out, names, config)
+    sys.stdout.write(f"forgetting {texts:,} texts: those named and their verified near copies\n")
 
 
 def _start(asked: argparse.Namespace, config: Config, corpus: list[str]) -> int:
@@ -282,3 +312,11 @@ def _print_plan(steps: list[tuple[str, int, int]], out: Path, config: Config) ->
         if stage == "probes" and due:
             lines += [f"    {line}" for line in costs(config)]
     sys.stdout.write("\n".join(lines) + "\n")
+
+
+def _print_preview(out: Path, config: Config) -> None:
+    """Print what each rule of a filter would take."""
+    from flows.summary import preview_lines
+    from pipeline.dry_run import preview
+
+    sys.stdout.write("\n".join(preview_lines(preview(out, config))) + "\n")

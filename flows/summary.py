@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from pipeline.recall import cannot_reach
 from pipeline.run import stale_tables
 from pipeline.store import load_manifest
 
@@ -13,7 +14,11 @@ REASONS = {
     "exact_copy": "exact copies",
     "near_copy": "near copies",
     "contained": "contained in longer ones",
+    "risk": "at risk",
+    "short": "with too little left",
+    "forgotten": "forgotten",
 }
+STAYING = {"repeated": "with repeated passages cut or masked", "restored": "restored"}
 
 
 def summarize(folder: Path) -> tuple[str, int]:
@@ -34,6 +39,7 @@ def summarize(folder: Path) -> tuple[str, int]:
     lines = [f"{len(shards)} shards, {documents + rejected:,} rows"]
     lines += _rejections(shards, rejected, folder)
     lines += _removals(outputs, folder)
+    lines += cannot_reach({"outputs": outputs})
     alarms = _facts(outputs, "report/all").get("alarms", [])
     lines += [f"ALARM  {alarm['sentence']}" for alarm in alarms[:ALARMS_SHOWN]]
     if len(alarms) > ALARMS_SHOWN:
@@ -60,12 +66,44 @@ def _removals(outputs: dict[str, Any], folder: Path) -> list[str]:
     reasons = dict(_facts(outputs, "decisions/all").get("reasons", {}))
     if not reasons:
         return []
-    kept = reasons.pop("kept", 0)
+    told = [f"{reasons[name]:,} {words}" for name, words in STAYING.items() if name in reasons]
+    kept = sum(reasons.pop(name, 0) for name in ("kept", *STAYING))
+    of_kept = f"{', '.join(told)} " if told else ""
     told = [f"{count:,} {REASONS.get(name, name)}" for name, count in sorted(reasons.items())]
     named = ", ".join(told)
     gone = f"  removed  {sum(reasons.values()):>10,}  {named} ({folder / 'removed'})"
-    return [*([gone] if reasons else []), f"  kept     {kept:>10,}  ({folder / 'kept'})"]
+    return [*([gone] if reasons else []), f"  kept     {kept:>10,}  {of_kept}({folder / 'kept'})"]
 
 
 def _facts(outputs: dict[str, Any], name: str) -> dict[str, Any]:
     return dict(outputs.get(name, {}).get("facts", {}))
+
+
+def preview_lines(facts: dict[str, Any] | None) -> list[str]:
+    """Return what each rule would take, as a table; facts: of the decisions, None without a scan.
+
+    Tokens are those that the target is expected to memorize, of distinct texts.
+    """
+    if facts is None:
+        return ["What the rules would take is known once the scan is done with these settings."]
+    scored = any("expected_tokens_avoided" in entry for entry in facts["rules"])
+    head = f"{'rule':<12} {'rows':>10} {'bytes':>14}"
+    lines = [head + (f" {'memorized tokens avoided':>26}" if scored else "")]
+    for entry in facts["rules"]:
+        line = f"{entry['rule']:<12} {entry['rows']:>10,} {entry['bytes']:>14,}"
+        if scored:
+            line += f" {entry['expected_tokens_avoided']:>26,.0f}"
+        lines.append(line)
+        if "cut_rows" in entry:
+            lines.append(
+                f"  cut or masked in {entry['cut_rows']:,} more: {entry['cut_bytes']:,} bytes"
+            )
+    if "cut" in facts and facts["cut"]["too_short_and_left"]:
+        short = facts["cut"]["too_short_and_left"]
+        lines.append(f"  not cut, since too few words would be left: {short:,} documents")
+    if scored:
+        left = facts["rules"][-1]["expected_tokens_left"]
+        lines.append(f"  left: {left:,.0f} tokens expected to be memorized, of distinct texts")
+    else:
+        lines.append("  not scored: what is avoided is known after rote score")
+    return lines

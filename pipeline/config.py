@@ -9,27 +9,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from pipeline.errors import ConfigError
+from pipeline.policy import DROPS, EmitConfig, MitigationConfig, PolicyConfig
+from pipeline.section import Bytes, Count, Ratio, Section
 
-Count = Annotated[int, Field(ge=1)]
-Ratio = Annotated[float, Field(gt=0.0, le=1.0)]
-Bytes = Annotated[int, Field(ge=0)]
+__all__ = ["EmitConfig", "MitigationConfig", "PolicyConfig"]
+
 CONTAINMENT_FLOOR = 0.5  # of a text in a longer one: what a scan lists, the lowest near.containment
-
-
-class Section(BaseModel):
-    """A frozen part of the configuration that refuses unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class InputConfig(Section):
@@ -241,21 +229,6 @@ class TargetConfig(Section):
         return self
 
 
-class PolicyConfig(Section):
-    """Which rules decide about rows, in order; the first removal wins."""
-
-    rules: tuple[Literal["drop-copies"], ...] = Field(
-        ("drop-copies",),
-        description="drop-copies removes documents that have a keeper; none keeps all",
-    )
-
-
-class EmitConfig(Section):
-    """How kept and removed shards are written."""
-
-    column: str = Field("rote", min_length=1, description="name of the struct column that is added")
-
-
 class ReportConfig(Section):
     """What the report and `rote explain` show of the texts, and what they are held against."""
 
@@ -301,9 +274,20 @@ class Config(Section):
     probes: ProbesConfig = ProbesConfig()
     target: TargetConfig = TargetConfig()
     policy: PolicyConfig = PolicyConfig()
+    mitigation: MitigationConfig = MitigationConfig()
     emit: EmitConfig = EmitConfig()
     report: ReportConfig = ReportConfig()
     limits: LimitsConfig = LimitsConfig()
+
+    @model_validator(mode="after")
+    def _keeps_last_occurrences(self) -> Config:
+        policy = self.policy
+        if policy.cut_short == DROPS and policy.cut_minimum > self.window.words:
+            raise ValueError(
+                "policy.cut_short = drop needs policy.cut_minimum <= window.words: "
+                "a longer rest may hold the last occurrence of a window"
+            )
+        return self
 
 
 def load_config(

@@ -1,16 +1,23 @@
-"""The second pass over the text: each row to kept/ or removed/, unchanged, with a reason."""
+"""The second pass over the text: each row to kept/ or removed/ with a reason.
+
+It carries decisions out and makes none. Rows are unchanged but for what a cutting rule took out of
+their text, which goes to removed/spans, and for what is forgotten, of which nothing is written.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
-from pipeline.config import NearConfig
+from pipeline.added import Added, kept_struct, removed_struct
+from pipeline.config import Config
 from pipeline.corpus import (
     DocumentBatch,
     Shard,
@@ -18,20 +25,24 @@ from pipeline.corpus import (
     shard_schema,
     text_columns,
 )
+from pipeline.edits import Texts, cut_batch, emptied, require_forgotten
 from pipeline.errors import IntegrityError, SchemaMismatch
+from pipeline.json_shards import JsonWriter
+from pipeline.mitigations.goldfish import tokenizer_digest
+from pipeline.policy import MASKS
 from pipeline.progress import current
-from pipeline.signatures import ROW_BITS, row_keys
+from pipeline.row_facts import RowFacts
+from pipeline.rules import CUT_SPANS
+from pipeline.signatures import row_keys
 from pipeline.stage import FileRecord, Receipt, Work
-from pipeline.store import TableWriter, read_keys, write_table
-from schemas.decisions import DECISIONS
-from schemas.documents import DOCUMENTS
-from schemas.emitted import KEPT_STRUCT, REMOVED_STRUCT
-from schemas.risk import DOCUMENT_RISK
+from pipeline.store import ROW_GROUP, TableWriter, write_table
+from schemas.emitted import SPANS_CUT
 
-VERSION = 2
+VERSION = 3
 BATCH_BYTES = 8 << 20  # of rows read, and written as a row group, at once
 SUFFIXES = (".gz", ".zst")
-PROOF = ("jaccard", "score", "measure")
+LEAST_GROUP = 128  # rows: a habit of smaller row groups is not kept
+SPANS = "removed/spans"
 # describes the columns of the file as it was; wrong once a column is added, and its reader then
 # fails
 DROPPED_METADATA = b"huggingface"
@@ -70,54 +81,186 @@ def check_column(schema: pa.Schema, column: str, where: str) -> None:
         )
 
 
+def settings(config: Config) -> list[Any]:
+    """Return what of the configuration the files depend on, apart from the decisions."""
+    own = config.mitigation
+    return [
+        config.emit.model_dump(),
+        [own.sink_id, own.weights, own.goldfish_k, own.goldfish_h],
+        tokenizer_digest(config) if own.goldfish_k else None,
+        config.policy.cut if CUT_SPANS in config.policy.rules else None,
+        "drop-risk" in config.policy.rules,
+    ]
+
+
+def also_needs(config: Config) -> tuple[str, ...]:
+    """Return the stages whose files the mitigations need."""
+    asks = config.mitigation.goldfish_k > 0 and not config.mitigation.tokenizer
+    return ("sequences",) if asks else ()
+
+
 def emit(work: Work) -> Receipt:
     """Map: write kept/ and removed/ of each shard of the group."""
     files: list[FileRecord] = []
     facts: list[dict[str, int]] = []
+    added = Added(work)
     for shard in work.shards:
-        records, kept, removed = _emit_shard(shard, work)
+        records, counted = _Shard(shard, work, added).written()
         files.extend(records)
-        facts.append({"number": shard.number, "kept": kept, "removed": removed})
+        facts.append({"number": shard.number, **counted})
         current().advance(len(facts), len(work.shards), shard.name)
     total = sum(entry["kept"] + entry["removed"] for entry in facts)
     return Receipt(tuple(files), total, total, {"shards": facts})
 
 
-def _emit_shard(shard: Shard, work: Work) -> tuple[list[FileRecord], int, int]:
-    facts_of = _Facts(shard, work)
-    columns = shard_schema(shard, work.config.input)
-    check_column(columns, work.config.emit.column, shard.name)
-    name, field = work.names[shard.number], work.config.emit.column
-    texts = text_columns(shard, work.config.input, columns)
-    with ExitStack() as stack:
-        kept, removed = (
-            stack.enter_context(
-                write_table(work.folder, table, name, _with(columns, field, struct), texts)
+@dataclass(frozen=True)
+class _Part:
+    """Some rows of a shard: the user's columns, their texts, and what is known and decided."""
+
+    columns: pa.RecordBatch
+    texts: pa.Array
+    facts: pa.Table
+
+    def of(self, chosen: np.ndarray) -> _Part:
+        """Return the chosen rows."""
+        if chosen.all():
+            return self
+        rows = pa.array(np.flatnonzero(chosen))
+        return _Part(self.columns.take(rows), self.texts.take(rows), self.facts.take(rows))
+
+
+class _Shard:
+    """Writes the files of one shard."""
+
+    def __init__(self, shard: Shard, work: Work, added: Added) -> None:
+        self._shard, self._work, self._added = shard, work, added
+        self._schema = shard_schema(shard, work.config.input)
+        check_column(self._schema, work.config.emit.column, shard.name)
+        names = text_columns(shard, work.config.input, self._schema)
+        self._texts = Texts(names, work.config.input.text_separator.encode())
+        cutting = CUT_SPANS in work.config.policy.rules
+        self._cuts = cutting and work.config.policy.cut != MASKS
+        if self._cuts:
+            self._texts.require_plain(self._schema, shard.name)
+        self._forgotten = frozenset(bytes.fromhex(text) for text, _ in work.forgotten)
+
+    def written(self) -> tuple[list[FileRecord], dict[str, int]]:
+        """Write the shard; return the files, and how many rows are in them."""
+        facts_of = RowFacts(self._shard, self._work)
+        with ExitStack() as stack:
+            kept, removed = self._writers()
+            stack.enter_context(kept)
+            stack.enter_context(removed)
+            spans = stack.enter_context(self._spans_writer()) if self._cuts else None
+            at = 0
+            for batch in read_documents(
+                self._shard,
+                self._work.config.input,
+                everything=True,
+                schema=self._schema,
+                batch_bytes=BATCH_BYTES,
+            ):
+                facts = facts_of.take(len(batch.rows))
+                at += len(batch.rows)
+                self._require_scanned(batch, facts)
+                if batch.columns is not None and len(batch.rows):
+                    self._split(_Part(batch.columns, batch.texts, facts), kept, removed, spans)
+        if not at == kept.rows + removed.rows == facts_of.rows():
+            raise IntegrityError(
+                "A shard has other rows than were scanned, or rows were lost.",
+                where=self._shard.name,
+                found=f"{at} read, {kept.rows + removed.rows} written",
+                expected=str(facts_of.rows()),
+                fix="scan again: rote scan",
             )
-            for table, struct in (("kept", KEPT_STRUCT), ("removed", REMOVED_STRUCT))
-        )
-        at = 0
-        for batch in read_documents(
-            shard, work.config.input, everything=True, schema=columns, batch_bytes=BATCH_BYTES
+        records = [kept.record, removed.record, *([spans.record] if spans else [])]
+        return records, {"kept": kept.rows, "removed": removed.rows}
+
+    def _writers(self) -> list[TableWriter | JsonWriter]:
+        """Return the writers of kept/ and removed/; in the latter no column has to have a value."""
+        config, name = self._work.config, self._work.names[self._shard.number]
+        column, group = config.emit.column, _rows_of_a_group(self._shard)
+        loose = self._schema
+        if self._forgotten:
+            loose = pa.schema([f.with_nullable(True) for f in loose], loose.metadata)
+        made: list[TableWriter | JsonWriter] = []
+        for table, own, struct in (
+            ("kept", self._schema, kept_struct(config)),
+            ("removed", loose, removed_struct(config)),
         ):
-            facts = facts_of.take(len(batch.rows))
-            at += len(batch.rows)
-            if not np.array_equal(facts["row_key"].to_numpy(), row_keys(shard.number, batch.rows)):
-                raise IntegrityError(
-                    "A shard's rows are not those that were scanned.",
-                    where=shard.name,
-                    fix="scan again: rote scan",
-                )
-            _split(batch, facts, kept, removed)
-    if not at == kept.rows + removed.rows == facts_of.rows():
-        raise IntegrityError(
-            "A shard has other rows than were scanned, or rows were lost.",
-            where=shard.name,
-            found=f"{at} read, {kept.rows + removed.rows} written",
-            expected=str(facts_of.rows()),
-            fix="scan again: rote scan",
+            schema = _with(own, column, struct)
+            if config.emit.format == "jsonl":
+                made.append(JsonWriter(self._work.folder, table, name, schema))
+            else:
+                texts = self._texts.columns
+                made.append(write_table(self._work.folder, table, name, schema, texts, group))
+        return made
+
+    def _spans_writer(self) -> TableWriter:
+        return write_table(
+            self._work.folder, SPANS, self._work.names[self._shard.number], SPANS_CUT
         )
-    return [kept.record, removed.record], kept.rows, removed.rows
+
+    def _require_scanned(self, batch: DocumentBatch, facts: pa.Table) -> None:
+        keys = row_keys(self._shard.number, batch.rows)
+        if not np.array_equal(facts["row_key"].to_numpy(), keys):
+            raise IntegrityError(
+                "A shard's rows are not those that were scanned.",
+                where=self._shard.name,
+                fix="scan again: rote scan",
+            )
+
+    def _split(
+        self,
+        part: _Part,
+        kept: TableWriter | JsonWriter,
+        removed: TableWriter | JsonWriter,
+        spans: TableWriter | None,
+    ) -> None:
+        drop = np.asarray(part.facts["action"]) == "drop"
+        if not drop.all():
+            own = part.of(~drop)
+            if self._forgotten:
+                require_forgotten(own.texts, self._forgotten, self._shard.name)
+            if spans is not None:
+                own = self._without_cuts(own, spans)
+            self._write(kept, own.columns, self._added.to_kept(own.facts, own.texts))
+        if drop.any():
+            own = part.of(drop)
+            columns = own.columns
+            if self._forgotten:
+                gone = np.asarray(own.facts["reason"]) == "forgotten"
+                columns = emptied(columns, gone, pa.schema(list(removed.schema)[:-1]))
+            self._write(removed, columns, self._added.to_removed(own.facts))
+
+    def _without_cuts(self, part: _Part, spans: TableWriter) -> _Part:
+        """Return the rows without what is cut out of their texts, which is written to `spans`."""
+        places = np.flatnonzero(np.asarray(part.facts["action"]) == "cut")
+        if not places.size:
+            return part
+        keys = part.facts["row_key"].to_numpy()
+        ranges = self._added.ranges(keys[places])
+        own = {place: ranges[int(keys[place])] for place in places.tolist()}
+        columns, cut, joined = cut_batch(part.columns, self._texts, keys, own)
+        spans.write(cut)
+        texts = part.texts.to_pylist()
+        for place, text in joined.items():
+            texts[place] = text.decode()
+        return _Part(columns, pa.array(texts, pa.large_string()), part.facts)
+
+    def _write(
+        self, out: TableWriter | JsonWriter, columns: pa.RecordBatch, struct: pa.StructArray
+    ) -> None:
+        out.write(pa.RecordBatch.from_arrays([*columns.columns, struct], schema=out.schema))
+
+
+def _rows_of_a_group(shard: Shard) -> int:
+    """Return the rows of a row group at most: as many as in the shard itself, within reason."""
+    if shard.format != "parquet":
+        return ROW_GROUP
+    facts = pq.read_metadata(shard.path)
+    most = max((facts.row_group(k).num_rows for k in range(facts.num_row_groups)), default=0)
+    return min(ROW_GROUP, max(LEAST_GROUP, most))
 
 
 def _with(columns: pa.Schema, name: str, struct: pa.DataType) -> pa.Schema:
@@ -125,99 +268,3 @@ def _with(columns: pa.Schema, name: str, struct: pa.DataType) -> pa.Schema:
         key: value for key, value in (columns.metadata or {}).items() if key != DROPPED_METADATA
     }
     return columns.append(pa.field(name, struct, nullable=False)).with_metadata(metadata)
-
-
-def _split(batch: DocumentBatch, facts: pa.Table, kept: TableWriter, removed: TableWriter) -> None:
-    drop = np.asarray(facts["action"]) == "drop"
-    for out, chosen, struct in ((kept, ~drop, KEPT_STRUCT), (removed, drop, REMOVED_STRUCT)):
-        if batch.columns is None or not chosen.any():
-            continue
-        own, values = batch.columns, facts
-        if not chosen.all():
-            rows = pa.array(np.flatnonzero(chosen))
-            own, values = own.take(rows), values.take(rows)
-        added = pa.StructArray.from_arrays(
-            [_column(values[field.name], field.type) for field in struct], fields=list(struct)
-        )
-        out.write(pa.RecordBatch.from_arrays([*own.columns, added], schema=out.schema))
-
-
-def _column(values: pa.ChunkedArray, kind: pa.DataType) -> pa.Array:
-    joined = values.combine_chunks()
-    array = joined if isinstance(joined, pa.Array) else pa.concat_arrays(joined.chunks)
-    return array.cast(kind)
-
-
-class _Facts:
-    """Gives what is known about the documents of a shard, in order of row, some rows at a time."""
-
-    def __init__(self, shard: Shard, work: Work) -> None:
-        self._work = work
-        unknown = {"counted_in", "risk", "risk_low", "risk_high"}
-        counts = [field.name for field in KEPT_STRUCT if field.name not in unknown]
-        decided = ["row_key", "action", "rule", "reason", "keeper"]
-        self._documents = _Rows(shard, work, DOCUMENTS, [*counts, "keeper_doc_id", *PROOF])
-        self._decisions = _Rows(shard, work, DECISIONS, decided)
-
-    def take(self, count: int) -> pa.Table:
-        """Return the next rows, fewer when there are no more."""
-        rows, decided = self._documents.take(count), self._decisions.take(count)
-        added = {
-            "counted_in": pa.array(np.full(rows.num_rows, self._work.scan, np.int32)),
-            "threshold": _thresholds(rows["measure"], self._work.config.near),
-            **{name: decided[name] for name in ("action", "rule", "reason", "keeper")},
-            **_risk_of(self._work, rows["row_key"].to_numpy()),
-        }
-        for name, column in added.items():
-            rows = rows.append_column(name, column)
-        return rows
-
-    def rows(self) -> int:
-        """Return the documents of the shard."""
-        return self._documents.rows()
-
-
-class _Rows:
-    """Gives a shard's rows of a table of the run, which is in order of row_key."""
-
-    def __init__(self, shard: Shard, work: Work, schema: pa.Schema, columns: list[str]) -> None:
-        low, high = row_keys(shard.number, np.array([0, 2**ROW_BITS - 1])).tolist()
-        paths = work.paths(schema.metadata[b"table"].decode())
-        self._parts = read_keys(paths, schema, columns, low, high)
-        self._held = pa.schema([schema.field(name) for name in columns]).empty_table()
-        self._given = 0
-
-    def take(self, count: int) -> pa.Table:
-        """Return the next `count` rows, fewer when there are no more."""
-        while self._held.num_rows < count and (part := next(self._parts, None)) is not None:
-            self._held = pa.concat_tables([self._held, part])
-        taken, self._held = self._held.slice(0, count), self._held.slice(count)
-        self._given += taken.num_rows
-        return taken
-
-    def rows(self) -> int:
-        """Return the rows of the shard, those not given yet with them."""
-        return int(self._given + self._held.num_rows + sum(p.num_rows for p in self._parts))
-
-
-def _thresholds(measure: pa.ChunkedArray, near: NearConfig) -> pa.ChunkedArray:
-    """Return the threshold that each row is held against."""
-    inside = pc.fill_null(pc.equal(measure, "containment"), fill_value=False)
-    return pc.if_else(inside, near.containment, near.threshold)
-
-
-def _risk_of(work: Work, keys: np.ndarray) -> dict[str, pa.Array]:
-    """Return the risk columns of the documents `keys`, null where nothing was scored."""
-    names = ("risk", "risk_low", "risk_high")
-    paths = work.paths("document_risk")
-    if not paths or not len(keys):
-        return {name: pa.nulls(len(keys), pa.float64()) for name in names}
-    columns = ["row_key", *names]
-    parts = list(read_keys(paths, DOCUMENT_RISK, columns, int(keys[0]), int(keys[-1])))
-    if not sum(part.num_rows for part in parts):
-        return {name: pa.nulls(len(keys), pa.float64()) for name in names}
-    scored = pa.concat_tables(parts)
-    found = scored["row_key"].to_numpy()
-    place = np.minimum(np.searchsorted(found, keys), len(found) - 1)
-    take = pa.array(place, mask=found[place] != keys)
-    return {name: scored[name].combine_chunks().take(take) for name in names}

@@ -141,6 +141,8 @@ def _append(manifest: dict[str, Any], new: list[Shard]) -> None:
     """
     shards = manifest["corpus"]["shards"]
     number = len(shards)
+    if new:
+        manifest["corpus"]["known"] = number
     group = 1 + max((shard["group"] for shard in shards), default=-1)
     limit = max(GROUP_BYTES, sum(shard.bytes for shard in new) // GROUPS_AT_MOST)
     held, held_bytes = 0, 0

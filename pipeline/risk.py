@@ -21,6 +21,7 @@ from pipeline.forecast import DRAWS, Cases, calibration, fit, forecast, judged, 
 from pipeline.ladder import Panel, read_panel
 from pipeline.laws import laws
 from pipeline.risk_facts import dose_response, memorized_families, rate
+from pipeline.risk_model import risk_model
 from pipeline.sampling import Flags, Float64
 from pipeline.stage import Receipt, Work
 from pipeline.store import read_table, write_table
@@ -28,10 +29,10 @@ from pipeline.target import Target, target_of
 from schemas.contexts import CONTEXTS
 from schemas.counts import COUNTS
 from schemas.laws import LAWS
-from schemas.risk import DOCUMENT_RISK, RISK
+from schemas.risk import DOCUMENT_RISK, RISK, RISK_MODEL
 from schemas.sequences import SEQUENCES
 
-VERSION = 3
+VERSION = 4
 LEAST_FAMILIES = 30
 LIKELY = 0.5
 GUESSABLE = 0.5
@@ -79,7 +80,10 @@ def risk(work: Work) -> Receipt:
         facts["laws"] = fitted
         kinds = _kinds(panel, values[:, 0])
         rows = _rows(table, values, kinds, panel.top.taught, extrapolated=target.extrapolated)
+        bases = _bases(panel, target) if facts["fitted"] else []
+        model = risk_model(table, bases, target.epochs)
     else:
+        model = RISK_MODEL.empty_table()
         values = np.full((table.num_rows, 3), NOTHING)
         none = np.zeros(table.num_rows, np.bool_)
         why = "no family outside the held-out eighth has a text of 64 tokens to train on"
@@ -93,7 +97,9 @@ def risk(work: Work) -> Receipt:
         of_documents.write(_of_documents(work, table, rows))
     with write_table(work.folder, "laws", work.key, LAWS) as of_laws:
         of_laws.write(curves)
-    files = (out.record, of_documents.record, of_laws.record)
+    with write_table(work.folder, "risk_model", work.key, RISK_MODEL) as of_doses:
+        of_doses.write(model)
+    files = (out.record, of_documents.record, of_laws.record, of_doses.record)
     return Receipt(files, table.num_rows, out.rows, facts)
 
 

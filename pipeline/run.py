@@ -30,6 +30,7 @@ from pipeline import (
     probes,
     report,
     risk,
+    seal,
     sequences,
     signatures,
     windows,
@@ -40,7 +41,7 @@ from pipeline.inventory import active_shards, check_places, inventory, require_u
 from pipeline.memory import CHUNK, base, begin, budget_of, release, workers_of
 from pipeline.memory import plan as plan_memory
 from pipeline.progress import current
-from pipeline.stage import Mapper, Receipt, StageFunction, Work
+from pipeline.stage import FileRecord, Mapper, Receipt, StageFunction, Work
 from pipeline.store import RunFolder, damaged_file, load_manifest, open_run, refuse_foreign, writing
 from schemas.manifest import SCHEMA_VERSION
 
@@ -53,9 +54,11 @@ class Stage:
     """One stage of the pipeline.
 
     settings: what of the configuration it depends on. needs: the stages whose outputs it reads;
-    optional: those that it reads when they are current. by_group: a map over groups of shards
-    instead of a reduce. conserves: rows in must equal rows out. beside: a digest of what it reads
-    besides outputs of this run.
+    optional: those that it reads when they are current. also: those that a configuration makes it
+    need. beside: what it reads beside an input. recalls: what of the manifest it depends on.
+    by_group: a map over groups of shards instead of a reduce. conserves: rows in must equal rows
+    out. records: whether it wants the records of the files that it reads. outside: a digest of
+    what it reads besides outputs of this run.
     """
 
     name: str
@@ -66,7 +69,11 @@ class Stage:
     by_group: bool = False
     conserves: bool = False
     optional: tuple[str, ...] = ()
-    beside: Callable[[Path, Config], Any] | None = None
+    also: Callable[[Config], tuple[str, ...]] = lambda _: ()
+    beside: tuple[tuple[str, str], ...] = ()
+    recalls: tuple[str, ...] = ()
+    records: bool = False
+    outside: Callable[[Path, Config], Any] | None = None
 
 
 def _sketched(config: Config) -> list[dict[str, Any]]:
@@ -153,19 +160,33 @@ FILTER = (
         "decisions",
         decisions.decisions,
         decisions.VERSION,
-        lambda c: c.policy.model_dump(),
-        ("documents",),
+        lambda c: [c.policy.model_dump(), c.mitigation.sink_id, c.mitigation.weights],
+        ("documents", "pairs"),
         conserves=True,
+        optional=("risk",),
+        also=decisions.also_needs,
+        beside=(("risk", "sketch"),),
+        recalls=("restored", "forgotten"),
     ),
     Stage(
         "emit",
         emit.emit,
         emit.VERSION,
-        lambda c: c.emit.model_dump(),
+        emit.settings,
         ("documents", "decisions"),
         by_group=True,
         conserves=True,
         optional=("risk",),
+        also=emit.also_needs,
+    ),
+    Stage(
+        "seal",
+        seal.seal,
+        seal.VERSION,
+        seal.settings,
+        ("emit",),
+        also=seal.also_needs,
+        records=True,
     ),
 )
 REPORT = (
@@ -176,7 +197,7 @@ REPORT = (
         lambda c: c.model_dump(mode="json", exclude={"limits"}),  # the page shows all of it
         ("counts", "pairs", "windows", "candidates"),
         optional=("sequences", "risk", "probes", "documents", "decisions", "emit"),
-        beside=report.beside,
+        outside=report.beside,
     ),
 )
 STAGES = {stage.name: stage for stage in (*SCAN, *SCORE, *FILTER, *REPORT)}
@@ -219,8 +240,8 @@ class Session:
         if stage.by_group:
             parts.append(self._content(key))
             parts.append(self.manifest["scan"] if stage.name == "emit" else None)
-        if stage.beside is not None:
-            parts[3] = [parts[3], stage.beside(self.run.folder, self.config)]
+        if stage.outside is not None:
+            parts[3] = [parts[3], stage.outside(self.run.folder, self.config)]
         parts.extend(
             self.fingerprint(STAGES[name], unit)
             for name in self._inputs(stage)
@@ -230,6 +251,9 @@ class Session:
             part is None for part in parts[6 if stage.by_group else 4 :]
         ):
             return None
+        parts.extend(
+            [name, self.manifest[name]] for name in stage.recalls if self.manifest.get(name)
+        )
         return hashlib.blake2b(
             json.dumps(parts, sort_keys=True).encode(), digest_size=16
         ).hexdigest()
@@ -274,7 +298,7 @@ class Session:
             return
         self._require_sound(stage)
         current().stage(stage.name, len(due))
-        works = [self._work(stage, key, len(due)) for key in due]
+        works = [self.work(stage, key, len(due)) for key in due]
         begun = time.perf_counter()
         for place, receipt in self.mapper(stage.name, partial(_unit, stage.function), works):
             self._record(stage, due[place], receipt, time.perf_counter() - begun)
@@ -285,7 +309,8 @@ class Session:
         """Refuse a memory budget that is too small for the corpus."""
         plan_memory(self.manifest, active_shards(self.manifest), self.config)
 
-    def _work(self, stage: Stage, key: str, units: int) -> Work:
+    def work(self, stage: Stage, key: str, units: int) -> Work:
+        """Return one of the units of a stage that are to run side by side."""
         shards = active_shards(self.manifest)
         names = emit.output_names(shards)
         own = [shard for shard in shards if key in (ALL, f"g{shard.group:05d}")]
@@ -303,11 +328,22 @@ class Session:
             self.manifest["scan"],
             max(1, min(workers // at_once, memory // CHUNK)),
             memory,
+            tuple((row["row_key"], row["text_hash"]) for row in self.manifest.get("restored", ())),
+            tuple(
+                (text["text_hash"], text["named"]) for text in self.manifest.get("forgotten", ())
+            ),
+            self.manifest["corpus"].get("known", 0),
+            self._records(stage) if stage.records else (),
         )
 
     def _inputs(self, stage: Stage) -> list[str]:
         """Return the stages whose outputs a stage reads."""
-        return [*stage.needs, *(name for name in stage.optional if self.current(STAGES[name]))]
+        names = [*stage.needs, *stage.also(self.config)]
+        names += [name for name in stage.optional if self.current(STAGES[name])]
+        names += [other for name, other in stage.beside if name in names]
+        if "forgotten" in stage.recalls and self.manifest.get("forgotten"):
+            names += ["sketch", "windows"]
+        return list(dict.fromkeys(names))
 
     def _require_sound(self, stage: Stage) -> None:
         """Refuse to read files of an earlier run that changed since: DuckDB checks no page."""
@@ -321,9 +357,18 @@ class Session:
         tables: dict[str, list[str]] = {}
         for name in self._inputs(stage):
             for key in self.units(STAGES[name]):
-                for record in self.manifest["outputs"][f"{name}/{key}"]["files"]:
+                entry = self.manifest["outputs"].get(f"{name}/{key}", {"files": ()})
+                for record in entry["files"]:
                     tables.setdefault(record["table"], []).append(record["path"])
         return {table: tuple(paths) for table, paths in tables.items()}
+
+    def _records(self, stage: Stage) -> tuple[FileRecord, ...]:
+        return tuple(
+            FileRecord(**record)
+            for name in self._inputs(stage)
+            for key in self.units(STAGES[name])
+            for record in self.manifest["outputs"][f"{name}/{key}"]["files"]
+        )
 
     def _record(self, stage: Stage, key: str, receipt: Receipt, elapsed_s: float) -> None:
         if stage.conserves and receipt.rows_in != receipt.rows_out:
@@ -390,6 +435,8 @@ def filter_rows(session: Session) -> None:
     """Decide about every row and write kept/ and removed/."""
     _require(session, SCAN, "filter")
     session.plan_memory()
+    if not all(session.current(stage) for stage in FILTER):
+        session.run.forget([f"seal/{ALL}"])  # kept/ is not whole until it is sealed again
     for stage in FILTER:
         session.perform(stage)
 
@@ -434,6 +481,10 @@ def _require(session: Session, stages: Sequence[Stage], command: str) -> None:
     if command == "filter":
         found = [session.run.folder / record["path"] for record in session.run.files("counts")]
         documents.require_sources(found, session.config.near)
+        decisions.require_sources(found, session.config.policy)
+        decisions.require_scored(
+            session.config, scored=session.current(STAGES["risk"]), folder=session.run.folder
+        )
     _adopt(session)
 
 
@@ -479,7 +530,7 @@ def saved_config(out: Path) -> dict[str, Any]:
 def stale_tables(out: Path) -> frozenset[str]:
     """Return the tables of a run folder that its last scan or settings have left behind."""
     manifest = load_manifest(out)
-    known = Session(RunFolder(out, manifest), load_config(base=manifest["config"]), _idle)
+    known = Session(RunFolder(out, manifest), load_config(base=manifest["config"]), idle)
     return frozenset(
         record["table"]
         for output, entry in manifest["outputs"].items()
@@ -488,11 +539,12 @@ def stale_tables(out: Path) -> frozenset[str]:
     )
 
 
-def _idle(
+def idle(
     stage: str,  # noqa: ARG001 - the form of a Mapper
     function: StageFunction,  # noqa: ARG001
     works: Iterable[Work],  # noqa: ARG001
 ) -> Iterator[tuple[int, Receipt]]:
+    """Map nothing: for a session that only looks."""
     return iter(())
 
 
@@ -507,7 +559,7 @@ def plan(
         inventory(manifest, corpus, config)
     elif not (out / "manifest.json").exists():
         load_manifest(out)
-    session = Session(RunFolder(out, manifest), config, _idle, corpus=tuple(corpus))
+    session = Session(RunFolder(out, manifest), config, idle, corpus=tuple(corpus))
     stages = {
         "run": (*SCAN, *SCORE, *FILTER, *REPORT),
         "scan": SCAN,

@@ -71,6 +71,7 @@ def sequence_tables(
         "row_key": places.row_key,
         "start_byte": places.start_byte,
         "end_byte": places.end_byte,
+        "suffix_byte": _places(of, SEQUENCE - SUFFIX, SEQUENCE).start_byte,
         "start_token": panel.start_token,
         "document_sequences": panel.of_document,
         "family": _families(of),

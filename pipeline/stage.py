@@ -33,7 +33,10 @@ class Work:
     group, or every active one. tables: the files of each table as the manifest has them when the
     work is made, run-folder-relative. names: the file that each shard's rows are written to, below
     kept/, removed/ and rejected/. scan: the number of the scan. cores, memory (bytes): what this
-    unit may use; they never change a result.
+    unit may use; they never change a result. restored, forgotten: what `rote restore` and
+    `--forget` named: rows by key and text hash, text hashes and whether each was named itself.
+    known: shards that were there before the last were added. records: the files of `tables`, for a
+    stage that asks for them.
     """
 
     stage: str
@@ -46,6 +49,10 @@ class Work:
     scan: int = 1
     cores: int = 1
     memory: int = 0
+    restored: tuple[tuple[int, str], ...] = ()
+    forgotten: tuple[tuple[str, bool], ...] = ()
+    known: int = 0
+    records: tuple[FileRecord, ...] = ()
 
     def paths(self, table: str) -> list[Path]:
         """Return the files of `table`, in order; empty when the run has none."""

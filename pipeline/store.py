@@ -36,7 +36,10 @@ DISK_FULL = frozenset([errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
 FORBIDDEN = frozenset([errno.EACCES, errno.EPERM, errno.EROFS])
 ROW_GROUP = 65_536
 # a file that someone else put beside ours is left alone
-OWN_SUFFIXES = frozenset({".parquet", ".json", ".safetensors", ".html", TEMPORARY})
+OWN_SUFFIXES = frozenset(
+    {".parquet", ".json", ".jsonl", ".bloom", ".safetensors", ".html", TEMPORARY}
+)
+SUCCESS = "_SUCCESS"
 OWN_FOLDERS = frozenset(
     {
         "signatures",
@@ -55,8 +58,11 @@ OWN_FOLDERS = frozenset(
         "counts",
         "documents",
         "decisions",
+        "cuts",
+        "mitigation",
         "sequences",
         "risk",
+        "risk_model",
         "document_risk",
         "probes",
         "models",
@@ -103,7 +109,13 @@ class TableWriter:
     """Writes one Parquet file of a table whole or not at all; use as a context manager."""
 
     def __init__(
-        self, folder: Path, table: str, name: str, schema: pa.Schema, varied: Collection[str] = ()
+        self,
+        folder: Path,
+        table: str,
+        name: str,
+        schema: pa.Schema,
+        varied: Collection[str] = (),
+        group: int = ROW_GROUP,
     ) -> None:
         self.table = table
         self.path = f"{table}/{name}.parquet"
@@ -112,6 +124,7 @@ class TableWriter:
         self._final.parent.mkdir(parents=True, exist_ok=True)
         self._temporary = self._final.with_name(f"{self._final.name}.{os.getpid()}{TEMPORARY}")
         self.schema = schema
+        self._group = group
         # pages carry checksums, so a flipped bit in our own tables is found when they are read
         self._writer = pq.ParquetWriter(
             self._temporary,
@@ -131,7 +144,7 @@ class TableWriter:
     def write(self, data: pa.Table | pa.RecordBatch) -> None:
         """Append rows, conformed to the schema."""
         table = conform(data, self.schema)
-        self._writer.write_table(table, row_group_size=ROW_GROUP)
+        self._writer.write_table(table, row_group_size=self._group)
         self.rows += table.num_rows
 
     def __enter__(self) -> TableWriter:
@@ -155,7 +168,7 @@ class TableWriter:
                 found=str(found),
                 expected=str(self.rows),
             )
-        self.record = _publish(self._temporary, self._final, self.table, self.path, self.rows)
+        self.record = publish(self._temporary, self._final, self.table, self.path, self.rows)
 
 
 def _with_statistics(fields: Iterable[pa.Field], varied: Collection[str]) -> list[str]:
@@ -189,14 +202,19 @@ def _storage(schema: pa.Schema) -> dict[str, Any]:
 
 
 def write_table(
-    folder: Path, table: str, name: str, schema: pa.Schema, varied: Collection[str] = ()
+    folder: Path,
+    table: str,
+    name: str,
+    schema: pa.Schema,
+    varied: Collection[str] = (),
+    group: int = ROW_GROUP,
 ) -> TableWriter:
     """Return a writer of `folder/table/name.parquet`.
 
-    varied: string columns for which a dictionary of values is not worth trying. After its block
-    `record` tells the finished file.
+    varied: string columns for which a dictionary of values is not worth trying. group: rows of a
+    row group at most. After its block `record` tells the finished file.
     """
-    return TableWriter(folder, table, name, schema, varied)
+    return TableWriter(folder, table, name, schema, varied, group)
 
 
 def evenly(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:
@@ -225,10 +243,11 @@ def write_file(folder: Path, table: str, name: str, data: bytes) -> FileRecord:
     final.parent.mkdir(parents=True, exist_ok=True)
     temporary = final.with_name(f"{final.name}.{os.getpid()}{TEMPORARY}")
     temporary.write_bytes(data)
-    return _publish(temporary, final, table, f"{table}/{name}", 0)
+    return publish(temporary, final, table, f"{table}/{name}", 0)
 
 
-def _publish(temporary: Path, final: Path, table: str, path: str, rows: int) -> FileRecord:
+def publish(temporary: Path, final: Path, table: str, path: str, rows: int) -> FileRecord:
+    """Make a finished temporary file exist under its name, and return its record."""
     digest = digest_file(temporary)
     size = temporary.stat().st_size
     _sync(temporary)
@@ -449,10 +468,9 @@ class RunFolder:
                 if path.is_dir():
                     with contextlib.suppress(OSError):  # not empty: it holds known files
                         path.rmdir()
-                elif (
-                    path.suffix in OWN_SUFFIXES
-                    and path.relative_to(self.folder).as_posix() not in known
-                ):
+                elif (path.suffix in OWN_SUFFIXES or path.name == SUCCESS) and path.relative_to(
+                    self.folder
+                ).as_posix() not in known:
                     path.unlink()
 
 

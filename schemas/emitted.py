@@ -29,10 +29,47 @@ COUNTS_IN_ROW = [
 
 KEPT_STRUCT = pa.struct(COUNTS_IN_ROW)
 
+RISK_AFTER = field(
+    "risk_after",
+    pa.float64(),
+    "its risk over the rows that the rules before drop-risk leave",
+    nullable=True,
+)
+MASKED = field(
+    "masked",
+    pa.list_(
+        pa.field(
+            "item",
+            pa.struct(
+                [
+                    field("start_byte", pa.int64(), "first byte", unit="bytes"),
+                    field("end_byte", pa.int64(), "past the last byte", unit="bytes"),
+                ]
+            ),
+            nullable=False,
+        )
+    ),
+    "repeated passages of its text, to leave out of the loss",
+)
+CUT_BYTES = field(
+    "cut_bytes", pa.int64(), "bytes cut out of its text; they are in removed/spans", unit="bytes"
+)
+SINK_ID = field("sink_id", pa.uint64(), "the same for all copies and verified near copies")
+WEIGHT = field("weight", pa.float64(), "how often to sample it, one over its count")
+LOSS_MASK = field(
+    "loss_mask",
+    pa.list_(pa.field("item", pa.bool_(), nullable=False)),
+    "per token of its text, false for one to leave out of the loss",
+)
+
 REMOVED_STRUCT = pa.struct(
     [
         field("rule", pa.string(), "the rule that removed it"),
-        field("reason", pa.string(), "why: exact_copy | near_copy | contained | risk"),
+        field(
+            "reason",
+            pa.string(),
+            "why: exact_copy | near_copy | contained | risk | short | forgotten",
+        ),
         field(
             "keeper", pa.uint64(), "row_key of the document that stays in its place", nullable=True
         ),
@@ -43,9 +80,35 @@ REMOVED_STRUCT = pa.struct(
             "exact Jaccard with the keeper; null where it is contained",
             nullable=True,
         ),
-        field("score", pa.float64(), "the proof: jaccard, or the share contained", nullable=True),
-        field("measure", pa.string(), "what score is: jaccard | containment", nullable=True),
-        field("threshold", pa.float64(), "the threshold that it reached"),
+        field(
+            "score",
+            pa.float64(),
+            "the proof: jaccard, the share contained, or the risk after the rules before",
+            nullable=True,
+        ),
+        field("measure", pa.string(), "what score is: jaccard | containment | risk", nullable=True),
+        field(
+            "threshold",
+            pa.float64(),
+            "the threshold of near copies or containment that it reached; null without a keeper",
+            nullable=True,
+        ),
         *COUNTS_IN_ROW,
     ]
+)
+
+SPANS_CUT = pa.schema(
+    [
+        field("row_key", pa.uint64(), "the row that the text was cut out of"),
+        field("column", pa.string(), "the user's column"),
+        field(
+            "start_byte",
+            pa.int64(),
+            "first byte in the value of that column as it was",
+            unit="bytes",
+        ),
+        field("end_byte", pa.int64(), "past the last byte", unit="bytes"),
+        field("text", pa.large_binary(), "what was cut"),
+    ],
+    metadata={"table": "removed/spans", "version": "1", "grain": "one row per cut, in order"},
 )

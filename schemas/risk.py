@@ -47,3 +47,22 @@ DOCUMENT_RISK = table(
         field("scored_share", pa.float64(), "scored sequences / all of the document's sequences"),
     ],
 )
+
+RISK_MODEL = table(
+    "risk_model",
+    1,
+    "one row per scored sequence with a forecast, sorted by row_key and start_byte",
+    [
+        field("row_key", pa.uint64(), ROW_KEY),
+        field("start_byte", pa.int64(), "first byte", unit="bytes"),
+        field("end_byte", pa.int64(), "past the last byte", unit="bytes"),
+        field("suffix_byte", pa.int64(), "first byte of its last 32 tokens", unit="bytes"),
+        field("weight", pa.float64(), "documents' sequences that it stands for"),
+        field("epochs", pa.float64(), "times the target sees the corpus"),
+        field("offset", pa.float64(), "log odds of all that no dose enters"),
+        field("slope_count", pa.float64(), "log odds per unit of log dose, at least 1"),
+        field("slope_effective", pa.float64(), "the same of the effective dose"),
+        field("slope_suffix", pa.float64(), "the same of the dose of the suffix"),
+        field("slope_ratio", pa.float64(), "log odds per unit of log dose, over the proxy's"),
+    ],
+)

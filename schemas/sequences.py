@@ -88,6 +88,7 @@ SEQUENCES = table(
             "start_byte", pa.int64(), "first byte, widened to a character boundary", unit="bytes"
         ),
         field("end_byte", pa.int64(), "past the last byte, widened likewise", unit="bytes"),
+        field("suffix_byte", pa.int64(), "first byte of its last 32 tokens", unit="bytes"),
         field("start_token", pa.int64(), "first token in its document", unit="tokens"),
         field("document_sequences", pa.int64(), "sequences in its document, scored or not"),
         field("family", pa.string(), "family of the document"),

@@ -1,4 +1,4 @@
-"""The rules of a policy: each a pure function from tables to decisions.
+"""The rules of a policy and what else is added for training.
 
-The emit pass only carries them out.
+Each is a pure function from tables to decisions or columns; the emit pass only carries them out.
 """

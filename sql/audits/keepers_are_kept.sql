@@ -7,6 +7,6 @@ with decisions as (
 
 select d.row_key
 from decisions as d
-left join decisions as k on d.keeper = k.row_key and k.action = 'keep'
+left join decisions as k on d.keeper = k.row_key and k.action <> 'drop'
 where d.keeper is not null and k.row_key is null
 order by d.row_key

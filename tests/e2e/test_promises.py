@@ -22,12 +22,12 @@ socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = refuse
 WAIT_AT_EACH_FILE = """
 import sys
 import pipeline.store as store
-publish = store._publish
+publish = store.publish
 def wait(*facts):
     print("here", flush=True)
     sys.stdin.readline()
     return publish(*facts)
-store._publish = wait
+store.publish = wait
 """
 
 
@@ -186,7 +186,7 @@ def test_document_text_is_in_no_log_and_no_network_is_needed(whole):
         *(path.read_text() for path in written),
     ]
     assert len(written) == 1
-    assert ended.err.count("done in") == 14
+    assert ended.err.count("done in") == 15
     assert [corpora.MARKER.lower() in text.lower() for text in said] == [False] * 4
     kept = rows_of(run, "kept")
     assert all(corpora.MARKER in row["text"] for row in kept)

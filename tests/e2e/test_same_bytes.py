@@ -77,7 +77,7 @@ def test_running_again_does_nothing_and_changes_no_byte(corpus, usual):
     options = (*QUICK_SCORE, "--set=limits.workers=3")
     ended = rote("run", corpus, "--out", usual, "--local", *options)
     assert (ended.code, ended.performed) == (0, [])
-    assert ended.err.count("already done") == 14
+    assert ended.err.count("already done") == 15
 
 
 def test_the_layout_of_a_parquet_file_changes_no_row(tmp_path):
@@ -92,7 +92,7 @@ def test_the_layout_of_a_parquet_file_changes_no_row(tmp_path):
     one, two = tmp_path / "one-run", tmp_path / "two-run"
     written = sorted(path.relative_to(one) for path in one.rglob("*.parquet"))
     assert written == sorted(path.relative_to(two) for path in two.rglob("*.parquet"))
-    assert len(written) == 18
+    assert len(written) == 19
     for path in written:
         assert pq.read_table(one / path).equals(pq.read_table(two / path)), path
 

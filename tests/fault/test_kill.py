@@ -32,13 +32,13 @@ MANY_GROUPS = f"import pipeline.inventory; pipeline.inventory.GROUP_BYTES = {GRO
 SLOW_PAIRS = """
 import time
 import pipeline.store as store
-publish = store._publish
+publish = store.publish
 def wait(temporary, final, table, *facts):
     if table == "pairs":
         print("here", flush=True)
         time.sleep(60)
     return publish(temporary, final, table, *facts)
-store._publish = wait
+store.publish = wait
 """
 
 
@@ -71,7 +71,7 @@ def kill_at(stage, moment, place=1):
 
 
 def _kill_in_files(here):
-    publish = store._publish
+    publish = store.publish
 
     def dying(temporary, final, *facts):
         if here("writing"):
@@ -84,7 +84,7 @@ def _kill_in_files(here):
             die()
         return record
 
-    store._publish = dying
+    store.publish = dying
 
 
 def _kill_in_manifest(here):

@@ -126,6 +126,7 @@ def place(number, family, own, count, effective, suffix):
         "start_byte": number % 2 * 100,
         "start_token": number % 2 * 32,
         "end_byte": number % 2 * 100 + 200,
+        "suffix_byte": number % 2 * 100 + 100,
         "document_sequences": 4,
         "gap_bits": None,
         "family": f"{family:032x}",

@@ -22,7 +22,7 @@ FILES = {
 SKETCHES = ["sketch/g00000", "sketch/g00001", "sketch/g00002"]
 REDUCES = ["copies", "candidates", "pairs", "windows", "contained", "families", "counts"]
 DECIDED = ["documents/all", "decisions/all"]
-EMITS = ["emit/g00000", "emit/g00001", "emit/g00002"]
+EMITS = ["emit/g00000", "emit/g00001", "emit/g00002", "seal/all"]
 
 
 def all_of(*stages):
@@ -82,7 +82,7 @@ def filtered(out, *settings):
 def test_a_run_performs_every_stage_once_in_order(first):
     """Groups map first, then each reduce of scan and filter, then the writing by group."""
     names = list(dict.fromkeys(output.split("/")[0] for output in first.performed))
-    assert names == ["sketch", *REDUCES, "documents", "decisions", "emit"]
+    assert names == ["sketch", *REDUCES, "documents", "decisions", "emit", "seal"]
     assert sorted(first.performed) == EVERYTHING
     assert sorted(first.manifest["outputs"]) == EVERYTHING
 
@@ -240,13 +240,13 @@ class StoppingMapper:
             yield index, function(work)
 
 
-@pytest.mark.parametrize("units", range(0, 15, 2))
+@pytest.mark.parametrize("units", range(0, 16, 2))
 def test_stopped_after_any_unit_it_continues_to_the_same_bytes(first, tmp_path, scan, units):
     """However many units were done, the next run does the others and ends with the bytes of an
     unbroken one.
     """
     corpus = first.folder.parent / "c"
-    assert len(first.performed) == 15
+    assert len(first.performed) == 16
 
     def stopped():
         mapper = StoppingMapper(units)
@@ -257,7 +257,7 @@ def test_stopped_after_any_unit_it_continues_to_the_same_bytes(first, tmp_path, 
     with pytest.raises(Killed):
         stopped()
     rest = scan(corpus, tmp_path / "run")
-    assert len(rest.performed) == 15 - units
+    assert len(rest.performed) == 16 - units
     assert contents(rest.folder) == contents(first.folder)
 
 
@@ -280,7 +280,7 @@ def test_a_lost_output_is_made_anew(corpus, done, tmp_path, scan):
     (done.folder / "kept" / "b.parquet").unlink()
     (done.folder / "spans" / "all.parquet").unlink()
     again = scan(corpus, tmp_path / "run")
-    assert sorted(again.performed) == ["emit/g00001", "windows/all"]
+    assert sorted(again.performed) == ["emit/g00001", "seal/all", "windows/all"]
     assert contents(again.folder, manifest=False) == before
 
 
@@ -360,6 +360,7 @@ def test_a_plan_tells_what_is_due_and_writes_nothing(corpus, done):
         ("documents", 1, 1),
         ("decisions", 1, 1),
         ("emit", 3, 3),
+        ("seal", 1, 1),
     ]
     assert [stage for stage, *_ in run.plan("run", out, config, [str(corpus)])] == list(run.STAGES)
     (corpus / "b.jsonl").write_text('{"text": "changed"}\n')

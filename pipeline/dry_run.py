@@ -1,0 +1,49 @@
+"""What a filter would take, rule by rule, without a trace in the run folder."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pipeline import decisions
+from pipeline.config import Config
+from pipeline.run import FILTER, SCAN, STAGES, Session, idle
+from pipeline.stage import Receipt, Work
+from pipeline.store import RunFolder, load_manifest
+
+BEFORE = ("documents", "decisions")
+
+
+def preview(out: Path, config: Config) -> dict[str, Any] | None:
+    """Return the facts of the decisions that a filter would make now; None without a scan.
+
+    Stages that are not current run in a temporary folder; nothing else is written.
+    """
+    session = Session(RunFolder(out, load_manifest(out)), config, idle)
+    if not all(session.current(stage) for stage in SCAN):
+        return None
+    decisions.require_scored(config, scored=session.current(STAGES["risk"]), folder=out)
+    made: dict[str, tuple[str, ...]] = {}
+    with tempfile.TemporaryDirectory(prefix="rote-") as folder:
+        for stage in FILTER:
+            if stage.name not in BEFORE:
+                continue
+            work = session.work(stage, "all", 1)
+            receipt = stage.function(_elsewhere(work, Path(folder), made))
+            made |= _paths(receipt, Path(folder))
+    return receipt.facts
+
+
+def _elsewhere(work: Work, folder: Path, made: dict[str, tuple[str, ...]]) -> Work:
+    """Return the work with its outputs in another folder; made: tables that lie there already."""
+    tables = {
+        name: tuple(str(work.folder.resolve() / path) for path in paths)
+        for name, paths in work.tables.items()
+    }
+    return replace(work, folder=folder, tables={**tables, **made})
+
+
+def _paths(receipt: Receipt, folder: Path) -> dict[str, tuple[str, ...]]:
+    return {record.table: (str(folder / record.path),) for record in receipt.files}
