@@ -32,7 +32,7 @@ class Job(Generic[Result]):
 
 def ask(work: Work, of: Scene, panel: Probed, crew: Crew) -> list[Found]:
     """Return what the proxies say, in the order of the proxies and of the signals asked for."""
-    config, costs = work.config, passes(work.config)
+    config, costs = work.config, passes(work.config, 1)
     jobs = [
         Job(
             f"{subject.name} {signal}",
