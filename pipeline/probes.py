@@ -51,7 +51,7 @@ def _probed(work: Work) -> tuple[list[Found], dict[str, Any]]:
         if of is None:
             return [], {"why_not": NO_PROXY}
         crew = Crew(work.cores, config.proxy.threads, current().advance)
-        pass_s = pass_seconds(of.subjects[-1]) / crew.workers
+        pass_s = pass_seconds(of.top) / crew.workers
         for line in lines(config, len(of.subjects), pass_s):
             current().message(line)
         panel = read_panel(work, of, config.probes.panel)

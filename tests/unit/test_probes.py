@@ -55,7 +55,7 @@ def subject(panel):
     lesson = np.tile(panel.tokens[:REPEATED], (COPIES, 1))
     trained = train(Shape(VOCABULARY, 3, 64), lesson, Schedule(3, 16, 0.003, 5))
     seen = np.where(np.arange(ROWS) < REPEATED, 3 * COPIES, 0)
-    return Subject("p2", trained.model, "cpu", 0, seen)
+    return Subject("p2", "ladder", trained.model, "cpu", 0, seen)
 
 
 @pytest.fixture(scope="module")
@@ -283,8 +283,9 @@ def scene_of(subject, seen, family, start=None, keys=None):
         family_key=mixed(np.arange(count, dtype=np.uint64), 4),
         family_names=[str(number) for number in range(count)],
     )
-    own = Subject("p2", subject.model, "cpu", 0, np.array(seen))
-    return Scene(table, known, None, (own,))
+    own = Subject("p2", "ladder", subject.model, "cpu", 0, np.array(seen))
+    half = Subject("half-b", "half", subject.model, "cpu", 0, np.zeros(count, np.int64))
+    return Scene(table, known, None, (own, half))
 
 
 def test_levels_are_powers_of_two_of_the_times_seen():
