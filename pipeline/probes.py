@@ -50,10 +50,11 @@ def _probed(work: Work) -> tuple[list[Found], dict[str, Any]]:
         of = scene(work)
         if of is None:
             return [], {"why_not": NO_PROXY}
-        for line in lines(config, len(of.subjects), pass_seconds(of.subjects[-1])):
+        crew = Crew(work.cores, config.proxy.threads, current().advance)
+        pass_s = pass_seconds(of.top) / crew.workers
+        for line in lines(config, len(of.subjects), pass_s):
             current().message(line)
         panel = read_panel(work, of, config.probes.panel)
-        crew = Crew(work.cores, config.proxy.threads, current().advance)
         found = ask(work, of, panel, crew)
     facts = {
         "sequences": len(panel.place),

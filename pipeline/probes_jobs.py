@@ -32,7 +32,7 @@ class Job(Generic[Result]):
 
 def ask(work: Work, of: Scene, panel: Probed, crew: Crew) -> list[Found]:
     """Return what the proxies say, in the order of the proxies and of the signals asked for."""
-    config, costs = work.config, passes(work.config)
+    config, costs = work.config, passes(work.config, 1)
     jobs = [
         Job(
             f"{subject.name} {signal}",
@@ -84,7 +84,7 @@ def _of_tables(work: Work, of: Scene, crew: Crew, cost: float) -> list[Found]:
 
 
 def _counterfactual(work: Work, of: Scene, panel: Probed, crew: Crew) -> Found:
-    config, top = work.config, of.subjects[-1]
+    config, top = work.config, of.top
     lesson = probes_subsets.lesson(work, of)
 
     def score(number: int, hear: Hear) -> np.ndarray:

@@ -28,9 +28,13 @@ _ORDER = 21
 
 @dataclass(frozen=True)
 class Subject:
-    """A proxy to be probed. seen: times that it was trained on each sequence of the table."""
+    """A proxy to be probed. role: see `pipeline.proxy.ensemble.Proxy`.
+
+    seen: times that it was trained on each sequence of the table.
+    """
 
     name: str
+    role: str
     model: Transformer
     device: str
     eos: int
@@ -70,6 +74,11 @@ class Scene:
     tokenizer: Tokenizer
     subjects: tuple[Subject, ...]
 
+    @property
+    def top(self) -> Subject:
+        """Return the largest proxy of those that saw the whole sample."""
+        return [own for own in self.subjects if own.role == "ladder"][-1]
+
 
 def scene(work: Work) -> Scene | None:
     """Load what probes need; None when no proxy was trained here, or nothing was scored.
@@ -86,10 +95,10 @@ def scene(work: Work) -> Scene | None:
     if work.config.probes.models == "largest":
         named = [entry for entry in named if entry["role"] == "ladder"][-1:]
     table = read_table(work.paths("sequences"), SEQUENCES)
-    if not named or not table.num_rows:
+    if not any(entry["role"] == "ladder" for entry in named) or not table.num_rows:
         return None
     device = chosen_device(work.config.proxy)
-    subjects = [_subject(entry["proxy"], paths, table, device) for entry in named]
+    subjects = [_subject(entry, paths, table, device) for entry in named]
     tokenizer = Tokenizer.from_str(
         paths[f"models/{named[-1]['proxy']}/tokenizer.json"].read_text(encoding="utf-8")
     )
@@ -107,7 +116,7 @@ def choose(of: Scene, count: int, seed: int) -> Int64:
     starts = of.table["start_token"].to_numpy().astype(np.uint64)
     key = mixed(of.known.text_key[documents] ^ mixed(starts, seed), seed + _ORDER)
     order = np.argsort(key, kind="stable")
-    level = levels(of.subjects[-1].seen)[order]
+    level = levels(of.top.seen)[order]
     turn = _rank(of.known.family[documents][order] * 64 + level)
     order, level = (part[np.argsort(turn, kind="stable")] for part in (order, level))
     return np.asarray(order[np.lexsort((level, _rank(level)))][:count])
@@ -130,7 +139,7 @@ def read_panel(work: Work, of: Scene, count: int) -> Probed:
         for number, start in zip(documents.tolist(), starts.tolist(), strict=True)
     ]
     tokens = np.concatenate(rows)
-    tokens[:, 0] = of.subjects[-1].eos
+    tokens[:, 0] = of.top.eos
     return Probed(place, keys, starts, of.known.family[documents], tokens)
 
 
@@ -161,11 +170,15 @@ def _trained_here(name: str, paths: dict[str, Path]) -> bool:
     return bool(json.loads(config_json(Shape(*sizes), config.get("eos_token_id"))) == config)
 
 
-def _subject(name: str, paths: dict[str, Path], table: pa.Table, device: str) -> Subject:
+def _subject(
+    entry: dict[str, Any], paths: dict[str, Path], table: pa.Table, device: str
+) -> Subject:
     from pipeline.proxy.model import Shape, from_safetensors
 
+    name = entry["proxy"]
     config: dict[str, Any] = json.loads(paths[f"models/{name}/config.json"].read_bytes())
     shape = Shape(config["vocab_size"], config["num_hidden_layers"], config["hidden_size"])
     model = from_safetensors(shape, paths[f"models/{name}/model.safetensors"].read_bytes())
     (seen,) = said_by(table, name, "seen")
-    return Subject(name, model.to(device).eval(), device, int(config["eos_token_id"]), seen)
+    eos = int(config["eos_token_id"])
+    return Subject(name, entry["role"], model.to(device).eval(), device, eos, seen)

@@ -38,7 +38,7 @@ class Lesson:
 
 def lesson(work: Work, of: Scene) -> Lesson:
     """Read the scored sequences that the largest proxy saw, with their multiplicity."""
-    top = of.subjects[-1]
+    top = of.top
     place = np.flatnonzero(top.seen)
     documents = np.searchsorted(of.known.row_key, of.table["row_key"].to_numpy()[place])
     starts = of.table["start_token"].to_numpy()[place]
@@ -81,7 +81,7 @@ def score_one(
         model = train(shape, rows, schedule, like.device, hear).model
     else:  # few families: this one learnt none of them
         model = Transformer(shape, schedule.seed).to(like.device).eval()
-    own = Subject(f"subset-{number}", model, like.device, like.eos, like.seen)
+    own = Subject(f"subset-{number}", "subset", model, like.device, like.eos, like.seen)
     log_p = suffix_log_p(own, panel.tokens, SUFFIX).double().sum(1).numpy()
     return np.asarray(log_p / math.log(2.0))
 

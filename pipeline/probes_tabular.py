@@ -51,7 +51,7 @@ def tables(work: Work, of: Scene) -> list[Table]:
         text = texts[int(numbers[row])].text
         places = table_rows(text)
         if places is not None:
-            cut = _cut(of.tokenizer, text, places, of.subjects[-1].eos)
+            cut = _cut(of.tokenizer, text, places, of.top.eos)
             found.append(Table(int(keys[row]), int(place[row]), *cut))
     return found[:TABLES]
 

@@ -55,7 +55,7 @@ def subject(panel):
     lesson = np.tile(panel.tokens[:REPEATED], (COPIES, 1))
     trained = train(Shape(VOCABULARY, 3, 64), lesson, Schedule(3, 16, 0.003, 5))
     seen = np.where(np.arange(ROWS) < REPEATED, 3 * COPIES, 0)
-    return Subject("p2", trained.model, "cpu", 0, seen)
+    return Subject("p2", "ladder", trained.model, "cpu", 0, seen)
 
 
 @pytest.fixture(scope="module")
@@ -283,8 +283,9 @@ def scene_of(subject, seen, family, start=None, keys=None):
         family_key=mixed(np.arange(count, dtype=np.uint64), 4),
         family_names=[str(number) for number in range(count)],
     )
-    own = Subject("p2", subject.model, "cpu", 0, np.array(seen))
-    return Scene(table, known, None, (own,))
+    own = Subject("p2", "ladder", subject.model, "cpu", 0, np.array(seen))
+    half = Subject("half-b", "half", subject.model, "cpu", 0, np.zeros(count, np.int64))
+    return Scene(table, known, None, (own, half))
 
 
 def test_levels_are_powers_of_two_of_the_times_seen():
@@ -373,6 +374,11 @@ def test_costs_are_counted_before_anything_is_loaded():
     config = load_config(settings=settings)
     assert passes(config) == {"approximate": 320, "cdd": 1600}
     assert passes(config, 3) == {"approximate": 960, "cdd": 4800}
+    every = load_config(settings=[*settings, "probes.models=all"])
+    assert passes(every) == {"approximate": 5 * 320, "cdd": 5 * 1600}  # three sizes, two halves
+    trained = load_config(settings=["probes.signals=counterfactual", "probes.panel=8"])
+    # 2,656 sequences, a half of them 6 times and backwards too, by 2 layers of 32 for 4 of 96
+    assert passes(trained) == {"counterfactual": math.ceil(8 * (2656 * 3 * 3 + 8) / 18)}
     assert lines(config) == [
         "probes, at most: approximate 320 passes; cdd 1,600 passes; in all 1,920 passes"
     ]
