@@ -43,7 +43,9 @@ def generated(model, rows):
     made = torch.from_numpy(rows[:, :PREFIX])
     with torch.inference_mode():
         for _ in range(32):
-            made = torch.cat((made, model(made)[:, -1].argmax(-1, keepdim=True)), 1)
+            made = torch.cat(
+                (made, model.head(model.hidden(made)[:, -1]).argmax(-1, keepdim=True)), 1
+            )
     return made[:, PREFIX:].numpy()
 
 
