@@ -23,8 +23,10 @@ UNSEEN = (
     "log p per token",
     "log size ratio",
     "compressibility",
+    "log continuation share",
 )
 SEEN = (*UNSEEN, "log dose ratio", "least margin")
+LEAST_SHARE = 1e-3  # of a prefix's occurrences, for its logarithm
 MOST_MARGIN = 10.0  # nats; beyond it a larger lead tells nothing more
 
 
@@ -54,7 +56,8 @@ class Seen:
 class Panel:
     """The scored sequences as arrays, with what each proxy says of them. family: a number.
 
-    compressed: bits per byte, by zlib.
+    compressed: bits per byte, by zlib. continued: share of the occurrences of a sequence's prefix
+    that its suffix follows.
     """
 
     count: Float64
@@ -62,6 +65,7 @@ class Panel:
     suffix: Float64
     weight: Float64
     compressed: Float64
+    continued: Float64
     family: Int64
     proxies: tuple[Seen, ...]
 
@@ -111,6 +115,7 @@ def read_panel(table: pa.Table, proxies: Sequence[Mapping[str, Any]]) -> Panel:
         table["suffix_count"].to_numpy().astype(np.float64),
         table["weight"].to_numpy(),
         table["zlib_bits_per_byte"].to_numpy().astype(np.float64),
+        table["continuation_share"].to_numpy().astype(np.float64),
         family.indices.to_numpy().astype(np.int64),
         tuple(found),
     )
@@ -178,7 +183,8 @@ def _features(panel: Panel, dose: Float64, log_p: Float64, ratio: float) -> Floa
         np.log(np.maximum(of * times, 1.0)) for of in (panel.count, panel.effective, panel.suffix)
     )
     size = np.full(len(dose), np.log(ratio))
-    return np.column_stack((*doses, log_p / SUFFIX, size, -panel.compressed))
+    continued = np.log(np.maximum(panel.continued, LEAST_SHARE))
+    return np.column_stack((*doses, log_p / SUFFIX, size, -panel.compressed, continued))
 
 
 def outside_log_p(panel: Panel) -> Float64:

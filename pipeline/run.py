@@ -133,7 +133,7 @@ SCORE = (
         "sequences",
         sequences.sequences,
         sequences.VERSION,
-        lambda c: [c.proxy.model_dump(), c.score.model_dump()],
+        sequences.settings,
         ("counts", "windows", "sketch"),
     ),
     Stage(

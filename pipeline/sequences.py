@@ -8,13 +8,15 @@ what is scored, nothing else.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.config import ProxyConfig
+from pipeline.config import Config, ProxyConfig
 from pipeline.panel import SEQUENCE, choose, want
 from pipeline.progress import current
 from pipeline.sampling import (
@@ -48,6 +50,32 @@ MODELS = "models"
 PROXIES = "proxies.json"
 MANIFEST = "sample.json"
 UNFINISHED = ".unfinished"
+ENDS = 1 << 20
+
+
+def settings(config: Config) -> list[Any]:
+    """Return what of the configuration the stage depends on.
+
+    Of given models and tokenizers that is what their folders hold, not their names alone.
+    """
+    proxy = config.proxy
+    given = [Path(name).expanduser() for name in (*proxy.models, *filter(None, [proxy.tokenizer]))]
+    return [proxy.model_dump(), config.score.model_dump(), *(_held(folder) for folder in given)]
+
+
+def _held(folder: Path) -> list[list[Any]]:
+    """Return name, bytes and a digest of each file of a model; of large ones of their ends."""
+    files = [path for path in sorted(folder.glob("*")) if path.suffix in {".json", ".safetensors"}]
+    return [[path.name, path.stat().st_size, _ends(path)] for path in files]
+
+
+def _ends(path: Path) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    with path.open("rb") as stream:
+        digest.update(stream.read(ENDS))
+        stream.seek(max(ENDS, path.stat().st_size - ENDS))
+        digest.update(stream.read(ENDS))
+    return digest.hexdigest()
 
 
 def sequences(work: Work) -> Receipt:

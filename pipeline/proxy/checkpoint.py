@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-SECONDS = 15.0
+SECONDS = 5.0
 COST_SHARE = 50  # a checkpoint may take 1/50 of the time between two
 DIGEST = 16
 

@@ -11,7 +11,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError
@@ -151,8 +151,11 @@ def _from_hub(name: str) -> Path:
 
 def _load(name: str, folder: Path, device: str) -> Loaded:
     from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
 
-    reader: Any = AutoModelForCausalLM
+    reader, said = cast("Any", AutoModelForCausalLM), cast("Any", logging)
+    said.disable_progress_bar()
+    said.set_verbosity_error()  # what matters of its warnings is checked here
     try:
         model, about = reader.from_pretrained(
             folder,

@@ -28,7 +28,7 @@ def panel(families=400, seed=2, slope=1.0):
             Seen(f"p{rung}", "ladder", size, dose, np.zeros(len(dose)), hit, np.zeros(len(dose)))
         )
     count = np.maximum(dose, 1)
-    return Panel(count, count, count, np.ones(len(dose)), count, family, tuple(seen))
+    return Panel(count, count, count, np.ones(len(dose)), count, count, family, tuple(seen))
 
 
 def nowhere():

@@ -47,7 +47,9 @@ def rows(model, lesson):
     made = torch.from_numpy(lesson[:, :33])
     with torch.inference_mode():
         for _ in range(32):
-            made = torch.cat((made, model(made)[:, -1].argmax(-1, keepdim=True)), 1)
+            made = torch.cat(
+                (made, model.head(model.hidden(made)[:, -1]).argmax(-1, keepdim=True)), 1
+            )
     rows = made.numpy().copy()
     odd = np.arange(1, len(rows), 2)
     rows[odd, 33 + odd % 32] = 1 + rows[odd, 33 + odd % 32] % 299

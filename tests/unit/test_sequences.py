@@ -548,6 +548,19 @@ def test_proxies_are_trained_with_the_targets_tokenizer(tmp_path, scored):
     assert (saved["eos_token_id"], saved["vocab_size"]) == (end, end + 1)
 
 
+def test_other_weights_under_the_same_name_are_another_stage(tmp_path):
+    """What a folder of a model holds is in the fingerprint; a hub name stands for itself."""
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(bytes(3 << 20))
+    config = load_config(settings=[f"proxy.models={tmp_path}"])
+    before = sequences.settings(config)
+    assert sequences.settings(config) == before
+    weights.write_bytes(bytes((3 << 20) - 1) + b"\x01")
+    assert sequences.settings(config) != before
+    assert sequences.settings(load_config(settings=["proxy.models=a/b"]))[2:] == [[]]
+    assert len(sequences.settings(load_config())) == 2
+
+
 def test_the_default_budget_is_that_of_the_device(monkeypatch):
     """A GPU scores 200 million tokens, a CPU 262,144, unless set."""
     work = SimpleNamespace(config=load_config())
