@@ -170,6 +170,25 @@ class TargetConfig(Section):
     epochs: float = Field(1.0, gt=0, description="times the corpus is seen")
 
 
+class BacktestConfig(Section):
+    """How the forecast is put to the test; `--size` sets what is left at 0."""
+
+    target_ratio: float = Field(
+        5.0, gt=1.0, le=64.0, description="size of the target over the largest proxy's"
+    )
+    draws: Annotated[int, Field(ge=100)] = Field(1_000, description="draws of the family bootstrap")
+    rows: int = Field(0, ge=0, description="training rows of natural text")
+    clusters: int = Field(0, ge=0, description="exact canaries drawn for each dose")
+    epochs: int = Field(0, ge=0, description="times a model sees each row")
+    filter_share: Ratio = Field(
+        0.2, description="share of the training rows that the arms filter, random and count remove"
+    )
+    goldfish_k: Annotated[int, Field(ge=2)] = Field(
+        4, description="one token in so many is left out of the loss"
+    )
+    goldfish_context: Count = Field(13, description="tokens whose hash says which")
+
+
 class PolicyConfig(Section):
     """Which rules decide about rows, in order; the first removal wins."""
 
@@ -218,6 +237,7 @@ class Config(Section):
     proxy: ProxyConfig = ProxyConfig()
     score: ScoreConfig = ScoreConfig()
     target: TargetConfig = TargetConfig()
+    backtest: BacktestConfig = BacktestConfig()
     policy: PolicyConfig = PolicyConfig()
     emit: EmitConfig = EmitConfig()
     limits: LimitsConfig = LimitsConfig()
