@@ -164,3 +164,24 @@ DOSES = table(
         ),
     ],
 )
+
+ARMS = table(
+    "backtest_arms",
+    1,
+    "one row per arm, basis of comparison and group of the panel's trained rows",
+    [
+        field("arm", pa.string(), "filter | random | count | goldfish | sinks"),
+        field("basis", pa.string(), "equal tokens | equal held-out loss"),
+        field("rows", pa.string(), "all | retained | removed | all but canaries"),
+        field("sequences", pa.int64(), "sequences of the panel"),
+        field("share_target", pa.float64(), "share that the plain target memorized"),
+        field("share_arm", pa.float64(), "share that the arm memorized"),
+        field("drop", pa.float64(), "1 - share_arm / share_target", nullable=True),
+        field("drop_low", pa.float64(), "low end of its 95% interval", nullable=True),
+        field("drop_high", pa.float64(), "high end of it", nullable=True),
+        field("rows_removed", pa.int64(), "training rows removed and refilled", unit="rows"),
+        field("held_out_loss_target", pa.float64(), "at the end", unit="nats per token"),
+        field("held_out_loss_arm", pa.float64(), "at the end", unit="nats per token"),
+        field("compared_at_loss", pa.float64(), "the higher of the lowest", unit="nats per token"),
+    ],
+)

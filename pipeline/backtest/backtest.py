@@ -8,13 +8,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 from tokenizers import Tokenizer
 
 from pipeline import run
 from pipeline.backtest import cost, material
-from pipeline.backtest.arms import Arms, arm_rows, require_arms
-from pipeline.backtest.canaries import Planted
+from pipeline.backtest.arms import Bottom, arm_rows, plan, require_arms, reserve_rows
 from pipeline.backtest.corpus import make, rows_of_corpus
 from pipeline.backtest.declared import declaration, declare, targets
 from pipeline.backtest.doses import dose_rows
@@ -52,6 +52,7 @@ from pipeline.sampling import COLUMNS, catalogue
 from pipeline.sequence_table import sequence_table
 from pipeline.store import open_run, read_table, writing
 from schemas.backtest import (
+    ARMS,
     CORPUS,
     CURVE,
     DIFFERENCES,
@@ -69,6 +70,7 @@ from schemas.sequences import SEQUENCES
 FOLDER = "backtest"
 RESULT = "backtest.json"
 TOKENIZER = "models/tokenizer.json"
+NO_ROWS = np.zeros((0, 65), np.int64)
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,13 @@ class Bench:
     config: Config
     corpus: Output
     subject: Subject
-    vocabulary: int
+    tokenizer: Tokenizer
     crew: Crew
+
+    @property
+    def vocabulary(self) -> int:
+        """Return the number of tokens."""
+        return int(self.tokenizer.get_vocab_size())
 
     @property
     def school(self) -> School:
@@ -130,8 +137,10 @@ def _go(bench: Bench, arms: Sequence[str], *, dry_run: bool) -> dict[str, Any]:
     table, about = _sequences(bench, proxies, tried)
     target = _target(bench, goals[0], proxies)
     found = evidence(subject, table, about, tried.models, target)
-    armed = Arms(bench.ledger, bench.school, config, subject, goals[0], bench.corpus)
-    results = arm_rows(armed, arms, found, tried.models)
+    reserve = reserve_rows(bench.corpus, bench.tokenizer) if arms else NO_ROWS
+    bottom = Bottom(subject, config, goals[0], reserve)
+    planned = plan(bottom, arms, found)
+    results = arm_rows(bench.school, planned, bottom, tried.outputs[len(proxies)], found)
     return _judge(bench, tried, found, target, results)
 
 
@@ -149,7 +158,7 @@ def _prepare(out: Path, ledger: Ledger, size: Size, config: Config) -> Bench:
     subject = material.subject(work, corpus.table(PLANTED), tokenizer)
     current().stage("backtest", 1)
     crew = Crew(workers_of(config), config.proxy.threads, current().advance)
-    return Bench(ledger, size, own, corpus, subject, tokenizer.get_vocab_size(), crew)
+    return Bench(ledger, size, own, corpus, subject, tokenizer, crew)
 
 
 def _corpus(out: Path, ledger: Ledger, size: Size, config: Config) -> Output:
@@ -242,7 +251,7 @@ def _judge(
     tried: Tried,
     found: Evidence,
     target: Target,
-    arms: dict[str, Any],
+    arms: list[dict[str, Any]],
 ) -> dict[str, Any]:
     """Write every table and the JSON; return what it holds."""
     draws, seed = bench.config.backtest.draws, bench.config.proxy.seed
@@ -253,6 +262,7 @@ def _judge(
         CURVE: curve_rows(found),
         RELIABILITY: reliability_rows(found, draws, seed),
         DOSES: dose_rows(bench.subject, tried.trainings, tried.models),
+        ARMS: arms,
     }
     parts = [
         [output.fingerprint for output in tried.outputs],
@@ -266,7 +276,7 @@ def _judge(
             for schema, own in tables.items()
         ]
         files.append(bench.ledger.table(PANEL, "all", panel_table(found)))
-        result = summary(bench, tried.trainings, found, target, tables, arms)
+        result = summary(bench, tried.trainings, found, target, tables)
         text = json.dumps(result, indent=1, sort_keys=True) + "\n"
         return [*files, bench.ledger.result(RESULT, text.encode())], {}
 

@@ -31,7 +31,7 @@ Models = Mapping[str, pa.Table]  # scores by `model/mark`
 class Evidence:
     """One row per sequence of the panel.
 
-    about: the row of `planted`, by columns. scores: what ranks, by name; flags: what says yes or
+    document: its number in the catalogue. scores: what ranks, by name; flags: what says yes or
     no. risk: [row, (risk, low, high)] of each forecast, NaN where it does not speak. floor: of each
     kind, (memorized, sequences) of what the target never saw.
     """
@@ -41,6 +41,7 @@ class Evidence:
     cluster: np.ndarray
     unit: np.ndarray
     unit_number: Int64
+    document: Int64
     trained: Flags
     count: Float64
     effective: Float64
@@ -81,7 +82,7 @@ def evidence(
     truth = models[f"{TARGET}/{FINAL}"]["memorized"].to_numpy()[:rows]
     risk, facts = _forecasts(panel, target, subject.work.config.proxy.seed)
     return Evidence(
-        kind, part, cluster, unit, panel.family, panel.top.taught,
+        kind, part, cluster, unit, panel.family, subject.material.panel.document, panel.top.taught,
         panel.count, panel.effective, panel.weight, truth,
         _scores(table, panel, models), _flags(panel, models, rows), risk,
         _floor(subject, kind, panel.top.taught, models), facts,

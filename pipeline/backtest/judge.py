@@ -176,7 +176,7 @@ def reliability_rows(of: Evidence, draws: int, seed: int) -> list[dict[str, Any]
     return rows
 
 
-def _bin(  # noqa: PLR0913
+def _bin(
     of: Evidence, name: str, stratum: str, inside: Flags, draws: int, seed: int
 ) -> dict[str, Any]:
     sample = Sample(of.truth[inside], of.unit_number[inside], of.weight[inside])

@@ -42,7 +42,7 @@ class Output:
 
 
 class Ledger:
-    """Makes outputs that are not current, and records each as it is done; safe to use in threads."""
+    """Makes outputs that are not current and records each; safe to use in threads."""
 
     def __init__(self, run: RunFolder) -> None:
         self.folder = run.folder

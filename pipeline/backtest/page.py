@@ -32,13 +32,12 @@ def summary(
     found: Evidence,
     target: Target,
     tables: Mapping[pa.Schema, list[dict[str, Any]]],
-    arms: dict[str, Any],
 ) -> dict[str, Any]:
     """Return what `backtest.json` holds; plain numbers, rounded, no clock and no text."""
     named = {(schema.metadata or {})[b"table"].decode(): rows for schema, rows in tables.items()}
     learnt, config = bench.subject.material.learnt, bench.config
     rows = named["backtest_metrics"]
-    found: dict[str, Any] = _rounded(
+    result: dict[str, Any] = _rounded(
         {
             "size": bench.size.name,
             "seeds": "one seed",
@@ -71,11 +70,11 @@ def summary(
             "metrics": rows,
             "reliability": named["backtest_reliability"],
             "doses": named["backtest_doses"],
-            "arms": arms,
+            "arms": named["backtest_arms"],
             "caveats": list(CAVEATS),
         }
     )
-    return found
+    return result
 
 
 def _stratum(found: Evidence, name: str) -> dict[str, Any]:
