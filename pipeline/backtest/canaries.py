@@ -90,18 +90,15 @@ def plant(
 ) -> list[Planted]:
     """Return everything to plant, clusters that stay outside included.
 
-    source: passages, each used once. Fewer than asked for end the list early.
+    source: passages, each used once. Raises ValueError when there are too few.
     """
     maker = _Maker(tokenizer, words, source, np.random.Generator(np.random.PCG64([seed, 7])))
-    try:
-        return [
-            *(text for dose in size.doses for text in maker.exact(dose, size.clusters)),
-            *(text for share in size.shares for text in maker.fuzzy(share, size)),
-            *(text for frame in range(size.frames) for text in maker.template(frame, size)),
-            *maker.references(size.references),
-        ]
-    except StopIteration as error:
-        raise ValueError("too few passages of 64 tokens to plant from") from error
+    return [
+        *(text for dose in size.doses for text in maker.exact(dose, size.clusters)),
+        *(text for share in size.shares for text in maker.fuzzy(share, size)),
+        *(text for frame in range(size.frames) for text in maker.template(frame, size)),
+        *maker.references(size.references),
+    ]
 
 
 @dataclass
@@ -177,7 +174,10 @@ class _Maker:
         return text if self._fits(text) else self._random_words()
 
     def _passage(self) -> str:
-        return next(self.source)
+        found = next(self.source, None)
+        if found is None:
+            raise ValueError("too few passages of 64 tokens to plant from")
+        return found
 
     def _word(self, length: int) -> str:
         return str(self.random.choice(self.words[length]))
