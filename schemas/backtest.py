@@ -182,6 +182,12 @@ ARMS = table(
         field("rows_removed", pa.int64(), "training rows removed and refilled", unit="rows"),
         field("held_out_loss_target", pa.float64(), "at the end", unit="nats per token"),
         field("held_out_loss_arm", pa.float64(), "at the end", unit="nats per token"),
-        field("compared_at_loss", pa.float64(), "the higher of the lowest", unit="nats per token"),
+        field(
+            "compared_at_loss",
+            pa.float64(),
+            "held-out loss that both had; null: none",
+            unit="nats per token",
+            nullable=True,
+        ),
     ],
 )

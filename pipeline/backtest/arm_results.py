@@ -35,20 +35,33 @@ class Course:
     loss: Float64
     memorized: Float64
 
-    def at(self, loss: float) -> Float64:
-        """Return the memorized share of each row when the held-out loss first was so low.
+    def last_at(self, loss: float) -> float | None:
+        """Return when the held-out loss last was so high, in marks; None when it never was."""
+        for place in range(len(self.loss) - 1, 0, -1):
+            before, after = float(self.loss[place - 1]), float(self.loss[place])
+            if min(before, after) <= loss <= max(before, after):
+                return place - 1 + (loss - before) / (after - before) if after != before else place
+        return None
 
-        Between two marks it is interpolated in the loss; the last mark when it never was.
-        """
-        reached = np.flatnonzero(self.loss <= loss)
-        if not len(reached):
-            return np.asarray(self.memorized[-1])
-        place = int(reached[0])
-        if place == 0:
-            return np.asarray(self.memorized[0])
-        before, after = self.loss[place - 1], self.loss[place]
-        share = (before - loss) / max(before - after, 1e-12)
-        return np.asarray((1 - share) * self.memorized[place - 1] + share * self.memorized[place])
+    def at(self, time: float) -> Float64:
+        """Return the memorized share of each row at a time in marks, interpolated between two."""
+        before = min(int(time), len(self.loss) - 2)
+        share = time - before
+        return np.asarray((1 - share) * self.memorized[before] + share * self.memorized[before + 1])
+
+
+def same_loss(one: Course, other: Course) -> tuple[float, float, float] | None:
+    """Return a held-out loss that both had, and when each last had it; None when there is none.
+
+    Of the two final losses it is the one at which the other course is furthest on. Small models on
+    little text overfit: then losses rise at the end, and the comparison is on the rising side.
+    """
+    found: list[tuple[float, float, float]] = []
+    for level in (float(one.loss[-1]), float(other.loss[-1])):
+        times = one.last_at(level), other.last_at(level)
+        if times[0] is not None and times[1] is not None:
+            found.append((level, times[0], times[1]))
+    return max(found, key=lambda pair: min(pair[1:]), default=None)
 
 
 def course(tables: Sequence[pa.Table], found: Evidence) -> Course:
@@ -65,11 +78,10 @@ def compared(
 ) -> list[dict[str, Any]]:
     """Return a row per basis of comparison and group of the panel's rows."""
     target, other = course(plain, found), course(own, found)
-    level = max(float(target.loss.min()), float(other.loss.min()))
-    sides = {
-        EQUAL_TOKENS: (target.memorized[-1], other.memorized[-1]),
-        EQUAL_LOSS: (target.at(level), other.at(level)),
-    }
+    sides = {EQUAL_TOKENS: (target.memorized[-1], other.memorized[-1])}
+    same = same_loss(target, other)
+    if same is not None:
+        sides[EQUAL_LOSS] = (target.at(same[1]), other.at(same[2]))
     gone = arm.gone[found.document]
     groups = {
         "all": found.trained,
@@ -82,7 +94,7 @@ def compared(
         "rows_removed": arm.rows_removed,
         "held_out_loss_target": float(target.loss[-1]),
         "held_out_loss_arm": float(other.loss[-1]),
-        "compared_at_loss": level,
+        "compared_at_loss": same[0] if same is not None else None,
     }
     return [
         {**about, "basis": basis, "rows": group, **_drop(*both, rows, found, config)}
