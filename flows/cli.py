@@ -94,6 +94,11 @@ def parser() -> argparse.ArgumentParser:
     explain.add_argument("--html", type=Path, metavar="FILE", help="write it as a page, too")
     explain.set_defaults(command=_explain)
     _query_options(commands.add_parser("query", help="how often a text occurs in the corpus"))
+    _backtest_options(
+        commands.add_parser(
+            "backtest", help="is the forecast right on this corpus? hours on request"
+        )
+    )
     schedule = commands.add_parser(
         "schedule", help="run everything again and again, as a Prefect deployment"
     )
@@ -116,6 +121,21 @@ def _query_options(command: argparse.ArgumentParser) -> None:
     command.set_defaults(command=_query)
 
 
+def _backtest_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("out", type=Path, metavar="RUN", help="a run folder")
+    command.add_argument(
+        "--size", default="miniature", help="smoke, miniature (default) or full (a large GPU)"
+    )
+    command.add_argument(
+        "--arms", default="", help="filter,random,count,goldfish,sinks: one more training each"
+    )
+    _settings(command)
+    command.add_argument("--local", action="store_true", help="as always here: no Prefect")
+    command.add_argument("--dry-run", action="store_true", help="say the cost, train nothing")
+    command.add_argument("--json", action="store_true", help="print backtest.json")
+    command.set_defaults(command=_backtest)
+
+
 def _corpus(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "corpus", nargs="+", metavar="CORPUS", help="files, folders or quoted globs"
@@ -123,11 +143,15 @@ def _corpus(command: argparse.ArgumentParser) -> None:
     command.add_argument("--out", type=Path, required=True, metavar="RUN", help="the run folder")
 
 
-def _config(command: argparse.ArgumentParser) -> None:
+def _settings(command: argparse.ArgumentParser) -> None:
     command.add_argument("-c", "--config", type=Path, metavar="FILE", help="a TOML file")
     command.add_argument(
         "--set", action="append", default=[], metavar="A.B=C", help="one setting, repeatable"
     )
+
+
+def _config(command: argparse.ArgumentParser) -> None:
+    _settings(command)
     command.add_argument(
         "--skip-bad-files", action="store_true", help="go on without unreadable files; list them"
     )
@@ -226,6 +250,12 @@ def _asked_text(asked: argparse.Namespace) -> tuple[bytes, str]:
             expected="a file of UTF-8 text",
             fix="name another, or give the text itself with --text",
         ) from error
+
+
+def _backtest(asked: argparse.Namespace) -> int:
+    from flows.backtest import start
+
+    return start(asked)
 
 
 def _schedule(asked: argparse.Namespace) -> int:

@@ -229,6 +229,25 @@ class TargetConfig(Section):
         return self
 
 
+class BacktestConfig(Section):
+    """How the forecast is put to the test; `--size` sets what is left at 0."""
+
+    target_ratio: float = Field(
+        5.0, gt=1.0, le=64.0, description="size of the target over the largest proxy's"
+    )
+    draws: Annotated[int, Field(ge=100)] = Field(1_000, description="draws of the family bootstrap")
+    rows: int = Field(0, ge=0, description="training rows of natural text")
+    clusters: int = Field(0, ge=0, description="exact canaries drawn for each dose")
+    epochs: int = Field(0, ge=0, description="times a model sees each row")
+    filter_share: Ratio = Field(
+        0.2, description="share of the training rows that the arms filter, random and count remove"
+    )
+    goldfish_k: Annotated[int, Field(ge=2)] = Field(
+        4, description="one token in so many is left out of the loss"
+    )
+    goldfish_context: Count = Field(13, description="tokens whose hash says which")
+
+
 class ReportConfig(Section):
     """What the report and `rote explain` show of the texts, and what they are held against."""
 
@@ -273,6 +292,7 @@ class Config(Section):
     score: ScoreConfig = ScoreConfig()
     probes: ProbesConfig = ProbesConfig()
     target: TargetConfig = TargetConfig()
+    backtest: BacktestConfig = BacktestConfig()
     policy: PolicyConfig = PolicyConfig()
     mitigation: MitigationConfig = MitigationConfig()
     emit: EmitConfig = EmitConfig()

@@ -32,16 +32,21 @@ IDENTITY = ("bytes", "mtime_ns", "tail_digest")
 
 
 def inventory(
-    manifest: dict[str, Any], corpus: Sequence[str], config: Config, *, verify: bool = False
+    manifest: dict[str, Any],
+    corpus: Sequence[str],
+    config: Config,
+    *,
+    verify: bool = False,
+    own: bool = False,
 ) -> None:
     """Bring the manifest's registry up to date with the files of the corpus.
 
     A known shard keeps its number and group; an unchanged one (size, mtime and tail) keeps its
     content digest; a new one is appended; a vanished one is retired and its number is never given
     again. Every shard is opened first: all that cannot be read are named in one error, or listed in
-    the manifest with `input.skip_bad_files`.
+    the manifest with `input.skip_bad_files`. own: the corpus may lie in a run folder.
     """
-    found, ignored = find_shards(corpus)
+    found, ignored = find_shards(corpus, own=own)
     skipped = _check(found, config)
     if ignored:
         current().message(f"ignored (hidden or of unknown suffix): {_named(ignored)}")

@@ -80,8 +80,8 @@ def risk(work: Work) -> Receipt:
         facts["laws"] = fitted
         kinds = _kinds(panel, values[:, 0])
         rows = _rows(table, values, kinds, panel.top.taught, extrapolated=target.extrapolated)
-        bases = _bases(panel, target) if facts["fitted"] else []
-        model = risk_model(table, bases, target.epochs)
+        fitted_on = bases(panel, target) if facts["fitted"] else []
+        model = risk_model(table, fitted_on, target.epochs)
     else:
         model = RISK_MODEL.empty_table()
         values = np.full((table.num_rows, 3), NOTHING)
@@ -114,8 +114,8 @@ def _forecast(panel: Panel, target: Target, seed: int) -> tuple[Float64, dict[st
             f"{LEAST_FAMILIES} are needed to fit a forecast"
         )
         return values, {"fitted": False, "why_not": why, **facts}
-    for basis in _bases(panel, target):
-        spread = _spread(basis.cases, panel, target)
+    for basis in bases(panel, target):
+        spread = spread_of(basis.cases, panel, target)
         values[basis.rows] = np.column_stack(
             forecast(basis.cases, basis.features[basis.rows], spread, seed)
         )
@@ -128,7 +128,8 @@ def _place_of_top(panel: Panel) -> int:
     return panel.proxies.index(panel.top)
 
 
-def _bases(panel: Panel, target: Target) -> list[Basis]:
+def bases(panel: Panel, target: Target) -> list[Basis]:
+    """Return the two models of the forecast: what each is fitted on and applied to."""
     dose = panel.count * target.epochs
     top = panel.top
     size = target.parameters / panel.of_role("half")[0].parameters if panel.of_role("half") else 1.0
@@ -140,7 +141,7 @@ def _bases(panel: Panel, target: Target) -> list[Basis]:
     ]
 
 
-def _spread(cases: Cases, panel: Panel, target: Target) -> float:
+def spread_of(cases: Cases, panel: Panel, target: Target) -> float:
     """Return the transfer error in logits for the step to the target.
 
     It grows from the error of the step to the top rung.

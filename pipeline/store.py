@@ -71,6 +71,17 @@ OWN_FOLDERS = frozenset(
         "rejected",
         "events",
         "report",
+        "backtest_corpus",
+        "backtest_reserve",
+        "backtest_planted",
+        "backtest_scores",
+        "backtest_panel",
+        "backtest_metrics",
+        "backtest_differences",
+        "backtest_curve",
+        "backtest_reliability",
+        "backtest_doses",
+        "backtest_arms",
     }
 )
 

@@ -46,18 +46,19 @@ class _Found:
     path: Path
 
 
-def find_shards(corpus: Sequence[str]) -> tuple[list[Shard], list[str]]:
+def find_shards(corpus: Sequence[str], *, own: bool = False) -> tuple[list[Shard], list[str]]:
     """Return the shards of the files, folders and globs of a corpus by name, and the paths ignored.
 
     Ignored in folders and globs: names that start with `.` or `_` (a whole folder is one entry),
-    unknown suffixes, and run folders of rote. The result does not depend on the order of `corpus`.
+    unknown suffixes, and run folders of rote. own: a run may read its own files, as the back-test
+    does. The result does not depend on the order of `corpus`.
     Raises InputError when a root does not exist, is empty, holds nothing readable, or lies in a run
     folder.
     """
     found: list[_Found] = []
     ignored: set[str] = set()
     for root in corpus:
-        files, skipped = _expand(root)
+        files, skipped = _expand(root, own=own)
         if not files:
             raise _nothing_readable(root, skipped)
         found += files
@@ -101,11 +102,12 @@ def _shard(number: int, name: str, path: Path) -> Shard:
     return Shard(number, 0, name, str(path), file_format(path.name) or "", size, mtime_ns, tail)
 
 
-def _expand(root: str) -> tuple[list[_Found], list[str]]:
+def _expand(root: str, *, own: bool = False) -> tuple[list[_Found], list[str]]:
     """Return the files that one corpus argument stands for, and what was ignored."""
     path = _absolute(root)
     if path.exists():
-        _refuse_run_folder(path)
+        if not own:
+            _refuse_run_folder(path)
         if path.is_dir():
             return _walk(path, path)
         if file_format(path.name) is None:

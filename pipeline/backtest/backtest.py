@@ -1,0 +1,284 @@
+"""The back-test, top to bottom: corpus, scan, proxies, declaration, targets, scores, judgement."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from tokenizers import Tokenizer
+
+from pipeline import run
+from pipeline.backtest import cost, material
+from pipeline.backtest.arms import Bottom, arm_rows, plan, require_arms, reserve_rows
+from pipeline.backtest.corpus import make, rows_of_corpus
+from pipeline.backtest.declared import declaration, declare, targets
+from pipeline.backtest.doses import dose_rows
+from pipeline.backtest.evidence import Evidence, evidence
+from pipeline.backtest.judge import (
+    curve_rows,
+    difference_rows,
+    metric_rows,
+    panel_table,
+    reliability_rows,
+)
+from pipeline.backtest.ledger import Ledger, Made, Output, say
+from pipeline.backtest.mapper import in_order
+from pipeline.backtest.material import Subject
+from pipeline.backtest.models import (
+    EARLY,
+    FINAL,
+    TARGET,
+    School,
+    Training,
+    digest_rows,
+    proxies_of,
+    targets_of,
+)
+from pipeline.backtest.page import summary
+from pipeline.backtest.sizes import Size, size_of
+from pipeline.config import Config
+from pipeline.errors import ConfigError, InputError
+from pipeline.inventory import require_unchanged
+from pipeline.memory import workers_of
+from pipeline.progress import current
+from pipeline.proxy.ensemble import Crew, torch_threads
+from pipeline.sampling import COLUMNS, catalogue
+from pipeline.sequence_table import sequence_tables
+from pipeline.store import open_run, read_table, writing
+from pipeline.target import Target
+from schemas.backtest import (
+    ARMS,
+    CORPUS,
+    CURVE,
+    DIFFERENCES,
+    DOSES,
+    METRICS,
+    PANEL,
+    PLANTED,
+    RELIABILITY,
+    RESERVE,
+    SCORES,
+)
+from schemas.counts import COUNTS
+from schemas.sequences import SEQUENCES
+
+FOLDER = "backtest"
+RESULT = "backtest.json"
+TOKENIZER = "models/tokenizer.json"
+NO_ROWS = np.zeros((0, 65), np.int64)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A back-test under way. config: the run's, with the proxies of the size."""
+
+    ledger: Ledger
+    size: Size
+    config: Config
+    corpus: Output
+    subject: Subject
+    tokenizer: Tokenizer
+    crew: Crew
+
+    @property
+    def vocabulary(self) -> int:
+        """Return the number of tokens."""
+        return int(self.tokenizer.get_vocab_size())
+
+    @property
+    def school(self) -> School:
+        """Return who trains and scores."""
+        return School(self.ledger, self.config.proxy, self.crew)
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What was trained, and what each model says of every row."""
+
+    trainings: list[Training]
+    outputs: list[Output]
+    models: dict[str, pa.Table]
+
+
+def backtest(
+    out: Path, config: Config, size_name: str, arms: Sequence[str] = (), *, dry_run: bool = False
+) -> dict[str, Any]:
+    """Run, or go on with, the back-test of a run folder; return what `backtest.json` holds.
+
+    dry_run: make the corpus, say what the trainings cost, and train nothing.
+    """
+    size = size_of(size_name, config.backtest)
+    require_arms(arms)
+    folder = out / FOLDER
+    with writing(out), open_run(folder, create=run.new_manifest()) as opened:
+        ledger = Ledger(opened)
+        with torch_threads(config.proxy.threads):
+            bench = _prepare(out, ledger, size, config)
+            return _go(bench, arms, dry_run=dry_run)
+
+
+def _go(bench: Bench, arms: Sequence[str], *, dry_run: bool) -> dict[str, Any]:
+    config, subject = bench.config, bench.subject
+    proxies = proxies_of(subject, config.proxy, bench.vocabulary)
+    goals = targets_of(subject, config, bench.vocabulary)
+    due = bench.school.due([*proxies, *goals])
+    for line in cost.lines(due, config.proxy, bench.crew.workers):
+        say(line)
+    if dry_run:
+        return {"dry_run": True}
+    folder = bench.ledger.folder
+    declare(folder, declaration(bench.size, config), targets(bench.ledger.names("train/")))
+    tried = _try(bench, [*proxies, *goals])
+    table, about = _sequences(bench, proxies, tried)
+    target = _target(bench, goals[0], proxies)
+    found = evidence(subject, table, about, tried.models, target)
+    reserve = reserve_rows(bench.corpus, bench.tokenizer) if arms else NO_ROWS
+    bottom = Bottom(subject, config, goals[0], reserve)
+    planned = plan(bottom, arms, found)
+    results = arm_rows(bench.school, planned, bottom, tried.outputs[len(proxies)], found)
+    return _judge(bench, tried, found, target, results)
+
+
+def _prepare(out: Path, ledger: Ledger, size: Size, config: Config) -> Bench:
+    """Make the corpus of the back-test when it is not there, scan it, read what models learn."""
+    own = config.model_copy(update={"proxy": size.proxy(config.proxy)})
+    current().stage("backtest corpus", 1)
+    corpus = _corpus(out, ledger, size, own)
+    current().unit_done("backtest corpus")
+    scanned = ledger.folder / "scan"
+    settings = material.scan(ledger.folder / "backtest_corpus", scanned, own)
+    work = material.work_on(scanned, settings)
+    tokenizer = Tokenizer.from_str(corpus.files[TOKENIZER].read_text(encoding="utf-8"))
+    tokenizer.encode_special_tokens = True
+    subject = material.subject(work, corpus.table(PLANTED), tokenizer)
+    current().stage("backtest", 1)
+    crew = Crew(workers_of(config), config.proxy.threads, current().advance)
+    return Bench(ledger, size, own, corpus, subject, tokenizer, crew)
+
+
+def _corpus(out: Path, ledger: Ledger, size: Size, config: Config) -> Output:
+    with run.session(out, config, in_order) as opened:
+        require_unchanged(opened.manifest)
+        missing = [stage.name for stage in run.SCAN if not opened.current(stage)]
+        if missing:
+            raise ConfigError(
+                "This run folder cannot be back-tested yet: its scan is not finished, "
+                "or is of other settings.",
+                where=str(out),
+                found=f"not current: {', '.join(missing)}",
+                fix="finish it: rote scan CORPUS... --out RUN (with the same settings)",
+            )
+        scanned = opened.fingerprint(run.STAGES["counts"], run.ALL)
+        parts = [scanned, asdict(size), config.proxy.vocabulary, config.proxy.seed]
+
+        def build() -> Made:
+            work = material.work_on(out, config)
+            known = catalogue(read_table(work.paths("counts"), COUNTS, list(COLUMNS)))
+            try:
+                made = make(work, known, size, config.proxy)
+            except ValueError as error:
+                raise InputError(
+                    "The corpus is too small for a back-test of this size.",
+                    where=str(out),
+                    found=str(error),
+                    fix="name a smaller one with --size, or scan a larger corpus",
+                ) from error
+            planted = pa.Table.from_pylist([asdict(text) for text in made.texts], PLANTED)
+            reserve = pa.table({"text": pa.array(made.reserve, pa.string())})
+            return [
+                ledger.table(CORPUS, "corpus", rows_of_corpus(made.texts)),
+                ledger.table(PLANTED, "planted", planted),
+                ledger.table(RESERVE, "reserve", reserve),
+                ledger.file("tokenizer.json", made.tokenizer.to_str().encode()),
+            ], made.facts
+
+        return ledger.get("corpus", parts, build)
+
+
+def _try(bench: Bench, trainings: list[Training]) -> Tried:
+    """Train what is due and score every model on the panel and what was left outside."""
+    outputs = bench.school.train(trainings)
+    subject = bench.subject
+    wanted = [
+        (one, output, mark)
+        for one, output in zip(trainings, outputs, strict=True)
+        for mark in ((FINAL,) if one.name != TARGET else (EARLY, FINAL))
+    ]
+    scored = bench.school.score(wanted, subject.panel_rows, subject.outside)
+    models = {
+        f"{one.name}/{mark}": found.table(SCORES)
+        for (one, _, mark), found in zip(wanted, scored, strict=True)
+    }
+    return Tried(trainings, outputs, models)
+
+
+def _sequences(
+    bench: Bench, proxies: list[Training], tried: Tried
+) -> tuple[pa.Table, list[dict[str, Any]]]:
+    """Return the `sequences` of the panel by the proxies alone, and who they are."""
+    outputs = tried.outputs[: len(proxies)]
+    models = bench.school.proxies(proxies, outputs)
+    subject = bench.subject
+    about = [
+        {"proxy": proxy.name, "role": proxy.role, "parameters": proxy.parameters}
+        for proxy in models
+    ]
+
+    def build() -> Made:
+        rows, _ = sequence_tables(subject.work, subject.material, models, bench.crew)
+        return [bench.ledger.table(SEQUENCES, "panel", rows)], {"proxies": about}
+
+    parts = [bench.corpus.fingerprint, [output.fingerprint for output in outputs]]
+    found = bench.ledger.get("sequences", parts, build)
+    return found.table(SEQUENCES), about
+
+
+def _target(bench: Bench, one: Training, proxies: Sequence[Training]) -> Target:
+    largest = max(proxy.shape.parameters for proxy in proxies)
+    epochs = bench.config.proxy.epochs
+    tokens = one.rows[:, 1:].size * epochs
+    parameters = one.shape.parameters
+    return Target(parameters, float(epochs), tokens, parameters / largest, "the back-test's own")
+
+
+def _judge(
+    bench: Bench,
+    tried: Tried,
+    found: Evidence,
+    target: Target,
+    arms: list[dict[str, Any]],
+) -> dict[str, Any]:
+    """Write every table and the JSON; return what it holds."""
+    draws, seed = bench.config.backtest.draws, bench.config.proxy.seed
+    rows, headline = metric_rows(found, draws, seed)
+    tables = {
+        METRICS: rows,
+        DIFFERENCES: difference_rows(headline),
+        CURVE: curve_rows(found),
+        RELIABILITY: reliability_rows(found, draws, seed),
+        DOSES: dose_rows(bench.subject, tried.trainings, tried.models),
+        ARMS: arms,
+    }
+    parts = [
+        [output.fingerprint for output in tried.outputs],
+        [bench.corpus.fingerprint, draws, seed, arms],
+        [digest_rows(values) for values in found.risk.values()],
+    ]
+
+    def build() -> Made:
+        files = [
+            bench.ledger.table(schema, "all", pa.Table.from_pylist(own, schema))
+            for schema, own in tables.items()
+        ]
+        files.append(bench.ledger.table(PANEL, "all", panel_table(found)))
+        result = summary(bench, tried.trainings, found, target, tables)
+        text = json.dumps(result, indent=1, sort_keys=True) + "\n"
+        return [*files, bench.ledger.result(RESULT, text.encode())], {}
+
+    bench.ledger.get("judgement", parts, build)
+    return dict(json.loads((bench.ledger.folder / RESULT).read_bytes()))
