@@ -49,6 +49,7 @@ from pipeline.progress import current
 from pipeline.proxy.ensemble import Crew, torch_threads
 from pipeline.sampling import COLUMNS, catalogue
 from pipeline.sequence_table import sequence_tables
+from pipeline.sequences import VERSION as SCORED
 from pipeline.store import open_run, read_table, writing
 from pipeline.target import Target
 from schemas.backtest import (
@@ -233,7 +234,7 @@ def _sequences(
         rows, _ = sequence_tables(subject.work, subject.material, models, bench.crew)
         return [bench.ledger.table(SEQUENCES, "panel", rows)], {"proxies": about}
 
-    parts = [bench.corpus.fingerprint, [output.fingerprint for output in outputs]]
+    parts = [SCORED, bench.corpus.fingerprint, [output.fingerprint for output in outputs]]
     found = bench.ledger.get("sequences", parts, build)
     return found.table(SEQUENCES), about
 
