@@ -17,8 +17,9 @@ demo: setup
 	$(BIN)/rote sample demo/corpus
 	$(BIN)/rote run demo/corpus --out demo/run
 
+# two processes: half of the tests wait for others of their own (servers, runs that are killed)
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-all: setup
 	$(BIN)/python -m pytest -m "not gpu"
