@@ -14,7 +14,7 @@ from pipeline.errors import InputError, IntegrityError
 from pipeline.inventory import active_shards
 from pipeline.query import run as query
 from pipeline.report.account import Account
-from pipeline.report.account_words import in_words
+from pipeline.report.account_words import FORGOTTEN, in_words
 from pipeline.report.quotes import label, read_texts
 from pipeline.store import load_manifest
 
@@ -193,9 +193,13 @@ def _proof(run: _Run, row: Row, keeper: Row, decision: Row) -> Row | None:
 
 
 def _read(run: _Run, told: Sequence[Account]) -> None:
-    """Add the texts of the rows and of their keepers, unless excerpts are off."""
+    """Add the texts of the rows and of their keepers, unless excerpts are off.
+
+    The text of a row that is to be forgotten is not read, nor what was kept in its place.
+    """
     if not run.config.report.excerpts:
         return
+    told = [one for one in told if (one.decision or {}).get("reason") != FORGOTTEN]
     keys = {one.row["row_key"] for one in told}
     keys |= {one.keeper["row_key"] for one in told if one.keeper}
     texts = dict(read_texts(run.shards, run.config, keys))

@@ -22,7 +22,10 @@ _REASONS = {
     "near_copy": "a near copy",
     "contained": "contained in a longer document",
     "risk": "too likely to be memorized",
+    "short": "a row of which a cut left too little",
+    "forgotten": "one to be forgotten",
 }
+FORGOTTEN = "forgotten"
 HIDDEN = "Texts are not shown: report.excerpts is off."
 
 
@@ -84,12 +87,10 @@ def verdict(one: Account) -> tuple[str, list[str]]:
                 f"proof: {proof(one)}",
             ]
         return f"REMOVED as {reason} (rule {decision['rule']})", lines
-    title = (
-        "KEPT"
-        if decision["action"] == "keep"
-        else f"KEPT, {decision['action']} by {decision['rule']}"
-    )
-    return title, _kept(one, decision)
+    how = {"cut": ", passages cut", "mask": ", passages masked"}.get(decision["action"], "")
+    how = ", restored" if decision["reason"] == "restored" else how
+    rule = f" (rule {decision['rule']})" if decision["rule"] else ""
+    return f"KEPT{how}{rule}", _kept(one, decision)
 
 
 def _kept(one: Account, decision: Row) -> list[str]:

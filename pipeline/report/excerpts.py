@@ -19,7 +19,8 @@ PASSAGE_OVERLAP = 40
 def add_excerpts(data: Row, work: Work, limits: Limits) -> None:
     """Add names and quotes to clusters, passages and risks; the only place that reads text.
 
-    Without `report.excerpts` no text is read, and every quote is null.
+    Without `report.excerpts` no text is read, and every quote is null; so is, always, that of a row
+    that is to be forgotten.
     """
     risky = data["risk"]["top"] if data["risk"] else []
     placed = [
@@ -30,14 +31,14 @@ def add_excerpts(data: Row, work: Work, limits: Limits) -> None:
         ),
     ]
     keys = sorted({place.row_key for _, place in placed})
-    documents = {"documents": work.paths("documents")}
-    named = (
-        query("report_names", documents, {"keys": keys}, limits=limits).to_pylist() if keys else []
-    )
+    both = {name: work.paths(name) for name in ("documents", "decisions")}
+    named = query("report_names", both, {"keys": keys}, limits=limits).to_pylist() if keys else []
     names = {row.pop("row_key"): row for row in named}
+    hidden = {key for key, row in names.items() if row.pop("forgotten")}
     shown: dict[Place, str] = {}
     if work.config.report.excerpts:
-        shown = quotes(work.shards, work.config, (place for _, place in placed), PASSAGE)
+        open_places = (place for _, place in placed if place.row_key not in hidden)
+        shown = quotes(work.shards, work.config, open_places, PASSAGE)
     for row, place in placed:
         row["quote"] = shown.get(place)
         row["document"] = {"row_key": str(place.row_key), **names[place.row_key]}

@@ -6,7 +6,7 @@ text that repeats nothing but is likely to be memorized, tokens expected to be.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.query import Limits
@@ -68,12 +68,20 @@ def risk_by_kind(work: Work, limits: Limits) -> list[Row]:
     return list(query("report_first_risk", inputs, {"likely": LIKELY}, limits=limits).to_pylist())
 
 
-def removed(work: Work, limits: Limits) -> Row:
-    """Return what each rule removed, how much of that is nowhere else, and the forecast for it."""
+def removed(work: Work, manifest: Mapping[str, Any], limits: Limits) -> Row:
+    """Return what each rule removed, how much of that is nowhere else, and the forecast for it.
+
+    rules: what the decisions say of each rule themselves, where they do.
+    """
     inputs = {name: work.paths(name) for name in ("documents", "decisions", "pairs")}
     rows = query("report_removed", inputs, limits=limits).to_pylist() if inputs["pairs"] else []
     fates = risk_by_kind(work, limits)
-    return {"by_reason": rows, "forecast": [_fate(fates, done=done) for done in (True, False)]}
+    facts = manifest["outputs"].get("decisions/all", {}).get("facts", {})
+    return {
+        "by_reason": rows,
+        "forecast": [_fate(fates, done=done) for done in (True, False)],
+        "rules": facts.get("rules", []),
+    }
 
 
 def _fate(rows: Sequence[Row], *, done: bool) -> Row:

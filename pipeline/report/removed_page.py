@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pipeline.report.facts import blocks
 from pipeline.report.markup import Html, join, number, percent, size, table, tag
 from pipeline.report.words import reason
 
@@ -43,9 +44,16 @@ def removed(data: Data) -> Html:
         [
             tag("p", intro, class_="prose"),
             table(caption, head, lines, (0, 1), data_sort=True),
+            _rules(data["removed"]["rules"]),
             _forecast(data),
         ]
     )
+
+
+def _rules(rows: list[Data]) -> Html:
+    """Return what the decisions say of each rule, over doses counted again after it."""
+    names = {"rules": "Rules, in their order"}
+    return join(blocks({"rules": rows}, "", names)) if rows else join([])
 
 
 def _forecast(data: Data) -> Html:

@@ -77,7 +77,7 @@ def gather(work: Work, manifest: Mapping[str, Any]) -> Row:
         "notes": [entry for entry in raised if entry["level"] != ALARM],
         "funnel": _funnel(query("report_funnel", both, limits=limits).to_pylist(), listed),
         "first": first(work, limits),
-        "removed": removed(work, limits),
+        "removed": removed(work, manifest, limits),
         "sources": _sources(sources),
         "shards": _some(_shards(shards, listed), MOST_SHARDS),
         "rejected": _rejected(listed),

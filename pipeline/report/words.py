@@ -20,6 +20,8 @@ REASONS = {
     "near_copy": "near copies",
     "contained": "excerpts of longer documents",
     "risk": "texts likely to be memorized",
+    "short": "rows of which a cut left too little",
+    "forgotten": "rows taken out for good",
 }
 WHY = {
     "exact": "the same bytes as a document that stays",

@@ -15,6 +15,7 @@ import pytest
 from report_runs import CONFIG, compared_with, make_run
 
 from pipeline.errors import InputError, IntegrityError
+from pipeline.explain import explain
 from pipeline.query import run as query
 from pipeline.report import report
 from pipeline.report.alarms import sources_params
@@ -23,6 +24,7 @@ from pipeline.report.markup import Html, embedded, percent, size, table, tag
 from pipeline.report.summary import plain
 from pipeline.stage import Work
 from pipeline.store import load_manifest
+from schemas.decisions import DECISIONS
 
 
 class _Tags(HTMLParser):
@@ -363,3 +365,40 @@ def test_what_removal_costs_is_what_the_keeper_lacks(tmp_path: Path) -> None:
 def test_names_in_markdown_are_only_names() -> None:
     """Neither Markdown nor HTML nor a mention is left in a name from the corpus."""
     assert plain("a|b *c* <i> @team #7 [x](y)") == (r"a\|b \*c\* &lt;i&gt; &#64;team \#7 \[x\](y)")
+
+
+def _forget(work: Work, row_key: int) -> None:
+    """Decide that a row goes for good."""
+    path = work.paths("decisions")[0]
+    rows = pq.read_table(path).to_pylist()
+    for row in rows:
+        if row["row_key"] == row_key:
+            row |= {"action": "drop", "rule": "forget", "reason": "forgotten"}
+    pq.write_table(pa.Table.from_pylist(rows, schema=DECISIONS), path)
+
+
+def test_what_is_to_be_forgotten_is_not_quoted(tmp_path: Path) -> None:
+    """No file of the report and no explanation holds a text that was taken out for good."""
+    work = make_run(tmp_path, scored=True)
+    report(work)
+    assert "alert" in _own(_written(work)[0])
+    assert "alert" in explain(work.folder, "hostile")
+    _forget(work, 1)
+    report(work)
+    for name in ("index.html", "report.json", "summary.md"):
+        assert "alert" not in _own((work.folder / "report" / name).read_text())
+    assert "alert" not in explain(work.folder, "hostile")
+    assert "REMOVED as one to be forgotten" in explain(work.folder, "hostile")
+
+
+def test_what_the_decisions_say_of_rules_is_shown(tmp_path: Path) -> None:
+    """Each rule of the facts of the decisions is a row, whatever its columns are called."""
+    work = make_run(tmp_path)
+    manifest = load_manifest(work.folder)
+    rules = [{"rule": "drop-copies", "rows": 2, "expected_tokens_avoided": 7.5}]
+    manifest["outputs"]["decisions/all"]["facts"]["rules"] = rules
+    (work.folder / "manifest.json").write_text(json.dumps(manifest))
+    report(work)
+    page, data = _written(work)
+    assert data["removed"]["rules"] == rules
+    assert "expected tokens avoided" in page
