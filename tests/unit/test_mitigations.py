@@ -95,6 +95,25 @@ def test_sinks_and_weights_are_in_kept(tmp_path, make_corpus, scan):
     assert weights == pytest.approx([1 / count for count in counts])
 
 
+def test_joined_clusters_are_counted_over_added_shards(tmp_path, make_corpus, scan):
+    """Two texts that are not near each other, then in a later shard one that is near both."""
+    shared = " ".join(f"word{n}" for n in range(60))
+    one, two = (f"{shared} {' '.join(f'{name}{n}' for n in range(9))}" for name in "ab")
+    corpus = make_corpus(tmp_path / "c", {"m.jsonl": [one, two]})
+    asked = ("mitigation.sink_id=true", "policy.rules=[]")
+    before = scan(corpus, tmp_path / "run", *asked)
+    old = [row["sink_id"] for row in before.table("kept")["rote"].to_pylist()]
+    assert old[0] != old[1]
+    facts = before.manifest["outputs"]["decisions/all"]["facts"]["sinks"]
+    assert facts == {"sinks": 2, "documents_with_another_sink_than_before": 0}
+    make_corpus(corpus, {"a.jsonl": [shared]})
+    after = scan(corpus, tmp_path / "run", *asked)
+    new = {row["row_key"]: row["sink_id"] for row in after.table("kept")["rote"].to_pylist()}
+    assert new == dict.fromkeys([0, 1, SHARD], old[0])
+    facts = after.manifest["outputs"]["decisions/all"]["facts"]["sinks"]
+    assert facts == {"sinks": 1, "documents_with_another_sink_than_before": 1}
+
+
 @pytest.fixture(scope="module")
 def tokenizer(tmp_path_factory):
     """Give a small tokenizer and its file."""
