@@ -74,10 +74,6 @@ def parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=ABOUT[name], description=ABOUT[name])
         command.add_argument("out", type=Path, metavar="RUN", help="a run folder")
         _common(command, name)
-        if name == "report":
-            command.add_argument(
-                "--against", type=Path, metavar="OTHER", help="tell what changed since another run"
-            )
     explain = commands.add_parser("explain", help="why a row stayed or went, in words")
     explain.add_argument("out", type=Path, metavar="RUN", help="a run folder")
     explain.add_argument("doc_id", metavar="DOC_ID", help="the row's id, or shard#row")
@@ -128,6 +124,10 @@ def _common(command: argparse.ArgumentParser, name: str) -> None:
     command.add_argument("--local", action="store_true", help="no Prefect: threads of this process")
     command.add_argument("--dry-run", action="store_true", help="print the plan, write nothing")
     command.add_argument("--strict", action="store_true", help="exit 1 when there is an alarm")
+    if name == "report":
+        command.add_argument(
+            "--against", type=Path, metavar="OTHER", help="tell what changed since another run"
+        )
     command.add_argument(
         "--verify", action="store_true", help="read inputs and outputs anew, trust no size or date"
     )

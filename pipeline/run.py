@@ -53,8 +53,7 @@ class Stage:
 
     settings: what of the configuration it depends on. needs: the stages whose outputs it reads;
     optional: those that it reads when they are current. by_group: a map over groups of shards
-    instead of a reduce. conserves: rows in must equal rows out. beside: a digest of what it reads
-    besides outputs of this run.
+    instead of a reduce. conserves: rows in must equal rows out.
     """
 
     name: str
@@ -65,7 +64,7 @@ class Stage:
     by_group: bool = False
     conserves: bool = False
     optional: tuple[str, ...] = ()
-    beside: Callable[[Path, Config], Any] | None = None
+    outside: Callable[[Path, Config], Any] | None = None  # a digest of what it reads besides those
 
 
 def _sketched(config: Config) -> list[dict[str, Any]]:
@@ -168,7 +167,7 @@ REPORT = (
         lambda c: c.model_dump(mode="json", exclude={"limits"}),  # the page shows all of it
         ("counts", "pairs", "windows", "candidates"),
         optional=("sequences", "risk", "documents", "decisions", "emit"),
-        beside=report.beside,
+        outside=report.outside,
     ),
 )
 STAGES = {stage.name: stage for stage in (*SCAN, *SCORE, *FILTER, *REPORT)}
@@ -211,8 +210,8 @@ class Session:
         if stage.by_group:
             parts.append(self._content(key))
             parts.append(self.manifest["scan"] if stage.name == "emit" else None)
-        if stage.beside is not None:
-            parts[3] = [parts[3], stage.beside(self.run.folder, self.config)]
+        if stage.outside is not None:
+            parts[3] = [parts[3], stage.outside(self.run.folder, self.config)]
         parts.extend(
             self.fingerprint(STAGES[name], unit)
             for name in self._inputs(stage)
