@@ -162,6 +162,10 @@ def _common(command: argparse.ArgumentParser, name: str) -> None:
     command.add_argument("--local", action="store_true", help="no Prefect: threads of this process")
     command.add_argument("--dry-run", action="store_true", help="print the plan, write nothing")
     command.add_argument("--strict", action="store_true", help="exit 1 when there is an alarm")
+    if name == "report":
+        command.add_argument(
+            "--against", type=Path, metavar="OTHER", help="tell what changed since another run"
+        )
     command.add_argument(
         "--verify", action="store_true", help="read inputs and outputs anew, trust no size or date"
     )

@@ -248,16 +248,6 @@ class BacktestConfig(Section):
     goldfish_context: Count = Field(13, description="tokens whose hash says which")
 
 
-class ReportConfig(Section):
-    """What the report and `rote explain` show of the texts, and what they are held against."""
-
-    excerpts: bool = Field(True, description="quote short excerpts; false for sensitive corpora")
-    mask: bool = Field(
-        True, description="hide e-mail addresses, phone and card numbers and keys in excerpts"
-    )
-    against: str = Field("", description="another run folder: the report tells what changed")
-
-
 class LimitsConfig(Section):
     """What the process may use; never part of a fingerprint."""
 
@@ -279,6 +269,16 @@ class LimitsConfig(Section):
         number, unit = found.groups()
         power = "bkmgt".index((unit or "b")[0].lower())
         return int(float(number) * (1024 if "i" in unit.lower() else 1000) ** power)
+
+
+class ReportConfig(Section):
+    """What the report and `rote explain` show of the texts, and what they are held against."""
+
+    excerpts: bool = Field(True, description="quote short excerpts; false for sensitive corpora")
+    mask: bool = Field(
+        True, description="hide e-mail addresses, phone and card numbers and keys in excerpts"
+    )
+    against: str = Field("", description="another run folder: the report tells what changed")
 
 
 class Config(Section):

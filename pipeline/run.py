@@ -197,7 +197,7 @@ REPORT = (
         lambda c: c.model_dump(mode="json", exclude={"limits"}),  # the page shows all of it
         ("counts", "pairs", "windows", "candidates"),
         optional=("sequences", "risk", "probes", "documents", "decisions", "emit"),
-        outside=report.beside,
+        outside=report.outside,
     ),
 )
 STAGES = {stage.name: stage for stage in (*SCAN, *SCORE, *FILTER, *REPORT)}

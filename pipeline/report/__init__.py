@@ -13,12 +13,12 @@ from pipeline.report.alarms import alarms
 from pipeline.stage import Receipt, Work
 from pipeline.store import load_manifest, write_file
 
-__all__ = ["VERSION", "alarms", "beside", "report"]
+__all__ = ["VERSION", "alarms", "outside", "report"]
 
 VERSION = 2
 
 
-def beside(folder: Path, config: Config) -> list[str]:
+def outside(folder: Path, config: Config) -> list[str]:
     """Return digests of what the report shows besides the tables of its run.
 
     That is its back-test and the run that it is held against.

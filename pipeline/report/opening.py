@@ -38,9 +38,9 @@ def sentences(data: Data) -> list[str]:
     if not rows:
         return ["Nothing to remove: no copy, no repeated passage and no risky text was found."]
     top, stays = rows[0], next((row for row in rows if not row["done"]), None)
-    told = [f"First: {_told(top)}. {_state(top)}"]
+    told = [f"First: {_told(top)}. {_state(top, data)}"]
     if stays is not None and stays is not top:
-        told.append(f"Next, still in kept/: {_told(stays)}. {_state(stays)}")
+        told.append(f"Next, still in kept/: {_told(stays)}. {_state(stays, data)}")
     return told
 
 
@@ -55,10 +55,12 @@ def _told(row: Data) -> str:
     return f"{kind(row['kind'])} in {where}: {amount}, in {rows}"
 
 
-def _state(row: Data) -> str:
+def _state(row: Data, data: Data) -> str:
     if row["done"]:
         return "This filter has removed them."
     rule = RULES.get(row["kind"])
+    if rule in data["config"]["policy"]["rules"]:
+        return f"The rule {rule} left them: exempt, below its threshold, or too short to cut."
     return f"The rule {rule} takes them." if rule else "No rule has taken them."
 
 
@@ -73,7 +75,7 @@ def remove_first(data: Data) -> Html:
         head += ["expected tokens"] if scored else []
         lines = [
             [
-                _named(row),
+                _named(row, data),
                 number(row["documents"]),
                 number(row["words"]),
                 *([number(row["expected_tokens"])] if scored else []),
@@ -87,13 +89,14 @@ def remove_first(data: Data) -> Html:
     return tag("section", *parts, id="first", aria_labelledby="first-title")
 
 
-def _named(row: Data) -> Html:
+def _named(row: Data, data: Data) -> Html:
     """Return what it is, why it should go, and whether it has gone."""
     rule = RULES.get(row["kind"])
+    how = "left by" if rule in data["config"]["policy"]["rules"] else "rule"
     state = (
         tag("span", "removed", class_="badge done")
         if row["done"]
-        else tag("span", f"in kept/{f', rule {rule}' if rule else ''}", class_="badge open")
+        else tag("span", f"in kept/{f', {how} {rule}' if rule else ''}", class_="badge open")
     )
     title = tag("span", tag("b", kind(row["kind"])), " in ", label(row["source_group"], 60), " ")
     return join([title, state, tag("small", WHY.get(row["kind"], "taken by a rule"))])

@@ -10,7 +10,7 @@ import pytest
 from report_runs import B, compared_with, make_run
 
 from pipeline.errors import InputError
-from pipeline.report import beside, report
+from pipeline.report import outside, report
 from pipeline.stage import Work
 
 
@@ -95,21 +95,21 @@ def test_a_run_without_decisions_is_refused(tmp_path: Path) -> None:
     assert caught.value.where == str(before.folder)
 
 
-def test_the_fingerprint_takes_in_what_is_beside_the_run(tmp_path: Path) -> None:
+def test_the_fingerprint_takes_in_what_is_outside_the_run(tmp_path: Path) -> None:
     """Another back-test or another content of the other run makes the report due again."""
     now, before = _runs(tmp_path)
     config = compared_with(now, before.folder).config
-    first = beside(now.folder, config)
-    assert first == beside(now.folder, config)
-    assert beside(now.folder, now.config) == ["", ""]
+    first = outside(now.folder, config)
+    assert first == outside(now.folder, config)
+    assert outside(now.folder, now.config) == ["", ""]
     (now.folder / "backtest").mkdir()
     (now.folder / "backtest" / "backtest.json").write_text("{}")
-    second = beside(now.folder, config)
+    second = outside(now.folder, config)
     assert second[0] != first[0]
     manifest = json.loads((before.folder / "manifest.json").read_text())
     manifest["outputs"]["decisions/all"]["files"][0]["digest"] = "another"
     (before.folder / "manifest.json").write_text(json.dumps(manifest))
-    third = beside(now.folder, config)
+    third = outside(now.folder, config)
     assert third[1] != second[1]
     (before.folder / "manifest.json").unlink()
-    assert beside(now.folder, config)[1] == "unreadable"
+    assert outside(now.folder, config)[1] == "unreadable"

@@ -21,6 +21,7 @@ from pipeline.report import report
 from pipeline.report.alarms import sources_params
 from pipeline.report.assets import asset
 from pipeline.report.markup import Html, embedded, percent, size, table, tag
+from pipeline.report.opening import sentences
 from pipeline.report.summary import plain
 from pipeline.stage import Work
 from pipeline.store import load_manifest
@@ -402,3 +403,18 @@ def test_what_the_decisions_say_of_rules_is_shown(tmp_path: Path) -> None:
     page, data = _written(work)
     assert data["removed"]["rules"] == rules
     assert "expected tokens avoided" in page
+
+
+def test_a_rule_that_left_rows_is_not_advised_again() -> None:
+    """What a rule of this run has left is said to be left by it; else the rule is named."""
+    row = {"kind": "passage", "source_group": "s", "done": False, "documents": 1, "words": 9}
+    row["expected_tokens"] = None
+    for rules, told in (
+        (["drop-copies"], "The rule cut-spans takes them."),
+        (["drop-copies", "cut-spans"], "The rule cut-spans left them: exempt,"),
+    ):
+        data = {"first": [row], "config": {"policy": {"rules": rules}}}
+        assert sentences(data)[0].startswith(
+            "First: repeated passages in rows that stay in s: 9 words that say again what stays, "
+            f"in 1 row. {told}"
+        )
