@@ -142,6 +142,7 @@ class _Shard:
         self._cuts = cutting and work.config.policy.cut != MASKS
         if self._cuts:
             self._texts.require_plain(self._schema, shard.name)
+            _require_no_clash(work.names[shard.number], shard.name)
         self._forgotten = frozenset(bytes.fromhex(text) for text, _ in work.forgotten)
 
     def written(self) -> tuple[list[FileRecord], dict[str, int]]:
@@ -252,6 +253,17 @@ class _Shard:
         self, out: TableWriter | JsonWriter, columns: pa.RecordBatch, struct: pa.StructArray
     ) -> None:
         out.write(pa.RecordBatch.from_arrays([*columns.columns, struct], schema=out.schema))
+
+
+def _require_no_clash(name: str, where: str) -> None:
+    """Refuse a shard whose removed rows would lie where the cuts of another one do."""
+    if name.startswith("spans/"):
+        raise SchemaMismatch(
+            "cut-spans needs the folder removed/spans for itself.",
+            where=where,
+            found="a shard in a folder `spans` of the corpus",
+            fix='rename that folder, or list the passages: --set policy.cut="mask"',
+        )
 
 
 def _rows_of_a_group(shard: Shard) -> int:

@@ -23,7 +23,7 @@ from schemas.counts import COUNTS
 from schemas.pairs import PAIRS
 
 NAMES_TOLD = 5
-REPORT = "report/all"
+UNTRUE = ("report/all", "seal/all")  # outputs that say what a text to forget is still part of
 
 
 def restore(out: Path, names: Sequence[str], *, undo: bool = False) -> int:
@@ -46,7 +46,8 @@ def restore(out: Path, names: Sequence[str], *, undo: bool = False) -> int:
 def forget(out: Path, names: Sequence[str], config: Config) -> int:
     """Note that rows, their exact copies and verified near copies are to go for good.
 
-    Return how many texts. The filter acts on it; the report, which may quote them, goes now.
+    Return how many texts. The filter acts on it; what goes now is kept/_SUCCESS and the report,
+    which may quote them.
     """
     with open_run(out) as run:
         rows = find(run, names)
@@ -57,7 +58,7 @@ def forget(out: Path, names: Sequence[str], config: Config) -> int:
         run.manifest["forgotten"] = [
             {"text_hash": text, "named": named} for text, named in sorted(listed.items())
         ]
-        run.forget([REPORT])
+        run.forget(UNTRUE)
         run.save()
         return len(own | near)
 

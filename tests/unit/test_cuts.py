@@ -179,6 +179,16 @@ def test_chat_messages_are_not_cut(tmp_path, make_corpus, scan):
     assert "mask" in refused.value.fix
 
 
+def test_removed_rows_and_cuts_never_share_a_file(tmp_path, make_corpus, scan):
+    """A shard spans/x would have its removed rows where the cuts of x go: refused by name."""
+    files = {"x.jsonl": [f"a {PASSAGE}"], "spans/x.jsonl": [f"b {PASSAGE}"]}
+    corpus = make_corpus(tmp_path / "c", files)
+    with pytest.raises(SchemaMismatch, match="removed/spans for itself") as refused:
+        scan(corpus, tmp_path / "run", *SETTINGS)
+    assert refused.value.where == "spans/x.jsonl"
+    assert scan(corpus, tmp_path / "run", *SETTINGS, "policy.cut=mask").table("kept").num_rows == 2
+
+
 def test_texts_of_several_columns_are_cut_in_each(tmp_path, make_corpus, scan):
     """Ranges of the joined text are found again in the columns that it was joined from."""
     rows = [

@@ -75,6 +75,7 @@ def test_a_restored_row_whose_text_changed_is_decided_anew(done, make_corpus, sc
 def test_a_forgotten_text_is_nowhere_in_kept_or_removed(done):
     """The row, its copy and its near copy go; removed/ has their keys and not one value."""
     assert forget(done.folder, ["a.jsonl#0"], load_config()) == 2
+    assert not (done.folder / "kept/_SUCCESS").exists()
     filtered(done.folder)
     reasons = {row[0]: row[1] for row in done.rows("decisions", "row_key", "reason")}
     assert [reasons[key] for key in (0, 1, 2)] == ["forgotten"] * 3
