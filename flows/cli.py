@@ -74,10 +74,6 @@ def parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=ABOUT[name], description=ABOUT[name])
         command.add_argument("out", type=Path, metavar="RUN", help="a run folder")
         _common(command, name)
-        if name == "report":
-            command.add_argument(
-                "--against", type=Path, metavar="OTHER", help="tell what changed since another run"
-            )
         if name == "filter":
             command.add_argument(
                 "--forget", action="append", default=[], metavar="DOC_ID",

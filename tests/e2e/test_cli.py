@@ -302,7 +302,7 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path, corpus, run):
     new = rote("run", corpus, "--out", tmp_path / "new", "--local", "--dry-run")
     assert new.code == OK
     assert "  sketch       1 of 1 units to do\n" in new.out
-    assert new.out.count("units to do") == 15
+    assert new.out.count("units to do") == 16
     assert not (tmp_path / "new").exists()
     again = rote("run", corpus, "--out", run, "--local", "--dry-run")
     assert "  counts       already done\n  sequences    1 of 1 units to do\n" in again.out

@@ -111,7 +111,8 @@ def test_a_shard_without_duplicates_comes_out_whole(filtered):
     shards = {"a.jsonl": own[:20], "b.jsonl": own[:20], "c.jsonl": own[20:], "d.jsonl": ["alone"]}
     done = filtered(shards)
     counts = {
-        path.stem: pq.read_metadata(path).num_rows for path in (done.folder / "kept").glob("*")
+        path.stem: pq.read_metadata(path).num_rows
+        for path in (done.folder / "kept").glob("*.parquet")
     }
     assert counts == {"a": 20, "b": 0, "c": 20, "d": 1}
     assert kept(done) == [*own, "alone"]

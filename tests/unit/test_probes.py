@@ -443,6 +443,7 @@ def scored(tmp_path_factory, make_corpus, scan):
 
 def test_unasked_probes_load_no_model_and_leave_an_empty_table(scored):
     """Nothing is asked for by default: no row, no cost, the long-tail report alone."""
+    run_score(scored.folder)  # other tests ask for some
     assert scored.table("probes").num_rows == 0
     facts = scored.manifest["outputs"]["probes/all"]["facts"]
     assert facts["asked"] == []

@@ -52,7 +52,10 @@ def model():
             log_dose(epochs * np.array(suffix)),
             [-1.0, -0.2, -0.1],
             [0.5, 0.5, 0.5],
+            [-3.0, -2.5, -1.0],
+            [-0.7, -0.1, 0.0],
             log_dose(epochs * np.array(counts) / 3.0),
+            [-2.0, 0.1, 3.0],
         ]
     )
     basis = Basis(features)
