@@ -17,6 +17,7 @@ FILE = Path("backtest") / "backtest.json"
 CURVE = "backtest_curve"
 MOST_ROWS = 2000
 MOST_OTHERS = 60
+MOST_POINTS = 100  # of a curve
 
 # the tables of a back-test, told apart by columns that only they have
 _TABLES = {
@@ -57,13 +58,26 @@ def backtest(folder: Path) -> Row | None:
 
 
 def _curve(folder: Path) -> list[Row]:
-    """Return the points of the precision-recall curves, which are a table of their own."""
+    """Return points of the precision-recall curves of the first stratum, a table of their own.
+
+    A curve of few points keeps all of them: between two it falls, and one left out would hide that.
+    """
     paths = sorted((folder / FILE).parent.glob(f"{CURVE}/*.parquet"))
     if not paths or not _TABLES["curve"] <= set(pq.read_schema(paths[0]).names):
         return []
     table = pq.ParquetFile(paths[0]).read()
-    step = max(1, table.num_rows // MOST_ROWS)
-    return [_finite(row) for row in table.to_pylist()[::step]]
+    rows = table.to_pylist()
+    own = [row for row in rows if row.get("stratum") == rows[0].get("stratum")]  # the headline
+    scores = list(dict.fromkeys(row.get("score") for row in own))
+    curves = [[row for row in own if row.get("score") == score] for score in scores]
+    return [_finite(row) for curve in curves for row in _thinned(curve)]
+
+
+def _thinned(rows: list[Row]) -> list[Row]:
+    """Return at most MOST_POINTS of the rows, the first and the last among them."""
+    most = min(MOST_POINTS, len(rows))
+    places = {round(k * (len(rows) - 1) / max(1, most - 1)) for k in range(most)}
+    return [rows[place] for place in sorted(places)]
 
 
 def digest(folder: Path) -> str:

@@ -12,7 +12,7 @@ from pipeline.report.risk_page import NAMES
 
 Data = dict[str, Any]
 
-HEADLINE = "headline"
+HEADLINE = "natural + fuzzy + template"  # canaries apart: pipeline.backtest.declared
 _FIRST = (
     "average_precision",
     "brier_skill",
@@ -150,7 +150,7 @@ def _curve(rows: Sequence[Data]) -> list[Html]:
     numbers = table(
         "Precision and recall.", ("score", "recall", "precision"), lines, data_sort=True
     )
-    drawn = spec(values, mark={"type": "line", "interpolate": "step-after"}, encoding=channels)
+    drawn = spec(values, mark={"type": "line", "interpolate": "step-before"}, encoding=channels)
     return [
         chart("precision", "Precision and recall of the forecast and of baselines", drawn, numbers)
     ]

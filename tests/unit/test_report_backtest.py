@@ -58,6 +58,30 @@ def test_the_curve_is_a_table_beside_the_file(tmp_path: Path) -> None:
     assert found["curve"] == [{"score": "unseen", "precision": 1.0, "recall": 0.5}]
 
 
+def test_a_short_curve_keeps_its_points_beside_a_long_one(tmp_path: Path) -> None:
+    """Of few values each point is a fall; a long curve is thinned, its ends included."""
+    _write(tmp_path, "{}")
+    few = [("count", k / 10, 1 - k / 10) for k in range(10)]
+    many = [("risk", k / 5000, 0.5) for k in range(5001)]
+    table = pa.table(
+        {
+            "stratum": ["all"] * 5011 + ["other"],
+            "score": [row[0] for row in few + many] + ["count"],
+            "recall": [row[1] for row in few + many] + [0.05],
+            "precision": [row[2] for row in few + many] + [0.0],
+        }
+    )
+    (tmp_path / "backtest" / "backtest_curve").mkdir()
+    pq.write_table(table, tmp_path / "backtest" / "backtest_curve" / "all.parquet")
+    found = backtest(tmp_path)
+    assert found is not None
+    curves = {name: [r["recall"] for r in found["curve"] if r["score"] == name]
+              for name in ("count", "risk")}  # fmt: skip
+    assert curves["count"] == [row[1] for row in few]
+    assert len(curves["risk"]) == 100
+    assert curves["risk"][::99] == [0.0, 1.0]
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{", '"words"'])
 def test_a_file_that_is_no_back_test_counts_as_none(tmp_path: Path, text: str) -> None:
     """The report is made all the same."""
