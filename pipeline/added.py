@@ -66,8 +66,8 @@ class Added:
         """Return the column of rows that go."""
         return _struct(facts, self._removed)
 
-    def to_kept(self, facts: pa.Table, texts: pa.Array) -> pa.StructArray:
-        """Return the column of rows that stay; texts: as they are written."""
+    def to_kept(self, facts: pa.Table, texts: pa.Array | None) -> pa.StructArray:
+        """Return the column of rows that stay; texts: as written, for loss masks."""
         keys = facts["row_key"].to_numpy()
         if "masked" in self._names or "cut_bytes" in self._names:
             ranges = self.ranges(keys)
@@ -76,7 +76,7 @@ class Added:
             facts = facts.append_column("masked", pa.array(masked, MASKED.type))
             size = [sum(e - s for s, e in row) for row in own]
             facts = facts.append_column("cut_bytes", pa.array(size, pa.int64()))
-        if self._tokenizer is not None:
+        if self._tokenizer is not None and texts is not None:
             own_k, own_h = (
                 self._work.config.mitigation.goldfish_k,
                 self._work.config.mitigation.goldfish_h,

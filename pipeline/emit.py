@@ -115,18 +115,22 @@ def emit(work: Work) -> Receipt:
 
 @dataclass(frozen=True)
 class _Part:
-    """Some rows of a shard: the user's columns, their texts, and what is known and decided."""
+    """Some rows of a shard: the user's columns, what is known and decided, and their texts.
+
+    Those are there only where something looks at them: long ones are not copied for nothing.
+    """
 
     columns: pa.RecordBatch
-    texts: pa.Array
     facts: pa.Table
+    texts: pa.Array | None
 
     def of(self, chosen: np.ndarray) -> _Part:
         """Return the chosen rows."""
         if chosen.all():
             return self
         rows = pa.array(np.flatnonzero(chosen))
-        return _Part(self.columns.take(rows), self.texts.take(rows), self.facts.take(rows))
+        texts = None if self.texts is None else self.texts.take(rows)
+        return _Part(self.columns.take(rows), self.facts.take(rows), texts)
 
 
 class _Shard:
@@ -144,6 +148,8 @@ class _Shard:
             self._texts.require_plain(self._schema, shard.name)
             _require_no_clash(work.names[shard.number], shard.name)
         self._forgotten = frozenset(bytes.fromhex(text) for text, _ in work.forgotten)
+        masks = work.config.mitigation.goldfish_k > 0
+        self._reads_texts = self._cuts or bool(self._forgotten) or masks
 
     def written(self) -> tuple[list[FileRecord], dict[str, int]]:
         """Write the shard; return the files, and how many rows are in them."""
@@ -165,7 +171,8 @@ class _Shard:
                 at += len(batch.rows)
                 self._require_scanned(batch, facts)
                 if batch.columns is not None and len(batch.rows):
-                    self._split(_Part(batch.columns, batch.texts, facts), kept, removed, spans)
+                    texts = batch.texts if self._reads_texts else None
+                    self._split(_Part(batch.columns, facts, texts), kept, removed, spans)
         if not at == kept.rows + removed.rows == facts_of.rows():
             raise IntegrityError(
                 "A shard has other rows than were scanned, or rows were lost.",
@@ -221,7 +228,7 @@ class _Shard:
         drop = np.asarray(part.facts["action"]) == "drop"
         if not drop.all():
             own = part.of(~drop)
-            if self._forgotten:
+            if self._forgotten and own.texts is not None:
                 require_forgotten(own.texts, self._forgotten, self._shard.name)
             if spans is not None:
                 own = self._without_cuts(own, spans)
@@ -237,7 +244,7 @@ class _Shard:
     def _without_cuts(self, part: _Part, spans: TableWriter) -> _Part:
         """Return the rows without what is cut out of their texts, which is written to `spans`."""
         places = np.flatnonzero(np.asarray(part.facts["action"]) == "cut")
-        if not places.size:
+        if not places.size or part.texts is None:
             return part
         keys = part.facts["row_key"].to_numpy()
         ranges = self._added.ranges(keys[places])
@@ -247,7 +254,7 @@ class _Shard:
         texts = part.texts.to_pylist()
         for place, text in joined.items():
             texts[place] = text.decode()
-        return _Part(columns, pa.array(texts, pa.large_string()), part.facts)
+        return _Part(columns, part.facts, pa.array(texts, pa.large_string()))
 
     def _write(
         self, out: TableWriter | JsonWriter, columns: pa.RecordBatch, struct: pa.StructArray

@@ -32,6 +32,9 @@ M_ARENA_MAX = -8  # of glibc's malloc.h
 KERNELS = (
     208 * MIB
 )  # what compiled loops, DuckDB and Polars add to a process that has imported them
+PROCESS = (
+    515 * MIB
+)  # the least of both: so that a budget named by one process is enough for another
 UNIT = 192 * MIB  # of a map unit: a batch read, taken apart, and written
 REDUCE = 160 * MIB  # of a reduce stage, without what grows with the documents
 CHUNK = 64 * MIB  # of a thread of a reduce stage: one chunk of words in its several forms
@@ -77,7 +80,7 @@ def base() -> int:
 
 @cache
 def _at_first() -> int:
-    return _resident() + KERNELS
+    return max(PROCESS, _resident() + KERNELS)
 
 
 def _resident() -> int:

@@ -41,7 +41,7 @@ def usual(tmp_path_factory, corpus):
 
 def test_another_process_with_one_worker_and_little_memory_changes_no_byte(tmp_path, corpus, usual):
     """A second run, with its own hash seed and other limits, writes the same files bit for bit."""
-    options = (*QUICK_SCORE, "--set=limits.workers=1", "--set=limits.memory=730000000")
+    options = (*QUICK_SCORE, "--set=limits.workers=1", "--set=limits.memory=800000000")
     asked = ("run", corpus, "--out", tmp_path / "run", "--local", *options)
     ended = fresh(*asked, prelude=MANY_GROUPS)
     assert ended.code == 0, ended.err
