@@ -4,17 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import textwrap
 
 from pipeline.lookup import Answer, Document, Name, Neighbour, Stretch
 from pipeline.report.quotes import label
-
-WIDTH = 98
-REASONS = {
-    "exact_copy": "an exact copy",
-    "near_copy": "a near copy",
-    "risk": "too likely to be memorized",
-}
+from pipeline.report.words import number, removed_as, times, wrapped
 
 
 def as_json(answer: Answer) -> str:
@@ -31,16 +24,16 @@ def in_words(answer: Answer) -> str:
 
 def _head(answer: Answer) -> str:
     return (
-        f"The text: {answer.bytes:,} bytes, {_number(answer.words, 'word')}; "
-        f"the corpus: {_number(answer.corpus_documents, 'document')}"
+        f"The text: {answer.bytes:,} bytes, {number(answer.words, 'word')}; "
+        f"the corpus: {number(answer.corpus_documents, 'document')}"
     )
 
 
 def _exact(answer: Answer) -> str:
     if not answer.exact_copies:
         return ""
-    lines = [f"This exact text is in the corpus {_times(answer.exact_copies)}"]
-    lines += [_wrapped(_told(document), 2) for document in answer.top_exact_copies]
+    lines = [f"This exact text is in the corpus {times(answer.exact_copies)}"]
+    lines += [wrapped(_told(document), 2) for document in answer.top_exact_copies]
     more = answer.exact_copies - len(answer.top_exact_copies)
     return "\n".join([*lines, *([f"  and {more:,} more"] if more else [])])
 
@@ -53,8 +46,8 @@ def _windows(answer: Answer) -> str:
         if answer.most is None:
             lines.append(f"{whole} nowhere in the corpus.")
         else:
-            found = _number(answer.most.documents, "document")
-            lines.append(f"{whole} {_times(answer.most.most)}, in {found}.")
+            found = number(answer.most.documents, "document")
+            lines.append(f"{whole} {times(answer.most.most)}, in {found}.")
     elif answer.most is None:
         lines.append(f"None of its {answer.windows:,} windows of {size} words occurs.")
     else:
@@ -65,10 +58,10 @@ def _windows(answer: Answer) -> str:
             f"cover {share:.0%} of its words ({answer.covered_words:,} of {answer.words:,})."
         )
         lines.append(
-            f"The most repeated one occurs {_times(most.most)}, in "
-            f"{_number(most.documents, 'document')}."
+            f"The most repeated one occurs {times(most.most)}, in "
+            f"{number(most.documents, 'document')}."
         )
-    told = ["Occurrences", *(_wrapped(line, 2) for line in lines)]
+    told = ["Occurrences", *(wrapped(line, 2) for line in lines)]
     if answer.windows > 1 and answer.most is not None:
         first = answer.top_stretches[0]
         if answer.most.start_byte > first.start_byte or first.least < first.most:
@@ -81,11 +74,11 @@ def _stretches(answer: Answer) -> str:
         return ""
     lines = [_title("Stretches that occur", len(answer.top_stretches), answer.stretches)]
     for one in answer.top_stretches:
-        times = f"{one.least:,} to {_times(one.most)}" if one.least < one.most else _times(one.most)
+        often = f"{one.least:,} to {times(one.most)}" if one.least < one.most else times(one.most)
         lines.append(
-            _wrapped(
+            wrapped(
                 f"bytes {one.start_byte:,} to {one.end_byte:,}: {one.words:,} words, each window "
-                f"{times}, in up to {_number(one.documents, 'document')}",
+                f"{often}, in up to {number(one.documents, 'document')}",
                 2,
             )
         )
@@ -98,7 +91,7 @@ def _holders(answer: Answer) -> str:
         return ""
     lines = [_title("Documents that hold most of it", len(answer.top_holders), answer.holders)]
     lines += [
-        _wrapped(f"{held.words:,} of {_number(answer.words, 'word')}: {_told(held.document)}", 2)
+        wrapped(f"{held.words:,} of {number(answer.words, 'word')}: {_told(held.document)}", 2)
         for held in answer.top_holders
     ]
     return "\n".join(lines)
@@ -109,11 +102,11 @@ def _nearest(answer: Answer) -> str:
     if not answer.nearest:
         return f"Nearest {other}documents\n  none reaches Jaccard 0.1 with it"
     lines = [f"Nearest {other}documents (exact Jaccard of their shingles)"]
-    return "\n".join([*lines, *(_wrapped(_near(one), 2) for one in answer.nearest)])
+    return "\n".join([*lines, *(wrapped(_near(one), 2) for one in answer.nearest)])
 
 
 def _near(one: Neighbour) -> str:
-    same = "" if one.copies == 1 else f" ({_number(one.copies - 1, 'exact copy', 'exact copies')})"
+    same = "" if one.copies == 1 else f" ({number(one.copies - 1, 'exact copy', 'exact copies')})"
     return (
         f"{one.jaccard:.4f}, {one.shared_shingles:,} of {one.all_shingles:,} shingles, "
         f"{one.containment:.0%} of the text's: {_told(one.document)}{same}"
@@ -126,9 +119,8 @@ def _told(document: Document) -> str:
         return f"{_named(document)}; not decided"
     if document.decision == "kept":
         return f"{_named(document)}; kept"
-    reason = REASONS.get(document.reason or "", (document.reason or "").replace("_", " "))
     stays = f", what stays: {_named(document.keeper)}" if document.keeper else ""
-    return f"{_named(document)}; removed as {reason}{stays}"
+    return f"{_named(document)}; removed as {removed_as(document.reason or '')}{stays}"
 
 
 def _named(name: Name) -> str:
@@ -139,26 +131,8 @@ def _named(name: Name) -> str:
 
 def _quoted(stretch: Stretch) -> str:
     left, right = "\N{LEFT DOUBLE QUOTATION MARK}", "\N{RIGHT DOUBLE QUOTATION MARK}"
-    return _wrapped(f"{left}{stretch.quote}{right}", 4)
+    return wrapped(f"{left}{stretch.quote}{right}", 4)
 
 
 def _title(name: str, shown: int, total: int) -> str:
     return f"{name} ({total:,})" if shown == total else f"{name} ({shown} of {total:,})"
-
-
-def _wrapped(text: str, indent: int) -> str:
-    return textwrap.fill(
-        text,
-        WIDTH,
-        initial_indent=" " * indent,
-        subsequent_indent=" " * (indent + 2),
-        break_on_hyphens=False,
-    )
-
-
-def _times(count: int) -> str:
-    return {1: "once", 2: "twice"}.get(count, f"{count:,} times")
-
-
-def _number(count: int, noun: str, plural: str = "") -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {plural or f'{noun}s'}"

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from pipeline.config import Config
 from pipeline.mitigations.drop_risk import NAME as DROP_RISK
-from pipeline.mitigations.goldfish import load_tokenizer, loss_masks, tokenizer_path
+from pipeline.mitigations.goldfish import load_tokenizer, loss_masks
 from pipeline.policy import MASKS
 from pipeline.rules import CUT_SPANS
 from pipeline.sampling import Uint64
@@ -57,9 +57,7 @@ class Added:
         self._names = {field.name for field in self._kept}
         own = work.config.mitigation
         self._tokenizer = (
-            load_tokenizer(tokenizer_path(work.config, work.paths("models")))
-            if own.goldfish_k
-            else None
+            load_tokenizer(work.config, work.paths("models")) if own.goldfish_k else None
         )
 
     def to_removed(self, facts: pa.Table) -> pa.StructArray:

@@ -9,7 +9,8 @@ from typing import Any
 
 from pipeline import decisions
 from pipeline.config import Config
-from pipeline.run import FILTER, SCAN, STAGES, Session, idle
+from pipeline.run import FILTER, SCAN, STAGES
+from pipeline.session import Session, idle
 from pipeline.stage import Receipt, Work
 from pipeline.store import RunFolder, load_manifest
 
@@ -21,7 +22,7 @@ def preview(out: Path, config: Config) -> dict[str, Any] | None:
 
     Stages that are not current run in a temporary folder; nothing else is written.
     """
-    session = Session(RunFolder(out, load_manifest(out)), config, idle)
+    session = Session(RunFolder(out, load_manifest(out)), config, idle, STAGES)
     if not all(session.current(stage) for stage in SCAN):
         return None
     decisions.require_scored(config, scored=session.current(STAGES["risk"]), folder=out)

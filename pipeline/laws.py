@@ -71,13 +71,10 @@ def _bootstrapped(hits: Float64, totals: Float64, seed: int) -> Float64:
     """
     draw = np.random.Generator(np.random.PCG64([seed, 7]))
     count = totals.shape[1]
-    found = np.empty(BOOTSTRAPS)
-    for number in range(BOOTSTRAPS):
-        weight = np.bincount(draw.integers(0, count, count), minlength=count).astype(np.float64)
-        total = (totals * weight).sum(axis=1)
-        there = total > 0
-        found[number] = ((hits * weight).sum(axis=1)[there] / total[there]).mean()
-    return found
+    weight = draw.multinomial(count, np.full(count, 1.0 / count), BOOTSTRAPS).astype(np.float64)
+    total = weight @ totals.T  # whole numbers below 2^53: exact in any order
+    share = np.divide(weight @ hits.T, total, out=np.zeros_like(total), where=total > 0)
+    return np.asarray(share.sum(axis=1) / np.maximum(1, (total > 0).sum(axis=1)))
 
 
 def _levels(proxy: Seen) -> Iterator[tuple[float, Flags]]:

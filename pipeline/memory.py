@@ -56,11 +56,6 @@ class Plan:
     base: int
     smallest: int
 
-    @property
-    def working(self) -> int:
-        """Bytes for the units that run at a time."""
-        return self.budget - self.base
-
 
 def budget_of(config: Config) -> int:
     """Return how many bytes the process may use; half of the machine's unless set."""

@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from pipeline.section import Count, Section, Share
 
 Rule = Literal["drop-copies", "keep-n", "drop-risk", "cut-spans"]
-MASKS, LEAVES, DROPS = "mask", "leave", "drop"
+MASKS, DROPS = "mask", "drop"
 
 
 class SourcePolicy(Section):

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from pipeline.lessons import Text, read_texts, token_rows, tokenized
 from pipeline.probes_tail import said_by
+from pipeline.proxy.tokenizer import read_tokenizer
 from pipeline.sampling import COLUMNS, Catalogue, Int64, Uint64, catalogue, mixed
 from pipeline.stage import Work
 from pipeline.store import read_table
@@ -85,8 +86,6 @@ def scene(work: Work) -> Scene | None:
 
     Proxies that were loaded from elsewhere are not asked.
     """
-    from tokenizers import Tokenizer
-
     from pipeline.proxy.ensemble import chosen_device
 
     paths = {path.relative_to(work.folder).as_posix(): path for path in work.paths("models")}
@@ -99,10 +98,8 @@ def scene(work: Work) -> Scene | None:
         return None
     device = chosen_device(work.config.proxy)
     subjects = [_subject(entry, paths, table, device) for entry in named]
-    tokenizer = Tokenizer.from_str(
-        paths[f"models/{named[-1]['proxy']}/tokenizer.json"].read_text(encoding="utf-8")
-    )
-    tokenizer.encode_special_tokens = True
+    stored = paths[f"models/{named[-1]['proxy']}/tokenizer.json"]
+    tokenizer = read_tokenizer(stored, "the run's own models")
     known = catalogue(read_table(work.paths("counts"), COUNTS, list(COLUMNS)))
     return Scene(table, known, tokenizer, tuple(subjects))
 

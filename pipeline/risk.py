@@ -10,6 +10,7 @@ Neither is a privacy guarantee: paraphrase, attributes and other prefixes are no
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +33,7 @@ from schemas.laws import LAWS
 from schemas.risk import DOCUMENT_RISK, RISK, RISK_MODEL
 from schemas.sequences import SEQUENCES
 
-VERSION = 4
+VERSION = 5
 LEAST_FAMILIES = 30
 LIKELY = 0.5
 GUESSABLE = 0.5
@@ -76,12 +77,13 @@ def risk(work: Work) -> Receipt:
         shorter = read_table(work.paths("contexts"), CONTEXTS)
         curves, fitted = laws(panel, shorter, work.config.proxy.seed)
         target = target_of(work.config.target, panel.top.parameters, about["corpus_tokens"])
-        values, facts = _forecast(panel, target, work.config.proxy.seed)
-        facts["laws"] = fitted
+        known = _observed(panel, target)
+        told = bases(panel, target) if known["fitted"] else []
+        values, facts = _forecast(panel, target, told, work.config.proxy.seed)
+        facts = {**known, **facts, "laws": fitted}
         kinds = _kinds(panel, values[:, 0])
         rows = _rows(table, values, kinds, panel.top.taught, extrapolated=target.extrapolated)
-        fitted_on = bases(panel, target) if facts["fitted"] else []
-        model = risk_model(table, fitted_on, target.epochs)
+        model = risk_model(table, told, target.epochs)
     else:
         model = RISK_MODEL.empty_table()
         values = np.full((table.num_rows, 3), NOTHING)
@@ -103,29 +105,21 @@ def risk(work: Work) -> Receipt:
     return Receipt(files, table.num_rows, out.rows, facts)
 
 
-def _forecast(panel: Panel, target: Target, seed: int) -> tuple[Float64, dict[str, Any]]:
+def _forecast(
+    panel: Panel, target: Target, told: Sequence[Basis], seed: int
+) -> tuple[Float64, dict[str, Any]]:
     """Return [row, (risk, low, high)], NaN where there is no forecast, and the facts."""
     values = np.full((len(panel.count), 3), NOTHING)
-    facts = _observed(panel, target)
-    families = facts["memorized"][_place_of_top(panel)]["families_memorized"]
-    if families < LEAST_FAMILIES:
-        why = (
-            f"the largest proxy memorized {families} families; "
-            f"{LEAST_FAMILIES} are needed to fit a forecast"
-        )
-        return values, {"fitted": False, "why_not": why, **facts}
-    for basis in bases(panel, target):
+    facts: dict[str, Any] = {}
+    for basis in told:
         spread = spread_of(basis.cases, panel, target)
         values[basis.rows] = np.column_stack(
             forecast(basis.cases, basis.features[basis.rows], spread, seed)
         )
         facts |= _about(basis, spread, seed)
-    facts["expected"] = _expected(panel, values)
-    return values, {"fitted": True, "why_not": None, **facts}
-
-
-def _place_of_top(panel: Panel) -> int:
-    return panel.proxies.index(panel.top)
+    if told:
+        facts["expected"] = _expected(panel, values)
+    return values, facts
 
 
 def bases(panel: Panel, target: Target) -> list[Basis]:
@@ -152,7 +146,16 @@ def spread_of(cases: Cases, panel: Panel, target: Target) -> float:
 
 
 def _observed(panel: Panel, target: Target) -> dict[str, Any]:
+    """Return what the proxies show, and whether that is enough to fit a forecast."""
+    memorized = memorized_families(panel)
+    families = memorized[panel.proxies.index(panel.top)]["families_memorized"]
+    why = (
+        f"the largest proxy memorized {families} families; "
+        f"{LEAST_FAMILIES} are needed to fit a forecast"
+    )
     return {
+        "fitted": families >= LEAST_FAMILIES,
+        "why_not": None if families >= LEAST_FAMILIES else why,
         "target": {
             "parameters": target.parameters,
             "epochs": target.epochs,
@@ -161,7 +164,7 @@ def _observed(panel: Panel, target: Target) -> dict[str, Any]:
             "extrapolated": target.extrapolated,
             "assumption": target.assumed,
         },
-        "memorized": memorized_families(panel),
+        "memorized": memorized,
         "memorized_by_count": dose_response(panel),
         "base_rate": rate(panel, panel.top.taught),
         "floor": rate(panel, ~panel.top.taught),

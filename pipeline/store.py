@@ -18,7 +18,7 @@ import shutil
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -116,7 +116,45 @@ def conform(data: pa.Table | pa.RecordBatch, schema: pa.Schema) -> pa.Table:
     return table
 
 
-class TableWriter:
+class Pending:
+    """A file of a table that is written whole or not at all, under a name of its own until then.
+
+    folder, path: of the run, and below it. After its block `record` tells the finished file.
+    """
+
+    def __init__(self, folder: Path, table: str, path: str) -> None:
+        self.table = table
+        self.path = path
+        self.rows = 0
+        self.record: FileRecord
+        self._final = folder / path
+        self._final.parent.mkdir(parents=True, exist_ok=True)
+        self._temporary = self._final.with_name(f"{self._final.name}.{os.getpid()}{TEMPORARY}")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._close()
+        if kind is not None:
+            self._temporary.unlink(missing_ok=True)
+            return
+        self._check()
+        self.record = publish(self._temporary, self._final, self.table, self.path, self.rows)
+
+    def _close(self) -> None:
+        """End the writing of the temporary file."""
+
+    def _check(self) -> None:
+        """Refuse a temporary file that does not hold what was written."""
+
+
+class TableWriter(Pending):
     """Writes one Parquet file of a table whole or not at all; use as a context manager."""
 
     def __init__(
@@ -128,12 +166,7 @@ class TableWriter:
         varied: Collection[str] = (),
         group: int = ROW_GROUP,
     ) -> None:
-        self.table = table
-        self.path = f"{table}/{name}.parquet"
-        self._folder = folder
-        self._final = folder / self.path
-        self._final.parent.mkdir(parents=True, exist_ok=True)
-        self._temporary = self._final.with_name(f"{self._final.name}.{os.getpid()}{TEMPORARY}")
+        super().__init__(folder, table, f"{table}/{name}.parquet")
         self.schema = schema
         self._group = group
         # pages carry checksums, so a flipped bit in our own tables is found when they are read
@@ -149,8 +182,6 @@ class TableWriter:
             ],
             **_storage(schema),
         )
-        self.rows = 0
-        self.record: FileRecord
 
     def write(self, data: pa.Table | pa.RecordBatch) -> None:
         """Append rows, conformed to the schema."""
@@ -158,19 +189,10 @@ class TableWriter:
         self._writer.write_table(table, row_group_size=self._group)
         self.rows += table.num_rows
 
-    def __enter__(self) -> TableWriter:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def _close(self) -> None:
         self._writer.close()
-        if kind is not None:
-            self._temporary.unlink(missing_ok=True)
-            return
+
+    def _check(self) -> None:
         found = pq.read_metadata(self._temporary).num_rows
         if found != self.rows:
             raise IntegrityError(
@@ -179,7 +201,6 @@ class TableWriter:
                 found=str(found),
                 expected=str(self.rows),
             )
-        self.record = publish(self._temporary, self._final, self.table, self.path, self.rows)
 
 
 def _with_statistics(fields: Iterable[pa.Field], varied: Collection[str]) -> list[str]:

@@ -47,9 +47,11 @@ from pipeline.inventory import require_unchanged
 from pipeline.memory import workers_of
 from pipeline.progress import current
 from pipeline.proxy.ensemble import Crew, torch_threads
+from pipeline.proxy.tokenizer import read_tokenizer
 from pipeline.sampling import COLUMNS, catalogue
 from pipeline.sequence_table import sequence_tables
 from pipeline.sequences import VERSION as SCORED
+from pipeline.session import ALL
 from pipeline.store import open_run, read_table, writing
 from pipeline.target import Target
 from schemas.backtest import (
@@ -154,8 +156,7 @@ def _prepare(out: Path, ledger: Ledger, size: Size, config: Config) -> Bench:
     scanned = ledger.folder / "scan"
     settings = material.scan(ledger.folder / "backtest_corpus", scanned, own)
     work = material.work_on(scanned, settings)
-    tokenizer = Tokenizer.from_str(corpus.files[TOKENIZER].read_text(encoding="utf-8"))
-    tokenizer.encode_special_tokens = True
+    tokenizer = read_tokenizer(corpus.files[TOKENIZER], "the back-test's own")
     subject = material.subject(work, corpus.table(PLANTED), tokenizer)
     current().stage("backtest", 1)
     crew = Crew(workers_of(config), config.proxy.threads, current().advance)
@@ -174,7 +175,7 @@ def _corpus(out: Path, ledger: Ledger, size: Size, config: Config) -> Output:
                 found=f"not current: {', '.join(missing)}",
                 fix="finish it: rote scan CORPUS... --out RUN (with the same settings)",
             )
-        scanned = opened.fingerprint(run.STAGES["counts"], run.ALL)
+        scanned = opened.fingerprint(run.STAGES["counts"], ALL)
         parts = [scanned, asdict(size), config.proxy.vocabulary, config.proxy.seed]
 
         def build() -> Made:

@@ -11,29 +11,24 @@ import pyarrow as pa
 from pipeline.backtest.material import Subject
 from pipeline.backtest.models import FINAL, Training
 from pipeline.risk_facts import wilson
-from pipeline.sampling import Flags, Float64
-
-
-def exposure_bits(log_p: float, references: Float64) -> float:
-    """Return log2 of the references less log2 of the rank among them (Carlini et al. 2019, eq. 1).
-
-    Chance expects 1.44 bits.
-    """
-    rank = 1 + int((references > log_p).sum())
-    return float(np.log2(max(1, len(references))) - np.log2(rank))
+from pipeline.sampling import Flags
+from pipeline.signals.exposure import exposure
 
 
 def dose_rows(
     subject: Subject, trainings: Sequence[Training], models: Mapping[str, pa.Table]
 ) -> list[dict[str, Any]]:
-    """Return the rows of `backtest_doses`: dose 0 is of clusters that no model saw."""
+    """Return the rows of `backtest_doses`: dose 0 is of clusters that no model saw.
+
+    Of models that were trained on all of the rest: a half has not seen every dose that is told.
+    """
     about = subject.planted.take(pa.array(np.concatenate((subject.about, subject.outside_about))))
     kind, part, cluster = (
         np.array(about[name].to_pylist(), object) for name in ("kind", "part", "cluster")
     )
     dose = np.where(about["inside"].to_numpy(), about["dose"].to_numpy(), 0)
     rows: list[dict[str, Any]] = []
-    for one in trainings:
+    for one in (training for training in trainings if training.role != "half"):
         table = models[f"{one.name}/{FINAL}"]
         memorized, log_p = table["memorized"].to_numpy(), table["log_p_z"].to_numpy()
         for name in ("canary", "fuzzy", "template"):
@@ -49,7 +44,7 @@ def dose_rows(
                             "part": own, "dose": number,
                             **_share(memorized, cluster, inside),
                             "exposure_bits": float(
-                                np.mean([exposure_bits(x, references) for x in log_p[inside]])
+                                np.mean([exposure(-x, -references) for x in log_p[inside]])
                             ) if exposed else None,
                         }
                     )  # fmt: skip

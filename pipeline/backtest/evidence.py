@@ -17,6 +17,7 @@ from pipeline.ladder import Panel, read_panel
 from pipeline.panel import SEQUENCE
 from pipeline.risk import LEAST_FAMILIES, Basis, bases, spread_of
 from pipeline.sampling import Flags, Float64, Int64
+from pipeline.signals.ratios import zlib_ratio
 from pipeline.target import Target
 
 SEEN, UNSEEN = "seen", "unseen"
@@ -131,7 +132,7 @@ def _scores(table: pa.Table, panel: Panel, models: Models) -> dict[str, Float64]
         PROXY_P: top["log_p_z"],
         "Min-K%": top["min_k"],
         "Min-K%++": top["min_k_pp"],
-        "zlib ratio": -top["mean_nll"] * SEQUENCE / np.log(2.0) / packed,
+        "zlib ratio": -zlib_ratio(top["mean_nll"], SEQUENCE, packed),
         EARLY_P: _column(models, f"{TARGET}/{EARLY}", rows),
         OTHER_P: _column(models, f"{RESHUFFLED}/{FINAL}", rows),
     }

@@ -34,6 +34,7 @@ from pipeline.panel import Panel
 from pipeline.proxy.tokenizer import EOS_ID, encode
 from pipeline.sampling import COLUMNS, Catalogue, Int64, catalogue, half_of, mixed
 from pipeline.sequence_table import Material
+from pipeline.session import ALL, Session
 from pipeline.stage import Work
 from pipeline.store import load_manifest, open_run, read_table
 from schemas.counts import COUNTS
@@ -79,7 +80,7 @@ def scan(corpus: Path, out: Path, config: Config) -> Config:
     )
     begin()
     with open_run(out, create=run.new_manifest()) as opened:
-        session = run.Session(opened, own, in_order)
+        session = Session(opened, own, in_order, run.STAGES)
         inventory(session.manifest, (str(corpus),), own, own=True)
         session.plan_memory()
         session.manifest["config"] = own.model_dump(mode="json", exclude={"limits"})
@@ -98,7 +99,7 @@ def work_on(folder: Path, config: Config) -> Work:
             tables.setdefault(record["table"], []).append(record["path"])
     return Work(
         "backtest",
-        run.ALL,
+        ALL,
         folder,
         config,
         tuple(active_shards(manifest)),

@@ -15,6 +15,7 @@ from tokenizers import Tokenizer
 
 from pipeline.config import Config
 from pipeline.errors import ConfigError
+from pipeline.proxy.tokenizer import read_tokenizer
 from pipeline.store import digest_file
 from pipeline.token_kernels import in_the_loss
 
@@ -43,22 +44,9 @@ def tokenizer_digest(config: Config) -> str | None:
     return digest_file(tokenizer_path(config, ())) if config.mitigation.tokenizer else None
 
 
-def load_tokenizer(path: Path) -> Tokenizer:
-    """Return a tokenizer that takes no character of a text for a special token."""
-    try:
-        tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises nothing narrower
-        raise ConfigError(
-            "The tokenizer cannot be read.",
-            where=str(path),
-            found=type(error).__name__,
-            expected="a tokenizer.json of the tokenizers library",
-            fix="name another with mitigation.tokenizer",
-        ) from error
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    tokenizer.encode_special_tokens = True
-    return tokenizer
+def load_tokenizer(config: Config, models: Sequence[Path]) -> Tokenizer:
+    """Return the tokenizer that is configured, else that of the proxies."""
+    return read_tokenizer(tokenizer_path(config, models), "mitigation.tokenizer")
 
 
 def token_ids(tokenizer: Tokenizer, texts: Sequence[str]) -> list[np.ndarray]:

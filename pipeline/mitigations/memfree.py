@@ -17,7 +17,7 @@ from tokenizers import Tokenizer
 
 from pipeline.corpus import read_documents
 from pipeline.mitigations.bloom import Bloom, bloom, to_bytes
-from pipeline.mitigations.goldfish import load_tokenizer, token_ids, tokenizer_path
+from pipeline.mitigations.goldfish import load_tokenizer, token_ids
 from pipeline.proxy.tokenizer import encode
 from pipeline.sampling import Uint64
 from pipeline.signatures import row_keys
@@ -41,7 +41,7 @@ def memfree(work: Work) -> tuple[FileRecord, dict[str, Any]]:
     risk = read_table(work.paths("risk"), RISK, ["row_key", "start_byte", "end_byte", "risk"])
     risky = risk.filter(pc.greater_equal(risk["risk"], config.memfree_risk))
     texts = _texts(work, np.unique(risky["row_key"].to_numpy()))
-    tokenizer = load_tokenizer(tokenizer_path(work.config, work.paths("models")))
+    tokenizer = load_tokenizer(work.config, work.paths("models"))
     inside, passages, others = _tokens(tokenizer, risky, texts)
     runs = distinct(inside, config.memfree_n)
     made = bloom(runs, config.memfree_n, config.memfree_bits)

@@ -81,6 +81,27 @@ class Language:
         return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
+def read_tokenizer(path: Path, where: str) -> Tokenizer:
+    """Return a stored tokenizer that takes no character of a text for a special token.
+
+    where: what names the file. Raises ConfigError for a file that is no tokenizer.
+    """
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises nothing narrower
+        raise ConfigError(
+            "The tokenizer cannot be read.",
+            where=f"{where}: {path}",
+            found=type(error).__name__,
+            expected="a tokenizer.json of the tokenizers library",
+            fix="name another",
+        ) from error
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    tokenizer.encode_special_tokens = True
+    return tokenizer
+
+
 def load_language(folder: Path, where: str) -> Language:
     """Return the tokenizer of a model's folder, as fast tokenizers store it.
 
@@ -96,10 +117,7 @@ def load_language(folder: Path, where: str) -> Language:
             expected="the tokenizer.json of a fast tokenizer",
             fix="save it there: AutoTokenizer.from_pretrained(...).save_pretrained(FOLDER)",
         )
-    tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    tokenizer.encode_special_tokens = True
+    tokenizer = read_tokenizer(path, where)
     name = _eos_name(folder, tokenizer)
     number = None if name is None else tokenizer.token_to_id(name)
     if name is None or number is None:

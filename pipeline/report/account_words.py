@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from typing import Any
 
 from pipeline.report.account import Account
 from pipeline.report.differences import differences
 from pipeline.report.quotes import label, quote
-from pipeline.report.words import REJECTED
+from pipeline.report.words import REJECTED, number, removed_as, times, wrapped
 
-WIDTH = 98
 MOST_ROWS = 5
 SPANS = 12
 
 Row = dict[str, Any]
 
-_REASONS = {
-    "exact_copy": "an exact copy",
-    "near_copy": "a near copy",
-    "contained": "contained in a longer document",
-    "risk": "too likely to be memorized",
-    "short": "a row of which a cut left too little",
-    "forgotten": "one to be forgotten",
-}
 FORGOTTEN = "forgotten"
 HIDDEN = "Texts are not shown: report.excerpts is off."
 
@@ -39,7 +29,7 @@ def in_words(told: Sequence[Account]) -> str:
 
 
 def _document(one: Account) -> str:
-    head = f"{label(one.row['doc_id'])}\n" + _wrapped(place(one.row), 2)
+    head = f"{label(one.row['doc_id'])}\n" + wrapped(place(one.row), 2)
     parts = [head, _block(*verdict(one))]
     if not one.rejected:
         if one.keeper and one.config.report.excerpts:
@@ -79,7 +69,7 @@ def verdict(one: Account) -> tuple[str, list[str]]:
     if decision is None:
         return "NOT DECIDED", ["The filter has not run on these counts; `rote filter RUN` decides."]
     if decision["action"] == "drop":
-        reason = _REASONS.get(decision["reason"], label(str(decision["reason"]).replace("_", " ")))
+        reason = removed_as(decision["reason"])
         lines = []
         if one.keeper is not None:
             lines = [
@@ -95,7 +85,7 @@ def verdict(one: Account) -> tuple[str, list[str]]:
 
 def _kept(one: Account, decision: Row) -> list[str]:
     stands = decision["rows_standing_for"]
-    lines = [f"It stays in the place of {_number(stands, 'removed row')}."] if stands else []
+    lines = [f"It stays in the place of {number(stands, 'removed row')}."] if stands else []
     lines += [
         f"{'closest other text' if place == 0 else 'then'}: {label(pair['doc_id'])}, exact "
         f"Jaccard {pair['jaccard']:.4f} ({pair['inter']:,} of {pair['total']:,} shingles)"
@@ -182,8 +172,8 @@ def counts(one: Account) -> list[str]:
         bound = " or more" if row["near_capped"] else ""
         verb = "is a near copy" if near == 1 else "are near copies"
         lines.append(
-            f"{_number(near, 'document')}{bound} {verb} of it; its cluster holds "
-            f"{_number(one.decision['members'], 'document')}."
+            f"{number(near, 'document')}{bound} {verb} of it; its cluster holds "
+            f"{number(one.decision['members'], 'document')}."
         )
     if row["max_window_count"] > 1:
         share = row["repeated_words"] / row["words"]
@@ -211,11 +201,11 @@ def _spans(one: Account) -> str:
         else f"Repeated spans ({SPANS} of {total:,})"
     ]
     for span in shown:
-        lines.append(_wrapped(span_line(span), 2))
+        lines.append(wrapped(span_line(span), 2))
         if one.text is not None:
             lines.append(_passage(one, span))
         if span["elsewhere"]:
-            lines.append(_wrapped(elsewhere(span), 4))
+            lines.append(wrapped(elsewhere(span), 4))
     return "\n".join(lines)
 
 
@@ -223,7 +213,7 @@ def span_line(span: Row) -> str:
     """Return where a repeated span lies and how often it occurs."""
     return (
         f"bytes {span['start_byte']:,} to {span['end_byte']:,}: {span['words']:,} words, "
-        f"up to {times(span['occurrences'])} in {_number(span['documents'], 'document')}"
+        f"up to {times(span['occurrences'])} in {number(span['documents'], 'document')}"
     )
 
 
@@ -239,7 +229,7 @@ def elsewhere(span: Row) -> str:
 
 def _passage(one: Account, at: Row) -> str:
     left, right = "\N{LEFT DOUBLE QUOTATION MARK}", "\N{RIGHT DOUBLE QUOTATION MARK}"
-    return _wrapped(f"{left}{passage(one, at)}{right}", 4)
+    return wrapped(f"{left}{passage(one, at)}{right}", 4)
 
 
 def passage(one: Account, at: Row) -> str:
@@ -281,7 +271,7 @@ def _risk(one: Account) -> str:
     if one.text is not None and one.risk and one.risk["risk"] is not None:
         told.append(_passage(one, one.risk))
     if one.features:
-        told.append(_wrapped("contributions in log odds (value x coefficient):", 2))
+        told.append(wrapped("contributions in log odds (value x coefficient):", 2))
         told += [
             f"    {row['feature']:<22} {row['value']:>10.3f} x {row['coefficient']:.3f} = "
             f"{row['contribution']:+.3f}"
@@ -293,26 +283,7 @@ def _risk(one: Account) -> str:
 def _block(title: str, lines: Sequence[str]) -> str:
     if title == "Otherwise" and not lines:
         return ""
-    return "\n".join([title, *(_wrapped(line, 2) for line in lines)])
-
-
-def _wrapped(text: str, indent: int) -> str:
-    return textwrap.fill(
-        text,
-        WIDTH,
-        initial_indent=" " * indent,
-        subsequent_indent=" " * (indent + 2),
-        break_on_hyphens=False,
-    )
-
-
-def times(count: int) -> str:
-    """Return a count in words."""
-    return {1: "once", 2: "twice"}.get(count, f"{count:,} times")
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+    return "\n".join([title, *(wrapped(line, 2) for line in lines)])
 
 
 def _decimals(value: float | None) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 from pipeline.report.quotes import label
 
 Data = dict[str, Any]
+
+WIDTH = 98  # of a terminal
 
 KINDS = {
     "exact": "exact copies",
@@ -22,6 +25,14 @@ REASONS = {
     "risk": "texts likely to be memorized",
     "short": "rows of which a cut left too little",
     "forgotten": "rows taken out for good",
+}
+REMOVED_AS = {
+    "exact_copy": "an exact copy",
+    "near_copy": "a near copy",
+    "contained": "contained in a longer document",
+    "risk": "too likely to be memorized",
+    "short": "a row of which a cut left too little",
+    "forgotten": "one to be forgotten",
 }
 WHY = {
     "exact": "the same bytes as a document that stays",
@@ -63,3 +74,29 @@ def fate(name: str | None) -> str:
     if name is None:
         return "not there"
     return "kept" if name == "kept" else f"removed: {reason(name)}"
+
+
+def removed_as(reason: str) -> str:
+    """Return what a removed row was removed as; a reason of another version by its own name."""
+    return REMOVED_AS.get(reason, label(reason.replace("_", " ")))
+
+
+def wrapped(text: str, indent: int) -> str:
+    """Return a text in lines for a terminal, all but the first two steps further in."""
+    return textwrap.fill(
+        text,
+        WIDTH,
+        initial_indent=" " * indent,
+        subsequent_indent=" " * (indent + 2),
+        break_on_hyphens=False,
+    )
+
+
+def times(count: int) -> str:
+    """Return how often in words."""
+    return {1: "once", 2: "twice"}.get(count, f"{count:,} times")
+
+
+def number(count: int, noun: str, plural: str = "") -> str:
+    """Return how many of what."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {plural or f'{noun}s'}"

@@ -2,12 +2,10 @@
 
 import json
 
-import numpy as np
 import pytest
 
 from pipeline import run
 from pipeline.backtest.declared import NAME, comparisons, declaration, declare
-from pipeline.backtest.doses import exposure_bits
 from pipeline.backtest.ledger import Ledger
 from pipeline.backtest.sizes import SIZES
 from pipeline.config import Config
@@ -63,11 +61,3 @@ def test_an_output_is_made_once_and_again_when_its_parts_change(tmp_path):
         ledger = Ledger(opened)
         assert ledger.get("train/one", [2], make).facts == {"times": 3}
         assert ledger.names("train/") == ["train/one"]
-
-
-def test_exposure_is_by_the_rank_among_the_references():
-    """First of 1,024 is 10 bits, the middle 1 bit, last 0 (Carlini et al. 2019)."""
-    references = np.arange(1024.0)
-    assert exposure_bits(2000.0, references) == 10.0
-    assert exposure_bits(511.5, references) == pytest.approx(1.0, abs=0.01)
-    assert exposure_bits(-1.0, references[:-1]) == pytest.approx(0.0, abs=0.01)

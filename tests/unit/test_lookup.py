@@ -17,6 +17,8 @@ from pipeline.errors import ConfigError, IntegrityError, RunFolderError
 from pipeline.lookup import Answer, lookup
 from pipeline.lookup_kernels import Counted, Sought
 from pipeline.question import ask, look
+from pipeline.report.words import REASONS, REMOVED_AS, removed_as
+from schemas.decisions import DECISIONS
 from tests import reference
 
 pytestmark = pytest.mark.usefixtures("kernels")
@@ -345,3 +347,11 @@ def test_queries_can_run_side_by_side(small):
     with ThreadPoolExecutor(4) as threads:
         together = list(threads.map(lambda q: lookup(small, q.encode()), QUERIES.values()))
     assert together == alone
+
+
+def test_every_reason_of_a_removal_has_its_words():
+    """A row may have gone by any rule: none is told by the bare name of its reason."""
+    told = DECISIONS.field("reason").metadata[b"doc"].decode().partition(": ")[2].split(" | ")
+    assert {*REMOVED_AS} == {*REASONS} == {*told} - {"repeated", "restored"}  # those rows stay
+    assert removed_as("contained") == "contained in a longer document"
+    assert removed_as("of_another_version") == "of another version"

@@ -147,9 +147,14 @@ def test_the_hash_counts_the_order_and_leaves_out_one_of_k():
         assert left_out == pytest.approx(1 / k, abs=0.01)
 
 
+def configured(path):
+    """Return a configuration that names a tokenizer."""
+    return load_config(settings=[f"mitigation.tokenizer={path}"])
+
+
 def test_masks_are_over_the_tokens_of_each_text(tokenizer):
     """One flag a token; the first h always count; special tokens of a text are text."""
-    made = load_tokenizer(tokenizer[1])
+    made = load_tokenizer(configured(tokenizer[1]), [])
     texts = [POEM, "", "<|endoftext|> fox", "漢字"]
     masks = loss_masks(made, texts, 2, 3)
     assert [len(mask) for mask in masks.to_pylist()] == [len(t) for t in token_ids(made, texts)]
@@ -163,7 +168,7 @@ def test_loss_masks_are_in_kept_and_the_same_in_copies(tmp_path, make_corpus, sc
     asked = ("mitigation.goldfish_k=3", "mitigation.goldfish_h=3", "policy.rules=[]")
     done = scan(corpus, tmp_path / "run", *asked, f"mitigation.tokenizer={tokenizer[1]}")
     one, two = (row["loss_mask"] for row in done.table("kept")["rote"].to_pylist())
-    shared = len(token_ids(load_tokenizer(tokenizer[1]), [f" {POEM}"])[0]) - 3
+    shared = len(token_ids(load_tokenizer(configured(tokenizer[1]), []), [f" {POEM}"])[0]) - 3
     assert one[-shared:] == two[-shared:]
     assert False in one
     with pytest.raises(ConfigError, match="needs a forecast") as refused:
