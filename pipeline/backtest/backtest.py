@@ -73,6 +73,7 @@ from schemas.sequences import SEQUENCES
 FOLDER = "backtest"
 RESULT = "backtest.json"
 TOKENIZER = "models/tokenizer.json"
+JUDGED = 2  # version of the judgement: of its tables and their metrics
 NO_ROWS = np.zeros((0, 65), np.int64)
 
 
@@ -257,22 +258,23 @@ def _judge(
 ) -> dict[str, Any]:
     """Write every table and the JSON; return what it holds."""
     draws, seed = bench.config.backtest.draws, bench.config.proxy.seed
-    rows, headline = metric_rows(found, draws, seed)
-    tables = {
-        METRICS: rows,
-        DIFFERENCES: difference_rows(headline),
-        CURVE: curve_rows(found),
-        RELIABILITY: reliability_rows(found, draws, seed),
-        DOSES: dose_rows(bench.subject, tried.trainings, tried.models),
-        ARMS: arms,
-    }
     parts = [
+        JUDGED,
         [output.fingerprint for output in tried.outputs],
         [bench.corpus.fingerprint, draws, seed, arms],
         [digest_rows(values) for values in found.risk.values()],
     ]
 
     def build() -> Made:
+        rows, headline = metric_rows(found, draws, seed)
+        tables = {
+            METRICS: rows,
+            DIFFERENCES: difference_rows(headline),
+            CURVE: curve_rows(found),
+            RELIABILITY: reliability_rows(found, draws, seed),
+            DOSES: dose_rows(bench.subject, tried.trainings, tried.models),
+            ARMS: arms,
+        }
         files = [
             bench.ledger.table(schema, "all", pa.Table.from_pylist(own, schema))
             for schema, own in tables.items()
