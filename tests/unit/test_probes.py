@@ -2,6 +2,8 @@
 
 import json
 import math
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -443,7 +445,6 @@ def scored(tmp_path_factory, make_corpus, scan):
 
 def test_unasked_probes_load_no_model_and_leave_an_empty_table(scored):
     """Nothing is asked for by default: no row, no cost, the long-tail report alone."""
-    run_score(scored.folder)  # other tests ask for some
     assert scored.table("probes").num_rows == 0
     facts = scored.manifest["outputs"]["probes/all"]["facts"]
     assert facts["asked"] == []
@@ -477,15 +478,17 @@ class Noting(Silent):
 
 
 @pytest.fixture(scope="module")
-def probed(scored):
-    """Ask for all signals of that run; give the run and what was said."""
+def probed(scored, tmp_path_factory):
+    """Ask for all signals of a copy of that run; give the copy and what was said."""
+    own = replace(scored, folder=tmp_path_factory.mktemp("probed") / "run")
+    shutil.copytree(scored.folder, own.folder)
     before, noting = current(), Noting()
     listen(noting)
     try:
-        run_score(scored.folder, *ALL)
+        run_score(own.folder, *ALL)
     finally:
         listen(before)
-    return scored, noting.said
+    return own, noting.said
 
 
 def test_every_signal_has_rows_in_order(probed):
