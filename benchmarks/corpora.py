@@ -219,7 +219,7 @@ def taken_apart(
     texts: pa.LargeStringArray, seed: int
 ) -> tuple[pa.LargeStringArray, npt.NDArray[np.int32], Ints]:
     """Return the distinct strings, (separator, word) of each unit, and units of each document."""
-    from pipeline import text
+    from pipeline.text import segmentation as text
 
     found = text.words(texts, seed)
     offsets = np.frombuffer(texts.buffers()[1], np.int64)[: len(texts) + 1]

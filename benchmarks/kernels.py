@@ -26,13 +26,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from scan import machine
 
-from pipeline import kernels, text
-from pipeline.config import SketchConfig
+from pipeline.config.sections import SketchConfig
 from pipeline.corpus import DocumentBatch
-from pipeline.signatures import Sketcher
-from pipeline.store import write_table
-from pipeline.words import WordWriter
-from schemas.words import WORDS
+from pipeline.engine.run_folder import write_table
+from pipeline.scan.signatures import Sketcher
+from pipeline.scan.words import WordWriter
+from pipeline.text import segmentation as text
+from pipeline.text import segmentation_kernels as kernels
+from schemas.scan.words import WORDS
 
 CJK = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 BATCH_BYTES = 8 << 20

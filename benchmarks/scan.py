@@ -54,8 +54,8 @@ def rote(corpus: Path, out: Path, memory: int = 0) -> None:
     """Scan and filter without an orchestrator."""
     from flows.runners import LocalMapper
     from pipeline import run
-    from pipeline.config import Config, LimitsConfig
-    from pipeline.memory import workers_of
+    from pipeline.config.sections import Config, LimitsConfig
+    from pipeline.engine.memory import workers_of
 
     config = Config(limits=LimitsConfig(memory=memory))
     mapper = LocalMapper(workers_of(config))

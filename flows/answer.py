@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 
-from pipeline.lookup import Answer, Document, Name, Neighbour, Stretch
-from pipeline.report.quotes import label
-from pipeline.report.words import number, removed_as, times, wrapped
+from pipeline.inspect.lookup import Answer, Document, Name, Neighbour, Stretch
+from pipeline.report.html.phrases import number, removed_as, times, wrapped
+from pipeline.report.quotes.quotes import label
 
 
 def as_json(answer: Answer) -> str:

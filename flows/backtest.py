@@ -7,15 +7,15 @@ import json
 import sys
 
 from flows.terminal import open_progress
-from pipeline.config import load_config
-from pipeline.progress import current, listen
+from pipeline.config.sections import load_config
+from pipeline.engine.progress import current, listen
 from pipeline.run import saved_config
 
 
 def start(asked: argparse.Namespace) -> int:
     """Run the back-test that was asked for; return the exit code."""
     from pipeline.backtest.backtest import FOLDER, RESULT, backtest
-    from pipeline.backtest.page import headline_lines
+    from pipeline.backtest.result import headline_lines
 
     config = load_config(asked.config, asked.set, saved_config(asked.out))
     arms = [name for name in asked.arms.split(",") if name]

@@ -16,9 +16,9 @@ from typing import Any, NoReturn
 
 from flows.runners import LocalMapper, leave
 from flows.terminal import open_progress
-from pipeline.config import Config, load_config
+from pipeline.config.sections import Config, load_config
+from pipeline.engine.progress import listen
 from pipeline.errors import ConfigError, PipelineError
-from pipeline.progress import listen
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 ON_CORPUS = ("run", "scan")
@@ -178,7 +178,7 @@ def _sample(asked: argparse.Namespace) -> int:
 
 
 def _restore(asked: argparse.Namespace) -> int:
-    from pipeline.recall import restore
+    from pipeline.filter.overrides import restore
 
     rows = restore(asked.out, asked.doc_ids, undo=asked.undo)
     what = "are left to the rules again" if asked.undo else "will stay"
@@ -188,14 +188,14 @@ def _restore(asked: argparse.Namespace) -> int:
 
 def _explain(asked: argparse.Namespace) -> int:
     from flows.terminal import show_account
-    from pipeline.explain import accounts
-    from pipeline.report.account_words import in_words
+    from pipeline.inspect.account_words import in_words
+    from pipeline.inspect.explain import accounts
     from pipeline.run import stale_tables
 
     told = accounts(asked.out, asked.doc_id, stale_tables(asked.out))
     show_account(in_words(told))
     if asked.html is not None:
-        from pipeline.report.account_page import account_page
+        from pipeline.inspect.account_page import account_page
 
         _write_page(asked.html, account_page(told))
     return OK
@@ -216,7 +216,7 @@ def _write_page(path: Path, text: str) -> None:
 
 def _query(asked: argparse.Namespace) -> int:
     from flows.answer import as_json, in_words
-    from pipeline.lookup import lookup
+    from pipeline.inspect.lookup import lookup
     from pipeline.run import stale_tables
 
     data, name = _asked_text(asked)
@@ -267,8 +267,8 @@ def _schedule(asked: argparse.Namespace) -> int:
 
 
 def _work(asked: argparse.Namespace) -> int:
+    from pipeline.engine.run_folder import load_manifest
     from pipeline.run import plan, saved_config
-    from pipeline.store import load_manifest
 
     on_corpus = asked.name in ON_CORPUS
     base = {} if on_corpus else saved_config(asked.out)
@@ -296,7 +296,7 @@ def _work(asked: argparse.Namespace) -> int:
 
 
 def _forget(out: Path, names: list[str], config: Config) -> None:
-    from pipeline.recall import forget
+    from pipeline.filter.overrides import forget
 
     texts = forget(out, names, config)
     sys.stdout.write(f"forgetting {texts:,} texts: those named and their verified near copies\n")
@@ -305,7 +305,7 @@ def _forget(out: Path, names: list[str], config: Config) -> None:
 def _start(asked: argparse.Namespace, config: Config, corpus: list[str]) -> int:
     """Run the command with or without Prefect; print what was done; return the number of alarms."""
     from flows.summary import summarize
-    from pipeline.memory import workers_of
+    from pipeline.engine.memory import workers_of
     from pipeline.run import COMMANDS, session
 
     request: dict[str, Any] = {
@@ -332,7 +332,7 @@ def _resolved(asked: argparse.Namespace, base: dict[str, Any]) -> Config:
 
 
 def _print_plan(steps: list[tuple[str, int, int]], out: Path, config: Config) -> None:
-    from pipeline.probes_cost import lines as costs
+    from pipeline.score.probes.cost import lines as costs
 
     lines = [f"Plan for {out} (nothing is written):"]
     for stage, due, units in steps:

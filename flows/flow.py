@@ -31,13 +31,13 @@ from prefect.utilities.annotations import quote
 from flows.runners import PrefectMapper
 from flows.summary import summarize
 from flows.terminal import open_progress
-from pipeline.config import load_config
+from pipeline.config.sections import load_config
+from pipeline.engine.memory import workers_of
+from pipeline.engine.progress import listen
+from pipeline.engine.run_folder import load_manifest
+from pipeline.engine.stage import Receipt, StageFunction, Work
 from pipeline.errors import InputError, PipelineError, TransientIOError
-from pipeline.memory import workers_of
-from pipeline.progress import listen
 from pipeline.run import COMMANDS, STAGES, session
-from pipeline.stage import Receipt, StageFunction, Work
-from pipeline.store import load_manifest
 
 RETRY_SECONDS = [0.5, 5.0]
 

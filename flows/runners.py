@@ -13,7 +13,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 if TYPE_CHECKING:
-    from pipeline.stage import Receipt, StageFunction, Work
+    from pipeline.engine.stage import Receipt, StageFunction, Work
 
 AHEAD = 2
 """Units handed out per worker, so that none waits while the main thread writes the manifest."""

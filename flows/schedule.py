@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 from flows.orchestrator import Api, serving
 from flows.runners import quiet_prefect
-from pipeline.config import Config
+from pipeline.config.sections import Config
 from pipeline.errors import ConfigError
 from pipeline.run import plan
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pipeline.recall import cannot_reach
+from pipeline.engine.run_folder import load_manifest
+from pipeline.filter.overrides import cannot_reach
 from pipeline.run import stale_tables
-from pipeline.store import load_manifest
 
 ALARMS_SHOWN = 5
 REASONS = {

@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pipeline import decisions
-from pipeline.config import Config
+from pipeline.config.sections import Config
+from pipeline.engine.run_folder import RunFolder, load_manifest
+from pipeline.engine.session import Session, idle
+from pipeline.engine.stage import Receipt, Work
+from pipeline.filter import decisions
 from pipeline.run import FILTER, SCAN, STAGES
-from pipeline.session import Session, idle
-from pipeline.stage import Receipt, Work
-from pipeline.store import RunFolder, load_manifest
 
 BEFORE = ("documents", "decisions")
 

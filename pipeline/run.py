@@ -1,6 +1,6 @@
 """The only list of the stages, top to bottom, and the commands that go through it.
 
-How a stage is run, skipped and recorded: `pipeline.session`.
+How a stage is run, skipped and recorded: `pipeline.engine.session`.
 """
 
 from __future__ import annotations
@@ -11,30 +11,22 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from pipeline import (
-    candidates,
-    contained,
-    counts,
-    decisions,
-    documents,
-    emit,
-    families,
-    pairs,
-    probes,
-    report,
-    risk,
-    seal,
-    sequences,
-    signatures,
-    windows,
-)
-from pipeline.config import Config, load_config
+from pipeline.config.sections import Config, load_config
+from pipeline.engine.memory import begin
+from pipeline.engine.run_folder import RunFolder, load_manifest, open_run, refuse_foreign, writing
+from pipeline.engine.session import ALL, Session, Stage, idle
+from pipeline.engine.stage import Mapper
 from pipeline.errors import ConfigError
-from pipeline.inventory import check_places, inventory, require_unchanged
-from pipeline.memory import begin
-from pipeline.session import ALL, Session, Stage, idle
-from pipeline.stage import Mapper
-from pipeline.store import RunFolder, load_manifest, open_run, refuse_foreign, writing
+from pipeline.filter import decisions, documents
+from pipeline.filter.emit import emit, seal
+from pipeline.report import report
+from pipeline.scan import counts, families, signatures
+from pipeline.scan.inventory import check_places, inventory, require_unchanged
+from pipeline.scan.near import candidates, pairs
+from pipeline.scan.repeats import contained, windows
+from pipeline.score.forecast import risk
+from pipeline.score.probes import probes
+from pipeline.score.sequences import sequences
 from schemas.manifest import SCHEMA_VERSION
 
 UNICODE = "14.0.0"

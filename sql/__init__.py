@@ -1,1 +1,1 @@
-"""The queries of the pipeline, one statement per file; run only by `pipeline.query`."""
+"""The queries of the pipeline, one statement per file; run only by `pipeline.engine.query`."""

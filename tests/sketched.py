@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from pipeline import signatures, words
-from pipeline.config import SketchConfig
+from pipeline.config.sections import SketchConfig
 from pipeline.corpus import DocumentBatch
-from pipeline.spill import spilling
-from pipeline.store import write_table
-from schemas.signatures import SIGNATURES
-from schemas.words import WORDS
+from pipeline.engine.run_folder import write_table
+from pipeline.engine.spill import spilling
+from pipeline.scan import signatures, words
+from schemas.scan.signatures import SIGNATURES
+from schemas.scan.words import WORDS
 
 USUAL = SketchConfig()
 

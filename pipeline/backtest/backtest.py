@@ -13,23 +13,26 @@ import pyarrow as pa
 from tokenizers import Tokenizer
 
 from pipeline import run
-from pipeline.backtest import cost, material
-from pipeline.backtest.arms import Bottom, arm_rows, plan, require_arms, reserve_rows
-from pipeline.backtest.corpus import make, rows_of_corpus
-from pipeline.backtest.declared import declaration, declare, targets
-from pipeline.backtest.doses import dose_rows
-from pipeline.backtest.evidence import Evidence, evidence
-from pipeline.backtest.judge import (
+from pipeline.backtest.arms.arms import Bottom, arm_rows, plan, require_arms, reserve_rows
+from pipeline.backtest.corpus import subject as material
+from pipeline.backtest.corpus.corpus import make, rows_of_corpus
+from pipeline.backtest.corpus.subject import Subject
+from pipeline.backtest.judgement.doses import dose_rows
+from pipeline.backtest.judgement.evidence import Evidence, evidence
+from pipeline.backtest.judgement.judge import (
     curve_rows,
     difference_rows,
     metric_rows,
     panel_table,
     reliability_rows,
 )
+from pipeline.backtest.judgement.preregistered import declaration, declare, targets
 from pipeline.backtest.ledger import Ledger, Made, Output, say
 from pipeline.backtest.mapper import in_order
-from pipeline.backtest.material import Subject
-from pipeline.backtest.models import (
+from pipeline.backtest.result import summary
+from pipeline.backtest.sizes import Size, size_of
+from pipeline.backtest.training import cost
+from pipeline.backtest.training.trainings import (
     EARLY,
     FINAL,
     TARGET,
@@ -39,21 +42,19 @@ from pipeline.backtest.models import (
     proxies_of,
     targets_of,
 )
-from pipeline.backtest.page import summary
-from pipeline.backtest.sizes import Size, size_of
-from pipeline.config import Config
+from pipeline.config.sections import Config
+from pipeline.engine.memory import workers_of
+from pipeline.engine.progress import current
+from pipeline.engine.run_folder import open_run, read_table, writing
+from pipeline.engine.session import ALL
 from pipeline.errors import ConfigError, InputError
-from pipeline.inventory import require_unchanged
-from pipeline.memory import workers_of
-from pipeline.progress import current
-from pipeline.proxy.ensemble import Crew, torch_threads
-from pipeline.proxy.tokenizer import read_tokenizer
-from pipeline.sampling import COLUMNS, catalogue
-from pipeline.sequence_table import sequence_tables
-from pipeline.sequences import VERSION as SCORED
-from pipeline.session import ALL
-from pipeline.store import open_run, read_table, writing
-from pipeline.target import Target
+from pipeline.scan.inventory import require_unchanged
+from pipeline.score.forecast.target import Target
+from pipeline.score.proxy.ensemble import Crew, torch_threads
+from pipeline.score.proxy.tokenizer import read_tokenizer
+from pipeline.score.sequences.sampling import COLUMNS, catalogue
+from pipeline.score.sequences.sequence_table import sequence_tables
+from pipeline.score.sequences.sequences import VERSION as SCORED
 from schemas.backtest import (
     ARMS,
     CORPUS,
@@ -67,8 +68,8 @@ from schemas.backtest import (
     RESERVE,
     SCORES,
 )
-from schemas.counts import COUNTS
-from schemas.sequences import SEQUENCES
+from schemas.scan.counts import COUNTS
+from schemas.score.sequences import SEQUENCES
 
 FOLDER = "backtest"
 RESULT = "backtest.json"

@@ -16,9 +16,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipeline.progress import current
-from pipeline.stage import FileRecord
-from pipeline.store import RunFolder, read_table, write_file, write_table
+from pipeline.engine.progress import current
+from pipeline.engine.run_folder import RunFolder, read_table, write_file, write_table
+from pipeline.engine.stage import FileRecord
 
 VERSION = 1
 Made = tuple[Iterable[FileRecord], dict[str, Any]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from pipeline.stage import Receipt, StageFunction, Work
+from pipeline.engine.stage import Receipt, StageFunction, Work
 
 
 def in_order(

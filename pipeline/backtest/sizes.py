@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from pipeline.config import BacktestConfig, ProxyConfig
+from pipeline.config.sections import BacktestConfig, ProxyConfig
 from pipeline.errors import ConfigError
-from pipeline.proxy.model import HEAD_WIDTH, Shape
+from pipeline.score.proxy.model import HEAD_WIDTH, Shape
 
 Shapes = tuple[tuple[int, int], ...]
 MOST_LAYERS = 24

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from pipeline.config import InputConfig
+from pipeline.config.sections import InputConfig
 from pipeline.errors import SchemaMismatch
 
 TEXT_NAMES = ("text", "content", "body", "document", "raw_content")

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.corpus.columns import Columns, is_bytes, is_chat, is_string, message_field
-from pipeline.text import valid_utf8
+from pipeline.text.segmentation import valid_utf8
 
 NULL_TEXT = "null_text"
 EMPTY_TEXT = "empty_text"

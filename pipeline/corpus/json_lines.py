@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
-from pipeline.config import InputConfig
+from pipeline.config.sections import InputConfig
 from pipeline.corpus.columns import Columns
 from pipeline.corpus.documents import (
     INVALID_UTF8,

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from pipeline.config import InputConfig
+from pipeline.config.sections import InputConfig
 from pipeline.corpus.columnar import ipc_batches, ipc_schema, parquet_batches, parquet_schema
 from pipeline.corpus.columns import Columns, resolve_columns
 from pipeline.corpus.delimited import check_priority, csv_records, csv_schema

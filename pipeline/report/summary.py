@@ -6,11 +6,11 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from pipeline.report.first import some
-from pipeline.report.markup import DASH, number, percent, size
-from pipeline.report.opening import sentences
-from pipeline.report.quotes import label
-from pipeline.report.words import kind
+from pipeline.report.data.priorities import some
+from pipeline.report.html.markup import DASH, number, percent, size
+from pipeline.report.html.phrases import kind
+from pipeline.report.page.opening import sentences
+from pipeline.report.quotes.quotes import label
 
 Data = dict[str, Any]
 

@@ -11,9 +11,9 @@ import pytest
 
 from flows.runners import LocalMapper
 from pipeline import run
-from pipeline.config import load_config
-from pipeline.explain import accounts
-from pipeline.report.account_page import account_page
+from pipeline.config.sections import load_config
+from pipeline.inspect.account_page import account_page
+from pipeline.inspect.explain import accounts
 
 HOSTILE = (
     "<script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'> "

@@ -26,9 +26,9 @@ FORKS.set_forkserver_preload(
         __name__,
         "flows.summary",
         "pipeline.run",
-        "pipeline.explain",
-        "pipeline.lessons",
-        "pipeline.proxy.ensemble",
+        "pipeline.inspect.explain",
+        "pipeline.score.sequences.training_rows",
+        "pipeline.score.proxy.ensemble",
         "torch._dynamo",
     ]
 )

@@ -21,7 +21,7 @@ socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = refuse
 """
 WAIT_AT_EACH_FILE = """
 import sys
-import pipeline.store as store
+import pipeline.engine.run_folder as store
 publish = store.publish
 def wait(*facts):
     print("here", flush=True)

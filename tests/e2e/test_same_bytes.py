@@ -6,7 +6,7 @@ import pytest
 from tests.e2e import corpora
 from tests.e2e.command import QUICK_SCORE, assert_same_files, fresh, manifest, rote
 
-MANY_GROUPS = "import pipeline.inventory; pipeline.inventory.GROUP_BYTES = 20_000"
+MANY_GROUPS = "import pipeline.scan.inventory; pipeline.scan.inventory.GROUP_BYTES = 20_000"
 """Groups of 4 MiB would put a small corpus into one unit of work; these make several."""
 
 STEPS = ("scan", "score", "filter", "report")

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.config import InputConfig
+from pipeline.config.sections import InputConfig
 from pipeline.corpus import check_shard, find_shards, read_documents, shard_schema
 from pipeline.corpus.files import reading
 from pipeline.errors import (

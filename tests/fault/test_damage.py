@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from pipeline import store
+from pipeline.engine import run_folder as store
 from tests.e2e import corpora
 from tests.e2e.command import assert_same_files, files, manifest, rote
 

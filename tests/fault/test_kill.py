@@ -10,7 +10,7 @@ import time
 import pytest
 
 from pipeline import run as stages
-from pipeline import store
+from pipeline.engine import run_folder as store
 from tests.e2e import corpora
 from tests.e2e.command import (
     QUICK_SCORE,
@@ -28,10 +28,10 @@ MOMENTS = ("writing", "written", "renamed", "recording", "recorded")
 """Within a file, before and after its rename, within the manifest, and after it."""
 
 GROUP_BYTES = 20_000
-MANY_GROUPS = f"import pipeline.inventory; pipeline.inventory.GROUP_BYTES = {GROUP_BYTES}"
+MANY_GROUPS = f"import pipeline.scan.inventory; pipeline.scan.inventory.GROUP_BYTES = {GROUP_BYTES}"
 SLOW_PAIRS = """
 import time
-import pipeline.store as store
+import pipeline.engine.run_folder as store
 publish = store.publish
 def wait(temporary, final, table, *facts):
     if table == "pairs":

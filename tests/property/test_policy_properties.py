@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from flows.runners import LocalMapper
 from pipeline import run
-from pipeline.config import load_config
-from pipeline.edits import rebuilt
-from pipeline.recall import forget, restore
-from pipeline.store import conform, load_manifest, write_table
-from schemas.risk import DOCUMENT_RISK, RISK, RISK_MODEL
+from pipeline.config.sections import load_config
+from pipeline.engine.run_folder import conform, load_manifest, write_table
+from pipeline.filter.emit.edits import rebuilt
+from pipeline.filter.overrides import forget, restore
+from schemas.score.risk import DOCUMENT_RISK, RISK, RISK_MODEL
 
 pytestmark = pytest.mark.usefixtures("kernels")
 BASE = ("window.words=5", "input.source=source", "policy.cut_minimum=3")

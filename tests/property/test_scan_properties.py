@@ -8,9 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline import emit, inventory, signatures
 from pipeline.corpus import read_documents
-from pipeline.words import chunk_places, read_chunk
+from pipeline.filter.emit import emit
+from pipeline.scan import inventory, signatures
+from pipeline.scan.words import chunk_places, read_chunk
 from tests import truth
 
 pytestmark = pytest.mark.usefixtures("kernels")

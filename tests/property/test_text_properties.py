@@ -5,7 +5,8 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import minhash, text
+from pipeline.text import minhash
+from pipeline.text import segmentation as text
 from tests import reference
 
 LARGE = pa.large_string()

@@ -9,9 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline import minhash, signatures, text, words
-from pipeline.signatures import short_hashes, signature_matrix
-from pipeline.sorting import order_of
+from pipeline.scan import signatures, words
+from pipeline.scan.signatures import short_hashes, signature_matrix
+from pipeline.text import minhash
+from pipeline.text import segmentation as text
+from pipeline.text.sorting import order_of
 from tests import reference
 from tests.property.test_text_properties import DOCUMENTS, LARGE, LONG
 from tests.sketched import hold, sketch

@@ -1,0 +1,217 @@
+"""Planted text: exact canaries, fuzzy families and guessable templates, each of 64 tokens.
+
+Made from the run's own words and passages (memorization.md 5.1). A cluster is one identity; a fair
+coin says whether it gets in. Random-word canaries are nothing like the corpus; passages are, and
+entangle with it. A frame of a template is shared by several clusters that differ in a few words.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from pipeline.backtest.sizes import Size
+from pipeline.score.proxy.tokenizer import encode
+from pipeline.score.sequences.panel import SEQUENCE, SUFFIX
+
+WORD = re.compile(r" [A-Za-z]+")
+MOST_TOKENS = 4
+LEAST_TIMES = 2
+SLOTS = 4
+COPIES_OF_INSTANCES = (1, 2, 4)
+SCORED_VARIANTS = 3
+PER_DOCUMENT = 4
+
+Words = Mapping[int, Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Planted:
+    """One text to plant: variant `variant` of a cluster, `copies` times when the cluster is inside.
+
+    kind: canary | fuzzy | template. part: what sets clusters of a kind apart. unit: what is drawn
+    together by folds and the bootstrap: the cluster, or the frame of a template. dose: copies of
+    the whole cluster.
+    """
+
+    kind: str
+    part: str
+    cluster: str
+    unit: str
+    dose: int
+    inside: bool
+    variant: int
+    copies: int
+    text: str
+
+
+def vocabulary(tokenizer: Tokenizer, texts: Sequence[str]) -> Words:
+    """Return the words of some texts by their length in tokens, a space before each."""
+    times: dict[str, int] = {}
+    for text in texts:
+        for word in WORD.findall(text):
+            times[word] = times.get(word, 0) + 1
+    known = sorted(word for word, count in times.items() if count >= LEAST_TIMES)
+    found: dict[int, list[str]] = {}
+    for word, encoded in zip(known, encode(tokenizer, known), strict=True):
+        if len(encoded.tokens) <= MOST_TOKENS:
+            found.setdefault(len(encoded.tokens), []).append(word)
+    return found
+
+
+def passages(
+    tokenizer: Tokenizer, texts: Sequence[str], tokens: int = SEQUENCE, most: int = PER_DOCUMENT
+) -> Iterator[str]:
+    """Yield passages of exactly so many tokens, between words, `most` of a text, none overlapping.
+
+    A passage begins with the space before its first word, so that its tokens are those it had.
+    """
+    for text, whole in zip(texts, encode(tokenizer, texts), strict=True):
+        raw = text.encode()
+        begins = [raw[start : start + 1] == b" " for start in whole.starts.tolist()]
+        place, taken = 1, 0
+        while place + tokens < len(begins) and taken < most:
+            if begins[place] and begins[place + tokens]:
+                low, high = whole.starts[place], whole.starts[place + tokens]
+                cut = raw[low:high].decode(errors="ignore")
+                if len(encode(tokenizer, [cut])[0].tokens) == tokens:
+                    yield cut
+                    taken += 1
+                    place += tokens
+            place += 1
+
+
+def plant(
+    tokenizer: Tokenizer, words: Words, source: Iterator[str], size: Size, seed: int
+) -> list[Planted]:
+    """Return everything to plant, clusters that stay outside included.
+
+    source: passages, each used once. Raises ValueError when there are too few.
+    """
+    maker = _Maker(tokenizer, words, source, np.random.Generator(np.random.PCG64([seed, 7])))
+    return [
+        *(text for dose in size.doses for text in maker.exact(dose, size.clusters)),
+        *(text for share in size.shares for text in maker.fuzzy(share, size)),
+        *(text for frame in range(size.frames) for text in maker.template(frame, size)),
+        *maker.references(size.references),
+    ]
+
+
+@dataclass
+class _Maker:
+    """Draws texts. Every text is checked to have exactly 64 tokens."""
+
+    tokenizer: Tokenizer
+    words: Words
+    source: Iterator[str]
+    random: np.random.Generator
+
+    def exact(self, dose: int, clusters: int) -> list[Planted]:
+        found = []
+        for number in range(clusters):
+            part = ("random", "passage")[number % 2]
+            name = f"canary-{dose}-{number}"
+            found.append(
+                Planted("canary", part, name, name, dose, self._coin(), 0, dose, self._canary(part))
+            )
+        return found
+
+    def references(self, count: int) -> list[Planted]:
+        """Return canaries that never get in, for exposure."""
+        return [
+            Planted("canary", part, name, name, 0, False, 0, 0, self._canary(part))
+            for number in range(count)
+            for part in ("random", "passage")
+            for name in (f"reference-{part}-{number}",)
+        ]
+
+    def fuzzy(self, share: float, size: Size) -> list[Planted]:
+        found = []
+        for number in range(size.fuzzy):
+            name, inside = f"fuzzy-{round(100 * share)}-{number}", self._coin()
+            whole = self._passage()
+            texts = [whole] + [self._replaced(whole, share) for _ in range(size.copies - 1)]
+            found += [
+                Planted("fuzzy", f"{share:.2f}", name, name, size.copies, inside, place, 1, text)
+                for place, text in enumerate(texts)
+            ]
+        return found
+
+    def template(self, frame: int, size: Size) -> list[Planted]:
+        """Return clusters of one frame: slots in the prefix, in odd frames one in the suffix."""
+        part = ("guessable", "slot in suffix")[frame % 2]
+        whole, unit = self._passage(), f"frame-{frame}"
+        slots = self._slots(whole, suffix=frame % 2 == 1)
+        found = []
+        for number in range(size.instances):
+            copies = COPIES_OF_INSTANCES[number % len(COPIES_OF_INSTANCES)]
+            text = self._with(whole, slots)
+            name = f"template-{frame}-{number}"
+            found.append(
+                Planted("template", part, name, unit, copies, self._coin(), 0, copies, text)
+            )
+        return found
+
+    def _coin(self) -> bool:
+        return bool(self.random.integers(0, 2))
+
+    def _canary(self, part: str) -> str:
+        return self._passage() if part == "passage" else self._random_words()
+
+    def _random_words(self) -> str:
+        """Return random words of 64 tokens in all, lengths drawn as evenly as they can be."""
+        lengths = sorted(self.words)
+        chosen, left = [], SEQUENCE
+        while left:
+            length = int(self.random.choice([n for n in lengths if n <= left]))
+            chosen.append(self._word(length))
+            left -= length
+        text = "".join(chosen)
+        return text if self._fits(text) else self._random_words()
+
+    def _passage(self) -> str:
+        found = next(self.source, None)
+        if found is None:
+            raise ValueError("too few passages of 64 tokens to plant from")
+        return found
+
+    def _word(self, length: int) -> str:
+        return str(self.random.choice(self.words[length]))
+
+    def _replaced(self, whole: str, share: float) -> str:
+        places = list(WORD.finditer(whole))
+        count = max(1, round(share * len(places)))
+        chosen = self.random.choice(len(places), count, replace=False).tolist()
+        return self._with(whole, [places[place].span() for place in sorted(chosen)])
+
+    def _slots(self, whole: str, *, suffix: bool) -> list[tuple[int, int]]:
+        """Return character ranges of words to vary: four that end in the prefix, one after it."""
+        encoded = encode(self.tokenizer, [whole])[0]
+        ends = encoded.ends[SEQUENCE - SUFFIX - 1]
+        limit = len(whole.encode()[:ends].decode(errors="ignore"))
+        spans = [match.span() for match in WORD.finditer(whole)]
+        before = [span for span in spans if span[1] <= limit]
+        after = [span for span in spans if span[0] >= limit]
+        picked = self.random.choice(len(before), min(SLOTS, len(before)), replace=False).tolist()
+        chosen = [before[place] for place in picked]
+        if suffix and after:
+            chosen.append(after[int(self.random.integers(len(after)))])
+        return sorted(chosen)
+
+    def _with(self, whole: str, spans: list[tuple[int, int]]) -> str:
+        """Return the text with random words of the same number of tokens in those ranges."""
+        parts, end = [], 0
+        for low, high in spans:
+            length = len(encode(self.tokenizer, [whole[low:high]])[0].tokens)
+            fresh = self._word(length) if length in self.words else whole[low:high]
+            parts += [whole[end:low], fresh]
+            end = high
+        text = "".join([*parts, whole[end:]])
+        return text if self._fits(text) else self._with(whole, spans)
+
+    def _fits(self, text: str) -> bool:
+        return len(encode(self.tokenizer, [text])[0].tokens) == SEQUENCE

@@ -1,0 +1,195 @@
+"""What the models of a back-test learn and are asked: read from its own scanned corpus.
+
+The corpus is scanned by `rote scan` itself, so counts, near copies and effective counts are those a
+user would have. Families of planted text are the clusters that were planted, also where the scan
+does not join them: no cluster is split by halves, folds or the bootstrap.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from tokenizers import Tokenizer
+
+from pipeline import run
+from pipeline.backtest.corpus.canaries import SCORED_VARIANTS
+from pipeline.backtest.mapper import in_order
+from pipeline.config.sections import Config, InputConfig
+from pipeline.engine.memory import begin, workers_of
+from pipeline.engine.run_folder import load_manifest, open_run, read_table
+from pipeline.engine.session import ALL, Session
+from pipeline.engine.stage import Work
+from pipeline.scan.inventory import active_shards, inventory
+from pipeline.score.proxy.tokenizer import EOS_ID, encode
+from pipeline.score.sequences.panel import Panel
+from pipeline.score.sequences.sampling import COLUMNS, Catalogue, Int64, catalogue, half_of, mixed
+from pipeline.score.sequences.sequence_table import Material
+from pipeline.score.sequences.training_rows import (
+    Lessons,
+    Text,
+    by_text,
+    read_texts,
+    token_rows,
+    tokenized,
+    training_rows,
+)
+from schemas.scan.counts import COUNTS
+
+PER_FAMILY = 8
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Everything that models learn from and are scored on.
+
+    material: as in scoring. about: per sequence of the panel the row of `planted`; planted: the
+    table. outside, outside_about: rows of clusters that no model saw, and theirs.
+    """
+
+    work: Work
+    material: Material
+    planted: pa.Table
+    about: Int64
+    outside: Int64
+    outside_about: Int64
+
+    @property
+    def panel_rows(self) -> Int64:
+        """Return [n, 65] of the panel's sequences."""
+        of = self.material
+        pairs = zip(of.panel.document.tolist(), of.panel.start_token.tolist(), strict=True)
+        return np.concatenate([token_rows(of.texts[n], np.array([start])) for n, start in pairs])
+
+    @property
+    def owner(self) -> Int64:
+        """Return the document of each training row."""
+        of = self.material
+        order = by_text(of.known, of.learnt.documents)
+        times = [len(of.texts[n].starts) * int(of.known.exact_count[n]) for n in order]
+        return np.repeat(np.array(order, np.int64), times)
+
+
+def scan(corpus: Path, out: Path, config: Config) -> Config:
+    """Scan the corpus of a back-test into a run folder of its own; return its configuration."""
+    own = config.model_copy(
+        update={"input": InputConfig(text=("text",), id="id", source="source", priority=None)}
+    )
+    begin()
+    with open_run(out, create=run.new_manifest()) as opened:
+        session = Session(opened, own, in_order, run.STAGES)
+        inventory(session.manifest, (str(corpus),), own, own=True)
+        session.plan_memory()
+        session.manifest["config"] = own.model_dump(mode="json", exclude={"limits"})
+        opened.save()
+        for stage in run.SCAN:
+            session.perform(stage)
+    return own
+
+
+def work_on(folder: Path, config: Config) -> Work:
+    """Return a unit of work over a whole scanned run."""
+    manifest = load_manifest(folder)
+    tables: dict[str, list[str]] = {}
+    for _, entry in sorted(manifest["outputs"].items()):
+        for record in entry["files"]:
+            tables.setdefault(record["table"], []).append(record["path"])
+    return Work(
+        "backtest",
+        ALL,
+        folder,
+        config,
+        tuple(active_shards(manifest)),
+        {table: tuple(paths) for table, paths in tables.items()},
+        scan=manifest["scan"],
+        cores=workers_of(config),
+        memory=1 << 30,
+    )
+
+
+def subject(work: Work, planted: pa.Table, tokenizer: Tokenizer) -> Subject:
+    """Read what was scanned; choose training rows, the panel and the rows left outside."""
+    counts = read_table(work.paths("counts"), COUNTS, ["doc_id", *COLUMNS]).sort_by("row_key")
+    place = _places(counts["doc_id"].to_pylist(), planted)
+    clusters = planted["cluster"].to_pylist()
+    known = catalogue(_with_clusters(counts, [clusters[number] for number in place.tolist()]))
+    firsts = np.flatnonzero(known.first)
+    texts = tokenized(tokenizer, read_texts(work, known, firsts))
+    inside = np.array(planted["inside"].to_pylist())[place]
+    learnt = _lessons(known, texts, inside, work.config.proxy.seed)
+    panel = _panel(known, texts, np.array(planted["variant"].to_pylist())[place], work.config)
+    outside, about = _outside(planted, tokenizer)
+    material = Material(known, learnt, panel, texts)
+    return Subject(work, material, planted, place[panel.document], outside, about)
+
+
+def _places(ids: list[str], planted: pa.Table) -> Int64:
+    names = zip(planted["cluster"].to_pylist(), planted["variant"].to_pylist(), strict=True)
+    row = {f"{cluster}/{variant}": number for number, (cluster, variant) in enumerate(names)}
+    return np.array([row[name.rpartition("/")[0]] for name in ids], np.int64)
+
+
+def _with_clusters(counts: pa.Table, clusters: list[str]) -> pa.Table:
+    names = {
+        cluster: hashlib.blake2b(cluster.encode(), digest_size=16).hexdigest()
+        for cluster in set(clusters)
+    }
+    column = pa.array([names[cluster] for cluster in clusters], pa.string())
+    counts = counts.drop_columns(["doc_id"])
+    return counts.set_column(counts.schema.get_field_index("family"), "family", column)
+
+
+def _lessons(known: Catalogue, texts: dict[int, Text], inside: np.ndarray, seed: int) -> Lessons:
+    """Return the rows of everything inside, with its multiplicity."""
+    chosen = np.array([n for n in sorted(texts) if inside[n] and len(texts[n].starts)], np.int64)
+    half = half_of(known, seed)[known.family]
+    rows, owner = training_rows(known, by_text(known, chosen), texts)
+    tokens = sum(len(texts[n].encoded.tokens) * int(known.exact_count[n]) for n in chosen.tolist())
+    families = len(np.unique(known.family[chosen]))
+    return Lessons(chosen, half[chosen], rows, half[owner], families, tokens, 0)
+
+
+def _panel(known: Catalogue, texts: dict[int, Text], variant: np.ndarray, config: Config) -> Panel:
+    """Return up to 8 sequences of each family, chosen by hash.
+
+    Of families of many texts the first three are asked, and every sequence stands for what it was
+    drawn from.
+    """
+    chosen: dict[int, list[tuple[int, int]]] = {}
+    for number in sorted(texts):
+        if variant[number] < SCORED_VARIANTS:
+            own = [(number, start) for start in texts[number].starts.tolist()]
+            chosen.setdefault(int(known.family[number]), []).extend(own)
+    rows: list[tuple[int, int, float]] = []
+    for places in chosen.values():
+        keys = mixed(
+            np.array([known.text_key[n] ^ np.uint64(start) for n, start in places], np.uint64),
+            config.proxy.seed + 21,
+        )
+        taken = np.argsort(keys, kind="stable")[:PER_FAMILY].tolist()
+        rows += [(*places[place], len(places) / len(taken)) for place in taken]
+    rows.sort(key=lambda row: (int(known.row_key[row[0]]), row[1]))
+    document = np.array([row[0] for row in rows], np.int64)
+    return Panel(
+        document,
+        np.array([row[1] for row in rows], np.int64),
+        np.array([len(texts[n].starts) for n in document.tolist()], np.int64),
+        np.ones(len(rows), np.bool_),
+        np.array([row[2] for row in rows]),
+    )
+
+
+def _outside(planted: pa.Table, tokenizer: Tokenizer) -> tuple[Int64, Int64]:
+    """Return the rows of planted clusters that lost the coin flip, and their rows of `planted`."""
+    table = planted.select(["inside", "kind", "variant", "text"]).to_pylist()
+    about = [
+        number
+        for number, row in enumerate(table)
+        if not row["inside"] and row["kind"] != "natural" and row["variant"] < SCORED_VARIANTS
+    ]
+    encoded = encode(tokenizer, [table[number]["text"] for number in about])
+    rows = [np.concatenate(([EOS_ID], one.tokens)) for one in encoded]
+    return np.array(rows, np.int64).reshape(len(rows), -1), np.array(about, np.int64)

@@ -1,0 +1,1 @@
+"""Hold the forecast against what the target memorized, by rules declared before."""

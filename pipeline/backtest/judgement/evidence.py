@@ -1,0 +1,182 @@
+"""All that is known of each judged sequence: the forecast of it, every baseline, and the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.backtest.corpus.subject import Subject
+from pipeline.backtest.training.trainings import EARLY, FINAL, RESHUFFLED, TARGET
+from pipeline.score.forecast.features import Panel, read_panel
+from pipeline.score.forecast.logistic import folds, forecast
+from pipeline.score.forecast.risk import LEAST_FAMILIES, Basis, bases, spread_of
+from pipeline.score.forecast.target import Target
+from pipeline.score.sequences.panel import SEQUENCE
+from pipeline.score.sequences.sampling import Flags, Float64, Int64
+from pipeline.score.signals.ratios import zlib_ratio
+
+SEEN, UNSEEN = "seen", "unseen"
+FORECASTS = (SEEN, UNSEEN)
+LOG_COUNT, LOG_EFFECTIVE = "log exact count", "log effective count"
+PROXY_P, EARLY_P, OTHER_P = "proxy log p_z", "early target log p_z", "other target log p_z"
+PROXY_FLAG, EARLY_FLAG, OTHER_FLAG = "proxy flag", "early target flag", "other target flag"
+BASE_RATE = "base rate"
+Models = Mapping[str, pa.Table]  # scores by `model/mark`
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One row per sequence of the panel.
+
+    document: its number in the catalogue. scores: what ranks, by name; flags: what says yes or
+    no. risk: [row, (risk, low, high)] of each forecast, NaN where it does not speak. floor: of each
+    kind, (memorized, sequences) of what the target never saw.
+    """
+
+    kind: np.ndarray
+    part: np.ndarray
+    cluster: np.ndarray
+    unit: np.ndarray
+    unit_number: Int64
+    document: Int64
+    trained: Flags
+    count: Float64
+    effective: Float64
+    weight: Float64
+    truth: Flags
+    scores: Mapping[str, Float64]
+    flags: Mapping[str, Flags]
+    risk: Mapping[str, Float64]
+    floor: Mapping[str, tuple[int, int]]
+    facts: Mapping[str, Any]
+
+    @property
+    def judged(self) -> Flags:
+        """Return the rows that every model was trained on and both forecasts speak of."""
+        spoken = [np.isfinite(values[:, 0]) for values in self.risk.values()]
+        return np.asarray(np.logical_and.reduce([self.trained, *spoken]))
+
+
+def evidence(
+    subject: Subject,
+    table: pa.Table,
+    about: Sequence[Mapping[str, Any]],
+    models: Models,
+    target: Target,
+) -> Evidence:
+    """Forecast every family by what was fitted on others; lay the baselines and the truth beside.
+
+    table: the `sequences` of the panel; about: its proxies. Labels of the target enter nothing but
+    `truth`.
+    """
+    planted = subject.planted.take(pa.array(subject.about))
+    kind, part, cluster, unit = (
+        _text(planted[name]) for name in ("kind", "part", "cluster", "unit")
+    )
+    place = table.schema.get_field_index("family")
+    panel = read_panel(table.set_column(place, "family", pa.array(unit, pa.string())), about)
+    rows = len(unit)
+    truth = models[f"{TARGET}/{FINAL}"]["memorized"].to_numpy()[:rows]
+    risk, facts = _forecasts(panel, target, subject.work.config.proxy.seed)
+    return Evidence(
+        kind, part, cluster, unit, panel.family, subject.material.panel.document, panel.top.taught,
+        panel.count, panel.effective, panel.weight, truth,
+        _scores(table, panel, models), _flags(panel, models, rows), risk,
+        _floor(subject, kind, panel.top.taught, models), facts,
+    )  # fmt: skip
+
+
+def held_out_forecast(basis: Basis, panel: Panel, target: Target, seed: int) -> Float64:
+    """Return [row, (risk, low, high)], each family's by what was fitted on the other folds."""
+    found = np.full((len(panel.count), 3), np.nan)
+    of_case, of_row = folds(basis.cases.family), folds(panel.family)
+    spoken = np.isfinite(basis.features).all(1) & panel.top.taught
+    for fold in np.unique(of_row).tolist():
+        rows = spoken & (of_row == fold)
+        cases = basis.cases.where(of_case != fold)
+        if rows.any() and cases.label.any():
+            spread = spread_of(cases, panel, target)
+            found[rows] = np.column_stack(forecast(cases, basis.features[rows], spread, seed))
+    return found
+
+
+def _forecasts(
+    panel: Panel, target: Target, seed: int
+) -> tuple[dict[str, Float64], dict[str, Any]]:
+    top = panel.top
+    families = len(np.unique(panel.family[top.memorized & top.taught]))
+    facts: dict[str, Any] = {
+        "families_memorized_by_the_largest_proxy": families,
+        "enough_families_for_a_forecast": families >= LEAST_FAMILIES,
+    }
+    risk = {}
+    for basis in bases(panel, target):
+        risk[basis.name] = held_out_forecast(basis, panel, target, seed)
+        facts[f"rows_fitted_on_{basis.name}"] = len(basis.cases.label)
+    return risk, facts
+
+
+def _scores(table: pa.Table, panel: Panel, models: Models) -> dict[str, Float64]:
+    top = statistics(table, panel.top.name)
+    size = (table["end_byte"].to_numpy() - table["start_byte"].to_numpy()).astype(np.float64)
+    packed = np.maximum(table["zlib_bits_per_byte"].to_numpy() * size, 1.0)
+    rows = len(size)
+    return {
+        LOG_COUNT: np.log(np.maximum(panel.count, 1.0)),
+        LOG_EFFECTIVE: np.log(np.maximum(panel.effective, 1.0)),
+        PROXY_P: top["log_p_z"],
+        "Min-K%": top["min_k"],
+        "Min-K%++": top["min_k_pp"],
+        "zlib ratio": -zlib_ratio(top["mean_nll"], SEQUENCE, packed),
+        EARLY_P: _column(models, f"{TARGET}/{EARLY}", rows),
+        OTHER_P: _column(models, f"{RESHUFFLED}/{FINAL}", rows),
+    }
+
+
+def _flags(panel: Panel, models: Models, rows: int) -> dict[str, Flags]:
+    return {
+        PROXY_FLAG: panel.top.memorized,
+        EARLY_FLAG: models[f"{TARGET}/{EARLY}"]["memorized"].to_numpy()[:rows],
+        OTHER_FLAG: models[f"{RESHUFFLED}/{FINAL}"]["memorized"].to_numpy()[:rows],
+    }
+
+
+def statistics(table: pa.Table, proxy: str) -> dict[str, Float64]:
+    """Return what a proxy that scored every row says, by statistic."""
+    column = table["proxies"].combine_chunks()
+    column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    flat = column.flatten().filter(pc.equal(column.flatten().field("proxy"), proxy))
+    names = ("log_p_z", "min_k", "min_k_pp", "mean_nll")
+    return {
+        name: flat.field(name).to_numpy(zero_copy_only=False).astype(np.float64) for name in names
+    }
+
+
+def _floor(
+    subject: Subject, kind: np.ndarray, taught: Flags, models: Models
+) -> dict[str, tuple[int, int]]:
+    table = models[f"{TARGET}/{FINAL}"]
+    memorized = table["memorized"].to_numpy()
+    outside = _text(subject.planted["kind"].take(pa.array(subject.outside_about)))
+    kinds = np.concatenate((kind, outside))
+    never = np.concatenate((~taught, np.ones(len(outside), np.bool_)))
+    return {
+        name: (
+            int((memorized & never & (kinds == name)).sum()),
+            int((never & (kinds == name)).sum()),
+        )
+        for name in ("natural", "canary", "fuzzy", "template")
+    }
+
+
+def _column(models: Models, name: str, rows: int) -> Float64:
+    return np.asarray(models[name]["log_p_z"].to_numpy()[:rows].astype(np.float64))
+
+
+def _text(column: pa.ChunkedArray) -> np.ndarray:
+    return np.array(column.to_pylist(), object)

@@ -1,0 +1,1 @@
+"""Train the target of a back-test, and say before what it costs."""

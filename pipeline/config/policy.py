@@ -1,0 +1,136 @@
+"""The sections of the configuration that a filter reads: the policy, the mitigations, the writing.
+
+None of them is part of what a scan or a score depends on.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from pipeline.config.fields import Count, Section, Share
+
+Rule = Literal["drop-copies", "keep-n", "drop-risk", "cut-spans"]
+MASKS, DROPS = "mask", "drop"
+
+
+class SourcePolicy(Section):
+    """What differs for one source: the rules that may take its rows, and their thresholds."""
+
+    rules: tuple[Rule, ...] | None = None
+    keep: Count | None = None
+    risk: Share | None = None
+
+
+class PolicyConfig(Section):
+    """Which rules decide about rows, in order; the first removal wins."""
+
+    rules: tuple[Rule, ...] = Field(
+        ("drop-copies",),
+        description="drop-copies removes documents that have a keeper; keep-n all but some of them;"
+        " drop-risk what is still likely to be memorized then; cut-spans, always last, cuts"
+        " repeated passages out of what stays; no rules keep all",
+    )
+    keep: Count = Field(
+        2, description="keep-n: documents that stay of a keeper and those that have it as keeper"
+    )
+    risk: Share = Field(
+        0.0,
+        description="drop-risk: documents go at this risk or above, after the rules before it;"
+        " 0: no threshold",
+    )
+    risk_share: Share = Field(
+        0.0,
+        description="drop-risk: this share of the documents with a forecast, the riskiest, goes;"
+        " 0: none",
+    )
+    cut: Literal["later", "mask", "all"] = Field(
+        "later",
+        description="cut-spans: later keeps the first occurrence of a repeated window that stays;"
+        " mask leaves the text and lists the bytes in `masked`; all keeps no occurrence",
+    )
+    cut_minimum: Count = Field(
+        20, description="cut-spans: a document that would have fewer words left is not cut"
+    )
+    cut_short: Literal["leave", "drop"] = Field(
+        "leave",
+        description="cut-spans: what becomes of such a document; drop needs a cut_minimum of at"
+        " most window.words, so that no last occurrence goes with it",
+    )
+    exempt: tuple[str, ...] = Field(
+        (),
+        description="sources (values of the source column, or source groups) that never lose a row"
+        " or a word",
+    )
+    sources: dict[str, SourcePolicy] = Field(
+        {},
+        description="per source (as in exempt): rules (of policy.rules, those that apply), keep and"
+        " risk in place of the above",
+    )
+
+    @field_validator("rules", "exempt", mode="before")
+    @classmethod
+    def _one(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _in_order(self) -> PolicyConfig:
+        if len(set(self.rules)) < len(self.rules):
+            raise ValueError("a rule is named twice in policy.rules")
+        if "cut-spans" in self.rules[:-1]:
+            raise ValueError("cut-spans must be the last of policy.rules: it cuts what stays")
+        asked = (self.risk, self.risk_share, *(own.risk or 0 for own in self.sources.values()))
+        if "drop-risk" in self.rules and not any(asked):
+            raise ValueError("drop-risk needs policy.risk or policy.risk_share")
+        for name, own in self.sources.items():
+            strange = sorted(set(own.rules or ()) - set(self.rules))
+            if strange:
+                raise ValueError(f"policy.sources.{name} names {strange[0]}, not in policy.rules")
+        return self
+
+
+class MitigationConfig(Section):
+    """What is added for training, instead of or besides removal; all off by default."""
+
+    sink_id: bool = Field(
+        False,
+        description="adds sink_id (MemSinks): the same for all copies and verified near copies",
+    )
+    weights: Literal["none", "exact", "effective"] = Field(
+        "none", description="adds weight, one over this count among the rows that stay"
+    )
+    goldfish_k: int = Field(
+        0,
+        ge=0,
+        description="adds loss_mask over tokens: one of k is left out of the loss; 0: off",
+    )
+    goldfish_h: Count = Field(
+        13, description="tokens before a token whose hash decides whether it is left out"
+    )
+    tokenizer: str = Field(
+        "",
+        description="a tokenizer.json or a folder with one, for loss_mask and memfree; empty: that"
+        " of the proxies",
+    )
+    memfree_n: int = Field(
+        0,
+        ge=0,
+        description="writes mitigation/memfree.bloom, a filter of risky runs of n tokens; 0: off",
+    )
+    memfree_risk: Share = Field(
+        0.5, description="sequences at this risk or above give their runs of tokens to the filter"
+    )
+    memfree_bits: Count = Field(
+        16, description="bits of the filter a run, rounded up to 2^m in all"
+    )
+
+
+class EmitConfig(Section):
+    """How kept and removed shards are written."""
+
+    column: str = Field("rote", min_length=1, description="name of the struct column that is added")
+    format: Literal["parquet", "jsonl"] = Field(
+        "parquet",
+        description="jsonl writes JSON Lines instead: for reading elsewhere, types are lost",
+    )

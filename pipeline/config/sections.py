@@ -1,0 +1,382 @@
+"""The configuration: frozen sections with defaults that work; one TOML file plus `--set a.b=c`."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from pipeline.config.fields import Bytes, Count, Ratio, Section
+from pipeline.config.policy import DROPS, EmitConfig, MitigationConfig, PolicyConfig
+from pipeline.errors import ConfigError
+
+__all__ = ["EmitConfig", "MitigationConfig", "PolicyConfig"]
+
+CONTAINMENT_FLOOR = 0.5  # of a text in a longer one: what a scan lists, the lowest near.containment
+
+
+class InputConfig(Section):
+    """Which columns of the corpus are read as what; empty means a guess, which is said aloud."""
+
+    text: tuple[str, ...] = Field(
+        (), description="text column, several to join, or one list of chat messages"
+    )
+    text_separator: str = Field("\n\n", description="joins several text columns or chat messages")
+    id: str | None = Field(None, description="id column; without one a document is named shard#row")
+    source: str | None = Field(None, description="source column, for reports, alarms and rules")
+    priority: str | None = Field(None, description="numeric column; of two copies the higher stays")
+    skip_bad_files: bool = Field(
+        False, description="go on without unreadable files; they are listed"
+    )
+
+    @field_validator("text", mode="before")
+    @classmethod
+    def _one_name(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
+
+class SketchConfig(Section):
+    """How a text becomes words, shingles and a MinHash signature."""
+
+    seed: int = Field(
+        1, ge=0, lt=2**63, description="keys the hashes of words, shingles and windows"
+    )
+    shingle_words: Count = Field(5, description="consecutive words in a shingle")
+    bands: Count = Field(42, description="MinHash bands")
+    rows: Count = Field(3, description="MinHash values in a band")
+
+
+class NearConfig(Section):
+    """Near copies: what counts as one and which of two stays."""
+
+    threshold: Ratio = Field(0.8, description="Jaccard at or above which a document is a near copy")
+    count_threshold: Ratio = Field(
+        0.5, description="Jaccard at or above which a pair is counted and listed"
+    )
+    keep: Literal["longest", "earliest"] = Field(
+        "longest",
+        description="of two copies, which stays, where priority and sources leave it open",
+    )
+    sources: tuple[str, ...] = Field(
+        (),
+        description="sources (values of the source column, or source groups), best first:"
+        " of two copies the one of an earlier source stays; those not named come last",
+    )
+    containment: float = Field(
+        0.0,
+        ge=0.0,
+        le=1.0,
+        description="share of its shingles in a longer document at or above which a document is "
+        f"removed as contained; 0: off, else {CONTAINMENT_FLOOR:g} or more",
+    )
+    bucket_cap: Count = Field(
+        128, description="a bucket of more representatives is not paired in full"
+    )
+    neighbours: Count = Field(64, description="partners of each member of a capped bucket")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> NearConfig:
+        if self.count_threshold > self.threshold:
+            raise ValueError("near.count_threshold must not be above near.threshold")
+        if 0 < self.containment < CONTAINMENT_FLOOR:
+            raise ValueError(
+                f"near.containment must be 0 (off) or at least {CONTAINMENT_FLOOR:g}: "
+                "a scan lists nothing below that"
+            )
+        return self
+
+    @field_validator("sources", mode="before")
+    @classmethod
+    def _one_source(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
+
+class WindowConfig(Section):
+    """Repeated windows of words."""
+
+    words: Count = Field(50, description="consecutive words in a window")
+    link_documents: Count = Field(
+        64, description="a window in more documents does not link a family"
+    )
+
+
+class ProxyConfig(Section):
+    """The small models that are trained on a sample of the corpus, and how."""
+
+    models: tuple[str, ...] = Field(
+        (),
+        description="folders or hub names of existing causal models to score with, instead of "
+        "training proxies; safetensors only, no code of theirs is run",
+    )
+    tokenizer: str | None = Field(
+        None,
+        description="folder with the tokenizer of the target; without one it is that of the "
+        "loaded models, or is trained on the sample",
+    )
+    threads: Count = Field(
+        1, description="Torch threads a proxy; recorded, because results depend on it"
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="auto takes a GPU when there is one"
+    )
+    deterministic: bool = Field(False, description="on a GPU, deterministic kernels only")
+    seed: int = Field(1, ge=0, description="seeds sampling, initial weights and batch order")
+    sample_tokens: Count = Field(85_000, description="tokens of whole families to train on")
+    vocabulary: Annotated[int, Field(ge=300, le=65_536)] = Field(
+        2_048, description="tokens of the byte-level BPE trained on the sample"
+    )
+    shapes: tuple[tuple[Count, Count], ...] = Field(
+        ((2, 32), (3, 64), (4, 96)), description="(layers, width) of each proxy, growing"
+    )
+    epochs: Count = Field(6, description="times a proxy sees each sequence of the sample")
+    batch: Count = Field(16, description="sequences in a training step")
+    rate: float = Field(
+        0.003, gt=0, le=1, description="peak learning rate of AdamW; the embedding's is 8 times it"
+    )
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _one_model(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _growing(self) -> ProxyConfig:
+        sizes = [layers * width * width for layers, width in self.shapes]
+        if len(sizes) < 3 or sizes != sorted(set(sizes)):
+            raise ValueError("proxy.shapes needs three or more proxies, each larger than the last")
+        if any(width % 32 for _, width in self.shapes):
+            raise ValueError("a width in proxy.shapes is not a multiple of 32")
+        return self
+
+
+class ScoreConfig(Section):
+    """How much of the corpus is scored."""
+
+    max_tokens: int = Field(
+        0,
+        ge=0,
+        description="tokens scored at most; 0: 262,144 on a CPU, what two cores do in half a "
+        "minute, and 200,000,000 on a GPU",
+    )
+
+
+Signal = Literal[
+    "extraction",
+    "exposure",
+    "prior",
+    "approximate",
+    "limem",
+    "offsets",
+    "gradients",
+    "cdd",
+    "acr",
+    "tabular",
+    "counterfactual",
+]
+
+
+class ProbesConfig(Section):
+    """Dear measures of memorization, on request, over a panel; docs/signals.md has them all."""
+
+    signals: tuple[Signal, ...] = Field(
+        (),
+        description="extraction, exposure, prior, approximate, limem, offsets, gradients, cdd, acr,"
+        " tabular, counterfactual; or all",
+    )
+    models: Literal["largest", "all"] = Field(
+        "largest", description="which proxies of the run are asked"
+    )
+    panel: Count = Field(
+        200, description="sequences probed, shared out over the times that the proxy saw them"
+    )
+    samples: Count = Field(50, description="continuations drawn for each sequence by cdd")
+    acr_panel: Count = Field(16, description="sequences that acr looks for a short prompt of")
+    acr_steps: Count = Field(20, description="steps of its search for each length of a prompt")
+    subsets: Annotated[int, Field(ge=4)] = Field(
+        8, description="proxies of the smallest shape that counterfactual trains, each on a half"
+    )
+
+    @field_validator("signals", mode="before")
+    @classmethod
+    def _all(cls, value: object) -> object:
+        if value in ("all", ["all"], ("all",)):
+            return get_args(Signal)
+        return (value,) if isinstance(value, str) else value
+
+
+class TargetConfig(Section):
+    """The model that the user is going to train.
+
+    Zeros mean 8x the largest proxy, one epoch of this corpus.
+    """
+
+    parameters: int = Field(0, ge=0, description="non-embedding parameters")
+    total_parameters: int = Field(
+        0, ge=0, description="parameters in all, converted by a stated rule; not with `parameters`"
+    )
+    tokens: int = Field(0, ge=0, description="training tokens in all")
+    epochs: float = Field(1.0, gt=0, description="times the corpus is seen")
+
+    @model_validator(mode="after")
+    def _one_size(self) -> TargetConfig:
+        if self.parameters and self.total_parameters:
+            raise ValueError("give target.parameters or target.total_parameters, not both")
+        return self
+
+
+class BacktestConfig(Section):
+    """How the forecast is put to the test; `--size` sets what is left at 0."""
+
+    target_ratio: float = Field(
+        5.0, gt=1.0, le=64.0, description="size of the target over the largest proxy's"
+    )
+    draws: Annotated[int, Field(ge=100)] = Field(1_000, description="draws of the family bootstrap")
+    rows: int = Field(0, ge=0, description="training rows of natural text")
+    clusters: int = Field(0, ge=0, description="exact canaries drawn for each dose")
+    epochs: int = Field(0, ge=0, description="times a model sees each row")
+    filter_share: Ratio = Field(
+        0.2, description="share of the training rows that the arms filter, random and count remove"
+    )
+    goldfish_k: Annotated[int, Field(ge=2)] = Field(
+        4, description="one token in so many is left out of the loss"
+    )
+    goldfish_context: Count = Field(13, description="tokens whose hash says which")
+
+
+class LimitsConfig(Section):
+    """What the process may use; never part of a fingerprint."""
+
+    memory: Bytes = Field(
+        0,
+        description='bytes of memory for the whole process, also as "2GB" or "500MB" '
+        "(KB, MB, GB, TB of 1000; KiB, MiB, GiB, TiB of 1024); 0: half of the machine's",
+    )
+    workers: int = Field(0, ge=0, description="threads; 0: one per core")
+
+    @field_validator("memory", mode="before")
+    @classmethod
+    def _in_units(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]i?B|B|)\s*", value, re.IGNORECASE)
+        if found is None:
+            raise ValueError('a size is a number of bytes, or like "2GB" or "500MiB"')
+        number, unit = found.groups()
+        power = "bkmgt".index((unit or "b")[0].lower())
+        return int(float(number) * (1024 if "i" in unit.lower() else 1000) ** power)
+
+
+class ReportConfig(Section):
+    """What the report and `rote explain` show of the texts, and what they are held against."""
+
+    excerpts: bool = Field(True, description="quote short excerpts; false for sensitive corpora")
+    mask: bool = Field(
+        True, description="hide e-mail addresses, phone and card numbers and keys in excerpts"
+    )
+    against: str = Field("", description="another run folder: the report tells what changed")
+
+
+class Config(Section):
+    """The whole configuration of a run."""
+
+    input: InputConfig = InputConfig()
+    sketch: SketchConfig = SketchConfig()
+    near: NearConfig = NearConfig()
+    window: WindowConfig = WindowConfig()
+    proxy: ProxyConfig = ProxyConfig()
+    score: ScoreConfig = ScoreConfig()
+    probes: ProbesConfig = ProbesConfig()
+    target: TargetConfig = TargetConfig()
+    backtest: BacktestConfig = BacktestConfig()
+    policy: PolicyConfig = PolicyConfig()
+    mitigation: MitigationConfig = MitigationConfig()
+    emit: EmitConfig = EmitConfig()
+    report: ReportConfig = ReportConfig()
+    limits: LimitsConfig = LimitsConfig()
+
+    @model_validator(mode="after")
+    def _keeps_last_occurrences(self) -> Config:
+        policy = self.policy
+        if policy.cut_short == DROPS and policy.cut_minimum > self.window.words:
+            raise ValueError(
+                "policy.cut_short = drop needs policy.cut_minimum <= window.words: "
+                "a longer rest may hold the last occurrence of a window"
+            )
+        return self
+
+
+def load_config(
+    path: Path | None = None, settings: Sequence[str] = (), base: Mapping[str, Any] | None = None
+) -> Config:
+    """Return the configuration: `base` (a saved one), then the TOML file, then each `a.b=value`.
+
+    Raises ConfigError naming the key for anything unknown or out of range.
+    """
+    values: dict[str, Any] = json.loads(json.dumps(base or {}))
+    if path is not None:
+        _merge(values, _read_toml(path))
+    for setting in settings:
+        _merge(values, _parse_setting(setting))
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(
+            "The configuration is not valid.",
+            where=f"{key or 'configuration'}{f' in {path}' if path else ''}",
+            found="no such setting"
+            if first["type"] == "extra_forbidden"
+            else f"{first['msg']} (given: {first.get('input')!r})"[:300],
+            fix="correct the key; docs/configuration.md lists all of them",
+        ) from error
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(
+            "The configuration file cannot be read.",
+            where=str(path),
+            found=error.strerror or "",
+            fix="check the path after -c",
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            "The configuration file is not TOML.",
+            where=str(path),
+            found=str(error),
+            fix="correct that place; docs/configuration.md lists all keys",
+        ) from error
+
+
+def _parse_setting(setting: str) -> dict[str, Any]:
+    key, equals, text = setting.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(
+            "A setting is not of the form key=value.",
+            where=f"--set {setting}",
+            expected="for example --set near.threshold=0.85",
+            fix="write --set SECTION.KEY=VALUE",
+        )
+    try:
+        value: Any = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    for part in reversed(key.strip().split(".")):
+        value = {part: value}
+    return dict(value)
+
+
+def _merge(into: dict[str, Any], new: Mapping[str, Any]) -> None:
+    for key, value in new.items():
+        if isinstance(value, Mapping) and isinstance(into.get(key), dict):
+            _merge(into[key], value)
+        else:
+            into[key] = value if not isinstance(value, Mapping) else json.loads(json.dumps(value))

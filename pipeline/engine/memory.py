@@ -1,0 +1,184 @@
+"""What a run needs of memory, planned before it starts; `limits.memory` is for the whole process.
+
+What the process has anyway (code, libraries, compiled kernels) is taken off the budget; the rest is
+shared by the units that run at a time. A map unit needs room for a batch of rows in its several
+forms; a reduce stage for a few numbers per document and for one chunk of words per thread; and the
+longest document must fit, since a row is read whole. Everything else follows what is given: tables
+of hashes are gone through in ranges, sorted data spills. How the figures below were measured is in
+docs/performance.md.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.config.sections import Config
+from pipeline.corpus import Shard, read_documents
+from pipeline.errors import ConfigError, InputError
+from pipeline.text.segmentation import text_buffers
+
+MIB = 1 << 20
+M_ARENA_MAX = -8  # of glibc's malloc.h
+KERNELS = (
+    208 * MIB
+)  # what compiled loops, DuckDB and Polars add to a process that has imported them
+PROCESS = (
+    515 * MIB
+)  # the least of both: so that a budget named by one process is enough for another
+UNIT = 192 * MIB  # of a map unit: a batch read, taken apart, and written
+REDUCE = 160 * MIB  # of a reduce stage, without what grows with the documents
+CHUNK = 64 * MIB  # of a thread of a reduce stage: one chunk of words in its several forms
+DOCUMENT = 340  # bytes of a document in the tables that are held whole
+LONGEST = 8  # times the longest document: read, decoded, as words, and written
+SAMPLED = 4  # files that are looked into
+SAMPLE_BYTES = MIB
+TEXT_PER_BYTE = 4  # of a compressed file that tells nothing
+
+
+_WORKED = [0]  # bytes that this process held when its last run began
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run may use and needs, in bytes: budget, what the process has anyway, the least."""
+
+    budget: int
+    base: int
+    smallest: int
+
+
+def budget_of(config: Config) -> int:
+    """Return how many bytes the process may use; half of the machine's unless set."""
+    return config.limits.memory or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+
+
+def workers_of(config: Config) -> int:
+    """Return how many threads may be used: one per core, fewer when memory is short."""
+    wanted = config.limits.workers or len(os.sched_getaffinity(0))
+    return max(1, min(wanted, (budget_of(config) - base()) // UNIT))
+
+
+def base() -> int:
+    """Return the bytes that this process has before any work, kernels included."""
+    return max(_at_first(), *_WORKED)
+
+
+@cache
+def _at_first() -> int:
+    return max(PROCESS, _resident() + KERNELS)
+
+
+def _resident() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def begin() -> None:
+    """Prepare the process for a run: one heap, and what an earlier run left is not there to use."""
+    _one_heap()
+    release()
+    _WORKED[0] = _resident()
+
+
+def _one_heap() -> None:
+    """Let all threads and Arrow share one heap: with several, what is given back stays scattered.
+
+    Measured over a million short documents: a peak of 789 MB instead of 1,049 with one heap for the
+    threads; over 750 MB of text 867 instead of 968 with Arrow on it too. Speed is the same, since
+    compiled loops ask for few and large arrays.
+    """
+    pa.set_memory_pool(pa.system_memory_pool())
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:  # glibc
+        mallopt(M_ARENA_MAX, 1)
+
+
+def release() -> None:
+    """Give back to the system what allocators hold but nothing uses."""
+    pa.default_memory_pool().release_unused()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:  # glibc
+        trim(0)
+
+
+def plan(manifest: dict[str, Any], shards: Sequence[Shard], config: Config) -> Plan:
+    """Return what a run over these shards needs; raise ConfigError when the budget is too small.
+
+    Rows come from the manifest where a scan has counted them, else from footers and a sample.
+    """
+    counted = {entry["number"]: entry["documents"] for entry in manifest["corpus"]["shards"]}
+    documents, longest, row_bytes = 0, 0, 0.0
+    unknown = [shard for shard in shards if counted.get(shard.number) is None]
+    for shard in sorted(unknown, key=lambda shard: -shard.bytes)[:SAMPLED]:
+        most, mean = _sample(shard, config)
+        longest, row_bytes = max(longest, most), max(row_bytes, mean)
+    for shard in shards:
+        known = counted.get(shard.number)
+        if known is None:
+            known, mean_of_group = _footer(shard, row_bytes)
+            longest = max(longest, mean_of_group)
+        documents += known
+    unit = UNIT + LONGEST * longest
+    reduce = REDUCE + LONGEST * longest + DOCUMENT * documents
+    smallest = base() + max(unit, reduce)
+    found = Plan(budget_of(config), base(), smallest)
+    if found.budget < smallest:
+        raise too_small(found.budget, smallest, f"{documents:,} documents, the longest seen "
+                        f"{_mb(longest)} MB")  # fmt: skip
+    return found
+
+
+def too_small(budget: int, smallest: int, why: str, where: str = "limits.memory") -> ConfigError:
+    """Return the error for a budget that cannot do."""
+    return ConfigError(
+        "The memory budget is too small for this corpus.",
+        where=where,
+        found=f"{_mb(budget)} MB ({why})",
+        expected=f"{_mb(smallest)} MB or more",
+        fix=f"--set limits.memory={_mb(smallest)}MB",
+    )
+
+
+def require_room(longest: int, room: int, config: Config, where: str) -> None:
+    """Refuse a document that is longer than the plan's sample has shown and than there is room."""
+    if room and LONGEST * longest > room:
+        smallest = base() + UNIT + LONGEST * longest
+        raise too_small(budget_of(config), smallest, f"a document of {_mb(longest)} MB", where)
+
+
+def _mb(size: float) -> int:
+    return -(-int(size) // 10**6)
+
+
+def _sample(shard: Shard, config: Config) -> tuple[int, float]:
+    """Return the longest text and the bytes of a row in the first batch of a file."""
+    try:
+        batch = next(iter(read_documents(shard, config.input, batch_bytes=SAMPLE_BYTES)), None)
+    except InputError:  # the sketch reads it again, and tells
+        return 0, 0.0
+    if batch is None or not len(batch.texts):
+        return 0, 0.0
+    lengths = np.diff(text_buffers(batch.texts)[0])
+    return int(lengths.max()), float(lengths.mean())
+
+
+def _footer(shard: Shard, row_bytes: float) -> tuple[int, int]:
+    """Return a file's rows, estimated where no footer tells, and the bytes of a row in a group."""
+    if shard.format == "text":
+        return 1, shard.bytes
+    if shard.format != "parquet":
+        return int(shard.bytes * TEXT_PER_BYTE // max(1.0, row_bytes + 1)), 0
+    facts = pq.read_metadata(shard.path)
+    groups = [facts.row_group(number) for number in range(facts.num_row_groups)]
+    means = [group.total_byte_size // group.num_rows for group in groups if group.num_rows]
+    return facts.num_rows, max(means, default=0)

@@ -1,0 +1,105 @@
+"""The one place that runs SQL: DuckDB under a memory limit, with a spill folder.
+
+Values are always bound.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import duckdb
+import pyarrow as pa
+
+from pipeline.engine.run_folder import SPILL, conform, evenly
+from pipeline.errors import IntegrityError
+
+Input: TypeAlias = "Sequence[Path] | pa.Table | pa.RecordBatchReader"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a query may use; never changes a result.
+
+    memory: bytes, 0 leaves DuckDB's own default.
+    """
+
+    memory: int = 0
+    threads: int = 2
+    spill: Path | None = None
+
+
+@cache
+def statement(name: str) -> str:
+    """Return the text of `sql/<name>.sql`."""
+    return files("sql").joinpath(f"{name}.sql").read_text(encoding="utf-8")
+
+
+def run(
+    name: str,
+    inputs: Mapping[str, Input],
+    params: Mapping[str, Any] | None = None,
+    schema: pa.Schema | None = None,
+    limits: Limits = Limits(),
+) -> pa.Table:
+    """Run `sql/<name>.sql` and return its rows, conformed to `schema` when one is given.
+
+    inputs: a list of Parquet files is bound as the parameter of that name (`read_parquet($pairs)`),
+    an Arrow table or reader is visible as a table of that name. params: bound values.
+    """
+    with _result(name, inputs, params or {}, limits) as result:
+        table = result.to_arrow_table()
+    return table if schema is None else conform(table, schema)
+
+
+def stream(
+    name: str,
+    inputs: Mapping[str, Input],
+    params: Mapping[str, Any] | None = None,
+    limits: Limits = Limits(),
+    rows: int = 65_536,
+) -> Iterator[pa.RecordBatch]:
+    """Run `sql/<name>.sql` and yield its rows in order, for results larger than memory."""
+    with _result(name, inputs, params or {}, limits) as result:
+        yield from evenly(result.to_arrow_reader(rows), rows)
+
+
+@contextmanager
+def _result(
+    name: str, inputs: Mapping[str, Input], params: Mapping[str, Any], limits: Limits
+) -> Iterator[duckdb.DuckDBPyRelation]:
+    bound = dict(params)
+    with tempfile.TemporaryDirectory(prefix=SPILL, dir=limits.spill) as spill:
+        connection = duckdb.connect(config=_settings(limits, spill))
+        try:
+            for key, value in inputs.items():
+                if isinstance(value, pa.Table | pa.RecordBatchReader):
+                    connection.register(key, value)
+                else:
+                    bound[key] = [str(path) for path in value]
+            yield connection.sql(statement(name), params=bound or None)
+        except duckdb.Error as error:
+            raise IntegrityError(
+                "A query failed.", where=f"sql/{name}.sql", found=str(error)[:400]
+            ) from error
+        finally:
+            connection.close()
+
+
+def _settings(limits: Limits, spill: str) -> dict[str, str | bool | int | float | list[str]]:
+    settings: dict[str, str | bool | int | float | list[str]] = {
+        "python_enable_replacements": "false",
+        "preserve_insertion_order": "true",
+        "autoinstall_known_extensions": "false",  # no network, ever
+        "threads": str(limits.threads),
+        "temp_directory": spill,
+    }
+    if limits.memory:
+        settings["memory_limit"] = f"{limits.memory}B"
+    return settings

@@ -1,0 +1,1 @@
+"""The third act: decide about every row and write the filtered shards."""

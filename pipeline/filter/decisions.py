@@ -1,0 +1,299 @@
+"""What happens to each document: rules in config order, the first removal wins.
+
+What is forgotten goes before the rules, and cuts are made in what they leave. The audits then show
+that every removal has its keeper, or a reason that needs none.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from pipeline.config.policy import MASKS, PolicyConfig
+from pipeline.config.sections import Config
+from pipeline.engine.query import run
+from pipeline.engine.run_folder import read_table, write_table
+from pipeline.engine.stage import Receipt, Work
+from pipeline.errors import ConfigError, IntegrityError
+from pipeline.filter import recount as doses
+from pipeline.filter.documents import RANKED_BY, SOURCES, ranks
+from pipeline.filter.forgotten import sharing_a_window
+from pipeline.filter.mitigations.sink_ids import changed_sinks, sink_ids
+from pipeline.filter.mitigations.weights import weights
+from pipeline.filter.rules import drop_risk, keep_n
+from pipeline.filter.rules.cuts import Cut, cuts
+from pipeline.filter.rules.rules import CUT_SPANS, RESTORE, decide, gone, prepared, require_known
+from pipeline.scan.near.candidates import limits
+from pipeline.scan.near.pairs import at_least
+from pipeline.score.sequences.sampling import Float64, Uint64
+from schemas.filter.decisions import CUTS, DECISIONS
+from schemas.filter.documents import DOCUMENTS
+from schemas.scan.counts import COUNTS
+from schemas.scan.pairs import PAIRS
+from schemas.score.risk import RISK
+
+VERSION = 2
+ALWAYS = ("row_key", "keeper", "method", *SOURCES, "text_bytes")
+
+
+def also_needs(config: Config) -> tuple[str, ...]:
+    """Return the stages that the policy needs beyond those of every filter."""
+    rules = config.policy.rules
+    cutting = ("sketch", "windows") if CUT_SPANS in rules else ()
+    return (*cutting, *(("risk",) if drop_risk.NAME in rules else ()))
+
+
+def decisions(work: Work) -> Receipt:
+    """Reduce: decide about every document; write `decisions` and `cuts`, and audit them."""
+    policy = work.config.policy
+    table = read_table(work.paths("documents"), DOCUMENTS, _columns(work))
+    frame = _frame(work, table)
+    account = Account(work, table)
+    state = frame
+    for name, state in decide(frame, policy, account.risk_of_documents, _forgotten(work)):
+        account.note(name, state)
+    cut = Cut.nothing()
+    if CUT_SPANS in policy.rules:
+        cut = cuts(work, state)
+        state = with_cuts(state, cut)
+        account.note(CUT_SPANS, state, cut)
+    state, facts = _with_columns(work, table, state)
+    with write_table(work.folder, "decisions", work.key, DECISIONS) as out:
+        out.write(_rows(state, masks=policy.cut == MASKS))
+    with write_table(work.folder, "cuts", work.key, CUTS) as ranges:
+        ranges.write(cut.ranges)
+    _audit(work, [work.folder / out.record.path], frame)
+    reasons = run("filter/reasons", {"decisions": [work.folder / out.record.path]})
+    forgotten = state.filter(pl.col("reason") == "forgotten")["row_key"].to_numpy()
+    if forgotten.size:
+        holders = sharing_a_window(work, state, forgotten)
+        facts["forgotten"] = {
+            "rows": forgotten.size,
+            "kept_documents_that_share_a_window": holders,
+        }
+    facts |= {
+        "reasons": dict(zip(*reasons.to_pydict().values(), strict=True)),
+        "rules": account.rules,
+        **cut.facts,
+    }
+    return Receipt((out.record, ranges.record), table.num_rows, out.rows, facts)
+
+
+def _columns(work: Work) -> list[str]:
+    """Return the columns of `documents` that the policy needs."""
+    config, names = work.config, list(ALWAYS)
+    if {keep_n.NAME, drop_risk.NAME} & set(config.policy.rules):
+        names += RANKED_BY
+    if CUT_SPANS in config.policy.rules:
+        names += ["shard", "row", "words"]
+    if work.forgotten:
+        names += ["shard", "row"]
+    mitigated = config.mitigation.sink_id or config.mitigation.weights != "none"
+    if mitigated or work.restored or work.paths("risk_model"):
+        names += ["representative", "text_hash", "exact_count"]
+    return [name for name in DOCUMENTS.names if name in names]
+
+
+def _frame(work: Work, table: pa.Table) -> pl.DataFrame:
+    frame = pl.from_arrow(table)
+    assert isinstance(frame, pl.DataFrame)  # noqa: S101 - narrows the union that from_arrow declares
+    if {keep_n.NAME, drop_risk.NAME} & set(work.config.policy.rules):
+        frame = frame.with_columns(rank=pl.Series(ranks(table, work.config.near)))
+    restored = frozenset[int]()
+    if work.restored:
+        keys, texts = (list(side) for side in zip(*work.restored, strict=True))
+        given = pl.DataFrame(
+            {"row_key": keys, "text_hash": [bytes.fromhex(text) for text in texts]},
+            schema={"row_key": pl.UInt64, "text_hash": pl.Binary},
+        )
+        found = frame.with_columns(pl.col("text_hash").cast(pl.Binary))
+        restored = frozenset(found.join(given, on=["row_key", "text_hash"])["row_key"].to_list())
+    return prepared(frame, work.config.policy, restored)
+
+
+def _forgotten(work: Work) -> Uint64:
+    """Return the rows that `--forget` takes: by text, by verified near copy, by keeper."""
+    if not work.forgotten:
+        return np.zeros(0, np.uint64)
+    top, bottom = at_least(work.config.near.threshold)
+    hashes, named = (list(side) for side in zip(*work.forgotten, strict=True))
+    listed = pa.table(
+        {"text_hash": pa.array([bytes.fromhex(h) for h in hashes], pa.binary(16)), "named": named}
+    )
+    found = run(
+        "filter/forgotten",
+        {"documents": work.paths("documents"), "pairs": work.paths("pairs"), "listed": listed},
+        {"top": top, "bottom": bottom},
+        limits=limits(work),
+    )
+    return np.asarray(found["row_key"].to_numpy())
+
+
+class Account:
+    """What each rule took: rows, bytes, and, in a scored run, what it keeps from being memorized.
+
+    rules: one entry each, in order. Tokens are expected ones of distinct texts, see `doses`.
+    """
+
+    def __init__(self, work: Work, table: pa.Table) -> None:
+        self._work = work
+        self._table = table
+        self._known = doses.scored(work)
+        self._rows = self._bytes = 0
+        self._tokens = 0.0
+        self.rules: list[dict[str, Any]] = []
+        if self._known is not None:
+            keys = table["row_key"].to_numpy()
+            exact = table["exact_count"].to_numpy()
+            self._exact = exact[np.searchsorted(keys, self._known.texts)]
+            given = read_table(work.paths("risk"), RISK, ["risk"])["risk"].drop_null().to_numpy()
+            self._tokens = doses.expected_tokens(self._known, given, self._exact)
+
+    def risk_of_documents(self, without: Uint64) -> Float64:
+        """Return the risk of each document in the corpus without some rows; NaN for none."""
+        if self._known is None:
+            return np.full(self._table.num_rows, np.nan)
+        risk = doses.risk_after(self._work, self._known, without)
+        return doses.of_documents(self._known, risk, self._table["representative"].to_numpy())
+
+    def note(self, rule: str, state: pl.DataFrame, cut: Cut | None = None) -> None:
+        """Enter a rule that has left the documents like this."""
+        taken = state.filter(pl.col("rule").is_not_null(), pl.col("reason") != "repeated")
+        rows, size = taken.height, int(taken["text_bytes"].sum())
+        entry: dict[str, Any] = {
+            "rule": rule,
+            "rows": rows - self._rows,
+            "bytes": size - self._bytes,
+        }
+        ranges = CUTS.empty_table()
+        if cut is not None:
+            entry |= {
+                "cut_rows": cut.facts["cut"]["documents"],
+                "cut_bytes": cut.facts["cut"]["bytes"],
+            }
+            ranges = cut.ranges
+        if self._known is not None:
+            without = np.sort(taken["row_key"].to_numpy())
+            risk = doses.risk_after(self._work, self._known, without, ranges)
+            left = doses.expected_tokens(self._known, risk, self._exact)
+            entry |= {
+                "expected_tokens_avoided": round(self._tokens - left, 1),
+                "expected_tokens_left": round(left, 1),
+            }
+            self._tokens = left
+        self._rows, self._bytes = rows, size
+        self.rules.append(entry)
+
+
+def with_cuts(state: pl.DataFrame, cut: Cut) -> pl.DataFrame:
+    """Return the documents with what is cut, and what goes because too little would stay."""
+    cut_rows = pl.Series(cut.ranges["row_key"].unique().to_numpy(), dtype=pl.UInt64)
+    repeated = pl.col("row_key").is_in(cut_rows.implode())
+    short = pl.col("row_key").is_in(pl.Series(cut.short, dtype=pl.UInt64).implode())
+    return state.with_columns(
+        rule=pl.when(repeated | short).then(pl.lit(CUT_SPANS)).otherwise("rule"),
+        reason=pl.when(repeated)
+        .then(pl.lit("repeated"))
+        .when(short)
+        .then(pl.lit("short"))
+        .otherwise("reason"),
+    )
+
+
+def _with_columns(
+    work: Work, table: pa.Table, state: pl.DataFrame
+) -> tuple[pl.DataFrame, dict[str, Any]]:
+    """Add the columns of the mitigations that are asked for."""
+    wanted, facts = work.config.mitigation, dict[str, Any]()
+    state = state.with_columns(sink_id=pl.lit(None, pl.UInt64), weight=pl.lit(None, pl.Float64))
+    if wanted.sink_id:
+        near = near_pairs(work)
+        state = state.with_columns(sink_id=pl.Series(sink_ids(table, near)))
+        facts["sinks"] = {
+            "sinks": state["sink_id"].n_unique(),
+            "documents_with_another_sink_than_before": changed_sinks(table, near, work.known),
+        }
+    if wanted.weights != "none":
+        dropped = gone(state.filter(pl.col("reason") != "repeated"))
+        state = state.with_columns(weight=weights(work, table, dropped))
+    return state, facts
+
+
+def near_pairs(work: Work) -> pa.Table:
+    """Return a and b of the pairs at or above the threshold."""
+    top, bottom = at_least(work.config.near.threshold)
+    pairs = read_table(work.paths("pairs"), PAIRS, ["a", "b", "inter", "union"])
+    inter, union = (pairs[name].to_numpy().astype(np.int64) for name in ("inter", "union"))
+    return pairs.filter(pa.array(inter * bottom >= top * union)).select(["a", "b"])
+
+
+def _rows(state: pl.DataFrame, *, masks: bool) -> pa.Table:
+    """Return the rows of `decisions`."""
+    restored = pl.col("rule").is_null() & pl.col("restored")
+    return state.select(
+        "row_key",
+        pl.when(pl.col("rule").is_null())
+        .then(pl.lit("keep"))
+        .when(pl.col("reason") == "repeated")
+        .then(pl.lit("mask" if masks else "cut"))
+        .otherwise(pl.lit("drop"))
+        .alias("action"),
+        pl.when(restored).then(pl.lit(RESTORE)).otherwise("rule").alias("rule"),
+        pl.when(restored).then(pl.lit("restored")).otherwise("reason").alias("reason"),
+        pl.col("stands").alias("keeper"),
+        "risk_after",
+        "sink_id",
+        "weight",
+    ).to_arrow()
+
+
+def _audit(work: Work, decided: list[Path], frame: pl.DataFrame) -> None:
+    """Refuse decisions that break a promise."""
+    spared = frame.filter("spared").select("row_key").to_arrow()
+    forgotten = pa.table({"row_key": _forgotten(work)})
+    for name, inputs, what in (
+        ("keepers_are_kept", {}, "A removed document names a keeper that is not kept."),
+        (
+            "removals_are_explained",
+            {"documents": work.paths("documents")},
+            "A document goes without a reason, or to another keeper than was proved.",
+        ),
+        ("spared_rows_stay", {"spared": spared}, "A document goes that no rule may take."),
+        ("forgotten_rows_go", {"forgotten": forgotten}, "A document to forget stays."),
+    ):
+        found = run(f"filter/audits/{name}", {"decisions": decided, **inputs}, limits=limits(work))
+        if found.num_rows:
+            raise IntegrityError(what, where="decisions", found=f"{found.num_rows} rows")
+
+
+def require_sources(counts: list[Path], policy: PolicyConfig) -> None:
+    """Refuse a source that does not occur before anything is written."""
+    if not (policy.exempt or policy.sources):
+        return
+    frame = pl.from_arrow(read_table(counts, COUNTS, SOURCES))
+    assert isinstance(frame, pl.DataFrame)  # noqa: S101 - narrows the union that from_arrow declares
+    require_known(frame, policy)
+
+
+def require_scored(config: Config, scored: bool, folder: Path) -> None:
+    """Refuse a policy that asks for what was never forecast, naming what asks."""
+    asking = [
+        (drop_risk.NAME in config.policy.rules, "rule drop-risk in policy.rules"),
+        (config.mitigation.memfree_n > 0, "mitigation.memfree_n"),
+        (
+            config.mitigation.goldfish_k > 0 and not config.mitigation.tokenizer,
+            "mitigation.goldfish_k without mitigation.tokenizer",
+        ),
+    ]
+    names = [name for asks, name in asking if asks]
+    if names and not scored:
+        raise ConfigError(
+            "The policy needs a forecast, and this run has none that is current.",
+            where=names[0],
+            found="never scored, or scored before the last scan or with other settings",
+            fix=f"score it first: rote score {folder}",
+        )

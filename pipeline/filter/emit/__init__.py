@@ -1,0 +1,1 @@
+"""Write kept/ and removed/: carry out the decisions, shard by shard."""

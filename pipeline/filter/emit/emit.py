@@ -1,0 +1,289 @@
+"""The second pass over the text: each row to kept/ or removed/ with a reason.
+
+It carries decisions out and makes none. Rows are unchanged but for what a cutting rule took out of
+their text, which goes to removed/spans, and for what is forgotten, of which nothing is written.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.config.policy import MASKS
+from pipeline.config.sections import Config
+from pipeline.corpus import (
+    DocumentBatch,
+    Shard,
+    read_documents,
+    shard_schema,
+    text_columns,
+)
+from pipeline.engine.progress import current
+from pipeline.engine.run_folder import ROW_GROUP, TableWriter, write_table
+from pipeline.engine.stage import FileRecord, Receipt, Work
+from pipeline.errors import IntegrityError, SchemaMismatch
+from pipeline.filter.emit.edits import Texts, cut_batch, emptied, require_forgotten
+from pipeline.filter.emit.json_shards import JsonWriter
+from pipeline.filter.emit.row_facts import RowFacts
+from pipeline.filter.emit.struct_column import Added, kept_struct, removed_struct
+from pipeline.filter.mitigations.goldfish import tokenizer_digest
+from pipeline.filter.rules.rules import CUT_SPANS
+from pipeline.scan.signatures import row_keys
+from schemas.filter.emitted import SPANS_CUT
+
+VERSION = 3
+BATCH_BYTES = 8 << 20  # of rows read, and written as a row group, at once
+SUFFIXES = (".gz", ".zst")
+LEAST_GROUP = 128  # rows: a habit of smaller row groups is not kept
+SPANS = "removed/spans"
+# describes the columns of the file as it was; wrong once a column is added, and its reader then
+# fails
+DROPPED_METADATA = b"huggingface"
+
+
+def output_names(shards: list[Shard]) -> dict[int, str]:
+    """Return the file of each shard below kept/, without .parquet: its own path less the suffix.
+
+    All of it on a clash. A full name may clash with another's short one (x.jsonl, x.csv and
+    x.jsonl.parquet), so this goes on until none does.
+    """
+    names = {shard.number: _without_suffix(shard.name) for shard in shards}
+    while len(set(names.values())) < len(names):
+        taken = Counter(names.values())
+        clashing = [shard for shard in shards if taken[names[shard.number]] > 1]
+        names.update({shard.number: shard.name for shard in clashing})
+    return names
+
+
+def _without_suffix(name: str) -> str:
+    path = PurePosixPath(name)
+    if path.suffix in SUFFIXES:
+        path = path.with_suffix("")
+    return path.with_suffix("").as_posix()
+
+
+def check_column(schema: pa.Schema, column: str, where: str) -> None:
+    """Refuse a corpus whose own columns have the name of the one that is added."""
+    same = [name for name in schema.names if name.casefold() == column.casefold()]
+    if same:  # SQL engines do not tell them apart by case
+        raise SchemaMismatch(
+            "The corpus has a column of the name that rote adds.",
+            where=where,
+            found=f"column {same[0]}",
+            fix="name another one: --set emit.column=NAME",
+        )
+
+
+def settings(config: Config) -> list[Any]:
+    """Return what of the configuration the files depend on, apart from the decisions."""
+    own = config.mitigation
+    return [
+        config.emit.model_dump(),
+        [own.sink_id, own.weights, own.goldfish_k, own.goldfish_h],
+        tokenizer_digest(config) if own.goldfish_k else None,
+        config.policy.cut if CUT_SPANS in config.policy.rules else None,
+        "drop-risk" in config.policy.rules,
+    ]
+
+
+def also_needs(config: Config) -> tuple[str, ...]:
+    """Return the stages whose files the mitigations need."""
+    asks = config.mitigation.goldfish_k > 0 and not config.mitigation.tokenizer
+    return ("sequences",) if asks else ()
+
+
+def emit(work: Work) -> Receipt:
+    """Map: write kept/ and removed/ of each shard of the group."""
+    files: list[FileRecord] = []
+    facts: list[dict[str, int]] = []
+    added = Added(work)
+    for shard in work.shards:
+        records, counted = _Shard(shard, work, added).written()
+        files.extend(records)
+        facts.append({"number": shard.number, **counted})
+        current().advance(len(facts), len(work.shards), shard.name)
+    total = sum(entry["kept"] + entry["removed"] for entry in facts)
+    return Receipt(tuple(files), total, total, {"shards": facts})
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Some rows of a shard: the user's columns, what is known and decided, and their texts.
+
+    Those are there only where something looks at them: long ones are not copied for nothing.
+    """
+
+    columns: pa.RecordBatch
+    facts: pa.Table
+    texts: pa.Array | None
+
+    def of(self, chosen: np.ndarray) -> _Part:
+        """Return the chosen rows."""
+        if chosen.all():
+            return self
+        rows = pa.array(np.flatnonzero(chosen))
+        texts = None if self.texts is None else self.texts.take(rows)
+        return _Part(self.columns.take(rows), self.facts.take(rows), texts)
+
+
+class _Shard:
+    """Writes the files of one shard."""
+
+    def __init__(self, shard: Shard, work: Work, added: Added) -> None:
+        self._shard, self._work, self._added = shard, work, added
+        self._schema = shard_schema(shard, work.config.input)
+        check_column(self._schema, work.config.emit.column, shard.name)
+        names = text_columns(shard, work.config.input, self._schema)
+        self._texts = Texts(names, work.config.input.text_separator.encode())
+        cutting = CUT_SPANS in work.config.policy.rules
+        self._cuts = cutting and work.config.policy.cut != MASKS
+        if self._cuts:
+            self._texts.require_plain(self._schema, shard.name)
+            _require_no_clash(work.names[shard.number], shard.name)
+        self._forgotten = frozenset(bytes.fromhex(text) for text, _ in work.forgotten)
+        masks = work.config.mitigation.goldfish_k > 0
+        self._reads_texts = self._cuts or bool(self._forgotten) or masks
+
+    def written(self) -> tuple[list[FileRecord], dict[str, int]]:
+        """Write the shard; return the files, and how many rows are in them."""
+        facts_of = RowFacts(self._shard, self._work)
+        with ExitStack() as stack:
+            kept, removed = self._writers()
+            stack.enter_context(kept)
+            stack.enter_context(removed)
+            spans = stack.enter_context(self._spans_writer()) if self._cuts else None
+            at = 0
+            for batch in read_documents(
+                self._shard,
+                self._work.config.input,
+                everything=True,
+                schema=self._schema,
+                batch_bytes=BATCH_BYTES,
+            ):
+                facts = facts_of.take(len(batch.rows))
+                at += len(batch.rows)
+                self._require_scanned(batch, facts)
+                if batch.columns is not None and len(batch.rows):
+                    texts = batch.texts if self._reads_texts else None
+                    self._split(_Part(batch.columns, facts, texts), kept, removed, spans)
+        if not at == kept.rows + removed.rows == facts_of.rows():
+            raise IntegrityError(
+                "A shard has other rows than were scanned, or rows were lost.",
+                where=self._shard.name,
+                found=f"{at} read, {kept.rows + removed.rows} written",
+                expected=str(facts_of.rows()),
+                fix="scan again: rote scan",
+            )
+        records = [kept.record, removed.record, *([spans.record] if spans else [])]
+        return records, {"kept": kept.rows, "removed": removed.rows}
+
+    def _writers(self) -> list[TableWriter | JsonWriter]:
+        """Return the writers of kept/ and removed/; in the latter no column has to have a value."""
+        config, name = self._work.config, self._work.names[self._shard.number]
+        column, group = config.emit.column, _rows_of_a_group(self._shard)
+        loose = self._schema
+        if self._forgotten:
+            loose = pa.schema([f.with_nullable(True) for f in loose], loose.metadata)
+        made: list[TableWriter | JsonWriter] = []
+        for table, own, struct in (
+            ("kept", self._schema, kept_struct(config)),
+            ("removed", loose, removed_struct(config)),
+        ):
+            schema = _with(own, column, struct)
+            if config.emit.format == "jsonl":
+                made.append(JsonWriter(self._work.folder, table, name, schema))
+            else:
+                texts = self._texts.columns
+                made.append(write_table(self._work.folder, table, name, schema, texts, group))
+        return made
+
+    def _spans_writer(self) -> TableWriter:
+        return write_table(
+            self._work.folder, SPANS, self._work.names[self._shard.number], SPANS_CUT
+        )
+
+    def _require_scanned(self, batch: DocumentBatch, facts: pa.Table) -> None:
+        keys = row_keys(self._shard.number, batch.rows)
+        if not np.array_equal(facts["row_key"].to_numpy(), keys):
+            raise IntegrityError(
+                "A shard's rows are not those that were scanned.",
+                where=self._shard.name,
+                fix="scan again: rote scan",
+            )
+
+    def _split(
+        self,
+        part: _Part,
+        kept: TableWriter | JsonWriter,
+        removed: TableWriter | JsonWriter,
+        spans: TableWriter | None,
+    ) -> None:
+        drop = np.asarray(part.facts["action"]) == "drop"
+        if not drop.all():
+            own = part.of(~drop)
+            if self._forgotten and own.texts is not None:
+                require_forgotten(own.texts, self._forgotten, self._shard.name)
+            if spans is not None:
+                own = self._without_cuts(own, spans)
+            self._write(kept, own.columns, self._added.to_kept(own.facts, own.texts))
+        if drop.any():
+            own = part.of(drop)
+            columns = own.columns
+            if self._forgotten:
+                gone = np.asarray(own.facts["reason"]) == "forgotten"
+                columns = emptied(columns, gone, pa.schema(list(removed.schema)[:-1]))
+            self._write(removed, columns, self._added.to_removed(own.facts))
+
+    def _without_cuts(self, part: _Part, spans: TableWriter) -> _Part:
+        """Return the rows without what is cut out of their texts, which is written to `spans`."""
+        places = np.flatnonzero(np.asarray(part.facts["action"]) == "cut")
+        if not places.size or part.texts is None:
+            return part
+        keys = part.facts["row_key"].to_numpy()
+        ranges = self._added.ranges(keys[places])
+        own = {place: ranges[int(keys[place])] for place in places.tolist()}
+        columns, cut, joined = cut_batch(part.columns, self._texts, keys, own)
+        spans.write(cut)
+        texts = part.texts.to_pylist()
+        for place, text in joined.items():
+            texts[place] = text.decode()
+        return _Part(columns, part.facts, pa.array(texts, pa.large_string()))
+
+    def _write(
+        self, out: TableWriter | JsonWriter, columns: pa.RecordBatch, struct: pa.StructArray
+    ) -> None:
+        out.write(pa.RecordBatch.from_arrays([*columns.columns, struct], schema=out.schema))
+
+
+def _require_no_clash(name: str, where: str) -> None:
+    """Refuse a shard whose removed rows would lie where the cuts of another one do."""
+    if name.startswith("spans/"):
+        raise SchemaMismatch(
+            "cut-spans needs the folder removed/spans for itself.",
+            where=where,
+            found="a shard in a folder `spans` of the corpus",
+            fix='rename that folder, or list the passages: --set policy.cut="mask"',
+        )
+
+
+def _rows_of_a_group(shard: Shard) -> int:
+    """Return the rows of a row group at most: as many as in the shard itself, within reason."""
+    if shard.format != "parquet":
+        return ROW_GROUP
+    facts = pq.read_metadata(shard.path)
+    most = max((facts.row_group(k).num_rows for k in range(facts.num_row_groups)), default=0)
+    return min(ROW_GROUP, max(LEAST_GROUP, most))
+
+
+def _with(columns: pa.Schema, name: str, struct: pa.DataType) -> pa.Schema:
+    metadata = {
+        key: value for key, value in (columns.metadata or {}).items() if key != DROPPED_METADATA
+    }
+    return columns.append(pa.field(name, struct, nullable=False)).with_metadata(metadata)

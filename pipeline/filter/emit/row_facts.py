@@ -1,0 +1,108 @@
+"""What is known and decided about the rows of a shard, read in step with them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.config.sections import NearConfig
+from pipeline.corpus import Shard
+from pipeline.engine.run_folder import read_keys
+from pipeline.engine.stage import Work
+from pipeline.scan.signatures import ROW_BITS, row_keys
+from schemas.filter.decisions import DECISIONS
+from schemas.filter.documents import DOCUMENTS
+from schemas.filter.emitted import KEPT_STRUCT
+from schemas.score.risk import DOCUMENT_RISK
+
+PROOF = ("jaccard", "score", "measure")
+DECIDED = ("action", "rule", "reason", "keeper", "risk_after", "sink_id", "weight")
+
+
+class RowFacts:
+    """Gives what is known about the documents of a shard, in order of row, some rows at a time."""
+
+    def __init__(self, shard: Shard, work: Work) -> None:
+        self._work = work
+        unknown = {"counted_in", "risk", "risk_low", "risk_high"}
+        counts = [field.name for field in KEPT_STRUCT if field.name not in unknown]
+        self._documents = _Rows(shard, work, DOCUMENTS, [*counts, "keeper_doc_id", *PROOF])
+        self._decisions = _Rows(shard, work, DECISIONS, ["row_key", *DECIDED])
+
+    def take(self, count: int) -> pa.Table:
+        """Return the next rows, fewer when there are no more."""
+        rows, decided = self._documents.take(count), self._decisions.take(count)
+        added = {
+            "counted_in": pa.array(np.full(rows.num_rows, self._work.scan, np.int32)),
+            "threshold": _thresholds(rows["measure"], self._work.config.near),
+            **{name: decided[name] for name in DECIDED},
+            **_risk_of(self._work, rows["row_key"].to_numpy()),
+        }
+        for name, column in added.items():
+            rows = rows.append_column(name, column)
+        return _proved(rows)
+
+    def rows(self) -> int:
+        """Return the documents of the shard."""
+        return self._documents.rows()
+
+
+def _proved(rows: pa.Table) -> pa.Table:
+    """Return the rows with a proof only where a keeper stands for them; else a risk, if any."""
+    stands = rows["keeper"].is_valid()
+    for name in ("keeper_doc_id", "jaccard", "threshold", "score", "measure"):
+        column = pc.if_else(stands, rows[name], pa.scalar(None, rows[name].type))
+        if name == "score":
+            column = pc.coalesce(column, rows["risk_after"])
+        if name == "measure":
+            own = pc.if_else(rows["risk_after"].is_valid(), "risk", None)
+            column = pc.coalesce(column, own)
+        rows = rows.set_column(rows.schema.get_field_index(name), name, column)
+    return rows
+
+
+class _Rows:
+    """Gives a shard's rows of a table of the run, which is in order of row_key."""
+
+    def __init__(self, shard: Shard, work: Work, schema: pa.Schema, columns: list[str]) -> None:
+        low, high = row_keys(shard.number, np.array([0, 2**ROW_BITS - 1])).tolist()
+        paths = work.paths(schema.metadata[b"table"].decode())
+        self._parts = read_keys(paths, schema, columns, low, high)
+        self._held = pa.schema([schema.field(name) for name in columns]).empty_table()
+        self._given = 0
+
+    def take(self, count: int) -> pa.Table:
+        """Return the next `count` rows, fewer when there are no more."""
+        while self._held.num_rows < count and (part := next(self._parts, None)) is not None:
+            self._held = pa.concat_tables([self._held, part])
+        taken, self._held = self._held.slice(0, count), self._held.slice(count)
+        self._given += taken.num_rows
+        return taken
+
+    def rows(self) -> int:
+        """Return the rows of the shard, those not given yet with them."""
+        return int(self._given + self._held.num_rows + sum(p.num_rows for p in self._parts))
+
+
+def _thresholds(measure: pa.ChunkedArray, near: NearConfig) -> pa.ChunkedArray:
+    """Return the threshold that each row is held against."""
+    inside = pc.fill_null(pc.equal(measure, "containment"), fill_value=False)
+    return pc.if_else(inside, near.containment, near.threshold)
+
+
+def _risk_of(work: Work, keys: np.ndarray) -> dict[str, pa.Array]:
+    """Return the risk columns of the documents `keys`, null where nothing was scored."""
+    names = ("risk", "risk_low", "risk_high")
+    paths = work.paths("document_risk")
+    if not paths or not len(keys):
+        return {name: pa.nulls(len(keys), pa.float64()) for name in names}
+    columns = ["row_key", *names]
+    parts = list(read_keys(paths, DOCUMENT_RISK, columns, int(keys[0]), int(keys[-1])))
+    if not sum(part.num_rows for part in parts):
+        return {name: pa.nulls(len(keys), pa.float64()) for name in names}
+    scored = pa.concat_tables(parts)
+    found = scored["row_key"].to_numpy()
+    place = np.minimum(np.searchsorted(found, keys), len(found) - 1)
+    take = pa.array(place, mask=found[place] != keys)
+    return {name: scored[name].combine_chunks().take(take) for name in names}

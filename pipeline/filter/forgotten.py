@@ -1,0 +1,28 @@
+"""How much of what is forgotten other rows still say."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from pipeline.engine.stage import Work
+from pipeline.filter.rules.cuts import Order, order_of_rows, windows_in
+from pipeline.scan.words import chunk_places
+from pipeline.score.sequences.sampling import Uint64
+from pipeline.text.sorting import among
+
+
+def sharing_a_window(work: Work, state: pl.DataFrame, forgotten: Uint64) -> int:
+    """Return how many documents that stay hold a window of a forgotten one.
+
+    state: the documents as decided, with shard and row.
+    """
+    places = chunk_places(work.paths("words"))
+    gone = Order(forgotten, np.arange(forgotten.size), 0)
+    parts = [windows_in(work, gone, place)[0] for place in places]
+    known = np.unique(np.concatenate([np.zeros(0, np.uint64), *parts]))
+    order, holders = order_of_rows(state), 0
+    for place in places:
+        hashes, ranks, _ = windows_in(work, order, place)
+        holders += np.unique(ranks[among(hashes, known)]).size
+    return int(holders)

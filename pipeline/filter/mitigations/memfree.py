@@ -1,0 +1,142 @@
+"""The Bloom filter of MemFree decoding: runs of tokens of the sequences at risk.
+
+A decoder asks it before it emits a token, and takes another one where the run is held. It stops
+verbatim output only: the facts tell how much of the same text in other letters or spaces it misses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from tokenizers import Tokenizer
+
+from pipeline.corpus import read_documents
+from pipeline.engine.run_folder import read_table, write_file
+from pipeline.engine.stage import FileRecord, Work
+from pipeline.filter.mitigations.bloom import Bloom, bloom, to_bytes
+from pipeline.filter.mitigations.goldfish import load_tokenizer, token_ids
+from pipeline.scan.signatures import row_keys
+from pipeline.score.proxy.tokenizer import encode
+from pipeline.score.sequences.sampling import Uint64
+from schemas.score.risk import RISK
+
+FOLDER, FILE = "mitigation", "memfree.bloom"
+TRIED = 100_000  # runs that were not entered, to measure how many it takes for its own
+EVADERS = 200
+CHANGES: dict[str, Callable[[str], str]] = {
+    "upper case": lambda text: text.upper(),
+    "two spaces for one": lambda text: text.replace(" ", "  "),
+    "line breaks for spaces": lambda text: text.replace(" ", "\n"),
+}
+
+
+def memfree(work: Work) -> tuple[FileRecord, dict[str, Any]]:
+    """Write mitigation/memfree.bloom; return its record and what was measured about it."""
+    config = work.config.mitigation
+    risk = read_table(work.paths("risk"), RISK, ["row_key", "start_byte", "end_byte", "risk"])
+    risky = risk.filter(pc.greater_equal(risk["risk"], config.memfree_risk))
+    texts = _texts(work, np.unique(risky["row_key"].to_numpy()))
+    tokenizer = load_tokenizer(work.config, work.paths("models"))
+    inside, passages, others = _tokens(tokenizer, risky, texts)
+    runs = distinct(inside, config.memfree_n)
+    made = bloom(runs, config.memfree_n, config.memfree_bits)
+    record = write_file(work.folder, FOLDER, FILE, to_bytes(made))
+    facts = {
+        "sequences": risky.num_rows,
+        "runs": made.items,
+        "n": made.n,
+        "bits": 2**made.bits,
+        "hashes": made.hashes,
+        "false_positives_expected": round(made.expected_rate(), 8),
+        "false_positives_of_random_runs": _of_random(made, runs, tokenizer.get_vocab_size()),
+        "false_positives_of_other_text": _of_text(made, runs, others),
+        "missed_after": _evading(made, tokenizer, passages),
+    }
+    return replace(record, table=FOLDER), facts
+
+
+def _texts(work: Work, keys: Uint64) -> dict[int, str]:
+    """Return the texts of some rows."""
+    found: dict[int, str] = {}
+    for shard in work.shards:
+        if not np.any(keys >> np.uint64(40) == shard.number):
+            continue
+        for batch in read_documents(shard, work.config.input):
+            own = row_keys(shard.number, batch.rows)
+            taken = np.flatnonzero(np.isin(own, keys))
+            texts = batch.texts.take(pa.array(taken)).to_pylist()
+            found.update(zip(own[taken].tolist(), texts, strict=True))
+    return found
+
+
+def _tokens(
+    tokenizer: Tokenizer, risky: pa.Table, texts: dict[int, str]
+) -> tuple[list[Uint64], list[str], list[Uint64]]:
+    """Return the tokens of each sequence, its text, and the tokens of the documents whole."""
+    keys = list(texts)
+    encoded = dict(zip(keys, encode(tokenizer, [texts[key] for key in keys]), strict=True))
+    raw = {key: text.encode() for key, text in texts.items()}
+    inside, passages = [], []
+    columns = (risky[name].to_pylist() for name in ("row_key", "start_byte", "end_byte"))
+    for key, start, end in zip(*columns, strict=True):
+        own = encoded[key]
+        chosen = (own.starts >= start) & (own.ends <= end)
+        inside.append(own.tokens[chosen].astype(np.uint64))
+        passages.append(raw[key][start:end].decode())
+    return inside, passages, [own.tokens.astype(np.uint64) for own in encoded.values()]
+
+
+def distinct(sequences: list[Uint64], n: int) -> Uint64:
+    """Return [m, n] the distinct runs of n tokens, in order."""
+    views = [
+        np.lib.stride_tricks.sliding_window_view(tokens, n)
+        for tokens in sequences
+        if tokens.size >= n
+    ]
+    if not views:
+        return np.zeros((0, n), np.uint64)
+    return np.ascontiguousarray(np.unique(np.concatenate(views), axis=0))
+
+
+def _of_random(made: Bloom, runs: Uint64, vocabulary: int) -> float | None:
+    """Return the share of random runs that it takes for its own, those that are left out."""
+    drawn = np.random.default_rng(1).integers(0, vocabulary, (TRIED, made.n))
+    return false_rate(made, runs, drawn.astype(np.uint64))
+
+
+def _of_text(made: Bloom, runs: Uint64, documents: list[Uint64]) -> float | None:
+    """Return the same for runs of the documents that hold the sequences, outside of these."""
+    held, size = [], 0
+    for tokens in documents:
+        held.append(tokens)
+        size += tokens.size
+        if size > TRIED:
+            break
+    return false_rate(made, runs, distinct(held, made.n))
+
+
+def false_rate(made: Bloom, runs: Uint64, tried: Uint64) -> float | None:
+    """Return the share of [m, n] runs that the filter holds, of those that are none of its own."""
+    own = {run.tobytes() for run in runs}
+    new = np.array([run.tobytes() not in own for run in tried], np.bool_)
+    if not new.any():
+        return None
+    held = made.holds(np.ascontiguousarray(tried).reshape(-1))[:: made.n]
+    return round(float(held[new].mean()), 8)
+
+
+def _evading(made: Bloom, tokenizer: Tokenizer, passages: list[str]) -> dict[str, float]:
+    """Return the share of sequences of which the filter holds no run once they are changed."""
+    chosen = passages[:EVADERS]
+    found = {}
+    for name, change in CHANGES.items():
+        changed = [change(text) for text in chosen]
+        ids = token_ids(tokenizer, changed)
+        missed = [not made.holds(tokens).any() for tokens in ids]
+        found[name] = round(sum(missed) / max(1, len(missed)), 4)
+    return found

@@ -1,0 +1,36 @@
+"""Sampling weights: instead of removing copies, draw each of them less often."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from pipeline.engine.query import run
+from pipeline.engine.stage import Work
+from pipeline.scan.near.candidates import limits
+from pipeline.score.sequences.sampling import Uint64
+
+
+def weights(work: Work, documents: pa.Table, gone: Uint64) -> pl.Series:
+    """Return one over the count of each document among the rows that stay; null for one that goes.
+
+    The weights of a group of equal texts add up to one with `exact`; with `effective` to less where
+    it has near copies too. documents: row_key, representative.
+    """
+    texts = documents["representative"].unique().sort()
+    counts = run(
+        "filter/effective_after",
+        {
+            "copies": work.paths("documents"),
+            "pairs": work.paths("pairs"),
+            "gone": pa.table({"row_key": gone}),
+            "wanted": pa.table({"representative": texts}),
+        },
+        limits=limits(work),
+    )
+    name = "exact_count" if work.config.mitigation.weights == "exact" else "effective_count"
+    own = np.searchsorted(counts["representative"].to_numpy(), documents["representative"])
+    count = np.maximum(1.0, counts[name].to_numpy()[own])
+    keys = documents["row_key"].to_numpy()
+    return pl.Series(np.where(np.isin(keys, gone), np.nan, 1.0 / count)).fill_nan(None)

@@ -1,0 +1,1 @@
+"""The rules of a policy: pure functions from tables to decisions, applied in the order given."""

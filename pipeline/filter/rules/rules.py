@@ -1,0 +1,158 @@
+"""The rules of a policy one after the other, as a pure function from tables to decisions.
+
+`prepared` adds to each document what its own source allows; `decide` goes through the rules. A rule
+sees what the rules before it left, and the first removal wins; but a rule that takes a keeper takes
+along the rows that have it as their keeper, so that nobody's keeper is gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
+
+import numpy as np
+import polars as pl
+
+from pipeline.config.policy import PolicyConfig
+from pipeline.errors import ConfigError
+from pipeline.filter.rules import drop_copies, drop_risk, keep_n
+from pipeline.score.sequences.sampling import Float64, Uint64
+
+Rule: TypeAlias = Callable[[pl.DataFrame, PolicyConfig], pl.DataFrame]
+RULES: dict[str, Rule] = {
+    drop_copies.NAME: drop_copies.drop_copies,
+    keep_n.NAME: keep_n.keep_n,
+    drop_risk.NAME: drop_risk.drop_risk,
+}
+CUT_SPANS, FORGET, RESTORE = "cut-spans", "forget", "restore"
+Recount: TypeAlias = Callable[[Uint64], Float64]
+SOURCES_TOLD = 5
+
+
+def prepared(
+    documents: pl.DataFrame, policy: PolicyConfig, restored: frozenset[int] = frozenset()
+) -> pl.DataFrame:
+    """Return the documents as the rules see them, none decided about.
+
+    documents: row_key, keeper, method, source, source_group and whatever a rule needs (rank). Adds
+    per row: for each rule whether it may take it; `spared`, that none may; its source's `n` and
+    `risk`; and empty `rule`, `reason`, `stands` (the keeper that stands for it), `risk_after`.
+    """
+    require_known(documents, policy)
+    again = pl.col("row_key").is_in(pl.Series(sorted(restored), dtype=pl.UInt64).implode())
+    columns = {name: _of_rule(name, policy) for name in (*RULES, CUT_SPANS)}
+    columns |= {"n": _setting("keep", policy), "risk": _setting("risk", policy)}
+    text = pl.lit(None, pl.String)
+    return documents.with_columns(
+        spared=_of_sources(policy.exempt) | again,
+        restored=again,
+        rule=text,
+        reason=text,
+        stands=pl.lit(None, pl.UInt64),
+        risk_after=pl.lit(None, pl.Float64),
+        **columns,
+    )
+
+
+def _of_sources(names: tuple[str, ...]) -> pl.Expr:
+    own = pl.lit(list(names), pl.List(pl.String))
+    return (pl.col("source").is_in(own) | pl.col("source_group").is_in(own)).fill_null(value=False)
+
+
+def _setting(key: str, policy: PolicyConfig) -> pl.Expr:
+    """Return a threshold of each row's source; one named by its value before one by its group."""
+    value = pl.lit(getattr(policy, key))
+    for column in ("source_group", "source"):
+        for name, own in policy.sources.items():
+            if getattr(own, key) is not None:
+                value = pl.when(pl.col(column) == name).then(getattr(own, key)).otherwise(value)
+    return value
+
+
+def _of_rule(rule: str, policy: PolicyConfig) -> pl.Expr:
+    """Return whether a rule may take a row of its source."""
+    value = pl.lit(rule in policy.rules)
+    for column in ("source_group", "source"):
+        for name, own in policy.sources.items():
+            if own.rules is not None:
+                value = pl.when(pl.col(column) == name).then(rule in own.rules).otherwise(value)
+    return value
+
+
+def require_known(documents: pl.DataFrame, policy: PolicyConfig) -> None:
+    """Refuse a source that does not occur: its rows would silently not be spared."""
+    wanted = [*policy.exempt, *policy.sources]
+    if not wanted:
+        return
+    known = {*documents["source"].unique().to_list(), *documents["source_group"].unique().to_list()}
+    unknown = [name for name in wanted if name not in known]
+    if unknown:
+        groups = documents["source_group"].value_counts(sort=True)["source_group"]
+        told = ", ".join(repr(name)[:80] for name in sorted(groups.head(SOURCES_TOLD).to_list()))
+        raise ConfigError(
+            "A source that the policy names does not occur in the corpus.",
+            where="policy.exempt" if unknown[0] in policy.exempt else "policy.sources",
+            found=", ".join(repr(name)[:80] for name in unknown[:SOURCES_TOLD]),
+            expected=f"values of the source column or source groups, for example {told}",
+            fix="correct the name or leave it out",
+        )
+
+
+def decide(
+    frame: pl.DataFrame,
+    policy: PolicyConfig,
+    recount: Recount,
+    forgotten: Uint64 | None = None,
+) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Yield each rule but `cut-spans` and the documents after it; what is forgotten goes first.
+
+    recount: gives the risk of each document, NaN for none, in a corpus without some rows.
+    """
+    state = frame
+    if forgotten is not None and forgotten.size:
+        state = taken(state, _forget(forgotten))
+        yield FORGET, state
+    for name in policy.rules:
+        if name in RULES:
+            if name == drop_risk.NAME:
+                state = state.with_columns(
+                    risk_after=pl.Series(recount(gone(state)), nan_to_null=True)
+                )
+            state = taken(state, RULES[name](state, policy))
+            yield name, state
+
+
+def gone(state: pl.DataFrame) -> Uint64:
+    """Return the rows that a rule took, by key."""
+    return np.sort(state.filter(pl.col("rule").is_not_null())["row_key"].to_numpy())
+
+
+def _forget(rows: Uint64) -> pl.DataFrame:
+    return pl.DataFrame({"row_key": rows}, schema={"row_key": pl.UInt64}).select(
+        "row_key",
+        pl.lit(FORGET).alias("rule"),
+        pl.lit("forgotten").alias("reason"),
+        pl.lit(None, pl.UInt64).alias("keeper"),
+    )
+
+
+def taken(state: pl.DataFrame, removals: pl.DataFrame) -> pl.DataFrame:
+    """Return the documents after the removals of a rule.
+
+    Of a row that went before, only that stands for which went now is told anew.
+    """
+    new = removals.select(
+        "row_key",
+        pl.col("rule").alias("new_rule"),
+        pl.col("reason").alias("new_reason"),
+        pl.col("keeper").alias("new_stands"),
+    )
+    lost = new.filter(pl.col("new_stands").is_null())["row_key"]
+    joined = state.join(new, on="row_key", how="left", maintain_order="left")
+    anew = pl.col("new_rule").is_not_null() & (
+        pl.col("rule").is_null() | pl.col("stands").is_in(lost.implode())
+    )
+    return joined.with_columns(
+        pl.when(anew).then(pl.col(f"new_{name}")).otherwise(pl.col(name)).alias(name)
+        for name in ("rule", "reason", "stands")
+    ).drop("new_rule", "new_reason", "new_stands")

@@ -1,0 +1,159 @@
+"""An explanation as a page: the keeper side by side, spans, risk, what would decide otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pipeline.inspect.account import Account
+from pipeline.inspect.account_words import (
+    HIDDEN,
+    MOST_ROWS,
+    counts,
+    elsewhere,
+    otherwise,
+    passage,
+    place,
+    risk_lines,
+    verdict,
+)
+from pipeline.report.html.assets import head, scripts
+from pipeline.report.html.markup import Html, figure, join, number, table, tag
+from pipeline.report.quotes.differences import Piece, side_by_side
+from pipeline.report.quotes.quotes import label
+
+
+def account_page(told: Sequence[Account]) -> str:
+    """Return one file that loads nothing."""
+    name = label(told[0].row["doc_id"])
+    many = f"{len(told)} rows carry this id." if len(told) > 1 else ""
+    main = tag(
+        "main",
+        tag(
+            "header",
+            tag("p", "rote explain", class_="brand"),
+            tag("h1", name, class_="id"),
+            tag("p", many),
+        ),
+        *(_row(one, at) for at, one in enumerate(told[:MOST_ROWS])),
+        id="main",
+    )
+    whole = tag(
+        "html",
+        head(f"rote: {name}", charts=False),
+        tag("body", main, scripts(charts=False)),
+        lang="en",
+    )
+    return f"<!doctype html>\n{whole}\n"
+
+
+def _row(one: Account, at: int) -> Html:
+    title, lines = verdict(one)
+    parts: list[Html] = [
+        tag("p", place(one.row), class_="sub"),
+        tag("h2", title, id=f"row-{at}"),
+        _list(lines),
+    ]
+    if not one.rejected:
+        parts += [
+            *_titled("What would decide otherwise", _list(otherwise(one))),
+            *_titled("Beside what stays", _beside(one)),
+            *_titled("Counts", _list(counts(one))),
+            *_titled("Repeated spans", _spans(one)),
+            *_titled("Risk", _risk(one)),
+        ]
+        if not one.config.report.excerpts:
+            parts.append(tag("p", HIDDEN, class_="note"))
+    return tag("section", *parts, aria_labelledby=f"row-{at}")
+
+
+def _titled(title: str, body: Html) -> list[Html]:
+    return [tag("h3", title), body] if body else []
+
+
+def _list(lines: Sequence[str]) -> Html:
+    return tag("ul", *(tag("li", line) for line in lines), class_="prose") if lines else join([])
+
+
+def _beside(one: Account) -> Html:
+    if one.keeper is None or one.text is None or one.keeper_text is None:
+        return join([])
+    if one.text == one.keeper_text:
+        return tag("p", "The same text, byte for byte.", class_="prose")
+    pieces, whole = side_by_side(one.text, one.keeper_text, masked=one.config.report.mask)
+    sides = tag(
+        "div",
+        tag("div", tag("h4", "this row: ", label(one.row["doc_id"])), _side(pieces, own=True)),
+        tag(
+            "div", tag("h4", "what stays: ", label(one.keeper["doc_id"])), _side(pieces, own=False)
+        ),
+        class_="two sides",
+    )
+    if whole:
+        return sides
+    note = tag("p", "A piece around the first difference; the texts go on.", class_="note")
+    return join([note, sides])
+
+
+def _side(pieces: Sequence[Piece], *, own: bool) -> Html:
+    """Return one text: what is only here is deleted in this row, inserted in what stays."""
+    shown: list[object] = []
+    for piece in pieces:
+        text = piece.own if own else piece.kept
+        if piece.same:
+            shown.append(f"{text} ")
+        elif text:
+            shown += [tag("del" if own else "ins", text), " "]
+    name = "this row" if own else "what stays"
+    text = tag("p", *shown, dir="auto")
+    return tag("blockquote", text, tabindex="0", role="region", aria_label=name)
+
+
+def _spans(one: Account) -> Html:
+    if not one.spans:
+        return join([])
+    lines = [
+        (
+            number(span["occurrences"]),
+            number(span["documents"]),
+            number(span["words"]),
+            number(span["start_byte"]),
+            tag(
+                "div",
+                *(
+                    [tag("blockquote", tag("p", passage(one, span), dir="auto"))]
+                    if one.text
+                    else []
+                ),
+                tag("p", elsewhere(span), class_="where"),
+            ),
+        )
+        for span in one.spans
+    ]
+    total = one.spans[0]["spans"]
+    caption = f"{len(lines):,} of {total:,} spans whose windows occur more than once."
+    head_ = ("occurrences", "documents", "words", "from byte", "passage and where else it is")
+    return table(caption, head_, lines, (4,), class_="wide", data_sort=True)
+
+
+def _risk(one: Account) -> Html:
+    parts = [_list(risk_lines(one))]
+    if one.text is not None and one.risk and one.risk["risk"] is not None:
+        parts.append(tag("blockquote", tag("p", passage(one, one.risk), dir="auto")))
+    if one.features:
+        lines = [
+            (
+                row["feature"],
+                *(
+                    figure(f"{row[key]:.3f}", row[key])
+                    for key in ("value", "coefficient", "contribution")
+                ),
+            )
+            for row in one.features
+        ]
+        caption = "What the forecast rests on: contributions in log odds, value times coefficient."
+        parts.append(
+            table(
+                caption, ("feature", "value", "coefficient", "contribution"), lines, class_="small"
+            )
+        )
+    return join(parts)

@@ -1,0 +1,290 @@
+"""An explanation in words: the sentences that the terminal and the page have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pipeline.inspect.account import Account
+from pipeline.report.html.phrases import REJECTED, number, removed_as, times, wrapped
+from pipeline.report.quotes.differences import differences
+from pipeline.report.quotes.quotes import label, quote
+
+MOST_ROWS = 5
+SPANS = 12
+
+Row = dict[str, Any]
+
+FORGOTTEN = "forgotten"
+HIDDEN = "Texts are not shown: report.excerpts is off."
+
+
+def in_words(told: Sequence[Account]) -> str:
+    """Return the explanations of all rows of a name."""
+    parts = [_document(one) for one in told[:MOST_ROWS]]
+    if len(told) > 1:
+        more = f"More than {MOST_ROWS}" if len(told) > MOST_ROWS else f"{len(told)}"
+        parts.insert(0, f"{more} rows carry this id; name one of them as shard#row.")
+    return "\n\n\n".join(parts)
+
+
+def _document(one: Account) -> str:
+    head = f"{label(one.row['doc_id'])}\n" + wrapped(place(one.row), 2)
+    parts = [head, _block(*verdict(one))]
+    if not one.rejected:
+        if one.keeper and one.config.report.excerpts:
+            parts.append(differences(one.text, one.keeper_text, masked=one.config.report.mask))
+        parts += [
+            _block("Otherwise", otherwise(one)),
+            _block("Counts", counts(one)),
+            _spans(one),
+            _risk(one),
+        ]
+        if not one.config.report.excerpts:
+            parts.append(HIDDEN)
+    return "\n\n".join(part for part in parts if part)
+
+
+def place(row: Row) -> str:
+    """Return where a row lies and how long it is."""
+    size = "" if row.get("text_bytes") is None else f"; {row['text_bytes']:,} bytes"
+    words = f", {row['words']:,} words" if row.get("words") is not None else ""
+    return f"{where(row)}{size}{words}"
+
+
+def where(row: Row) -> str:
+    """Return shard, row and source."""
+    source = f"; source {label(row['source'])}" if row.get("source") is not None else ""
+    return f"{label(row['shard'])}, row {row['shard_row']:,}{source}"
+
+
+def verdict(one: Account) -> tuple[str, list[str]]:
+    """Return what became of a row, and why."""
+    if one.rejected:
+        why = REJECTED.get(one.row["reason"], one.row["reason"].replace("_", " "))
+        return f"REJECTED: {why} ({one.row['reason']})", [
+            "It is no document: it was not counted, compared or scored. rejected/ holds it whole."
+        ]
+    decision = one.decision
+    if decision is None:
+        return "NOT DECIDED", ["The filter has not run on these counts; `rote filter RUN` decides."]
+    if decision["action"] == "drop":
+        reason = removed_as(decision["reason"])
+        lines = []
+        if one.keeper is not None:
+            lines = [
+                f"what stays: {label(one.keeper['doc_id'])} ({where(one.keeper)})",
+                f"proof: {proof(one)}",
+            ]
+        return f"REMOVED as {reason} (rule {decision['rule']})", lines
+    how = {"cut": ", passages cut", "mask": ", passages masked"}.get(decision["action"], "")
+    how = ", restored" if decision["reason"] == "restored" else how
+    rule = f" (rule {decision['rule']})" if decision["rule"] else ""
+    return f"KEPT{how}{rule}", _kept(one, decision)
+
+
+def _kept(one: Account, decision: Row) -> list[str]:
+    stands = decision["rows_standing_for"]
+    lines = [f"It stays in the place of {number(stands, 'removed row')}."] if stands else []
+    lines += [
+        f"{'closest other text' if place == 0 else 'then'}: {label(pair['doc_id'])}, exact "
+        f"Jaccard {pair['jaccard']:.4f} ({pair['inter']:,} of {pair['total']:,} shingles)"
+        for place, pair in enumerate(one.near)
+    ]
+    if not one.near and not stands and one.row["exact_count"] == 1:
+        threshold = one.config.near.count_threshold
+        lines.append(f"No other text reaches Jaccard {threshold:g} with it.")
+    return lines
+
+
+def proof(one: Account) -> str:
+    """Return the proof of a removal that names a keeper."""
+    row, keeper, decision, found = one.row, one.keeper or {}, one.decision or {}, one.proof
+    near = one.config.near
+    if row["representative"] == keeper.get("representative"):
+        return "the same bytes of text (128-bit hash)"
+    if decision["method"] == "contained":
+        told = f"contained in it with {decision['score']:.1%} of its shingles"
+        told += f" ({found['inter']:,} of {found['total']:,})" if found else ""
+        return f"{told}; the threshold is {near.containment:g}"
+    if found is None:
+        score = decision["score"]
+        return f"exact Jaccard {score:.4f}" if score is not None else "none recorded"
+    return (
+        f"exact Jaccard {found['jaccard']:.4f}: {found['inter']:,} shingles in both of "
+        f"{found['total']:,} in either; the threshold is {near.threshold:g}"
+    )
+
+
+def otherwise(one: Account) -> list[str]:
+    """Return which threshold or rule would have decided otherwise."""
+    if one.decision is None:
+        return []
+    return _to_stay(one) if one.decision["action"] == "drop" else _to_go(one)
+
+
+def _to_stay(one: Account) -> list[str]:
+    decision, keeper = one.decision or {}, one.keeper
+    if keeper is not None and one.row["representative"] == keeper["representative"]:
+        told = (
+            f"No threshold keeps both: the bytes are the same. Without the rule {decision['rule']} "
+            "it would stay, or with near.keep, near.sources or a priority that prefers it."
+        )
+        return [told]
+    if keeper is not None and decision["method"] == "contained":
+        return [f"It would stay with near.containment above {decision['score']:.4f}, or 0 (off)."]
+    if keeper is not None and decision["score"] is not None:
+        return [f"It would stay with near.threshold above {decision['score']:.4f}."]
+    if decision["reason"] == "risk" and one.risk and one.risk["risk"] is not None:
+        return [f"It would stay with policy.risk above {one.risk['risk']:.4f}."]
+    return [f"It would stay without the rule {decision['rule']}."]
+
+
+def _to_go(one: Account) -> list[str]:
+    lines = []
+    threshold = one.config.near.threshold
+    below = [pair for pair in one.near if pair["jaccard"] < threshold]
+    if below:
+        lines.append(
+            f"With near.threshold at {below[0]['jaccard']:.4f} or below, it or "
+            f"{label(below[0]['doc_id'])} would go."
+        )
+    if one.row["exact_count"] > 1 and not one.config.policy.rules:
+        lines.append("With the rule drop-copies one of its exact copies stays, the others go.")
+    if one.risk and one.risk["risk"] is not None:
+        lines.append(
+            f"The rule drop-risk takes it with policy.risk at {one.risk['risk']:.4f} or below."
+        )
+    if one.row["repeated_words"]:
+        lines.append(
+            f"The rule cut-spans cuts of its {one.row['repeated_words']:,} repeated words those "
+            "that a kept row before it has."
+        )
+    return lines or ["No threshold takes it: it repeats nothing and has no forecast."]
+
+
+def counts(one: Account) -> list[str]:
+    """Return how often the text, its near copies and its windows occur."""
+    row, window = one.row, one.config.window.words
+    lines = [f"This exact text occurs {times(row['exact_count'])}."]
+    if one.decision is not None:
+        near = one.decision["near_count"] - row["exact_count"]
+        bound = " or more" if row["near_capped"] else ""
+        verb = "is a near copy" if near == 1 else "are near copies"
+        lines.append(
+            f"{number(near, 'document')}{bound} {verb} of it; its cluster holds "
+            f"{number(one.decision['members'], 'document')}."
+        )
+    if row["max_window_count"] > 1:
+        share = row["repeated_words"] / row["words"]
+        lines.append(
+            f"Its most repeated window of {window} words occurs {times(row['max_window_count'])}."
+        )
+        lines.append(
+            f"{share:.0%} of its words ({row['repeated_words']:,} of {row['words']:,}) lie in "
+            "repeated windows."
+        )
+    elif row["words"] < window:
+        lines.append(f"It is shorter than a window of {window} words.")
+    else:
+        lines.append(f"No window of {window} words in it occurs twice.")
+    return lines
+
+
+def _spans(one: Account) -> str:
+    if not one.spans:
+        return ""
+    total, shown = one.spans[0]["spans"], one.spans[:SPANS]
+    lines = [
+        f"Repeated spans ({total:,})"
+        if total <= SPANS
+        else f"Repeated spans ({SPANS} of {total:,})"
+    ]
+    for span in shown:
+        lines.append(wrapped(span_line(span), 2))
+        if one.text is not None:
+            lines.append(_passage(one, span))
+        if span["elsewhere"]:
+            lines.append(wrapped(elsewhere(span), 4))
+    return "\n".join(lines)
+
+
+def span_line(span: Row) -> str:
+    """Return where a repeated span lies and how often it occurs."""
+    return (
+        f"bytes {span['start_byte']:,} to {span['end_byte']:,}: {span['words']:,} words, "
+        f"up to {times(span['occurrences'])} in {number(span['documents'], 'document')}"
+    )
+
+
+def elsewhere(span: Row) -> str:
+    """Return some of the other documents that repeat a span."""
+    others = span["elsewhere"]
+    if not others:
+        return ""
+    named = "; ".join(f"{label(one['doc_id'], 60)} ({where(one)})" for one in others)
+    more = others[0]["documents"] - len(others)
+    return f"also in {named}{f'; and {more:,} more' if more > 0 else ''}"
+
+
+def _passage(one: Account, at: Row) -> str:
+    left, right = "\N{LEFT DOUBLE QUOTATION MARK}", "\N{RIGHT DOUBLE QUOTATION MARK}"
+    return wrapped(f"{left}{passage(one, at)}{right}", 4)
+
+
+def passage(one: Account, at: Row) -> str:
+    """Return a safe quote of a span or sequence of a text."""
+    masked = one.config.report.mask
+    return quote(one.text or "", at["start_byte"], at["end_byte"], masked=masked)
+
+
+def risk_lines(one: Account) -> list[str]:
+    """Return the forecast with its interval and what it rests on."""
+    if not one.scored:
+        return ["not scored; `rote score RUN` makes a forecast"]
+    if one.risk is None:
+        return ["none of its sequences was scored (too short, or not in the sample)"]
+    risk = one.risk
+    if risk["risk"] is None:
+        return ["no forecast: too little was memorized by the proxies to fit one"]
+    lines = [
+        (
+            f"{risk['risk']:.3f} (95% interval {_decimals(risk['risk_low'])} to "
+            f"{_decimals(risk['risk_high'])}), "
+            f"{'' if risk['kind'] in (None, 'none') else risk['kind'] + ', '}from text that the "
+            f"proxies had{'' if risk['basis'] == 'seen' else ' not'} seen"
+        ),
+        (
+            f"{risk['expected_tokens']:,.1f} tokens expected to be memorized; "
+            f"{risk['scored_share']:.0%} of its sequences were scored"
+        ),
+    ]
+    if risk["extrapolated"]:
+        lines.append(
+            "The target is far larger than any proxy: read this as a rank, not as a probability."
+        )
+    return lines
+
+
+def _risk(one: Account) -> str:
+    told = [_block("Risk", risk_lines(one))]
+    if one.text is not None and one.risk and one.risk["risk"] is not None:
+        told.append(_passage(one, one.risk))
+    if one.features:
+        told.append(wrapped("contributions in log odds (value x coefficient):", 2))
+        told += [
+            f"    {row['feature']:<22} {row['value']:>10.3f} x {row['coefficient']:.3f} = "
+            f"{row['contribution']:+.3f}"
+            for row in one.features
+        ]
+    return "\n".join(told)
+
+
+def _block(title: str, lines: Sequence[str]) -> str:
+    if title == "Otherwise" and not lines:
+        return ""
+    return "\n".join([title, *(wrapped(line, 2) for line in lines)])
+
+
+def _decimals(value: float | None) -> str:
+    return "?" if value is None else f"{value:.3f}"

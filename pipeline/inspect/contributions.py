@@ -1,0 +1,65 @@
+"""What a forecast rests on: the features of a sequence times the coefficients of the fit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.engine.run_folder import read_table
+from pipeline.score.forecast import features as ladder
+from schemas.score.sequences import SEQUENCES
+
+Row = dict[str, Any]
+
+PROXIES = "proxies.json"
+
+
+def contributions(
+    tables: Mapping[str, Sequence[Path]], facts: Row, representative: int, risk: Row
+) -> list[Row]:
+    """Return name, value, coefficient and contribution (in log odds) of each feature.
+
+    Nothing where the run holds no fit for the basis of that forecast, or other features than it.
+    """
+    coefficients = facts.get(f"coefficients_{risk['basis']}")
+    about = next((path for path in tables.get("models", []) if path.name == PROXIES), None)
+    if not coefficients or about is None:
+        return []
+    sequences = read_table(tables["sequences"], SEQUENCES)
+    own = pc.and_(
+        pc.equal(sequences["row_key"], pa.scalar(representative, pa.uint64())),
+        pc.equal(sequences["start_byte"], risk["start_byte"]),
+    )
+    table = sequences.filter(own).slice(0, 1)
+    if not table.num_rows:
+        return []
+    panel = ladder.read_panel(table, json.loads(about.read_bytes())["proxies"])
+    names, values = _features(panel, facts["target"], str(risk["basis"]))
+    return [
+        {
+            "feature": name,
+            "value": float(value),
+            "coefficient": coefficients[name],
+            "contribution": float(value) * coefficients[name],
+        }
+        for name, value in zip(names, values, strict=True)
+        if name in coefficients and np.isfinite(value)
+    ]
+
+
+def _features(panel: ladder.Panel, target: Row, basis: str) -> tuple[Sequence[str], np.ndarray]:
+    """Return names and values of the features, as `risk` has them for the target."""
+    dose = panel.count * target["epochs"]
+    if basis == "seen":
+        return ladder.SEEN, ladder.seen_features(
+            panel, panel.top, dose, target["parameters"] / panel.top.parameters
+        )[0]
+    halves = panel.of_role("half")
+    size = target["parameters"] / halves[0].parameters if halves else 1.0
+    return ladder.UNSEEN, ladder.unseen_features(panel, dose, size)[0]

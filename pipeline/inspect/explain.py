@@ -1,0 +1,208 @@
+"""Why a row stayed, went or was rejected: everything that a run knows of it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.config.sections import Config
+from pipeline.corpus import Shard
+from pipeline.corpus.columns import ID_NAMES
+from pipeline.engine.query import run as query
+from pipeline.engine.run_folder import load_manifest
+from pipeline.errors import InputError, IntegrityError
+from pipeline.inspect.account import Account
+from pipeline.inspect.account_words import FORGOTTEN, in_words
+from pipeline.report.quotes.quotes import label, read_texts
+from pipeline.scan.inventory import active_shards
+
+MOST_ROWS = 5
+MOST_CLOSE = 3
+MOST_SPANS = 60
+MOST_PAIRS = 3
+EACH_SPAN = 3
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What an explanation reads: the tables of a finished run, and the shards for a few quotes."""
+
+    folder: Path
+    config: Config
+    shards: tuple[Shard, ...]
+    tables: dict[str, list[Path]]
+    facts: Row
+
+    def rows(self, name: str, tables: Sequence[str], **params: object) -> list[Row]:
+        """Return the rows of a query over tables of the run; none where a table is missing."""
+        if not all(self.tables.get(table) for table in tables):
+            return []
+        return list(
+            query(name, {table: self.tables[table] for table in tables}, params).to_pylist()
+        )
+
+
+def explain(folder: Path, doc_id: str, stale: Collection[str] = ()) -> str:
+    """Return the explanation of every row that carries `doc_id`, or of the row `shard#row`.
+
+    stale: tables of the run that are older than its last scan; they are left out, and the text says
+    so. Raises InputError for an unknown id, with up to three ids that resemble it.
+    """
+    return in_words(accounts(folder, doc_id, stale))
+
+
+def accounts(folder: Path, doc_id: str, stale: Collection[str] = ()) -> list[Account]:
+    """Return what is known of each row of that name, rejected ones last; MOST_ROWS + 1 at most."""
+    run = _open(folder, stale)
+    shard, _, number = doc_id.rpartition("#")
+    row = int(number) if number.isascii() and number.isdigit() and len(number) <= 12 else None
+    place = (shard, row) if shard and row is not None else None
+    found = run.rows(
+        "explain/find",
+        ["counts"],
+        doc_id=doc_id,
+        shard=shard or None,
+        shard_row=row,
+        most=MOST_ROWS + 1,
+    )
+    told = [_account(run, one) for one in found]
+    _read(run, told)
+    told += [Account(one, run.config, rejected=True) for one in _rejected(run, doc_id, place)]
+    if not told:
+        raise _unknown(run, folder, doc_id)
+    return told[: MOST_ROWS + 1]
+
+
+def _open(folder: Path, stale: Collection[str]) -> _Run:
+    manifest = load_manifest(folder)
+    tables: dict[str, list[Path]] = {}
+    for _, entry in sorted(manifest["outputs"].items()):
+        for record in entry["files"]:
+            if record["table"] not in stale:
+                tables.setdefault(record["table"], []).append(folder / record["path"])
+    if "counts" not in tables:
+        raise InputError(
+            "This run folder has no counts yet.",
+            where=str(folder),
+            fix="finish the scan: rote scan CORPUS... --out RUN",
+        )
+    facts = manifest["outputs"].get("risk/all", {}).get("facts", {})
+    config = Config.model_validate(manifest["config"])
+    return _Run(folder, config, tuple(active_shards(manifest)), tables, facts)
+
+
+def _unknown(run: _Run, folder: Path, doc_id: str) -> InputError:
+    close = run.rows("explain/close", ["counts"], doc_id=doc_id, most=MOST_CLOSE)
+    names = ", ".join(label(row["doc_id"]) for row in close)
+    return InputError(
+        "No document of this run carries that id.",
+        where=str(folder),
+        found=label(doc_id),
+        expected=f"for example {names}" if names else "an id of the corpus, or shard#row",
+        fix="look for it in kept/, removed/ or rejected/",
+    )
+
+
+def _rejected(run: _Run, doc_id: str, place: tuple[str, int] | None) -> list[Row]:
+    """Return the rejected rows of that id or place."""
+    # the files are read only here, and only for names: pyarrow.compute loads with them
+    from pipeline.inspect.rejections import rejections
+
+    named = run.config.input.id
+    columns = (named,) if named else ID_NAMES
+    return rejections(run.tables.get("rejected", []), columns, doc_id, place, MOST_ROWS)
+
+
+def _account(run: _Run, row: Row) -> Account:
+    told = Account(row, run.config, scored=bool(run.tables.get("risk")))
+    key = row["row_key"]
+    decided = run.rows("explain/decision", ["documents", "decisions"], row_key=key)
+    told.decision = decided[0] if decided else None
+    if told.decision and told.decision["keeper"] is not None:
+        told.keeper = _one(run, told.decision["keeper"])
+        told.proof = _proof(run, row, told.keeper, told.decision)
+    told.near = run.rows(
+        "explain/pairs", ["pairs", "counts"], representative=row["representative"], most=MOST_PAIRS
+    )
+    told.spans = _spans(run, key)
+    found = run.rows(
+        "explain/risk",
+        ["risk", "document_risk"],
+        row_key=key,
+        representative=row["representative"],
+    )
+    if found:
+        told.risk = found[0]
+        told.features = _features(run, row, found[0])
+    return told
+
+
+def _features(run: _Run, row: Row, risk: Row) -> list[Row]:
+    if risk["risk"] is None or not run.tables.get("sequences"):
+        return []
+    # scipy loads with the forecast
+    from pipeline.inspect.contributions import contributions
+
+    return contributions(run.tables, run.facts, row["representative"], risk)
+
+
+def _spans(run: _Run, row_key: int) -> list[Row]:
+    spans = run.rows("explain/spans", ["spans"], row_key=row_key, most=MOST_SPANS)
+    windows = sorted({span["window"] for span in spans})
+    others = (
+        run.rows(
+            "explain/elsewhere",
+            ["spans", "counts"],
+            windows=windows,
+            row_key=row_key,
+            each=EACH_SPAN,
+        )
+        if windows
+        else []
+    )
+    for span in spans:
+        span["elsewhere"] = [other for other in others if other["window"] == span["window"]]
+    return spans
+
+
+def _one(run: _Run, row_key: int) -> Row:
+    found = run.rows("explain/keeper", ["counts"], row_key=row_key)
+    if not found:
+        raise IntegrityError(
+            "A keeper is not among the documents.",
+            where="decisions",
+            found=str(row_key),
+            fix="run `rote filter` on this folder again",
+        )
+    return found[0]
+
+
+def _proof(run: _Run, row: Row, keeper: Row, decision: Row) -> Row | None:
+    own, other = row["representative"], keeper["representative"]
+    if own == other:
+        return None
+    if decision["method"] == "contained":
+        found = run.rows("explain/contained", ["contained"], document=own, container=other)
+    else:
+        found = run.rows("explain/proof", ["pairs"], a=min(own, other), b=max(own, other))
+    return found[0] if found else None
+
+
+def _read(run: _Run, told: Sequence[Account]) -> None:
+    """Add the texts of the rows and of their keepers, unless excerpts are off.
+
+    The text of a row that is to be forgotten is not read, nor what was kept in its place.
+    """
+    if not run.config.report.excerpts:
+        return
+    told = [one for one in told if (one.decision or {}).get("reason") != FORGOTTEN]
+    keys = {one.row["row_key"] for one in told}
+    keys |= {one.keeper["row_key"] for one in told if one.keeper}
+    texts = dict(read_texts(run.shards, run.config, keys))
+    for one in told:
+        one.text = texts.get(one.row["row_key"])
+        one.keeper_text = texts.get(one.keeper["row_key"]) if one.keeper else None

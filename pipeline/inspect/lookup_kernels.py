@@ -1,0 +1,183 @@
+"""Compiled loops behind `pipeline.inspect.lookup`: the windows of one text among all the words.
+
+Words are numbers here: a word of the text has its place among the text's different words, from 1
+on, any other word is 0. Only runs of the text's own words are hashed, and a hash that is found is
+held against the words, so that no count rests on it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from pipeline.text.segmentation_kernels import (
+    BASE,
+    Int64,
+    Uint8,
+    Uint32,
+    Uint64,
+    Value,
+    finish,
+    inline,
+    kernel,
+)
+
+
+class Sought(NamedTuple):
+    """The windows of a text.
+
+    words: number of each word. spelled: keyed hash of each number. slots: open addressing, window
+    + 1, a power of two of them. hashes: of each window. first: the first window of the same words;
+    only that one is in the slots. later: the next window of the same words, -1 after the last.
+    """
+
+    words: Uint32
+    spelled: Uint64
+    slots: Uint32
+    hashes: Uint64
+    first: Int64
+    later: Int64
+    key: np.uint64
+    drop: np.uint64
+
+
+class Counted(NamedTuple):
+    """What a chunk holds of a text.
+
+    occurrences, documents: of each window that is in the slots. covered: of each document of the
+    chunk, how many words of the text lie in windows that it holds.
+    """
+
+    occurrences: Int64
+    documents: Int64
+    covered: Int64
+
+
+@kernel
+def index(words: Uint32, hashes: Uint64, slots: Uint32, first: Int64, later: Int64) -> None:
+    """Put each different window into the empty slots; chain those of the same words."""
+    mask, size = np.uint64(slots.size - 1), words.size - hashes.size + 1
+    last = np.empty(hashes.size, np.int64)
+    for window in range(hashes.size):
+        first[window], later[window], last[window] = window, -1, window
+        slot = hashes[window] & mask
+        while slots[slot] != 0:
+            known = np.int64(slots[slot]) - 1
+            if hashes[known] == hashes[window] and _same(words, known, window, size):
+                first[window] = known
+                later[last[known]] = window
+                last[known] = window
+                break
+            slot = (slot + np.uint64(1)) & mask
+        if first[window] == window:
+            slots[slot] = window + 1
+
+
+@inline
+def _same(words: Uint32, one: Value, other: Value, size: Value) -> Value:
+    same = True
+    for k in range(size):
+        same = same and words[one + k] == words[other + k]
+    return same
+
+
+@kernel
+def count(codes: Value, offsets: Int64, known: Uint32, s: Sought, out: Counted) -> None:
+    """Count every window of the text among the words of some documents.
+
+    codes: of each word, an entry of the vocabulary; known: the number of each entry, or 0.
+    """
+    spelled, base = s.spelled, np.uint64(BASE)
+    size = s.words.size - s.hashes.size + 1
+    seen, stamps = np.zeros(s.hashes.size, np.int64), np.zeros(s.words.size, np.int64)
+    for document in range(offsets.size - 1):
+        run, total, previous = 0, np.uint64(0), np.int64(-1)
+        for j in range(offsets[document], offsets[document + 1]):
+            word = known[codes[j]]
+            if word == 0:
+                run, total, previous = 0, np.uint64(0), np.int64(-1)
+                continue
+            run += 1
+            total = total * base + spelled[word]
+            if run > size:
+                total -= spelled[known[codes[j - size]]] * s.drop
+            if run >= size:
+                found = _find(finish(total ^ s.key), codes, j - size + 1, known, s, previous)
+                if found >= 0:
+                    out.occurrences[found] += 1
+                    if seen[found] != document + 1:
+                        seen[found] = document + 1
+                        out.documents[found] += 1
+                        out.covered[document] += _cover(s, found, previous, document + 1, stamps)
+                previous = found
+
+
+@kernel
+def _find(
+    own: Value, codes: Value, begin: Value, known: Uint32, s: Sought, previous: Value
+) -> Value:
+    """Return the window of this hash that has the words from `begin` on, -1 when there is none.
+
+    previous: the window of the words one before. After its neighbour only the last word can differ.
+    """
+    mask, size = np.uint64(s.slots.size - 1), s.words.size - s.hashes.size + 1
+    slot = own & mask
+    while s.slots[slot] != 0:
+        window = np.int64(s.slots[slot]) - 1
+        if s.hashes[window] == own:
+            at = size - 1 if window > 0 and s.first[window - 1] == previous else 0
+            while at < size and s.words[window + at] == known[codes[begin + at]]:
+                at += 1
+            if at == size:
+                return window
+        slot = (slot + np.uint64(1)) & mask
+    return np.int64(-1)
+
+
+@kernel
+def _cover(s: Sought, window: Value, previous: Value, stamp: Value, stamps: Int64) -> Value:
+    """Stamp the words of a window, wherever it stands in the text; return how many were new."""
+    size, fresh = s.words.size - s.hashes.size + 1, 0
+    while window >= 0:
+        after = window > 0 and s.first[window - 1] == previous
+        for place in range(window + (size - 1 if after else 0), window + size):
+            if stamps[place] != stamp:
+                stamps[place] = stamp
+                fresh += 1
+        window = s.later[window]
+    return fresh
+
+
+@kernel
+def spelled_alike(
+    known: Uint32, ends: Int64, letters: Uint8, own_ends: Int64, own_letters: Uint8
+) -> Value:
+    """Tell whether the entries that have a number are spelled as the text's words of that number.
+
+    own_ends: number n has the letters from own_ends[n - 1] to own_ends[n].
+    """
+    for entry in range(known.size):
+        number = np.int64(known[entry])
+        if number == 0:
+            continue
+        begin, size = ends[entry], ends[entry + 1] - ends[entry]
+        other = own_ends[number - 1]
+        if size != own_ends[number] - other:
+            return False
+        for k in range(size):
+            if letters[begin + k] != own_letters[other + k]:
+                return False
+    return True
+
+
+@kernel
+def agreements(signatures: Uint32, own: Uint32) -> Value:
+    """Return how many values of each signature equal those of one."""
+    found = np.zeros(signatures.shape[0], np.int64)
+    for row in range(signatures.shape[0]):
+        same = 0
+        for k in range(own.size):
+            same += signatures[row, k] == own[k]
+        found[row] = same
+    return found

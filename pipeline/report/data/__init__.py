@@ -1,0 +1,1 @@
+"""What the report says, as data: every part of report.json, computed from the tables."""

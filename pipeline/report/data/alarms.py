@@ -1,0 +1,201 @@
+"""What a person must look at before trusting a filtered corpus (promise 8): no silent wipe-out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.engine.query import Limits
+from pipeline.engine.query import run as query
+from pipeline.report.quotes.quotes import label
+
+ALARM, NOTE = "alarm", "note"
+GROUP_ROWS = 50
+CLUSTER_DOCUMENTS = 50
+CLUSTER_PER_MILLE = 10
+MOST_CLUSTERS = 100
+AUDIT_LEAST = 20
+AUDIT_PERCENT = 98
+
+Row = dict[str, Any]
+
+
+def alarms(
+    documents: Sequence[Path],
+    decisions: Sequence[Path],
+    manifest: Mapping[str, Any],
+    limits: Limits | None = None,
+) -> list[Row]:
+    """Return the alarms of a run, in a fixed order; notes, which fail no strict run, are left out.
+
+    documents, decisions: the files of those tables. Each entry has `level`, `kind`, `where`,
+    `numbers` and a `sentence` that says all of it.
+    """
+    limits = limits or Limits()
+    both = {"documents": documents, "decisions": decisions}
+    alone = {"documents": documents}
+    found = judge(
+        query("report/totals", alone, {"window_words": 1}, limits=limits).to_pylist()[0],
+        query("report/sources", both, sources_params(0), limits=limits).to_pylist(),
+        query("report/clusters", both, {"top": MOST_CLUSTERS}, limits=limits).to_pylist(),
+        query("report/shards", both, limits=limits).to_pylist(),
+        manifest,
+    )
+    return [entry for entry in found if entry["level"] == ALARM]
+
+
+def judge(
+    totals: Row,
+    sources: Sequence[Row],
+    clusters: Sequence[Row],
+    shards: Sequence[Row],
+    manifest: Mapping[str, Any],
+) -> list[Row]:
+    """Return the alarms and notes that these aggregates raise; pure, and integers at every limit.
+
+    clusters: the largest; at most 99 can each hold more than 1% of the corpus, so `MOST_CLUSTERS`
+    of them suffice.
+    """
+    return [
+        *(
+            _group(row)
+            for row in sources
+            if row["source_group"] is not None
+            and row["documents"] >= GROUP_ROWS
+            and 2 * row["removed"] > row["documents"]
+        ),
+        *(
+            _cluster(row, totals["documents"])
+            for row in clusters
+            if row["members"] >= CLUSTER_DOCUMENTS
+            and 1000 * row["members"] > CLUSTER_PER_MILLE * totals["documents"]
+        ),
+        *([_capped(totals["near_capped"], _search(manifest))] if totals["near_capped"] else []),
+        *_audit(_search(manifest).get("planted", []), manifest),
+        *_empty_shards(shards, shard_rows(manifest)),
+        *([_duplicates(totals)] if totals["duplicate_ids"] else []),
+        *(
+            _skipped(name, why)
+            for name, why in sorted(manifest["corpus"].get("skipped", {}).items())
+        ),
+    ]
+
+
+def sources_params(top: int) -> dict[str, int]:
+    """Return the parameters of `report_sources`: the `top` largest groups, and all that alarm."""
+    return {"top": top, "alarm_rows": GROUP_ROWS}
+
+
+def shard_rows(manifest: Mapping[str, Any]) -> list[Row]:
+    """Return number, name, file bytes, rows and rejections of each shard in the corpus."""
+    active = [shard for shard in manifest["corpus"]["shards"] if shard["active"]]
+    return [
+        {
+            "number": shard["number"],
+            "name": shard["name"],
+            "bytes": shard["bytes"],
+            "rows": shard["documents"] + sum(shard["rejected"].values()),
+            "rejected": sum(shard["rejected"].values()),
+            "reasons": shard["rejected"],
+        }
+        for shard in sorted(active, key=lambda shard: int(shard["number"]))
+    ]
+
+
+def _entry(level: str, kind: str, where: str, numbers: Row, sentence: str) -> Row:
+    return {"level": level, "kind": kind, "where": where, "numbers": numbers, "sentence": sentence}
+
+
+def _group(row: Row) -> Row:
+    removed, documents = row["removed"], row["documents"]
+    return _entry(
+        ALARM,
+        "source_group",
+        row["source_group"],
+        {"documents": documents, "removed": removed, "kept": row["kept"]},
+        f"Source group {label(row['source_group'])} loses {removed:,} of its {documents:,} "
+        f"documents ({removed / documents:.1%}): more than half.",
+    )
+
+
+def _cluster(row: Row, documents: int) -> Row:
+    members = row["members"]
+    return _entry(
+        ALARM,
+        "cluster",
+        row["cluster"],
+        {"members": members, "kept": row["kept"], "documents": documents},
+        f"Cluster {row['cluster'][:12]} holds {members:,} documents ({members / documents:.1%} of "
+        f"the corpus); {row['kept']:,} of them stay.",
+    )
+
+
+def _search(manifest: Mapping[str, Any]) -> Row:
+    """Return what the search for candidates told of itself."""
+    return dict(manifest.get("outputs", {}).get("candidates/all", {}).get("facts", {}))
+
+
+def _capped(documents: int, search: Row) -> Row:
+    missed = search.get("estimated_missed", {})
+    told = ", ".join(f"about {count:,} at Jaccard {at} and above" for at, count in missed.items())
+    return _entry(
+        ALARM,
+        "capped_bucket",
+        "candidates",
+        {"documents": documents, "pairs_left_out": search.get("pairs_left_out", 0)},
+        f"Buckets were too large to pair in full: the near and effective counts of {documents:,} "
+        f"documents are lower bounds{f' (pairs missed: {told})' if told else ''}. "
+        "A higher near.bucket_cap pairs them all.",
+    )
+
+
+def _audit(bins: Sequence[Row], manifest: Mapping[str, Any]) -> list[Row]:
+    """Return an alarm when too few of the planted copies above the threshold were proposed."""
+    threshold = manifest["config"]["near"]["threshold"] if bins else 1.0
+    above = [entry for entry in bins if entry["from"] >= threshold - 1e-9]
+    planted, proposed = (sum(entry[key] for entry in above) for key in ("planted", "proposed"))
+    if planted < AUDIT_LEAST or 100 * proposed >= AUDIT_PERCENT * planted:
+        return []
+    return [
+        _entry(
+            ALARM,
+            "audit",
+            "candidates",
+            {"planted": planted, "proposed": proposed},
+            f"Of {planted:,} near copies planted at or above Jaccard {threshold:g} the search "
+            f"proposed {proposed:,}: near copies are left standing. More sketch.bands, or fewer "
+            "sketch.rows, find more.",
+        )
+    ]
+
+
+def _empty_shards(shards: Sequence[Row], listed: Sequence[Row]) -> list[Row]:
+    kept = {row["number"]: row["kept"] for row in shards}
+    return [
+        _entry(
+            ALARM,
+            "empty_shard",
+            shard["name"],
+            {"rows": shard["rows"], "rejected": shard["rejected"]},
+            f"Not one of the {shard['rows']:,} rows of shard {label(shard['name'])} is kept.",
+        )
+        for shard in listed
+        if shard["rows"] and not kept.get(shard["number"])
+    ]
+
+
+def _duplicates(totals: Row) -> Row:
+    ids, rows = totals["duplicate_ids"], totals["rows_with_duplicate_id"]
+    return _entry(
+        NOTE,
+        "duplicate_ids",
+        "id",
+        {"ids": ids, "documents": rows},
+        f"{ids:,} document ids are used more than once, by {rows:,} documents in all. Nothing was "
+        "dropped for it; rows are told apart by shard and row.",
+    )
+
+
+def _skipped(name: str, why: str) -> Row:
+    return _entry(NOTE, "skipped_file", name, {}, f"File {label(name)} was left out: {why}")

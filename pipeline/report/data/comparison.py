@@ -1,0 +1,136 @@
+"""What changed since another scan or filter: rows, copies, sources, clusters, risk, settings."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.config.sections import Config
+from pipeline.engine.query import Limits
+from pipeline.engine.query import run as query
+from pipeline.engine.run_folder import load_manifest
+from pipeline.engine.stage import Work
+from pipeline.errors import InputError, PipelineError
+from pipeline.report.data.excerpts import TOP
+
+Row = dict[str, Any]
+
+NEEDED = ("documents", "decisions")
+MOST_SOURCES = 40
+
+
+def against(
+    work: Work, manifest: Mapping[str, Any], data: Mapping[str, Any], limits: Limits
+) -> Row | None:
+    """Return what changed from the run folder `report.against` to this one; None without one.
+
+    Documents are the same when shard, row and text are. Raises InputError when that folder holds
+    no decisions.
+    """
+    if not work.config.report.against:
+        return None
+    folder = Path(work.config.report.against)
+    other = load_manifest(folder)
+    before = _tables(folder, other)
+    missing = [name for name in NEEDED if not before.get(name)]
+    if missing:
+        raise InputError(
+            "The run to compare with has nothing to compare.",
+            where=str(folder),
+            found=f"no {' and no '.join(missing)}",
+            fix="run `rote filter` on it first, or name another after --against",
+        )
+    inputs = {
+        **{name: work.paths(name) for name in NEEDED},
+        **{f"{name}_before": before[name] for name in NEEDED},
+    }
+    texts = {name: inputs[name] for name in ("documents", "documents_before")}
+    return {
+        "name": folder.resolve().name,
+        "scan": other["scan"],
+        "version": other["version"],
+        "totals": _sides(query("report/against/totals", inputs, limits=limits).to_pylist()),
+        "fates": query("report/against/fates", inputs, limits=limits).to_pylist(),
+        "sources": query(
+            "report/against/sources", inputs, {"top": MOST_SOURCES}, limits=limits
+        ).to_pylist(),
+        "clusters": query(
+            "report/against/clusters", texts, {"top": TOP}, limits=limits
+        ).to_pylist(),
+        "risk": _risk(work, before, limits),
+        "settings": _settings(work.config, other["config"], data["config"]),
+        "shards": _shards(manifest, other),
+    }
+
+
+def compared(config: Config) -> str:
+    """Return a digest of what the run folder `report.against` holds; empty without one.
+
+    A folder that cannot be read has a digest of its own.
+    """
+    if not config.report.against:
+        return ""
+    try:
+        outputs = load_manifest(Path(config.report.against))["outputs"]
+    except PipelineError:  # `report` says what is wrong with it; other commands have no use for it
+        return "unreadable"
+    files = {name: [record["digest"] for record in out["files"]] for name, out in outputs.items()}
+    text = json.dumps(files, sort_keys=True).encode()
+    return hashlib.blake2b(text, digest_size=16).hexdigest()
+
+
+def _tables(folder: Path, manifest: Mapping[str, Any]) -> dict[str, list[Path]]:
+    found: dict[str, list[Path]] = {}
+    for _, entry in sorted(manifest["outputs"].items()):
+        for record in entry["files"]:
+            found.setdefault(record["table"], []).append(folder / record["path"])
+    return found
+
+
+def _sides(rows: list[Row]) -> list[Row]:
+    """Return one row per measure with its value before and now."""
+    before, now = ({**row} for row in sorted(rows, key=lambda row: bool(row["now"])))
+    return [{"measure": key, "before": before[key], "now": now[key]} for key in now if key != "now"]
+
+
+def _risk(work: Work, before: Mapping[str, list[Path]], limits: Limits) -> list[Row] | None:
+    """Return documents at risk and expected tokens, before and now; None unless both are scored."""
+    if not work.paths("document_risk") or not before.get("document_risk"):
+        return None
+    inputs = {
+        "document_risk": work.paths("document_risk"),
+        "document_risk_before": before["document_risk"],
+    }
+    return _sides(query("report/against/risk", inputs, limits=limits).to_pylist())
+
+
+def _settings(config: Config, before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Row]:
+    """Return the settings that differ; one that a version did not have yet is null there."""
+    return [
+        {
+            "setting": f"{section}.{key}",
+            "before": (before.get(section) or {}).get(key),
+            "now": now[section][key],
+        }
+        for section in sorted(now)
+        if isinstance(now[section], dict) and section in type(config).model_fields
+        for key in sorted(now[section])
+        if (before.get(section) or {}).get(key) != now[section][key]
+    ]
+
+
+def _shards(manifest: Mapping[str, Any], other: Mapping[str, Any]) -> Row:
+    """Return how many shards came, went, and have other bytes."""
+    now, before = (
+        {s["name"]: s["content_digest"] for s in one["corpus"]["shards"] if s["active"]}
+        for one in (manifest, other)
+    )
+    return {
+        "added": len(now.keys() - before.keys()),
+        "gone": len(before.keys() - now.keys()),
+        "changed": sum(now[name] != before[name] for name in now.keys() & before.keys()),
+        "same": sum(now[name] == before[name] for name in now.keys() & before.keys()),
+    }

@@ -1,0 +1,76 @@
+"""The forecast as the report shows it: how risk spreads, its validation, the riskiest documents."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from pipeline.engine.query import Limits
+from pipeline.engine.query import run as query
+from pipeline.engine.stage import Work
+
+Row = dict[str, Any]
+
+LAW = ("law", "proxy", "at", "sequences", "families", "share", "low", "high")
+TRIED = 60
+TOP_SOURCES = 15
+BINS = 10
+
+
+def forecast(work: Work, manifest: Mapping[str, Any], limits: Limits) -> Row | None:
+    """Return the risk part of the report; None for a run that was never scored."""
+    risk, of_documents = work.paths("risk"), work.paths("document_risk")
+    if not risk or not of_documents:
+        return None
+    both = {"risk": risk, "document_risk": of_documents}
+    histogram: dict[str, list[int]] = {name: [0] * BINS for name in ("sequences", "documents")}
+    without = dict.fromkeys(histogram, 0)
+    for row in query("report/risk", both, {"bins": BINS}, limits=limits).to_pylist():
+        if row["bucket"] is None:
+            without[row["measure"]] = row["scored"]
+        else:
+            histogram[row["measure"]][row["bucket"]] = row["scored"]
+    documents = {"documents": work.paths("documents")}
+    decisions = {"decisions": work.paths("decisions")}
+    sources = query(
+        "report/risk_sources",
+        {**documents, "document_risk": of_documents},
+        {"top": TOP_SOURCES},
+        limits=limits,
+    )
+    return {
+        "bins": BINS,
+        "histogram": histogram,
+        "without": without,
+        "kinds": query("report/risk_kinds", {"risk": risk}, limits=limits).to_pylist(),
+        "sources": sources.to_pylist(),
+        "top": query(
+            "report/risk_top", {**both, **documents, **decisions}, {"top": TRIED}, limits=limits
+        ).to_pylist(),
+        "model": _facts(manifest, "risk"),
+        "proxies": _facts(manifest, "sequences"),
+        "laws": _laws(work),
+    }
+
+
+def _laws(work: Work) -> list[Row]:
+    """Return the points of the curves of dose, size and context; none where a run has no table."""
+    rows = [row for path in work.paths("laws") for row in pq.ParquetFile(path).read().to_pylist()]
+    return [{key: _finite(row.get(key)) for key in LAW} for row in rows]
+
+
+def _facts(manifest: Mapping[str, Any], stage: str) -> Row:
+    facts: Row = _finite(manifest["outputs"].get(f"{stage}/all", {}).get("facts", {}))
+    return facts
+
+
+def _finite(value: Any) -> Any:  # noqa: ANN401 - facts are any JSON
+    """Return a fact with null for what JSON has no number for."""
+    if isinstance(value, Mapping):
+        return {name: _finite(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

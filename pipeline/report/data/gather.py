@@ -1,0 +1,279 @@
+"""Everything that the report shows, as plain data: aggregates, top lists, a few quotes.
+
+No table is ever held as Python objects; what is read back is at most a few hundred rows, so that
+the report of ten million documents is as small as that of ten thousand. Numbers only: no clock, no
+folder of this machine.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pipeline.engine.query import Limits
+from pipeline.engine.query import run as query
+from pipeline.engine.stage import Work
+from pipeline.errors import IntegrityError
+from pipeline.report.data.alarms import ALARM, MOST_CLUSTERS, judge, shard_rows, sources_params
+from pipeline.report.data.assumptions import assumptions
+from pipeline.report.data.backtest import backtest
+from pipeline.report.data.comparison import against
+from pipeline.report.data.excerpts import TOP, add_excerpts
+from pipeline.report.data.forecast import forecast
+from pipeline.report.data.priorities import first, removed
+from pipeline.report.data.provenance import provenance
+from pipeline.scan.near.candidates import limits as query_limits
+from pipeline.scan.near.pairs import at_least
+
+Row = dict[str, Any]
+
+SPANS_TRIED = 5 * TOP
+MOST_SOURCES = 60
+MOST_SHARDS = 40
+MEMBER_SOURCES = 6
+BINS = 50
+
+_REMOVALS = (
+    ("exact_copy", "exact copies removed", "the same bytes as a document that stays"),
+    (
+        "near_copy",
+        "near copies removed",
+        "exact Jaccard with a document that stays reaches the threshold",
+    ),
+    (
+        "contained",
+        "contained, removed",
+        "the share of its shingles in a longer document that stays reaches near.containment",
+    ),
+    ("risk", "removed for risk", "forecast risk above the rule's limit"),
+)
+_TOLD_WHEN_ANY = frozenset({"contained"})  # off by default
+
+
+def gather(work: Work, manifest: Mapping[str, Any]) -> Row:
+    """Return the data of the report; row keys are strings, for JSON holds no uint64."""
+    limits = query_limits(work)
+    documents, decisions = work.paths("documents"), work.paths("decisions")
+    both = {"documents": documents, "decisions": decisions}
+    window = work.config.window.words
+    totals = query(
+        "report/totals", {"documents": documents}, {"window_words": window}, limits=limits
+    ).to_pylist()[0]
+    sources = query("report/sources", both, sources_params(MOST_SOURCES), limits=limits).to_pylist()
+    clusters = query("report/clusters", both, {"top": MOST_CLUSTERS}, limits=limits).to_pylist()
+    shards = query("report/shards", both, limits=limits).to_pylist()
+    listed = shard_rows(manifest)
+    raised = judge(totals, sources, clusters, shards, manifest)
+    data = {
+        "rote": {key: manifest.get(key) for key in ("version", "unicode", "scan")}
+        | {"schema": manifest.get("rote")},
+        "config": work.config.model_dump(
+            mode="json", exclude={"limits": True, "report": {"against"}}
+        ),
+        "provenance": provenance(work, manifest),
+        "corpus": _corpus(totals, listed),
+        "alarms": [entry for entry in raised if entry["level"] == ALARM],
+        "notes": [entry for entry in raised if entry["level"] != ALARM],
+        "funnel": _funnel(query("report/funnel", both, limits=limits).to_pylist(), listed),
+        "first": first(work, limits),
+        "removed": removed(work, manifest, limits),
+        "sources": _sources(sources),
+        "shards": _some(_shards(shards, listed), MOST_SHARDS),
+        "rejected": _rejected(listed),
+        "copies": _copies(
+            query("report/copies", {"documents": documents}, limits=limits).to_pylist()
+        ),
+        "clusters": _clusters(clusters[:TOP], work, limits),
+        "spans": _spans(work, limits),
+        "pairs": _pairs(work, limits),
+        "candidates": _candidates(manifest),
+        "risk": forecast(work, manifest, limits),
+        "backtest": backtest(work.folder),
+        "assumptions": assumptions(totals["windows"], work.config),
+    }
+    add_excerpts(data, work, limits)
+    data["changes"] = against(work, manifest, data, limits)
+    return data
+
+
+def _corpus(totals: Row, listed: Sequence[Row]) -> Row:
+    rows, rejected = (sum(shard[key] for shard in listed) for key in ("rows", "rejected"))
+    if rows != rejected + totals["documents"]:
+        raise IntegrityError(
+            "The rows of the shards do not add up.",
+            where="documents",
+            found=f"{totals['documents']} documents and {rejected} rejected rows",
+            expected=f"{rows} rows read",
+            fix="run `rote run` again with --verify",
+        )
+    file_bytes = sum(shard["bytes"] for shard in listed)
+    return {
+        "shards": len(listed),
+        "file_bytes": file_bytes,
+        "rows": rows,
+        "rejected": rejected,
+        **totals,
+    }
+
+
+def _funnel(groups: Sequence[Row], listed: Sequence[Row]) -> list[Row]:
+    """Return the steps from rows read to rows kept; they add up, or IntegrityError is raised."""
+    dropped: dict[str, Row] = {reason: {"rows": 0, "text_bytes": 0} for reason, _, _ in _REMOVALS}
+    kept = {"rows": 0, "text_bytes": 0}
+    for group in groups:
+        into = dropped.setdefault(str(group["reason"]), {"rows": 0, "text_bytes": 0})
+        into = into if group["action"] == "drop" else kept
+        into["rows"] += group["documents"]
+        into["text_bytes"] += group["text_bytes"]
+    read, rejected = (sum(shard[key] for shard in listed) for key in ("rows", "rejected"))
+    named = {reason: (title, meaning) for reason, title, meaning in _REMOVALS}
+    steps = [
+        {
+            "step": "read",
+            "title": "rows read",
+            "meaning": "every row of every shard",
+            "rows": read,
+            "text_bytes": None,
+        },
+        {
+            "step": "rejected",
+            "title": "rejected",
+            "meaning": "no usable text; written to rejected/",
+            "rows": rejected,
+            "text_bytes": None,
+        },
+        *(
+            {
+                "step": reason,
+                "title": named.get(reason, (f"removed: {reason}", ""))[0],
+                "meaning": named.get(reason, ("", "removed by a rule"))[1],
+                **sums,
+            }
+            for reason, sums in dropped.items()
+            if sums["rows"] or reason in named.keys() - _TOLD_WHEN_ANY
+        ),
+        {"step": "kept", "title": "kept", "meaning": "written to kept/ with their counts", **kept},
+    ]
+    if sum(step["rows"] for step in steps[1:]) != read:
+        raise IntegrityError(
+            "The rows of the funnel do not add up.",
+            where="decisions",
+            found=str(sum(step["rows"] for step in steps[1:])),
+            expected=str(read),
+        )
+    return steps
+
+
+def _sources(rows: Sequence[Row]) -> Row:
+    """Return the groups that are told apart, and the others as one."""
+    others = next((row for row in rows if row["source_group"] is None), None)
+    shown = [row for row in rows if row["source_group"] is not None]
+    return {"count": sum(row["groups"] for row in rows), "shown": shown, "others": others}
+
+
+def _some(rows: Sequence[Row], most: int) -> Row:
+    """Return the first `most` shards, and the others added up."""
+    rest = rows[most:]
+    added = ("rows", "rejected", "documents", "kept", "text_bytes")
+    others = {key: sum(row[key] for row in rest) for key in added} if rest else None
+    return {"count": len(rows), "shown": list(rows[:most]), "others": others}
+
+
+def _shards(found: Sequence[Row], listed: Sequence[Row]) -> list[Row]:
+    by_number = {row["number"]: row for row in found}
+    nothing = {"kept": 0, "documents": 0, "text_bytes": 0}
+    return [
+        {key: shard[key] for key in ("number", "name", "rows", "rejected")}
+        | {key: by_number.get(shard["number"], nothing)[key] for key in nothing}
+        for shard in listed
+    ]
+
+
+def _rejected(listed: Sequence[Row]) -> list[Row]:
+    reasons: Counter[str] = Counter()
+    for shard in listed:
+        reasons.update(shard["reasons"])
+    return [
+        {"reason": reason, "rows": rows}
+        for reason, rows in sorted(reasons.items(), key=lambda x: (-x[1], x[0]))
+    ]
+
+
+def _copies(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    found: dict[str, list[Row]] = {"exact_count": [], "near_count": [], "max_window_count": []}
+    for row in rows:
+        k = row.pop("bucket")
+        low, high = (0, 0) if k < 0 else ((1 << (k - 1)) + 1 if k else 1, 1 << k)
+        found[row.pop("measure")].append({"from": low, "to": high, **row})
+    return found
+
+
+def _clusters(largest: list[Row], work: Work, limits: Limits) -> list[Row]:
+    documents = {"documents": work.paths("documents")}
+    names = [row["cluster"] for row in largest]
+    members = (
+        query("report/members", documents, {"clusters": names}, limits=limits).to_pylist()
+        if names
+        else []
+    )
+    for row in largest:
+        own = [m for m in members if m["cluster"] == row["cluster"]]
+        row["sources"] = [
+            {key: m[key] for key in ("source_group", "members")} for m in own[:MEMBER_SOURCES]
+        ]
+        row["more_sources"] = max(0, len(own) - MEMBER_SOURCES)
+    return largest
+
+
+def _spans(work: Work, limits: Limits) -> Row:
+    top: list[Row] = []
+    if work.paths("spans"):
+        top = query(
+            "report/spans",
+            {name: work.paths(name) for name in ("spans", "decisions")},
+            {"top": SPANS_TRIED},
+            limits=limits,
+        ).to_pylist()
+    windows = None
+    if work.paths("windows"):
+        windows = query(
+            "report/windows", {"windows": work.paths("windows")}, limits=limits
+        ).to_pylist()[0]
+    return {"windows": windows, "top": top}
+
+
+def _pairs(work: Work, limits: Limits) -> Row:
+    rows = []
+    if work.paths("pairs"):
+        top, bottom = at_least(work.config.near.threshold)
+        params = {"bins": BINS, "numerator": top, "denominator": bottom}
+        rows = query(
+            "report/pairs", {"pairs": work.paths("pairs")}, params, limits=limits
+        ).to_pylist()
+    found = {row["bucket"]: row["pairs"] for row in rows}
+    first = min(found, default=BINS)
+    bands, values = work.config.sketch.bands, work.config.sketch.rows
+    bins = []
+    for k in range(first, BINS + 1):
+        jaccard = min(1.0, (k + 0.5) / BINS) if k < BINS else 1.0
+        chance = 1.0 - (1.0 - jaccard**values) ** bands
+        missed = found.get(k, 0) * (1.0 - chance) / chance
+        bins.append(
+            {
+                "from": k / BINS,
+                "pairs": found.get(k, 0),
+                "chance": round(chance, 6),
+                "missed": round(missed, 3),
+            }
+        )
+    return {
+        "pairs": sum(found.values()),
+        "near": sum(row["near"] for row in rows),
+        "bins": bins,
+        "missed": round(sum(b["missed"] for b in bins), 1),
+    }
+
+
+def _candidates(manifest: Mapping[str, Any]) -> Row:
+    return dict(manifest["outputs"].get("candidates/all", {}).get("facts", {}))

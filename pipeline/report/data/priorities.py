@@ -1,0 +1,90 @@
+"""What to remove first and why: kinds of repetition by source, what was removed, what that costs.
+
+The measure is words of training text that say again what a document that stays says already; of
+text that repeats nothing but is likely to be memorized, tokens expected to be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pipeline.engine.query import Limits
+from pipeline.engine.query import run as query
+from pipeline.engine.stage import Work
+
+Row = dict[str, Any]
+
+TOP = 12
+GROUPS = 1000
+LIKELY = 0.5
+
+
+def first(work: Work, limits: Limits) -> list[Row]:
+    """Return the largest repetitions by source group and kind, the most worth removing first.
+
+    Half of the places are for what still stays.
+
+    done: whether a rule of this run took it. words: those said again. expected_tokens: of its
+    documents as given, null without a forecast.
+    """
+    inputs = {name: work.paths(name) for name in ("documents", "decisions", "spans")}
+    if not inputs["spans"]:
+        return []
+    rows = query("report/first", inputs, {"top": GROUPS}, limits=limits).to_pylist()
+    forecast = risk_by_kind(work, limits)
+    tokens = {(row["source_group"], row["kind"], row["done"]): row for row in forecast}
+    for row in rows:
+        known = tokens.get((row["source_group"], row["kind"], row["done"]))
+        row["expected_tokens"] = known and known["expected_tokens"]
+    alone = [
+        {key: row[key] for key in ("source_group", "kind", "done", "documents", "text_bytes")}
+        | {"words": None, "expected_tokens": row["expected_tokens"]}
+        for row in forecast
+        if row["kind"] == "risk" and not row["done"]
+    ]
+    found = [row for row in (*rows, *alone) if worth(row)]
+    found.sort(key=lambda row: (-worth(row), row["source_group"], row["kind"], row["done"]))
+    return some(found, TOP)
+
+
+def some(rows: Sequence[Row], most: int) -> list[Row]:
+    """Return at most so many rows, in order; half of the places are for what still stays."""
+    stays = [row for row in rows if not row["done"]][: most // 2]
+    others = [row for row in rows if row not in stays][: most - len(stays)]
+    return [row for row in rows if row in stays or row in others]
+
+
+def worth(row: Row) -> int:
+    """Return what rows are ranked by: repeated words, else tokens expected to be memorized."""
+    return int(row["expected_tokens"] or 0) if row["words"] is None else int(row["words"])
+
+
+def risk_by_kind(work: Work, limits: Limits) -> list[Row]:
+    """Return expected tokens by source group, kind and fate; nothing without a forecast."""
+    inputs = {name: work.paths(name) for name in ("documents", "decisions", "document_risk")}
+    if not inputs["document_risk"]:
+        return []
+    return list(query("report/first_risk", inputs, {"likely": LIKELY}, limits=limits).to_pylist())
+
+
+def removed(work: Work, manifest: Mapping[str, Any], limits: Limits) -> Row:
+    """Return what each rule removed, how much of that is nowhere else, and the forecast for it.
+
+    rules: what the decisions say of each rule themselves, where they do.
+    """
+    inputs = {name: work.paths(name) for name in ("documents", "decisions", "pairs")}
+    rows = query("report/removed", inputs, limits=limits).to_pylist() if inputs["pairs"] else []
+    fates = risk_by_kind(work, limits)
+    facts = manifest["outputs"].get("decisions/all", {}).get("facts", {})
+    return {
+        "by_reason": rows,
+        "forecast": [_fate(fates, done=done) for done in (True, False)],
+        "rules": facts.get("rules", []),
+    }
+
+
+def _fate(rows: Sequence[Row], *, done: bool) -> Row:
+    own = [row for row in rows if row["done"] == done]
+    keys = ("documents", "risky", "expected_tokens")
+    return {"removed": done, **{key: sum(row[key] for row in own) for key in keys}}

@@ -1,0 +1,1 @@
+"""HTML that cannot be broken by data: markup, charts, assets and phrases of the page."""

@@ -1,0 +1,101 @@
+"""Charts: a Vega-Lite specification, the same numbers as a table, and a bar for a table's cell.
+
+The page draws a specification with the Vega that lies in it; colours come from the page's style.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pipeline.report.html.markup import Html, embedded, tag
+
+Spec = dict[str, Any]
+Row = dict[str, Any]
+
+HEIGHT = 300
+
+
+def meter(share: float, kind: str = "bar") -> Html:
+    """Return a bar of 0 to 1 for a cell; it repeats a number, so screen readers skip it."""
+    width = max(1.0, round(100 * min(1.0, share), 2)) if share > 0 else 0.0
+    return tag(
+        "svg",
+        tag("rect", x=0, y=0, width=100, height=8, rx=1, class_="track"),
+        tag("rect", x=0, y=0, width=width, height=8, rx=1, class_=kind),
+        viewBox="0 0 100 8",
+        class_="meter",
+        aria_hidden="true",
+        preserveAspectRatio="none",
+    )
+
+
+def chart(
+    name: str, title: str, spec: Spec, table: Html, note: str = "", *, opened: bool = False
+) -> Html:
+    """Return a figure: its title, the chart, and its numbers as a table that opens on request.
+
+    name: unique in the page. The table is what a screen reader and a page without scripts have.
+    opened: the table is of use beside the chart and shown at once.
+    """
+    drawn = tag("div", id=f"chart-{name}", class_="vega", role="img", aria_label=title)
+    summary = tag("summary", "The numbers of this chart")
+    numbers = tag("details", summary, table, class_="numbers", open=opened or None)
+    told = tag("figcaption", tag("strong", title), *([f" {note}"] if note else []))
+    return tag("figure", told, drawn, embedded(spec, "spec"), numbers, class_="drawn")
+
+
+def spec(values: Sequence[Row], height: int = HEIGHT, **parts: object) -> Spec:
+    """Return a specification as wide as its place, over rows of our own numbers.
+
+    height: pixels, with axes and legend.
+    """
+    return {
+        "width": "container",
+        "height": height,
+        "autosize": {"type": "fit", "contains": "padding"},
+        "data": {"values": list(values)},
+        **parts,
+    }
+
+
+def number(field: str, title: str | None, **more: object) -> Row:
+    """Return the channel of a quantity."""
+    return {"field": field, "type": "quantitative", "title": title, **more}
+
+
+def name(field: str, title: str | None, **more: object) -> Row:
+    """Return the channel of a name, in the order of the rows."""
+    return {"field": field, "type": "nominal", "title": title, "sort": None, **more}
+
+
+def colour(field: str, names: Sequence[str], colours: Sequence[str] = ()) -> Row:
+    """Return the channel that tells names apart by colour, in one order in all charts.
+
+    colours: names of the page's colours, which page.js resolves; without, its categories.
+    """
+    scale: Row = {"domain": list(names)}
+    if colours:
+        scale["range"] = [f"var:{one}" for one in colours]
+    legend = {"orient": "top", "title": None, "labelLimit": 180}
+    return {"field": field, "type": "nominal", "scale": scale, "legend": legend}
+
+
+def rule(at: float, text: str, *, low: bool = False) -> list[Spec]:
+    """Return the layers of a line up the chart at a value of its horizontal axis.
+
+    low: the words stand at its foot, where the head is taken.
+    """
+    place = {"x": {"datum": at, "type": "quantitative"}}
+    once: Row = {"data": {"values": [{}]}}
+    line = {"type": "rule", "strokeDash": [4, 3], "color": "var:cut"}
+    word = {"type": "text", "align": "right", "baseline": "top", "dx": -5}
+    height: object = {"expr": "height - 18"} if low else 2
+    return [
+        {**once, "mark": line, "encoding": place},
+        {
+            **once,
+            "mark": {**word, "y": height, "color": "var:cut"},
+            "encoding": {**place, "text": {"value": text}},
+        },
+    ]

@@ -1,0 +1,109 @@
+"""The facts of a stage as tables: every number and word that it reports is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.report.html.markup import Html, number, table, tag
+from pipeline.report.quotes.quotes import label
+
+Data = dict[str, Any]
+
+INTERVAL = "_95"
+SENTENCE = 40
+
+
+def blocks(
+    facts: Mapping[str, Any], about: str, names: Mapping[str, str] | None = None
+) -> list[Html]:
+    """Return the single facts as one table, then one table per list or group of facts, in order.
+
+    about: stands before the titles. names: titles of facts that their own names do not tell. A
+    fact named `x_95` is the 95% interval of the fact `x` and is shown beside it.
+    """
+    single = {name: value for name, value in facts.items() if _is_single(value)}
+    found = [_pairs(single, about)] if single else []
+    for name, value in facts.items():
+        title = (names or {}).get(name) or f"{about}: {words(name)}".removeprefix(": ").capitalize()
+        if isinstance(value, Mapping) and value:
+            found += _grouped(value, title)
+        elif isinstance(value, list) and value and not _is_single(value):
+            found.append(_listed([dict(row) for row in value if isinstance(row, Mapping)], title))
+    return found
+
+
+def words(name: str) -> str:
+    """Return the name of a fact as words."""
+    if name.endswith(INTERVAL):
+        return f"{words(name.removesuffix(INTERVAL))}, 95% interval"
+    return name.replace("_", " ")
+
+
+def shown(value: object) -> str:
+    """Return one fact for a person; a list of two numbers is an interval."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return number(value)
+    if isinstance(value, float):
+        return number(value) if value == int(value) and abs(value) >= 1000 else f"{value:.4g}"
+    if isinstance(value, list):
+        return (" to " if len(value) == 2 else ", ").join(shown(part) for part in value)
+    return "\N{EN DASH}" if value is None else label(str(value), 400)
+
+
+def _is_single(value: object) -> bool:
+    if isinstance(value, list):
+        return all(not isinstance(part, Mapping | list) for part in value)
+    return not isinstance(value, Mapping)
+
+
+def _grouped(value: Mapping[str, Any], title: str) -> list[Html]:
+    """Return groups of the same single facts as one table, anything else as blocks of its own."""
+    rows = [entry for entry in value.values() if isinstance(entry, Mapping)]
+    alike = len(rows) == len(value) and all(
+        _is_single(cell) for row in rows for cell in row.values()
+    )
+    if alike:
+        return [_listed([{"": words(name), **entry} for name, entry in value.items()], title)]
+    return blocks(value, title)
+
+
+def _pairs(single: Data, title: str) -> Html:
+    """Return names and values; sentences, which would make a wide column, go into the caption."""
+    told = {name: value for name, value in single.items() if len(str(value)) > SENTENCE}
+    base = [name for name in single if name not in told and not _is_interval(name, single)]
+    intervals = any(f"{name}{INTERVAL}" in single for name in base)
+    lines = []
+    for name in base:
+        interval = single.get(f"{name}{INTERVAL}")
+        beside = ["" if interval is None else shown(interval)] if intervals else []
+        lines.append((words(name), shown(single[name]), *beside))
+    head = ["", "value", *(["95% interval"] if intervals else [])]
+    caption = "; ".join(
+        [title, *(f"{words(name)}: {shown(value)}" for name, value in told.items())]
+    )
+    return table(f"{caption}.", head, lines, class_="small facts")
+
+
+def _is_interval(name: str, single: Data) -> bool:
+    return name.endswith(INTERVAL) and name.removesuffix(INTERVAL) in single
+
+
+def _listed(rows: list[Data], title: str) -> Html:
+    keys = list(dict.fromkeys(key for row in rows for key in row))
+    textual = [
+        place
+        for place, key in enumerate(keys)
+        if any(isinstance(row.get(key), str) for row in rows)
+    ]
+    lines = [[shown(row.get(key)) for key in keys] for row in rows]
+    return table(
+        f"{title}.", [words(key) for key in keys], lines, [0, *textual], class_="small facts"
+    )
+
+
+def columns(blocks_shown: list[Html]) -> Html:
+    """Return blocks side by side where there is room."""
+    return tag("div", *blocks_shown, class_="tables")

@@ -1,0 +1,115 @@
+"""What changed since another run: the section of the comparison."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.report.html.facts import columns
+from pipeline.report.html.markup import DASH, Figure, Html, figure, join, number, size, table, tag
+from pipeline.report.html.phrases import fate
+from pipeline.report.quotes.quotes import label
+
+Data = dict[str, Any]
+
+
+def changes(data: Data) -> Html:
+    """Return the section."""
+    found = data["changes"]
+    shards = found["shards"]
+    intro = (
+        f"Against {label(found['name'])} (scan {found['scan']}, rote {found['version']}): "
+        f"{shards['added']:,} shards came, {shards['gone']:,} went, {shards['changed']:,} have "
+        f"other bytes, {shards['same']:,} are the same."
+    )
+    parts: list[Html] = [tag("p", intro, class_="prose")]
+    parts.append(
+        columns([_sides("The corpus and its copies.", found["totals"]), _fates(found["fates"])])
+    )
+    tables = []
+    if found["risk"]:
+        tables.append(_sides("The forecast.", found["risk"]))
+    if found["settings"]:
+        tables.append(_settings(found["settings"]))
+    if tables:
+        parts.append(columns(tables))
+    if found["sources"]:
+        parts.append(_sources(found["sources"]))
+    parts.append(_clusters(found["clusters"]))
+    return join(parts)
+
+
+def _sides(caption: str, rows: list[Data]) -> Html:
+    lines = [
+        (
+            row["measure"].replace("_", " "),
+            number(row["before"]),
+            number(row["now"]),
+            _change(row["before"], row["now"]),
+        )
+        for row in rows
+    ]
+    return table(caption, ("", "before", "now", "change"), lines, class_="small facts")
+
+
+def _change(before: float, now: float) -> Figure:
+    difference = now - before
+    sign = "+" if difference > 0 else "\N{MINUS SIGN}" if difference < 0 else ""
+    return figure(f"{sign}{abs(difference):,}", difference)
+
+
+def _fates(rows: list[Data]) -> Html:
+    lines = [
+        (fate(row["before"]), fate(row["now"]), number(row["documents"]), size(row["text_bytes"]))
+        for row in rows
+        if row["before"] != row["now"]
+    ]
+    same = sum(row["documents"] for row in rows if row["before"] == row["now"])
+    caption = f"Documents whose fate changed; {same:,} have the same as before."
+    return table(caption, ("before", "now", "documents", "text"), lines, (0, 1), data_sort=True)
+
+
+def _settings(rows: list[Data]) -> Html:
+    lines = [(row["setting"], _setting(row["before"]), _setting(row["now"])) for row in rows]
+    return table(
+        "Settings that differ.", ("setting", "before", "now"), lines, (0, 1, 2), class_="small"
+    )
+
+
+def _setting(value: object) -> str:
+    return DASH if value is None else label(str(value))
+
+
+def _sources(rows: list[Data]) -> Html:
+    lines = [
+        (
+            label(row["source_group"]),
+            number(row["documents_before"]),
+            number(row["documents_now"]),
+            number(row["kept_before"]),
+            number(row["kept_now"]),
+            _change(row["kept_before"], row["kept_now"]),
+        )
+        for row in rows
+    ]
+    head = ("source group", "documents before", "now", "kept before", "now", "change of kept")
+    return table("Source groups that changed.", head, lines, data_sort=True)
+
+
+def _clusters(rows: list[Data]) -> Html:
+    if not rows:
+        return tag("p", "No cluster of copies is new.", class_="prose")
+    lines = [
+        (
+            row["cluster"][:12],
+            number(row["members"]),
+            size(row["text_bytes"]),
+            label(row["source_group"]),
+        )
+        for row in rows
+    ]
+    caption = (
+        f"New clusters, the largest of {rows[0]['new_clusters']:,}: none of their texts was there "
+        "before."
+    )
+    head = ("cluster", "documents", "text", "source group of its first")
+    return table(caption, head, lines, (0, 3), data_sort=True)

@@ -1,0 +1,165 @@
+"""The first screen: what to remove first and why, the figures, the loudest alarms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.report.data.priorities import some
+from pipeline.report.html.markup import Html, join, number, percent, size, table, tag
+from pipeline.report.html.phrases import RULES, WHY, kind
+from pipeline.report.page import risk as risk_page
+from pipeline.report.quotes.quotes import label
+
+Data = dict[str, Any]
+
+ALARMS = 3
+SHOWN = 6
+
+
+def header(data: Data) -> Html:
+    """Return the title and one line on the corpus."""
+    corpus = data["corpus"]
+    shards = f"{corpus['shards']:,} shard{'' if corpus['shards'] == 1 else 's'}"
+    facts = (
+        f"{number(corpus['documents'])} documents, {size(corpus['text_bytes'])} of text, "
+        f"{number(corpus['words'])} words in {shards}."
+    )
+    return tag(
+        "header",
+        tag("p", f"rote {data['rote']['version']}, scan {data['rote']['scan']}", class_="brand"),
+        tag("h1", "What this corpus would teach by rote"),
+        tag("p", facts, class_="lead"),
+    )
+
+
+def sentences(data: Data) -> list[str]:
+    """Return what to remove first, in a sentence; then what is largest among what still stays."""
+    rows = data["first"]
+    if not rows:
+        return ["Nothing to remove: no copy, no repeated passage and no risky text was found."]
+    top, stays = rows[0], next((row for row in rows if not row["done"]), None)
+    told = [f"First: {_told(top)}. {_state(top, data)}"]
+    if stays is not None and stays is not top:
+        told.append(f"Next, still in kept/: {_told(stays)}. {_state(stays, data)}")
+    return told
+
+
+def _told(row: Data) -> str:
+    amount = (
+        f"{row['words']:,} words that say again what stays"
+        if row["words"] is not None
+        else f"{row['expected_tokens']:,} tokens expected to be memorized"
+    )
+    where = label(row["source_group"], 60)
+    rows = f"{row['documents']:,} row{'' if row['documents'] == 1 else 's'}"
+    return f"{kind(row['kind'])} in {where}: {amount}, in {rows}"
+
+
+def _state(row: Data, data: Data) -> str:
+    if row["done"]:
+        return "This filter has removed them."
+    rule = RULES.get(row["kind"])
+    if rule in data["config"]["policy"]["rules"]:
+        return f"The rule {rule} left them: exempt, below its threshold, or too short to cut."
+    return f"The rule {rule} takes them." if rule else "No rule has taken them."
+
+
+def remove_first(data: Data) -> Html:
+    """Return the section that a reader in a hurry reads."""
+    rows = some(data["first"], SHOWN)
+    scored = any(row["expected_tokens"] is not None for row in rows)
+    told = [tag("p", text, class_="lead") for text in sentences(data)]
+    parts: list[Html] = [tag("h2", "What to remove first", id="first-title"), *told]
+    if rows:
+        head = ["what and why", "rows", "words repeated"]
+        head += ["expected tokens"] if scored else []
+        lines = [
+            [
+                _named(row, data),
+                number(row["documents"]),
+                number(row["words"]),
+                *([number(row["expected_tokens"])] if scored else []),
+            ]
+            for row in rows
+        ]
+        caption = "Largest first, by words of training text that repeat what is there already." + (
+            " Expected tokens: what the target is forecast to memorize." if scored else ""
+        )
+        parts.append(table(caption, head, lines, data_sort=True, class_="first"))
+    return tag("section", *parts, id="first", aria_labelledby="first-title")
+
+
+def _named(row: Data, data: Data) -> Html:
+    """Return what it is, why it should go, and whether it has gone."""
+    rule = RULES.get(row["kind"])
+    how = "left by" if rule in data["config"]["policy"]["rules"] else "rule"
+    state = (
+        tag("span", "removed", class_="badge done")
+        if row["done"]
+        else tag("span", f"in kept/{f', {how} {rule}' if rule else ''}", class_="badge open")
+    )
+    title = tag("span", tag("b", kind(row["kind"])), " in ", label(row["source_group"], 60), " ")
+    return join([title, state, tag("small", WHY.get(row["kind"], "taken by a rule"))])
+
+
+def tiles(data: Data) -> Html:
+    """Return the figures of the whole."""
+    corpus, steps = data["corpus"], {step["step"]: step["rows"] for step in data["funnel"]}
+    gone, window = corpus["documents"] - steps["kept"], data["config"]["window"]["words"]
+    alarms = len(data["alarms"])
+    shown = [
+        (
+            "kept",
+            number(steps["kept"]),
+            f"{percent(steps['kept'], corpus['rows'])} of the rows read",
+            "",
+        ),
+        ("removed", number(gone), f"{percent(gone, corpus['rows'])} of the rows read", ""),
+        (
+            "repeated words",
+            percent(corpus["repeated_words"], corpus["words"]),
+            f"lie in {window} words that occur more than once",
+            "",
+        ),
+        risk_page.tile(data),
+        (
+            "alarms",
+            number(alarms),
+            tag("a", "to look at before use", href="#audit") if alarms else "nothing unusual",
+            "warn" if alarms else "",
+        ),
+    ]
+    return tag(
+        "dl",
+        *(
+            tag(
+                "div",
+                tag("dt", name),
+                tag("dd", value, class_="figure"),
+                tag("dd", note, class_="note"),
+                class_=f"tile {style}".strip(),
+            )
+            for name, value, note, style in shown
+        ),
+        class_="tiles",
+    )
+
+
+def alarms(entries: list[Data], most: int = ALARMS, where: str = "#audit") -> Html:
+    """Return a list of alarms and notes, and how many more there are."""
+    if not entries:
+        return join([])
+    items = [
+        tag(
+            "li",
+            tag("span", entry["level"], class_="level"),
+            entry["sentence"],
+            class_=entry["level"],
+        )
+        for entry in entries[:most]
+    ]
+    more = len(entries) - len(items)
+    if more:
+        text = f"and {more:,} more"
+        items.append(tag("li", tag("a", text, href=where) if where else f"{text} in report.json"))
+    return tag("ul", *items, class_="alarms")

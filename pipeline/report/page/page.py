@@ -1,0 +1,64 @@
+"""The page: one file that loads nothing, the same bytes for the same data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.report.html.assets import head, scripts
+from pipeline.report.html.markup import Html, tag
+from pipeline.report.page import opening
+from pipeline.report.page.audit import audit
+from pipeline.report.page.changes import changes
+from pipeline.report.page.curves import curves
+from pipeline.report.page.ending import ending, footer
+from pipeline.report.page.proof import proof
+from pipeline.report.page.removed import removed
+from pipeline.report.page.risk import risk
+from pipeline.report.page.scanned import scanned
+from pipeline.report.page.sources import sources
+from pipeline.report.page.worst import worst
+
+Data = dict[str, Any]
+
+SECTIONS = (
+    ("scanned", "What was scanned, and is it whole", scanned),
+    ("risk", "What a model would learn by rote, and how sure that is", risk),
+    ("sources", "Where it comes from", sources),
+    ("removed", "What was removed, what that costs and avoids", removed),
+    ("worst", "The worst clusters and passages", worst),
+    ("curves", "Dose, size and context", curves),
+    ("proof", "Calibration and back-test", proof),
+    ("audit", "Self-audit and alarms", audit),
+    ("settings", "Limits, settings, versions, fingerprints", ending),
+)
+
+
+def page(data: Data) -> str:
+    """Return the whole page, its sections in the order of a reader's questions."""
+    compared = [("changes", "What changed", changes)] if data["changes"] else []
+    sections = [*compared, *SECTIONS]
+    main = tag(
+        "main",
+        opening.header(data),
+        opening.remove_first(data),
+        opening.tiles(data),
+        opening.alarms(data["alarms"]),
+        _contents([(name, title) for name, title, _ in sections]),
+        *(_section(name, title, made(data)) for name, title, made in sections),
+        footer(data),
+        id="main",
+    )
+    skip = tag("a", "Skip to the numbers", href="#main", class_="skip")
+    body = tag("body", skip, main, scripts())
+    whole = tag("html", head("rote: what this corpus would teach by rote"), body, lang="en")
+    return f"<!doctype html>\n{whole}\n"
+
+
+def _section(name: str, title: str, body: Html) -> Html:
+    heading = tag("h2", title, id=f"{name}-title")
+    return tag("section", heading, body, id=name, aria_labelledby=f"{name}-title")
+
+
+def _contents(sections: list[tuple[str, str]]) -> Html:
+    links = [tag("li", tag("a", title, href=f"#{name}")) for name, title in sections]
+    return tag("nav", tag("ul", *links), aria_label="Sections")

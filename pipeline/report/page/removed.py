@@ -1,0 +1,79 @@
+"""What was removed, what that costs and what it avoids."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.report.html.facts import blocks
+from pipeline.report.html.markup import Html, join, number, percent, size, table, tag
+from pipeline.report.html.phrases import reason
+
+Data = dict[str, Any]
+
+
+def removed(data: Data) -> Html:
+    """Return the section."""
+    rows, corpus = data["removed"]["by_reason"], data["corpus"]
+    if not rows:
+        return tag("p", "Nothing was removed.", class_="prose")
+    words, lost = (sum(row[key] for row in rows) for key in ("words", "lost_words"))
+    intro = (
+        f"It avoids {number(words)} of {number(corpus['words'])} words of training "
+        f"({percent(words, corpus['words'])}). It costs {number(lost)} words "
+        f"({percent(lost, corpus['words'], 2)}) that are in none of the documents that stay in "
+        "their place: what near copies and excerpts say besides, and rows removed by other rules."
+    )
+    lines = [
+        (
+            reason(row["reason"]),
+            row["rule"] or "",
+            number(row["documents"]),
+            size(row["text_bytes"]),
+            number(row["words"]),
+            number(row["lost_words"]),
+            percent(row["lost_words"], row["words"]),
+        )
+        for row in rows
+    ]
+    head = ("removed", "rule", "rows", "text", "words avoided", "words lost", "of its words")
+    caption = (
+        "Words lost: the share of a removed text's shingles that its keeper has not, by exact "
+        "comparison. Exact copies lose nothing."
+    )
+    return join(
+        [
+            tag("p", intro, class_="prose"),
+            table(caption, head, lines, (0, 1), data_sort=True),
+            _rules(data["removed"]["rules"]),
+            _forecast(data),
+        ]
+    )
+
+
+def _rules(rows: list[Data]) -> Html:
+    """Return what the decisions say of each rule, over doses counted again after it."""
+    names = {"rules": "Rules, in their order"}
+    return join(blocks({"rules": rows}, "", names)) if rows else join([])
+
+
+def _forecast(data: Data) -> Html:
+    gone, stays = data["removed"]["forecast"]
+    if not gone["documents"] + stays["documents"]:
+        return join([])
+    total = gone["expected_tokens"] + stays["expected_tokens"]
+    lines = [
+        (
+            title,
+            number(row["documents"]),
+            number(row["risky"]),
+            number(row["expected_tokens"]),
+            percent(row["expected_tokens"], total),
+        )
+        for title, row in (("removed rows", gone), ("rows that stay", stays))
+    ]
+    caption = (
+        "The forecast for both, with the copies of the corpus as given: what stays is seen less "
+        "often after the filter, so its own forecast falls too."
+    )
+    head = ("", "documents scored", "risk 0.5 or above", "expected tokens", "share")
+    return table(caption, head, lines)

@@ -1,0 +1,184 @@
+"""What a model would learn by rote, and how sure that is: base rate and floor, forecast, spread."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.report.html.charts import chart, colour, name, number, spec
+from pipeline.report.html.facts import blocks, columns, shown, words
+from pipeline.report.html.markup import Figure, Html, figure, join, percent, table, tag
+from pipeline.report.html.markup import number as shown_number
+
+Data = dict[str, Any]
+
+_OBSERVED = {"base_rate": "trained on (base rate)", "floor": "never trained on (floor)"}
+_ELSEWHERE = (
+    "fitted", "why_not", "target", "base_rate", "floor", "expected", "warnings",
+    "memorized_by_count", "memorized", "calibration_unseen", "held_out_unseen",
+)  # fmt: skip
+NAMES = {
+    "expected": "Share of sequences expected to be memorized, weighted to the whole corpus",
+    "memorized": "Families memorized by each proxy",
+    "memorized_by_count": "Share of sequences memorized, by how often they occur",
+    "held_out_unseen": "Held-out families: text that a proxy did not see",
+    "held_out_seen": "Held-out families: text that it saw",
+    "calibration_unseen": "Calibration for text that a proxy did not see",
+    "calibration_seen": "Calibration for text that it saw",
+}
+
+
+def tile(data: Data) -> tuple[str, str, str, str]:
+    """Return name, figure, note and kind of the forecast's tile."""
+    title = "documents at risk"
+    if not data["risk"]:
+        return title, "not scored", "rote score makes a forecast", ""
+    if not sum(data["risk"]["histogram"]["documents"]):
+        return title, "no forecast", "too little was memorized to fit one", ""
+    gone, stays = data["removed"]["forecast"]
+    note = (
+        f"of {shown_number(stays['documents'])} scored that stay, at 0.5 or above; "
+        f"{shown_number(gone['risky'])} more were removed"
+    )
+    return title, shown_number(stays["risky"]), note, ""
+
+
+def risk(data: Data) -> Html:
+    """Return the section."""
+    if not data["risk"]:
+        return tag(
+            "p",
+            "risk: not scored. This run has no forecast; ",
+            tag("code", "rote score RUN"),
+            " trains small models on a sample and makes one. The counts below need no model.",
+            class_="prose",
+        )
+    found = data["risk"]
+    model = found["model"]
+    parts = [_introduction(model), _observed(model)]
+    if any(sum(counts) for counts in found["histogram"].values()):
+        parts += [_expected(model), _spread(found)]
+    return join([*parts, _warnings(model), _details(found)])
+
+
+def _introduction(model: Data) -> Html:
+    parts = [
+        tag(
+            "p",
+            "Risk is the forecast probability that the model to be trained can complete a sequence "
+            "of 64 tokens word for word: all of the last 32 from the first 32. A document's risk "
+            "is the largest of its scored sequences. It is a forecast with an error, not a "
+            "guarantee; read it beside the base rate and the floor.",
+            class_="prose",
+        )
+    ]
+    target = model.get("target")
+    if isinstance(target, dict):
+        parts.append(tag("p", _target(target), class_="prose"))
+    if model.get("why_not"):
+        parts.append(
+            tag("p", f"No forecast was fitted: {shown(model['why_not'])}.", class_="prose")
+        )
+    return join(parts)
+
+
+def _target(target: Data) -> str:
+    told = (
+        f"Target: {shown(target.get('parameters'))} parameters, "
+        f"{shown(target.get('times_the_largest_proxy'))} times the largest proxy; "
+        f"{shown(target.get('tokens'))} tokens; epochs of this corpus: "
+        f"{shown(target.get('epochs'))}; "
+        f"{shown(target.get('assumption'))}."
+    )
+    if target.get("extrapolated"):
+        told += (
+            " That is more than ten times the largest proxy: read the risks below as an order, "
+            "not as probabilities."
+        )
+    return told
+
+
+def _observed(model: Data) -> Html:
+    """Return what the largest proxy did memorize: of what it saw, and of what it never saw."""
+    rows = [
+        (title, model[key]) for key, title in _OBSERVED.items() if isinstance(model.get(key), dict)
+    ]
+    if not rows:
+        return join([])
+    keys = list(dict.fromkeys(key for _, row in rows for key in row))
+    lines = [[title, *(shown(row.get(key)) for key in keys)] for title, row in rows]
+    caption = (
+        "What the largest proxy memorized. The floor is the rate among text that it never saw: "
+        "what can be guessed."
+    )
+    return table(caption, ["sequences that it was", *map(words, keys)], lines, class_="facts")
+
+
+def _expected(model: Data) -> Html:
+    rows = model.get("expected")
+    return join(blocks({"expected": rows}, "", NAMES) if isinstance(rows, dict) else [])
+
+
+def _spread(found: Data) -> Html:
+    spread, step = found["histogram"], 1 / found["bins"]
+    totals = {key: sum(counts) for key, counts in spread.items()}
+    names = [f"{place * step:.1f} to {(place + 1) * step:.1f}" for place in range(found["bins"])]
+    values = [
+        {"risk": names[place], "of": of, "scored": spread[of][place]}
+        | {"share": spread[of][place] / totals[of] if totals[of] else 0.0}
+        for place in range(found["bins"])
+        for of in ("documents", "sequences")
+    ]
+    channels = {
+        "x": name("risk", "forecast risk", axis={"labelAngle": 0, "labelOverlap": True}),
+        "xOffset": {"field": "of"},
+        "y": number("share", None, axis={"format": "%"}),
+        "color": colour("of", ["documents", "sequences"]),
+        "tooltip": [
+            name("risk", "risk"), name("of", "of"), number("scored", "scored", format=","),
+            number("share", "share", format=".2%"),
+        ],
+    }  # fmt: skip
+    lines = [
+        (
+            names[place],
+            *(
+                cell
+                for of in ("documents", "sequences")
+                for cell in (
+                    shown_number(spread[of][place]),
+                    percent(spread[of][place], totals[of]),
+                )
+            ),
+        )
+        for place in range(found["bins"])
+    ]
+    without = found["without"]
+    note = (
+        f"{shown_number(totals['documents'])} documents and {shown_number(totals['sequences'])} "
+        f"sequences were scored; {shown_number(without['documents'])} and "
+        f"{shown_number(without['sequences'])} of them have no forecast."
+    )
+    numbers = table(note, ("risk", "documents", "share", "sequences", "share"), lines)
+    return chart(
+        "spread", "How risk spreads", spec(values, mark="bar", encoding=channels), numbers, note
+    )
+
+
+def _warnings(model: Data) -> Html:
+    rows = model.get("warnings")
+    texts = [shown(row.get("warning")) for row in rows if isinstance(row, dict)] if rows else []
+    return tag("ul", *(tag("li", text) for text in texts), class_="prose") if texts else join([])
+
+
+def _details(found: Data) -> Html:
+    rest = {key: value for key, value in found["model"].items() if key not in _ELSEWHERE}
+    return tag(
+        "details",
+        tag("summary", "More about the forecast, the proxies and the sample that they learnt from"),
+        columns([*blocks(rest, "", NAMES), *blocks(found["proxies"], "Proxies")]),
+    )
+
+
+def risk_figure(value: float) -> Figure:
+    """Return a risk as it is shown."""
+    return figure(f"{value:.3f}", value)

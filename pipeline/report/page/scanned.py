@@ -1,0 +1,111 @@
+"""What was scanned, and whether it is whole: the funnel, checks, rejected rows, the shards."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.report.html.charts import meter
+from pipeline.report.html.markup import Html, join, number, percent, size, table, tag
+from pipeline.report.html.phrases import REJECTED
+from pipeline.report.quotes.quotes import label
+
+Data = dict[str, Any]
+
+
+def scanned(data: Data) -> Html:
+    """Return the section."""
+    corpus = data["corpus"]
+    skipped = [note for note in data["notes"] if note["kind"] == "skipped_file"]
+    whole = (
+        f"Every row is accounted for: {number(corpus['rows'])} read = "
+        f"{number(corpus['rejected'])} rejected + {number(corpus['documents'])} documents, each "
+        "kept or removed once. "
+    )
+    whole += (
+        f"{len(skipped):,} files could not be read and were left out (see the notes)."
+        if skipped
+        else "No file was left out."
+    )
+    facts = (
+        f"{size(corpus['file_bytes'])} on disk; {number(corpus['distinct_texts'])} different "
+        "texts; "
+        f"{number(corpus['families'])} families; content digest "
+    )
+    parts = [
+        tag("p", whole, class_="prose"),
+        tag("p", facts, tag("code", data["provenance"]["corpus"]), ".", class_="prose"),
+        _funnel(data),
+    ]
+    if data["rejected"]:
+        parts.append(_rejected(data))
+    return join([*parts, _shards(data)])
+
+
+def _funnel(data: Data) -> Html:
+    total = data["corpus"]["rows"]
+    ends = {"read", "kept"}
+    lines = [
+        (
+            tag("span", step["title"], tag("small", step["meaning"])),
+            number(step["rows"]) if step["step"] in ends else _minus(step["rows"]),
+            percent(step["rows"], total),
+            meter(step["rows"] / total if total else 0.0, "bar" if step["step"] in ends else "cut"),
+            size(step["text_bytes"]),
+        )
+        for step in data["funnel"]
+    ]
+    caption = "Rows read = rejected + removed + kept. Each row is counted once."
+    return table(
+        caption, ("step", "rows", "of rows read", "", "text"), lines, (0, 3), class_="funnel"
+    )
+
+
+def _minus(count: int) -> str:
+    return f"\N{MINUS SIGN}{count:,}" if count else "0"
+
+
+def _rejected(data: Data) -> Html:
+    lines = [
+        (
+            join(
+                [
+                    tag("span", REJECTED.get(row["reason"], row["reason"])),
+                    tag("small", row["reason"]),
+                ]
+            ),
+            number(row["rows"]),
+            percent(row["rows"], data["corpus"]["rows"], 2),
+        )
+        for row in data["rejected"]
+    ]
+    return table(
+        "Rows that are no documents; rejected/ holds each with its reason.",
+        ("reason", "rows", "of rows read"),
+        lines,
+        class_="small",
+    )
+
+
+def _shards(data: Data) -> Html:
+    shards = data["shards"]
+    shown = list(shards["shown"])
+    names = [label(row["name"]) for row in shown]
+    if shards["others"]:
+        shown.append(shards["others"])
+        names.append(f"{shards['count'] - len(shown) + 1:,} more shards")
+    lines = [
+        (
+            name,
+            number(row["rows"]),
+            number(row["rejected"]),
+            number(row["documents"] - row["kept"]),
+            number(row["kept"]),
+            percent(row["kept"], row["rows"]),
+            meter(row["kept"] / row["rows"] if row["rows"] else 0),
+            size(row["text_bytes"]),
+        )
+        for name, row in zip(names, shown, strict=True)
+    ]
+    head = ("shard", "rows", "rejected", "removed", "kept", "of rows", "", "text")
+    inside = table(f"{shards['count']:,} shards, by number.", head, lines, (0, 6), data_sort=True)
+    return tag("details", tag("summary", f"{shards['count']:,} shards"), inside)

@@ -1,0 +1,165 @@
+"""Where repetition and risk come from: the source groups, as charts and tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.report.data.alarms import GROUP_ROWS
+from pipeline.report.html.charts import chart, colour, name, number, spec
+from pipeline.report.html.markup import Figure, Html, figure, join, percent, size, table, tag
+from pipeline.report.html.markup import number as shown_number
+from pipeline.report.quotes.quotes import label
+
+Data = dict[str, Any]
+
+CHARTED = 15
+STEP = 24
+AXES = 80
+
+_FATES = (
+    ("kept", "kept", "bar"),
+    ("exact_copies", "exact copies", "cut"),
+    ("near_copies", "near copies", "third"),
+    ("contained", "contained", "fourth"),
+    ("others", "by other rules", "fifth"),
+)
+
+
+def sources(data: Data) -> Html:
+    """Return the section."""
+    parts = [_by_fate(data)]
+    if data["risk"] and data["risk"]["sources"]:
+        parts.append(_by_risk(data["risk"]["sources"]))
+    return join(parts)
+
+
+def _told(data: Data) -> list[Data]:
+    found = data["sources"]
+    rows = [{"name": label(row["source_group"], 60), **row} for row in found["shown"]]
+    if found["others"]:
+        rows.append({"name": f"{found['others']['groups']:,} smaller groups", **found["others"]})
+    return [{"others": row["risk"] + row["other"], **row} for row in rows]
+
+
+def _by_fate(data: Data) -> Html:
+    rows = _told(data)
+    fates = [fate for fate in _FATES if any(row[fate[0]] for row in rows)]
+    values = [
+        {"source": row["name"], "fate": title, "documents": row[key]}
+        | {"share": row[key] / row["documents"], "of": row["documents"]}
+        for row in rows[:CHARTED]
+        for key, title, _ in fates
+    ]
+    channels = {
+        "y": name("source", None, axis={"labelLimit": 170}),
+        "x": number(
+            "share",
+            "share of its documents",
+            axis={"format": "%", "grid": True, "tickCount": 5},
+            stack="zero",
+        ),
+        "color": colour("fate", [title for _, title, _ in fates], [tone for _, _, tone in fates]),
+        "order": {"field": "place", "type": "quantitative"},
+        "tooltip": [
+            name("source", "source group"),
+            name("fate", "fate"),
+            number("documents", "documents", format=","),
+            number("share", "share", format=".1%"),
+            number("of", "of", format=","),
+        ],
+    }
+    for place, value in enumerate(values):
+        value["place"] = place % len(fates)
+    height = STEP * min(CHARTED, len(rows)) + AXES
+    drawn = spec(values, height, mark="bar", encoding=channels)
+    return chart(
+        "sources", "What became of the documents of each source group", drawn, _table(data, rows),
+        f"The {min(CHARTED, len(rows))} largest of {data['sources']['count']:,} groups.",
+        opened=True,
+    )  # fmt: skip
+
+
+def _table(data: Data, rows: list[Data]) -> Html:
+    window = data["config"]["window"]["words"]
+    others = any(row["others"] for row in rows)
+    contained = any(row["contained"] for row in rows)
+    caption = (
+        f"Documents of {data['sources']['count']:,} source groups, the largest first. Repeated "
+        f"words lie in a window of {window} words that occurs more than once in the corpus."
+    )
+    head = ["source group", "documents", "kept", "exact copies", "near copies"]
+    head += ["contained"] if contained else []
+    head += ["by risk, other"] if others else []
+    head += ["rows removed", "bytes removed", "text", "repeated words"]
+    lines = [_line(row, contained=contained, others=others) for row in rows]
+    return table(caption, head, lines, data_sort=True)
+
+
+def _line(row: Data, *, contained: bool, others: bool) -> list[object]:
+    return [
+        row["name"],
+        shown_number(row["documents"]),
+        shown_number(row["kept"]),
+        shown_number(row["exact_copies"]),
+        shown_number(row["near_copies"]),
+        *([shown_number(row["contained"])] if contained else []),
+        *([shown_number(row["others"])] if others else []),
+        _removed(row),
+        percent(row["removed_bytes"], row["text_bytes"]),
+        size(row["text_bytes"]),
+        percent(row["repeated_words"], row["words"]),
+    ]
+
+
+def _removed(row: Data) -> object:
+    share = percent(row["removed"], row["documents"])
+    alarms = row["documents"] >= GROUP_ROWS and 2 * row["removed"] > row["documents"]
+    return (
+        tag("span", share, class_="warn") if alarms and row["source_group"] is not None else share
+    )
+
+
+def _by_risk(rows: list[Data]) -> Html:
+    values = [{"source": label(row["source_group"], 60), **row} for row in rows]
+    channels = {
+        "y": name("source", None, axis={"labelLimit": 170}),
+        "x": number(
+            "expected_tokens",
+            "tokens expected to be memorized",
+            axis={"grid": True, "format": "~s", "tickCount": 5},
+        ),
+        "tooltip": [
+            name("source", "source group"),
+            number("expected_tokens", "expected tokens", format=","),
+            number("risky", "documents at risk 0.5 or above", format=","),
+            number("documents", "documents scored", format=","),
+            number("largest", "largest risk", format=".3f"),
+        ],
+    }
+    lines = [
+        (
+            row["source"],
+            shown_number(row["documents"]),
+            shown_number(row["risky"]),
+            percent(row["risky"], row["documents"]),
+            _risk(row["largest"]),
+            shown_number(row["expected_tokens"]),
+        )
+        for row in values
+    ]
+    head = (
+        "source group",
+        "documents scored",
+        "risk 0.5 or above",
+        "share",
+        "largest risk",
+        "expected tokens",
+    )
+    caption = "Source groups with the most tokens expected to be memorized."
+    numbers = table(caption, head, lines, data_sort=True)
+    drawn = spec(values, STEP * len(values) + AXES, mark="bar", encoding=channels)
+    return chart("risk-sources", "Where text that would be memorized comes from", drawn, numbers)
+
+
+def _risk(value: float) -> Figure:
+    return figure(f"{value:.3f}", value)

@@ -1,0 +1,175 @@
+"""The worst of it, with excerpts: clusters of copies, repeated passages, texts of highest risk."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.report.html.facts import words
+from pipeline.report.html.markup import DASH, Html, join, number, percent, size, table, tag
+from pipeline.report.html.phrases import reason
+from pipeline.report.page.risk import risk_figure
+from pipeline.report.quotes.quotes import label
+
+Data = dict[str, Any]
+
+UNREAD = "(the text could not be read)"
+HIDDEN = "(report.excerpts is off)"
+
+
+def worst(data: Data) -> Html:
+    """Return the section."""
+    hidden = not data["config"]["report"]["excerpts"]
+    parts = []
+    if data["clusters"]:
+        parts += [tag("h3", "Largest clusters of copies"), _clusters(data, hidden=hidden)]
+    if data["spans"]["top"]:
+        parts += [tag("h3", "Most repeated passages"), _spans(data, hidden=hidden)]
+    if data["risk"] and data["risk"]["top"]:
+        parts += [tag("h3", "Texts of highest risk"), _risky(data["risk"], hidden=hidden)]
+    if not parts:
+        parts.append(tag("p", "No text of this corpus repeats another.", class_="prose"))
+    return join(parts)
+
+
+def document(found: Data) -> Html:
+    """Return the name of a document and where it lies."""
+    where = f"{label(found['shard'])}, row {found['shard_row']:,}"
+    return join([tag("span", label(found["doc_id"]), class_="id"), tag("small", where)])
+
+
+def quoted(text: str | None, *, hidden: bool = False) -> Html:
+    """Return a quote, in its own direction of writing; the text is already safe to show."""
+    if text is None:
+        return tag("p", HIDDEN if hidden else UNREAD, class_="note")
+    return tag("blockquote", tag("p", text, dir="auto"))
+
+
+def _clusters(data: Data, *, hidden: bool) -> Html:
+    corpus = data["corpus"]
+    intro = tag(
+        "p",
+        (
+            f"{number(corpus['clusters'])} clusters hold {number(corpus['clustered_documents'])} "
+            f"documents ({percent(corpus['clustered_documents'], corpus['documents'])}). A cluster "
+            "joins documents over proved pairs; one document can stay for several, or several can "
+            "stay in one cluster."
+        ),
+        class_="prose",
+    )
+    lines = [
+        (
+            number(row["members"]),
+            number(row["kept"]),
+            number(row["distinct_texts"]),
+            size(row["text_bytes"]),
+            _members(row),
+            tag(
+                "div",
+                document(row["document"]),
+                quoted(row["quote"], hidden=hidden),
+                tag("small", f"cluster {row['cluster'][:12]}"),
+            ),
+        )
+        for row in data["clusters"]
+    ]
+    head = (
+        "documents",
+        "kept",
+        "different texts",
+        "text",
+        "source groups",
+        "the document that stays for most of them",
+    )
+    return join(
+        [
+            intro,
+            table(
+                f"The {len(lines)} largest clusters.",
+                head,
+                lines,
+                (4, 5),
+                class_="wide",
+                data_sort=True,
+            ),
+        ]
+    )
+
+
+def _members(row: Data) -> Html:
+    items = [
+        tag("li", f"{label(part['source_group'], 40)} {part['members']:,}")
+        for part in row["sources"]
+    ]
+    if row["more_sources"]:
+        items.append(tag("li", f"and {row['more_sources']:,} more groups"))
+    return tag("ul", *items, class_="plain")
+
+
+def _spans(data: Data, *, hidden: bool) -> Html:
+    window = data["config"]["window"]["words"]
+    windows = data["spans"]["windows"]
+    parts = []
+    if windows:
+        parts.append(
+            tag(
+                "p",
+                (
+                    f"{number(windows['repeated_windows'])} different windows of {window} words "
+                    f"occur more than once, {number(windows['occurrences'])} times in all; the "
+                    f"most frequent {number(windows['largest'])} times."
+                ),
+                class_="prose",
+            )
+        )
+    lines = [
+        (
+            number(row["words_to_cut"]),
+            number(row["kept_occurrences"]),
+            number(row["occurrences"]),
+            number(row["documents"]),
+            number(row["words"]),
+            tag(
+                "div",
+                quoted(row["quote"], hidden=hidden),
+                tag("p", "for example ", document(row["document"]), class_="where"),
+            ),
+        )
+        for row in data["spans"]["top"]
+    ]
+    caption = (
+        "Passages with most to cut from rows that stay first, each in its shortest form; what "
+        "overlaps with one above is left out. Words to cut: all but one occurrence in rows that "
+        "stay."
+    )
+    head = ("words to cut", "in rows that stay", "occurrences", "documents", "words", "passage")
+    return join([*parts, table(caption, head, lines, (5,), class_="wide", data_sort=True)])
+
+
+def _risky(risk: Data, *, hidden: bool) -> Html:
+    lines = [
+        (
+            risk_figure(row["risk"]),
+            f"{number(row['risk_low'], 3)}\N{EN DASH}{number(row['risk_high'], 3)}",
+            number(row["document"]["exact_count"]),
+            number(row["document"]["near_count"]),
+            number(row["document"]["max_window_count"]),
+            words(row["kind"]) if row["kind"] else DASH,
+            "kept" if row["action"] != "drop" else f"removed: {reason(row['reason'])}",
+            tag("div", document(row["document"]), quoted(row["quote"], hidden=hidden)),
+        )
+        for row in risk["top"]
+    ]
+    head = (
+        "risk",
+        "95% interval",
+        "exact",
+        "near",
+        "window",
+        "kind",
+        "decision",
+        "riskiest sequence",
+    )
+    caption = (
+        "The texts of highest risk, with their counts; what overlaps with one above is left out."
+    )
+    return table(caption, head, lines, (5, 6, 7), class_="wide", data_sort=True)

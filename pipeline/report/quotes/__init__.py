@@ -1,0 +1,1 @@
+"""Short quotes of documents for the report, masked and shown side by side."""

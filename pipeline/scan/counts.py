@@ -1,0 +1,37 @@
+"""All that is known of each document's repetitions before any removal threshold, in one row."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+
+import pyarrow as pa
+
+from pipeline.engine.query import stream
+from pipeline.engine.run_folder import count_rows, write_table
+from pipeline.engine.stage import Receipt, Work
+from pipeline.scan.near.candidates import limits
+from schemas.scan.counts import COUNTS
+
+VERSION = 1
+TOP_FOLDER = "(top folder)"
+
+
+def counts(work: Work) -> Receipt:
+    """Reduce: join the scan's tables into one row per document."""
+    tables = ("signatures", "copies", "pairs", "buckets", "repeats", "families")
+    folders = [PurePosixPath(shard.name).parent.as_posix() for shard in work.shards]
+    shards = pa.table(
+        {
+            "number": pa.array([shard.number for shard in work.shards], pa.uint64()),
+            "name": pa.array([shard.name for shard in work.shards], pa.string()),
+            "folder": pa.array(
+                [TOP_FOLDER if folder == "." else folder for folder in folders], pa.string()
+            ),
+        }
+    )
+    inputs = {"shards": shards, **{table: work.paths(table) for table in tables}}
+    params = {"cap": work.config.near.bucket_cap, "window_words": work.config.window.words}
+    with write_table(work.folder, "counts", work.key, COUNTS) as out:
+        for batch in stream("scan/counts", inputs, params, limits(work)):
+            out.write(batch)
+    return Receipt((out.record,), count_rows(work.paths("signatures")), out.rows)

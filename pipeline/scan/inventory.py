@@ -1,0 +1,205 @@
+"""What is to be scanned: files against the registry of the run folder.
+
+The registry numbers them once and for all.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.config.sections import Config
+from pipeline.corpus import (
+    Shard,
+    check_shard,
+    content_digest,
+    find_shards,
+    identify,
+    resolve_columns,
+)
+from pipeline.engine.progress import current
+from pipeline.errors import ConfigError, InputError, PipelineError, SchemaMismatch
+from pipeline.filter.emit.emit import check_column
+
+GROUP_BYTES = 4 << 20
+GROUPS_AT_MOST = 200
+GROUP_SHARDS = 256
+IDENTITY = ("bytes", "mtime_ns", "tail_digest")
+
+
+def inventory(
+    manifest: dict[str, Any],
+    corpus: Sequence[str],
+    config: Config,
+    *,
+    verify: bool = False,
+    own: bool = False,
+) -> None:
+    """Bring the manifest's registry up to date with the files of the corpus.
+
+    A known shard keeps its number and group; an unchanged one (size, mtime and tail) keeps its
+    content digest; a new one is appended; a vanished one is retired and its number is never given
+    again. Every shard is opened first: all that cannot be read are named in one error, or listed in
+    the manifest with `input.skip_bad_files`. own: the corpus may lie in a run folder.
+    """
+    found, ignored = find_shards(corpus, own=own)
+    skipped = _check(found, config)
+    if ignored:
+        current().message(f"ignored (hidden or of unknown suffix): {_named(ignored)}")
+    before = _registry(manifest)
+    known = {shard["name"]: shard for shard in manifest["corpus"]["shards"]}
+    readable = [shard for shard in found if shard.name not in skipped]
+    new = [shard for shard in readable if shard.name not in known]
+    for entry in known.values():
+        entry["active"] = False
+    for shard in readable:
+        if shard.name in known:
+            _refresh(known[shard.name], shard, verify)
+    _append(manifest, new)
+    manifest["corpus"]["roots"] = [str(Path(root).resolve()) for root in corpus]
+    manifest["corpus"]["skipped"] = skipped
+    if _registry(manifest) != before:
+        manifest["scan"] += 1
+
+
+def _guess(schema: pa.Schema, shard: Shard, config: Config) -> str:
+    """Return which columns were taken for what without being told; empty when none were."""
+    try:
+        columns = resolve_columns(schema, config.input, shard.name, shard.format)
+    except SchemaMismatch:  # the file passed its check: it is empty, or its head lacks a column
+        return ""
+    roles = {"text": " + ".join(columns.text), "id": columns.id, "source": columns.source}
+    return ", ".join(f"{role} = {roles[role]}" for role in columns.guessed)
+
+
+def _named(paths: list[str]) -> str:
+    more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
+    return ", ".join(paths[:3]) + more
+
+
+def _registry(manifest: dict[str, Any]) -> list[list[Any]]:
+    """Return what makes a corpus another one: which shards are in it, and their bytes.
+
+    Size and time stand in for the digest while it is not known; a file that was only touched is the
+    same.
+    """
+    return [
+        [s["number"], s["active"], s["content_digest"] or [s["bytes"], s["mtime_ns"]]]
+        for s in manifest["corpus"]["shards"]
+    ]
+
+
+def _check(shards: list[Shard], config: Config) -> dict[str, str]:
+    bad: dict[str, PipelineError] = {}
+    guesses: dict[str, int] = {}
+    for shard in shards:
+        try:
+            schema = check_shard(shard, config.input)
+            check_column(schema, config.emit.column, shard.name)
+        except InputError as error:
+            bad[shard.name] = error
+            continue
+        guess = _guess(schema, shard, config)
+        guesses[guess] = guesses.get(guess, 0) + 1
+    for guess, count in sorted(guesses.items()):
+        if guess:
+            current().message(f"guessed for {count} of {len(shards)} files: {guess}")
+    if not bad:
+        return {}
+    if not config.input.skip_bad_files:
+        if len(bad) == 1:
+            raise next(iter(bad.values()))
+        raise InputError(
+            f"{len(bad)} of {len(shards)} files cannot be used; nothing was scanned.",
+            found="\n".join(
+                f"{name}: {str(error).replace(chr(10), ' ')}" for name, error in bad.items()
+            ),
+            fix="mend or remove them, or leave them out: --skip-bad-files",
+        )
+    if len(bad) == len(shards):
+        raise InputError("No file of the corpus can be used.", found="; ".join(sorted(bad)))
+    for name, fault in bad.items():
+        current().message(f"left out: {name}: {fault.what}")
+    return {name: fault.what for name, fault in sorted(bad.items())}
+
+
+def _refresh(entry: dict[str, Any], shard: Shard, verify: bool) -> None:
+    """Update a known shard; its content digest stays when the bytes do."""
+    same = all(entry[key] == getattr(shard, key) for key in IDENTITY)
+    entry.update(active=True, path=shard.path, format=shard.format)
+    if same and not verify:
+        return
+    digest = content_digest(Path(shard.path))
+    entry.update({key: getattr(shard, key) for key in IDENTITY})
+    if digest != entry["content_digest"]:
+        entry.update(content_digest=None, documents=None, rejected=None)
+
+
+def _append(manifest: dict[str, Any], new: list[Shard]) -> None:
+    """Append new shards, numbered by name, and pack them into groups.
+
+    The packing depends on nothing but the files.
+    """
+    shards = manifest["corpus"]["shards"]
+    number = len(shards)
+    if new:
+        manifest["corpus"]["known"] = number
+    group = 1 + max((shard["group"] for shard in shards), default=-1)
+    limit = max(GROUP_BYTES, sum(shard.bytes for shard in new) // GROUPS_AT_MOST)
+    held, held_bytes = 0, 0
+    for shard in new:
+        if held and (held_bytes + shard.bytes > limit or held == GROUP_SHARDS):
+            group, held, held_bytes = group + 1, 0, 0
+        fields = dataclasses.asdict(dataclasses.replace(shard, number=number, group=group))
+        shards.append(
+            {**fields, "active": True, "content_digest": None, "documents": None, "rejected": None}
+        )
+        number, held, held_bytes = number + 1, held + 1, held_bytes + shard.bytes
+
+
+def active_shards(manifest: dict[str, Any]) -> list[Shard]:
+    """Return the shards that are in the corpus now, by number."""
+    names = [field.name for field in dataclasses.fields(Shard)]
+    return [
+        Shard(**{name: entry[name] for name in names})
+        for entry in manifest["corpus"]["shards"]
+        if entry["active"]
+    ]
+
+
+def require_unchanged(manifest: dict[str, Any]) -> None:
+    """Refuse to work on a corpus whose files are no longer those that were scanned; name them."""
+    changed = [shard.name for shard in active_shards(manifest) if not _is_same(shard)]
+    if changed:
+        raise InputError(
+            "The corpus changed after it was scanned.",
+            where=", ".join(changed[:10]),
+            found=f"{len(changed)} changed or missing files",
+            fix="scan again: rote scan CORPUS... --out RUN",
+        )
+
+
+def _is_same(shard: Shard) -> bool:
+    try:
+        return identify(Path(shard.path)) == (shard.bytes, shard.mtime_ns, shard.tail_digest)
+    except (OSError, InputError):
+        return False
+
+
+def check_places(corpus: Sequence[str], out: Path) -> None:
+    """Refuse an output inside the input, or the other way round."""
+    target = out.resolve()
+    for root in corpus:
+        place = Path(root).resolve()
+        inside = target == place or place in target.parents
+        if inside or (target in place.parents and target.exists()):
+            raise ConfigError(
+                "The output folder and the corpus lie inside one another.",
+                where=f"--out {out}",
+                found=f"corpus {root}",
+                fix="name an output folder outside the corpus",
+            )

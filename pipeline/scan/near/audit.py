@@ -1,0 +1,184 @@
+"""The scan's own check: near copies planted from a sample of the corpus, in memory only.
+
+Words of sampled documents are inserted, deleted, substituted and appended at known rates; the
+share of the planted copies that the bands propose, by their exact Jaccard, is the recall of this
+run on its own text. What is proposed is verified exactly, so nothing else can be missed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.config.sections import SketchConfig
+from pipeline.scan.near import band_kernels
+from pipeline.scan.near.band_kernels import Bands
+from pipeline.scan.near.pair_kernels import COLLISION, Sets, distinct, intersections
+from pipeline.scan.words import chunk_keys, chunk_places, collision, read_chunk
+from pipeline.text import minhash
+from pipeline.text import segmentation as text
+from pipeline.text.segmentation_kernels import Int64, Uint8, Uint32, Uint64
+from pipeline.text.sorting import among
+
+SAMPLED = 128  # documents, those of smallest hash: where chunks end must change nothing
+WORDS = (20, 5_000)  # of a sampled document
+EDITS = ("insert", "delete", "substitute", "append")
+RATES = (0.005, 0.01, 0.02, 0.04, 0.08)
+APPENDED = 10  # times the rate, since words at the end spoil fewer shingles
+
+
+@dataclass
+class Planted:
+    """Planted copies: the sampled document (its place), its key, and what was done to it.
+
+    keys: band keys uint64[n, bands]. low: stands for the text hash of each. inter and union are
+    exact. proposed: filled band by band.
+    """
+
+    of: Int64
+    row_key: Uint64
+    edit: list[str]
+    rate: np.ndarray
+    inter: Int64
+    union: Int64
+    keys: Uint64
+    low: Uint64
+    proposed: np.ndarray = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.proposed = np.zeros(len(self.of), np.bool_)
+
+    def meet(self, bands: Bands, b: int, capped: Uint8, members: Uint32, ends: Int64) -> None:
+        """Note which copies one band would propose with the document that they are made of."""
+        number = int(bands.numbers[b])
+        same = bands.keys[b][self.of] == self.keys[:, number]
+        full = capped[self.of] == 0
+        self.proposed |= same & full
+        for copy in np.flatnonzero(same & ~full & ~self.proposed).tolist():
+            at = int(np.flatnonzero(members == self.of[copy])[0])
+            bucket = int(np.searchsorted(ends, at, "right")) - 1
+            own = members[ends[bucket] : ends[bucket + 1]]
+            place = np.uint64(band_kernels.place_of(self.low[copy], number))
+            self.proposed[copy] = band_kernels.proposed(bands, b, own, place, self.of[copy])
+
+    def bins(self) -> list[dict[str, float]]:
+        """Return planted and proposed copies by tenths of their exact Jaccard, from 0.5 on."""
+        tenth = np.minimum(10 * self.inter // np.maximum(1, self.union), 9)
+        return [
+            {
+                "from": low / 10,
+                "planted": int(np.sum(tenth == low)),
+                "proposed": int(np.sum(self.proposed[tenth == low])),
+            }
+            for low in range(5, 10)
+        ]
+
+    def table(self) -> pa.Table:
+        """Return the rows of `audit`."""
+        return pa.table(
+            {
+                "row_key": self.row_key,
+                "edit": self.edit,
+                "rate": self.rate,
+                "inter": self.inter,
+                "union": self.union,
+                "jaccard": self.inter / np.maximum(1, self.union),
+                "proposed": self.proposed,
+            }
+        )
+
+
+def plant(
+    paths: list[Path], keys: Uint64, low: Uint64, words: Int64, config: SketchConfig
+) -> Planted:
+    """Return copies of documents sampled from the files of `words`.
+
+    keys: row_key of the documents that have a signature, ascending; low: 64 bits of their hashes;
+    words: how many each has.
+    """
+    of: list[int] = []
+    edits: list[str] = []
+    rates: list[float] = []
+    texts: list[Uint64] = []  # the words of each sampled document, then those of its copies
+    chosen = _chosen(low, words)
+    sampled = _sampled(paths, keys, chosen)
+    others = np.concatenate([np.zeros(0, np.uint64), *(sampled[p] for p in chosen.tolist())])
+    for rank, place in sorted(enumerate(chosen.tolist()), key=lambda own: own[1]):
+        own = sampled[place]
+        texts.append(own)
+        for turn, edit in enumerate(EDITS):
+            rate = RATES[(rank + turn) % len(RATES)]
+            rate *= APPENDED if edit == "append" else 1
+            draw = np.random.default_rng([config.seed, int(low[place] >> np.uint64(1)), turn])
+            texts.append(_edited(own, others, edit, rate, draw))
+            of.append(place)
+            edits.append(edit)
+            rates.append(rate)
+    places = np.array(of, np.int64)
+    batch = _batch(texts)
+    offsets, hashes = text.shingles(batch, config.shingle_words, config.seed)
+    sets = Sets(
+        *distinct(offsets, hashes, batch.offsets, batch.hashes, config.shingle_words),
+        batch.offsets,
+        batch.hashes,
+    )
+    group = len(EDITS) + 1
+    copies = np.flatnonzero(np.arange(len(texts)) % group)
+    pairs = np.stack([copies - copies % group, copies], axis=1)
+    inter = np.zeros(len(pairs), np.int64)
+    intersections(pairs, sets, sets, config.shingle_words, np.array([1, 10**9]), inter)
+    if sets.sets[0] == COLLISION or np.any(inter == COLLISION):
+        raise collision(config.seed)
+    union = np.diff(sets.sets)[pairs].sum(axis=1) - inter
+    values = minhash.signatures(offsets, hashes, config.bands * config.rows, config.seed)
+    band_keys = minhash.band_keys(values[copies], config.bands, config.rows)
+    return Planted(
+        places, keys[places], edits, np.array(rates), inter, union, band_keys, band_keys[:, 0]
+    )
+
+
+def _batch(texts: list[Uint64]) -> text.Words:
+    none = np.zeros(0, np.uint32)
+    offsets = np.cumsum([0, *(len(words) for words in texts)])
+    return text.Words(offsets, np.concatenate([np.zeros(0, np.uint64), *texts]), none, none)
+
+
+def _chosen(low: Uint64, words: Int64) -> Int64:
+    """Return the places of the documents to sample, by their hashes: in the order of these."""
+    fit = np.flatnonzero((words >= WORDS[0]) & (words <= WORDS[1]))
+    return fit[np.argsort(low[fit], kind="stable")[:SAMPLED]]
+
+
+def _sampled(paths: list[Path], keys: Uint64, chosen: Int64) -> dict[int, Uint64]:
+    """Return the words of the chosen documents by their places among `keys`."""
+    wanted = np.sort(keys[chosen])
+    found: dict[int, Uint64] = {}
+    for place in chunk_places(paths):
+        if not among(chunk_keys(place), wanted).any():
+            continue
+        chunk = read_chunk(place)
+        for own in np.flatnonzero(among(chunk.keys, wanted)).tolist():
+            words = chunk.words.hashes[chunk.words.offsets[own] : chunk.words.offsets[own + 1]]
+            found[int(np.searchsorted(keys, chunk.keys[own]))] = words.copy()
+    return found
+
+
+def _edited(
+    words: Uint64, others: Uint64, edit: str, rate: float, draw: np.random.Generator
+) -> Uint64:
+    """Return the words after `rate` edits a word, at least one; new words come from `others`."""
+    count = max(1, round(rate * len(words)))
+    new = others[draw.integers(0, len(others), count)]
+    if edit == "append":
+        return np.concatenate([words, new])
+    at = draw.choice(len(words), min(count, len(words) - 1), replace=False)
+    if edit == "delete":
+        return np.delete(words, at)
+    if edit == "insert":
+        return np.insert(words, at, new[: len(at)])
+    changed = words.copy()
+    changed[at] = new[: len(at)]
+    return changed

@@ -1,0 +1,168 @@
+"""Compiled loops over bands: buckets of equal keys, pairs of their members, what caps leave out."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from pipeline.text.segmentation_kernels import Int64, Uint8, Uint32, Uint64
+from pipeline.text.sorting import order_of
+
+HUBS = 3  # at most, of a capped bucket
+Value = Any
+Floats = npt.NDArray[np.float64]
+
+
+class Bands(NamedTuple):
+    """Band keys [band, document] of the bands `numbers`, and what orders the members of a bucket.
+
+    low: 64 bits of each text's hash. text_bytes: of each text. priority: the user's, least where
+    there is none. limits: cap, neighbours.
+    """
+
+    numbers: Int64
+    keys: Uint64
+    low: Uint64
+    text_bytes: Int64
+    priority: Floats
+    limits: Int64
+
+
+@njit(nogil=True, cache=True)
+def place_of(low: Value, band: Value) -> Value:
+    """Return where a text stands in a bucket: another order of the same texts in every band."""
+    # an odd multiplier per band
+    odd = (np.uint64(band) * np.uint64(0x9E3779B97F4A7C15)) | np.uint64(1)
+    return low * odd
+
+
+@njit(nogil=True, cache=True)
+def buckets(bands: Bands, b: int) -> tuple[Uint32, Int64]:
+    """Return the documents of all buckets of two or more, by key and rank, and the buckets' ends.
+
+    Within a bucket in the order of `place_of`, then of document.
+    """
+    keys = bands.keys[b]
+    order = order_of(keys, 0)
+    members, ends = np.empty(keys.size, np.uint32), np.empty(keys.size // 2 + 2, np.int64)
+    n, count, i = 0, 0, 0
+    ends[0] = 0
+    while i < order.size:
+        j = i + 1
+        while j < order.size and keys[order[j]] == keys[order[i]]:
+            j += 1
+        if j - i > 1:
+            places = np.empty(j - i, np.uint64)
+            for k in range(j - i):
+                places[k] = place_of(bands.low[order[i + k]], bands.numbers[b])
+            by = order_of(places, 0)
+            for k in range(j - i):
+                members[n + k] = order[i + by[k]]
+            n += j - i
+            count += 1
+            ends[count] = n
+        i = j
+    return members[:n].copy(), ends[: count + 1].copy()
+
+
+@njit(nogil=True, cache=True)
+def mark_capped(members: Uint32, ends: Int64, cap: int, capped: Uint8) -> None:
+    """Mark the members of buckets of more than `cap`."""
+    for bucket in range(ends.size - 1):
+        if ends[bucket + 1] - ends[bucket] > cap:
+            for k in range(ends[bucket], ends[bucket + 1]):
+                capped[members[k]] = 1
+
+
+@njit(nogil=True, cache=True)
+def left_out(bands: Bands, members: Uint32, ends: Int64) -> int:
+    """Return how many pairs the caps of one band leave out."""
+    cap, reach, total = bands.limits[0], bands.limits[1], 0
+    for bucket in range(ends.size - 1):
+        own = members[ends[bucket] : ends[bucket + 1]]
+        if own.size <= cap:
+            continue
+        near = min(reach, own.size - 1)
+        total += own.size * (own.size - 1) // 2 - own.size * near + near * (near + 1) // 2
+        found = hubs(own, bands)
+        for k in range(found.size):
+            for i in range(own.size):
+                total -= abs(i - found[k]) > reach and not np.any(found[:k] == i)
+    return total
+
+
+@njit(nogil=True, cache=True)
+def hubs(own: Uint32, bands: Bands) -> Int64:
+    """Return which members of a bucket are likely to stay: the different ones among three.
+
+    The first by priority, then length, then place; the longest, then the first; the first.
+    """
+    best, longest, earliest = 0, 0, 0
+    for k in range(1, own.size):
+        if _before(own[k], own[best], bands, True):
+            best = k
+        if _before(own[k], own[longest], bands, False):
+            longest = k
+        if own[k] < own[earliest]:
+            earliest = k
+    return np.unique(np.array([best, longest, earliest]))
+
+
+@njit(nogil=True, cache=True)
+def _before(x: Value, y: Value, bands: Bands, by_priority: bool) -> Value:
+    if by_priority and bands.priority[x] != bands.priority[y]:
+        return bands.priority[x] > bands.priority[y]
+    if bands.text_bytes[x] != bands.text_bytes[y]:
+        return bands.text_bytes[x] > bands.text_bytes[y]
+    return x < y
+
+
+@njit(nogil=True, cache=True)
+def met(bands: Bands, capped: Uint8, b: int, members: Uint32, ends: Int64) -> Uint64:
+    """Return first << 32 | second of the documents that meet in a band.
+
+    All pairs of a bucket; of a capped one each member with its neighbours in rank and with the
+    hubs. Left out are pairs that an uncapped bucket of an earlier band has proposed.
+    """
+    cap, reach = bands.limits
+    room = 0
+    for bucket in range(ends.size - 1):
+        size = ends[bucket + 1] - ends[bucket]
+        room += size * (size - 1) // 2 if size <= cap else size * (min(reach, size) + HUBS)
+    out = np.empty(room, np.uint64)
+    n = 0
+    for bucket in range(ends.size - 1):
+        own = members[ends[bucket] : ends[bucket + 1]]
+        full = own.size <= cap
+        for i in range(own.size):
+            stop = own.size if full else min(own.size, i + 1 + reach)
+            for j in range(i + 1, stop):
+                n = _meet(bands, capped, b, own[i], own[j], out, n)
+        if not full:
+            for hub in hubs(own, bands):
+                for i in range(own.size):
+                    if abs(i - hub) > reach:
+                        n = _meet(bands, capped, b, own[i], own[hub], out, n)
+    return out[:n].copy()
+
+
+@njit(nogil=True, cache=True)
+def _meet(bands: Bands, capped: Uint8, b: int, x: Value, y: Value, out: Uint64, n: Value) -> Value:
+    for earlier in range(b):
+        if bands.keys[earlier, x] == bands.keys[earlier, y] and capped[earlier, x] == 0:
+            return n
+    out[n] = (np.uint64(min(x, y)) << np.uint64(32)) | np.uint64(max(x, y))
+    return n + 1
+
+
+@njit(nogil=True, cache=True)
+def proposed(bands: Bands, b: int, own: Uint32, place: Value, partner: Value) -> Value:
+    """Tell whether a text that stood at `place` in a capped bucket would meet a member of it."""
+    at = place_of(bands.low[partner], bands.numbers[b])
+    low, high, between = min(at, place), max(at, place), 0
+    for x in own:
+        between += low < place_of(bands.low[x], bands.numbers[b]) < high
+    return between < bands.limits[1] or np.any(own[hubs(own, bands)] == partner)

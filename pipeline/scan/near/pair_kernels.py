@@ -1,0 +1,163 @@
+"""Compiled loops over shingle sets: distinct shingles of a document, shared shingles of a pair."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from pipeline.text.segmentation_kernels import Int64, Uint32, Uint64
+from pipeline.text.sorting import order_of
+
+COLLISION = -1
+Value = Any
+Flags: TypeAlias = npt.NDArray[np.bool_]
+
+
+class Sets(NamedTuple):
+    """Shingle sets: `sets` cuts hashes (sorted, distinct) and places, `words` cuts spelled.
+
+    places: number of the shingle's first word in its document. spelled: hash of each word.
+    """
+
+    sets: Int64
+    hashes: Uint64
+    places: Uint32
+    words: Int64
+    spelled: Uint64
+
+
+@njit(nogil=True, cache=True)
+def distinct(
+    offsets: Int64, hashes: Uint64, words: Int64, spelled: Uint64, size: int
+) -> tuple[Int64, Uint64, Uint32]:
+    """Return the sorted different shingles of each document.
+
+    That is where each document's end, their hashes, and where in it each first stands. The first
+    end is COLLISION when a hash has two meanings.
+    """
+    ends = np.zeros(offsets.size, np.int64)
+    kept, places = np.empty(hashes.size, np.uint64), np.empty(hashes.size, np.uint32)
+    n = 0
+    for d in range(offsets.size - 1):
+        own = hashes[offsets[d] : offsets[d + 1]]
+        text = spelled[words[d] : words[d + 1]]
+        order = order_of(own, 0)
+        begin = n
+        for place in order:
+            if n > begin and kept[n - 1] == own[place]:
+                if not _same(place, text, np.int64(places[n - 1]), text, size):
+                    ends[0] = COLLISION
+                    return ends, kept, places
+                continue
+            kept[n], places[n] = own[place], place
+            n += 1
+        ends[d + 1] = n
+    return ends, kept[:n].copy(), places[:n].copy()
+
+
+@njit(nogil=True, cache=True)
+def _same(i: Value, left: Uint64, j: Value, right: Uint64, size: int) -> bool:
+    """Tell whether two shingles are the same words; a shorter document has one, all its words."""
+    length = min(size, left.size)
+    if length != min(size, right.size):
+        return False
+    for k in range(length):
+        if left[i + k] != right[j + k]:
+            return False
+    return True
+
+
+@njit(nogil=True, cache=True)
+def intersections(
+    pairs: Int64, left: Sets, right: Sets, size: int, ratio: Int64, inter: Int64
+) -> None:
+    """Fill `inter` with the shared shingles of each pair that reaches ratio[0] / ratio[1].
+
+    pairs: [n, 2], documents of left and right. 0 for a pair below, as soon as that is certain; the
+    shingles of the others are compared word by word, COLLISION where a hash has two meanings.
+    """
+    for p in range(pairs.shape[0]):
+        x, y = pairs[p, 0], pairs[p, 1]
+        sizes = left.sets[x + 1] - left.sets[x] + right.sets[y + 1] - right.sets[y]
+        # the least n with n out of (both sizes less n) at or above top out of bottom
+        need = -((-ratio[0] * sizes) // (ratio[0] + ratio[1]))
+        inter[p] = _matched(left, x, right, y, size, need)
+
+
+@njit(nogil=True, cache=True)
+def contained(
+    pairs: Int64, turned: Flags, left: Sets, right: Sets, size: int, ratio: Int64, inter: Int64
+) -> None:
+    """As `intersections`, for the share of the first document's shingles that the second has.
+
+    turned: the first is the document of `right`.
+    """
+    for p in range(pairs.shape[0]):
+        x, y = pairs[p, 0], pairs[p, 1]
+        own = right.sets[y + 1] - right.sets[y] if turned[p] else left.sets[x + 1] - left.sets[x]
+        need = -((-ratio[0] * own) // ratio[1])  # shared / own >= top / bottom
+        inter[p] = _matched(left, x, right, y, size, need)
+
+
+@njit(nogil=True, cache=True)
+def _matched(left: Sets, x: Value, right: Sets, y: Value, size: int, need: Value) -> Value:
+    """Return the shared shingles of two documents, proved; 0 when fewer than `need`."""
+    a = left.hashes[left.sets[x] : left.sets[x + 1]]
+    b = right.hashes[right.sets[y] : right.sets[y + 1]]
+    shared = _shared(a, b, need) if 0 < need <= min(a.size, b.size) else 0
+    if shared > 0:
+        text_a = left.spelled[left.words[x] : left.words[x + 1]]
+        text_b = right.spelled[right.words[y] : right.words[y + 1]]
+        places_a = left.places[left.sets[x] : left.sets[x + 1]]
+        places_b = right.places[right.sets[y] : right.sets[y + 1]]
+        if not _proved(a, places_a, text_a, b, places_b, text_b, size):
+            return COLLISION
+    return shared
+
+
+@njit(nogil=True, cache=True)
+def _shared(a: Uint64, b: Uint64, need: Value) -> Value:
+    """Return how many hashes two sorted sets share, 0 when fewer than `need`."""
+    i, j, shared = 0, 0, 0
+    spare_a, spare_b = a.size - need, b.size - need  # how many may have no partner
+    while i < a.size and j < b.size:
+        if a[i] == b[j]:
+            shared += 1
+            i += 1
+            j += 1
+        elif a[i] < b[j]:
+            i += 1
+            if i - shared > spare_a:
+                return 0
+        else:
+            j += 1
+            if j - shared > spare_b:
+                return 0
+    return shared if shared >= need else 0
+
+
+@njit(nogil=True, cache=True)
+def _proved(
+    a: Uint64,
+    places_a: Uint32,
+    text_a: Uint64,
+    b: Uint64,
+    places_b: Uint32,
+    text_b: Uint64,
+    size: int,
+) -> bool:
+    i, j = 0, 0
+    while i < a.size and j < b.size:
+        if a[i] == b[j]:
+            if not _same(np.int64(places_a[i]), text_a, np.int64(places_b[j]), text_b, size):
+                return False
+            i += 1
+            j += 1
+        elif a[i] < b[j]:
+            i += 1
+        else:
+            j += 1
+    return True

@@ -1,0 +1,1 @@
+"""Repeated passages: windows of words, the spans they form, excerpts of longer texts."""

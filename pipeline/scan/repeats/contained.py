@@ -1,0 +1,219 @@
+"""Which documents lie, to a good part, in a longer one: excerpts, which bands never propose.
+
+A document and a longer one become candidates when they share a repeated window: of each document
+up to CHOSEN windows are looked up, those of smallest hash among the ones that a longer text holds
+and that at most `window.link_documents` different texts hold. So that a document is found when any
+`window.words` consecutive words of it stand unchanged in the longer one, unless it has more than
+CHOSEN repeated windows and the longer text few of them: with a share f of them, it is missed with
+probability (1 - f)^CHOSEN. Each candidate is then proved as a pair is (`pipeline.scan.near.pairs`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.config.sections import CONTAINMENT_FLOOR
+from pipeline.engine.progress import current
+from pipeline.engine.query import stream
+from pipeline.engine.run_folder import TableWriter, read_batches, read_table, write_table
+from pipeline.engine.spill import spilling
+from pipeline.engine.stage import Receipt, Work
+from pipeline.scan.near.candidates import limits
+from pipeline.scan.near.pairs import PAIRS_AT_ONCE, ROWS_AT_ONCE, Criterion, shared_shingles
+from pipeline.scan.repeats import contained_kernels
+from pipeline.scan.repeats.contained_kernels import FILLED
+from pipeline.scan.words import Place, chunk_places, hold_words, in_order, read_chunk
+from pipeline.text import segmentation as text
+from pipeline.text.segmentation_kernels import Int64, Uint8, Uint32, Uint64
+from pipeline.text.sorting import among, order_of
+from schemas.scan.contained import CONTAINED
+from schemas.scan.copies import COPIES
+from schemas.scan.spans import REPEATS
+
+VERSION = 1
+CHOSEN = 16
+MET = pa.schema([("document", pa.uint64()), ("container", pa.uint64())])
+CODES_AT_ONCE = 1 << 20
+OCCURRENCE_BYTES = 64  # of a window: hash and document, twice while joined, and the order
+
+
+def contained(work: Work) -> Receipt:
+    """Reduce: prove which texts lie in longer ones; nothing is done unless it is asked for."""
+    with write_table(work.folder, "contained", work.key, CONTAINED) as out:
+        facts = _fill(work, out) if work.config.near.containment else {}
+    return Receipt((out.record,), facts.get("candidates", 0), out.rows, facts)
+
+
+def _fill(work: Work, out: TableWriter) -> dict[str, int]:
+    seed, places = work.config.sketch.seed, chunk_places(work.paths("words"))
+    texts = _texts(work)
+    met = pa.RecordBatchReader.from_batches(MET, _met(work, places, texts))
+    tried = 0
+    for document, container in _slabs(stream("scan/contained", {"met": met}, limits=limits(work))):
+        for table in _verified(work, places, document, container):
+            out.write(table)
+        tried += len(document)
+        current().advance(tried, 0, "excerpts verified")
+    vocabulary = 0
+    if out.rows:
+        with spilling(work.folder, work.memory // 3 or 2**62) as spill:
+            vocabulary = hold_words(places, seed, spill, work.cores)
+    return {
+        "texts": len(texts.keys),
+        "candidates": tried,
+        "contained": out.rows,
+        "vocabulary": vocabulary,
+    }
+
+
+@dataclass(frozen=True)
+class _Texts:
+    """The different texts that hold a repeated window: representative, words."""
+
+    keys: Uint64
+    words: Int64
+
+
+def _texts(work: Work) -> _Texts:
+    copies = read_table(work.paths("copies"), COPIES, ["row_key", "representative"])
+    repeated = read_table(work.paths("repeats"), REPEATS, ["row_key"])["row_key"].to_numpy()
+    first = copies["row_key"].to_numpy() == copies["representative"].to_numpy()
+    held: list[Uint64] = [np.zeros(0, np.uint64)]
+    lengths: list[Int64] = [np.zeros(0, np.int64)]
+    at = 0
+    for path in work.paths("signatures"):
+        for batch in read_batches(path, ["row_key", "words"]):
+            keys = batch["row_key"].to_numpy()
+            own = first[at : at + len(keys)] & among(keys, repeated)
+            at += len(keys)
+            held.append(keys[own])
+            lengths.append(batch["words"].to_numpy()[own])
+    return _Texts(np.concatenate(held), np.concatenate(lengths))
+
+
+def _met(work: Work, places: list[Place], texts: _Texts) -> Iterator[pa.RecordBatch]:
+    """Yield documents with longer ones that hold a chosen window; a pair may come more than once.
+
+    The hashes are gone through range by range, from the smallest up, so that memory follows the
+    budget and the windows chosen do not depend on it.
+    """
+    chosen = np.zeros(len(texts.keys), np.uint8)
+    skip = _ranges(work)
+    for number in range(1 << skip):
+        range_ = np.array([skip, number], np.int64)
+        hashes, holders = _occurrences(work, places, texts, range_)
+        order = order_of(hashes, skip)
+        for codes in _codes(work, (hashes[order], holders[order]), texts, chosen):
+            ends = codes >> np.uint64(32), codes & np.uint64(0xFFFFFFFF)
+            sides = [pa.array(texts.keys[side.astype(np.int64)]) for side in ends]
+            yield pa.record_batch(sides, schema=MET)
+
+
+def _ranges(work: Work) -> int:
+    """Return how many top bits cut the hashes into ranges whose windows fit the budget."""
+    total = 0
+    for path in work.paths("windows"):
+        for batch in read_batches(path, ["occurrences"]):
+            total += int(batch["occurrences"].to_numpy().sum())
+    room = work.memory // 6 or 2**62
+    return int(np.ceil(np.log2(max(1.0, total * OCCURRENCE_BYTES / room))))
+
+
+def _codes(
+    work: Work, windows: tuple[Uint64, Uint32], texts: _Texts, chosen: Uint8
+) -> Iterator[Uint64]:
+    """Yield different (document << 32 | longer document), places among the texts."""
+    most = min(work.config.window.link_documents, max(1, len(texts.keys)))
+    numbers = np.array([most, CHOSEN], np.int64)
+    state, codes = np.zeros(3, np.int64), np.empty(most + CODES_AT_ONCE, np.uint64)
+    more = True
+    while more:
+        more = contained_kernels.meet(*windows, texts.words, numbers, chosen, state, codes)
+        yield np.unique(codes[: state[FILLED]])
+
+
+def _occurrences(
+    work: Work, places: list[Place], texts: _Texts, range_: Int64
+) -> tuple[Uint64, Uint32]:
+    """Return hash and document of the windows of a range that several documents hold."""
+    table = _repeated(work, range_)
+    skip = int(range_[0])
+    bits = min(max(1, len(table).bit_length()), 64 - skip)
+    begins = contained_kernels.starts(table, skip, bits)
+    find = partial(_find, work, texts, (range_, table, begins, bits))
+    hashes: list[Uint64] = [np.zeros(0, np.uint64)]
+    holders: list[Uint32] = [np.zeros(0, np.uint32)]
+    with ThreadPoolExecutor(work.cores) as threads:
+        for own, documents in in_order(threads, work.cores, find, places):
+            hashes.append(own)
+            holders.append(documents)
+            current().advance(len(hashes) - 1, len(places), "chunks of words")
+    return np.concatenate(hashes), np.concatenate(holders)
+
+
+def _repeated(work: Work, range_: Int64) -> Uint64:
+    """Return the hashes of a range that more than one document holds, sorted."""
+    found: list[Uint64] = [np.zeros(0, np.uint64)]
+    skip, number = range_.tolist()
+    for path in work.paths("windows"):
+        for batch in read_batches(path, ["hash", "documents"]):
+            hashes = batch["hash"].to_numpy()[batch["documents"].to_numpy() > 1]
+            if skip:
+                hashes = hashes[hashes >> np.uint64(64 - skip) == np.uint64(number)]
+            found.append(hashes)
+    return np.concatenate(found)
+
+
+def _find(
+    work: Work, texts: _Texts, where: tuple[Int64, Uint64, Int64, int], place: Place
+) -> tuple[Uint64, Uint32]:
+    chunk = read_chunk(place)
+    own = np.flatnonzero(among(chunk.keys, texts.keys))
+    words = text.take(chunk.words, own)
+    offsets, hashes = text.runs(words, work.config.window.words, work.config.sketch.seed)
+    found, holders = contained_kernels.occurrences(offsets, hashes, *where)
+    first = np.searchsorted(texts.keys, chunk.keys[own]).astype(np.uint32)
+    return found, first[holders]
+
+
+def _slabs(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[Uint64, Uint64]]:
+    held: list[pa.RecordBatch] = []
+    for batch in batches:
+        held.append(batch)
+        if sum(part.num_rows for part in held) >= PAIRS_AT_ONCE:
+            yield _sides(held)
+            held = []
+    if held:
+        yield _sides(held)
+
+
+def _sides(batches: list[pa.RecordBatch]) -> tuple[Uint64, Uint64]:
+    table = pa.Table.from_batches(batches)
+    return table["document"].to_numpy(), table["container"].to_numpy()
+
+
+def _verified(
+    work: Work, places: list[Place], document: Uint64, container: Uint64
+) -> Iterator[pa.Table]:
+    """Yield the rows of `contained` for some candidates, in their order."""
+    test = Criterion(CONTAINMENT_FLOOR, of_first=True)
+    inter, size, container_size = shared_shingles(work, places, document, container, test)
+    found = np.flatnonzero(inter)
+    for low in range(0, len(found), ROWS_AT_ONCE):
+        rows = found[low : low + ROWS_AT_ONCE]
+        yield pa.table(
+            {
+                "document": document[rows],
+                "container": container[rows],
+                "inter": inter[rows].astype(np.uint32),
+                "size": size[rows].astype(np.uint32),
+                "container_size": container_size[rows].astype(np.uint32),
+                "containment": inter[rows] / size[rows],
+            }
+        )

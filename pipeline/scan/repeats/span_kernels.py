@@ -1,0 +1,59 @@
+"""Compiled loop that joins repeated windows into spans."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pipeline.text.segmentation_kernels import kernel
+
+
+@kernel
+def cut(
+    document: np.ndarray,
+    word: np.ndarray,
+    hashes: np.ndarray,
+    occurrences: np.ndarray,
+    documents: np.ndarray,
+    offsets: np.ndarray,
+    starts: np.ndarray,
+    ends: np.ndarray,
+    size: int,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return spans int64[m, 7], and per document repeated words and largest count.
+
+    The columns are those of SPANS, the document as its number.
+    """
+    spans = np.empty((len(word), 7), np.int64)
+    repeated = np.zeros(len(offsets) - 1, np.int64)
+    largest = np.zeros(len(offsets) - 1, np.int64)
+    covered = np.zeros(len(offsets) - 1, np.int64)
+    m = 0
+    i = 0
+    while i < len(word):
+        j = i
+        best = i
+        most_documents = np.int64(documents[i])
+        while (
+            j + 1 < len(word)
+            and document[j + 1] == document[i]
+            and word[j + 1] == word[j] + np.uint32(1)
+        ):
+            j += 1
+            if occurrences[j] > occurrences[best]:
+                best = j
+            most_documents = max(most_documents, np.int64(documents[j]))
+        d = np.int64(document[i])
+        first, last = np.int64(word[i]), np.int64(word[j]) + size - 1
+        spans[m, 0] = d
+        spans[m, 1] = starts[offsets[d] + first]
+        spans[m, 2] = ends[offsets[d] + last]
+        spans[m, 3] = last - first + 1
+        spans[m, 4] = occurrences[best]
+        spans[m, 5] = most_documents
+        spans[m, 6] = np.int64(hashes[best])
+        m += 1
+        repeated[d] += last + 1 - max(first, covered[d])
+        covered[d] = last + 1
+        largest[d] = max(largest[d], np.int64(occurrences[best]))
+        i = j + 1
+    return spans[:m].copy(), repeated, largest

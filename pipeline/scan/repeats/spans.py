@@ -1,0 +1,41 @@
+"""Maximal runs of repeated windows, cut out of one chunk of documents."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.scan.repeats import span_kernels
+from pipeline.scan.words import Chunk
+
+
+def cut_spans(
+    chunk: Chunk, counted: tuple[np.ndarray, ...], size: int
+) -> tuple[pa.Table, pa.Table]:
+    """Return the rows of `spans` and `repeats` of a chunk read with positions.
+
+    counted: document (its place in the chunk), word, hash, occurrences and documents of each
+    repeated window, in text order. size: words in a window.
+    """
+    rows, repeated, largest = span_kernels.cut(
+        *counted, chunk.words.offsets, chunk.words.starts, chunk.words.ends, size
+    )
+    one = pa.table(
+        {
+            "row_key": chunk.keys[rows[:, 0]],
+            "start_byte": rows[:, 1],
+            "end_byte": rows[:, 2],
+            "words": rows[:, 3],
+            "max_count": rows[:, 4],
+            "documents": rows[:, 5],
+            "window": rows[:, 6].view(np.uint64) if len(rows) else np.zeros(0, np.uint64),
+        }
+    )
+    holders = np.flatnonzero(largest)
+    return one, pa.table(
+        {
+            "row_key": chunk.keys[holders],
+            "max_window_count": largest[holders],
+            "repeated_words": repeated[holders],
+        }
+    )

@@ -1,0 +1,157 @@
+"""Compiled loops over windows: count up to two, choose what may repeat, count exactly, link."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from pipeline.text.segmentation_kernels import Int64, Uint8, Uint32, Uint64
+from pipeline.text.sorting import order_of
+
+Value = Any
+
+
+@njit(nogil=True, cache=True)
+def anchors(offsets: Int64, runs: Uint64, reach: int) -> Uint64:
+    """Return the hash of every anchor: the least of the `reach` runs in a window, where it changes.
+
+    offsets cuts the runs of each document. Equal windows have their anchor at the same place in
+    them, so a window that occurs twice has an anchor that was given twice.
+    """
+    out = np.empty(runs.size, np.uint64)
+    n = 0
+    for d in range(offsets.size - 1):
+        held = np.int64(-1)
+        for i in range(offsets[d], offsets[d + 1] - reach + 1):
+            place = _anchor(runs, i, reach, held)
+            if place != held:
+                out[n] = runs[place]
+                n += 1
+                held = place
+    return out[:n].copy()
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _anchor(runs: Uint64, first: Value, reach: Value, held: Value) -> Value:
+    """Return the place of the least of the runs from `first` on, the first of equal ones.
+
+    held: that of the window before. The last run alone is new, unless the least has gone.
+    """
+    last = first + reach - 1
+    if held >= first:
+        return last if runs[last] < runs[held] else held
+    place = first
+    for k in range(first + 1, last + 1):
+        if runs[k] < runs[place]:
+            place = k
+    return place
+
+
+@njit(nogil=True, cache=True)
+def mark(hashes: Uint64, range_: Int64, bits: int, cells: Uint8) -> None:
+    """Count each hash of a range up to two, in a cell that the next `bits` bits name.
+
+    range_: how many top bits name it, and its number.
+    """
+    skip, number = np.uint64(range_[0]), np.uint64(range_[1])
+    shift, away = np.uint64(64 - bits), np.uint64(64 - range_[0])
+    for own in hashes:
+        if skip > 0 and own >> away != number:
+            continue
+        cell = (own << skip) >> shift
+        byte = np.int64(cell >> np.uint64(2))
+        place = np.uint8((cell & np.uint64(3)) << np.uint64(1))
+        held = cells[byte]
+        # 0 -> 1 -> 2, then stays: add one unless the upper bit is set
+        cells[byte] = held + np.uint8(((~held >> (place + np.uint8(1))) & np.uint8(1)) << place)
+
+
+@njit(nogil=True, cache=True)
+def select(
+    offsets: Int64, runs: Uint64, reach: int, windows: Value, range_: Int64, bits: int, cells: Uint8
+) -> tuple[Uint64, Uint32, Uint32]:
+    """Return (hash, document, word) of every window whose anchor is of a range and counts two.
+
+    windows: offsets and hashes of the windows of each document.
+    """
+    bounds, hashes = windows
+    kept = np.empty(hashes.size, np.uint64)
+    document, word = np.empty(hashes.size, np.uint32), np.empty(hashes.size, np.uint32)
+    skip, number = np.uint64(range_[0]), np.uint64(range_[1])
+    shift, away = np.uint64(64 - bits), np.uint64(64 - range_[0])
+    n = 0
+    for d in range(offsets.size - 1):
+        held, good = np.int64(-1), False
+        for i in range(bounds[d + 1] - bounds[d]):
+            place = _anchor(runs, offsets[d] + i, reach, held)
+            if place != held:
+                held, own = place, runs[place]
+                cell = (own << skip) >> shift
+                count = cells[np.int64(cell >> np.uint64(2))]
+                count >>= np.uint8((cell & np.uint64(3)) << np.uint64(1))
+                good = count & np.uint8(2) != 0 and (skip == 0 or own >> away == number)
+            if good:
+                kept[n], document[n], word[n] = hashes[bounds[d] + i], d, i
+                n += 1
+    return kept[:n].copy(), document[:n].copy(), word[:n].copy()
+
+
+@njit(nogil=True, cache=True)
+def count_windows(
+    hashes: Uint64, documents: Uint32, bits: int
+) -> tuple[Uint64, Int64, Int64, Uint32, Uint32, Int64]:
+    """Return the repeated windows with occurrences and documents, then both for every place.
+
+    Last the places by hash, equal ones in text order. All hashes have the same top `bits` bits.
+    """
+    order = order_of(hashes, bits)
+    occurrences, holders = np.empty(hashes.size, np.uint32), np.empty(hashes.size, np.uint32)
+    window = np.empty(hashes.size // 2 + 1, np.uint64)
+    counts, wide = np.empty(window.size, np.int64), np.empty(window.size, np.int64)
+    n, i = 0, 0
+    while i < order.size:
+        own, distinct = hashes[order[i]], 1
+        j = i + 1
+        while j < order.size and hashes[order[j]] == own:
+            distinct += documents[order[j]] != documents[order[j - 1]]
+            j += 1
+        for k in range(i, j):
+            occurrences[order[k]], holders[order[k]] = j - i, distinct
+        if j - i > 1:
+            window[n], counts[n], wide[n] = own, j - i, distinct
+            n += 1
+        i = j
+    return window[:n].copy(), counts[:n].copy(), wide[:n].copy(), occurrences, holders, order
+
+
+@njit(nogil=True, cache=True)
+def link(
+    hashes: Uint64, documents: Uint32, holders: Uint32, order: Int64, most: int, parents: Uint32
+) -> None:
+    """Join the documents that share a window, unless more than `most` documents hold it."""
+    for k in range(1, order.size):
+        i, j = order[k - 1], order[k]
+        if 1 < holders[j] <= most and hashes[i] == hashes[j]:
+            a, b = _root(parents, documents[i]), _root(parents, documents[j])
+            if a < b:
+                parents[b] = a
+            elif b < a:
+                parents[a] = b
+
+
+@njit(nogil=True, cache=True)
+def _root(parents: Uint32, document: Value) -> Value:
+    place = np.int64(document)
+    while parents[place] != place:
+        parents[place] = parents[parents[place]]
+        place = np.int64(parents[place])
+    return place
+
+
+@njit(nogil=True, cache=True)
+def roots(parents: Uint32) -> None:
+    """Name the first document of its component for every document."""
+    for place in range(parents.size):
+        parents[place] = parents[parents[place]]

@@ -1,0 +1,306 @@
+"""Which runs of words occur more than once: windows counted exactly, spans cut in text order.
+
+Two passes over the table `words`. A window's anchor is the least hash of the runs of 30 words in it
+(winnowing: Schleimer, Wilkerson and Aiken 2003), so that equal windows have equal anchors, and
+there is one anchor for some 11 windows of 50 words. The first pass marks every anchor in a two-bit
+table (seen once, seen twice), the second takes the windows whose anchor was seen twice. Those are
+grouped by their hash, counted exactly in parts that fit a cache, and the counts carried back to
+text order, where spans are cut. When the table is larger than the memory given, the anchors are
+gone through range by range.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.engine.progress import current
+from pipeline.engine.run_folder import ROW_GROUP, TableWriter, evenly, read_batches, write_table
+from pipeline.engine.spill import Ref, Spill, spilling
+from pipeline.engine.stage import Receipt, Work
+from pipeline.scan.repeats import window_kernels
+from pipeline.scan.repeats.spans import cut_spans
+from pipeline.scan.words import chunk_places, in_order, read_chunk
+from pipeline.text import segmentation as text
+from pipeline.text.segmentation_kernels import Int64, Uint8, Uint32, Uint64
+from pipeline.text.sorting import group
+from schemas.scan.links import LINKS
+from schemas.scan.spans import REPEATS, SPANS
+from schemas.scan.windows import WINDOWS
+
+VERSION = 2
+CELLS_PER_ANCHOR = 8
+CELLS_PER_BYTE = 4
+SMALLEST_TABLE_BITS = 16
+PART = 1 << 17  # windows counted at once
+MOST_PART_BITS = 12
+BLOCK_BYTES = 256  # of memory for a window of a block of chunks, whose counts come back at once
+SMALLEST_BLOCK = 1 << 18  # windows
+BLOCKS = 128  # when there is memory for so few
+Place = tuple[Path, int]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The windows of one chunk that may repeat, in text order: hash, document of it and word.
+
+    first: the number of the chunk's first document in the corpus. place: of the chunk.
+    """
+
+    place: Place
+    hashes: Ref
+    documents: Ref
+    words: Ref
+    first: int
+
+
+@dataclass(frozen=True)
+class Grouped:
+    """The same by parts of the hashes: hash and document of the corpus; bounds cuts the parts."""
+
+    hashes: Ref
+    documents: Ref
+    bounds: Int64
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Occurrences and documents of each window of a part, as grouped; bounds cuts the chunks."""
+
+    occurrences: Ref
+    documents: Ref
+    bounds: Int64
+
+
+def windows(work: Work) -> Receipt:
+    """Reduce: count every window that occurs more than once, and cut the spans."""
+    keys, total = _documents(work)
+    places = chunk_places(work.paths("words"))
+    with (
+        spilling(work.folder, work.memory // 4) as spill,
+        ThreadPoolExecutor(work.cores) as threads,
+        write_table(work.folder, "windows", work.key, WINDOWS) as out,
+        write_table(work.folder, "spans", work.key, SPANS) as spans,
+        write_table(work.folder, "repeats", work.key, REPEATS) as repeats,
+        write_table(work.folder, "links", work.key, LINKS) as links,
+    ):
+        job = _Job(work, places, spill, threads)
+        chosen = job.choose(total)
+        size = sum(chunk.hashes.size for chunk in chosen)
+        bits = min(_bits_for(size, PART), MOST_PART_BITS)
+        most = work.memory // (BLOCK_BYTES * work.cores) or size
+        blocks = _blocks(chosen, max(SMALLEST_BLOCK, min(size // BLOCKS, most)))
+        parents = np.arange(len(keys), dtype=np.uint32)
+        counted = job.counted(job.grouped(blocks, bits), bits, parents, out)
+        for one, other in job.cut(blocks, counted, bits):
+            spans.write(one)
+            repeats.write(other)
+        links.write(_links(keys, parents))
+    return Receipt(
+        (out.record, spans.record, repeats.record, links.record),
+        total,
+        out.rows,
+        {
+            "windows": total,
+            "repeated": out.rows,
+            "expected_wrong_counts": float(f"{total**2 / 2.0**65:.3g}"),
+        },
+    )
+
+
+def _documents(work: Work) -> tuple[Uint64, int]:
+    """Return the row_key of every document, and the windows of all."""
+    keys, total, size = [np.zeros(0, np.uint64)], 0, work.config.window.words
+    for path in work.paths("signatures"):
+        for batch in read_batches(path, ["row_key", "words"]):
+            keys.append(batch["row_key"].to_numpy())
+            total += int(np.maximum(0, batch["words"].to_numpy() - size + 1).sum())
+    return np.concatenate(keys), total
+
+
+def _bits_for(count: int, at_once: int) -> int:
+    return max(0, int(np.ceil(np.log2(max(1, count / at_once)))))
+
+
+def _blocks(chosen: list[Chosen], size: int) -> list[list[Chosen]]:
+    """Return the chunks in blocks of about `size` windows, within limits."""
+    blocks: list[list[Chosen]] = []
+    held = size
+    for chunk in chosen:
+        if held >= size:
+            blocks.append([])
+            held = 0
+        blocks[-1].append(chunk)
+        held += chunk.hashes.size
+    return blocks
+
+
+def _links(keys: Uint64, parents: Uint32) -> pa.Table:
+    window_kernels.roots(parents)
+    linked = np.flatnonzero(parents != np.arange(len(parents)))
+    return pa.table({"a": keys[parents[linked]], "b": keys[linked]})
+
+
+class _Job:
+    """The steps of `windows` over one set of chunks."""
+
+    def __init__(
+        self, work: Work, places: list[Place], spill: Spill, threads: ThreadPoolExecutor
+    ) -> None:
+        self._work = work
+        self._places = places
+        self._spill = spill
+        self._threads = threads
+        self._ahead = work.cores
+        size = work.config.window.words
+        self._seed = work.config.sketch.seed
+        self._run = (3 * size + 2) // 5  # words of the runs among which a window has its anchor
+        self._reach = size - self._run + 1
+
+    def choose(self, total: int) -> list[Chosen]:
+        """Return, per chunk, the windows that may repeat."""
+        anchors = 2 * total / (self._reach + 1)  # as many as random hashes would give
+        bits = max(SMALLEST_TABLE_BITS, _bits_for(int(anchors * CELLS_PER_ANCHOR), 1))
+        room = self._work.memory // 3 or 2**62
+        ranges = min(bits - SMALLEST_TABLE_BITS, _bits_for(2**bits // CELLS_PER_BYTE, room))
+        bits -= ranges
+        found: list[list[tuple[int, Ref, Ref, Ref]]] = []
+        for number in range(1 << ranges):
+            range_ = np.array([ranges, number], np.int64)
+            cells = np.zeros(2**bits // CELLS_PER_BYTE, np.uint8)
+            for own in in_order(self._threads, self._ahead, self._anchors, self._places):
+                window_kernels.mark(own, range_, bits, cells)
+            select = partial(self._select, range_, bits, cells)
+            found.append(list(in_order(self._threads, self._ahead, select, self._places)))
+            current().advance(number + 1, 1 << ranges, "ranges of windows")
+        first = np.cumsum([0, *(count for count, *_ in found[0])])
+        return [
+            self._joined(place, [rows[chunk][1:] for rows in found], int(first[chunk]))
+            for chunk, place in enumerate(self._places)
+        ]
+
+    def _anchors(self, place: Place) -> Uint64:
+        offsets, runs = text.runs(read_chunk(place).words, self._run, self._seed)
+        return np.asarray(window_kernels.anchors(offsets, runs, self._reach))
+
+    def _select(
+        self, range_: Int64, bits: int, cells: Uint8, place: Place
+    ) -> tuple[int, Ref, Ref, Ref]:
+        words = read_chunk(place).words
+        offsets, runs = text.runs(words, self._run, self._seed)
+        windows = text.runs(words, self._run + self._reach - 1, self._seed)
+        del words  # of a long document it is much
+        chosen = window_kernels.select(offsets, runs, self._reach, windows, range_, bits, cells)
+        hashes, documents, words_of = (self._spill.put(part) for part in chosen)
+        return len(offsets) - 1, hashes, documents, words_of
+
+    def _joined(self, place: Place, ranges: list[tuple[Ref, Ref, Ref]], first: int) -> Chosen:
+        """Return what all ranges of hashes gave of one chunk, in text order."""
+        if len(ranges) == 1:
+            return Chosen(place, *ranges[0], first)
+        hashes, documents, words = (
+            np.concatenate([self._spill.get(refs[k]) for refs in ranges]) for k in range(3)
+        )
+        order = np.lexsort((words, documents))
+        for refs in ranges:
+            for ref in refs:
+                self._spill.drop(ref)
+        put = self._spill.put
+        return Chosen(place, put(hashes[order]), put(documents[order]), put(words[order]), first)
+
+    def grouped(self, blocks: list[list[Chosen]], bits: int) -> list[Grouped]:
+        """Return the windows of each block of chunks grouped by their hash."""
+        return list(self._threads.map(partial(self._group, bits), blocks))
+
+    def _group(self, bits: int, block: list[Chosen]) -> Grouped:
+        hashes, places, bounds = self._grouping(bits, block)
+        documents = [self._spill.get(chunk.documents) + np.uint32(chunk.first) for chunk in block]
+        put = self._spill.put
+        return Grouped(put(hashes[places]), put(np.concatenate(documents)[places]), bounds)
+
+    def _grouping(self, bits: int, block: list[Chosen]) -> tuple[Uint64, Int64, Int64]:
+        hashes = np.concatenate([self._spill.get(chunk.hashes) for chunk in block])
+        return (hashes, *group(hashes, bits))
+
+    def counted(
+        self, grouped: list[Grouped], bits: int, parents: Uint32, out: TableWriter
+    ) -> list[Counted]:
+        """Write `windows` and link documents; return what was counted, part by part."""
+        lock, results = threading.Lock(), []
+        count = partial(self._count, grouped, bits, parents, lock)
+
+        def tables() -> Iterator[pa.RecordBatch]:
+            for table, counted in self._threads.map(count, range(1 << bits)):
+                results.append(counted)
+                yield table
+
+        for batch in evenly(tables(), ROW_GROUP):
+            out.write(batch)
+        for chunk in grouped:
+            self._spill.drop(chunk.hashes)
+            self._spill.drop(chunk.documents)
+        return results
+
+    def _count(
+        self, grouped: list[Grouped], bits: int, parents: Uint32, lock: threading.Lock, part: int
+    ) -> tuple[pa.RecordBatch, Counted]:
+        get, ends = self._spill.get, [chunk.bounds[part : part + 2].tolist() for chunk in grouped]
+        own = list(zip(grouped, ends, strict=True))
+        hashes = np.concatenate(
+            [np.zeros(0, np.uint64), *(get(chunk.hashes, *span) for chunk, span in own)]
+        )
+        documents = np.concatenate(
+            [np.zeros(0, np.uint32), *(get(chunk.documents, *span) for chunk, span in own)]
+        )
+        window, count, wide, occurrences, holders, order = window_kernels.count_windows(
+            hashes, documents, bits
+        )
+        with lock:
+            most = self._work.config.window.link_documents
+            window_kernels.link(hashes, documents, holders, order, most, parents)
+        batch = pa.record_batch({"hash": window, "occurrences": count, "documents": wide})
+        bounds = np.cumsum([0, *(high - low for low, high in ends)])
+        return batch, Counted(self._spill.put(occurrences), self._spill.put(holders), bounds)
+
+    def cut(
+        self, blocks: list[list[Chosen]], counted: list[Counted], bits: int
+    ) -> Iterator[tuple[pa.Table, pa.Table]]:
+        """Yield rows of `spans` and `repeats`, chunk by chunk in text order."""
+        cut = partial(self._cut, blocks, counted, bits)
+        for tables in in_order(self._threads, self._ahead, cut, range(len(blocks))):
+            yield from tables
+
+    def _cut(
+        self, blocks: list[list[Chosen]], counted: list[Counted], bits: int, number: int
+    ) -> list[tuple[pa.Table, pa.Table]]:
+        get, block = self._spill.get, blocks[number]
+        hashes, places, _ = self._grouping(bits, block)
+        found = np.empty((2, hashes.size), np.uint32)
+        for k in range(2):
+            parts = [
+                get((part.occurrences, part.documents)[k], *part.bounds[number : number + 2])
+                for part in counted
+            ]
+            found[k, places] = np.concatenate(parts)
+        ends = np.cumsum([0, *(chunk.hashes.size for chunk in block)]).tolist()
+        made = []
+        for chunk, (low, high) in zip(block, pairwise(ends), strict=True):
+            repeated = low + np.flatnonzero(found[0, low:high] > 1)
+            own = repeated - low
+            columns = get(chunk.documents)[own], get(chunk.words)[own], hashes[repeated]
+            made.append(
+                cut_spans(
+                    read_chunk(chunk.place, hashes=False, positions=True),
+                    (*columns, *found[:, repeated]),
+                    self._work.config.window.words,
+                )
+            )
+        return made

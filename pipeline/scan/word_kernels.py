@@ -1,0 +1,241 @@
+"""Compiled loops behind `pipeline.scan.words`: vocabularies, codes, gaps, letters behind hashes.
+
+Nothing is checked here and no array grows, `pipeline.scan.words` sees to both.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from pipeline.text.segmentation_kernels import (
+    LOWER,
+    Int64,
+    Uint8,
+    Uint32,
+    Uint64,
+    Value,
+    decode,
+    encode,
+    kernel,
+    load8,
+)
+
+COLLISION = -1
+LONG = 255  # first byte of a gap that takes five
+PADDING = 16  # bytes after the letters, so that eight can be read from any of them
+
+# registers of an encoder
+WORDS, ENTRIES, GAPS, LETTERS, PREVIOUS, ROW = range(6)
+
+_HIGH = np.uint64(0x8080808080808080)
+_ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
+_SPREAD = np.uint64(0x9E3779B97F4A7C15)
+
+
+class Encoder(NamedTuple):
+    """What the encoding loop looks up and fills.
+
+    characters: folding and classes. slots: open addressing over a power of two of places, entry +
+    1 in each. records: of each entry its hash, size in the text, and folded letters if it is an
+    ASCII word of at most eight, four numbers with a spare one; frequent words come early, so what
+    most words need lies close together.
+    ends: of each entry's folded letters. codes, gaps: of each word. state: the registers above.
+    """
+
+    characters: Uint32
+    slots: Uint32
+    records: Uint64
+    ends: Int64
+    letters: Uint8
+    codes: Uint32
+    gaps: Uint8
+    state: Int64
+
+
+@kernel
+def encode_words(  # noqa: C901, PLR0912, PLR0915 - one loop: a call a word costs half the speed
+    data: Uint8, offsets: Int64, rows: Int64, bounds: Int64, words: Value, e: Encoder, full: Int64
+) -> Value:
+    """Add the words of rows[0] up to rows[1], whose words end at bounds[row + 1].
+
+    words: first place, hashes, starts, ends. full: words and entries at which a chunk closes, at
+    the end of a document; rows[2] tells whether the last row is whole. Returns the row after the
+    one that closed the chunk, `rows[1]` when none did, COLLISION when a word has another's hash.
+    """
+    first, hashes, starts, ends = words
+    # names of their own: through the tuple, every access would count references
+    slots, records, spelled, letters = e.slots, e.records, e.ends, e.letters
+    codes, gaps, characters, state = e.codes, e.gaps, e.characters, e.state
+    mask, readable = np.uint64(slots.size - 1), data.size - 8
+    n, entries, at, previous = state[WORDS], state[ENTRIES], state[GAPS], state[PREVIOUS]
+    if rows[0] != state[ROW]:
+        previous = np.int64(0)
+    row = rows[0]
+    while row < rows[1]:
+        for j in range(first, bounds[row + 1]):
+            start, end, own = np.int64(starts[j]), np.int64(ends[j]), hashes[j]
+            place, size = offsets[row] + start, end - start
+            piece = np.uint64(0)
+            if size <= 8 and place <= readable:
+                low = _ALL >> np.uint64(64 - 8 * size)
+                piece = load8(data, place) & low
+                piece = (piece | LOWER) & low if (piece & _HIGH) == 0 else np.uint64(0)
+            slot = (own ^ (np.uint64(size) * _SPREAD)) & mask
+            while True:
+                entry = np.int64(slots[slot]) - 1
+                record = entry * 4
+                if entry < 0:
+                    entry = entries
+                    slots[slot] = entry + 1
+                    record = entry * 4
+                    records[record], records[record + 1] = own, np.uint64(size)
+                    records[record + 2] = piece
+                    begin = spelled[entry]
+                    spelled[entry + 1] = _write(data, place, size, characters, letters, begin)
+                    entries += 1
+                    break
+                if records[record] == own and records[record + 1] == np.uint64(size):
+                    if (piece == 0 or records[record + 2] != piece) and not _same(
+                        data, place, size, characters, letters, spelled[entry], spelled[entry + 1]
+                    ):
+                        return np.int64(COLLISION)
+                    break
+                slot = (slot + np.uint64(1)) & mask
+            codes[n] = entry
+            n += 1
+            gap = start - previous
+            previous = end
+            if gap < LONG:
+                gaps[at] = gap
+                at += 1
+            else:
+                gaps[at] = LONG
+                for k in range(4):
+                    gaps[at + 1 + k] = (gap >> (8 * k)) & 0xFF
+                at += 5
+        first = bounds[row + 1]
+        row += 1
+        if row < rows[1] or rows[2] == 1:
+            previous = np.int64(0)
+            if n >= full[0] or entries >= full[1]:
+                break
+    state[WORDS], state[ENTRIES], state[GAPS], state[PREVIOUS] = n, entries, at, previous
+    state[LETTERS], state[ROW] = spelled[entries], row - 1
+    return row
+
+
+@kernel
+def _write(
+    data: Uint8, place: Value, size: Value, characters: Uint32, letters: Uint8, at: Value
+) -> Value:
+    """Write the folded letters of a word; return the place after them."""
+    i = place
+    while i < place + size:
+        character, width = decode(data, i)
+        at = encode(np.int64(characters[character] & np.uint32(0xFFFFFF)), letters, at)
+        i += width
+    return at
+
+
+@kernel
+def _same(
+    data: Uint8, i: Value, size: Value, characters: Uint32, letters: Uint8, at: Value, end: Value
+) -> Value:
+    """Tell whether a word has the folded letters from `at` to `end`."""
+    last = i + size
+    while i < last and at < end:
+        character, width = decode(data, i)
+        other, length = decode(letters, at)
+        if np.int64(characters[character] & np.uint32(0xFFFFFF)) != other:
+            return False
+        at += length
+        i += width
+    return i == last and at == end
+
+
+@kernel
+def find_slots(records: Uint64, entries: int, slots: Uint32) -> None:
+    """Put the entries of an encoder into an empty, larger table."""
+    mask = np.uint64(slots.size - 1)
+    for entry in range(entries):
+        slot = (records[4 * entry] ^ (records[4 * entry + 1] * _SPREAD)) & mask
+        while slots[slot] != 0:
+            slot = (slot + np.uint64(1)) & mask
+        slots[slot] = entry + 1
+
+
+@kernel
+def spell(codes: Value, hashes: Uint64, out: Uint64) -> None:
+    """Write the hash of each word."""
+    for j in range(codes.size):
+        out[j] = hashes[codes[j]]
+
+
+@kernel
+def place_words(
+    codes: Value, sizes: Uint32, gaps: Uint8, offsets: Int64, starts: Uint32, ends: Uint32
+) -> Value:
+    """Write where each word lies in its document; return whether the gaps are whole."""
+    at = 0
+    for row in range(offsets.size - 1):
+        place = np.int64(0)
+        for j in range(offsets[row], offsets[row + 1]):
+            if at >= gaps.size:
+                return False
+            gap = np.int64(gaps[at])
+            at += 1
+            if gap == LONG:
+                if at + 4 > gaps.size:
+                    return False
+                gap = np.int64(0)
+                for k in range(4):
+                    gap |= np.int64(gaps[at + k]) << (8 * k)
+                at += 4
+            starts[j] = place + gap
+            place += gap + np.int64(sizes[codes[j]])
+            ends[j] = place
+    return at == gaps.size
+
+
+@kernel
+def take_letters(order: Int64, ends: Int64, letters: Uint8) -> Uint8:
+    """Return the letters of entries in another order; ends cuts them as they are."""
+    out = np.empty(letters.size, np.uint8)
+    at = 0
+    for entry in order:
+        for k in range(ends[entry], ends[entry + 1]):
+            out[at] = letters[k]
+            at += 1
+    return out[:at]
+
+
+@kernel
+def hold_letters(hashes: Uint64, lengths: Uint32, letters: Uint8) -> Value:
+    """Compare the letters of all entries of one hash; return the different hashes, or COLLISION."""
+    bits = 4
+    while (1 << bits) < 2 * hashes.size:
+        bits += 1
+    slots, mask = np.zeros(1 << bits, np.uint32), np.uint64((1 << bits) - 1)
+    begins = np.empty(hashes.size + 1, np.int64)
+    begins[0] = 0
+    different = 0
+    for entry in range(hashes.size):
+        begins[entry + 1] = begins[entry] + lengths[entry]
+        slot = hashes[entry] & mask
+        while True:
+            other = np.int64(slots[slot]) - 1
+            if other < 0:
+                slots[slot] = entry + 1
+                different += 1
+                break
+            if hashes[other] == hashes[entry]:
+                if lengths[other] != lengths[entry]:
+                    return np.int64(COLLISION)
+                for k in range(lengths[entry]):
+                    if letters[begins[other] + k] != letters[begins[entry] + k]:
+                        return np.int64(COLLISION)
+                break
+            slot = (slot + np.uint64(1)) & mask
+    return np.int64(different)

@@ -1,0 +1,300 @@
+"""The table `words`: every word of the corpus, so that no later stage needs the text.
+
+A chunk is a run of whole documents of a group of shards. It holds a vocabulary (hash and folded
+letters of each different word) and, per word, its place in that and the gap before it: about 3.3
+bytes a word, half a byte per byte of text. Where a chunk ends depends on the words alone, never on
+batches. A hash is held against the letters whenever a word is looked up, so within a chunk equal
+hashes are equal words; `hold_words` shows the same across all chunks.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.engine.run_folder import TableWriter, cell_bytes, groups_of, read_group
+from pipeline.engine.spill import Ref, Spill
+from pipeline.errors import IntegrityError
+from pipeline.scan import word_kernels
+from pipeline.scan.word_kernels import (
+    COLLISION,
+    ENTRIES,
+    GAPS,
+    LETTERS,
+    PADDING,
+    PREVIOUS,
+    ROW,
+    WORDS,
+)
+from pipeline.text import unicode14
+from pipeline.text.segmentation import Words
+from pipeline.text.segmentation_kernels import Int64, Uint8, Uint32, Uint64, WordSink
+from pipeline.text.sorting import group
+
+FULL = np.array([1 << 20, 57_344], np.int64)  # words, entries: then 16 bits do for a code
+SMALL_CODES = 1 << 16
+SHARE = 1 << 14  # entries whose letters are compared at once
+MOST_SHARE_BITS = 12
+AT_ONCE = 1 << 18  # entries grouped at once
+MOST_BLOCKS = 256
+Place: TypeAlias = tuple[Path, int]
+P = TypeVar("P")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """The documents `keys` (uint64[n], ascending) and their words (`segmentation.Words`).
+
+    What was not asked for is empty.
+    """
+
+    keys: Uint64
+    words: Words
+
+
+class WordWriter:
+    """Turns words, piece by piece, into rows of `words`; `finish` writes what is left."""
+
+    def __init__(self, out: TableWriter, seed: int) -> None:
+        self._out = out
+        self._seed = seed
+        self._keys: list[Uint64] = []
+        self._counts: list[Uint32] = []
+        self._arrays: dict[str, Any] = {
+            "slots": np.zeros(1 << 17, np.uint32),
+            "records": np.empty(4 << 16, np.uint64),
+            "ends": np.zeros((1 << 16) + 1, np.int64),
+            "letters": np.empty(1 << 19, np.uint8),
+            "codes": np.empty(1 << 21, np.uint32),
+            "gaps": np.empty(1 << 21, np.uint8),
+        }
+        self._state = np.zeros(6, np.int64)
+        self._documents = 0
+
+    def begin(self, keys: Uint64) -> None:
+        """Go on with the documents of another batch; the last one of the former is whole."""
+        self._batch = keys
+        self._open = np.uint32(0)  # words so far of the document that the last piece ended in
+        self._state[ROW] = -1
+
+    def add(self, data: Uint8, offsets: Int64, rows: Int64, bounds: Int64, sink: WordSink) -> None:
+        """Add a piece: the words of rows[0] up to rows[1], the last whole or not."""
+        rows, first = rows.copy(), int(bounds[rows[0]])
+        while rows[0] < rows[1]:
+            last = int(bounds[rows[1]])
+            self._make_room(last - first, sink, first, last)
+            encoder = word_kernels.Encoder(
+                characters=unicode14.characters(), **self._arrays, state=self._state
+            )
+            words = (first, sink.hashes, sink.starts, sink.ends)
+            done = word_kernels.encode_words(data, offsets, rows, bounds, words, encoder, FULL)
+            if done == COLLISION:
+                raise collision(self._seed)
+            self._note(rows, bounds, int(done))
+            full = self._state[WORDS] >= FULL[0] or self._state[ENTRIES] >= FULL[1]
+            if full and (done < rows[1] or rows[2]):
+                self._write()
+            rows[0], first = done, int(bounds[done])
+
+    def _note(self, rows: Int64, bounds: Int64, done: int) -> None:
+        """Take down which documents became whole, and their words."""
+        counts = np.diff(bounds[rows[0] : done + 1])
+        counts[0] += self._open
+        whole = len(counts) if done < rows[1] or rows[2] else len(counts) - 1
+        self._open = counts[whole] if whole < len(counts) else np.uint32(0)
+        self._keys.append(self._batch[rows[0] : rows[0] + whole])
+        self._counts.append(counts[:whole].astype(np.uint32))
+
+    def _make_room(self, words: int, sink: WordSink, first: int, last: int) -> None:
+        """Grow the arrays for that many words more, all of them new."""
+        size = int((sink.ends[first:last].astype(np.int64) - sink.starts[first:last]).sum())
+        state = self._state
+        # two bytes fold to three at most
+        self._grow("letters", int(state[LETTERS]) + 2 * size + PADDING)
+        self._grow("codes", int(state[WORDS]) + words)
+        self._grow("gaps", int(state[GAPS]) + 5 * words)
+        entries = int(state[ENTRIES]) + words
+        self._grow("records", 4 * entries)
+        self._grow("ends", entries + 1)
+        if entries > self._arrays["slots"].size:
+            slots = np.zeros(4 << entries.bit_length(), np.uint32)
+            word_kernels.find_slots(self._arrays["records"], int(state[ENTRIES]), slots)
+            self._arrays["slots"] = slots
+
+    def _grow(self, name: str, size: int) -> None:
+        held = self._arrays[name]
+        if held.size < size:
+            self._arrays[name] = np.empty(max(size, 2 * held.size), held.dtype)
+            self._arrays[name][: held.size] = held
+
+    def _write(self) -> None:
+        words, entries, gaps, letters = (
+            int(self._state[register]) for register in (WORDS, ENTRIES, GAPS, LETTERS)
+        )
+        held = self._arrays
+        kind = np.uint16 if entries <= SMALL_CODES else np.uint32
+        columns = {
+            "row_keys": np.concatenate(self._keys),
+            "counts": np.concatenate(self._counts),
+            "hashes": held["records"][: 4 * entries : 4],
+            "sizes": held["records"][1 : 4 * entries : 4].astype(np.uint32),
+            "lengths": np.diff(held["ends"][: entries + 1]).astype(np.uint32),
+            "letters": held["letters"][:letters],
+            "codes": held["codes"][:words].astype(kind, copy=False),
+            "gaps": held["gaps"][:gaps],
+        }
+        self._out.write(pa.table({name: _cell(values) for name, values in columns.items()}))
+        self._documents += len(columns["row_keys"])
+        self._keys, self._counts = [], []
+        held["slots"][:] = 0
+        self._state[[WORDS, ENTRIES, GAPS, LETTERS, PREVIOUS]] = 0
+
+    def finish(self) -> int:
+        """Write the last chunk; return the documents of all."""
+        if any(len(keys) for keys in self._keys):
+            self._write()
+        return self._documents
+
+
+def _cell(values: np.ndarray) -> pa.Array:
+    """Return one large_binary value over the bytes of an array."""
+    data = np.ascontiguousarray(values).view(np.uint8)
+    ends = pa.py_buffer(np.array([0, data.size], np.int64))
+    return pa.Array.from_buffers(pa.large_binary(), 1, [None, ends, pa.py_buffer(data)])
+
+
+def chunk_places(paths: Sequence[Path]) -> list[Place]:
+    """Return where the chunks of the files of `words` lie, in order: file and row group."""
+    return [(path, group) for path in paths for group in range(groups_of(path))]
+
+
+def chunk_keys(place: Place) -> Uint64:
+    """Return the documents of one chunk, ascending."""
+    return _cells(place, ["row_keys"])["row_keys"].view(np.uint64)
+
+
+def read_chunk(place: Place, *, hashes: bool = True, positions: bool = False) -> Chunk:
+    """Return one chunk, decoded: the hash of each word, the bytes that it covers, or both."""
+    names = ["row_keys", "counts", "codes"]
+    names += ["hashes"] if hashes else []
+    names += ["sizes", "gaps"] if positions else []
+    cells = _cells(place, names)
+    codes = cells["codes"]
+    counts = cells["counts"].view(np.uint32)
+    offsets = np.zeros(counts.size + 1, np.int64)
+    np.cumsum(counts, out=offsets[1:])
+    wide = codes.size == 4 * offsets[-1]
+    numbers = codes.view(np.uint32 if wide else np.uint16)
+    spelled = np.empty(numbers.size if hashes else 0, np.uint64)
+    if hashes:
+        word_kernels.spell(numbers, cells["hashes"].view(np.uint64), spelled)
+    starts = np.empty(numbers.size if positions else 0, np.uint32)
+    ends = np.empty_like(starts)
+    if positions and not word_kernels.place_words(
+        numbers, cells["sizes"].view(np.uint32), cells["gaps"], offsets, starts, ends
+    ):
+        raise IntegrityError(
+            "A stored chunk of words is damaged.",
+            where=str(place[0]),
+            fix="remove the run folder and scan again",
+        )
+    return Chunk(cells["row_keys"].view(np.uint64), Words(offsets, spelled, starts, ends))
+
+
+def _cells(place: Place, names: Sequence[str]) -> dict[str, Uint8]:
+    """Return the bytes of some columns of one chunk, aligned to eight."""
+    table = read_group(*place, names)
+    return {name: np.frombuffer(table[name].chunk(0)[0].as_buffer(), np.uint8) for name in names}
+
+
+def in_order(
+    threads: ThreadPoolExecutor, ahead: int, task: Callable[[P], T], works: Iterable[P]
+) -> Iterator[T]:
+    """Yield task(work) of each work in order, with at most `ahead` of them under way or waiting."""
+    running: deque[Future[T]] = deque()
+    for work in works:
+        running.append(threads.submit(task, work))
+        if len(running) > ahead:
+            yield running.popleft().result()
+    while running:
+        yield running.popleft().result()
+
+
+@dataclass(frozen=True)
+class _Vocabulary:
+    """Entries of some chunks by shares of the hashes; entries and bounds cut the shares."""
+
+    hashes: Ref
+    lengths: Ref
+    letters: Ref
+    entries: Int64
+    bounds: Int64
+
+
+def hold_words(places: Sequence[Place], seed: int, spill: Spill, cores: int = 1) -> int:
+    """Show that no hash of the corpus stands for two words; return the different hashes.
+
+    The vocabularies are grouped into shares of the hashes that fit a cache, and the letters of
+    entries of one hash compared. Raises IntegrityError on a collision.
+    """
+    total = sum(_vocabulary_size(place) for place in places)
+    bits = min(MOST_SHARE_BITS, max(0, int(np.ceil(np.log2(max(1, total / SHARE))))))
+    each = max(1, int(len(places) * max(AT_ONCE, total // MOST_BLOCKS) / max(1, total)))
+    blocks = [places[low : low + each] for low in range(0, len(places), each)]
+    with ThreadPoolExecutor(cores) as threads:
+        held = list(threads.map(partial(_grouped, spill, bits), blocks))
+        counts = list(threads.map(partial(_hold, spill, held), range(1 << bits)))
+    if COLLISION in counts:
+        raise collision(seed)
+    return sum(counts)
+
+
+def _vocabulary_size(place: Place) -> int:
+    return cell_bytes(*place, "hashes") // 8
+
+
+def _grouped(spill: Spill, bits: int, places: Sequence[Place]) -> _Vocabulary:
+    parts = [_cells(place, ["hashes", "lengths", "letters"]) for place in places]
+    hashes, lengths, letters = (
+        np.concatenate([part[name].view(kind) for part in parts])
+        for name, kind in (("hashes", np.uint64), ("lengths", np.uint32), ("letters", np.uint8))
+    )
+    order, entries = group(hashes, bits)
+    ends = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+    lengths = lengths[order]
+    spelled = word_kernels.take_letters(order, ends, letters)
+    bounds = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])[entries]
+    put = spill.put
+    return _Vocabulary(put(hashes[order]), put(lengths), put(spelled), entries, bounds)
+
+
+def _hold(spill: Spill, blocks: Sequence[_Vocabulary], share: int) -> int:
+    own = [block.entries[share : share + 2].tolist() for block in blocks]
+    spelled = [block.bounds[share : share + 2].tolist() for block in blocks]
+    hashes, lengths, letters = (
+        np.concatenate([spill.get(ref, *span) for ref, span in zip(refs, spans, strict=True)])
+        for refs, spans in (
+            ([block.hashes for block in blocks], own),
+            ([block.lengths for block in blocks], own),
+            ([block.letters for block in blocks], spelled),
+        )
+    )
+    return int(word_kernels.hold_letters(hashes, lengths, letters))
+
+
+def collision(seed: int) -> IntegrityError:
+    """Return the error for two words of one hash."""
+    return IntegrityError(
+        "Two different words or shingles have the same 64-bit hash, so counts cannot be trusted.",
+        where=f"sketch.seed = {seed}",
+        fix=f"run again with --set sketch.seed={seed + 1}",
+    )

@@ -1,0 +1,1 @@
+"""The second act: train or load proxy models and forecast what a target memorizes."""

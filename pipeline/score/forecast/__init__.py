@@ -1,0 +1,1 @@
+"""The forecast: from what small proxies memorized to what the target will."""

@@ -1,0 +1,95 @@
+"""What the report says beside a forecast: memorized by count, the non-member floor, intervals."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.stats import norm
+
+from pipeline.score.forecast.features import Panel
+from pipeline.score.sequences.sampling import Flags
+
+
+def dose_response(panel: Panel) -> list[dict[str, Any]]:
+    """Return the share that each ladder proxy memorized, by powers of two of a count.
+
+    Of what they were trained on by the times they saw it, of the rest by `sequence_count`: there
+    it is the non-member floor, however often the text occurs.
+    """
+    taught = panel.top.taught
+    count = np.where(taught, panel.top.dose, panel.count)
+    level = np.floor(np.log2(np.maximum(count, 1.0))).astype(np.int64)
+    rows: list[dict[str, Any]] = []
+    for trained in (True, False):
+        for number in np.unique(level[taught == trained]).tolist():
+            inside = (level == number) & (taught == trained)
+            low, high = 2**number, 2 ** (number + 1) - 1
+            rows.append(
+                {
+                    "trained_on": trained,
+                    "times": str(low) if low == high else f"{low} to {high}",
+                    "sequences": int(inside.sum()),
+                    "families": len(np.unique(panel.family[inside])),
+                    **{
+                        proxy.name: round(float(proxy.memorized[inside].mean()), 4)
+                        for proxy in panel.of_role("ladder")
+                    },
+                }
+            )
+    return rows
+
+
+def memorized_families(panel: Panel) -> list[dict[str, Any]]:
+    """Return per proxy how many of the families that it saw hold a sequence that it memorized."""
+    return [
+        {
+            "proxy": proxy.name,
+            "parameters": proxy.parameters,
+            "sequences_seen": int(proxy.taught.sum()),
+            "memorized": int((proxy.memorized & proxy.taught).sum()),
+            "families_seen": len(np.unique(panel.family[proxy.taught])),
+            "families_memorized": len(np.unique(panel.family[proxy.memorized & proxy.taught])),
+        }
+        for proxy in panel.proxies
+    ]
+
+
+def rate(panel: Panel, rows: Flags) -> dict[str, Any]:
+    """Return how many of some sequences the largest proxy memorized, with a 95% interval.
+
+    The interval is Wilson's over families, which are the independent units; 3/n of them is its
+    upper end when there is none (the rule of three). The weighted share is of the corpus's
+    sequences of that kind.
+    """
+    families = len(np.unique(panel.family[rows]))
+    hit = panel.top.memorized & rows
+    hits = len(np.unique(panel.family[hit]))
+    low, high = wilson(hits, families)
+    weight = panel.weight[rows]
+    return {
+        "sequences": int(rows.sum()),
+        "memorized": int(hit.sum()),
+        "rate": round(float(hit.sum() / rows.sum()), 6) if rows.any() else None,
+        "rate_weighted": round(float(np.average(hit[rows], weights=weight)), 6)
+        if rows.any()
+        else None,
+        "families": families,
+        "families_memorized": hits,
+        "rate_of_families_95": [round(low, 6), round(high, 6)] if families else None,
+    }
+
+
+def wilson(hits: int, total: int) -> tuple[float, float]:
+    """Return Wilson's 95% interval of a share (Wilson 1927); 0 to 3/n when there is no hit."""
+    if total == 0:
+        return 0.0, 1.0
+    if hits == 0:
+        return 0.0, min(1.0, 3.0 / total)
+    z = float(norm.ppf(0.975))
+    share = hits / total
+    centre = (share + z * z / (2 * total)) / (1 + z * z / total)
+    half = (
+        z / (1 + z * z / total) * np.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
+    )
+    return float(max(0.0, centre - half)), float(min(1.0, centre + half))

@@ -1,0 +1,77 @@
+"""What probes cost, said before they begin: forward passes of one sequence, and seconds here."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from pipeline.config.sections import Config
+
+if TYPE_CHECKING:
+    from pipeline.score.probes.panel import Subject
+
+SUFFIX = 32
+HALVES = 2
+BACKWARD = 2  # a backward pass counts as two forward ones
+LENGTHS_TRIED = 8
+SEARCH_BATCH = 32
+TABLES, ROWS_AND_CUTS = 50, 29
+TIMED_ROWS = 64
+
+
+def passes(config: Config, proxies: int | None = None) -> dict[str, int]:
+    """Return per signal asked for the forward passes that it takes, at most.
+
+    A pass is of one sequence of up to 64 tokens by the largest proxy; a step of generation is one.
+    proxies: how many are asked; None: as many as the settings make.
+    """
+    asked, panel = config.probes, config.probes.panel
+    if proxies is None:
+        proxies = 1 if asked.models == "largest" else len(config.proxy.shapes) + HALVES
+    searched = min(panel, asked.acr_panel)
+    smallest, *_, largest = (layers * width * width for layers, width in config.proxy.shapes)
+    rows = config.proxy.sample_tokens // SUFFIX * config.proxy.epochs // 2 * (1 + BACKWARD) + panel
+    each = {
+        "extraction": 5 * panel,
+        "exposure": panel,
+        "prior": 2 * panel,
+        "approximate": SUFFIX * panel,
+        "limem": 5 * panel,
+        "offsets": 6 * panel,
+        "gradients": (1 + BACKWARD) * panel,
+        "cdd": SUFFIX * (1 + asked.samples) * panel,
+        "acr": searched * LENGTHS_TRIED * asked.acr_steps * (SEARCH_BATCH + 1 + BACKWARD),
+        "tabular": TABLES * ROWS_AND_CUTS * SUFFIX,
+        "counterfactual": -(-asked.subsets * rows * smallest // largest),
+    }
+    once = {"counterfactual"}
+    return {name: each[name] * (1 if name in once else proxies) for name in asked.signals}
+
+
+def lines(config: Config, proxies: int | None = None, pass_s: float | None = None) -> list[str]:
+    """Return what to say of the costs: passes, and seconds when it is known how long one takes."""
+    found = passes(config, proxies)
+    if not found:
+        return []
+
+    def said(count: int) -> str:
+        seconds = "" if pass_s is None else f", about {count * pass_s:,.0f} s"
+        return f"{count:,} passes{seconds}"
+
+    parts = [f"{name} {said(count)}" for name, count in found.items()]
+    return [f"probes, at most: {'; '.join(parts)}; in all {said(sum(found.values()))}"]
+
+
+def pass_seconds(subject: Subject) -> float:
+    """Return the seconds of one pass here: the fastest of three batches; it enters no table."""
+    import torch
+
+    tokens = torch.zeros(TIMED_ROWS, 2 * SUFFIX, dtype=torch.int64, device=subject.device)
+    spent = []
+    for _ in range(3):
+        begun = time.perf_counter()
+        with torch.inference_mode():
+            logits = subject.model.head(subject.model.hidden(tokens)[:, -SUFFIX:])
+            float(logits.sum())  # waits for the device
+        spent.append(time.perf_counter() - begun)
+    return min(spent) / TIMED_ROWS

@@ -1,0 +1,98 @@
+"""Counterfactual memorization from proxies trained on halves of the families, many times.
+
+Training rows are the scored sequences that the largest proxy saw, each as often as it did in an
+epoch; whole families are put in or left out. Text that two families share is not left out whole.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.config.sections import ProxyConfig
+from pipeline.engine.stage import Work
+from pipeline.score.probes.generation import suffix_log_p
+from pipeline.score.probes.panel import Probed, Scene, Subject, read_tokens
+from pipeline.score.proxy.model import Shape, Transformer
+from pipeline.score.proxy.train import Schedule, train
+from pipeline.score.sequences.panel import SUFFIX
+from pipeline.score.sequences.sampling import Int64, mixed
+from pipeline.score.sequences.training_rows import token_rows
+from pipeline.score.signals.counterfactual import counterfactual
+
+_SUBSET = 31
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What subset models learn from. family: number of each row; key: of each number's name."""
+
+    rows: Int64
+    family: Int64
+    key: NDArray[np.uint64]
+
+
+def lesson(work: Work, of: Scene) -> Lesson:
+    """Read the scored sequences that the largest proxy saw, with their multiplicity."""
+    top = of.top
+    place = np.flatnonzero(top.seen)
+    documents = np.searchsorted(of.known.row_key, of.table["row_key"].to_numpy()[place])
+    starts = of.table["start_token"].to_numpy()[place]
+    texts = read_tokens(work, of, np.unique(documents))
+    rows = [
+        token_rows(texts[number], np.array([start]))
+        for number, start in zip(documents.tolist(), starts.tolist(), strict=True)
+    ]
+    times = np.maximum(1, top.seen[place] // work.config.proxy.epochs)
+    tokens = np.concatenate([np.zeros((0, 65), np.int64), *rows])
+    tokens[:, 0] = top.eos
+    key = of.known.text_key[documents] ^ mixed(starts.astype(np.uint64), 1)
+    order = np.argsort(key, kind="stable")  # no name of a shard orders what is learnt
+    again = np.repeat(order, times[order])
+    return Lesson(tokens[again], of.known.family[documents][again], of.known.family_key)
+
+
+def taken(of: Lesson, number: int, seed: int) -> NDArray[np.bool_]:
+    """Return per family whether model `number` is trained on it: one in two."""
+    return np.asarray(mixed(of.key, seed * 1_000 + _SUBSET + number) % np.uint64(2) == 0)
+
+
+def score_one(
+    of: Lesson,
+    panel: Probed,
+    like: Subject,
+    config: ProxyConfig,
+    turn: tuple[int, Callable[[int, int], None]],
+) -> NDArray[np.float64]:
+    """Train a model and return its log p_z of each sequence of the panel, in bits.
+
+    turn: its number, and what hears how far it is.
+    """
+    number, hear = turn
+    layers, width = config.shapes[0]
+    shape = Shape(like.model.shape.vocabulary, layers, width)
+    rows = of.rows[taken(of, number, config.seed)[of.family]]
+    schedule = Schedule(config.epochs, config.batch, config.rate, config.seed + number)
+    if len(rows):
+        model = train(shape, rows, schedule, like.device, hear).model
+    else:  # few families: this one learnt none of them
+        model = Transformer(shape, schedule.seed).to(like.device).eval()
+    own = Subject(f"subset-{number}", "subset", model, like.device, like.eos, like.seen)
+    log_p = suffix_log_p(own, panel.tokens, SUFFIX).double().sum(1).numpy()
+    return np.asarray(log_p / math.log(2.0))
+
+
+def estimate(
+    of: Lesson, panel: Probed, scores: list[NDArray[np.float64]], seed: int
+) -> dict[str, NDArray[np.float64]]:
+    """Return the counterfactual memorization of each sequence that a subset model learnt."""
+    learnt = np.isin(panel.family, of.family)
+    inside = np.stack(
+        [taken(of, number, seed)[panel.family] & learnt for number in range(len(scores))]
+    )
+    value, error = counterfactual(np.stack(scores), inside)
+    return {"counterfactual_bits": value, "standard_error_bits": error}

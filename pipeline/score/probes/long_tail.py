@@ -1,0 +1,77 @@
+"""The long-tail report: what the largest proxy memorized, by deciles of token frequency.
+
+Made of columns of `sequences` alone, so every scored run has it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from pipeline.engine.run_folder import read_table
+from pipeline.engine.stage import Work
+from pipeline.score.forecast.observed import wilson
+from pipeline.score.signals.long_tail import by_decile, deciles
+from schemas.score.sequences import SEQUENCES
+
+COLUMNS = ["token_bits", "weight", "family", "gap_bits", "proxies"]
+
+
+def long_tail(work: Work) -> dict[str, list[dict[str, Any]]]:
+    """Return rows for what the largest proxy saw and for what it did not; none without a proxy."""
+    about = next(path for path in work.paths("models") if path.name == "proxies.json")
+    ladder = [own for own in json.loads(about.read_bytes())["proxies"] if own["role"] == "ladder"]
+    table = read_table(work.paths("sequences"), SEQUENCES, COLUMNS)
+    if not ladder or not table.num_rows:
+        return {}
+    memorized, seen = said_by(table, ladder[-1]["proxy"], "memorized", "seen")
+    parts = {"seen": seen > 0, "unseen": seen == 0}
+    return {
+        name: _rows(table.filter(pa.array(own)), memorized[own] > 0)
+        for name, own in parts.items()
+        if own.any()
+    }
+
+
+def said_by(table: pa.Table, proxy: str, *names: str) -> list[NDArray[np.int64]]:
+    """Return columns of what a proxy says of every sequence; 0 where it did not score it."""
+    column = pa.concat_arrays(table["proxies"].chunks)
+    row = pc.list_parent_indices(column).to_numpy()
+    flat = column.flatten()
+    own = flat.field("proxy").to_numpy(zero_copy_only=False) == proxy
+    found = [np.zeros(table.num_rows, np.int64) for _ in names]
+    for values, name in zip(found, names, strict=True):
+        values[row[own]] = flat.field(name).to_numpy(zero_copy_only=False)[own]
+    return found
+
+
+def _rows(table: pa.Table, memorized: NDArray[np.bool_]) -> list[dict[str, Any]]:
+    """Return the deciles with the share of families memorized (Wilson) and the mean gap."""
+    value, weight = (table[name].to_numpy().astype(np.float64) for name in COLUMNS[:2])
+    family = pa.concat_arrays(pc.dictionary_encode(table["family"]).unify_dictionaries().chunks)
+    names = family.indices.to_numpy()
+    gap = table["gap_bits"].to_numpy()
+    place = deciles(value, weight)
+    rows: list[dict[str, Any]] = []
+    for row, number in zip(
+        by_decile(value, weight, memorized), np.unique(place).tolist(), strict=True
+    ):
+        own = place == number
+        families, hit = len(np.unique(names[own])), len(np.unique(names[own & memorized]))
+        low, high = wilson(hit, families)
+        known = gap[own & ~np.isnan(gap)]
+        rows.append(
+            {
+                **row,
+                "families": families,
+                "families_memorized": hit,
+                "rate_of_families_95": [round(low, 6), round(high, 6)],
+                "mean_gap_bits": round(float(known.mean()), 3) if len(known) else None,
+            }
+        )
+    return rows

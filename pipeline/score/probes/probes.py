@@ -1,0 +1,89 @@
+"""Dear measures of memorization, on request: a panel of sequences, asked in many ways.
+
+No model is loaded when none is asked for: then there is the long-tail report alone. The cost is
+said before anything begins.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.engine.progress import current
+from pipeline.engine.run_folder import write_table
+from pipeline.engine.stage import Receipt, Work
+from pipeline.score.probes.cost import lines, pass_seconds, passes
+from pipeline.score.probes.long_tail import long_tail
+from schemas.score.probes import PROBES
+
+if TYPE_CHECKING:
+    from pipeline.score.probes.aggregates import Found
+
+VERSION = 1
+NO_PROXY = "the run has no proxy of its own, or no sequence was scored"
+KEYS = ("row_key", "start_token", "proxy", "signal", "name")
+
+
+def probes(work: Work) -> Receipt:
+    """Reduce: ask the proxies about a panel and write `probes`; empty when nothing is asked for."""
+    asked = work.config.probes.signals
+    found: list[Found] = []
+    facts: dict[str, Any] = {"asked": list(asked), "why_not": None, "long_tail": long_tail(work)}
+    if asked:
+        found, about = _probed(work)
+        facts |= about
+    with write_table(work.folder, "probes", work.key, PROBES) as out:
+        out.write(_long(found))
+    return Receipt((out.record,), facts.get("sequences", 0), out.rows, facts)
+
+
+def _probed(work: Work) -> tuple[list[Found], dict[str, Any]]:
+    from pipeline.score.probes.aggregates import aggregates
+    from pipeline.score.probes.jobs import ask
+    from pipeline.score.probes.panel import read_panel, scene
+    from pipeline.score.proxy.ensemble import Crew, torch_threads
+
+    config = work.config
+    with torch_threads(config.proxy.threads):
+        of = scene(work)
+        if of is None:
+            return [], {"why_not": NO_PROXY}
+        crew = Crew(work.cores, config.proxy.threads, current().advance)
+        pass_s = pass_seconds(of.top) / crew.workers
+        for line in lines(config, len(of.subjects), pass_s):
+            current().message(line)
+        panel = read_panel(work, of, config.probes.panel)
+        found = ask(work, of, panel, crew)
+    facts = {
+        "sequences": len(panel.place),
+        "families": len(np.unique(panel.family)),
+        "proxies": [subject.name for subject in of.subjects],
+        "passes_at_most": passes(config, len(of.subjects)),
+        "results": [row for one in found for row in aggregates(one, config.proxy.seed)],
+    }
+    return found, facts
+
+
+def _long(found: list[Found]) -> pa.Table:
+    """Return the numbers in long form, in order; those that do not exist are left out."""
+    parts = [
+        {
+            "row_key": one.panel.row_key[own],
+            "start_token": one.panel.start_token[own],
+            "proxy": np.full(len(own), one.proxy, object),
+            "seen": one.seen[own],
+            "signal": np.full(len(own), one.signal, object),
+            "name": np.full(len(own), name, object),
+            "value": values[own],
+        }
+        for one in found
+        for name, values in one.values.items()
+        for own in [np.flatnonzero(~np.isnan(values))]
+        if len(own)
+    ]
+    if not parts:
+        return PROBES.empty_table()
+    table = pa.concat_tables([pa.table(part) for part in parts])
+    return table.sort_by([(key, "ascending") for key in KEYS])

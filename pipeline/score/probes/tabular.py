@@ -1,0 +1,124 @@
+"""Row, header and first-token tests of documents that are tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from pipeline.engine.stage import Work
+from pipeline.score.probes.generation import Int64, generate, next_logits
+from pipeline.score.probes.panel import Probed, Scene, Subject, read_tokens
+from pipeline.score.sequences.panel import SUFFIX
+from pipeline.score.sequences.sampling import mixed
+from pipeline.score.signals.tabular import (
+    HEADER_ROWS,
+    entropy_bits,
+    judged,
+    modal_share,
+    table_rows,
+)
+
+DOCUMENTS = 1_000
+TABLES = 50
+QUERIES = 25
+CONTEXT = 32
+_ORDER = 23
+Row = tuple[int, int, str, float]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A document that is a table, in tokens. seen: times trained on its first scored sequence.
+
+    prompts: the 32 tokens before each queried row; answers: its first 32 tokens; headers: prompts
+    and the 32 tokens that follow for each place where the header test cuts.
+    """
+
+    row_key: int
+    place: int
+    prompts: Int64
+    answers: list[list[int]]
+    texts: list[str]
+    headers: list[tuple[list[int], list[int]]]
+
+
+def tables(work: Work, of: Scene) -> list[Table]:
+    """Read up to 1,000 scored documents and return those that are tables, 50 at most."""
+    keys, place = np.unique(of.table["row_key"].to_numpy(), return_index=True)
+    numbers = np.searchsorted(of.known.row_key, keys)
+    order = np.argsort(
+        mixed(of.known.text_key[numbers], work.config.proxy.seed + _ORDER), kind="stable"
+    )[:DOCUMENTS]
+    texts = read_tokens(work, of, np.sort(numbers[order]))
+    found = []
+    for row in order.tolist():
+        text = texts[int(numbers[row])].text
+        places = table_rows(text)
+        if places is not None:
+            cut = _cut(of.tokenizer, text, places, of.top.eos)
+            found.append(Table(int(keys[row]), int(place[row]), *cut))
+    return found[:TABLES]
+
+
+def probe(subject: Subject, table: Table) -> dict[str, float]:
+    """Return the rates of one table, each with its baseline, and whether they may be judged."""
+    said = generate(subject, table.prompts, SUFFIX).tolist()
+    right = [own[: len(true)] == true for own, true in zip(said, table.answers, strict=True)]
+    first = [true[0] for true in table.answers]
+    guessed = next_logits(subject, table.prompts).argmax(-1).tolist()
+    return {
+        "row": float(np.mean(right)),
+        "row_modal": modal_share(table.texts),
+        "first_token": float(np.mean(np.array(guessed) == np.array(first))),
+        "first_token_modal": modal_share(first),
+        "header": _header(subject, table),
+        "row_entropy_bits": entropy_bits(table.texts),
+        "judged": float(judged(table.texts, first)),
+    }
+
+
+def panel_of(found: list[Table], of: Scene) -> Probed:
+    """Return the tables as a panel, so that aggregates are made in the same way."""
+    place = np.array([table.place for table in found], np.int64)
+    keys = np.array([table.row_key for table in found], np.uint64)
+    family = of.known.family[np.searchsorted(of.known.row_key, keys)]
+    nothing = np.zeros((len(found), 0), np.int64)
+    return Probed(place, keys, np.zeros(len(found), np.int64), family, nothing)
+
+
+def _header(subject: Subject, table: Table) -> float:
+    """Return the best share, of the cuts, of the 32 tokens that follow said without a miss."""
+    best = 0.0
+    for prompt, true in table.headers:
+        own = generate(subject, np.array([prompt]), len(true))[0].tolist()
+        misses = [place for place, token in enumerate(true) if own[place] != token]
+        best = max(best, (misses[0] if misses else len(true)) / len(true))
+    return best
+
+
+def _cut(
+    tokenizer: Tokenizer, text: str, rows: list[tuple[int, int]], eos: int
+) -> tuple[Int64, list[list[int]], list[str], list[tuple[list[int], list[int]]]]:
+    """Return prompts, answers and texts of the queried rows, and the header test's cuts.
+
+    Rows are evenly spread from the third on. A header is cut in the middle of a row.
+    """
+    chosen = np.unique(np.linspace(2, len(rows) - 1, QUERIES).astype(np.int64)).tolist()
+    spoken = [text[slice(*rows[place])] for place in chosen]
+    answers = [tokenizer.encode(row, add_special_tokens=False).ids[:SUFFIX] for row in spoken]
+    before = [_before(tokenizer, text[: rows[place][0]], eos) for place in chosen]
+    length = min(len(tokens) for tokens in before)
+    prompts = np.array([[eos, *tokens[len(tokens) - length + 1 :]] for tokens in before], np.int64)
+    headers = []
+    for count in HEADER_ROWS:
+        if count < len(rows):
+            middle = sum(rows[count]) // 2
+            after = tokenizer.encode(text[middle : middle + 500], add_special_tokens=False).ids
+            headers.append((_before(tokenizer, text[:middle], eos), after[:SUFFIX]))
+    return prompts, answers, spoken, headers
+
+
+def _before(tokenizer: Tokenizer, text: str, eos: int) -> list[int]:
+    return [eos, *tokenizer.encode(text[-1000:], add_special_tokens=False).ids[-CONTEXT:]]

@@ -1,0 +1,198 @@
+"""One plain decoder-only transformer, stored in the transformers Llama format.
+
+Own module because a sequence is 64 tokens long and widths are small: call overhead is most of the
+time. The weights and `config.json` are those of `LlamaForCausalLM`, so that
+`AutoModelForCausalLM.from_pretrained(folder)` loads them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as functional
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from pipeline.score.proxy.block import HEAD_WIDTH as HEAD_WIDTH
+from pipeline.score.proxy.block import NORM_EPSILON, ROPE_BASE, Turn, Weights, fused, plain, turns
+
+CONTEXT = 128
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The size of a proxy. width: a multiple of 32, one head per 32."""
+
+    vocabulary: int
+    layers: int
+    width: int
+
+    @property
+    def hidden(self) -> int:
+        """Return the width inside the gated MLP: 8/3 of the model's, rounded to 16."""
+        return max(16, round(self.width * 8 / 3 / 16) * 16)
+
+    @property
+    def parameters(self) -> int:
+        """Return the non-embedding parameters, which DESIGN calls the size of a model."""
+        attention = 4 * self.width * self.width
+        return (
+            self.layers * (attention + 3 * self.width * self.hidden + 2 * self.width) + self.width
+        )
+
+
+class Block(nn.Module):
+    """Pre-norm attention and gated MLP."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.norm_attention = nn.Parameter(torch.ones(shape.width))
+        self.norm_mlp = nn.Parameter(torch.ones(shape.width))
+        self.qkv = nn.Linear(shape.width, 3 * shape.width, bias=False)
+        self.out = nn.Linear(shape.width, shape.width, bias=False)
+        self.gate_up = nn.Linear(shape.width, 2 * shape.hidden, bias=False)
+        self.down = nn.Linear(shape.hidden, shape.width, bias=False)
+
+    def forward(self, hidden: Tensor, turn: Turn) -> Tensor:
+        """Return the new hidden states; hidden: [rows, tokens, width]."""
+        own = Weights(
+            self.norm_attention,
+            self.qkv.weight,
+            self.out.weight,
+            self.norm_mlp,
+            self.gate_up.weight,
+            self.down.weight,
+        )
+        in_full = hidden.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+        return (fused if hidden.device.type == "cpu" and in_full else plain)(hidden, turn, own)
+
+
+class Transformer(nn.Module):
+    """A causal language model with tied embeddings."""
+
+    def __init__(self, shape: Shape, seed: int) -> None:
+        super().__init__()
+        self.shape = shape
+        self.embedding = nn.Parameter(torch.empty(shape.vocabulary, shape.width))
+        self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.layers))
+        self.norm = nn.Parameter(torch.ones(shape.width))
+        self._initialise(seed)
+
+    @property
+    def parts(self) -> list[Block]:
+        """Return the blocks, typed."""
+        return [block for block in self.blocks if isinstance(block, Block)]
+
+    @property
+    def vocabulary(self) -> int:
+        """Return the tokens that it has logits of."""
+        return self.shape.vocabulary
+
+    @property
+    def size(self) -> int:
+        """Return the non-embedding parameters."""
+        return self.shape.parameters
+
+    def hidden(self, tokens: Tensor) -> Tensor:
+        """Return the last hidden states [rows, tokens, width] of `tokens` [rows, tokens]."""
+        hidden = functional.embedding(tokens, self.embedding)
+        turn = turns(tokens.shape[1], self.shape.width // HEAD_WIDTH, hidden.device)
+        for block in self.parts:
+            hidden = block(hidden, turn)
+        return _normed(hidden, self.norm)
+
+    def head(self, hidden: Tensor) -> Tensor:
+        """Return the logits of hidden states; apart from `hidden`, so that callers can chunk it."""
+        return functional.linear(hidden, self.embedding)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Return logits [rows, tokens, vocabulary]."""
+        return self.head(self.hidden(tokens))
+
+    @torch.no_grad()
+    def _initialise(self, seed: int) -> None:
+        generator = torch.Generator().manual_seed(seed)
+        self.embedding.normal_(0.0, 0.02, generator=generator)
+        for block in self.parts:
+            for layer in (block.qkv, block.gate_up):
+                layer.weight.normal_(0.0, self.shape.width**-0.5, generator=generator)
+            for layer in (block.out, block.down):
+                scale = (layer.in_features * 2 * self.shape.layers) ** -0.5
+                layer.weight.normal_(0.0, scale, generator=generator)
+
+
+def to_safetensors(model: Transformer) -> bytes:
+    """Return the weights as one safetensors file under the names that transformers uses."""
+    return save(
+        {name: _as_stored(tensor).cpu().contiguous() for name, tensor in _named(model)},
+        {"format": "pt"},
+    )
+
+
+def from_safetensors(shape: Shape, data: bytes) -> Transformer:
+    """Return the model of a file written by `to_safetensors`."""
+    model = Transformer(shape, seed=0)
+    stored = load(data)
+    with torch.no_grad():
+        for name, tensor in _named(model):
+            tensor.copy_(stored[name].view(tensor.shape))
+    return model
+
+
+def config_json(shape: Shape, eos: int) -> bytes:
+    """Return the `config.json` that makes a folder loadable by transformers."""
+    values = {
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "vocab_size": shape.vocabulary,
+        "hidden_size": shape.width,
+        "intermediate_size": shape.hidden,
+        "num_hidden_layers": shape.layers,
+        "num_attention_heads": shape.width // HEAD_WIDTH,
+        "num_key_value_heads": shape.width // HEAD_WIDTH,
+        "head_dim": HEAD_WIDTH,
+        "hidden_act": "silu",
+        "max_position_embeddings": CONTEXT,
+        "rms_norm_eps": NORM_EPSILON,
+        "rope_theta": ROPE_BASE,
+        "rope_parameters": {"rope_type": "default", "rope_theta": ROPE_BASE},
+        "tie_word_embeddings": True,
+        "attention_bias": False,
+        "mlp_bias": False,
+        "bos_token_id": eos,
+        "eos_token_id": eos,
+        "dtype": "float32",
+    }
+    return (json.dumps(values, indent=2, sort_keys=True) + "\n").encode()
+
+
+def _as_stored(tensor: Tensor) -> Tensor:
+    return tensor.detach().flatten(0, -2) if tensor.ndim > 2 else tensor.detach()
+
+
+def _named(model: Transformer) -> Iterator[tuple[str, Tensor]]:
+    """Yield weights under their names in transformers.
+
+    A rotary pair is two neighbours here and half a head apart there, so queries and keys come as
+    views [heads, 2, pairs, width].
+    """
+    yield "model.embed_tokens.weight", model.embedding
+    yield "model.norm.weight", model.norm
+    for number, block in enumerate(model.parts):
+        prefix = f"model.layers.{number}"
+        for name, tensor in zip("qkv", block.qkv.weight.chunk(3), strict=True):
+            paired = tensor.view(-1, HEAD_WIDTH // 2, 2, tensor.shape[-1]).transpose(1, 2)
+            yield f"{prefix}.self_attn.{name}_proj.weight", tensor if name == "v" else paired
+        yield f"{prefix}.self_attn.o_proj.weight", block.out.weight
+        for name, tensor in zip(("gate", "up"), block.gate_up.weight.chunk(2), strict=True):
+            yield f"{prefix}.mlp.{name}_proj.weight", tensor
+        yield f"{prefix}.mlp.down_proj.weight", block.down.weight
+        yield f"{prefix}.input_layernorm.weight", block.norm_attention
+        yield f"{prefix}.post_attention_layernorm.weight", block.norm_mlp
+
+
+def _normed(hidden: Tensor, weight: Tensor) -> Tensor:
+    return functional.rms_norm(hidden, (hidden.shape[-1],), weight, NORM_EPSILON)

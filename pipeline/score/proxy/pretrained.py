@@ -1,0 +1,223 @@
+"""Existing causal models as proxies: weights from safetensors only, no code of theirs is run.
+
+A model comes from a folder, or by its hub name from the local cache or the network. What it learnt
+is not known, so a loaded proxy counts as not having seen anything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from pipeline.config.sections import ProxyConfig
+from pipeline.errors import ConfigError
+from pipeline.score.proxy.tokenizer import Language, load_language
+
+WHERE, TOKENIZER = "proxy.models", "proxy.tokenizer"
+WANTED = ("*.json", "*.safetensors")
+LEAST_CONTEXT = 65
+PROBE = (2, 16)
+CLOSE = 1e-3
+# what some architectures do to their logits behind the head's matrix, by the key in their config
+DIVIDED, TIMES, CAPPED = "logits_scaling", "logit_scale", "final_logit_softcapping"
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model that `statistics.ProxyScorer` can score with. name: as configured; digest: of it."""
+
+    name: str
+    digest: str
+    model: Any
+    device: str
+
+    @property
+    def vocabulary(self) -> int:
+        """Return the tokens that it has logits of."""
+        return int(self.model.get_output_embeddings().weight.shape[0])
+
+    @property
+    def size(self) -> int:
+        """Return the parameters that are in no table of embeddings and not in the head."""
+        tables = [part.weight for part in self.model.modules() if isinstance(part, nn.Embedding)]
+        apart = {id(weight) for weight in (*tables, self.model.get_output_embeddings().weight)}
+        return sum(value.numel() for value in self.model.parameters() if id(value) not in apart)
+
+    def hidden(self, tokens: Tensor) -> Tensor:
+        """Return the last hidden states [rows, tokens, width]."""
+        found: Tensor = self.model.base_model(input_ids=tokens, use_cache=False).last_hidden_state
+        return found
+
+    def head(self, hidden: Tensor) -> Tensor:
+        """Return the logits of hidden states, scaled and capped as the architecture says."""
+        logits: Tensor = self.model.get_output_embeddings()(hidden)
+        config = self.model.config
+        logits = logits * _number(config, TIMES, 1.0) / _number(config, DIVIDED, 1.0)
+        cap = _number(config, CAPPED, 0.0)
+        return torch.tanh(logits / cap) * cap if cap else logits
+
+
+def language_of(config: ProxyConfig) -> Language | None:
+    """Return the one tokenizer that was given, by itself or beside the models; None without one.
+
+    All must encode alike and end a text with the same token.
+    """
+    named = [] if config.tokenizer is None else [(TOKENIZER, Path(config.tokenizer).expanduser())]
+    for name in config.models:
+        folder = found_folder(name)
+        if not named or (folder / "tokenizer.json").is_file():
+            named.append((WHERE, folder))
+    found = [(where, folder, load_language(folder, where)) for where, folder in named]
+    for where, folder, language in found[1:]:
+        if language.digest != found[0][2].digest:
+            raise ConfigError(
+                "The proxies of a run have one tokenizer; these differ.",
+                where=f"{where}: {folder}",
+                found=f"{language.size} tokens, digest {language.digest[:12]}",
+                expected=f"that of {found[0][1]}: {found[0][2].size} tokens, "
+                f"digest {found[0][2].digest[:12]}",
+                fix="load models of one family, such as the sizes of one suite",
+            )
+    return found[0][2] if found else None
+
+
+def load_models(names: Sequence[str], vocabulary: int, device: str) -> list[Loaded]:
+    """Return the models, smallest first; `vocabulary`: how many tokens the tokenizer has."""
+    found = [_load(name, found_folder(name), device) for name in names]
+    for one in found:
+        if one.vocabulary < vocabulary:
+            raise ConfigError(
+                "A model has fewer tokens than its tokenizer.",
+                where=f"{WHERE}: {one.name}",
+                found=f"{one.vocabulary} tokens in the head",
+                expected=f"{vocabulary} or more",
+                fix="name the folder of the tokenizer that the model was trained with",
+            )
+        _probe(one)
+    return sorted(found, key=lambda one: one.size)
+
+
+def found_folder(name: str) -> Path:
+    """Return the folder of a model, from the hub's cache or the hub where it is a hub name."""
+    folder = Path(name).expanduser()
+    if not folder.is_dir():
+        folder = _from_hub(name)
+    weights = sorted(folder.glob("*.safetensors"))
+    if not (folder / "config.json").is_file() or not weights:
+        other = sorted(p.name for p in folder.iterdir() if p.suffix in {".bin", ".pt", ".pth"})
+        raise ConfigError(
+            "A model to load has no safetensors weights.",
+            where=f"{WHERE}: {name}",
+            found=", ".join(other[:3]) or "no weights",
+            expected="config.json and *.safetensors: other formats can run code when read",
+            fix="save it again: AutoModelForCausalLM.from_pretrained(...).save_pretrained(FOLDER)",
+        )
+    about = json.loads((folder / "config.json").read_bytes())
+    if about.get("auto_map"):
+        raise ConfigError(
+            "A model to load brings code of its own, which is never run.",
+            where=f"{WHERE}: {name}",
+            found="auto_map in config.json",
+            expected="an architecture that transformers has",
+            fix="choose another model, or one converted to such an architecture",
+        )
+    return folder
+
+
+def _from_hub(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=list(WANTED)))
+    # offline, unreachable and unknown are subclasses of OSError or of the first two
+    except (HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, OSError) as error:
+        raise ConfigError(
+            "A model to load is neither a folder here nor to be had from the hub.",
+            where=f"{WHERE}: {name}",
+            found=f"no such folder; the hub: {type(error).__name__}",
+            expected="a folder, or a hub name in the local cache or reachable by network",
+            fix="check the name; without a network, copy the model here and name its folder",
+        ) from error
+
+
+def _load(name: str, folder: Path, device: str) -> Loaded:
+    from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
+
+    reader, said = cast("Any", AutoModelForCausalLM), cast("Any", logging)
+    said.disable_progress_bar()
+    said.set_verbosity_error()  # what matters of its warnings is checked here
+    try:
+        model, about = reader.from_pretrained(
+            folder,
+            output_loading_info=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            local_files_only=True,
+            dtype=torch.float32,
+        )
+    except (ValueError, OSError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
+        found = f"{type(error).__name__}: {str(error).splitlines()[0][:200]}"
+        raise _not_loaded(name, found) from error
+    if about["missing_keys"]:  # transformers would draw them at random
+        raise _not_loaded(name, f"no weights of {min(about['missing_keys'])}")
+    return Loaded(name, _digest(folder), model.to(device).eval(), device)
+
+
+def _not_loaded(name: str, found: str) -> ConfigError:
+    return ConfigError(
+        "A model cannot be loaded.",
+        where=f"{WHERE}: {name}",
+        found=found,
+        expected="a causal language model in the transformers format",
+        fix="try AutoModelForCausalLM.from_pretrained on the folder to see all of the reason",
+    )
+
+
+def _digest(folder: Path) -> str:
+    """Return one digest of the configuration and weights of a model."""
+    total = hashlib.blake2b(digest_size=16)
+    for path in sorted([folder / "config.json", *folder.glob("*.safetensors")]):
+        with path.open("rb") as stream:
+            total.update(hashlib.file_digest(stream, hashlib.blake2b).digest())
+    return total.hexdigest()
+
+
+def _probe(one: Loaded) -> None:
+    """Refuse a model whose logits are not its head's, that looks ahead, or takes too few tokens."""
+    context = getattr(one.model.config, "max_position_embeddings", None) or LEAST_CONTEXT
+    count = one.vocabulary
+    tokens = (torch.arange(PROBE[0] * PROBE[1]) * 7919 % count).view(PROBE).to(one.device)
+    other = tokens.clone()
+    other[:, -1] = (other[:, -1] + 1) % count
+    with torch.inference_mode():
+        own = one.model(input_ids=tokens, use_cache=False).logits
+        head, ahead = (one.head(one.hidden(rows)) for rows in (tokens, other))
+    close = CLOSE * float(own.abs().max())
+    faults = {
+        f"its context is {context} tokens": context < LEAST_CONTEXT,
+        "its logits are not those of its head": float((own - head).abs().max()) > close,
+        "a token sees those after it": float((head - ahead)[:, :-1].abs().max()) > close,
+    }
+    for fault, is_so in faults.items():
+        if is_so:
+            raise ConfigError(
+                "A model cannot be scored with.",
+                where=f"{WHERE}: {one.name}",
+                found=fault,
+                expected="a causal model of plain logits and a context of 65 tokens",
+                fix="choose another model",
+            )
+
+
+def _number(config: object, key: str, default: float) -> float:
+    return float(getattr(config, key, None) or default)

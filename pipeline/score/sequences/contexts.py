@@ -1,0 +1,79 @@
+"""How much of the prefix a proxy needs: the suffix again after 4, 8, 16 and 32 tokens of it.
+
+The same suffixes at each length, of sequences that the proxies were trained on (Carlini et al.
+2023, section 4.3, vary the prompt likewise). Each is scored after EOS and the last tokens of its
+prefix. A proxy is trained on 64 tokens, so longer contexts than the prefix are not looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.score.proxy.ensemble import Crew, Proxy, score_all
+from pipeline.score.sequences.panel import SEQUENCE, SUFFIX
+from pipeline.score.sequences.sampling import Int64, Uint64, mixed, strata
+from schemas.score.contexts import CONTEXTS
+
+PREFIXES = (4, 8, 16, 32)
+PER_LEVEL = 64  # sequences of a power of two of the dose
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Sequences that were scored. tokens: [n, 65]; dose: [n, proxies]; family: names."""
+
+    row_key: Uint64
+    start_token: Int64
+    family: pa.Array
+    tokens: Int64
+    dose: Int64
+
+
+def contexts(of: Trained, proxies: Sequence[Proxy], crew: Crew) -> pa.Table:
+    """Return the rows of `contexts` for the proxies of the ladder; dose: a column for each."""
+    chosen = _panel(of)
+    jobs = [(place, prefix) for place in range(len(proxies)) for prefix in PREFIXES]
+    named = [replace(proxies[place], name=f"{proxies[place].name}-prefix-{n}") for place, n in jobs]
+    found = score_all(named, [_shortened(of.tokens[chosen], n) for _, n in jobs], crew)
+    parts = [
+        pa.table(
+            {
+                "row_key": of.row_key[chosen],
+                "start_token": of.start_token[chosen],
+                "family": of.family.take(pa.array(chosen)),
+                "proxy": pa.array([proxies[place].name] * len(chosen), pa.string()),
+                "seen": of.dose[chosen, place],
+                "prefix_tokens": np.full(len(chosen), prefix),
+                "memorized": values["memorized"],
+                "log_p_z": values["log_p_z"],
+            }
+        )
+        for (place, prefix), values in zip(jobs, found, strict=True)
+    ]
+    return pa.concat_tables(parts) if parts else CONTEXTS.empty_table()
+
+
+def _panel(of: Trained) -> Int64:
+    """Return rows that every proxy was trained on, as many of each power of two, by hash."""
+    rows = np.flatnonzero((of.dose > 0).all(axis=1)) if of.dose.size else np.zeros(0, np.int64)
+    order = rows[np.argsort(mixed(_key(of.tokens[rows]), 1), kind="stable")]
+    level = strata(of.dose[order].max(axis=1).astype(np.float64)) if len(order) else order
+    taken = [order[level == number][:PER_LEVEL] for number in np.unique(level).tolist()]
+    return np.sort(np.concatenate([np.zeros(0, np.int64), *taken]))
+
+
+def _key(tokens: Int64) -> Uint64:
+    """Return a hash of each row of tokens, which no name of a shard enters."""
+    key = np.zeros(len(tokens), np.uint64)
+    for column in tokens.T:
+        key = mixed(key ^ column.astype(np.uint64), 2)
+    return key
+
+
+def _shortened(tokens: Int64, prefix: int) -> Int64:
+    """Return [n, 1 + prefix + 32]: EOS, the last tokens of the prefix, the suffix."""
+    return np.concatenate((tokens[:, :1], tokens[:, 1 + SEQUENCE - SUFFIX - prefix :]), axis=1)

@@ -1,0 +1,144 @@
+"""How often the words of a sequence occur in the corpus, exactly.
+
+The same in each group of documents that proxies saw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.engine.query import run as query
+from pipeline.engine.stage import Work
+from pipeline.scan.near.candidates import limits
+from pipeline.scan.words import Chunk, chunk_places, read_chunk
+from pipeline.score.sequences.occurrence_kernels import count_runs, index_runs
+from pipeline.score.sequences.sampling import Int64, Uint64
+from pipeline.text.segmentation import Words, runs
+from pipeline.text.sorting import among
+
+
+@dataclass(frozen=True)
+class Places:
+    """Sequences in order of row_key: the bytes that each covers in its document."""
+
+    row_key: Uint64
+    start_byte: Int64
+    end_byte: Int64
+
+
+@dataclass(frozen=True)
+class Spelled:
+    """The words of sequences.
+
+    words: hashes of the whole words inside each. first, last: the words it touches at all.
+    """
+
+    words: list[bytes]
+    first: Int64
+    last: Int64
+
+
+def spelled(work: Work, places: Places) -> Spelled:
+    """Return the words of each sequence, from the table `words`."""
+    found = Spelled(
+        [b""] * len(places.row_key),
+        np.zeros(len(places.row_key), np.int64),
+        np.zeros(len(places.row_key), np.int64),
+    )
+    for place in chunk_places(work.paths("words")):
+        chunk = read_chunk(place, positions=True)
+        for document in np.flatnonzero(among(chunk.keys, places.row_key)).tolist():
+            _spell(chunk, document, places, found)
+    return found
+
+
+def _spell(chunk: Chunk, document: int, places: Places, found: Spelled) -> None:
+    own = slice(chunk.words.offsets[document], chunk.words.offsets[document + 1])
+    starts, ends = chunk.words.starts[own], chunk.words.ends[own]
+    key = chunk.keys[document]
+    rows = np.arange(*(np.searchsorted(places.row_key, key, side) for side in ("left", "right")))
+    begin, end = places.start_byte[rows], places.end_byte[rows]
+    inside = np.searchsorted(starts, begin, "left"), np.searchsorted(ends, end, "right")
+    raw = chunk.words.hashes[own].tobytes()
+    for row, first, last in zip(rows.tolist(), *(side.tolist() for side in inside), strict=True):
+        found.words[row] = raw[8 * first : 8 * last]
+    found.first[rows] = np.searchsorted(ends, begin, "right")
+    found.last[rows] = np.searchsorted(starts, end, "left")
+
+
+def occurrences(work: Work, words: list[bytes], seen: tuple[Uint64, Int64], groups: int) -> Int64:
+    """Return [sequence, group] how often each run of words occurs in the corpus.
+
+    Zeros for a sequence without words.
+
+    seen: row_keys, sorted, and the group of each; every other document is of group 0.
+    """
+    numbers: dict[bytes, int] = {}
+    of_sequence = np.array(
+        [numbers.setdefault(run, len(numbers)) if run else -1 for run in words], np.int64
+    )
+    counts = np.zeros((len(numbers) + 1, groups), np.int64)
+    if numbers:
+        begins = np.cumsum([0, *(len(run) // 8 for run in numbers)], dtype=np.int64)
+        runs = index_runs(np.frombuffer(b"".join(numbers), np.uint64), begins)
+        for keys, batch in _corpus(work):
+            count_runs(runs, batch.offsets, batch.hashes, _groups(keys, *seen), counts)
+    return counts[of_sequence]
+
+
+def _groups(keys: Uint64, known: Uint64, groups: Int64) -> Int64:
+    place = np.minimum(np.searchsorted(known, keys), max(0, len(known) - 1))
+    if not len(known):
+        return np.zeros(len(keys), np.int64)
+    return np.where(known[place] == keys, groups[place], 0)
+
+
+def _corpus(work: Work) -> Iterator[tuple[Uint64, Words]]:
+    for place in chunk_places(work.paths("words")):
+        chunk = read_chunk(place)
+        yield chunk.keys, chunk.words
+
+
+def window_counts(work: Work, places: Places, touched: Spelled) -> Int64:
+    """Return the largest count of a window that shares a word with each sequence.
+
+    0 where none is repeated.
+    """
+    result = np.zeros(len(places.row_key), np.int64)
+    size = work.config.window.words
+    for keys, words in _corpus(work):
+        documents = np.flatnonzero(among(keys, places.row_key))
+        if not len(documents):
+            continue
+        offsets, hashes = runs(words, size, work.config.sketch.seed)
+        own = [slice(offsets[document], offsets[document + 1]) for document in documents]
+        counts = _counts_of(work, [hashes[part] for part in own])
+        for key, count in zip(keys[documents], counts, strict=True):
+            low, high = (np.searchsorted(places.row_key, key, side) for side in ("left", "right"))
+            for row in range(low, high):
+                first, last = touched.first[row] - size + 1, touched.last[row]
+                if touched.last[row] > touched.first[row]:
+                    result[row] = count[max(0, first) : max(0, last)].max(initial=0)
+    return result
+
+
+def _counts_of(work: Work, windows: list[Uint64]) -> list[Int64]:
+    """Return how often each window occurs, 0 for those that occur once."""
+    wanted = pa.table({"hash": np.unique(np.concatenate(windows))})
+    table = query(
+        "score/window_counts",
+        {"wanted": wanted, "windows": work.paths("windows")},
+        limits=limits(work),
+    )
+    known, counts = table["hash"].to_numpy(), table["occurrences"].to_numpy()
+    if not len(known):
+        return [np.zeros(len(own), np.int64) for own in windows]
+    places = [np.minimum(np.searchsorted(known, own), len(known) - 1) for own in windows]
+    return [
+        np.where(known[place] == own, counts[place], 0)
+        for own, place in zip(windows, places, strict=True)
+    ]

@@ -1,0 +1,191 @@
+"""The rows of `sequences`: where each lies, how often its words occur, what proxies say of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.engine.stage import Work
+from pipeline.score.proxy.ensemble import HALVES, Crew, Proxy, score_all
+from pipeline.score.proxy.statistics import Statistics
+from pipeline.score.sequences.contexts import Trained, contexts
+from pipeline.score.sequences.occurrences import Places, occurrences, spelled, window_counts
+from pipeline.score.sequences.panel import SEQUENCE, SUFFIX, Panel
+from pipeline.score.sequences.sampling import Catalogue, Int64
+from pipeline.score.sequences.text_features import surface
+from pipeline.score.sequences.training_rows import Lessons, Text, token_rows
+from pipeline.score.signals.gap import gap_bits
+from pipeline.score.signals.repetition import continuation_share
+from schemas.score.sequences import SEQUENCES, STATISTICS
+
+
+@dataclass(frozen=True)
+class Material:
+    """What was chosen and read: the panel is scored, by proxies that learnt the lessons."""
+
+    known: Catalogue
+    learnt: Lessons
+    panel: Panel
+    texts: Mapping[int, Text]
+
+    @property
+    def trained(self) -> Int64:
+        """Return per document 0 when no proxy saw it, else 1 + its half."""
+        return trained(self.known, self.learnt)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The statistics of one proxy. rows: which of the panel's sequences it scored."""
+
+    name: str
+    rows: Int64
+    seen: Int64
+    values: Statistics
+
+
+def trained(known: Catalogue, learnt: Lessons) -> Int64:
+    """Return per document, copies included, 0 when no proxy saw its text, else 1 + its half."""
+    group = np.zeros(len(known.row_key), np.int64)
+    group[learnt.documents] = 1 + learnt.half
+    return np.asarray(group[np.searchsorted(known.row_key, known.representative)])
+
+
+def sequence_tables(
+    work: Work, of: Material, proxies: list[Proxy], crew: Crew
+) -> tuple[pa.Table, pa.Table]:
+    """Score the panel and return the rows of `sequences`, and those of `contexts`."""
+    panel = of.panel
+    places = _places(of, 0, SEQUENCE)
+    words = spelled(work, places)
+    parts = [(SEQUENCE - SUFFIX, SEQUENCE), (0, SEQUENCE - SUFFIX)]
+    runs = [words.words, *(spelled(work, _places(of, *part)).words for part in parts)]
+    by_half, of_suffix, of_prefix = np.split(_occurrences(work, of, runs), 3)
+    tokens = _tokens(of)
+    scored = _score(tokens, by_half, proxies, crew)
+    columns = {
+        "row_key": places.row_key,
+        "start_byte": places.start_byte,
+        "end_byte": places.end_byte,
+        "suffix_byte": _places(of, SEQUENCE - SUFFIX, SEQUENCE).start_byte,
+        "start_token": panel.start_token,
+        "document_sequences": panel.of_document,
+        "family": _families(of),
+        "stratum": pa.array(np.where(panel.sampled, "sampled", "repeated").tolist(), pa.string()),
+        "weight": panel.weight,
+        "sequence_count": by_half.sum(1),
+        "suffix_count": of_suffix.sum(1),
+        "window_count": window_counts(work, places, words),
+        "effective_count": of.known.effective_count[panel.document],
+        "gap_bits": _gaps(scored, len(panel.document)),
+        "continuation_share": continuation_share(by_half.sum(1), of_prefix.sum(1)),
+        **surface(panel, of.texts, places, tokens[:, 1:]),
+        "proxies": _nested(scored, len(panel.document)),
+    }
+    ladder = [one for one in proxies if one.role == "ladder"]
+    doses = [one.seen for one in scored if one.name in {proxy.name for proxy in ladder}]
+    own = Trained(
+        places.row_key,
+        panel.start_token,
+        columns["family"],
+        tokens,
+        np.column_stack([np.zeros((len(tokens), 0), np.int64), *doses]),
+    )
+    return pa.table(columns), contexts(own, ladder, crew)
+
+
+def _places(of: Material, start: int, end: int) -> Places:
+    """Return the bytes of tokens [start, end) of each sequence."""
+    panel = of.panel
+    pairs = list(zip(panel.document.tolist(), panel.start_token.tolist(), strict=True))
+    first = [of.texts[number].encoded.starts[place + start] for number, place in pairs]
+    last = [of.texts[number].encoded.ends[place + end - 1] for number, place in pairs]
+    keys = of.known.row_key[panel.document]
+    return Places(keys, np.array(first, np.int64), np.array(last, np.int64))
+
+
+def _families(of: Material) -> pa.Array:
+    numbers = of.known.family[of.panel.document].tolist()
+    return pa.array([of.known.family_names[number] for number in numbers], pa.string())
+
+
+def _occurrences(work: Work, of: Material, runs: list[list[bytes]]) -> Int64:
+    """Return [run, 3]: occurrences in documents that no proxy saw, in half 0 and in half 1.
+
+    runs: words of the panel's sequences, then of parts of them. A run without whole words counts
+    as often as its document does.
+    """
+    group = of.trained
+    words = [run for part in runs for run in part]
+    counts = occurrences(work, words, (of.known.row_key, group), 3)
+    document = np.tile(of.panel.document, len(runs))
+    wordless = np.array([number for number, run in enumerate(words) if not run], np.int64)
+    counts[wordless] = 0
+    counts[wordless, group[document[wordless]]] = of.known.exact_count[document[wordless]]
+    return counts
+
+
+def _tokens(of: Material) -> Int64:
+    pairs = zip(of.panel.document.tolist(), of.panel.start_token.tolist(), strict=True)
+    rows = [token_rows(of.texts[number], np.array([start])) for number, start in pairs]
+    return np.concatenate([np.zeros((0, SEQUENCE + 1), np.int64), *rows])
+
+
+def _score(tokens: Int64, by_half: Int64, proxies: list[Proxy], crew: Crew) -> list[Scored]:
+    """Score each distinct sequence once; proxies after one epoch score only what they saw."""
+    distinct, place = np.unique(tokens, axis=0, return_inverse=True)
+    none = np.zeros(len(tokens), np.int64)
+    seen = [sum((by_half[:, 1 + half] for half in proxy.halves), none) for proxy in proxies]
+    rows = [
+        np.flatnonzero(times) if proxy.role == "early" else np.arange(len(tokens))
+        for proxy, times in zip(proxies, seen, strict=True)
+    ]
+    needed = [np.unique(place[own], return_inverse=True) for own in rows]
+    values = score_all(proxies, [distinct[unique] for unique, _ in needed], crew)
+    return [
+        Scored(
+            proxy.name,
+            rows[number],
+            seen[number][rows[number]] * proxy.epochs,
+            {name: column[needed[number][1]] for name, column in values[number].items()},
+        )
+        for number, proxy in enumerate(proxies)
+    ]
+
+
+def _gaps(scored: list[Scored], rows: int) -> pa.Array:
+    pair = [one for one in scored if one.name in HALVES]
+    if len(pair) < len(HALVES):
+        return pa.nulls(rows, pa.float32())
+    log_p = [one.values["log_p_z"].astype(np.float64) for one in pair]
+    bits = gap_bits(log_p[0], log_p[1], np.stack([one.seen for one in pair], axis=1))
+    return pa.array(bits.astype(np.float32), mask=np.isnan(bits))
+
+
+def _nested(scored: list[Scored], rows: int) -> pa.Array:
+    """Return the list column `proxies`.
+
+    Per sequence one struct for each proxy that scored it, in their order.
+    """
+    kind = SEQUENCES.field("proxies").type
+    row = _joined([one.rows for one in scored]).astype(np.int64)
+    order = np.argsort(row, kind="stable")
+    names = [np.full(len(one.rows), one.name, object) for one in scored]
+    columns = [_joined(names), _joined([one.seen for one in scored])]
+    for statistic in STATISTICS[1:]:
+        columns += [_joined([one.values[statistic.name] for one in scored])]
+    arrays = [
+        pa.array(column[order]).cast(field.type)
+        for column, field in zip(columns, kind.value_type, strict=True)
+    ]
+    ends = np.concatenate(([0], np.cumsum(np.bincount(row, minlength=rows)))).astype(np.int32)
+    values = pa.StructArray.from_arrays(arrays, fields=list(kind.value_type))
+    return pa.ListArray.from_arrays(pa.array(ends), values, type=kind)
+
+
+def _joined(parts: list[Any]) -> np.ndarray:
+    return np.concatenate(parts) if parts else np.zeros(0, np.int64)

@@ -1,0 +1,261 @@
+"""Sequences of 64 tokens, scored by small proxies that were trained on a sample of the corpus.
+
+The sample is of whole families. Every sequence of it is a training row (EOS and the 64 tokens), so
+each is scored in the context that it was learnt in. An eighth of the families is never trained on:
+there the proxies' rate of memorized sequences is the floor. Text is read for the sample and for
+what is scored, nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipeline.config.sections import Config, ProxyConfig
+from pipeline.engine.progress import current
+from pipeline.engine.run_folder import read_table, write_file, write_table
+from pipeline.engine.stage import FileRecord, Receipt, Work
+from pipeline.score.sequences.panel import SEQUENCE, choose, want
+from pipeline.score.sequences.sampling import (
+    COLUMNS,
+    NOTHING,
+    Catalogue,
+    Sample,
+    bytes_of_families,
+    catalogue,
+    choose_families,
+    held_out,
+)
+from schemas.scan.counts import COUNTS
+from schemas.score.contexts import CONTEXTS
+from schemas.score.sequences import SEQUENCES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pipeline.score.proxy.ensemble import Crew, Proxy
+    from pipeline.score.proxy.tokenizer import Language
+    from pipeline.score.sequences.sequence_table import Material
+    from pipeline.score.sequences.training_rows import Text
+
+VERSION = 3
+DEFAULT_TOKENS = {"cpu": 262_144, "cuda": 200_000_000}
+BYTES_PER_TOKEN = 4.0
+MODELS = "models"
+PROXIES = "proxies.json"
+MANIFEST = "sample.json"
+UNFINISHED = ".unfinished"
+ENDS = 1 << 20
+
+
+def settings(config: Config) -> list[Any]:
+    """Return what of the configuration the stage depends on.
+
+    Of given models and tokenizers that is what their folders hold, not their names alone.
+    """
+    proxy = config.proxy
+    given = [Path(name).expanduser() for name in (*proxy.models, *filter(None, [proxy.tokenizer]))]
+    return [proxy.model_dump(), config.score.model_dump(), *(_held(folder) for folder in given)]
+
+
+def _held(folder: Path) -> list[list[Any]]:
+    """Return name, bytes and a digest of each file of a model; of large ones of their ends."""
+    files = [path for path in sorted(folder.glob("*")) if path.suffix in {".json", ".safetensors"}]
+    return [[path.name, path.stat().st_size, _ends(path)] for path in files]
+
+
+def _ends(path: Path) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    with path.open("rb") as stream:
+        digest.update(stream.read(ENDS))
+        stream.seek(max(ENDS, path.stat().st_size - ENDS))
+        digest.update(stream.read(ENDS))
+    return digest.hexdigest()
+
+
+def sequences(work: Work) -> Receipt:
+    """Reduce: train or load the proxies, score a sample; write `sequences`, `contexts`, models.
+
+    A killed run goes on from what it left in UNFINISHED, which is removed at the end.
+    """
+    from pipeline.score.proxy.ensemble import torch_threads
+
+    known = catalogue(read_table(work.paths("counts"), COUNTS, list(COLUMNS)))
+    config = work.config.proxy
+    with torch_threads(config.threads, exact=config.deterministic):
+        receipt = _sequences(work, known)
+    shutil.rmtree(work.folder / UNFINISHED, ignore_errors=True)
+    return receipt
+
+
+def _sequences(work: Work, known: Catalogue) -> Receipt:
+    from pipeline.score.proxy.ensemble import Crew, load_all, train_all
+    from pipeline.score.proxy.pretrained import language_of
+    from pipeline.score.proxy.tokenizer import Language, train_tokenizer
+    from pipeline.score.sequences.sequence_table import Material, sequence_tables, trained
+    from pipeline.score.sequences.training_rows import by_text, lessons, read_texts, tokenized
+
+    config = work.config.proxy
+    sample = _sample(known, config)
+    numbers = np.flatnonzero(known.first & np.isin(known.family, sample.families))
+    language = language_of(config)
+    loaded = load_all(config, language.size) if config.models and language else []
+    read = read_texts(work, known, numbers)
+    in_order = (read[n] for n in by_text(known, numbers))
+    language = language or Language(train_tokenizer(in_order, config.vocabulary))
+    texts = tokenized(language.tokenizer, read, language.eos)
+    learnt = lessons(known, NOTHING if config.models else sample, texts, config)
+    crew = Crew(work.cores, config.threads, current().advance, work.folder / UNFINISHED / work.key)
+    proxies = loaded or train_all(learnt.rows, learnt.row_half, language.size, config, crew)
+    seen = trained(known, learnt) > 0
+    wanted = want(known, seen, _bytes_per_token(texts), _budget(work), config.seed)
+    missing = np.setdiff1d(wanted.documents(), numbers)
+    texts |= tokenized(language.tokenizer, read_texts(work, known, missing), language.eos)
+    lengths = {number: len(text.encoded.tokens) for number, text in texts.items()}
+    material = Material(known, learnt, choose(known, wanted, lengths, config.seed), texts)
+    scored, shorter = sequence_tables(work, material, proxies, crew)
+    with write_table(work.folder, "sequences", work.key, SEQUENCES) as out:
+        out.write(scored)
+    with write_table(work.folder, "contexts", work.key, CONTEXTS) as of_contexts:
+        of_contexts.write(shorter)
+    facts = _facts(work, material, proxies) | _means(work, language, crew)
+    files = _write_models(work, material, proxies, language, facts)
+    tables = (out.record, of_contexts.record)
+    return Receipt((*tables, *files), len(known.row_key), out.rows, facts)
+
+
+def _sample(known: Catalogue, config: ProxyConfig) -> Sample:
+    """Return the families to read: by bytes, about as many as the budget of tokens will hold."""
+    allowed = ~held_out(known, config.seed)
+    budget = int(config.sample_tokens * BYTES_PER_TOKEN)
+    return choose_families(known, bytes_of_families(known), budget, allowed, config.seed)
+
+
+def _budget(work: Work) -> int:
+    from pipeline.score.proxy.ensemble import chosen_device
+
+    default = DEFAULT_TOKENS[chosen_device(work.config.proxy)]
+    return (work.config.score.max_tokens or default) // SEQUENCE
+
+
+def _bytes_per_token(texts: Mapping[int, Text]) -> float:
+    tokens = sum(len(text.encoded.tokens) for text in texts.values())
+    size = sum(len(text.text.encode()) for text in texts.values())
+    return size / tokens if tokens else BYTES_PER_TOKEN
+
+
+def _facts(work: Work, of: Material, proxies: list[Proxy]) -> dict[str, Any]:
+    import torch
+
+    config, panel, learnt, known = work.config.proxy, of.panel, of.learnt, of.known
+    per_token = _bytes_per_token(of.texts)
+    corpus_tokens = round(float(known.text_bytes.sum()) / per_token)
+    kept_out = held_out(known, config.seed)
+    return {
+        "proxies": [_about(proxy) for proxy in proxies],
+        "sample": {
+            "families": learnt.families,
+            "documents": int(known.exact_count[learnt.documents].sum()),
+            "tokens": learnt.tokens,
+            "training_sequences": len(learnt.rows),
+            "epochs": config.epochs,
+            "families_too_large_for_it": learnt.skipped,
+            "families_never_trained_on": int(kept_out.sum()),
+            "families_of_the_corpus": len(kept_out),
+            "dilution": round(corpus_tokens / learnt.tokens, 3) if learnt.tokens else None,
+        },
+        "scored": {
+            "sequences": len(panel.document),
+            "of_repeated_text_by_count": int((~panel.sampled).sum()),
+            "of_a_stratified_sample": int(panel.sampled.sum()),
+            "tokens": len(panel.document) * SEQUENCE,
+            "tokens_at_most": _budget(work) * SEQUENCE,
+            "documents": len(np.unique(panel.document)),
+        },
+        "corpus_tokens": corpus_tokens,
+        "bytes_per_token": round(per_token, 3),
+        "torch": str(torch.__version__),
+        "threads": config.threads,
+        "device": proxies[0].device if proxies else "none",
+    }
+
+
+def _means(work: Work, language: Language, crew: Crew) -> dict[str, Any]:
+    """Return with what the models were made: tokenizer, seeds, precision, and what was short."""
+    from pipeline.score.proxy.ensemble import chosen_device
+    from pipeline.score.proxy.precision import precision_of
+
+    config = work.config.proxy
+    facts: dict[str, Any] = {
+        "tokenizer": {
+            "digest": language.digest,
+            "tokens": language.size,
+            "end_of_text": language.eos,
+            "trained_here": not (config.tokenizer or config.models),
+        },
+        "seeds": {"sample": config.seed, "initial_weights": config.seed, "order": config.seed},
+        "precision": precision_of(chosen_device(config)),
+    }
+    if crew.short:
+        facts["rows_at_once_for_want_of_memory"] = dict(sorted(crew.short.items()))
+    if crew.relabelled:
+        facts["rows_scored_again_in_fp32"] = dict(sorted(crew.relabelled.items()))
+    if config.models:
+        facts["seen"] = "unknown: the proxies were loaded; 0 stands for it"
+    return facts
+
+
+def _about(proxy: Proxy) -> dict[str, Any]:
+    return {
+        "proxy": proxy.name,
+        "role": proxy.role,
+        "parameters": proxy.parameters,
+        "epochs": proxy.epochs,
+        "tokens": proxy.tokens,
+        "final_loss": None if np.isnan(proxy.loss) else round(proxy.loss, 4),
+        **({"source": proxy.source, "digest": proxy.identity} if proxy.source else {}),
+    }
+
+
+def _write_models(
+    work: Work, of: Material, proxies: list[Proxy], language: Language, facts: dict[str, Any]
+) -> list[FileRecord]:
+    """Write each trained proxy as a folder that transformers loads.
+
+    Beside them go the facts that `risk` needs, and which families the proxies were taught.
+    """
+    from pipeline.score.proxy.model import Transformer, config_json, to_safetensors
+    from pipeline.score.proxy.tokenizer import tokenizer_config
+
+    parts = {PROXIES: _as_json(facts), MANIFEST: _as_json(_manifest(of))}
+    spoken = {
+        "tokenizer.json": language.stored,
+        "tokenizer_config.json": tokenizer_config(language.eos_name),
+    }
+    for proxy in proxies:
+        if proxy.role != "early" and isinstance(proxy.model, Transformer):
+            parts[f"{proxy.name}/config.json"] = config_json(proxy.model.shape, language.eos)
+            parts[f"{proxy.name}/model.safetensors"] = to_safetensors(proxy.model)
+            parts |= {f"{proxy.name}/{name}": data for name, data in spoken.items()}
+    if work.config.proxy.models:
+        parts |= {f"tokenizer/{name}": data for name, data in spoken.items()}
+    return [write_file(work.folder, MODELS, name, data) for name, data in parts.items()]
+
+
+def _manifest(of: Material) -> dict[str, Any]:
+    """Return the families whose sequences were trained on, each with its half."""
+    names, family = of.known.family_names, of.known.family[of.learnt.documents]
+    halves = {
+        names[number]: half
+        for number, half in zip(family.tolist(), of.learnt.half.tolist(), strict=True)
+    }
+    return {"half_of_family": dict(sorted(halves.items())), "rows": len(of.learnt.rows)}
+
+
+def _as_json(value: object) -> bytes:
+    return (json.dumps(value, sort_keys=True) + "\n").encode()

@@ -1,0 +1,45 @@
+"""Contamination by the peak of the output distribution (CDD) and its repair (TED).
+
+Dong et al. 2024: draw samples of a continuation, and take the share of them within an edit distance
+of alpha x the longest one's length of the greedy output. A model that learnt the text keeps saying
+the same. Contaminated iff the peak is above xi. TED leaves out what is too near the greedy output,
+and repeated samples, so that what remains says what the model can do without its memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pipeline.score.signals.approximate import edit_distance
+
+ALPHA = 0.05
+XI = 0.01
+TAU = 2
+
+
+def peak(distances: Sequence[int], longest: int, alpha: float = ALPHA) -> float:
+    """Return the share of samples within alpha x `longest` tokens of the greedy output."""
+    return float(np.mean(np.asarray(distances) <= alpha * longest))
+
+
+def contaminated(value: float, threshold: float = XI) -> bool:
+    """Tell whether a peak is that of a text that was learnt."""
+    return value > threshold
+
+
+def distances(greedy: Sequence[int], samples: Sequence[Sequence[int]]) -> list[int]:
+    """Return the edit distance of each sample from the greedy output."""
+    return [edit_distance(sample, greedy) for sample in samples]
+
+
+def ted(samples: Sequence[Sequence[int]], apart: Sequence[int], tau: int = TAU) -> list[int]:
+    """Return which samples stay: the first of each, more than tau edits from the greedy output."""
+    seen: set[tuple[int, ...]] = set()
+    kept = []
+    for place, (sample, distance) in enumerate(zip(samples, apart, strict=True)):
+        if distance > tau and tuple(sample) not in seen:
+            seen.add(tuple(sample))
+            kept.append(place)
+    return kept

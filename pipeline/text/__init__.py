@@ -1,0 +1,1 @@
+"""Words, hashes and MinHash signatures of texts in Arrow arrays."""

@@ -1,0 +1,62 @@
+"""One row per document: what happens to it and why."""
+
+import pyarrow as pa
+
+from schemas.fields import field, table
+from schemas.scan.signatures import ROW_KEY
+
+DECISIONS = table(
+    "decisions",
+    2,
+    "one row per accepted document, sorted by row_key",
+    [
+        field("row_key", pa.uint64(), ROW_KEY),
+        field("action", pa.string(), "keep | drop | cut | mask"),
+        field(
+            "rule",
+            pa.string(),
+            "the rule that decided, also `restore` and `forget`; null when none did",
+            nullable=True,
+        ),
+        field(
+            "reason",
+            pa.string(),
+            "why, in a word: exact_copy | near_copy | contained | risk | repeated | short | "
+            "restored | forgotten",
+            nullable=True,
+        ),
+        field(
+            "keeper", pa.uint64(), "row_key of the document that stays in its place", nullable=True
+        ),
+        field(
+            "risk_after",
+            pa.float64(),
+            "its risk over the rows that the rules before drop-risk leave; null without that rule",
+            nullable=True,
+        ),
+        field(
+            "sink_id",
+            pa.uint64(),
+            "the same for all copies and verified near copies; null unless asked for",
+            nullable=True,
+        ),
+        field(
+            "weight",
+            pa.float64(),
+            "how often to sample it; null unless asked for, or when it goes",
+            nullable=True,
+        ),
+    ],
+)
+
+CUTS = table(
+    "cuts",
+    1,
+    "one row per run of bytes to cut or mask, sorted by row_key and start_byte",
+    [
+        field("row_key", pa.uint64(), ROW_KEY),
+        field("start_byte", pa.int64(), "first byte of the first word", unit="bytes"),
+        field("end_byte", pa.int64(), "past the last byte of the last word", unit="bytes"),
+        field("words", pa.int64(), "words in it", unit="words"),
+    ],
+)

@@ -1,0 +1,482 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.engine import run_folder as store
+from pipeline.errors import IntegrityError, RunFolderError
+from schemas.fields import field, table
+
+THINGS = table(
+    "candidates",
+    1,
+    "one row per thing",
+    [
+        field("key", pa.uint64(), "its number", unit="things"),
+        field("name", pa.string(), "its name", nullable=True),
+    ],
+)
+ROWS = {"key": [1, 2], "name": ["a", None]}
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def new_manifest():
+    """Return the least that the store needs of a manifest."""
+    return {"rote": 2, "outputs": {}}
+
+
+def put(folder, name="all", keys=(1, 2)):
+    """Write a small table and return the record of its file."""
+    with store.write_table(folder, "candidates", name, THINGS) as out:
+        out.write(pa.table({"key": list(keys), "name": ["a"] * len(keys)}))
+    return out.record
+
+
+def entry(record, fingerprint="f"):
+    """Return a manifest entry of one file."""
+    return {"fingerprint": fingerprint, "files": [vars(record)], "facts": {}}
+
+
+def everything_in(folder):
+    """Return the bytes of every file below a folder, by relative path."""
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_a_finished_file_has_its_schema_and_its_record(tmp_path):
+    """Names, types, nullability and metadata survive; the record tells rows, bytes and digest."""
+    with store.write_table(tmp_path, "candidates", "all", THINGS) as out:
+        out.write(pa.table(ROWS))
+    path = tmp_path / "candidates" / "all.parquet"
+    assert vars(out.record) == {
+        "table": "candidates",
+        "path": "candidates/all.parquet",
+        "rows": 2,
+        "bytes": path.stat().st_size,
+        "digest": store.digest_file(path),
+    }
+    found = store.read_table([path], THINGS)
+    assert found.schema.equals(THINGS, check_metadata=True)
+    assert found.to_pydict() == ROWS
+    assert pq.read_schema(path).field("key").metadata[b"unit"] == b"things"
+    assert not pq.read_schema(path).field("key").nullable
+
+
+def test_the_digest_is_blake2b_of_128_bits(tmp_path):
+    """The digest of a known file is the published one."""
+    (tmp_path / "abc").write_bytes(b"abc")
+    assert store.digest_file(tmp_path / "abc") == "cf4ab791c62b8d2b2109c90275287816"
+
+
+def test_the_same_rows_give_the_same_bytes(tmp_path):
+    """Two writings of one table agree bit for bit."""
+    one, other = put(tmp_path / "1"), put(tmp_path / "2")
+    assert one.digest == other.digest
+
+
+def test_nothing_is_left_of_a_writing_that_failed(tmp_path):
+    """An error inside the block leaves neither a file nor a temporary file."""
+    with (
+        pytest.raises(IntegrityError),
+        store.write_table(tmp_path, "candidates", "all", THINGS) as out,
+    ):
+        out.write(pa.table({"key": [None], "name": ["a"]}))
+    assert everything_in(tmp_path) == {}
+
+
+def test_a_file_in_the_middle_of_writing_is_not_there(tmp_path):
+    """Until the block ends, the final name does not exist."""
+    final = tmp_path / "candidates" / "all.parquet"
+    with store.write_table(tmp_path, "candidates", "all", THINGS) as out:
+        out.write(pa.table(ROWS))
+        assert not final.exists()
+    assert final.exists()
+
+
+def test_a_file_that_reads_back_short_is_refused(tmp_path):
+    """Rows written and rows read back must agree before the file gets its name."""
+    writer = store.write_table(tmp_path, "candidates", "all", THINGS)
+    writer.write(pa.table(ROWS))
+    writer.rows += 1
+    with pytest.raises(IntegrityError, match="reads back short"):
+        writer.__exit__(None, None, None)
+    assert not (tmp_path / "candidates" / "all.parquet").exists()
+
+
+CRASH = """
+import os, sys
+from pathlib import Path
+from pipeline.engine import run_folder as store
+from tests.unit.engine.test_store import entry, new_manifest, put
+
+folder = Path(sys.argv[1])
+with store.open_run(folder, create=new_manifest()) as run:
+    run.commit("candidates/one", entry(put(folder, "one")))
+    if sys.argv[2] == "rename":
+        Path.replace = lambda *_: os._exit(9)
+    put(folder, "two")
+    os._exit(9)
+"""
+
+
+@pytest.mark.parametrize("place", ["rename", "manifest"])
+def test_a_crash_before_the_manifest_entry_leaves_no_file(tmp_path, place):
+    """A process that dies between write and rename, or rename and entry, leaves what was there
+    before.
+    """
+    died = subprocess.run(
+        [sys.executable, "-c", CRASH, str(tmp_path / "run"), place], cwd=ROOT, check=False
+    )
+    assert died.returncode == 9
+    left = [name for name in everything_in(tmp_path / "run") if "two" in name]
+    assert len(left) == 1
+    assert left[0].endswith(".tmp") == (place == "rename")
+    with store.open_run(tmp_path / "run") as run:
+        assert [record["path"] for record in run.files("candidates")] == ["candidates/one.parquet"]
+        assert sorted(everything_in(tmp_path / "run")) == [
+            ".lock",
+            "candidates/one.parquet",
+            "manifest.json",
+        ]
+
+
+def test_the_sweep_removes_orphans_and_nothing_else(tmp_path):
+    """Temporary files, spill folders and our tables without entry go; known files and foreign ones
+    stay.
+    """
+    with store.open_run(tmp_path, create=new_manifest()) as run:
+        run.commit("candidates/all", entry(put(tmp_path)))
+        run.event({"stage": "x"})
+        put(tmp_path, "orphan")
+        (tmp_path / "pairs").mkdir()
+        (tmp_path / "pairs" / "all.parquet.1.tmp").write_bytes(b"half")
+        (tmp_path / "kept" / "deep").mkdir(parents=True)
+        (tmp_path / "kept" / "deep" / "x.parquet").write_bytes(b"half")
+        (tmp_path / ".spill-x" / "y").mkdir(parents=True)
+        (tmp_path / "notes.txt").write_text("mine")
+    with store.open_run(tmp_path):
+        assert sorted(everything_in(tmp_path)) == [
+            ".lock",
+            "candidates/all.parquet",
+            "events/stages.jsonl",
+            "manifest.json",
+            "notes.txt",
+        ]
+        assert not (tmp_path / "kept").joinpath("deep").exists()
+        assert not list(tmp_path.glob(".spill-*"))
+
+
+def test_an_output_is_fresh_only_with_its_fingerprint_and_its_files(tmp_path):
+    """Another fingerprint, a missing file, another size, and under verify other bytes, are not
+    fresh.
+    """
+    with store.open_run(tmp_path, create=new_manifest()) as run:
+        assert not run.fresh("candidates/all", "f")
+        record = put(tmp_path)
+        run.commit("candidates/all", entry(record))
+        assert run.fresh("candidates/all", "f", verify=True)
+        assert not run.fresh("candidates/all", "g")
+    path = tmp_path / record.path
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:])
+    with store.open_run(tmp_path) as run:
+        assert run.fresh("candidates/all", "f")
+        assert not run.fresh("candidates/all", "f", verify=True)
+        path.write_bytes(whole[:-1])
+        assert not run.fresh("candidates/all", "f")
+        path.unlink()
+        assert not run.fresh("candidates/all", "f")
+
+
+def test_forgetting_removes_the_entry_before_the_file(tmp_path):
+    """The files of a forgotten output go, those of others stay, and the manifest on disk agrees."""
+    with store.open_run(tmp_path, create=new_manifest()) as run:
+        run.commit("candidates/one", entry(put(tmp_path, "one")))
+        run.commit("candidates/two", entry(put(tmp_path, "two")))
+        run.forget(["candidates/one", "never/was"])
+        assert not (tmp_path / "candidates" / "one.parquet").exists()
+        assert (tmp_path / "candidates" / "two.parquet").exists()
+        assert list(store.load_manifest(tmp_path)["outputs"]) == ["candidates/two"]
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from pipeline.engine.run_folder import open_run
+with open_run(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_second_writer_is_refused_until_the_first_ends(tmp_path):
+    """The lock names the process that holds it, and goes when that process is killed."""
+    with store.open_run(tmp_path, create=new_manifest()):
+        pass
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path)],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    with holder:
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(RunFolderError, match="Another rote is writing") as refused:
+            store.open_run(tmp_path).__enter__()
+        assert refused.value.found == f"process {holder.pid}"
+        holder.kill()
+        holder.wait()
+        with store.open_run(tmp_path) as run:
+            assert run.manifest["outputs"] == {}
+
+
+def test_two_writers_in_one_process_are_refused_too(tmp_path):
+    """The lock belongs to an opening, not to a process."""
+    with (
+        store.open_run(tmp_path, create=new_manifest()),
+        pytest.raises(RunFolderError, match="Another rote") as refused,
+        store.open_run(tmp_path),
+    ):
+        pass
+    assert refused.value.found == f"process {os.getpid()}"
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"letters.txt": "x"},
+        {"pairs/all.parquet": "x"},
+        {"manifest.json": '{"name": "a browser extension", "version": "1"}'},
+        {"manifest.json": "[1]"},
+        {"manifest.json": "not json"},
+    ],
+)
+def test_a_foreign_folder_is_refused_and_untouched(tmp_path, files):
+    """Whatever the folder holds that is not a run, not a byte of it changes and none is added."""
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    before = everything_in(tmp_path)
+    with pytest.raises(RunFolderError) as refused:
+        store.open_run(tmp_path, create=new_manifest()).__enter__()
+    assert str(tmp_path) in refused.value.where
+    assert refused.value.fix
+    assert everything_in(tmp_path) == before
+
+
+def test_a_file_in_place_of_the_folder_is_refused(tmp_path):
+    """An output that is a file is refused by name."""
+    (tmp_path / "out").write_text("x")
+    with pytest.raises(RunFolderError, match="The output is a file"):
+        store.open_run(tmp_path / "out", create=new_manifest()).__enter__()
+    assert (tmp_path / "out").read_text() == "x"
+
+
+def test_a_folder_that_is_no_run_is_not_opened_without_create(tmp_path):
+    """Commands on a run folder need one that exists, and make none."""
+    with pytest.raises(RunFolderError, match="not a run folder"):
+        store.open_run(tmp_path / "absent").__enter__()
+    assert not (tmp_path / "absent").exists()
+
+
+@pytest.mark.parametrize("number", [0, 1, 3, None, "2"])
+def test_another_version_is_refused_with_what_to_do(tmp_path, number):
+    """A manifest of another schema version is refused, found and expected named."""
+    (tmp_path / "manifest.json").write_text(json.dumps({**new_manifest(), "rote": number}))
+    with pytest.raises(RunFolderError, match="another version") as refused:
+        store.open_run(tmp_path).__enter__()
+    assert refused.value.found == f"version {number}"
+    assert refused.value.expected == "version 2"
+    assert "rote run" in refused.value.fix
+
+
+def test_a_folder_killed_while_it_was_made_is_taken_up(tmp_path):
+    """A lock and a half-written manifest are what a killed start leaves; the next start uses the
+    folder.
+    """
+    (tmp_path / ".lock").write_text("123")
+    (tmp_path / "manifest.json.tmp").write_text('{"ro')
+    with store.open_run(tmp_path, create=new_manifest()) as run:
+        assert run.manifest["outputs"] == {}
+    assert store.load_manifest(tmp_path)["rote"] == 2
+
+
+def test_a_flipped_byte_is_found_and_the_file_named(tmp_path):
+    """One changed bit in the data of a page stops the reading with the name of the file."""
+    path = tmp_path / put(tmp_path, keys=range(3000)).path
+    place = pq.read_metadata(path).row_group(0).column(0).data_page_offset + 200
+    whole = path.read_bytes()
+    path.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+    with pytest.raises(IntegrityError, match="damaged or missing") as found:
+        list(store.read_batches(path))
+    assert found.value.where == str(path)
+    assert "--verify" in found.value.fix
+
+
+@pytest.mark.parametrize("kept", [0, 3, 100])
+def test_a_truncated_or_missing_file_is_found_and_named(tmp_path, kept):
+    """A file cut short is named; so is one that is not there."""
+    path = tmp_path / put(tmp_path).path
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(IntegrityError) as cut:
+        store.read_table([path], THINGS)
+    path.unlink()
+    with pytest.raises(IntegrityError) as gone:
+        store.read_table([path], THINGS)
+    assert cut.value.where == gone.value.where == str(path)
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"key": [1]},
+        {"key": [-1], "name": ["a"]},
+        {"key": [1.5], "name": ["a"]},
+        {"key": [None], "name": ["a"]},
+        {"key": ["x"], "name": ["a"]},
+        {"key": [[1]], "name": ["a"]},
+    ],
+)
+def test_a_table_that_is_not_its_schema_is_refused(columns):
+    """A missing column, a lossy cast, a type without cast and a null are refused by table name."""
+    with pytest.raises(IntegrityError) as refused:
+        store.conform(pa.table(columns), THINGS)
+    assert refused.value.where.startswith("candidates")
+
+
+def test_conforming_gives_order_types_and_nullability_back():
+    """What an engine dropped is there again, and a column too many is gone."""
+    loose = pa.table({"name": ["b"], "more": [0], "key": pa.array([7], pa.int64())})
+    found = store.conform(loose, THINGS)
+    assert found.schema.equals(THINGS, check_metadata=True)
+    assert found.to_pylist() == [{"key": 7, "name": "b"}]
+    assert store.conform(loose.to_batches()[0], THINGS).equals(found)
+
+
+def test_reading_is_by_file_in_order_and_by_column(tmp_path):
+    """Files come in the order given, columns as asked, and no file at all gives an empty table."""
+    paths = [
+        tmp_path / put(tmp_path, name, keys).path for name, keys in (("b", [3]), ("a", [1, 2]))
+    ]
+    assert store.read_table(paths, THINGS, ["key"]).to_pydict() == {"key": [3, 1, 2]}
+    assert store.read_table([], THINGS).to_pydict() == {"key": [], "name": []}
+    batches = [b["key"].to_pylist() for b in store.read_batches(paths[1], ["key"], 1)]
+    assert batches == [[1], [2]]
+
+
+STORED = table(
+    "stored",
+    1,
+    "one row per thing",
+    [
+        field("key", pa.uint64(), "a key", stored="delta"),
+        field("hash", pa.large_binary(), "bytes that do not compress", stored="plain"),
+        field("letters", pa.large_binary(), "bytes that do"),
+        field("name", pa.string(), "a name"),
+    ],
+)
+
+
+def test_columns_are_stored_as_their_schema_says(tmp_path):
+    """Plain bytes are not compressed, growing numbers are deltas, all else is zstd."""
+    rows = {
+        "key": list(range(1000)),
+        "hash": [os.urandom(8) for _ in range(1000)],
+        "letters": [b"aaaaaaaa"] * 1000,
+        "name": ["x", "y"] * 500,
+    }
+    with store.write_table(tmp_path, "stored", "all", STORED) as out:
+        out.write(pa.table(rows))
+    path = tmp_path / "stored/all.parquet"
+    found = store.read_table([path], STORED)
+    assert found.to_pydict() == rows
+    group = pq.read_metadata(path).row_group(0)
+    columns = [group.column(number) for number in range(4)]
+    assert [column.compression for column in columns] == ["ZSTD", "UNCOMPRESSED", "ZSTD", "ZSTD"]
+    assert "DELTA_BINARY_PACKED" in columns[0].encodings
+    assert columns[0].total_compressed_size < 500
+    assert columns[1].total_compressed_size >= 8000
+
+
+def test_groups_of_rows_are_read_alone(tmp_path):
+    """Each write is a group of rows; one is read by its number, some columns of it."""
+    with store.write_table(tmp_path, "stored", "all", STORED) as out:
+        for low in (0, 10, 20):
+            values = [str(n).encode() for n in range(low, low + 10)]
+            names = [f"n{n}" for n in range(low, low + 10)]
+            keys = pa.array(range(low, low + 10), pa.uint64())
+            out.write(pa.table([keys, values, values, names], STORED.names))
+    path = tmp_path / "stored/all.parquet"
+    assert store.groups_of(path) == 3
+    found = store.read_group(path, 1, ["key", "name"])
+    assert found.column_names == ["key", "name"]
+    assert found["key"].to_pylist() == list(range(10, 20))
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(IntegrityError, match="damaged or missing"):
+        store.groups_of(path)
+    with pytest.raises(IntegrityError, match="damaged or missing"):
+        store.read_group(path, 1, ["key"])
+
+
+@pytest.mark.parametrize("sizes", [[], [0], [3], [4], [9], [1] * 13, [0, 7, 0, 1, 12], [4, 4]])
+def test_batches_are_cut_evenly(sizes):
+    """Whatever comes in, batches of four rows and a last one go out, in order."""
+    ends = [sum(sizes[:number]) for number in range(len(sizes) + 1)]
+    given = [
+        pa.record_batch({"n": pa.array(range(low, low + size), pa.int64())})
+        for low, size in zip(ends, sizes, strict=False)
+    ]
+    found = [batch["n"].to_pylist() for batch in store.evenly(iter(given), 4)]
+    assert [n for own in found for n in own] == list(range(ends[-1]))
+    assert [len(own) for own in found[:-1]] == [4] * max(0, len(found) - 1)
+    assert all(1 <= len(own) <= 4 for own in found)
+
+
+def test_what_a_killed_stage_had_put_aside_is_swept(tmp_path):
+    """Folders of spilled arrays and queries are gone when the run folder is opened again."""
+    with store.open_run(tmp_path, create=new_manifest()):
+        pass
+    (tmp_path / ".spill-x").mkdir()
+    (tmp_path / ".spill-x" / "arrays").write_bytes(b"1234")
+    (tmp_path / "spill-of-mine").mkdir()
+    with store.open_run(tmp_path):
+        assert not (tmp_path / ".spill-x").exists()
+        assert (tmp_path / "spill-of-mine").exists()
+
+
+def test_a_plain_file_is_written_whole_and_recorded(tmp_path):
+    """A file that is no table counts no rows and has its digest."""
+    record = store.write_file(tmp_path, "report", "report.json", b"abc")
+    assert (tmp_path / record.path).read_bytes() == b"abc"
+    assert (record.path, record.rows, record.bytes) == ("report/report.json", 0, 3)
+    assert record.digest == "cf4ab791c62b8d2b2109c90275287816"
+    assert list((tmp_path / "report").iterdir()) == [tmp_path / "report" / "report.json"]
+
+
+def test_the_manifest_is_sorted_whatever_the_order_of_completion(tmp_path):
+    """Outputs are written in order of name, so that two runs give one manifest."""
+    manifests = []
+    for order in (("b/all", "a/all"), ("a/all", "b/all")):
+        folder = tmp_path / order[0][0]
+        with store.open_run(folder, create=new_manifest()) as run:
+            for output in order:
+                run.commit(output, {"fingerprint": "f", "files": []})
+        manifests.append((folder / "manifest.json").read_bytes())
+    assert manifests[0] == manifests[1]
+
+
+def test_file_of_someone_else_is_left_alone(tmp_path: Path) -> None:
+    """Sweeping a run folder deletes our orphans and nothing that a user put there."""
+    folder = tmp_path / "run"
+    with store.open_run(folder, create=new_manifest()):
+        pass
+    (folder / "kept").mkdir()
+    (folder / "kept" / "mine.txt").write_text("mine")
+    (folder / "kept" / "orphan.parquet").write_text("orphan")
+    with store.open_run(folder):
+        pass
+    assert sorted(path.name for path in (folder / "kept").iterdir()) == ["mine.txt"]

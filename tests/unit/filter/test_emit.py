@@ -1,0 +1,264 @@
+import datetime
+import decimal
+import uuid
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.corpus import Shard, read_documents
+from pipeline.errors import IntegrityError, SchemaMismatch
+from pipeline.filter.emit import emit
+from schemas.filter.emitted import KEPT_STRUCT, REMOVED_STRUCT
+
+pytestmark = pytest.mark.usefixtures("kernels")
+NESTED = pa.struct([("a", pa.list_(pa.int16())), ("b", pa.map_(pa.string(), pa.float32()))])
+TEXTS = [
+    "the first text of the corpus",
+    "The first text, of the corpus!",
+    "another text that nothing is like",
+    None,
+    "the first text of the corpus",
+    "",
+    "漢字 and the rest of a text",
+]
+DAY = datetime.datetime(2024, 2, 29, 1, 2, 3, 4, datetime.UTC)
+
+
+def rich():
+    """Return rows of many types around TEXTS: nested, dictionary, extension, time zone, dots in a
+    name.
+    """
+    rows = range(len(TEXTS))
+    columns = {
+        "z": pa.array([n / 3 for n in rows]),
+        "text": pa.array(TEXTS),
+        "nested": pa.array(
+            [{"a": [n, None], "b": [("k", 0.5)]} if n % 3 else None for n in rows], NESTED
+        ),
+        "money": pa.array([decimal.Decimal(n).scaleb(-2) for n in rows], pa.decimal128(9, 2)),
+        "when": pa.array([DAY] * len(TEXTS), pa.timestamp("us", tz="Europe/Berlin")),
+        "kind": pa.array([f"s{n % 2}" for n in rows]).dictionary_encode(),
+        "a.b": pa.array([b"\xff"] * len(TEXTS), pa.large_binary()),
+        "key": pa.array([uuid.UUID(int=n).bytes for n in rows], pa.uuid()),
+        "list": pa.array([[] if n % 2 else None for n in rows], pa.large_list(pa.null())),
+        "nothing": pa.nulls(len(TEXTS)),
+    }
+    table = pa.table(columns)
+    fields = [field.with_nullable(field.name != "z") for field in table.schema]
+    fields[0] = fields[0].with_metadata({"unit": "m"})
+    metadata = {"mine": "yes", "huggingface": '{"info": {"features": {}}}'}
+    return table.cast(pa.schema(fields, metadata))
+
+
+def shards(*names):
+    """Return shards of those names."""
+    return [Shard(n, 0, name, f"/{name}", "x", 1, 1, "") for n, name in enumerate(names)]
+
+
+@pytest.fixture(scope="module")
+def emitted(tmp_path_factory, make_corpus, scan):
+    """Scan and filter the rich table; give the run."""
+    folder = tmp_path_factory.mktemp("rich")
+    corpus = make_corpus(folder / "c", {"in/x.parquet": rich()})
+    return scan(corpus, folder / "run", "input.text=['text']")
+
+
+def test_rows_are_kept_removed_or_rejected(emitted):
+    """Each of the seven rows is in exactly one place, in the order of the corpus."""
+    rows = {
+        name: [row["row_key"] for row in emitted.table(name)["rote"].to_pylist()]
+        for name in ("kept", "removed")
+    }
+    assert rows == {"kept": [1, 2, 6], "removed": [0, 4]}
+    assert emitted.table("rejected")["row"].to_pylist() == [3, 5]
+
+
+@pytest.mark.parametrize("name", ["kept", "removed"])
+def test_the_users_columns_come_through_unchanged(emitted, name):
+    """Values, types, order, nullability and metadata of all columns are those of the corpus."""
+    found = pq.read_table(emitted.folder / name / "in/x.parquet")
+    own = found.drop_columns(["rote"])
+    rows = [key & (2**40 - 1) for key in (r["row_key"] for r in found["rote"].to_pylist())]
+    expected = pq.read_table(emitted.manifest["corpus"]["shards"][0]["path"]).take(rows)
+    assert own.schema.equals(expected.schema)
+    assert own.to_pylist() == expected.to_pylist()
+    assert [field.nullable for field in own.schema] == [field.nullable for field in expected.schema]
+    assert own.schema.field("z").metadata[b"unit"] == b"m"
+    assert own.schema.field("kind").type == pa.dictionary(pa.int32(), pa.string())
+
+
+def test_metadata_stays_but_for_what_a_new_column_makes_wrong(emitted):
+    """The description that Hugging Face keeps of the columns is dropped, everything else stays."""
+    for name in ("kept", "removed"):
+        metadata = pq.read_schema(emitted.folder / name / "in/x.parquet").metadata
+        assert metadata[b"mine"] == b"yes"
+        assert b"huggingface" not in metadata
+
+
+def test_kept_rows_carry_their_counts(emitted):
+    """The struct has the declared fields; a row that was not scored has null risk."""
+    schema = pq.read_schema(emitted.folder / "kept/in/x.parquet")
+    assert schema.field("rote").type == KEPT_STRUCT
+    assert not schema.field("rote").nullable
+    kept = {row["row_key"]: row for row in emitted.table("kept")["rote"].to_pylist()}
+    assert kept[2] == {
+        "row_key": 2,
+        "exact_count": 1,
+        "near_count": 1,
+        "effective_count": 1.0,
+        "near_capped": False,
+        "max_window_count": 0,
+        "repeated_words": 0,
+        "counted_in": 1,
+        "risk": None,
+        "risk_low": None,
+        "risk_high": None,
+    }
+    assert kept[1]["near_count"] == 3
+    assert kept[1]["effective_count"] == pytest.approx(1 + 2 * 0.893151)
+
+
+def test_removed_rows_carry_their_proof(emitted):
+    """Rule, reason, keeper, Jaccard and threshold stand next to the counts."""
+    schema = pq.read_schema(emitted.folder / "removed/in/x.parquet")
+    assert schema.field("rote").type == REMOVED_STRUCT
+    first, second = emitted.table("removed")["rote"].to_pylist()
+    names = ("row_key", "rule", "reason", "keeper", "keeper_doc_id", "jaccard", "threshold")
+    # the longer text with its punctuation stands, so both copies of the other are near to it
+    proof = ("drop-copies", "near_copy", 1, "in/x.parquet#1", 1.0, 0.8)
+    assert tuple(first[name] for name in names) == (0, *proof)
+    assert tuple(second[name] for name in names) == (4, *proof)
+    assert (first["exact_count"], first["near_count"]) == (2, 3)
+
+
+def test_every_format_gives_parquet_of_its_own_path(tmp_path, make_corpus, scan):
+    """JSON Lines comes out as Parquet under the same path; a shard that loses all its rows is
+    there, empty.
+    """
+    corpus = make_corpus(
+        tmp_path / "c",
+        {
+            "a.jsonl": ["same text"],
+            "b/c.parquet": ["same text", "other"],
+            "b/d.jsonl": ["same text"],
+        },
+    )
+    done = scan(corpus, tmp_path / "run")
+    names = sorted(
+        str(p.relative_to(done.folder)) for p in (done.folder / "kept").rglob("*.parquet")
+    )
+    assert names == ["kept/a.parquet", "kept/b/c.parquet", "kept/b/d.parquet"]
+    assert [pq.read_metadata(done.folder / name).num_rows for name in names] == [1, 1, 0]
+    assert pq.read_table(done.folder / "kept/b/d.parquet").column_names == ["text", "rote"]
+
+
+def test_output_names_lose_their_suffix_and_keep_it_on_a_clash():
+    """x.jsonl.gz becomes x; of two that would become the same, both keep their full names."""
+    assert emit.output_names(shards("a/x.jsonl.gz", "a/y.parquet", "b/x.csv", "c.d.txt")) == {
+        0: "a/x",
+        1: "a/y",
+        2: "b/x",
+        3: "c.d",
+    }
+    assert emit.output_names(shards("x.csv", "x.jsonl", "y.csv")) == {
+        0: "x.csv",
+        1: "x.jsonl",
+        2: "y",
+    }
+
+
+def test_a_full_name_that_clashes_with_a_short_one_gives_way():
+    """x.jsonl.parquet would be `x.jsonl`, which x.jsonl needs next to x.csv: no two shards share a
+    file.
+    """
+    found = emit.output_names(shards("x.csv", "x.jsonl", "x.jsonl.parquet"))
+    assert found == {0: "x.csv", 1: "x.jsonl", 2: "x.jsonl.parquet"}
+
+
+def test_clashing_names_lose_no_row(tmp_path, make_corpus, scan):
+    """Shards whose outputs would have one name are all written."""
+    files = {"x.parquet": ["one"], "x.jsonl": ["two"], "x.jsonl.parquet": ["three"]}
+    done = scan(make_corpus(tmp_path / "c", files), tmp_path / "run")
+    paths = sorted((done.folder / "kept").rglob("*.parquet"))
+    assert sorted(pq.read_table(path)["text"][0].as_py() for path in paths) == [
+        "one",
+        "three",
+        "two",
+    ]
+    assert len(paths) == 3
+
+
+def test_a_column_of_our_name_is_refused_unless_ours_is_renamed(tmp_path, make_corpus, scan):
+    """A user's column `rote` stops the run before the scan; with emit.column both are there."""
+    rows = [{"text": "a", "rote": "mine"}]
+    corpus = make_corpus(tmp_path / "c", {"a.jsonl": rows})
+    with pytest.raises(SchemaMismatch, match="name that rote adds") as refused:
+        scan(corpus, tmp_path / "run")
+    assert refused.value.where == "a.jsonl"
+    assert "emit.column" in refused.value.fix
+    assert not list((tmp_path / "run").glob("**/*.parquet"))
+    done = scan(corpus, tmp_path / "run", "emit.column=rote2")
+    [row] = done.table("kept").to_pylist()
+    assert row["rote"] == "mine"
+    assert row["rote2"]["row_key"] == 0
+
+
+@pytest.mark.parametrize("fault", ["lost", "added"])
+def test_rows_that_are_not_those_scanned_stop_the_writing(
+    tmp_path, make_corpus, scan, monkeypatch, fault
+):
+    """A reader that gives other rows than at the scan is found out; nothing counts as written."""
+
+    def read(shard, config, **options):
+        for batch in read_documents(shard, config, **options):
+            fields = vars(batch)
+            if fault == "lost":
+                names = ("rows", "texts", "ids", "sources", "priorities", "columns")
+                yield type(batch)(**{**fields, **{n: fields[n][:-1] for n in names}})
+            else:
+                yield type(batch)(**{**fields, "rows": np.asarray(batch.rows) + 1})
+
+    monkeypatch.setattr(emit, "read_documents", read)
+    corpus = make_corpus(tmp_path / "c", {"a.jsonl": ["a", "b"]})
+    with pytest.raises(IntegrityError, match="were scanned") as stopped:
+        scan(corpus, tmp_path / "run")
+    assert stopped.value.where == "a.jsonl"
+
+
+def test_a_shard_without_rows_is_written_without_rows(tmp_path, make_corpus, scan):
+    """An empty file among others is no error; it comes out empty."""
+    corpus = make_corpus(tmp_path / "c", {"a.jsonl": [], "b.jsonl": ["a b c"]})
+    done = scan(corpus, tmp_path / "run")
+    counts = {
+        path.name: pq.read_metadata(path).num_rows
+        for path in (done.folder / "kept").glob("*.parquet")
+    }
+    assert counts == {"a.parquet": 0, "b.parquet": 1}
+
+
+def test_rows_that_are_not_written_are_missed(tmp_path, make_corpus, scan, monkeypatch):
+    """Rows in must be rows out: a batch that is dropped on the way stops the stage."""
+    monkeypatch.setattr(emit._Shard, "_split", lambda *_: None)
+    with pytest.raises(IntegrityError, match="rows were lost") as stopped:
+        scan(make_corpus(tmp_path / "c", {"a.jsonl": ["a", "b"]}), tmp_path / "run")
+    assert stopped.value.found == "2 read, 0 written"
+
+
+def test_a_damaged_table_of_documents_is_named(tmp_path, make_corpus, scan):
+    """A flipped bit in `documents` is found when rows are written out, not written out."""
+    corpus = make_corpus(tmp_path / "c", {"a.jsonl": [f"text {n}" for n in range(500)]})
+    done = scan(corpus, tmp_path / "run")
+    path = done.folder / "documents/all.parquet"
+    columns = pq.read_schema(path).names
+    place = pq.read_metadata(path).row_group(0).column(columns.index("effective_count"))
+    at = place.data_page_offset + place.total_compressed_size - 3
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(IntegrityError, match="damaged") as found:
+        scan(corpus, tmp_path / "run", "emit.column=other")
+    assert found.value.where == str(path)
+    again = scan(corpus, tmp_path / "run", verify=True)
+    assert again.performed == ["documents/all", "emit/g00000", "seal/all"]

@@ -1,0 +1,221 @@
+from __future__ import annotations
+
+import json
+import math
+import re
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.errors import InputError
+from pipeline.inspect.account_page import account_page
+from pipeline.inspect.account_words import in_words
+from pipeline.inspect.contributions import contributions
+from pipeline.inspect.explain import accounts, explain
+from pipeline.report.quotes.differences import side_by_side
+from schemas.score.sequences import PROXY, SEQUENCES
+from tests.report_runs import make_run
+
+
+def test_a_near_copy_names_its_keeper_and_the_proof(tmp_path: Path) -> None:
+    """Keeper, place, the integers of the Jaccard, and the one word that differs are told."""
+    text = explain(make_run(tmp_path).folder, "near")
+    assert (
+        "REMOVED as a near copy (rule drop-copies)\n  what stays: long (a.parquet, row 0; source "
+        "site)" in text
+    )
+    assert (
+        "proof: exact Jaccard 0.8361: 51 shingles in both of 61 in either; the threshold is 0.8"
+        in text
+    )
+    assert "Beside what stays (the first 30 words are the same)" in text
+    assert "  here:  word25 word26 word27 word28 word29 «other» word31 word32" in text
+    assert "  stays: word25 word26 word27 word28 word29 «word30» word31 word32" in text
+    assert (
+        "This exact text occurs once.\n  2 documents are near copies of it; its cluster holds 3 "
+        "documents." in text
+    )
+    assert "not scored" in text
+
+
+def test_an_exact_copy_is_proved_by_its_bytes(tmp_path: Path) -> None:
+    """The same bytes need no Jaccard; the repeated span is shown with its byte range."""
+    text = explain(make_run(tmp_path).folder, "copy")
+    assert "REMOVED as an exact copy" in text
+    assert "proof: the same bytes of text (128-bit hash)" in text
+    assert "the same text, byte for byte" in text
+    assert "This exact text occurs twice." in text
+    assert "Its most repeated window of 50 words occurs twice." in text
+    assert "100% of its words (60 of 60) lie in repeated windows." in text
+    assert "bytes 0 to 409: 60 words, up to twice in 2 documents" in text
+
+
+def test_a_kept_row_tells_what_it_stands_for(tmp_path: Path) -> None:
+    """The keeper of two removed rows says so and names its closest other text."""
+    text = explain(make_run(tmp_path).folder, "long")
+    assert (
+        "KEPT\n  It stays in the place of 2 removed rows.\n  closest other text: near, exact "
+        "Jaccard 0.8361" in text
+    )
+
+
+def test_an_id_of_two_rows_tells_both(tmp_path: Path) -> None:
+    """Duplicate ids are allowed; each row is explained, and how to name one is said."""
+    folder = make_run(tmp_path).folder
+    text = explain(folder, "twice")
+    assert text.startswith("2 rows carry this id; name one of them as shard#row.")
+    assert "b.parquet, row 2" in text
+    assert "b.parquet, row 3" in text
+    assert explain(folder, "b.parquet#3").count("KEPT") == 1
+
+
+def test_hostile_text_and_ids_are_safe_on_a_terminal(tmp_path: Path) -> None:
+    """No control or bidi character of a text reaches the terminal, and addresses are masked."""
+    text = explain(make_run(tmp_path, scored=True).folder, "hostile")
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+    assert "root@example.org" not in text
+    assert "0.750 (95% interval 0.375 to 0.900), recited" not in text
+    assert "0.750 (95% interval 0.375 to 0.900), from text that the proxies had not seen" in text
+
+
+def test_an_unknown_id_suggests_close_ones(tmp_path: Path) -> None:
+    """The error names up to three ids that resemble the one asked for."""
+    with pytest.raises(InputError) as caught:
+        explain(make_run(tmp_path).folder, "hostil")
+    assert caught.value.expected == "for example hostile"
+    assert caught.value.found == "hostil"
+
+
+def test_a_run_that_was_not_filtered_still_explains(tmp_path: Path) -> None:
+    """Before the filter there are counts but no decision, and the text says so."""
+    text = explain(make_run(tmp_path, decided=False).folder, "copy")
+    assert "NOT DECIDED" in text
+    assert "This exact text occurs twice." in text
+
+
+def test_stale_tables_are_left_out(tmp_path: Path) -> None:
+    """Decisions older than the last scan are not told as if they held."""
+    text = explain(make_run(tmp_path).folder, "copy", stale=("documents", "decisions"))
+    assert "NOT DECIDED" in text
+
+
+def test_an_exact_copy_has_the_risk_of_its_text(tmp_path: Path) -> None:
+    """Sequences are listed once a text; a copy is told the risk and the passage of the first."""
+    text = explain(make_run(tmp_path, scored=True).folder, "copy")
+    assert "0.010 (95% interval 0.005 to 0.900)" in text
+    assert "\N{LEFT DOUBLE QUOTATION MARK}word0 word1 word2" in text
+
+
+@pytest.mark.parametrize(
+    ("doc_id", "told"),
+    [
+        ("near", "It would stay with near.threshold above 0.8361."),
+        ("copy", "No threshold keeps both: the bytes are the same. Without the rule drop-copies"),
+        ("long", "The rule cut-spans cuts of its 60 repeated words those"),
+        ("b.parquet#2", "No threshold takes it: it repeats nothing and has no forecast."),
+    ],
+)
+def test_what_would_have_decided_otherwise(tmp_path: Path, doc_id: str, told: str) -> None:
+    """The threshold at which a row would have stayed or gone is named to four digits."""
+    text = " ".join(explain(make_run(tmp_path).folder, doc_id).split())
+    assert told in text
+
+
+def test_a_span_says_where_else_it_is(tmp_path: Path) -> None:
+    """Other documents that repeat the same window are named."""
+    text = explain(make_run(tmp_path).folder, "copy")
+    assert "also in long (a.parquet, row 0)" in text
+
+
+def test_a_kept_row_is_told_the_risk_that_takes_it(tmp_path: Path) -> None:
+    """The threshold of drop-risk that would take a kept row is its forecast."""
+    text = explain(make_run(tmp_path, scored=True).folder, "hostile")
+    assert "The rule drop-risk takes it with policy.risk at 0.7500 or below." in text
+
+
+def test_rejected_rows_are_explained(tmp_path: Path) -> None:
+    """By id or by place: the reason in words, and nothing about counts that it has not."""
+    work = make_run(tmp_path, rejected=True)
+    for name in ("nothing", "a.parquet#2"):
+        text = explain(work.folder, name)
+        assert "REJECTED: the text is null (null_text)" in text
+        assert "a.parquet, row 2" in text
+        assert "Counts" not in text
+
+
+def test_texts_are_not_shown_when_excerpts_are_off(tmp_path: Path) -> None:
+    """report.excerpts = false holds for explanations, on the terminal and as a page."""
+    work = make_run(tmp_path, scored=True)
+    manifest = json.loads((work.folder / "manifest.json").read_text())
+    manifest["config"]["report"]["excerpts"] = False
+    (work.folder / "manifest.json").write_text(json.dumps(manifest))
+    told = accounts(work.folder, "near")
+    for text in (in_words(told), account_page(told)):
+        assert "REMOVED as a near copy" in text
+        assert not re.search("word[0-9]", text)
+        assert "report.excerpts is off" in text
+
+
+def test_the_page_marks_what_differs(tmp_path: Path) -> None:
+    """The word of the row is deleted, that of the keeper inserted; hostile ids are words."""
+    work = make_run(tmp_path)
+    page = account_page(accounts(work.folder, "near"))
+    assert page.count("<del>other</del>") == 1
+    assert page.count("<ins>word30</ins>") == 1
+    page = account_page(accounts(work.folder, "hostile"))
+    assert "<b>site" not in page
+    assert "\u202e" not in page
+
+
+def test_side_by_side_starts_near_the_first_difference() -> None:
+    """Of long texts a bounded piece is compared; masks come first."""
+    same = "same " * 100_000
+    pieces, whole = side_by_side(f"{same}one a@b.example end", f"{same}two a@b.example end")
+    assert not whole
+    assert [(piece.own, piece.kept) for piece in pieces if not piece.same] == [("one", "two")]
+    assert pieces[-1].own == "[e-mail] end"
+    assert side_by_side("a b", "a c")[1]
+
+
+def test_contributions_are_features_times_coefficients(tmp_path: Path) -> None:
+    """A sequence seen 8 times in the corpus: the log of its dose times the fitted slope."""
+    proxies = [
+        {"proxy": name, "role": role, "parameters": size}
+        for name, role, size in (
+            ("p0", "ladder", 10),
+            ("half-a", "half", 100),
+            ("half-b", "half", 100),
+            ("p1", "ladder", 200),
+        )
+    ]
+    (tmp_path / "proxies.json").write_text(json.dumps({"proxies": proxies}))
+    row = {field.name: _plain(field.type) for field in SEQUENCES}
+    row |= {"row_key": 7, "start_byte": 5, "sequence_count": 8, "effective_count": 8.0}
+    row |= {"suffix_count": 8, "weight": 1.0, "family": "f"}
+    one = {field.name: _plain(field.type) for field in PROXY}
+    row["proxies"] = [{**one, "proxy": of["proxy"], "log_p_z": -32.0} for of in proxies]
+    pq.write_table(pa.Table.from_pylist([row], schema=SEQUENCES), tmp_path / "sequences.parquet")
+    tables = {
+        "sequences": [tmp_path / "sequences.parquet"],
+        "models": [tmp_path / "proxies.json"],
+    }
+    facts = {
+        "coefficients_unseen": {"log dose": 2.0, "log p per token": 3.0},
+        "target": {"parameters": 1000, "epochs": 1.0},
+    }
+    found = contributions(tables, facts, 7, {"basis": "unseen", "start_byte": 5})
+    assert {one["feature"]: round(one["contribution"], 4) for one in found} == {
+        "log dose": round(2 * math.log(8), 4),
+        "log p per token": -3.0,
+    }
+    assert contributions(tables, facts, 7, {"basis": "seen", "start_byte": 5}) == []
+    assert contributions(tables, facts, 8, {"basis": "unseen", "start_byte": 5}) == []
+
+
+def _plain(kind: pa.DataType) -> object:
+    if pa.types.is_string(kind):
+        return ""
+    return False if pa.types.is_boolean(kind) else 0

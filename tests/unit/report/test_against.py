@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.engine.stage import Work
+from pipeline.errors import InputError
+from pipeline.report.report import outside, report
+from tests.report_runs import B, compared_with, make_run
+
+
+def _runs(folder: Path, **other: bool) -> tuple[Work, Work]:
+    """Return the work of a run now, and that of the same run before."""
+    for name in ("now", "before"):
+        (folder / name).mkdir()
+    return make_run(folder / "now", **other), make_run(folder / "before", **other)
+
+
+def _edit(work: Work, table: str, column: str, rows: list[int], value: object) -> None:
+    """Give a column of some rows of a table, by row_key, another value."""
+    path = work.paths(table)[0]
+    data = pq.read_table(path)
+    chosen = pc.is_in(data["row_key"], pa.array(rows, pa.uint64()))
+    place = data.schema.get_field_index(column)
+    new = pc.if_else(chosen, pa.scalar(value, data.schema.field(column).type), data[column])
+    pq.write_table(data.set_column(place, data.schema.field(column), new), path)
+
+
+def _changes(work: Work) -> dict:  # type: ignore[type-arg]
+    report(work)
+    return dict(json.loads((work.folder / "report" / "report.json").read_text())["changes"])
+
+
+def test_the_same_run_has_not_changed(tmp_path: Path) -> None:
+    """Against its own twin every number is as before, and no setting differs."""
+    now, before = _runs(tmp_path, scored=True)
+    found = _changes(compared_with(now, before.folder))
+    assert found["name"] == "run"
+    assert all(row["before"] == row["now"] for row in (*found["totals"], *found["risk"]))
+    assert [(row["before"], row["now"], row["documents"]) for row in found["fates"]] == [
+        ("exact_copy", "exact_copy", 1),
+        ("kept", "kept", 4),
+        ("near_copy", "near_copy", 1),
+    ]
+    assert (found["sources"], found["clusters"], found["settings"]) == ([], [], [])
+    assert found["shards"] == {"added": 0, "gone": 0, "changed": 0, "same": 2}
+
+
+def test_what_changed_is_counted(tmp_path: Path) -> None:
+    """A near copy that stayed before, texts that were not there, a threshold: all are told."""
+    now, before = _runs(tmp_path)
+    _edit(before, "decisions", "action", [B + 1], "keep")
+    _edit(before, "documents", "text_hash", [0, B, B + 1], b"another text....")
+    manifest = json.loads((before.folder / "manifest.json").read_text())
+    manifest["config"]["near"]["threshold"] = 0.9
+    manifest["corpus"]["shards"][0]["name"] = "other.parquet"
+    (before.folder / "manifest.json").write_text(json.dumps(manifest))
+    found = _changes(compared_with(now, before.folder))
+    totals = {row["measure"]: (row["before"], row["now"]) for row in found["totals"]}
+    assert totals["documents"] == (6, 6)
+    assert totals["kept"] == (5, 4)
+    assert totals["near_copies_removed"] == (0, 1)
+    assert {(row["before"], row["now"]): row["documents"] for row in found["fates"]} == {
+        (None, "exact_copy"): 1,
+        (None, "kept"): 1,
+        (None, "near_copy"): 1,
+        ("exact_copy", None): 1,
+        ("kept", None): 2,
+        ("kept", "kept"): 3,
+    }
+    assert [
+        (row["source_group"], row["kept_before"], row["kept_now"]) for row in found["sources"]
+    ] == [("site", 4, 3)]
+    assert [(row["members"], row["source_group"]) for row in found["clusters"]] == [(3, "site")]
+    assert found["settings"] == [{"setting": "near.threshold", "before": 0.9, "now": 0.8}]
+    assert found["shards"] == {"added": 1, "gone": 1, "changed": 0, "same": 1}
+    page = (now.folder / "report" / "index.html").read_text()
+    assert '<h2 id="changes-title">What changed</h2>' in page
+    assert "near.threshold" in (now.folder / "report" / "report.json").read_text()
+    assert "## Changed since run" in (now.folder / "report" / "summary.md").read_text()
+
+
+def test_a_run_without_decisions_is_refused(tmp_path: Path) -> None:
+    """There is nothing to compare with before the other run was filtered; which one is said."""
+    for name in ("now", "before"):
+        (tmp_path / name).mkdir()
+    now, before = make_run(tmp_path / "now"), make_run(tmp_path / "before", decided=False)
+    with pytest.raises(InputError, match="nothing to compare") as caught:
+        report(compared_with(now, before.folder))
+    assert caught.value.where == str(before.folder)
+
+
+def test_the_fingerprint_takes_in_what_is_outside_the_run(tmp_path: Path) -> None:
+    """Another back-test or another content of the other run makes the report due again."""
+    now, before = _runs(tmp_path)
+    config = compared_with(now, before.folder).config
+    first = outside(now.folder, config)
+    assert first == outside(now.folder, config)
+    assert outside(now.folder, now.config) == ["", ""]
+    (now.folder / "backtest").mkdir()
+    (now.folder / "backtest" / "backtest.json").write_text("{}")
+    second = outside(now.folder, config)
+    assert second[0] != first[0]
+    manifest = json.loads((before.folder / "manifest.json").read_text())
+    manifest["outputs"]["decisions/all"]["files"][0]["digest"] = "another"
+    (before.folder / "manifest.json").write_text(json.dumps(manifest))
+    third = outside(now.folder, config)
+    assert third[1] != second[1]
+    (before.folder / "manifest.json").unlink()
+    assert outside(now.folder, config)[1] == "unreadable"

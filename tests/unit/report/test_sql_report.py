@@ -1,0 +1,105 @@
+"""Rows in, literal rows out, for the queries of the report and of explanations."""
+
+from pipeline.engine import query
+from schemas.filter.decisions import DECISIONS
+from schemas.filter.documents import DOCUMENTS
+from schemas.scan.counts import COUNTS
+from schemas.scan.spans import SPANS
+from schemas.score.risk import DOCUMENT_RISK
+
+
+def _inputs(stored):
+    """Return a keeper, its removed copy, and three rows that share a passage; one is dropped."""
+    keys = [1, 2, 3, 4, 5]
+    documents = stored(
+        DOCUMENTS,
+        row_key=keys,
+        source_group=["s", "s", "t", "t", "t"],
+        keeper=[None, 1, None, None, None],
+        method=[None, "near", None, None, None],
+        text_bytes=[100, 90, 50, 60, 70],
+        words=[20, 18, 10, 12, 14],
+        repeated_words=[0, 0, 6, 4, 6],
+    )
+    decisions = stored(
+        DECISIONS,
+        row_key=keys,
+        action=["keep", "drop", "keep", "keep", "drop"],
+        reason=[None, "near_copy", None, None, "risk"],
+    )
+    spans = stored(
+        SPANS,
+        row_key=[3, 4, 5],
+        start_byte=[0, 5, 0],
+        end_byte=[9, 14, 9],
+        words=[6, 7, 6],
+        max_count=[3, 3, 3],
+        documents=[3, 3, 3],
+        window=[9, 9, 9],
+    )
+    return {"documents": documents, "decisions": decisions, "spans": spans}
+
+
+def test_report_first_counts_what_says_again_what_stays(stored):
+    """Copies count whole; of a passage all kept occurrences but the first, and no more than is
+    repeated of a document.
+    """
+    found = query.run("report/first", _inputs(stored), {"top": 9}).to_pylist()
+    told = [(row["source_group"], row["kind"], row["done"], row["documents"]) for row in found]
+    assert told == [
+        ("s", "near", True, 1),
+        ("t", "risk", True, 1),
+        ("t", "passage", False, 1),
+    ]
+    assert [(row["words"], row["text_bytes"]) for row in found] == [(18, 90), (14, 70), (4, 60)]
+
+
+def test_report_spans_are_those_with_most_to_cut(stored):
+    """Two occurrences stay, so one can go: the passage in its shortest form."""
+    inputs = _inputs(stored)
+    found = query.run("report/spans", {k: inputs[k] for k in ("spans", "decisions")}, {"top": 9})
+    assert found.to_pylist() == [
+        {
+            "row_key": 3,
+            "start_byte": 0,
+            "end_byte": 9,
+            "words": 6,
+            "occurrences": 3,
+            "documents": 3,
+            "kept_occurrences": 2,
+            "words_to_cut": 6,
+        }
+    ]
+
+
+def test_report_first_risk_tells_apart_by_kind(stored):
+    """A copy is of its kind; what repeats nothing is `risk` from the limit on, else `none`."""
+    inputs = _inputs(stored)
+    risk = stored(
+        DOCUMENT_RISK,
+        row_key=[1, 2, 3, 4],
+        risk=[0.5, 0.9, 0.1, None],
+        expected_tokens=[16.0, 28.5, 3.2, None],
+    )
+    inputs = {"documents": inputs["documents"], "decisions": inputs["decisions"]}
+    found = query.run("report/first_risk", {**inputs, "document_risk": risk}, {"likely": 0.5})
+    told = [
+        (row["source_group"], row["kind"], row["done"], row["risky"], row["expected_tokens"])
+        for row in found.to_pylist()
+    ]
+    assert told == [
+        ("s", "near", True, 1, 28),
+        ("s", "risk", False, 1, 16),
+        ("t", "none", False, 0, 3),
+    ]
+
+
+def test_explain_elsewhere_names_a_few_and_counts_all(stored):
+    """Each document once, in order, the one asked for left out."""
+    spans = stored(SPANS, row_key=[1, 2, 2, 3, 4], window=[9, 9, 9, 9, 8])
+    counts = stored(
+        COUNTS, row_key=[1, 2, 3, 4], doc_id=["a", "b", "c", "d"], shard=["s"] * 4, row=[0, 1, 2, 3]
+    )
+    params = {"windows": [9], "row_key": 1, "each": 1}
+    found = query.run("explain/elsewhere", {"spans": spans, "counts": counts}, params).to_pylist()
+    assert [(row["doc_id"], row["shard_row"], row["documents"]) for row in found] == [("b", 1, 2)]

@@ -1,0 +1,112 @@
+import pyarrow as pa
+
+from pipeline.engine import query
+from pipeline.scan.near.candidates import MET
+from schemas.scan.buckets import BUCKETS
+from schemas.scan.candidates import CANDIDATES
+from schemas.scan.copies import COPIES
+from schemas.scan.signatures import SIGNATURES
+from schemas.scan.windows import WINDOWS
+
+A, B, C = b"a" * 16, b"b" * 16, b"c" * 16
+TOP = 2**64 - 1
+
+
+def tuples(table):
+    """Return the rows of a table as tuples."""
+    return [tuple(row.values()) for row in table.to_pylist()]
+
+
+def test_copies_groups_equal_hashes_under_their_first_row(stored):
+    """Each document has the smallest row_key of its group and the group's size; order is by
+    row_key.
+    """
+    paths = stored(SIGNATURES, row_key=[TOP, 3, 9, 1, 4], text_hash=[A, B, A, C, A])
+    assert tuples(query.run("scan/copies", {"signatures": paths}, schema=COPIES)) == [
+        (1, 1, 1),
+        (3, 3, 1),
+        (4, 4, 3),
+        (9, 4, 3),
+        (TOP, 4, 3),
+    ]
+
+
+def test_copies_reads_several_files_as_one(stored):
+    """A group may span files."""
+    one = stored(SIGNATURES, row_key=[1], text_hash=[A])
+    other = stored(SIGNATURES, row_key=[2], text_hash=[A])
+    found = query.run("scan/copies", {"signatures": [*one, *other]}, schema=COPIES)
+    assert tuples(found) == [(1, 1, 2), (2, 1, 2)]
+
+
+def test_candidates_names_each_pair_once_in_order():
+    """Pairs that met in several bands or batches are listed once, ascending, up to the last key."""
+    rows = [(5, 9), (1, TOP), (5, 9), (1, 2), (TOP - 1, TOP), (1, TOP), (5, 6)]
+    met = pa.table([list(side) for side in zip(*rows, strict=True)], schema=MET)
+    expected = [(1, 2), (1, TOP), (5, 6), (5, 9), (TOP - 1, TOP)]
+    assert tuples(query.run("scan/candidates", {"met": met}, schema=CANDIDATES)) == expected
+    batches = pa.RecordBatchReader.from_batches(MET, iter(met.to_batches(max_chunksize=2)))
+    assert tuples(query.run("scan/candidates", {"met": batches}, schema=CANDIDATES)) == expected
+
+
+def test_candidates_of_no_pair_is_empty():
+    """Without buckets there are no rows and no error."""
+    reader = pa.RecordBatchReader.from_batches(MET, iter(()))
+    assert tuples(query.run("scan/candidates", {"met": reader}, schema=CANDIDATES)) == []
+
+
+def test_window_counts_are_of_the_wanted_windows_that_repeat(stored):
+    """Windows that nobody asked for, and asked ones that do not repeat, are left out."""
+    windows = stored(WINDOWS, hash=[5, 7, 8, TOP], occurrences=[3, 2, 9, 4])
+    wanted = pa.table({"hash": pa.array([TOP, 6, 7], pa.uint64())})
+    inputs = {"wanted": wanted, "windows": windows}
+    assert tuples(query.run("score/window_counts", inputs)) == [(7, 2), (TOP, 4)]
+
+
+def test_window_counts_reads_several_files_as_one(stored):
+    """A window is found in whichever file has it."""
+    one = stored(WINDOWS, hash=[5], occurrences=[3])
+    other = stored(WINDOWS, hash=[9], occurrences=[2])
+    wanted = pa.table({"hash": pa.array([9, 5], pa.uint64())})
+    found = query.run("score/window_counts", {"wanted": wanted, "windows": [*one, *other]})
+    assert tuples(found) == [(5, 3), (9, 2)]
+
+
+def bucketed(stored):
+    """Return buckets over two bands: 1 to 4 in one of four; 1, 4 and 2, 3 in two; 5, 6 apart."""
+    rows = [
+        *((0, 7, rank, key, 4) for rank, key in enumerate([1, 2, 3, 4], 1)),
+        *((0, 8, rank, key, 2) for rank, key in enumerate([5, 6], 1)),
+        *((1, 7, rank, key, 2) for rank, key in enumerate([1, 4], 1)),
+        *((1, 9, rank, key, 2) for rank, key in enumerate([2, 3], 1)),
+    ]
+    columns = dict(zip(BUCKETS.names, map(list, zip(*rows, strict=True)), strict=True))
+    return stored(BUCKETS, **columns)
+
+
+def test_capped_lists_each_bucket_above_the_cap_once(stored):
+    """A bucket at the cap is paired in full; one key in two bands is two buckets."""
+    paths = bucketed(stored)
+    assert tuples(query.run("scan/capped", {"buckets": paths}, {"cap": 3})) == [(0, 7, 4)]
+    assert tuples(query.run("scan/capped", {"buckets": paths}, {"cap": 4})) == []
+    every = query.run("scan/capped", {"buckets": paths}, {"cap": 1})
+    assert [row[:2] for row in tuples(every)] == [
+        (0, 7), (0, 8), (1, 7), (1, 9),
+    ]  # fmt: skip
+
+
+def test_left_out_tells_whether_any_band_proposes_a_sampled_pair(stored):
+    """Neighbours in rank and members of an uncapped bucket are found; others are not."""
+    sample = pa.table(
+        {
+            "pair": [0, 1, 2, 3],
+            "band": pa.array([0, 0, 0, 0], pa.int32()),
+            "bucket": pa.array([7, 7, 7, 7], pa.uint64()),
+            "low": [1, 1, 1, 2],
+            "high": [2, 3, 4, 4],
+        }
+    )
+    inputs = {"buckets": bucketed(stored), "sample": sample}
+    found = query.run("scan/left_out", inputs, {"cap": 3, "neighbours": 1})
+    # pair, equal bands, capped buckets that hold both, found
+    assert tuples(found) == [(0, 1, 1, True), (1, 1, 1, False), (2, 2, 1, True), (3, 1, 1, False)]

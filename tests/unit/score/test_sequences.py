@@ -1,0 +1,603 @@
+"""What a run trains its proxies on and what it scores, against counts by brute force."""
+
+import json
+import shutil
+from collections import Counter
+from dataclasses import dataclass
+from itertools import chain
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from tokenizers import Tokenizer
+
+from flows.runners import LocalMapper
+from pipeline import run
+from pipeline.config.sections import load_config
+from pipeline.engine.run_folder import open_run
+from pipeline.score.proxy import checkpoint, ensemble, train
+from pipeline.score.proxy.tokenizer import Language, train_tokenizer
+from pipeline.score.sequences import sequences
+from pipeline.score.sequences.sampling import catalogue, half_of, held_out
+from tests import reference
+from tests.e2e.command import QUICK_SCORE, assert_same_files
+from tests.e2e.corpora import Prose
+
+QUICK = tuple(option.removeprefix("--set=") for option in QUICK_SCORE)
+SETTINGS = (*QUICK, "proxy.sample_tokens=16000", "proxy.epochs=2", "window.words=12")
+SEED = 1
+EMOJI = "🜁🜂🜃🜄👩‍🚀🦉🧭🪐"
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A scored run. texts: by row_key; taught: rows [n, 65] and halves that training was given."""
+
+    done: Any
+    texts: dict
+    taught: tuple
+
+    @property
+    def counts(self):
+        """The table `counts`."""
+        return self.done.table("counts")
+
+    @property
+    def sequences(self):
+        """The rows of `sequences`, as dictionaries."""
+        return self.done.table("sequences").to_pylist()
+
+    def of_counts(self, column):
+        """Return a column of `counts` by row_key."""
+        table = self.counts
+        return dict(zip(table["row_key"].to_pylist(), table[column].to_pylist(), strict=True))
+
+    def tokenizer(self):
+        """Return the tokenizer saved beside a proxy."""
+        path = next(self.done.folder.rglob("p0/tokenizer.json"))
+        return Tokenizer.from_str(path.read_text())
+
+    def rows(self):
+        """Return per row_key its tokens of 64 at each start, in the order of the document."""
+        tokenizer = self.tokenizer()
+        ids = {key: tokenizer.encode(text).ids for key, text in self.texts.items()}
+        return {
+            key: {start: tuple(own[start : start + 64]) for start in starts(len(own))}
+            for key, own in ids.items()
+        }
+
+    def trained_families(self):
+        """Return the families any of whose rows were trained on; their texts are all different."""
+        taught = {tuple(row[1:]) for row in self.taught[0].tolist()}
+        family = self.of_counts("family")
+        return {family[key] for key, own in self.rows().items() if taught & set(own.values())}
+
+
+def starts(tokens):
+    """Return where sequences start: every 32nd token, and so that the last ends at the end."""
+    if tokens < 64:
+        return []
+    return sorted({*range(0, tokens - 63, 32), tokens - 64})
+
+
+def corpus_texts():
+    """Return texts: single ones, copies, near copies, shared passages, other scripts."""
+    prose = Prose(11)
+    single = [prose.text(40) for _ in range(36)]
+    families = [[prose.text(26)] * copies for copies in (2, 2, 3, 3, 4, 4, 6, 6) for _ in "ab"]
+    near = [[text, text, prose.edited(text, 1)] for text in (prose.text(40) for _ in range(4))]
+    passage = prose.text(22)
+    sharing = [f"{prose.text(6)} {passage} {prose.text(7)}" for _ in range(4)]
+    # one long word, other in each text, that a sequence cuts before or after words all share
+    longs = ["".join(prose.random.choices("0123456789", k=40)) for _ in range(6)]
+    head, tail = prose.text(14), prose.text(30)
+    sharing += [*(f"{long} {tail}" for long in longs), *(f"{head} {long}" for long in longs)]
+    han = [prose.han(50) for _ in range(4)]
+    mixed = [f"{prose.text(5)} {prose.han(20)} {EMOJI} naïve Ⅻ {prose.text(5)}" for _ in range(4)]
+    others = [han[0], *han, *mixed, mixed[1], EMOJI * 4, EMOJI * 4, "la la lala " * 40]
+    short = ["", "a few words", "a few words", "天地", "...", prose.text(8)]
+    copies = chain.from_iterable(families + near)
+    return [*single, *copies, *sharing, *others, *short]
+
+
+@pytest.fixture(scope="session")
+def scored(tmp_path_factory, make_corpus, scan):
+    """Scan and score a small corpus of two shards; what training was given is written down."""
+    folder = tmp_path_factory.mktemp("scored")
+    texts = corpus_texts()
+    shards = {"a.jsonl": texts[::2], "b.parquet": [{"text": text} for text in texts[1::2]]}
+    done = scan(make_corpus(folder / "corpus", shards), folder / "run", *SETTINGS, filtered=False)
+    given = []
+    train_all = ensemble.train_all
+
+    def noting(rows, half, *rest):
+        given.append((rows.copy(), half.copy()))
+        return train_all(rows, half, *rest)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ensemble, "train_all", noting)
+        score(done.folder, *SETTINGS)
+    rows = done.rows("counts", "row_key", "shard", "row")
+    by_key = {key: shards[shard][row] for key, shard, row in rows}
+    plain = {key: text["text"] if isinstance(text, dict) else text for key, text in by_key.items()}
+    assert len(plain) == len(texts) - 1  # an empty text is no document
+    assert len(given) == 1
+    return Scored(done, plain, given[0])
+
+
+def score(folder, *settings):
+    """Score a scanned run folder."""
+    config = load_config(settings=["limits.workers=2", *settings])
+    with run.session(folder, config, LocalMapper(2)) as session:
+        run.score(session)
+
+
+def whole_words(text, start, end):
+    """Return the words of a text that lie wholly inside bytes [start, end)."""
+    placed = zip(reference.words(text), reference.byte_spans(text), strict=True)
+    return tuple(word for word, (first, last) in placed if start <= first and last <= end)
+
+
+def with_cut_words(text, start, end):
+    """Return the same with a word that the first byte is inside of, and one that the last is."""
+    spans = reference.byte_spans(text)
+    first = max([begin for begin, past in spans if begin < start < past], default=start)
+    last = min([past for begin, past in spans if begin < end < past], default=end)
+    return whole_words(text, first, end), whole_words(text, start, last)
+
+
+def count_in(found, run_of_words):
+    """Return how often a run of words occurs in a list of words, overlaps counted."""
+    size = len(run_of_words)
+    return sum(
+        tuple(found[place : place + size]) == run_of_words for place in range(len(found) - size + 1)
+    )
+
+
+def token_bytes(tokenizer, text):
+    """Return the bytes [start, end) of each token, widened to whole characters."""
+    raw = text.encode()
+    sizes = [len(token) for token in tokenizer.encode(text).tokens]
+    ends = np.cumsum(sizes, dtype=np.int64).tolist()
+    assert ends[-1] == len(raw)
+    places = []
+    for first, last in zip([0, *ends[:-1]], ends, strict=True):
+        while raw[first] & 0xC0 == 0x80:
+            first -= 1
+        while last < len(raw) and raw[last] & 0xC0 == 0x80:
+            last += 1
+        places.append((first, last))
+    return places
+
+
+def test_something_was_scored(scored):
+    """The sample holds repeated and single text, seen and unseen, within the budget of tokens."""
+    rows = scored.sequences
+    assert 60 < len(rows) <= 8192 // 64
+    assert {row["stratum"] for row in rows} == {"repeated", "sampled"}
+    assert max(row["sequence_count"] for row in rows) >= 6
+    seen = {max(proxy["seen"] for proxy in row["proxies"]) for row in rows}
+    assert 0 in seen
+    assert max(seen) >= 12
+
+
+@pytest.mark.parametrize(("column", "skipped"), [("sequence_count", 0), ("suffix_count", 32)])
+def test_counts_are_those_of_brute_force(scored, column, skipped):
+    """A sequence's whole words, and its suffix's, are counted exactly in the whole corpus."""
+    words = {key: reference.words(text) for key, text in scored.texts.items()}
+    exact, tokenizer = scored.of_counts("exact_count"), scored.tokenizer()
+    wrong, wordless, cut = [], 0, [0, 0]
+    for row in scored.sequences:
+        text = scored.texts[row["row_key"]]
+        start = token_bytes(tokenizer, text)[row["start_token"] + skipped][0]
+        inside = whole_words(text, start, row["end_byte"])
+        found = sum(count_in(own, inside) for own in words.values())
+        expected = found if inside else exact[row["row_key"]]
+        wordless += not inside
+        for side, other in enumerate(with_cut_words(text, start, row["end_byte"])):
+            cut[side] += sum(count_in(own, other) for own in words.values()) < found
+        if row[column] != expected:
+            wrong.append((row["row_key"], row["start_token"], row[column], expected))
+    assert wrong == []
+    assert wordless > 0
+    assert min(cut) > 0  # words that a sequence cuts would have made a difference
+
+
+def test_the_continuation_share_is_that_of_brute_force(scored):
+    """Of the places of a prefix's whole words, the share that go on with the whole sequence."""
+    words = {key: reference.words(text) for key, text in scored.texts.items()}
+    exact, tokenizer = scored.of_counts("exact_count"), scored.tokenizer()
+    shares = []
+    for row in scored.sequences:
+        text = scored.texts[row["row_key"]]
+        end = token_bytes(tokenizer, text)[row["start_token"] + 31][1]
+        prefix = whole_words(text, row["start_byte"], end)
+        found = sum(count_in(own, prefix) for own in words.values())
+        places = found if prefix else exact[row["row_key"]]
+        shares.append(min(1.0, row["sequence_count"] / places))
+    assert [row["continuation_share"] for row in scored.sequences] == pytest.approx(shares)
+    assert min(shares) < 0.5
+    assert max(shares) == 1.0
+
+
+def test_surface_columns_tell_loops_rare_words_and_scripts_apart(scored):
+    """A loop is a template of little entropy, Han is not Latin, the rare share is about a tenth."""
+    rows = scored.sequences
+    loops = [row for row in rows if scored.texts[row["row_key"]].startswith("la la lala")]
+    han = [row for row in rows if row["non_latin_share"] > 0.5]
+    assert loops
+    assert han
+    assert all(row["template_share"] > 0.9 and row["suffix_in_prefix"] > 0.9 for row in loops)
+    assert all(row["suffix_entropy_bits"] < 2.5 for row in loops)
+    assert all(not scored.texts[row["row_key"]].isascii() for row in han)
+    others = [row for row in rows if row["template_share"] < 0.3 and row["non_latin_share"] == 0.0]
+    assert len(others) > len(rows) / 2
+    assert all(row["suffix_entropy_bits"] > 3 for row in others)
+    assert 0.02 < np.mean([row["rare_token_share"] for row in rows]) < 0.3
+    assert all(row["token_bits"] <= row["rarest_token_bits"] for row in rows)
+
+
+def test_bytes_are_whole_characters_around_the_tokens(scored):
+    """Byte ends are the tokens' own, widened to whole characters, in Han and emoji too."""
+    tokenizer = scored.tokenizer()
+    inside_character = 0
+    for row in scored.sequences:
+        text = scored.texts[row["row_key"]]
+        places = token_bytes(tokenizer, text)
+        own = places[row["start_token"] : row["start_token"] + 64]
+        assert (row["start_byte"], row["end_byte"]) == (own[0][0], own[-1][1])
+        assert text.encode()[row["start_byte"] : row["end_byte"]].decode() in text
+        before = places[: row["start_token"]][-1:]
+        inside_character += bool(before) and before[0][1] > own[0][0]
+    assert inside_character > 0
+
+
+def test_sequences_start_where_they_should(scored):
+    """Sequences start at tokens 0, 32, 64, ...; the last ends at the last token."""
+    rows = scored.rows()
+    for row in scored.sequences:
+        places = rows[row["row_key"]]
+        assert row["start_token"] in places
+        assert row["document_sequences"] == len(places)
+
+
+def test_each_text_is_scored_once_in_order(scored):
+    """Rows are those of first documents, in order of row_key and start, none twice."""
+    places = [(row["row_key"], row["start_token"]) for row in scored.sequences]
+    assert places == sorted(set(places))
+    first = scored.of_counts("representative")
+    assert all(first[key] == key for key, _ in places)
+
+
+def test_weights_are_at_least_the_copies(scored):
+    """A certain sequence stands for its exact copies, a drawn one for them and others."""
+    exact = scored.of_counts("exact_count")
+    for row in scored.sequences:
+        copies = exact[row["row_key"]]
+        assert row["weight"] == copies if row["stratum"] == "repeated" else row["weight"] >= copies
+
+
+def test_held_out_families_are_never_trained_on(scored):
+    """No row of a held-out family is among the training rows, and there are such families."""
+    known = catalogue(scored.counts)
+    names = np.array(known.family_names)[held_out(known, SEED)].tolist()
+    assert len(names) >= 3
+    assert scored.trained_families().isdisjoint(names)
+
+
+def test_families_are_trained_on_whole(scored):
+    """The training rows are all rows of all documents of some families, once for each copy."""
+    family, rows = scored.of_counts("family"), scored.rows()
+    chosen = scored.trained_families()
+    expected = Counter(
+        row for key, own in rows.items() if family[key] in chosen for row in own.values()
+    )
+    assert Counter(tuple(row[1:]) for row in scored.taught[0].tolist()) == expected
+    assert max(expected.values()) >= 4
+    assert set(scored.taught[0][:, 0].tolist()) == {0}
+    different = {(family[key], scored.texts[key]) for key in rows if family[key] in chosen}
+    assert len(different) > len(chosen)  # near copies come with their family
+    with_rows = {family[key] for key, own in rows.items() if own}
+    assert chosen < with_rows
+
+
+def test_a_family_is_in_one_half(scored):
+    """All rows of a family are of the half of its name, and both halves have some."""
+    known = catalogue(scored.counts)
+    half = dict(zip(known.family_names, half_of(known, SEED).tolist(), strict=True))
+    family = scored.of_counts("family")
+    names = {row: family[key] for key, own in scored.rows().items() for row in own.values()}
+    rows, halves = scored.taught
+    assert [half[names[tuple(row[1:])]] for row in rows.tolist()] == halves.tolist()
+    assert set(halves.tolist()) == {0, 1}
+
+
+def test_the_sample_keeps_to_its_budget(scored):
+    """The documents of the sample have at most proxy.sample_tokens tokens, copies included."""
+    family, chosen, tokenizer = (
+        scored.of_counts("family"),
+        scored.trained_families(),
+        scored.tokenizer(),
+    )
+    total = sum(
+        len(tokenizer.encode(text).ids)
+        for key, text in scored.texts.items()
+        if family[key] in chosen
+    )
+    assert 2000 < total <= 16000
+
+
+def test_seen_is_epochs_times_occurrences_in_what_was_trained_on(scored):
+    """A proxy has seen a sequence as often as its words occur in its documents, each epoch."""
+    known = catalogue(scored.counts)
+    half = dict(zip(known.family_names, half_of(known, SEED).tolist(), strict=True))
+    family, chosen, rows = scored.of_counts("family"), scored.trained_families(), scored.rows()
+    trained = [{}, {}]
+    for key, text in scored.texts.items():
+        if family[key] in chosen and rows[key]:
+            trained[half[family[key]]][key] = reference.words(text)
+    halves = {"half-a": (0,), "half-b": (1,)}
+    names = set()
+    for row in scored.sequences:
+        inside = whole_words(scored.texts[row["row_key"]], row["start_byte"], row["end_byte"])
+        if not inside:
+            continue
+        in_half = [sum(count_in(own, inside) for own in part.values()) for part in trained]
+        for proxy in row["proxies"]:
+            name = proxy["proxy"]
+            names.add(name)
+            times = sum(in_half[number] for number in halves.get(name, (0, 1)))
+            assert proxy["seen"] == times * (1 if name.endswith("-early") else 2)
+    assert {"p0", "p1", "p2", "p0-early", "half-a", "half-b"} <= names
+
+
+def test_the_gap_is_of_rows_that_one_half_saw(scored):
+    """The gap is the bits that one half saves over the other, null where both or neither saw it."""
+    gaps = 0
+    for row in scored.sequences:
+        by_name = {proxy["proxy"]: proxy for proxy in row["proxies"]}
+        first, second = by_name["half-a"], by_name["half-b"]
+        if bool(first["seen"]) == bool(second["seen"]):
+            assert row["gap_bits"] is None
+            continue
+        inside, outside = (first, second) if first["seen"] else (second, first)
+        bits = (inside["log_p_z"] - outside["log_p_z"]) / np.log(2)
+        assert row["gap_bits"] == pytest.approx(bits, rel=1e-4, abs=1e-4)
+        gaps += 1
+    assert gaps > 10
+
+
+def test_early_proxies_score_only_what_they_saw(scored):
+    """A proxy after one epoch has no statistics of unseen rows; all others score every row."""
+    for row in scored.sequences:
+        names = [proxy["proxy"] for proxy in row["proxies"]]
+        early = [proxy for proxy in row["proxies"] if proxy["proxy"].endswith("-early")]
+        assert {"p0", "p1", "p2", "half-a", "half-b"} <= set(names)
+        assert all(proxy["seen"] > 0 for proxy in early)
+        assert len(names) == len(set(names))
+
+
+def test_the_window_count_is_of_a_window_that_overlaps(scored):
+    """The window count is the largest count of a window of words that the sequence touches."""
+    counted = Counter(
+        window for text in scored.texts.values() for window in reference.windows(text, 12)
+    )
+    for row in scored.sequences:
+        text = scored.texts[row["row_key"]]
+        touched = [
+            place
+            for place, (first, last) in enumerate(reference.byte_spans(text))
+            if first < row["end_byte"] and last > row["start_byte"]
+        ]
+        overlapping = [
+            counted[window]
+            for place, window in enumerate(reference.windows(text, 12))
+            if touched and place <= touched[-1] and place + 11 >= touched[0]
+        ]
+        largest = max(overlapping, default=0)
+        assert row["window_count"] == (largest if largest > 1 else 0)
+
+
+def test_facts_say_what_the_proxies_were_made_from(scored):
+    """Tokenizer, seeds, dilution and the families trained on are on record."""
+    facts = scored.done.manifest["outputs"]["sequences/all"]["facts"]
+    assert facts["tokenizer"]["digest"] == Language(scored.tokenizer()).digest
+    assert facts["tokenizer"]["trained_here"]
+    assert facts["seeds"] == {"sample": SEED, "initial_weights": SEED, "order": SEED}
+    assert facts["precision"] == "fp32"
+    sample = facts["sample"]
+    assert sample["dilution"] == round(facts["corpus_tokens"] / sample["tokens"], 3) > 1
+    (path,) = scored.done.folder.rglob("models/sample.json")
+    manifest = json.loads(path.read_bytes())
+    assert set(manifest["half_of_family"]) == scored.trained_families()
+    assert manifest["rows"] == sample["training_sequences"]
+
+
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+def unscored(scored, folder):
+    """Copy a scored run as a kill before scoring would have left it."""
+    shutil.copytree(scored.done.folder, folder)
+    with open_run(folder) as opened:
+        opened.forget(["sequences/all", "risk/all"])
+    return folder
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        pytest.param(("training", 40), id="training"),
+        pytest.param(("scoring", 3), id="scoring", marks=pytest.mark.slow),
+    ],
+)
+def test_a_killed_score_goes_on_and_ends_with_the_same_bytes(tmp_path, scored, monkeypatch, place):
+    """Killed in training or scoring, it takes up what was kept; nothing of it stays behind."""
+    note, least = place
+    folder, heard = unscored(scored, tmp_path / "run"), []
+    hearing = ensemble.Crew.hearing
+
+    def dying(crew, name, cost):
+        tell = hearing(crew, name, cost)
+
+        def hear(done, total):
+            heard.append(1)
+            if note in crew._note and len(heard) > least:
+                raise Killed
+            tell(done, total)
+
+        return hear
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "SECONDS", 0.0)
+        patch.setattr(ensemble.Crew, "hearing", dying)
+        if note == "scoring":
+            patch.setattr(ensemble.Crew, "map", counting_from_scoring(heard))
+        with pytest.raises(Killed):
+            score(folder, *SETTINGS)
+    left = {path.name for path in (folder / ".unfinished" / "all").iterdir()}
+    assert any(name.endswith(note) for name in left)
+    steps = []
+    with monkeypatch.context() as patch:
+        step = train._step
+        patch.setattr(train, "_step", lambda *given: (steps.append(1), step(*given))[1])
+        score(folder, *SETTINGS)
+    sizes = [len(scored.taught[0])] * 3 + np.bincount(scored.taught[1]).tolist()
+    undisturbed = sum(2 * -(-size // 16) for size in sizes)
+    assert len(steps) < undisturbed if note == "training" else not steps
+    assert_same_files(folder, scored.done.folder)
+    assert not (folder / ".unfinished").exists()
+
+
+def counting_from_scoring(heard):
+    """Return `Crew.map` that forgets what was heard of before scoring."""
+    perform = ensemble.Crew.map
+
+    def performing(crew, note, *rest):
+        heard.clear()
+        return perform(crew, note, *rest)
+
+    return performing
+
+
+def test_loaded_models_score_and_forecast_nothing(tmp_path, scored):
+    """Models of a folder stand in for training: statistics, nothing seen, no forecast and why."""
+    folder = unscored(scored, tmp_path / "run")
+    models = [str(scored.done.folder / "models" / name) for name in ("p2", "p0")]
+    score(folder, *SETTINGS, f"proxy.models={json.dumps(models)}")
+    done = type(scored.done)(folder, [])
+    rows = done.table("sequences").to_pylist()
+    assert {proxy["seen"] for row in rows for proxy in row["proxies"]} == {0}
+    assert {tuple(p["proxy"] for p in row["proxies"]) for row in rows} == {("m0", "m1")}
+    facts = {name: entry["facts"] for name, entry in done.manifest["outputs"].items()}
+    about = facts["sequences/all"]["proxies"]
+    assert [(one["role"], one["source"]) for one in about] == [
+        ("loaded", models[1]),
+        ("loaded", models[0]),
+    ]
+    assert "unknown" in facts["sequences/all"]["seen"]
+    own = {proxy["proxy"]: proxy["parameters"] for proxy in facts_of(scored)["proxies"]}
+    assert [one["parameters"] for one in about] == [own["p0"], own["p2"]]
+    risk = done.table("risk")
+    assert risk["risk"].null_count == len(risk) == len(rows)
+    assert "loaded" in facts["risk/all"]["why_not"]
+    same = {(row["row_key"], row["start_token"]): row for row in scored.sequences}
+    both = [(row, same[row["row_key"], row["start_token"]]) for row in rows if place(row) in same]
+    assert len(both) > 20
+    for row, other in both:  # the very models that were trained, read back by transformers
+        expected = {proxy["proxy"]: proxy["log_p_z"] for proxy in other["proxies"]}
+        found = [proxy["log_p_z"] for proxy in row["proxies"]]
+        assert found == pytest.approx([expected["p0"], expected["p2"]], rel=1e-3, abs=1e-2)
+
+
+def place(row):
+    """Return which sequence a row is of."""
+    return row["row_key"], row["start_token"]
+
+
+def facts_of(scored):
+    """Return the facts of scoring."""
+    return scored.done.manifest["outputs"]["sequences/all"]["facts"]
+
+
+def test_proxies_are_trained_with_the_targets_tokenizer(tmp_path, scored):
+    """A given tokenizer is taken as it is, and a sequence begins after its own end of text."""
+    given = tmp_path / "target"
+    given.mkdir()
+    tokenizer = train_tokenizer(["other merges, others altogether"] * 9, 290)
+    tokenizer.add_special_tokens(["<end>"])
+    (given / "tokenizer.json").write_text(tokenizer.to_str())
+    (given / "tokenizer_config.json").write_text('{"eos_token": "<end>"}')
+    taught = []
+    train_all = ensemble.train_all
+    folder = unscored(scored, tmp_path / "run")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            ensemble,
+            "train_all",
+            lambda rows, half, *rest: taught.append(rows) or train_all(rows, half, *rest),
+        )
+        score(folder, *SETTINGS, "proxy.epochs=1", f"proxy.tokenizer={given}")
+    done = type(scored.done)(folder, [])
+    about = done.manifest["outputs"]["sequences/all"]["facts"]["tokenizer"]
+    end = tokenizer.token_to_id("<end>")
+    assert (about["end_of_text"], about["tokens"], about["trained_here"]) == (end, end + 1, False)
+    assert set(taught[0][:, 0].tolist()) == {end}
+    saved = json.loads((folder / "models/p0/config.json").read_bytes())
+    assert (saved["eos_token_id"], saved["vocab_size"]) == (end, end + 1)
+
+
+def test_other_weights_under_the_same_name_are_another_stage(tmp_path):
+    """What a folder of a model holds is in the fingerprint; a hub name stands for itself."""
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(bytes(3 << 20))
+    config = load_config(settings=[f"proxy.models={tmp_path}"])
+    before = sequences.settings(config)
+    assert sequences.settings(config) == before
+    weights.write_bytes(bytes((3 << 20) - 1) + b"\x01")
+    assert sequences.settings(config) != before
+    assert sequences.settings(load_config(settings=["proxy.models=a/b"]))[2:] == [[]]
+    assert len(sequences.settings(load_config())) == 2
+
+
+def test_the_default_budget_is_that_of_the_device(monkeypatch):
+    """A GPU scores 200 million tokens, a CPU 262,144, unless set."""
+    work = SimpleNamespace(config=load_config())
+    assert sequences._budget(work) == 262_144 // 64
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    assert sequences._budget(work) == 200_000_000 // 64
+    work.config = load_config(settings=["score.max_tokens=6400"])
+    assert sequences._budget(work) == 100
+
+
+def test_a_short_training_forecasts_nothing_but_says_what_it_saw(scored):
+    """With too few memorized families all risks are null; floor, target and warnings are said."""
+    risk, facts = (
+        scored.done.table("risk"),
+        scored.done.manifest["outputs"]["risk/all"]["facts"],
+    )
+    assert len(risk) == len(scored.sequences)
+    assert risk["risk"].null_count == len(risk)
+    assert facts["fitted"] is False
+    assert "30 are needed" in facts["why_not"]
+    assert facts["floor"]["sequences"] + facts["base_rate"]["sequences"] == len(risk)
+    assert facts["floor"]["rate_of_families_95"][1] > 0
+    assert facts["target"]["assumption"].startswith("assumed")
+    assert any("not a privacy guarantee" in entry["warning"] for entry in facts["warnings"])
+
+
+@pytest.mark.parametrize(
+    "texts", [["a few words", "some other words", "天地"], ["", "..."], ["one word " * 2] * 3]
+)
+def test_a_corpus_without_sequences_is_no_error(tmp_path, make_corpus, scan, texts):
+    """Documents shorter than a sequence give no rows, no proxies and no forecast."""
+    corpus = make_corpus(tmp_path / "corpus", {"a.jsonl": texts})
+    done = scan(corpus, tmp_path / "run", *SETTINGS, filtered=False)
+    score(done.folder, *SETTINGS)
+    assert done.table("sequences").num_rows == 0
+    assert done.table("risk").num_rows == 0
+    assert done.table("document_risk").num_rows == 0
+    facts = done.manifest["outputs"]["risk/all"]["facts"]
+    assert facts["fitted"] is False
