@@ -28,7 +28,7 @@ from scan import machine
 
 from pipeline.config.sections import SketchConfig
 from pipeline.corpus import DocumentBatch
-from pipeline.engine.run_folder import write_table
+from pipeline.engine.tables import write_table
 from pipeline.scan.signatures import Sketcher
 from pipeline.scan.words import WordWriter
 from pipeline.text import segmentation as text

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config.sections import Config, load_config
+from pipeline.engine.files import writing
 from pipeline.engine.memory import begin
-from pipeline.engine.run_folder import RunFolder, load_manifest, open_run, refuse_foreign, writing
-from pipeline.engine.session import ALL, Session, Stage, idle
-from pipeline.engine.stage import Mapper
+from pipeline.engine.run_folder import RunFolder, load_manifest, open_run, refuse_foreign
+from pipeline.engine.session import Session, idle
+from pipeline.engine.stage import ALL, Mapper, Stage
 from pipeline.errors import ConfigError
 from pipeline.filter import decisions, documents
 from pipeline.filter.emit import emit, seal

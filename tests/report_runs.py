@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 
 from pipeline.config.sections import Config, InputConfig
 from pipeline.corpus import find_shards
-from pipeline.engine.run_folder import conform, write_table
 from pipeline.engine.stage import Work
+from pipeline.engine.tables import conform, write_table
 from schemas.filter.decisions import DECISIONS
 from schemas.filter.documents import DOCUMENTS
 from schemas.manifest import SCHEMA_VERSION

@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from pipeline.config.sections import SketchConfig
 from pipeline.corpus import DocumentBatch
-from pipeline.engine.run_folder import write_table
 from pipeline.engine.spill import spilling
+from pipeline.engine.tables import write_table
 from pipeline.scan import signatures, words
 from schemas.scan.signatures import SIGNATURES
 from schemas.scan.words import WORDS

@@ -43,10 +43,12 @@ from pipeline.backtest.training.trainings import (
     targets_of,
 )
 from pipeline.config.sections import Config
+from pipeline.engine.files import writing
 from pipeline.engine.memory import workers_of
 from pipeline.engine.progress import current
-from pipeline.engine.run_folder import open_run, read_table, writing
-from pipeline.engine.session import ALL
+from pipeline.engine.run_folder import open_run
+from pipeline.engine.stage import ALL
+from pipeline.engine.tables import read_table
 from pipeline.errors import ConfigError, InputError
 from pipeline.scan.inventory import require_unchanged
 from pipeline.score.forecast.target import Target

@@ -16,9 +16,11 @@ from typing import Any
 
 import pyarrow as pa
 
+from pipeline.engine.files import write_file
 from pipeline.engine.progress import current
-from pipeline.engine.run_folder import RunFolder, read_table, write_file, write_table
+from pipeline.engine.run_folder import RunFolder
 from pipeline.engine.stage import FileRecord
+from pipeline.engine.tables import read_table, write_table
 
 VERSION = 1
 Made = tuple[Iterable[FileRecord], dict[str, Any]]

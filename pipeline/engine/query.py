@@ -17,7 +17,8 @@ from typing import Any, TypeAlias
 import duckdb
 import pyarrow as pa
 
-from pipeline.engine.run_folder import SPILL, conform, evenly
+from pipeline.engine.files import SPILL
+from pipeline.engine.tables import conform, evenly
 from pipeline.errors import IntegrityError
 
 Input: TypeAlias = "Sequence[Path] | pa.Table | pa.RecordBatchReader"

@@ -10,51 +10,22 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from pipeline.config.sections import Config
+from pipeline.engine.files import damaged_file, writing
 from pipeline.engine.memory import CHUNK, base, budget_of, release, workers_of
 from pipeline.engine.memory import plan as plan_memory
 from pipeline.engine.progress import current
-from pipeline.engine.run_folder import RunFolder, damaged_file, writing
-from pipeline.engine.stage import FileRecord, Mapper, Receipt, StageFunction, Work
+from pipeline.engine.run_folder import RunFolder
+from pipeline.engine.stage import ALL, FileRecord, Mapper, Receipt, Stage, StageFunction, Work
 from pipeline.errors import IntegrityError
 from pipeline.filter.emit.emit import output_names
 from pipeline.scan.inventory import active_shards
 from schemas.manifest import SCHEMA_VERSION
-
-ALL = "all"
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One stage of the pipeline.
-
-    settings: what of the configuration it depends on. needs: the stages whose outputs it reads;
-    optional: those that it reads when they are current. also: those that a configuration makes it
-    need. beside: what it reads beside an input. recalls: what of the manifest it depends on.
-    by_group: a map over groups of shards instead of a reduce. conserves: rows in must equal rows
-    out. records: whether it wants the records of the files that it reads. outside: a digest of
-    what it reads besides outputs of this run.
-    """
-
-    name: str
-    function: StageFunction
-    version: int
-    settings: Callable[[Config], Any]
-    needs: tuple[str, ...] = ()
-    by_group: bool = False
-    conserves: bool = False
-    optional: tuple[str, ...] = ()
-    also: Callable[[Config], tuple[str, ...]] = lambda _: ()
-    beside: tuple[tuple[str, str], ...] = ()
-    recalls: tuple[str, ...] = ()
-    records: bool = False
-    outside: Callable[[Path, Config], Any] | None = None
 
 
 @dataclass

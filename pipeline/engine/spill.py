@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.engine.run_folder import SPILL
+from pipeline.engine.files import SPILL
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ from typing import Any, Protocol
 from pipeline.config.sections import Config
 from pipeline.corpus import Shard
 
+ALL = "all"
+
 
 @dataclass(frozen=True)
 class FileRecord:
@@ -84,3 +86,30 @@ class Mapper(Protocol):
     def __call__(  # noqa: D102 - the class says it
         self, stage: str, function: StageFunction, works: Iterable[Work]
     ) -> Iterator[tuple[int, Receipt]]: ...
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of the pipeline.
+
+    settings: what of the configuration it depends on. needs: the stages whose outputs it reads;
+    optional: those that it reads when they are current. also: those that a configuration makes it
+    need. beside: what it reads beside an input. recalls: what of the manifest it depends on.
+    by_group: a map over groups of shards instead of a reduce. conserves: rows in must equal rows
+    out. records: whether it wants the records of the files that it reads. outside: a digest of
+    what it reads besides outputs of this run.
+    """
+
+    name: str
+    function: StageFunction
+    version: int
+    settings: Callable[[Config], Any]
+    needs: tuple[str, ...] = ()
+    by_group: bool = False
+    conserves: bool = False
+    optional: tuple[str, ...] = ()
+    also: Callable[[Config], tuple[str, ...]] = lambda _: ()
+    beside: tuple[tuple[str, str], ...] = ()
+    recalls: tuple[str, ...] = ()
+    records: bool = False
+    outside: Callable[[Path, Config], Any] | None = None

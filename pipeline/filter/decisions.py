@@ -16,8 +16,8 @@ import pyarrow as pa
 from pipeline.config.policy import MASKS, PolicyConfig
 from pipeline.config.sections import Config
 from pipeline.engine.query import run
-from pipeline.engine.run_folder import read_table, write_table
 from pipeline.engine.stage import Receipt, Work
+from pipeline.engine.tables import read_table, write_table
 from pipeline.errors import ConfigError, IntegrityError
 from pipeline.filter import recount as doses
 from pipeline.filter.documents import RANKED_BY, SOURCES, ranks

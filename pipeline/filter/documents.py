@@ -18,8 +18,8 @@ import pyarrow.compute as pc
 
 from pipeline.config.sections import NearConfig
 from pipeline.engine.query import run
-from pipeline.engine.run_folder import ROW_GROUP, evenly, read_batches, read_table, write_table
 from pipeline.engine.stage import Receipt, Work
+from pipeline.engine.tables import ROW_GROUP, evenly, read_batches, read_table, write_table
 from pipeline.errors import ConfigError, IntegrityError
 from pipeline.scan.families import components, smallest_hash
 from pipeline.scan.near.candidates import limits

@@ -16,7 +16,8 @@ import pyarrow as pa
 
 from pipeline.config.sections import Config
 from pipeline.engine.query import run as query
-from pipeline.engine.run_folder import RunFolder, open_run, read_table
+from pipeline.engine.run_folder import RunFolder, open_run
+from pipeline.engine.tables import read_table
 from pipeline.errors import ConfigError
 from pipeline.scan.near.pairs import at_least
 from schemas.scan.counts import COUNTS

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.engine.query import run as query
-from pipeline.engine.run_folder import read_table
 from pipeline.engine.stage import Work
+from pipeline.engine.tables import read_table
 from pipeline.scan.near.candidates import limits
 from pipeline.scan.words import Chunk, chunk_places, read_chunk
 from pipeline.score.forecast.risk_model import risk_at

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.engine.run_folder import read_table
+from pipeline.engine.tables import read_table
 from pipeline.score.forecast import features as ladder
 from schemas.score.sequences import SEQUENCES
 

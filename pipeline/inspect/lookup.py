@@ -20,7 +20,8 @@ import pyarrow as pa
 from pipeline.config.sections import Config
 from pipeline.corpus import Shard
 from pipeline.engine.progress import current
-from pipeline.engine.run_folder import load_manifest, read_keys
+from pipeline.engine.run_folder import load_manifest
+from pipeline.engine.tables import read_keys
 from pipeline.errors import ConfigError, IntegrityError
 from pipeline.inspect.nearest import Proposals, propose
 from pipeline.inspect.question import MOST_HOLDERS, Question, Share, ask, look

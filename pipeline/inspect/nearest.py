@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.config.sections import SketchConfig
-from pipeline.engine.run_folder import read_group
+from pipeline.engine.tables import read_group
 from pipeline.inspect import lookup_kernels
 from pipeline.scan.near import pair_kernels
 from pipeline.scan.near.pair_kernels import COLLISION, Sets

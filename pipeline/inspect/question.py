@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.config.sections import Config, SketchConfig
-from pipeline.engine.run_folder import read_group
+from pipeline.engine.tables import read_group
 from pipeline.errors import ConfigError
 from pipeline.inspect import lookup_kernels
 from pipeline.inspect.lookup_kernels import Counted, Sought

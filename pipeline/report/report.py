@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 from pipeline.config.sections import Config
-from pipeline.engine.run_folder import load_manifest, write_file
+from pipeline.engine.files import write_file
+from pipeline.engine.run_folder import load_manifest
 from pipeline.engine.stage import Receipt, Work
 from pipeline.errors import InputError
 from pipeline.report.data import backtest

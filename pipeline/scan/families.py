@@ -10,8 +10,8 @@ import pyarrow as pa
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from pipeline.engine.run_folder import read_table, write_table
 from pipeline.engine.stage import Receipt, Work
+from pipeline.engine.tables import read_table, write_table
 from schemas.scan.copies import COPIES
 from schemas.scan.families import FAMILIES
 from schemas.scan.links import LINKS

@@ -22,8 +22,8 @@ from pipeline.corpus import (
 )
 from pipeline.engine.memory import require_room
 from pipeline.engine.progress import current
-from pipeline.engine.run_folder import write_table
 from pipeline.engine.stage import FileRecord, Receipt, Work
+from pipeline.engine.tables import write_table
 from pipeline.errors import InputError, IntegrityError
 from pipeline.scan.words import WordWriter
 from pipeline.text import minhash

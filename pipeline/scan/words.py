@@ -20,8 +20,8 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 import pyarrow as pa
 
-from pipeline.engine.run_folder import TableWriter, cell_bytes, groups_of, read_group
 from pipeline.engine.spill import Ref, Spill
+from pipeline.engine.tables import TableWriter, cell_bytes, groups_of, read_group
 from pipeline.errors import IntegrityError
 from pipeline.scan import word_kernels
 from pipeline.scan.word_kernels import (

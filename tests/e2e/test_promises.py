@@ -21,13 +21,13 @@ socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = refuse
 """
 WAIT_AT_EACH_FILE = """
 import sys
-import pipeline.engine.run_folder as store
-publish = store.publish
+import pipeline.engine.files as written
+publish = written.publish
 def wait(*facts):
     print("here", flush=True)
     sys.stdin.readline()
     return publish(*facts)
-store.publish = wait
+written.publish = wait
 """
 
 

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from pipeline import run as stages
+from pipeline.engine import files as written
 from pipeline.engine import run_folder as store
 from tests.e2e import corpora
 from tests.e2e.command import (
@@ -31,14 +32,14 @@ GROUP_BYTES = 20_000
 MANY_GROUPS = f"import pipeline.scan.inventory; pipeline.scan.inventory.GROUP_BYTES = {GROUP_BYTES}"
 SLOW_PAIRS = """
 import time
-import pipeline.engine.run_folder as store
-publish = store.publish
+import pipeline.engine.files as written
+publish = written.publish
 def wait(temporary, final, table, *facts):
     if table == "pairs":
         print("here", flush=True)
         time.sleep(60)
     return publish(temporary, final, table, *facts)
-store.publish = wait
+written.publish = wait
 """
 
 
@@ -71,7 +72,7 @@ def kill_at(stage, moment, place=1):
 
 
 def _kill_in_files(here):
-    publish = store.publish
+    publish = written.publish
 
     def dying(temporary, final, *facts):
         if here("writing"):
@@ -84,7 +85,7 @@ def _kill_in_files(here):
             die()
         return record
 
-    store.publish = dying
+    written.publish = dying
 
 
 def _kill_in_manifest(here):
@@ -93,7 +94,7 @@ def _kill_in_manifest(here):
     def dying(folder, output, entry):
         if here("recording"):
             whole = (folder.folder / store.MANIFEST).read_bytes()
-            half = folder.folder / f"{store.MANIFEST}{store.TEMPORARY}"
+            half = folder.folder / f"{store.MANIFEST}{written.TEMPORARY}"
             half.write_bytes(whole[: len(whole) // 2])
             die()
         commit(folder, output, entry)

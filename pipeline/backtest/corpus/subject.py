@@ -20,9 +20,10 @@ from pipeline.backtest.corpus.canaries import SCORED_VARIANTS
 from pipeline.backtest.mapper import in_order
 from pipeline.config.sections import Config, InputConfig
 from pipeline.engine.memory import begin, workers_of
-from pipeline.engine.run_folder import load_manifest, open_run, read_table
-from pipeline.engine.session import ALL, Session
-from pipeline.engine.stage import Work
+from pipeline.engine.run_folder import load_manifest, open_run
+from pipeline.engine.session import Session
+from pipeline.engine.stage import ALL, Work
+from pipeline.engine.tables import read_table
 from pipeline.scan.inventory import active_shards, inventory
 from pipeline.score.proxy.tokenizer import EOS_ID, encode
 from pipeline.score.sequences.panel import Panel

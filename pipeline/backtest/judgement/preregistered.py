@@ -22,7 +22,7 @@ from pipeline.backtest.judgement.evidence import (
 from pipeline.backtest.sizes import Size
 from pipeline.backtest.training.trainings import TARGET
 from pipeline.config.sections import Config
-from pipeline.engine.run_folder import write_file
+from pipeline.engine.files import write_file
 from pipeline.errors import ConfigError
 
 NAME = "declared.json"

@@ -26,8 +26,8 @@ from pipeline.corpus import (
     text_columns,
 )
 from pipeline.engine.progress import current
-from pipeline.engine.run_folder import ROW_GROUP, TableWriter, write_table
 from pipeline.engine.stage import FileRecord, Receipt, Work
+from pipeline.engine.tables import ROW_GROUP, TableWriter, write_table
 from pipeline.errors import IntegrityError, SchemaMismatch
 from pipeline.filter.emit.edits import Texts, cut_batch, emptied, require_forgotten
 from pipeline.filter.emit.json_shards import JsonWriter

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from pipeline.engine.run_folder import Pending
+from pipeline.engine.files import Pending
 
 BIG = 1 << 53  # whole numbers beyond are not doubles
 

@@ -11,7 +11,8 @@ from dataclasses import replace
 from typing import Any
 
 from pipeline.config.sections import Config
-from pipeline.engine.run_folder import SUCCESS, write_file
+from pipeline.engine.files import write_file
+from pipeline.engine.run_folder import SUCCESS
 from pipeline.engine.stage import FileRecord, Receipt, Work
 from pipeline.filter.mitigations.goldfish import tokenizer_digest
 from pipeline.filter.mitigations.memfree import memfree

@@ -7,8 +7,8 @@ import pyarrow as pa
 
 from pipeline.config.policy import MASKS
 from pipeline.config.sections import Config
-from pipeline.engine.run_folder import read_keys
 from pipeline.engine.stage import Work
+from pipeline.engine.tables import read_keys
 from pipeline.filter.mitigations.goldfish import load_tokenizer, loss_masks
 from pipeline.filter.rules.drop_risk import NAME as DROP_RISK
 from pipeline.filter.rules.rules import CUT_SPANS

@@ -14,7 +14,7 @@ import pyarrow as pa
 from tokenizers import Tokenizer
 
 from pipeline.config.sections import Config
-from pipeline.engine.run_folder import digest_file
+from pipeline.engine.files import digest_file
 from pipeline.errors import ConfigError
 from pipeline.filter.mitigations.token_kernels import in_the_loss
 from pipeline.score.proxy.tokenizer import read_tokenizer

@@ -16,8 +16,9 @@ import pyarrow.compute as pc
 from tokenizers import Tokenizer
 
 from pipeline.corpus import read_documents
-from pipeline.engine.run_folder import read_table, write_file
+from pipeline.engine.files import write_file
 from pipeline.engine.stage import FileRecord, Work
+from pipeline.engine.tables import read_table
 from pipeline.filter.mitigations.bloom import Bloom, bloom, to_bytes
 from pipeline.filter.mitigations.goldfish import load_tokenizer, token_ids
 from pipeline.scan.signatures import row_keys

@@ -22,8 +22,8 @@ import pyarrow as pa
 
 from pipeline.config.policy import DROPS, MASKS
 from pipeline.config.sections import Config
-from pipeline.engine.run_folder import conform, read_keys
 from pipeline.engine.stage import Work
+from pipeline.engine.tables import conform, read_keys
 from pipeline.filter.rules import cut_kernels
 from pipeline.scan.words import Place, chunk_places, collision, in_order, read_chunk
 from pipeline.score.sequences.sampling import Int64, Uint64

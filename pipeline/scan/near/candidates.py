@@ -21,14 +21,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.engine.query import Limits, run, stream
-from pipeline.engine.run_folder import (
-    TableWriter,
-    count_rows,
-    read_batches,
-    read_table,
-    write_table,
-)
 from pipeline.engine.stage import Receipt, Work
+from pipeline.engine.tables import TableWriter, count_rows, read_batches, read_table, write_table
 from pipeline.scan.near import band_kernels
 from pipeline.scan.near.audit import Planted, plant
 from pipeline.scan.near.band_kernels import Bands

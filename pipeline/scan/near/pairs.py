@@ -20,9 +20,9 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.engine.progress import current
-from pipeline.engine.run_folder import read_batches, write_table
 from pipeline.engine.spill import Ref, Spill, spilling
 from pipeline.engine.stage import Receipt, Work
+from pipeline.engine.tables import read_batches, write_table
 from pipeline.scan.families import components
 from pipeline.scan.near import pair_kernels
 from pipeline.scan.near.pair_kernels import COLLISION, Sets

@@ -23,9 +23,9 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.engine.progress import current
-from pipeline.engine.run_folder import ROW_GROUP, TableWriter, evenly, read_batches, write_table
 from pipeline.engine.spill import Ref, Spill, spilling
 from pipeline.engine.stage import Receipt, Work
+from pipeline.engine.tables import ROW_GROUP, TableWriter, evenly, read_batches, write_table
 from pipeline.scan.repeats import window_kernels
 from pipeline.scan.repeats.spans import cut_spans
 from pipeline.scan.words import chunk_places, in_order, read_chunk

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline.engine.run_folder import read_table, write_table
 from pipeline.engine.stage import Receipt, Work
+from pipeline.engine.tables import read_table, write_table
 from pipeline.score.forecast import features as ladder
 from pipeline.score.forecast.features import Panel, read_panel
 from pipeline.score.forecast.laws import laws

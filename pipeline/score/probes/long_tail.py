@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipeline.engine.run_folder import read_table
 from pipeline.engine.stage import Work
+from pipeline.engine.tables import read_table
 from pipeline.score.forecast.observed import wilson
 from pipeline.score.signals.long_tail import by_decile, deciles
 from schemas.score.sequences import SEQUENCES

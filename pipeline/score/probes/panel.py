@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline.engine.run_folder import read_table
 from pipeline.engine.stage import Work
+from pipeline.engine.tables import read_table
 from pipeline.score.probes.long_tail import said_by
 from pipeline.score.proxy.tokenizer import read_tokenizer
 from pipeline.score.sequences.sampling import COLUMNS, Catalogue, Int64, Uint64, catalogue, mixed

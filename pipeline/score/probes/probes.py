@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.engine.progress import current
-from pipeline.engine.run_folder import write_table
 from pipeline.engine.stage import Receipt, Work
+from pipeline.engine.tables import write_table
 from pipeline.score.probes.cost import lines, pass_seconds, passes
 from pipeline.score.probes.long_tail import long_tail
 from schemas.score.probes import PROBES

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.config.sections import Config, ProxyConfig
+from pipeline.engine.files import write_file
 from pipeline.engine.progress import current
-from pipeline.engine.run_folder import read_table, write_file, write_table
 from pipeline.engine.stage import FileRecord, Receipt, Work
+from pipeline.engine.tables import read_table, write_table
 from pipeline.score.sequences.panel import SEQUENCE, choose, want
 from pipeline.score.sequences.sampling import (
     COLUMNS,

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.engine import files, tables
 from pipeline.engine import run_folder as store
 from pipeline.errors import IntegrityError, RunFolderError
 from schemas.fields import field, table
@@ -32,7 +33,7 @@ def new_manifest():
 
 def put(folder, name="all", keys=(1, 2)):
     """Write a small table and return the record of its file."""
-    with store.write_table(folder, "candidates", name, THINGS) as out:
+    with tables.write_table(folder, "candidates", name, THINGS) as out:
         out.write(pa.table({"key": list(keys), "name": ["a"] * len(keys)}))
     return out.record
 
@@ -49,7 +50,7 @@ def everything_in(folder):
 
 def test_a_finished_file_has_its_schema_and_its_record(tmp_path):
     """Names, types, nullability and metadata survive; the record tells rows, bytes and digest."""
-    with store.write_table(tmp_path, "candidates", "all", THINGS) as out:
+    with tables.write_table(tmp_path, "candidates", "all", THINGS) as out:
         out.write(pa.table(ROWS))
     path = tmp_path / "candidates" / "all.parquet"
     assert vars(out.record) == {
@@ -57,9 +58,9 @@ def test_a_finished_file_has_its_schema_and_its_record(tmp_path):
         "path": "candidates/all.parquet",
         "rows": 2,
         "bytes": path.stat().st_size,
-        "digest": store.digest_file(path),
+        "digest": files.digest_file(path),
     }
-    found = store.read_table([path], THINGS)
+    found = tables.read_table([path], THINGS)
     assert found.schema.equals(THINGS, check_metadata=True)
     assert found.to_pydict() == ROWS
     assert pq.read_schema(path).field("key").metadata[b"unit"] == b"things"
@@ -69,7 +70,7 @@ def test_a_finished_file_has_its_schema_and_its_record(tmp_path):
 def test_the_digest_is_blake2b_of_128_bits(tmp_path):
     """The digest of a known file is the published one."""
     (tmp_path / "abc").write_bytes(b"abc")
-    assert store.digest_file(tmp_path / "abc") == "cf4ab791c62b8d2b2109c90275287816"
+    assert files.digest_file(tmp_path / "abc") == "cf4ab791c62b8d2b2109c90275287816"
 
 
 def test_the_same_rows_give_the_same_bytes(tmp_path):
@@ -82,7 +83,7 @@ def test_nothing_is_left_of_a_writing_that_failed(tmp_path):
     """An error inside the block leaves neither a file nor a temporary file."""
     with (
         pytest.raises(IntegrityError),
-        store.write_table(tmp_path, "candidates", "all", THINGS) as out,
+        tables.write_table(tmp_path, "candidates", "all", THINGS) as out,
     ):
         out.write(pa.table({"key": [None], "name": ["a"]}))
     assert everything_in(tmp_path) == {}
@@ -91,7 +92,7 @@ def test_nothing_is_left_of_a_writing_that_failed(tmp_path):
 def test_a_file_in_the_middle_of_writing_is_not_there(tmp_path):
     """Until the block ends, the final name does not exist."""
     final = tmp_path / "candidates" / "all.parquet"
-    with store.write_table(tmp_path, "candidates", "all", THINGS) as out:
+    with tables.write_table(tmp_path, "candidates", "all", THINGS) as out:
         out.write(pa.table(ROWS))
         assert not final.exists()
     assert final.exists()
@@ -99,7 +100,7 @@ def test_a_file_in_the_middle_of_writing_is_not_there(tmp_path):
 
 def test_a_file_that_reads_back_short_is_refused(tmp_path):
     """Rows written and rows read back must agree before the file gets its name."""
-    writer = store.write_table(tmp_path, "candidates", "all", THINGS)
+    writer = tables.write_table(tmp_path, "candidates", "all", THINGS)
     writer.write(pa.table(ROWS))
     writer.rows += 1
     with pytest.raises(IntegrityError, match="reads back short"):
@@ -312,7 +313,7 @@ def test_a_flipped_byte_is_found_and_the_file_named(tmp_path):
     whole = path.read_bytes()
     path.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
     with pytest.raises(IntegrityError, match="damaged or missing") as found:
-        list(store.read_batches(path))
+        list(tables.read_batches(path))
     assert found.value.where == str(path)
     assert "--verify" in found.value.fix
 
@@ -323,10 +324,10 @@ def test_a_truncated_or_missing_file_is_found_and_named(tmp_path, kept):
     path = tmp_path / put(tmp_path).path
     path.write_bytes(path.read_bytes()[:kept])
     with pytest.raises(IntegrityError) as cut:
-        store.read_table([path], THINGS)
+        tables.read_table([path], THINGS)
     path.unlink()
     with pytest.raises(IntegrityError) as gone:
-        store.read_table([path], THINGS)
+        tables.read_table([path], THINGS)
     assert cut.value.where == gone.value.where == str(path)
 
 
@@ -344,17 +345,17 @@ def test_a_truncated_or_missing_file_is_found_and_named(tmp_path, kept):
 def test_a_table_that_is_not_its_schema_is_refused(columns):
     """A missing column, a lossy cast, a type without cast and a null are refused by table name."""
     with pytest.raises(IntegrityError) as refused:
-        store.conform(pa.table(columns), THINGS)
+        tables.conform(pa.table(columns), THINGS)
     assert refused.value.where.startswith("candidates")
 
 
 def test_conforming_gives_order_types_and_nullability_back():
     """What an engine dropped is there again, and a column too many is gone."""
     loose = pa.table({"name": ["b"], "more": [0], "key": pa.array([7], pa.int64())})
-    found = store.conform(loose, THINGS)
+    found = tables.conform(loose, THINGS)
     assert found.schema.equals(THINGS, check_metadata=True)
     assert found.to_pylist() == [{"key": 7, "name": "b"}]
-    assert store.conform(loose.to_batches()[0], THINGS).equals(found)
+    assert tables.conform(loose.to_batches()[0], THINGS).equals(found)
 
 
 def test_reading_is_by_file_in_order_and_by_column(tmp_path):
@@ -362,9 +363,9 @@ def test_reading_is_by_file_in_order_and_by_column(tmp_path):
     paths = [
         tmp_path / put(tmp_path, name, keys).path for name, keys in (("b", [3]), ("a", [1, 2]))
     ]
-    assert store.read_table(paths, THINGS, ["key"]).to_pydict() == {"key": [3, 1, 2]}
-    assert store.read_table([], THINGS).to_pydict() == {"key": [], "name": []}
-    batches = [b["key"].to_pylist() for b in store.read_batches(paths[1], ["key"], 1)]
+    assert tables.read_table(paths, THINGS, ["key"]).to_pydict() == {"key": [3, 1, 2]}
+    assert tables.read_table([], THINGS).to_pydict() == {"key": [], "name": []}
+    batches = [b["key"].to_pylist() for b in tables.read_batches(paths[1], ["key"], 1)]
     assert batches == [[1], [2]]
 
 
@@ -389,10 +390,10 @@ def test_columns_are_stored_as_their_schema_says(tmp_path):
         "letters": [b"aaaaaaaa"] * 1000,
         "name": ["x", "y"] * 500,
     }
-    with store.write_table(tmp_path, "stored", "all", STORED) as out:
+    with tables.write_table(tmp_path, "stored", "all", STORED) as out:
         out.write(pa.table(rows))
     path = tmp_path / "stored/all.parquet"
-    found = store.read_table([path], STORED)
+    found = tables.read_table([path], STORED)
     assert found.to_pydict() == rows
     group = pq.read_metadata(path).row_group(0)
     columns = [group.column(number) for number in range(4)]
@@ -404,22 +405,22 @@ def test_columns_are_stored_as_their_schema_says(tmp_path):
 
 def test_groups_of_rows_are_read_alone(tmp_path):
     """Each write is a group of rows; one is read by its number, some columns of it."""
-    with store.write_table(tmp_path, "stored", "all", STORED) as out:
+    with tables.write_table(tmp_path, "stored", "all", STORED) as out:
         for low in (0, 10, 20):
             values = [str(n).encode() for n in range(low, low + 10)]
             names = [f"n{n}" for n in range(low, low + 10)]
             keys = pa.array(range(low, low + 10), pa.uint64())
             out.write(pa.table([keys, values, values, names], STORED.names))
     path = tmp_path / "stored/all.parquet"
-    assert store.groups_of(path) == 3
-    found = store.read_group(path, 1, ["key", "name"])
+    assert tables.groups_of(path) == 3
+    found = tables.read_group(path, 1, ["key", "name"])
     assert found.column_names == ["key", "name"]
     assert found["key"].to_pylist() == list(range(10, 20))
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(IntegrityError, match="damaged or missing"):
-        store.groups_of(path)
+        tables.groups_of(path)
     with pytest.raises(IntegrityError, match="damaged or missing"):
-        store.read_group(path, 1, ["key"])
+        tables.read_group(path, 1, ["key"])
 
 
 @pytest.mark.parametrize("sizes", [[], [0], [3], [4], [9], [1] * 13, [0, 7, 0, 1, 12], [4, 4]])
@@ -430,7 +431,7 @@ def test_batches_are_cut_evenly(sizes):
         pa.record_batch({"n": pa.array(range(low, low + size), pa.int64())})
         for low, size in zip(ends, sizes, strict=False)
     ]
-    found = [batch["n"].to_pylist() for batch in store.evenly(iter(given), 4)]
+    found = [batch["n"].to_pylist() for batch in tables.evenly(iter(given), 4)]
     assert [n for own in found for n in own] == list(range(ends[-1]))
     assert [len(own) for own in found[:-1]] == [4] * max(0, len(found) - 1)
     assert all(1 <= len(own) <= 4 for own in found)
@@ -450,7 +451,7 @@ def test_what_a_killed_stage_had_put_aside_is_swept(tmp_path):
 
 def test_a_plain_file_is_written_whole_and_recorded(tmp_path):
     """A file that is no table counts no rows and has its digest."""
-    record = store.write_file(tmp_path, "report", "report.json", b"abc")
+    record = files.write_file(tmp_path, "report", "report.json", b"abc")
     assert (tmp_path / record.path).read_bytes() == b"abc"
     assert (record.path, record.rows, record.bytes) == ("report/report.json", 0, 3)
     assert record.digest == "cf4ab791c62b8d2b2109c90275287816"

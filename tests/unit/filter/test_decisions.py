@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.config.sections import Config, PolicyConfig
-from pipeline.engine.run_folder import write_table
 from pipeline.engine.stage import Work
+from pipeline.engine.tables import write_table
 from pipeline.errors import ConfigError, IntegrityError
 from pipeline.filter import decisions
 from pipeline.filter.rules import rules

@@ -5,8 +5,8 @@ import pyarrow as pa
 import pytest
 
 from pipeline.config.sections import load_config
-from pipeline.engine.run_folder import conform, write_table
 from pipeline.engine.stage import Work
+from pipeline.engine.tables import conform, write_table
 from pipeline.filter import recount as doses
 from schemas.filter.decisions import CUTS
 from schemas.score.risk import RISK_MODEL

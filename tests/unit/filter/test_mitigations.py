@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 
 from pipeline.config.sections import load_config
-from pipeline.engine.run_folder import write_table
 from pipeline.engine.stage import Work
+from pipeline.engine.tables import write_table
 from pipeline.errors import ConfigError, CorruptFile
 from pipeline.filter.mitigations import bloom as blooms
 from pipeline.filter.mitigations.goldfish import load_tokenizer, loss_masks, token_ids

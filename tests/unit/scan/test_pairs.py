@@ -8,8 +8,8 @@ import pytest
 
 from pipeline.config.sections import load_config
 from pipeline.corpus import find_shards
-from pipeline.engine.run_folder import read_batches, read_table, write_table
 from pipeline.engine.stage import Work
+from pipeline.engine.tables import read_batches, read_table, write_table
 from pipeline.errors import IntegrityError
 from pipeline.scan import signatures, words
 from pipeline.scan.near import pair_kernels, pairs

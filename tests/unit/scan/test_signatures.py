@@ -7,8 +7,8 @@ import pytest
 
 from pipeline.config.sections import Config
 from pipeline.corpus import DocumentBatch, Rejected, find_shards, read_documents
-from pipeline.engine.run_folder import read_table
 from pipeline.engine.stage import Work
+from pipeline.engine.tables import read_table
 from pipeline.errors import InputError, IntegrityError
 from pipeline.scan import signatures
 from pipeline.scan.words import WordWriter, chunk_places, read_chunk

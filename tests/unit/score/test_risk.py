@@ -11,8 +11,9 @@ import pytest
 from scipy.special import expit
 
 from pipeline.config.sections import load_config
-from pipeline.engine.run_folder import conform, write_file, write_table
+from pipeline.engine.files import write_file
 from pipeline.engine.stage import Work
+from pipeline.engine.tables import conform, write_table
 from pipeline.score.forecast.logistic import Cases, family_weights, fit, folds
 from pipeline.score.forecast.observed import wilson
 from pipeline.score.forecast.risk import risk
