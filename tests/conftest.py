@@ -13,8 +13,8 @@ from flows.runners import LocalMapper
 from pipeline import run
 from pipeline.config.sections import load_config
 from pipeline.engine.run_folder import load_manifest
+from pipeline.engine.shards import active_shards
 from pipeline.engine.stage import Work
-from pipeline.scan.inventory import active_shards
 
 WORDS = "one two three four five six seven eight nine ten"
 

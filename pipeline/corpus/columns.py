@@ -200,3 +200,15 @@ def _listing(schema: pa.Schema) -> str:
 def _short(kind: pa.DataType) -> str:
     text = str(kind)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def check_column(schema: pa.Schema, column: str, where: str) -> None:
+    """Refuse a corpus whose own columns have the name of the one that is added."""
+    same = [name for name in schema.names if name.casefold() == column.casefold()]
+    if same:  # SQL engines do not tell them apart by case
+        raise SchemaMismatch(
+            "The corpus has a column of the name that rote adds.",
+            where=where,
+            found=f"column {same[0]}",
+            fix="name another one: --set emit.column=NAME",
+        )

@@ -18,7 +18,11 @@ import duckdb
 import pyarrow as pa
 
 from pipeline.engine.files import SPILL
-from pipeline.engine.tables import conform, evenly
+from pipeline.engine.stage import Work
+from pipeline.engine.tables import (
+    conform,
+    evenly,
+)
 from pipeline.errors import IntegrityError
 
 Input: TypeAlias = "Sequence[Path] | pa.Table | pa.RecordBatchReader"
@@ -104,3 +108,8 @@ def _settings(limits: Limits, spill: str) -> dict[str, str | bool | int | float 
     if limits.memory:
         settings["memory_limit"] = f"{limits.memory}B"
     return settings
+
+
+def limits(work: Work) -> Limits:
+    """Return what a query of this unit may use."""
+    return Limits(work.memory // 3, work.cores, work.folder)

@@ -21,10 +21,9 @@ from pipeline.engine.memory import CHUNK, base, budget_of, release, workers_of
 from pipeline.engine.memory import plan as plan_memory
 from pipeline.engine.progress import current
 from pipeline.engine.run_folder import RunFolder
+from pipeline.engine.shards import active_shards, output_names
 from pipeline.engine.stage import ALL, FileRecord, Mapper, Receipt, Stage, StageFunction, Work
 from pipeline.errors import IntegrityError
-from pipeline.filter.emit.emit import output_names
-from pipeline.scan.inventory import active_shards
 from schemas.manifest import SCHEMA_VERSION
 
 

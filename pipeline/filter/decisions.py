@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from pipeline.config.policy import MASKS, PolicyConfig
 from pipeline.config.sections import Config
-from pipeline.engine.query import run
+from pipeline.engine.query import limits, run
 from pipeline.engine.stage import Receipt, Work
 from pipeline.engine.tables import read_table, write_table
 from pipeline.errors import ConfigError, IntegrityError
@@ -27,7 +27,6 @@ from pipeline.filter.mitigations.weights import weights
 from pipeline.filter.rules import drop_risk, keep_n
 from pipeline.filter.rules.cuts import Cut, cuts
 from pipeline.filter.rules.rules import CUT_SPANS, RESTORE, decide, gone, prepared, require_known
-from pipeline.scan.near.candidates import limits
 from pipeline.scan.near.pairs import at_least
 from pipeline.score.sequences.sampling import Float64, Uint64
 from schemas.filter.decisions import CUTS, DECISIONS

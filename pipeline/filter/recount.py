@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.engine.query import limits
 from pipeline.engine.query import run as query
 from pipeline.engine.stage import Work
 from pipeline.engine.tables import read_table
-from pipeline.scan.near.candidates import limits
 from pipeline.scan.words import Chunk, chunk_places, read_chunk
 from pipeline.score.forecast.risk_model import risk_at
 from pipeline.score.sequences.occurrence_kernels import Runs, count_runs, index_runs

@@ -12,11 +12,11 @@ from pipeline.corpus import Shard
 from pipeline.corpus.columns import ID_NAMES
 from pipeline.engine.query import run as query
 from pipeline.engine.run_folder import load_manifest
+from pipeline.engine.shards import active_shards
 from pipeline.errors import InputError, IntegrityError
 from pipeline.inspect.account import Account
 from pipeline.inspect.account_words import FORGOTTEN, in_words
 from pipeline.report.quotes.quotes import label, read_texts
-from pipeline.scan.inventory import active_shards
 
 MOST_ROWS = 5
 MOST_CLOSE = 3

@@ -21,12 +21,12 @@ from pipeline.config.sections import Config
 from pipeline.corpus import Shard
 from pipeline.engine.progress import current
 from pipeline.engine.run_folder import load_manifest
+from pipeline.engine.shards import active_shards
 from pipeline.engine.tables import read_keys
 from pipeline.errors import ConfigError, IntegrityError
 from pipeline.inspect.nearest import Proposals, propose
 from pipeline.inspect.question import MOST_HOLDERS, Question, Share, ask, look
 from pipeline.report.quotes.quotes import SHARD_BITS, quote
-from pipeline.scan.inventory import active_shards
 from pipeline.scan.words import chunk_places, in_order
 from pipeline.text.segmentation_kernels import Int64
 from schemas.filter.decisions import DECISIONS

@@ -6,10 +6,9 @@ from pathlib import PurePosixPath
 
 import pyarrow as pa
 
-from pipeline.engine.query import stream
+from pipeline.engine.query import limits, stream
 from pipeline.engine.stage import Receipt, Work
 from pipeline.engine.tables import count_rows, write_table
-from pipeline.scan.near.candidates import limits
 from schemas.scan.counts import COUNTS
 
 VERSION = 1

@@ -21,9 +21,10 @@ from pipeline.corpus import (
     identify,
     resolve_columns,
 )
+from pipeline.corpus.columns import check_column
 from pipeline.engine.progress import current
+from pipeline.engine.shards import active_shards
 from pipeline.errors import ConfigError, InputError, PipelineError, SchemaMismatch
-from pipeline.filter.emit.emit import check_column
 
 GROUP_BYTES = 4 << 20
 GROUPS_AT_MOST = 200
@@ -159,16 +160,6 @@ def _append(manifest: dict[str, Any], new: list[Shard]) -> None:
             {**fields, "active": True, "content_digest": None, "documents": None, "rejected": None}
         )
         number, held, held_bytes = number + 1, held + 1, held_bytes + shard.bytes
-
-
-def active_shards(manifest: dict[str, Any]) -> list[Shard]:
-    """Return the shards that are in the corpus now, by number."""
-    names = [field.name for field in dataclasses.fields(Shard)]
-    return [
-        Shard(**{name: entry[name] for name in names})
-        for entry in manifest["corpus"]["shards"]
-        if entry["active"]
-    ]
 
 
 def require_unchanged(manifest: dict[str, Any]) -> None:

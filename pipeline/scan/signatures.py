@@ -22,6 +22,7 @@ from pipeline.corpus import (
 )
 from pipeline.engine.memory import require_room
 from pipeline.engine.progress import current
+from pipeline.engine.shards import row_keys
 from pipeline.engine.stage import FileRecord, Receipt, Work
 from pipeline.engine.tables import write_table
 from pipeline.errors import InputError, IntegrityError
@@ -34,15 +35,9 @@ from schemas.scan.signatures import SIGNATURES
 from schemas.scan.words import WORDS
 
 VERSION = 2
-ROW_BITS = 40
 BATCH_BYTES = 8 << 20  # of texts read at once
 PIECE = 1 << 16  # words; with what is known of each it fits a core's cache
 SIGNATURES_AT_ONCE = 16 << 20  # bytes
-
-
-def row_keys(shard: int, rows: np.ndarray) -> np.ndarray:
-    """Return the uint64 names of rows: shard number << 40 | row."""
-    return (np.uint64(shard) << np.uint64(ROW_BITS)) | rows.astype(np.uint64)
 
 
 def sketch(work: Work) -> Receipt:

@@ -22,9 +22,10 @@ from pipeline.config.sections import Config, InputConfig
 from pipeline.engine.memory import begin, workers_of
 from pipeline.engine.run_folder import load_manifest, open_run
 from pipeline.engine.session import Session
+from pipeline.engine.shards import active_shards
 from pipeline.engine.stage import ALL, Work
 from pipeline.engine.tables import read_table
-from pipeline.scan.inventory import active_shards, inventory
+from pipeline.scan.inventory import inventory
 from pipeline.score.proxy.tokenizer import EOS_ID, encode
 from pipeline.score.sequences.panel import Panel
 from pipeline.score.sequences.sampling import COLUMNS, Catalogue, Int64, catalogue, half_of, mixed

@@ -6,10 +6,8 @@ their text, which goes to removed/spans, and for what is forgotten, of which not
 
 from __future__ import annotations
 
-from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -25,7 +23,9 @@ from pipeline.corpus import (
     shard_schema,
     text_columns,
 )
+from pipeline.corpus.columns import check_column
 from pipeline.engine.progress import current
+from pipeline.engine.shards import row_keys
 from pipeline.engine.stage import FileRecord, Receipt, Work
 from pipeline.engine.tables import ROW_GROUP, TableWriter, write_table
 from pipeline.errors import IntegrityError, SchemaMismatch
@@ -35,50 +35,15 @@ from pipeline.filter.emit.row_facts import RowFacts
 from pipeline.filter.emit.struct_column import Added, kept_struct, removed_struct
 from pipeline.filter.mitigations.goldfish import tokenizer_digest
 from pipeline.filter.rules.rules import CUT_SPANS
-from pipeline.scan.signatures import row_keys
 from schemas.filter.emitted import SPANS_CUT
 
 VERSION = 3
 BATCH_BYTES = 8 << 20  # of rows read, and written as a row group, at once
-SUFFIXES = (".gz", ".zst")
 LEAST_GROUP = 128  # rows: a habit of smaller row groups is not kept
 SPANS = "removed/spans"
 # describes the columns of the file as it was; wrong once a column is added, and its reader then
 # fails
 DROPPED_METADATA = b"huggingface"
-
-
-def output_names(shards: list[Shard]) -> dict[int, str]:
-    """Return the file of each shard below kept/, without .parquet: its own path less the suffix.
-
-    All of it on a clash. A full name may clash with another's short one (x.jsonl, x.csv and
-    x.jsonl.parquet), so this goes on until none does.
-    """
-    names = {shard.number: _without_suffix(shard.name) for shard in shards}
-    while len(set(names.values())) < len(names):
-        taken = Counter(names.values())
-        clashing = [shard for shard in shards if taken[names[shard.number]] > 1]
-        names.update({shard.number: shard.name for shard in clashing})
-    return names
-
-
-def _without_suffix(name: str) -> str:
-    path = PurePosixPath(name)
-    if path.suffix in SUFFIXES:
-        path = path.with_suffix("")
-    return path.with_suffix("").as_posix()
-
-
-def check_column(schema: pa.Schema, column: str, where: str) -> None:
-    """Refuse a corpus whose own columns have the name of the one that is added."""
-    same = [name for name in schema.names if name.casefold() == column.casefold()]
-    if same:  # SQL engines do not tell them apart by case
-        raise SchemaMismatch(
-            "The corpus has a column of the name that rote adds.",
-            where=where,
-            found=f"column {same[0]}",
-            fix="name another one: --set emit.column=NAME",
-        )
 
 
 def settings(config: Config) -> list[Any]:

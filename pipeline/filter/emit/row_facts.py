@@ -8,9 +8,9 @@ import pyarrow.compute as pc
 
 from pipeline.config.sections import NearConfig
 from pipeline.corpus import Shard
+from pipeline.engine.shards import ROW_BITS, row_keys
 from pipeline.engine.stage import Work
 from pipeline.engine.tables import read_keys
-from pipeline.scan.signatures import ROW_BITS, row_keys
 from schemas.filter.decisions import DECISIONS
 from schemas.filter.documents import DOCUMENTS
 from schemas.filter.emitted import KEPT_STRUCT

@@ -17,11 +17,11 @@ from tokenizers import Tokenizer
 
 from pipeline.corpus import read_documents
 from pipeline.engine.files import write_file
+from pipeline.engine.shards import row_keys
 from pipeline.engine.stage import FileRecord, Work
 from pipeline.engine.tables import read_table
 from pipeline.filter.mitigations.bloom import Bloom, bloom, to_bytes
 from pipeline.filter.mitigations.goldfish import load_tokenizer, token_ids
-from pipeline.scan.signatures import row_keys
 from pipeline.score.proxy.tokenizer import encode
 from pipeline.score.sequences.sampling import Uint64
 from schemas.score.risk import RISK

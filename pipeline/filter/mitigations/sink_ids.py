@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.engine.shards import ROW_BITS
 from pipeline.scan.families import components
-from pipeline.scan.signatures import ROW_BITS
 from pipeline.score.sequences.sampling import Uint64
 
 

@@ -6,9 +6,8 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from pipeline.engine.query import run
+from pipeline.engine.query import limits, run
 from pipeline.engine.stage import Work
-from pipeline.scan.near.candidates import limits
 from pipeline.score.sequences.sampling import Uint64
 
 

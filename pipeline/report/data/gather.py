@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.engine.query import Limits
+from pipeline.engine.query import limits as query_limits
 from pipeline.engine.query import run as query
 from pipeline.engine.stage import Work
 from pipeline.errors import IntegrityError
@@ -23,7 +24,6 @@ from pipeline.report.data.excerpts import TOP, add_excerpts
 from pipeline.report.data.forecast import forecast
 from pipeline.report.data.priorities import first, removed
 from pipeline.report.data.provenance import provenance
-from pipeline.scan.near.candidates import limits as query_limits
 from pipeline.scan.near.pairs import at_least
 
 Row = dict[str, Any]

@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.engine.query import Limits, run, stream
+from pipeline.engine.query import limits, run, stream
 from pipeline.engine.stage import Receipt, Work
 from pipeline.engine.tables import TableWriter, count_rows, read_batches, read_table, write_table
 from pipeline.scan.near import band_kernels
@@ -41,11 +41,6 @@ CURVE_AT = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 MISSED_AT = (0.5, 0.8)
 SAMPLE = 4_096  # pairs of capped buckets that are looked at
 BAND_BYTES = 24  # of a document in a band: key, member, rank, and the order while it is sorted
-
-
-def limits(work: Work) -> Limits:
-    """Return what a query of this unit may use."""
-    return Limits(work.memory // 3, work.cores, work.folder)
 
 
 def copies(work: Work) -> Receipt:

@@ -20,11 +20,10 @@ import pyarrow as pa
 
 from pipeline.config.sections import CONTAINMENT_FLOOR
 from pipeline.engine.progress import current
-from pipeline.engine.query import stream
+from pipeline.engine.query import limits, stream
 from pipeline.engine.spill import spilling
 from pipeline.engine.stage import Receipt, Work
 from pipeline.engine.tables import TableWriter, read_batches, read_table, write_table
-from pipeline.scan.near.candidates import limits
 from pipeline.scan.near.pairs import PAIRS_AT_ONCE, ROWS_AT_ONCE, Criterion, shared_shingles
 from pipeline.scan.repeats import contained_kernels
 from pipeline.scan.repeats.contained_kernels import FILLED

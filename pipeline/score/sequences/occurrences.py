@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from pipeline.engine.query import limits
 from pipeline.engine.query import run as query
 from pipeline.engine.stage import Work
-from pipeline.scan.near.candidates import limits
 from pipeline.scan.words import Chunk, chunk_places, read_chunk
 from pipeline.score.sequences.occurrence_kernels import count_runs, index_runs
 from pipeline.score.sequences.sampling import Int64, Uint64

@@ -15,8 +15,8 @@ from tokenizers import Tokenizer
 
 from pipeline.config.sections import ProxyConfig
 from pipeline.corpus import read_documents
+from pipeline.engine.shards import row_keys
 from pipeline.engine.stage import Work
-from pipeline.scan.signatures import row_keys
 from pipeline.score.proxy.tokenizer import EOS_ID, Encoded, encode
 from pipeline.score.sequences.panel import SEQUENCE, starts
 from pipeline.score.sequences.sampling import Catalogue, Int64, Sample, choose_families, half_of

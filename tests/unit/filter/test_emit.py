@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.corpus import Shard, read_documents
+from pipeline.engine.shards import output_names
 from pipeline.errors import IntegrityError, SchemaMismatch
 from pipeline.filter.emit import emit
 from schemas.filter.emitted import KEPT_STRUCT, REMOVED_STRUCT
@@ -156,13 +157,13 @@ def test_every_format_gives_parquet_of_its_own_path(tmp_path, make_corpus, scan)
 
 def test_output_names_lose_their_suffix_and_keep_it_on_a_clash():
     """x.jsonl.gz becomes x; of two that would become the same, both keep their full names."""
-    assert emit.output_names(shards("a/x.jsonl.gz", "a/y.parquet", "b/x.csv", "c.d.txt")) == {
+    assert output_names(shards("a/x.jsonl.gz", "a/y.parquet", "b/x.csv", "c.d.txt")) == {
         0: "a/x",
         1: "a/y",
         2: "b/x",
         3: "c.d",
     }
-    assert emit.output_names(shards("x.csv", "x.jsonl", "y.csv")) == {
+    assert output_names(shards("x.csv", "x.jsonl", "y.csv")) == {
         0: "x.csv",
         1: "x.jsonl",
         2: "y",
@@ -173,7 +174,7 @@ def test_a_full_name_that_clashes_with_a_short_one_gives_way():
     """x.jsonl.parquet would be `x.jsonl`, which x.jsonl needs next to x.csv: no two shards share a
     file.
     """
-    found = emit.output_names(shards("x.csv", "x.jsonl", "x.jsonl.parquet"))
+    found = output_names(shards("x.csv", "x.jsonl", "x.jsonl.parquet"))
     assert found == {0: "x.csv", 1: "x.jsonl", 2: "x.jsonl.parquet"}
 
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.config.sections import load_config
+from pipeline.engine.shards import active_shards
 from pipeline.engine.stage import Work
 from pipeline.engine.tables import write_table
 from pipeline.errors import ConfigError, CorruptFile
@@ -17,7 +18,6 @@ from pipeline.filter.mitigations.goldfish import load_tokenizer, loss_masks, tok
 from pipeline.filter.mitigations.memfree import distinct, false_rate, memfree
 from pipeline.filter.mitigations.sink_ids import changed_sinks, sink_ids
 from pipeline.filter.mitigations.token_kernels import in_the_loss, run_hash
-from pipeline.scan.inventory import active_shards
 from pipeline.score.proxy.tokenizer import train_tokenizer
 from schemas.score.risk import RISK
 

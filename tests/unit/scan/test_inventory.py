@@ -6,10 +6,11 @@ import pytest
 
 from pipeline.config.sections import Config, load_config
 from pipeline.engine.progress import Silent
+from pipeline.engine.shards import active_shards
 from pipeline.errors import ConfigError, InputError, SchemaMismatch
 from pipeline.run import new_manifest
 from pipeline.scan import inventory as module
-from pipeline.scan.inventory import active_shards, check_places, inventory, require_unchanged
+from pipeline.scan.inventory import check_places, inventory, require_unchanged
 
 CONFIG = load_config()
 

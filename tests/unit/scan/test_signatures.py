@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.config.sections import Config
 from pipeline.corpus import DocumentBatch, Rejected, find_shards, read_documents
+from pipeline.engine import shards
 from pipeline.engine.stage import Work
 from pipeline.engine.tables import read_table
 from pipeline.errors import InputError, IntegrityError
@@ -32,7 +33,7 @@ def work_on(corpus, folder):
 
 def test_row_keys_are_shard_and_row():
     """The shard's number stands above 40 bits of row."""
-    keys = signatures.row_keys(3, np.array([0, 2**40 - 1]))
+    keys = shards.row_keys(3, np.array([0, 2**40 - 1]))
     assert keys.tolist() == [3 * 2**40, 4 * 2**40 - 1]
     assert keys.dtype == np.uint64
 

@@ -1,0 +1,55 @@
+"""Shards of a run: which are in the corpus now, the keys of their rows, the files of their output.
+
+A row's key is shard number << 40 | row. It is a name and never a rank: a shard keeps its number as
+long as the run folder lives.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from pipeline.corpus import Shard
+
+ROW_BITS = 40
+SUFFIXES = (".gz", ".zst")
+
+
+def output_names(shards: list[Shard]) -> dict[int, str]:
+    """Return the file of each shard below kept/, without .parquet: its own path less the suffix.
+
+    All of it on a clash. A full name may clash with another's short one (x.jsonl, x.csv and
+    x.jsonl.parquet), so this goes on until none does.
+    """
+    names = {shard.number: _without_suffix(shard.name) for shard in shards}
+    while len(set(names.values())) < len(names):
+        taken = Counter(names.values())
+        clashing = [shard for shard in shards if taken[names[shard.number]] > 1]
+        names.update({shard.number: shard.name for shard in clashing})
+    return names
+
+
+def _without_suffix(name: str) -> str:
+    path = PurePosixPath(name)
+    if path.suffix in SUFFIXES:
+        path = path.with_suffix("")
+    return path.with_suffix("").as_posix()
+
+
+def row_keys(shard: int, rows: np.ndarray) -> np.ndarray:
+    """Return the uint64 names of rows: shard number << 40 | row."""
+    return (np.uint64(shard) << np.uint64(ROW_BITS)) | rows.astype(np.uint64)
+
+
+def active_shards(manifest: dict[str, Any]) -> list[Shard]:
+    """Return the shards that are in the corpus now, by number."""
+    names = [field.name for field in dataclasses.fields(Shard)]
+    return [
+        Shard(**{name: entry[name] for name in names})
+        for entry in manifest["corpus"]["shards"]
+        if entry["active"]
+    ]
