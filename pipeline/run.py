@@ -21,7 +21,7 @@ from pipeline.errors import ConfigError
 from pipeline.filter import decisions, documents
 from pipeline.filter.emit import emit, seal
 from pipeline.report import report
-from pipeline.scan import counts, families, signatures
+from pipeline.scan import copies, counts, families, signatures
 from pipeline.scan.inventory import check_places, inventory, require_unchanged
 from pipeline.scan.near import candidates, pairs
 from pipeline.scan.repeats import contained, windows
@@ -41,9 +41,7 @@ SCAN = (
     Stage(
         "sketch", signatures.sketch, signatures.VERSION, _sketched, by_group=True, conserves=True
     ),
-    Stage(
-        "copies", candidates.copies, candidates.VERSION, lambda _: None, ("sketch",), conserves=True
-    ),
+    Stage("copies", copies.copies, candidates.VERSION, lambda _: None, ("sketch",), conserves=True),
     Stage(
         "candidates",
         candidates.candidates,

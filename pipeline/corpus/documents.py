@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.corpus.columns import Columns, is_bytes, is_chat, is_string, message_field
+from pipeline.text.arrays import Flags, Int64
 from pipeline.text.segmentation import valid_utf8
 
 NULL_TEXT = "null_text"
@@ -21,9 +21,6 @@ NOT_JSON = "not_json"
 NOT_A_STRING = "not_a_string"
 CSV_FIELDS = "csv_fields"
 LONE_SURROGATE = "lone_surrogate"
-
-Rows = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -44,7 +41,7 @@ class Records:
     records that are not in the arrays.
     """
 
-    rows: Rows
+    rows: Int64
     texts: pa.LargeBinaryArray
     ids: pa.StringArray
     sources: pa.StringArray
@@ -65,7 +62,7 @@ class DocumentBatch:
     bytes are in rejected.
     """
 
-    rows: Rows
+    rows: Int64
     texts: pa.LargeStringArray
     ids: pa.StringArray
     sources: pa.StringArray
@@ -73,7 +70,7 @@ class DocumentBatch:
     columns: pa.RecordBatch | None
     rejected: tuple[Rejected, ...]
     rejected_columns: pa.RecordBatch | None
-    rejected_rows: Rows
+    rejected_rows: Int64
 
 
 def to_documents(records: Records, columns: Columns, shard_name: str) -> DocumentBatch:
@@ -96,7 +93,7 @@ def to_documents(records: Records, columns: Columns, shard_name: str) -> Documen
     )
 
 
-def from_columns(batch: pa.RecordBatch, columns: Columns, rows: Rows, separator: str) -> Records:
+def from_columns(batch: pa.RecordBatch, columns: Columns, rows: Int64, separator: str) -> Records:
     """Return a batch's records, its columns read as text, id, source and priority."""
     texts = [text_parts(batch.column(name), separator) for name in columns.text]
     count = batch.num_rows
@@ -187,7 +184,7 @@ def _chat_texts(chats: pa.Array, separator: str) -> pa.LargeBinaryArray:
 
 
 def _glued(
-    parts: pa.LargeBinaryArray, owners: Rows, absent: Mask, separator: str
+    parts: pa.LargeBinaryArray, owners: Int64, absent: Flags, separator: str
 ) -> pa.LargeBinaryArray:
     """Join the parts of each owner in order, skipping nulls; only empty parts stay empty."""
     present = parts.is_valid()
@@ -232,7 +229,7 @@ def _named(records: Records, shard_name: str) -> pa.StringArray:
     return pc.if_else(missing, places, ids)
 
 
-def _rejected_columns(user: pa.RecordBatch, bad: Mask, columns: Columns) -> pa.RecordBatch:
+def _rejected_columns(user: pa.RecordBatch, bad: Flags, columns: Columns) -> pa.RecordBatch:
     kept = _only(user, bad)
     arrays = [
         _readable(array, field) if field.name in columns.text and is_string(field.type) else array
@@ -259,10 +256,10 @@ def _readable(column: pa.Array, field: pa.Field) -> pa.Array:
     return pa.array(values, column.type)
 
 
-def _only(data: pa.Array, chosen: Mask) -> pa.Array:
+def _only(data: pa.Array, chosen: Flags) -> pa.Array:
     """Return the chosen rows of an array or record batch; no copy when that is all of them."""
     return data if bool(chosen.all()) else data.filter(pa.array(chosen))
 
 
-def _flags(booleans: pa.BooleanArray) -> Mask:
+def _flags(booleans: pa.BooleanArray) -> Flags:
     return np.asarray(booleans.to_numpy(zero_copy_only=False), dtype=np.bool_)

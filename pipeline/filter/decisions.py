@@ -19,21 +19,19 @@ from pipeline.engine.query import limits, run
 from pipeline.engine.stage import Receipt, Work
 from pipeline.engine.tables import read_table, write_table
 from pipeline.errors import ConfigError, IntegrityError
-from pipeline.filter import recount as doses
 from pipeline.filter.documents import RANKED_BY, SOURCES, ranks
-from pipeline.filter.forgotten import sharing_a_window
+from pipeline.filter.forgotten import _forgotten, sharing_a_window
 from pipeline.filter.mitigations.sink_ids import changed_sinks, sink_ids
 from pipeline.filter.mitigations.weights import weights
 from pipeline.filter.rules import drop_risk, keep_n
 from pipeline.filter.rules.cuts import Cut, cuts
 from pipeline.filter.rules.rules import CUT_SPANS, RESTORE, decide, gone, prepared, require_known
+from pipeline.filter.tally import Account
 from pipeline.scan.near.pairs import at_least
-from pipeline.score.sequences.sampling import Float64, Uint64
 from schemas.filter.decisions import CUTS, DECISIONS
 from schemas.filter.documents import DOCUMENTS
 from schemas.scan.counts import COUNTS
 from schemas.scan.pairs import PAIRS
-from schemas.score.risk import RISK
 
 VERSION = 2
 ALWAYS = ("row_key", "keeper", "method", *SOURCES, "text_bytes")
@@ -112,80 +110,6 @@ def _frame(work: Work, table: pa.Table) -> pl.DataFrame:
         found = frame.with_columns(pl.col("text_hash").cast(pl.Binary))
         restored = frozenset(found.join(given, on=["row_key", "text_hash"])["row_key"].to_list())
     return prepared(frame, work.config.policy, restored)
-
-
-def _forgotten(work: Work) -> Uint64:
-    """Return the rows that `--forget` takes: by text, by verified near copy, by keeper."""
-    if not work.forgotten:
-        return np.zeros(0, np.uint64)
-    top, bottom = at_least(work.config.near.threshold)
-    hashes, named = (list(side) for side in zip(*work.forgotten, strict=True))
-    listed = pa.table(
-        {"text_hash": pa.array([bytes.fromhex(h) for h in hashes], pa.binary(16)), "named": named}
-    )
-    found = run(
-        "filter/forgotten",
-        {"documents": work.paths("documents"), "pairs": work.paths("pairs"), "listed": listed},
-        {"top": top, "bottom": bottom},
-        limits=limits(work),
-    )
-    return np.asarray(found["row_key"].to_numpy())
-
-
-class Account:
-    """What each rule took: rows, bytes, and, in a scored run, what it keeps from being memorized.
-
-    rules: one entry each, in order. Tokens are expected ones of distinct texts, see `doses`.
-    """
-
-    def __init__(self, work: Work, table: pa.Table) -> None:
-        self._work = work
-        self._table = table
-        self._known = doses.scored(work)
-        self._rows = self._bytes = 0
-        self._tokens = 0.0
-        self.rules: list[dict[str, Any]] = []
-        if self._known is not None:
-            keys = table["row_key"].to_numpy()
-            exact = table["exact_count"].to_numpy()
-            self._exact = exact[np.searchsorted(keys, self._known.texts)]
-            given = read_table(work.paths("risk"), RISK, ["risk"])["risk"].drop_null().to_numpy()
-            self._tokens = doses.expected_tokens(self._known, given, self._exact)
-
-    def risk_of_documents(self, without: Uint64) -> Float64:
-        """Return the risk of each document in the corpus without some rows; NaN for none."""
-        if self._known is None:
-            return np.full(self._table.num_rows, np.nan)
-        risk = doses.risk_after(self._work, self._known, without)
-        return doses.of_documents(self._known, risk, self._table["representative"].to_numpy())
-
-    def note(self, rule: str, state: pl.DataFrame, cut: Cut | None = None) -> None:
-        """Enter a rule that has left the documents like this."""
-        taken = state.filter(pl.col("rule").is_not_null(), pl.col("reason") != "repeated")
-        rows, size = taken.height, int(taken["text_bytes"].sum())
-        entry: dict[str, Any] = {
-            "rule": rule,
-            "rows": rows - self._rows,
-            "bytes": size - self._bytes,
-        }
-        ranges = CUTS.empty_table()
-        if cut is not None:
-            entry |= {
-                "cut_rows": cut.facts["cut"]["documents"],
-                "cut_bytes": cut.facts["cut"]["bytes"],
-            }
-            ranges = cut.ranges
-        if self._known is not None:
-            without = np.sort(taken["row_key"].to_numpy())
-            risk = doses.risk_after(self._work, self._known, without, ranges)
-            left = doses.expected_tokens(self._known, risk, self._exact)
-            entry |= {
-                "expected_tokens_avoided": round(self._tokens - left, 1),
-                "expected_tokens_left": round(left, 1),
-            }
-            self._tokens = left
-        self._rows, self._bytes = rows, size
-        self.rules.append(entry)
 
 
 def with_cuts(state: pl.DataFrame, cut: Cut) -> pl.DataFrame:

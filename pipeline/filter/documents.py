@@ -21,7 +21,7 @@ from pipeline.engine.query import limits, run
 from pipeline.engine.stage import Receipt, Work
 from pipeline.engine.tables import ROW_GROUP, evenly, read_batches, read_table, write_table
 from pipeline.errors import ConfigError, IntegrityError
-from pipeline.scan.families import components, smallest_hash
+from pipeline.scan.components import components, smallest_hash
 from pipeline.scan.near.pairs import at_least
 from pipeline.text.sorting import among
 from schemas.filter.documents import DOCUMENTS

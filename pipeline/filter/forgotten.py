@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 
+from pipeline.engine.query import limits, run
 from pipeline.engine.stage import Work
 from pipeline.filter.rules.cuts import Order, order_of_rows, windows_in
+from pipeline.scan.near.pairs import at_least
 from pipeline.scan.words import chunk_places
-from pipeline.score.sequences.sampling import Uint64
+from pipeline.text.arrays import Uint64
 from pipeline.text.sorting import among
 
 
@@ -26,3 +29,21 @@ def sharing_a_window(work: Work, state: pl.DataFrame, forgotten: Uint64) -> int:
         hashes, ranks, _ = windows_in(work, order, place)
         holders += np.unique(ranks[among(hashes, known)]).size
     return int(holders)
+
+
+def _forgotten(work: Work) -> Uint64:
+    """Return the rows that `--forget` takes: by text, by verified near copy, by keeper."""
+    if not work.forgotten:
+        return np.zeros(0, np.uint64)
+    top, bottom = at_least(work.config.near.threshold)
+    hashes, named = (list(side) for side in zip(*work.forgotten, strict=True))
+    listed = pa.table(
+        {"text_hash": pa.array([bytes.fromhex(h) for h in hashes], pa.binary(16)), "named": named}
+    )
+    found = run(
+        "filter/forgotten",
+        {"documents": work.paths("documents"), "pairs": work.paths("pairs"), "listed": listed},
+        {"top": top, "bottom": bottom},
+        limits=limits(work),
+    )
+    return np.asarray(found["row_key"].to_numpy())

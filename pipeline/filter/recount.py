@@ -16,7 +16,7 @@ from pipeline.scan.words import Chunk, chunk_places, read_chunk
 from pipeline.score.forecast.risk_model import risk_at
 from pipeline.score.sequences.occurrence_kernels import Runs, count_runs, index_runs
 from pipeline.score.sequences.occurrences import Places, spelled
-from pipeline.score.sequences.sampling import Float64, Int64, Uint64
+from pipeline.text.arrays import Float64, Int64, Uint64
 from pipeline.text.sorting import among
 from schemas.filter.decisions import CUTS
 from schemas.score.risk import RISK_MODEL

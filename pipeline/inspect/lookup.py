@@ -28,7 +28,7 @@ from pipeline.inspect.nearest import Proposals, propose
 from pipeline.inspect.question import MOST_HOLDERS, Question, Share, ask, look
 from pipeline.report.quotes.quotes import SHARD_BITS, quote
 from pipeline.scan.words import chunk_places, in_order
-from pipeline.text.segmentation_kernels import Int64
+from pipeline.text.arrays import Int64
 from schemas.filter.decisions import DECISIONS
 from schemas.scan.signatures import SIGNATURES
 

@@ -11,17 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.text.segmentation_kernels import (
-    BASE,
-    Int64,
-    Uint8,
-    Uint32,
-    Uint64,
-    Value,
-    finish,
-    inline,
-    kernel,
-)
+from pipeline.text.arrays import Int64, Uint8, Uint32, Uint64, Value
+from pipeline.text.segmentation_kernels import BASE, finish, inline, kernel
 
 
 class Sought(NamedTuple):

@@ -27,8 +27,8 @@ from pipeline.scan.signatures import short_hashes, signature_matrix
 from pipeline.scan.words import chunk_places, collision, in_order
 from pipeline.text import minhash
 from pipeline.text import segmentation as text
+from pipeline.text.arrays import Int64, Uint64
 from pipeline.text.segmentation import Words
-from pipeline.text.segmentation_kernels import Int64, Uint64
 
 PROPOSED = 128  # texts that are verified
 COPIES = 5  # exact copies that are named

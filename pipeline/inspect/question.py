@@ -25,8 +25,9 @@ from pipeline.scan.near.pair_kernels import Sets
 from pipeline.scan.words import collision
 from pipeline.text import segmentation as text
 from pipeline.text import unicode14
+from pipeline.text.arrays import Int64, Uint8, Uint32, Uint64
 from pipeline.text.segmentation import Words
-from pipeline.text.segmentation_kernels import BASE, Int64, Uint8, Uint32, Uint64
+from pipeline.text.segmentation_kernels import BASE
 
 MOST_HOLDERS = 5
 Codes: TypeAlias = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]

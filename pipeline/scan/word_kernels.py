@@ -9,18 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.text.segmentation_kernels import (
-    LOWER,
-    Int64,
-    Uint8,
-    Uint32,
-    Uint64,
-    Value,
-    decode,
-    encode,
-    kernel,
-    load8,
-)
+from pipeline.text.arrays import Int64, Uint8, Uint32, Uint64, Value
+from pipeline.text.segmentation_kernels import LOWER, decode, encode, kernel, load8
 
 COLLISION = -1
 LONG = 255  # first byte of a gap that takes five

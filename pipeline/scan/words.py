@@ -35,8 +35,9 @@ from pipeline.scan.word_kernels import (
     WORDS,
 )
 from pipeline.text import unicode14
+from pipeline.text.arrays import Int64, Uint8, Uint32, Uint64
 from pipeline.text.segmentation import Words
-from pipeline.text.segmentation_kernels import Int64, Uint8, Uint32, Uint64, WordSink
+from pipeline.text.segmentation_kernels import WordSink
 from pipeline.text.sorting import group
 
 FULL = np.array([1 << 20, 57_344], np.int64)  # words, entries: then 16 bits do for a code

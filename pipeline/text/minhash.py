@@ -11,22 +11,19 @@ candidates: nothing is removed by them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias, overload
+from typing import TYPE_CHECKING, NamedTuple, overload
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
-from pipeline.text.segmentation import run_key, splitmix64
+from pipeline.text.arrays import Float64, Int64, Uint32, Uint64
+from pipeline.text.hashing import splitmix64
+from pipeline.text.segmentation import run_key
 from pipeline.text.segmentation_kernels import BASE, finish
 
 if TYPE_CHECKING:
     from datasketch import LeanMinHash
 
-Int64: TypeAlias = npt.NDArray[np.int64]
-Uint64: TypeAlias = npt.NDArray[np.uint64]
-Uint32: TypeAlias = npt.NDArray[np.uint32]
-Floats: TypeAlias = npt.NDArray[np.float64]
 
 EMPTY = 0xFFFFFFFF  # every value of a document without shingles
 _STEP = 0x9E3779B97F4A7C15  # SplitMix64's increment
@@ -41,7 +38,7 @@ def permutations(count: int, seed: int) -> tuple[Uint32, Uint32]:
     The high and the low half of SplitMix64's first outputs from `seed`: the same for every NumPy
     and machine, and the first values do not depend on `count`.
     """
-    outputs = [splitmix64((seed + k * _STEP) & (2**64 - 1)) for k in range(count)]
+    outputs = [splitmix64(seed + k * _STEP) for k in range(count)]
     multipliers = np.array([(value >> 32) | 1 for value in outputs], np.uint32)
     return multipliers, np.array([value & 0xFFFFFFFF for value in outputs], np.uint32)
 
@@ -153,8 +150,8 @@ def band_keys(signatures: Uint32, bands: int, rows: int) -> Uint64:
 @overload
 def s_curve(similarity: float, bands: int, rows: int) -> float: ...
 @overload
-def s_curve(similarity: Floats, bands: int, rows: int) -> Floats: ...
-def s_curve(similarity: float | Floats, bands: int, rows: int) -> float | Floats:
+def s_curve(similarity: Float64, bands: int, rows: int) -> Float64: ...
+def s_curve(similarity: float | Float64, bands: int, rows: int) -> float | Float64:
     """Return the probability that a pair of this Jaccard shares a band: 1 - (1 - s^rows)^bands."""
     return 1.0 - (1.0 - similarity**rows) ** bands
 

@@ -24,9 +24,9 @@ import pyarrow as pa
 from pipeline.errors import InputError, SchemaMismatch
 from pipeline.text import segmentation_kernels as kernels
 from pipeline.text import unicode14
-from pipeline.text.segmentation_kernels import Int64, Uint8, Uint32, Uint64
+from pipeline.text.arrays import Int64, Uint8, Uint32, Uint64
+from pipeline.text.hashing import splitmix64
 
-_MASK = 2**64 - 1
 _TEXT = pa.large_string()
 _TEXT_TYPES = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
 
@@ -151,17 +151,9 @@ def _roll(words: Words, size: int, seed: int, counts: Int64) -> tuple[Int64, Uin
     return offsets, hashes
 
 
-def splitmix64(state: int) -> int:
-    """Return SplitMix64's output for a state (Steele, Lea and Flood 2014): seeds become keys."""
-    z = (state + 0x9E3779B97F4A7C15) & _MASK
-    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
-    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK
-    return z ^ (z >> 31)
-
-
 def run_key(seed: int, size: int) -> np.uint64:
     """Return the key of word hashes (size 0) or of runs of `size` words."""
-    return np.uint64(splitmix64(splitmix64(seed & _MASK) ^ size))
+    return np.uint64(splitmix64(splitmix64(seed) ^ size))
 
 
 def text_buffers(texts: pa.LargeStringArray) -> tuple[Int64, Uint8]:

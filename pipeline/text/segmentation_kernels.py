@@ -7,20 +7,15 @@ share the hash and the decoder, and Numba's cache notices a changed function onl
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-Int64: TypeAlias = npt.NDArray[np.int64]
-Uint64: TypeAlias = npt.NDArray[np.uint64]
-Uint32: TypeAlias = npt.NDArray[np.uint32]
-Uint8: TypeAlias = npt.NDArray[np.uint8]
-Value: TypeAlias = Any  # a machine number, or LLVM's name for one; Numba infers which
+from pipeline.text.arrays import Int64, Uint8, Uint32, Uint64, Value
 
 # Base of the rolling hash. Odd, so that no word's weight is lost, and 3 mod 8: then v2(B^k - 1),
 # the number of factors 2 in it, is 1 for odd k and 2 + v2(k) for even k, the least possible.

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-Uint64: TypeAlias = npt.NDArray[np.uint64]
-Int64: TypeAlias = npt.NDArray[np.int64]
+from pipeline.text.arrays import Int64, Uint64
 
 _PER_BUCKET = 8  # keys that a bucket holds on average, sorted by insertion
 _LARGE = 64  # a bucket of more, which equal keys make, is sorted by merging

@@ -25,8 +25,10 @@ from pipeline.backtest.ledger import Output, say
 from pipeline.backtest.training.trainings import MARKS, School, Training
 from pipeline.config.sections import Config
 from pipeline.errors import ConfigError
-from pipeline.score.sequences.sampling import Flags, Float64, Int64, mixed, take_that_fit
+from pipeline.score.sequences.sampling import take_that_fit
 from pipeline.score.sequences.training_rows import token_rows, tokenized
+from pipeline.text.arrays import Flags, Float64, Int64
+from pipeline.text.hashing import keyed_hash
 from schemas.backtest import RESERVE, SCORES
 
 ARMS = ("filter", "random", "count", "goldfish", "sinks")
@@ -144,7 +146,7 @@ def _planned(of: Bottom, name: str, risk: Float64) -> tuple[Arm, Training]:
 def _order(of: Bottom, name: str, risk: Float64) -> Int64:
     """Return documents in the order in which an arm removes them."""
     known, documents = of.subject.material.known, of.subject.material.learnt.documents
-    tie = mixed(known.text_key[documents], of.config.proxy.seed + _RANDOM)
+    tie = keyed_hash(known.text_key[documents], of.config.proxy.seed + _RANDOM)
     if name == "random":
         return documents[np.argsort(tie, kind="stable")]
     if name == "count":

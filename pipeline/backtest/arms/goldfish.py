@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.score.sequences.sampling import Int64, mixed
+from pipeline.text.arrays import Int64
+from pipeline.text.hashing import keyed_hash
 
 _SEED = 29
 
@@ -25,6 +26,6 @@ def kept(rows: Int64, k: int, context: int) -> NDArray[np.bool_]:
     for place in range(context, targets + 1):
         key = np.zeros(len(rows), np.uint64)
         for before in range(place - context, place):
-            key = mixed(key ^ (tokens[:, before] + np.uint64(1)), _SEED)
+            key = keyed_hash(key ^ (tokens[:, before] + np.uint64(1)), _SEED)
         found[:, place - 1] = key % np.uint64(k) != 0
     return found

@@ -14,7 +14,7 @@ from pipeline.backtest.judgement.evidence import Evidence
 from pipeline.backtest.judgement.judge import BLOCK
 from pipeline.backtest.judgement.metrics import Sample
 from pipeline.config.sections import Config
-from pipeline.score.sequences.sampling import Flags, Float64
+from pipeline.text.arrays import Flags, Float64
 
 EQUAL_TOKENS, EQUAL_LOSS = "equal tokens", "equal held-out loss"
 

@@ -16,7 +16,7 @@ from tokenizers import Tokenizer
 
 from pipeline.backtest.sizes import Size
 from pipeline.score.proxy.tokenizer import encode
-from pipeline.score.sequences.panel import SEQUENCE, SUFFIX
+from pipeline.score.slices import SEQUENCE, SUFFIX
 
 WORD = re.compile(r" [A-Za-z]+")
 MOST_TOKENS = 4

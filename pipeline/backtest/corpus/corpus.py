@@ -20,19 +20,20 @@ from pipeline.backtest.sizes import Size
 from pipeline.config.sections import ProxyConfig
 from pipeline.engine.stage import Work
 from pipeline.score.proxy.tokenizer import encode, train_tokenizer
-from pipeline.score.sequences.panel import MOST_BYTES, STRIDE, starts
+from pipeline.score.sequences.panel import MOST_BYTES
 from pipeline.score.sequences.sampling import (
     LARGEST_SHARE,
     REPEATED,
     Catalogue,
-    Int64,
     bytes_of_families,
     family_repetition,
     held_out,
-    mixed,
     take_that_fit,
 )
 from pipeline.score.sequences.training_rows import read_texts
+from pipeline.score.slices import STRIDE, starts
+from pipeline.text.arrays import Int64
+from pipeline.text.hashing import keyed_hash
 from schemas.backtest import CORPUS
 
 BYTES_PER_TOKEN = 4
@@ -98,7 +99,7 @@ def rows_of_corpus(texts: list[Planted]) -> pa.Table:
 
 def _families(known: Catalogue, size: Size, seed: int) -> tuple[Int64, Int64]:
     """Return repeated families for half of the text, and others for all that is made from them."""
-    order = np.argsort(mixed(known.family_key, seed + _ORDER), kind="stable")
+    order = np.argsort(keyed_hash(known.family_key, seed + _ORDER), kind="stable")
     bytes_of = bytes_of_families(known)
     budget = size.rows * STRIDE * BYTES_PER_TOKEN
     fitting = (bytes_of * LARGEST_SHARE <= budget) & (bytes_of > 0)

@@ -28,7 +28,7 @@ from pipeline.engine.tables import read_table
 from pipeline.scan.inventory import inventory
 from pipeline.score.proxy.tokenizer import EOS_ID, encode
 from pipeline.score.sequences.panel import Panel
-from pipeline.score.sequences.sampling import COLUMNS, Catalogue, Int64, catalogue, half_of, mixed
+from pipeline.score.sequences.sampling import COLUMNS, Catalogue, catalogue, half_of
 from pipeline.score.sequences.sequence_table import Material
 from pipeline.score.sequences.training_rows import (
     Lessons,
@@ -39,6 +39,8 @@ from pipeline.score.sequences.training_rows import (
     tokenized,
     training_rows,
 )
+from pipeline.text.arrays import Int64
+from pipeline.text.hashing import keyed_hash
 from schemas.scan.counts import COUNTS
 
 PER_FAMILY = 8
@@ -167,7 +169,7 @@ def _panel(known: Catalogue, texts: dict[int, Text], variant: np.ndarray, config
             chosen.setdefault(int(known.family[number]), []).extend(own)
     rows: list[tuple[int, int, float]] = []
     for places in chosen.values():
-        keys = mixed(
+        keys = keyed_hash(
             np.array([known.text_key[n] ^ np.uint64(start) for n, start in places], np.uint64),
             config.proxy.seed + 21,
         )

@@ -11,8 +11,8 @@ import pyarrow as pa
 from pipeline.backtest.corpus.subject import Subject
 from pipeline.backtest.training.trainings import FINAL, Training
 from pipeline.score.forecast.observed import wilson
-from pipeline.score.sequences.sampling import Flags
 from pipeline.score.signals.exposure import exposure
+from pipeline.text.arrays import Flags
 
 
 def dose_rows(

@@ -16,9 +16,9 @@ from pipeline.score.forecast.features import Panel, read_panel
 from pipeline.score.forecast.logistic import folds, forecast
 from pipeline.score.forecast.risk import LEAST_FAMILIES, Basis, bases, spread_of
 from pipeline.score.forecast.target import Target
-from pipeline.score.sequences.panel import SEQUENCE
-from pipeline.score.sequences.sampling import Flags, Float64, Int64
 from pipeline.score.signals.ratios import zlib_ratio
+from pipeline.score.slices import SEQUENCE
+from pipeline.text.arrays import Flags, Float64, Int64
 
 SEEN, UNSEEN = "seen", "unseen"
 FORECASTS = (SEEN, UNSEEN)

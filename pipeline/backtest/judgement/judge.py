@@ -34,7 +34,7 @@ from pipeline.backtest.judgement.preregistered import (
     STRATA,
     comparisons,
 )
-from pipeline.score.sequences.sampling import Flags, Float64
+from pipeline.text.arrays import Flags, Float64
 
 BLOCK = 1 << 22  # weights held at a time
 BINS = 10

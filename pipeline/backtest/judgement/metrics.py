@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit, log_expit, logit
 
-from pipeline.score.sequences.sampling import Flags, Float64, Int64
+from pipeline.text.arrays import Flags, Float64, Int64
 
 LEAST = 1e-6  # of a probability that is taken for possible
 STEPS = 40

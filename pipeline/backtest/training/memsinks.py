@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pipeline.score.proxy.model import Shape, Transformer
-from pipeline.score.sequences.sampling import mixed
+from pipeline.text.hashing import keyed_hash
 
 SHARE = 0.5  # sink neurons for each ordinary neuron
 ACTIVE = 0.25  # share of the sink neurons that a sequence has
@@ -81,5 +81,5 @@ class SinkTransformer(Transformer):
 def gates_of(sinks: NDArray[np.int64], neurons: int) -> NDArray[np.float32]:
     """Return [rows, neurons] of 0 and 1: the sink neurons of each row, by a hash of its sink."""
     place = np.arange(neurons, dtype=np.uint64)
-    keys = mixed(sinks.astype(np.uint64)[:, None] * np.uint64(1 << 20) + place, 5)
+    keys = keyed_hash(sinks.astype(np.uint64)[:, None] * np.uint64(1 << 20) + place, 5)
     return np.asarray((keys >> np.uint64(11)) < np.uint64(ACTIVE * 2**53), np.float32)

@@ -19,7 +19,7 @@ from pipeline.backtest.training.memsinks import SinkTransformer
 from pipeline.score.proxy.loss import head_loss
 from pipeline.score.proxy.model import Shape, Transformer
 from pipeline.score.proxy.train import CLIP, EMBEDDING_RATE, FINAL_RATE, WARM_UP, Schedule
-from pipeline.score.sequences.sampling import mixed
+from pipeline.text.hashing import keyed_hash
 
 Hear = Callable[[int, int], None]
 
@@ -62,7 +62,7 @@ def teach(course: Course, device: str, hear: Hear | None = None) -> list[Transfo
 def order(rows: int, seed: int, epoch: int) -> NDArray[np.int64]:
     """Return the order of the rows in an epoch, by a hash: that of the proxies."""
     numbers = np.arange(rows, dtype=np.uint64)
-    return np.argsort(mixed(numbers, seed * 1_000 + epoch), kind="stable")
+    return np.argsort(keyed_hash(numbers, seed * 1_000 + epoch), kind="stable")
 
 
 def rate(step: int, total: int) -> float:

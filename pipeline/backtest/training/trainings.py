@@ -21,7 +21,7 @@ from pipeline.score.proxy.ensemble import HALVES, Crew, Proxy, chosen_device
 from pipeline.score.proxy.model import Shape, Transformer, from_safetensors, to_safetensors
 from pipeline.score.proxy.statistics import ProxyScorer
 from pipeline.score.proxy.train import Schedule, train
-from pipeline.score.sequences.sampling import Int64
+from pipeline.text.arrays import Int64
 from schemas.backtest import SCORES
 
 MARKS = (0.15, 0.3, 0.5, 0.75, 1.0)

@@ -12,7 +12,7 @@ from pipeline.engine.tables import read_keys
 from pipeline.filter.mitigations.goldfish import load_tokenizer, loss_masks
 from pipeline.filter.rules.drop_risk import NAME as DROP_RISK
 from pipeline.filter.rules.rules import CUT_SPANS
-from pipeline.score.sequences.sampling import Uint64
+from pipeline.text.arrays import Uint64
 from schemas.filter.decisions import CUTS
 from schemas.filter.emitted import (
     CUT_BYTES,

@@ -17,7 +17,7 @@ import numpy as np
 
 from pipeline.errors import CorruptFile
 from pipeline.filter.mitigations.token_kernels import bloom_add, bloom_holds
-from pipeline.text.segmentation_kernels import Uint8, Uint64
+from pipeline.text.arrays import Uint8, Uint64
 
 MAGIC = b"ROTEBLM1"
 HEADER = struct.Struct("<8sIIIIQ32x")

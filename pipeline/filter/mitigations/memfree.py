@@ -23,7 +23,7 @@ from pipeline.engine.tables import read_table
 from pipeline.filter.mitigations.bloom import Bloom, bloom, to_bytes
 from pipeline.filter.mitigations.goldfish import load_tokenizer, token_ids
 from pipeline.score.proxy.tokenizer import encode
-from pipeline.score.sequences.sampling import Uint64
+from pipeline.text.arrays import Uint64
 from schemas.score.risk import RISK
 
 FOLDER, FILE = "mitigation", "memfree.bloom"

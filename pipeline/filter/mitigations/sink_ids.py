@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.engine.shards import ROW_BITS
-from pipeline.scan.families import components
-from pipeline.score.sequences.sampling import Uint64
+from pipeline.scan.components import components
+from pipeline.text.arrays import Uint64
 
 
 def sink_ids(documents: pa.Table, near: pa.Table) -> Uint64:

@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numba import njit
 
-from pipeline.text.segmentation_kernels import Uint8, Uint64
+from pipeline.text.arrays import Uint8, Uint64, Value
+from pipeline.text.hashing import FIRST, GOLDEN, finalize
 
-Value = Any
-_START = np.uint64(0x9E3779B97F4A7C15)
-_FIRST = np.uint64(0xBF58476D1CE4E5B9)
-_SECOND = np.uint64(0x94D049BB133111EB)
-
-
-@njit(nogil=True, cache=True, inline="always")
-def _mixed(state: Value) -> Value:
-    """Return SplitMix64's finalizer of a state (Steele, Lea and Flood 2014)."""
-    state = (state ^ (state >> np.uint64(30))) * _FIRST
-    state = (state ^ (state >> np.uint64(27))) * _SECOND
-    return state ^ (state >> np.uint64(31))
+_START = np.uint64(GOLDEN)
+_finalize = njit(nogil=True, cache=True, inline="always")(finalize)
 
 
 @njit(nogil=True, cache=True)
 def run_hash(tokens: Uint64, first: Value, length: Value, seed: Value) -> Value:
     """Return a hash of some tokens in their order: mixed anew after each, so that order counts."""
-    state = _mixed(seed + _START)
+    state = _finalize(seed + _START)
     for place in range(first, first + length):
-        state = _mixed((state ^ tokens[place]) * _FIRST + _START)
+        state = _finalize((state ^ tokens[place]) * FIRST + _START)
     return state
 
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from pipeline.engine.query import limits, run
 from pipeline.engine.stage import Work
-from pipeline.score.sequences.sampling import Uint64
+from pipeline.text.arrays import Uint64
 
 
 def weights(work: Work, documents: pa.Table, gone: Uint64) -> pl.Series:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from pipeline.text.segmentation_kernels import Int64, Uint8, Uint32, Uint64
+from pipeline.text.arrays import Int64, Uint8, Uint32, Uint64
 
 SINGLE, FIRST, LATER = 0, 1, 2
 

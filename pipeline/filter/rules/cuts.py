@@ -26,8 +26,8 @@ from pipeline.engine.stage import Work
 from pipeline.engine.tables import conform, read_keys
 from pipeline.filter.rules import cut_kernels
 from pipeline.scan.words import Place, chunk_places, collision, in_order, read_chunk
-from pipeline.score.sequences.sampling import Int64, Uint64
 from pipeline.text import segmentation as text
+from pipeline.text.arrays import Int64, Uint64
 from pipeline.text.sorting import order_of
 from schemas.filter.decisions import CUTS
 from schemas.scan.spans import SPANS

@@ -16,7 +16,7 @@ import polars as pl
 from pipeline.config.policy import PolicyConfig
 from pipeline.errors import ConfigError
 from pipeline.filter.rules import drop_copies, drop_risk, keep_n
-from pipeline.score.sequences.sampling import Float64, Uint64
+from pipeline.text.arrays import Float64, Uint64
 
 Rule: TypeAlias = Callable[[pl.DataFrame, PolicyConfig], pl.DataFrame]
 RULES: dict[str, Rule] = {

@@ -20,7 +20,7 @@ from pipeline.scan.near.pair_kernels import COLLISION, Sets, distinct, intersect
 from pipeline.scan.words import chunk_keys, chunk_places, collision, read_chunk
 from pipeline.text import minhash
 from pipeline.text import segmentation as text
-from pipeline.text.segmentation_kernels import Int64, Uint8, Uint32, Uint64
+from pipeline.text.arrays import Int64, Uint8, Uint32, Uint64
 from pipeline.text.sorting import among
 
 SAMPLED = 128  # documents, those of smallest hash: where chunks end must change nothing

@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
-from pipeline.text.segmentation_kernels import Int64, Uint8, Uint32, Uint64
+from pipeline.text.arrays import Float64, Int64, Uint8, Uint32, Uint64
 from pipeline.text.sorting import order_of
 
 HUBS = 3  # at most, of a capped bucket
 Value = Any
-Floats = npt.NDArray[np.float64]
 
 
 class Bands(NamedTuple):
@@ -27,7 +25,7 @@ class Bands(NamedTuple):
     keys: Uint64
     low: Uint64
     text_bytes: Int64
-    priority: Floats
+    priority: Float64
     limits: Int64
 
 

@@ -22,13 +22,13 @@ import pyarrow.compute as pc
 
 from pipeline.engine.query import limits, run, stream
 from pipeline.engine.stage import Receipt, Work
-from pipeline.engine.tables import TableWriter, count_rows, read_batches, read_table, write_table
+from pipeline.engine.tables import TableWriter, read_batches, read_table, write_table
 from pipeline.scan.near import band_kernels
 from pipeline.scan.near.audit import Planted, plant
 from pipeline.scan.near.band_kernels import Bands
 from pipeline.scan.signatures import short_hashes, signature_matrix
 from pipeline.text import minhash
-from pipeline.text.segmentation_kernels import Int64, Uint32, Uint64
+from pipeline.text.arrays import Int64, Uint32, Uint64
 from pipeline.text.sorting import among
 from schemas.scan.audit import AUDIT
 from schemas.scan.buckets import BUCKETS
@@ -41,16 +41,6 @@ CURVE_AT = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 MISSED_AT = (0.5, 0.8)
 SAMPLE = 4_096  # pairs of capped buckets that are looked at
 BAND_BYTES = 24  # of a document in a band: key, member, rank, and the order while it is sorted
-
-
-def copies(work: Work) -> Receipt:
-    """Reduce: group documents by their text hash."""
-    with write_table(work.folder, "copies", work.key, COPIES) as out:
-        for batch in stream(
-            "scan/copies", {"signatures": work.paths("signatures")}, limits=limits(work)
-        ):
-            out.write(batch)
-    return Receipt((out.record,), count_rows(work.paths("signatures")), out.rows)
 
 
 def candidates(work: Work) -> Receipt:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
-from pipeline.text.segmentation_kernels import Int64, Uint32, Uint64
+from pipeline.text.arrays import Flags, Int64, Uint32, Uint64
 from pipeline.text.sorting import order_of
 
 COLLISION = -1
 Value = Any
-Flags: TypeAlias = npt.NDArray[np.bool_]
 
 
 class Sets(NamedTuple):

@@ -23,12 +23,12 @@ from pipeline.engine.progress import current
 from pipeline.engine.spill import Ref, Spill, spilling
 from pipeline.engine.stage import Receipt, Work
 from pipeline.engine.tables import read_batches, write_table
-from pipeline.scan.families import components
+from pipeline.scan.components import components
 from pipeline.scan.near import pair_kernels
 from pipeline.scan.near.pair_kernels import COLLISION, Sets
 from pipeline.scan.words import Chunk, chunk_places, collision, hold_words, in_order, read_chunk
 from pipeline.text import segmentation as text
-from pipeline.text.segmentation_kernels import Int64, Uint64
+from pipeline.text.arrays import Flags, Int64, Uint64
 from pipeline.text.sorting import among
 from schemas.scan.pairs import PAIRS
 
@@ -233,7 +233,7 @@ class _Blocks:
         return Sets(ends, kept, places, words.offsets, words.hashes)
 
     def compared(
-        self, blocks: tuple[int, int], pairs: Int64, turned: pair_kernels.Flags, test: Criterion
+        self, blocks: tuple[int, int], pairs: Int64, turned: Flags, test: Criterion
     ) -> Int64:
         """Return the shared shingles of pairs of documents of two blocks, 0 where the test fails.
 

@@ -29,7 +29,7 @@ from pipeline.scan.repeats import contained_kernels
 from pipeline.scan.repeats.contained_kernels import FILLED
 from pipeline.scan.words import Place, chunk_places, hold_words, in_order, read_chunk
 from pipeline.text import segmentation as text
-from pipeline.text.segmentation_kernels import Int64, Uint8, Uint32, Uint64
+from pipeline.text.arrays import Int64, Uint8, Uint32, Uint64
 from pipeline.text.sorting import among, order_of
 from schemas.scan.contained import CONTAINED
 from schemas.scan.copies import COPIES

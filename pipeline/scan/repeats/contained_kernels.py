@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from pipeline.text.segmentation_kernels import Int64, Uint8, Uint32, Uint64
+from pipeline.text.arrays import Int64, Uint8, Uint32, Uint64
 
 Value = Any
 GROUP, MEMBER, FILLED = range(3)  # where `meet` stopped, and how much it gave

@@ -30,7 +30,7 @@ from pipeline.scan.repeats import window_kernels
 from pipeline.scan.repeats.spans import cut_spans
 from pipeline.scan.words import chunk_places, in_order, read_chunk
 from pipeline.text import segmentation as text
-from pipeline.text.segmentation_kernels import Int64, Uint8, Uint32, Uint64
+from pipeline.text.arrays import Int64, Uint8, Uint32, Uint64
 from pipeline.text.sorting import group
 from schemas.scan.links import LINKS
 from schemas.scan.spans import REPEATS, SPANS

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.score.forecast.logistic import Cases
-from pipeline.score.sequences.sampling import Flags, Float64, Int64
+from pipeline.text.arrays import Flags, Float64, Int64
 
 SUFFIX = 32
 # Tried and left out, since families left out of the fit gained nothing by them: entropy, rank, run

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from pipeline.score.forecast.features import Panel, Seen
 from pipeline.score.forecast.logistic import DRAWS, Cases, family_weights, fit
-from pipeline.score.sequences.sampling import Flags, Float64, Int64
+from pipeline.text.arrays import Flags, Float64, Int64
 
 BOOTSTRAPS = 1_000
 LEAST_FAMILIES = 5  # at a dose, for the dose to count in the curve of sizes

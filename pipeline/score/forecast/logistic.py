@@ -16,7 +16,8 @@ from scipy.special import expit, log_expit
 from scipy.stats import norm
 from sklearn.metrics import average_precision_score
 
-from pipeline.score.sequences.sampling import Flags, Float64, Int64, mixed
+from pipeline.text.arrays import Flags, Float64, Int64
+from pipeline.text.hashing import keyed_hash
 
 PENALTY = 1e-4
 FOLDS = 5
@@ -177,7 +178,7 @@ def _shift(logit: Float64, label: Flags) -> float:
 
 def folds(family: Int64) -> Int64:
     """Return the fold of each row, by a hash of its family."""
-    return (mixed(family.astype(np.uint64), 17) % np.uint64(FOLDS)).astype(np.int64)
+    return (keyed_hash(family.astype(np.uint64), 17) % np.uint64(FOLDS)).astype(np.int64)
 
 
 def cross_fitted(cases: Cases) -> Float64:
@@ -203,7 +204,7 @@ def forecast(
     """
     whole = fit(cases)
     centre = whole.logit(features)
-    order = np.argsort(mixed(np.arange(DRAWS, dtype=np.uint64), seed))
+    order = np.argsort(keyed_hash(np.arange(DRAWS, dtype=np.uint64), seed))
     noise = norm.ppf((order + 0.5) / DRAWS) * spread
     drawn = np.empty((DRAWS, len(features)))
     for draw in range(DRAWS):

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.stats import norm
 
 from pipeline.score.forecast.features import Panel
-from pipeline.score.sequences.sampling import Flags
+from pipeline.text.arrays import Flags
 
 
 def dose_response(panel: Panel) -> list[dict[str, Any]]:

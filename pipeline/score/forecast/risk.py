@@ -34,7 +34,7 @@ from pipeline.score.forecast.logistic import (
 from pipeline.score.forecast.observed import dose_response, memorized_families, rate
 from pipeline.score.forecast.risk_model import risk_model
 from pipeline.score.forecast.target import Target, target_of
-from pipeline.score.sequences.sampling import Flags, Float64
+from pipeline.text.arrays import Flags, Float64
 from schemas.scan.counts import COUNTS
 from schemas.score.contexts import CONTEXTS
 from schemas.score.laws import LAWS

@@ -14,7 +14,7 @@ import pyarrow as pa
 from scipy.special import expit
 
 from pipeline.score.forecast.logistic import Cases, fit
-from pipeline.score.sequences.sampling import Flags, Float64
+from pipeline.text.arrays import Flags, Float64
 from schemas.score.risk import RISK_MODEL
 
 DOSES = ("log dose", "log effective dose", "log suffix dose", "log dose ratio")

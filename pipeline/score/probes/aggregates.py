@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from pipeline.score.forecast.logistic import DRAWS, family_weights
 from pipeline.score.probes.panel import Probed, levels
 from pipeline.score.signals.perturbation import limem
+from pipeline.text.arrays import Float64
 
 WITHOUT_MEAN = "tries_"  # they go over a hundred orders of magnitude: a mean is the largest
-Float64 = NDArray[np.float64]
 Statistic = Callable[[Float64], float]
 
 

@@ -19,10 +19,11 @@ from pipeline.score.probes.generation import suffix_log_p
 from pipeline.score.probes.panel import Probed, Scene, Subject, read_tokens
 from pipeline.score.proxy.model import Shape, Transformer
 from pipeline.score.proxy.train import Schedule, train
-from pipeline.score.sequences.panel import SUFFIX
-from pipeline.score.sequences.sampling import Int64, mixed
 from pipeline.score.sequences.training_rows import token_rows
 from pipeline.score.signals.counterfactual import counterfactual
+from pipeline.score.slices import SUFFIX
+from pipeline.text.arrays import Int64
+from pipeline.text.hashing import keyed_hash
 
 _SUBSET = 31
 
@@ -50,7 +51,7 @@ def lesson(work: Work, of: Scene) -> Lesson:
     times = np.maximum(1, top.seen[place] // work.config.proxy.epochs)
     tokens = np.concatenate([np.zeros((0, 65), np.int64), *rows])
     tokens[:, 0] = top.eos
-    key = of.known.text_key[documents] ^ mixed(starts.astype(np.uint64), 1)
+    key = of.known.text_key[documents] ^ keyed_hash(starts.astype(np.uint64), 1)
     order = np.argsort(key, kind="stable")  # no name of a shard orders what is learnt
     again = np.repeat(order, times[order])
     return Lesson(tokens[again], of.known.family[documents][again], of.known.family_key)
@@ -58,7 +59,7 @@ def lesson(work: Work, of: Scene) -> Lesson:
 
 def taken(of: Lesson, number: int, seed: int) -> NDArray[np.bool_]:
     """Return per family whether model `number` is trained on it: one in two."""
-    return np.asarray(mixed(of.key, seed * 1_000 + _SUBSET + number) % np.uint64(2) == 0)
+    return np.asarray(keyed_hash(of.key, seed * 1_000 + _SUBSET + number) % np.uint64(2) == 0)
 
 
 def score_one(

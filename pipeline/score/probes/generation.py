@@ -11,9 +11,9 @@ from torch import Tensor
 
 from pipeline.score.probes.panel import Subject
 from pipeline.score.signals.decoding import Decoding, log_q
+from pipeline.text.arrays import Int64
 
 BATCH = 128
-Int64 = NDArray[np.int64]
 
 
 def generate(

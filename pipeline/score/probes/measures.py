@@ -17,7 +17,6 @@ from pipeline.config.sections import ProbesConfig
 from pipeline.score.probes.generation import generate, suffix_hits, suffix_log_p
 from pipeline.score.probes.panel import Probed, Subject
 from pipeline.score.probes.prompt_search import Effort, find_prompt, ratio, shortest
-from pipeline.score.sequences.panel import SEQUENCE, SUFFIX
 from pipeline.score.signals.approximate import bleu, edit_distance, is_approximate, matched, rouge_l
 from pipeline.score.signals.contamination import contaminated, distances, peak, ted
 from pipeline.score.signals.decoding import Decoding
@@ -26,6 +25,7 @@ from pipeline.score.signals.extraction import extractible, probability_within, t
 from pipeline.score.signals.localisation import lower_share
 from pipeline.score.signals.perturbation import perturbed
 from pipeline.score.signals.ratios import prior_bits
+from pipeline.score.slices import SEQUENCE, SUFFIX
 
 Values = dict[str, NDArray[np.float64]]
 Hear = Callable[[int, int], None]

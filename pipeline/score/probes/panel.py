@@ -14,8 +14,10 @@ from pipeline.engine.stage import Work
 from pipeline.engine.tables import read_table
 from pipeline.score.probes.long_tail import said_by
 from pipeline.score.proxy.tokenizer import read_tokenizer
-from pipeline.score.sequences.sampling import COLUMNS, Catalogue, Int64, Uint64, catalogue, mixed
+from pipeline.score.sequences.sampling import COLUMNS, Catalogue, catalogue
 from pipeline.score.sequences.training_rows import Text, read_texts, token_rows, tokenized
+from pipeline.text.arrays import Int64, Uint64
+from pipeline.text.hashing import keyed_hash
 from schemas.scan.counts import COUNTS
 from schemas.score.sequences import SEQUENCES
 
@@ -111,7 +113,7 @@ def choose(of: Scene, count: int, seed: int) -> Int64:
     """
     documents = np.searchsorted(of.known.row_key, of.table["row_key"].to_numpy())
     starts = of.table["start_token"].to_numpy().astype(np.uint64)
-    key = mixed(of.known.text_key[documents] ^ mixed(starts, seed), seed + _ORDER)
+    key = keyed_hash(of.known.text_key[documents] ^ keyed_hash(starts, seed), seed + _ORDER)
     order = np.argsort(key, kind="stable")
     level = levels(of.top.seen)[order]
     turn = _rank(of.known.family[documents][order] * 64 + level)

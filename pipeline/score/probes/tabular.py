@@ -8,10 +8,8 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from pipeline.engine.stage import Work
-from pipeline.score.probes.generation import Int64, generate, next_logits
+from pipeline.score.probes.generation import generate, next_logits
 from pipeline.score.probes.panel import Probed, Scene, Subject, read_tokens
-from pipeline.score.sequences.panel import SUFFIX
-from pipeline.score.sequences.sampling import mixed
 from pipeline.score.signals.tabular import (
     HEADER_ROWS,
     entropy_bits,
@@ -19,6 +17,9 @@ from pipeline.score.signals.tabular import (
     modal_share,
     table_rows,
 )
+from pipeline.score.slices import SUFFIX
+from pipeline.text.arrays import Int64
+from pipeline.text.hashing import keyed_hash
 
 DOCUMENTS = 1_000
 TABLES = 50
@@ -49,7 +50,7 @@ def tables(work: Work, of: Scene) -> list[Table]:
     keys, place = np.unique(of.table["row_key"].to_numpy(), return_index=True)
     numbers = np.searchsorted(of.known.row_key, keys)
     order = np.argsort(
-        mixed(of.known.text_key[numbers], work.config.proxy.seed + _ORDER), kind="stable"
+        keyed_hash(of.known.text_key[numbers], work.config.proxy.seed + _ORDER), kind="stable"
     )[:DOCUMENTS]
     texts = read_tokens(work, of, np.sort(numbers[order]))
     found = []

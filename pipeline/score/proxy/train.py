@@ -16,7 +16,7 @@ from pipeline.score.proxy.checkpoint import Checkpoint
 from pipeline.score.proxy.loss import head_loss
 from pipeline.score.proxy.model import Shape, Transformer
 from pipeline.score.proxy.precision import Precision, halving, in_precision
-from pipeline.score.sequences.sampling import mixed
+from pipeline.text.hashing import keyed_hash
 
 WARM_UP = 0.05
 FINAL_RATE = 0.05
@@ -187,7 +187,7 @@ def _batches(rows: NDArray[np.int64], schedule: Schedule, done: int) -> Iterator
     numbers = np.arange(len(rows), dtype=np.uint64)
     per_epoch = -(-len(rows) // schedule.rows)
     for epoch in range(done // max(1, per_epoch), schedule.epochs):
-        order = np.argsort(mixed(numbers, schedule.seed * 1_000 + epoch), kind="stable")
+        order = np.argsort(keyed_hash(numbers, schedule.seed * 1_000 + epoch), kind="stable")
         first = max(0, done - epoch * per_epoch)
         for start in range(first * schedule.rows, len(rows), schedule.rows):
             yield rows[order[start : start + schedule.rows]]

@@ -14,8 +14,10 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.score.proxy.ensemble import Crew, Proxy, score_all
-from pipeline.score.sequences.panel import SEQUENCE, SUFFIX
-from pipeline.score.sequences.sampling import Int64, Uint64, mixed, strata
+from pipeline.score.sequences.sampling import strata
+from pipeline.score.slices import SEQUENCE, SUFFIX
+from pipeline.text.arrays import Int64, Uint64
+from pipeline.text.hashing import keyed_hash
 from schemas.score.contexts import CONTEXTS
 
 PREFIXES = (4, 8, 16, 32)
@@ -60,7 +62,7 @@ def contexts(of: Trained, proxies: Sequence[Proxy], crew: Crew) -> pa.Table:
 def _panel(of: Trained) -> Int64:
     """Return rows that every proxy was trained on, as many of each power of two, by hash."""
     rows = np.flatnonzero((of.dose > 0).all(axis=1)) if of.dose.size else np.zeros(0, np.int64)
-    order = rows[np.argsort(mixed(_key(of.tokens[rows]), 1), kind="stable")]
+    order = rows[np.argsort(keyed_hash(_key(of.tokens[rows]), 1), kind="stable")]
     level = strata(of.dose[order].max(axis=1).astype(np.float64)) if len(order) else order
     taken = [order[level == number][:PER_LEVEL] for number in np.unique(level).tolist()]
     return np.sort(np.concatenate([np.zeros(0, np.int64), *taken]))
@@ -70,7 +72,7 @@ def _key(tokens: Int64) -> Uint64:
     """Return a hash of each row of tokens, which no name of a shard enters."""
     key = np.zeros(len(tokens), np.uint64)
     for column in tokens.T:
-        key = mixed(key ^ column.astype(np.uint64), 2)
+        key = keyed_hash(key ^ column.astype(np.uint64), 2)
     return key
 
 

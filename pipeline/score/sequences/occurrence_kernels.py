@@ -13,14 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
+
+from pipeline.text.arrays import Int64, Uint64
 
 ANCHORS = (8, 4, 2, 1)
 _BASE = 0x9E3779B97F4A7C15
 _SPREAD = np.uint64(0xD6E8FEB86659FD93)
-
-Int64 = NDArray[np.int64]
-Uint64 = NDArray[np.uint64]
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from pipeline.engine.query import run as query
 from pipeline.engine.stage import Work
 from pipeline.scan.words import Chunk, chunk_places, read_chunk
 from pipeline.score.sequences.occurrence_kernels import count_runs, index_runs
-from pipeline.score.sequences.sampling import Int64, Uint64
+from pipeline.text.arrays import Int64, Uint64
 from pipeline.text.segmentation import Words, runs
 from pipeline.text.sorting import among
 

@@ -14,19 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.score.sequences.sampling import (
-    REPEATED,
-    Catalogue,
-    Flags,
-    Int64,
-    document_order,
-    mixed,
-    strata,
-)
+from pipeline.score.sequences.sampling import REPEATED, Catalogue, document_order, strata
+from pipeline.score.slices import STRIDE, starts
+from pipeline.text.arrays import Flags, Int64
+from pipeline.text.hashing import keyed_hash
 
-SEQUENCE = 64
-SUFFIX = 32
-STRIDE = 32
 MOST_BYTES = 1 << 20
 PER_TRAINED_FAMILY = 8
 PER_FAMILY = 16
@@ -65,18 +57,6 @@ class Panel:
     of_document: Int64
     sampled: Flags
     weight: np.ndarray
-
-
-def starts(tokens: int) -> Int64:
-    """Return where the sequences of a document of so many tokens start.
-
-    Every 32nd, and one that ends at its end.
-    """
-    if tokens < SEQUENCE:
-        return np.zeros(0, np.int64)
-    regular = np.arange(0, tokens - SEQUENCE + 1, STRIDE, dtype=np.int64)
-    last = tokens - SEQUENCE
-    return regular if regular[-1] == last else np.append(regular, last)
 
 
 def want(
@@ -184,7 +164,7 @@ def _sampled(
         free = np.array(
             [place for place in places.tolist() if (document, place) not in certain], np.int64
         )
-        keys = mixed(free.astype(np.uint64) ^ known.text_key[document], seed + _PLACE)
+        keys = keyed_hash(free.astype(np.uint64) ^ known.text_key[document], seed + _PLACE)
         taken = free[np.argsort(keys, kind="stable")][:most]
         stratum = wanted.stratum[document]
         chance = sizes[stratum] / population[stratum] * len(taken) / max(1, len(free))

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
+
+from pipeline.text.arrays import Flags, Float64, Int64, Uint64
+from pipeline.text.hashing import keyed_hash
 
 REPEATED = 1.5
 HELD_OUT = 8
@@ -32,11 +34,6 @@ COLUMNS = (
     "repeated_words",
 )
 _HELD_OUT, _HALF, _ORDER = 1, 2, 3
-
-Int64 = NDArray[np.int64]
-Uint64 = NDArray[np.uint64]
-Float64 = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -85,18 +82,6 @@ class Sample:
 NOTHING = Sample(np.zeros(0, np.int64), np.zeros(0, np.int64), 0)
 
 
-def mixed(keys: Uint64, seed: int) -> Uint64:
-    """Return splitmix64 of `keys` under `seed`: uniform over uint64.
-
-    Steele, Lea and Flood 2014, figure 16.
-    """
-    with np.errstate(over="ignore"):
-        value = keys + np.uint64((seed * 0x9E3779B97F4A7C15 + 0x632BE59BD9B4E019) % 2**64)
-        value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return value ^ (value >> np.uint64(31))
-
-
 def catalogue(counts: pa.Table) -> Catalogue:
     """Return the documents of a `counts` table, sorted by row_key."""
     counts = counts.sort_by("row_key").combine_chunks()
@@ -124,12 +109,12 @@ def catalogue(counts: pa.Table) -> Catalogue:
 
 def held_out(known: Catalogue, seed: int) -> Flags:
     """Return which families no proxy may see: an eighth, the non-members of the floor."""
-    return np.asarray(mixed(known.family_key, seed + _HELD_OUT) % np.uint64(HELD_OUT) == 0)
+    return np.asarray(keyed_hash(known.family_key, seed + _HELD_OUT) % np.uint64(HELD_OUT) == 0)
 
 
 def half_of(known: Catalogue, seed: int) -> Int64:
     """Return 0 or 1 per family: the half whose cross-fit proxy is trained on it."""
-    return (mixed(known.family_key, seed + _HALF) % np.uint64(2)).astype(np.int64)
+    return (keyed_hash(known.family_key, seed + _HALF) % np.uint64(2)).astype(np.int64)
 
 
 def bytes_of_families(known: Catalogue) -> Int64:
@@ -146,7 +131,7 @@ def choose_families(
     top, an equal share of what is left, so that no few large families of one dose take all of it.
     A family above 1/24 of the budget is skipped: a few large ones would leave few families.
     """
-    order = np.argsort(mixed(known.family_key, seed + _ORDER), kind="stable")
+    order = np.argsort(keyed_hash(known.family_key, seed + _ORDER), kind="stable")
     fitting = allowed & (size * LARGEST_SHARE <= budget)
     repeated = _by_repetition(order[fitting[order]], family_repetition(known), size, budget // 2)
     taken = np.zeros(len(size), np.bool_)
@@ -185,7 +170,7 @@ def strata(repetition: Float64) -> Int64:
 
 def document_order(known: Catalogue, seed: int) -> Int64:
     """Return all documents in the order of a hash of their texts."""
-    return np.argsort(mixed(known.text_key, seed + _ORDER), kind="stable")
+    return np.argsort(keyed_hash(known.text_key, seed + _ORDER), kind="stable")
 
 
 def _by_repetition(order: Int64, repetition: Float64, size: Int64, budget: int) -> Int64:

@@ -14,12 +14,14 @@ from pipeline.score.proxy.ensemble import HALVES, Crew, Proxy, score_all
 from pipeline.score.proxy.statistics import Statistics
 from pipeline.score.sequences.contexts import Trained, contexts
 from pipeline.score.sequences.occurrences import Places, occurrences, spelled, window_counts
-from pipeline.score.sequences.panel import SEQUENCE, SUFFIX, Panel
-from pipeline.score.sequences.sampling import Catalogue, Int64
+from pipeline.score.sequences.panel import Panel
+from pipeline.score.sequences.sampling import Catalogue
 from pipeline.score.sequences.text_features import surface
 from pipeline.score.sequences.training_rows import Lessons, Text, token_rows
 from pipeline.score.signals.gap import gap_bits
 from pipeline.score.signals.repetition import continuation_share
+from pipeline.score.slices import SEQUENCE, SUFFIX
+from pipeline.text.arrays import Int64
 from schemas.score.sequences import SEQUENCES, STATISTICS
 
 

@@ -21,7 +21,7 @@ from pipeline.engine.files import write_file
 from pipeline.engine.progress import current
 from pipeline.engine.stage import FileRecord, Receipt, Work
 from pipeline.engine.tables import read_table, write_table
-from pipeline.score.sequences.panel import SEQUENCE, choose, want
+from pipeline.score.sequences.panel import choose, want
 from pipeline.score.sequences.sampling import (
     COLUMNS,
     NOTHING,
@@ -32,6 +32,7 @@ from pipeline.score.sequences.sampling import (
     choose_families,
     held_out,
 )
+from pipeline.score.slices import SEQUENCE
 from schemas.scan.counts import COUNTS
 from schemas.score.contexts import CONTEXTS
 from schemas.score.sequences import SEQUENCES

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.score.sequences.occurrences import Places
-from pipeline.score.sequences.panel import SEQUENCE, SUFFIX, Panel
-from pipeline.score.sequences.sampling import Int64
+from pipeline.score.sequences.panel import Panel
 from pipeline.score.sequences.training_rows import Text
 from pipeline.score.signals.markers import non_latin_share, redaction_share
 from pipeline.score.signals.rarity import rare_share, rare_tokens, token_bits
@@ -20,6 +19,8 @@ from pipeline.score.signals.repetition import (
     template_share,
 )
 from pipeline.score.signals.zlib import zlib_bits_per_byte
+from pipeline.score.slices import SEQUENCE, SUFFIX
+from pipeline.text.arrays import Int64
 
 Float32 = NDArray[np.float32]
 

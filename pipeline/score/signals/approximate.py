@@ -13,12 +13,10 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 SHARE = 0.1
 ORDERS = 4
 SMALL = 0.1
-Int64 = NDArray[np.int64]
 
 
 def edit_distance(first: Sequence[int], second: Sequence[int]) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-Float64 = NDArray[np.float64]
+from pipeline.text.arrays import Float64
 
 
 def counterfactual(scores: Float64, inside: NDArray[np.bool_]) -> tuple[Float64, Float64]:

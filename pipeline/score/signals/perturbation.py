@@ -10,9 +10,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.score.sequences.sampling import mixed
+from pipeline.text.arrays import Int64
+from pipeline.text.hashing import keyed_hash
 
-Int64 = NDArray[np.int64]
 _PLACE, _TOKEN = 11, 12
 
 
@@ -35,10 +35,10 @@ def perturbed(rows: Int64, prefix: int, vocabulary: int, seed: int) -> Int64:
     """
     key = np.zeros(len(rows), np.uint64)
     for column in range(rows.shape[1]):
-        key = mixed(key ^ rows[:, column].astype(np.uint64), seed)
-    at = 1 + (mixed(key, seed + _PLACE) % np.uint64(prefix)).astype(np.int64)
+        key = keyed_hash(key ^ rows[:, column].astype(np.uint64), seed)
+    at = 1 + (keyed_hash(key, seed + _PLACE) % np.uint64(prefix)).astype(np.int64)
     own = rows[np.arange(len(rows)), at]
-    step = 1 + (mixed(key, seed + _TOKEN) % np.uint64(vocabulary - 2)).astype(np.int64)
+    step = 1 + (keyed_hash(key, seed + _TOKEN) % np.uint64(vocabulary - 2)).astype(np.int64)
     changed = rows.copy()
     changed[np.arange(len(rows)), at] = 1 + (own - 1 + step) % (vocabulary - 1)
     return changed

@@ -10,10 +10,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-RARE_MASS = 0.1
+from pipeline.text.arrays import Float64, Int64
 
-Int64 = NDArray[np.int64]
-Float64 = NDArray[np.float64]
+RARE_MASS = 0.1
 
 
 def token_bits(tokens: Int64, counts: Int64) -> Float64:

@@ -6,9 +6,9 @@ They are baselines: on text of one kind, membership tests of this sort are near 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Float64 = NDArray[np.float64]
+from pipeline.text.arrays import Float64
+
 BITS = 1.0 / np.log(2.0)
 
 

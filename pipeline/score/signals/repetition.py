@@ -11,14 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
+
+from pipeline.text.arrays import Float64, Int64
 
 LEAST_CONTEXT, MOST_CONTEXT = 2, 6
 PIECE = 3
 ROWS = 2_048  # of 64 tokens: the square of them is 8 MB
-
-Int64 = NDArray[np.int64]
-Float64 = NDArray[np.float64]
 
 
 def continuation_share(sequences: Int64, prefixes: Int64) -> Float64:

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline.scan.families import components, smallest_hash
+from pipeline.scan.components import components, smallest_hash
 
 NEAR = "a b c d e f g h i j"
 

@@ -4,7 +4,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from pipeline.score import slices
 from pipeline.score.sequences import panel, sampling
+from pipeline.text import hashing
 
 BYTES_PER_TOKEN = 4
 
@@ -61,14 +63,14 @@ def chosen(known, budget=700_000):
 )
 def test_sequences_start_every_32_tokens_and_end_with_the_document(tokens, expected):
     """Starts are the multiples of 32 that fit, and the place from which 64 tokens reach the end."""
-    assert panel.starts(tokens).tolist() == expected
+    assert slices.starts(tokens).tolist() == expected
 
 
 def test_splitmix_has_its_published_values():
     """The sequence of SplitMix64 from state 0 is the one that its authors' program prints."""
     golden = 0x9E3779B97F4A7C15
     states = [(golden * (place + 1) - 0x632BE59BD9B4E019) % 2**64 for place in range(3)]
-    assert sampling.mixed(np.array(states, np.uint64), 0).tolist() == [
+    assert hashing.keyed_hash(np.array(states, np.uint64), 0).tolist() == [
         0xE220A8397B1DCDAF,
         0x6E789E6AA1B965F4,
         0x06C45D188009454F,

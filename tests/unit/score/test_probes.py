@@ -26,9 +26,10 @@ from pipeline.score.proxy.ensemble import torch_threads
 from pipeline.score.proxy.model import Shape
 from pipeline.score.proxy.statistics import ProxyScorer
 from pipeline.score.proxy.train import Schedule, train
-from pipeline.score.sequences.sampling import Catalogue, mixed
+from pipeline.score.sequences.sampling import Catalogue
 from pipeline.score.signals.decoding import Decoding, log_p_z_under
 from pipeline.score.signals.extraction import probability_within
+from pipeline.text.hashing import keyed_hash
 from tests.e2e.command import QUICK_SCORE
 from tests.e2e.corpora import Prose
 
@@ -274,7 +275,7 @@ def scene_of(subject, seen, family, start=None, keys=None):
     keys = np.arange(count, dtype=np.uint64) if keys is None else keys
     start = np.zeros(count, np.int64) if start is None else start
     table = pa.table({"row_key": keys, "start_token": start})
-    text = mixed(np.arange(count, dtype=np.uint64), 3)
+    text = keyed_hash(np.arange(count, dtype=np.uint64), 3)
     known = Catalogue(
         row_key=keys,
         text_bytes=np.full(count, 300),
@@ -284,7 +285,7 @@ def scene_of(subject, seen, family, start=None, keys=None):
         effective_count=np.ones(count),
         repetition=np.ones(count),
         family=np.array(family),
-        family_key=mixed(np.arange(count, dtype=np.uint64), 4),
+        family_key=keyed_hash(np.arange(count, dtype=np.uint64), 4),
         family_names=[str(number) for number in range(count)],
     )
     own = Subject("p2", "ladder", subject.model, "cpu", 0, np.array(seen))

@@ -1,0 +1,18 @@
+"""TODO pipeline/scan/copies.py."""
+
+from __future__ import annotations
+
+from pipeline.engine.query import limits, stream
+from pipeline.engine.stage import Receipt, Work
+from pipeline.engine.tables import count_rows, write_table
+from schemas.scan.copies import COPIES
+
+
+def copies(work: Work) -> Receipt:
+    """Reduce: group documents by their text hash."""
+    with write_table(work.folder, "copies", work.key, COPIES) as out:
+        for batch in stream(
+            "scan/copies", {"signatures": work.paths("signatures")}, limits=limits(work)
+        ):
+            out.write(batch)
+    return Receipt((out.record,), count_rows(work.paths("signatures")), out.rows)

@@ -1,0 +1,16 @@
+"""Names of the array types that signatures here are written in."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Int64: TypeAlias = NDArray[np.int64]
+Uint64: TypeAlias = NDArray[np.uint64]
+Uint32: TypeAlias = NDArray[np.uint32]
+Uint8: TypeAlias = NDArray[np.uint8]
+Float64: TypeAlias = NDArray[np.float64]
+Flags: TypeAlias = NDArray[np.bool_]
+Value: TypeAlias = Any  # a machine number, or LLVM's name for one; Numba infers which
