@@ -32,8 +32,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from pipeline.score.proxy.ensemble import torch_threads
 from pipeline.score.proxy.model import Shape, Transformer, config_json, to_safetensors
+from pipeline.score.proxy.pool import torch_threads
 from pipeline.score.proxy.precision import in_precision, precision_of
 from pipeline.score.proxy.statistics import ProxyScorer
 from pipeline.score.proxy.train import Means, Schedule, train

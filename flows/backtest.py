@@ -7,7 +7,7 @@ import json
 import sys
 
 from flows.terminal import open_progress
-from pipeline.config.sections import load_config
+from pipeline.config.load import load_config
 from pipeline.engine.progress import current, listen
 from pipeline.run import saved_config
 

@@ -16,7 +16,8 @@ from typing import Any, NoReturn
 
 from flows.runners import LocalMapper, leave
 from flows.terminal import open_progress
-from pipeline.config.sections import Config, load_config
+from pipeline.config.load import load_config
+from pipeline.config.sections import Config
 from pipeline.engine.progress import listen
 from pipeline.errors import ConfigError, PipelineError
 

@@ -31,7 +31,7 @@ from prefect.utilities.annotations import quote
 from flows.runners import PrefectMapper
 from flows.summary import summarize
 from flows.terminal import open_progress
-from pipeline.config.sections import load_config
+from pipeline.config.load import load_config
 from pipeline.engine.memory import workers_of
 from pipeline.engine.progress import listen
 from pipeline.engine.run_folder import load_manifest

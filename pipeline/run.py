@@ -11,7 +11,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from pipeline.config.sections import Config, load_config
+from pipeline.config.load import load_config
+from pipeline.config.sections import Config
 from pipeline.engine.files import writing
 from pipeline.engine.memory import begin
 from pipeline.engine.run_folder import RunFolder, load_manifest, open_run, refuse_foreign
@@ -41,7 +42,7 @@ SCAN = (
     Stage(
         "sketch", signatures.sketch, signatures.VERSION, _sketched, by_group=True, conserves=True
     ),
-    Stage("copies", copies.copies, candidates.VERSION, lambda _: None, ("sketch",), conserves=True),
+    Stage("copies", copies.copies, copies.VERSION, lambda _: None, ("sketch",), conserves=True),
     Stage(
         "candidates",
         candidates.candidates,

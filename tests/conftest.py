@@ -11,7 +11,7 @@ import pytest
 
 from flows.runners import LocalMapper
 from pipeline import run
-from pipeline.config.sections import load_config
+from pipeline.config.load import load_config
 from pipeline.engine.run_folder import load_manifest
 from pipeline.engine.shards import active_shards
 from pipeline.engine.stage import Work

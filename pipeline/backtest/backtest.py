@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from tokenizers import Tokenizer
 
 from pipeline import run
 from pipeline.backtest.arms.arms import Bottom, arm_rows, plan, require_arms, reserve_rows
+from pipeline.backtest.bench import Bench, Tried
 from pipeline.backtest.corpus import subject as material
 from pipeline.backtest.corpus.corpus import make, rows_of_corpus
-from pipeline.backtest.corpus.subject import Subject
 from pipeline.backtest.judgement.doses import dose_rows
 from pipeline.backtest.judgement.evidence import Evidence, evidence
 from pipeline.backtest.judgement.judge import (
@@ -28,7 +27,6 @@ from pipeline.backtest.judgement.judge import (
 )
 from pipeline.backtest.judgement.preregistered import declaration, declare, targets
 from pipeline.backtest.ledger import Ledger, Made, Output, say
-from pipeline.backtest.mapper import in_order
 from pipeline.backtest.result import summary
 from pipeline.backtest.sizes import Size, size_of
 from pipeline.backtest.training import cost
@@ -36,7 +34,6 @@ from pipeline.backtest.training.trainings import (
     EARLY,
     FINAL,
     TARGET,
-    School,
     Training,
     digest_rows,
     proxies_of,
@@ -47,14 +44,15 @@ from pipeline.engine.files import writing
 from pipeline.engine.memory import workers_of
 from pipeline.engine.progress import current
 from pipeline.engine.run_folder import open_run
+from pipeline.engine.session import one_by_one
 from pipeline.engine.stage import ALL
 from pipeline.engine.tables import read_table
 from pipeline.errors import ConfigError, InputError
 from pipeline.scan.inventory import require_unchanged
 from pipeline.score.forecast.target import Target
-from pipeline.score.proxy.ensemble import Crew, torch_threads
+from pipeline.score.proxy.pool import Crew, torch_threads
 from pipeline.score.proxy.tokenizer import read_tokenizer
-from pipeline.score.sequences.sampling import COLUMNS, catalogue
+from pipeline.score.sequences.catalogue import COLUMNS, catalogue
 from pipeline.score.sequences.sequence_table import sequence_tables
 from pipeline.score.sequences.sequences import VERSION as SCORED
 from schemas.backtest import (
@@ -78,38 +76,6 @@ RESULT = "backtest.json"
 TOKENIZER = "models/tokenizer.json"
 JUDGED = 2  # version of the judgement: of its tables and their metrics
 NO_ROWS = np.zeros((0, 65), np.int64)
-
-
-@dataclass(frozen=True)
-class Bench:
-    """A back-test under way. config: the run's, with the proxies of the size."""
-
-    ledger: Ledger
-    size: Size
-    config: Config
-    corpus: Output
-    subject: Subject
-    tokenizer: Tokenizer
-    crew: Crew
-
-    @property
-    def vocabulary(self) -> int:
-        """Return the number of tokens."""
-        return int(self.tokenizer.get_vocab_size())
-
-    @property
-    def school(self) -> School:
-        """Return who trains and scores."""
-        return School(self.ledger, self.config.proxy, self.crew)
-
-
-@dataclass(frozen=True)
-class Tried:
-    """What was trained, and what each model says of every row."""
-
-    trainings: list[Training]
-    outputs: list[Output]
-    models: dict[str, pa.Table]
 
 
 def backtest(
@@ -168,7 +134,7 @@ def _prepare(out: Path, ledger: Ledger, size: Size, config: Config) -> Bench:
 
 
 def _corpus(out: Path, ledger: Ledger, size: Size, config: Config) -> Output:
-    with run.session(out, config, in_order) as opened:
+    with run.session(out, config, one_by_one) as opened:
         require_unchanged(opened.manifest)
         missing = [stage.name for stage in run.SCAN if not opened.current(stage)]
         if missing:

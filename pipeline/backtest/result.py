@@ -16,7 +16,7 @@ from pipeline.score.forecast.risk import LEAST_FAMILIES
 from pipeline.score.forecast.target import Target
 
 if TYPE_CHECKING:
-    from pipeline.backtest.backtest import Bench
+    from pipeline.backtest.bench import Bench
 
 CAVEATS = (
     "One seed: the intervals leave out the noise of training; the other target shows its size.",

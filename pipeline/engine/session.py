@@ -247,3 +247,13 @@ def idle(
 ) -> Iterator[tuple[int, Receipt]]:
     """Map nothing: for a session that only looks."""
     return iter(())
+
+
+def one_by_one(
+    stage: str,  # noqa: ARG001 - the form of a Mapper
+    function: StageFunction,
+    works: Iterable[Work],
+) -> Iterator[tuple[int, Receipt]]:
+    """Yield each receipt with the place of its work."""
+    for place, work in enumerate(works):
+        yield place, function(work)

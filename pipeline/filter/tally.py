@@ -1,4 +1,4 @@
-"""TODO pipeline/filter/tally.py."""
+"""What each rule of a policy took: rows, bytes, tokens that are no longer likely memorized."""
 
 from __future__ import annotations
 

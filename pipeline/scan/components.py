@@ -1,4 +1,4 @@
-"""TODO pipeline/scan/components.py."""
+"""Connected components of documents, and their names: the smallest text hash in each."""
 
 from __future__ import annotations
 

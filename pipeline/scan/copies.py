@@ -1,4 +1,4 @@
-"""TODO pipeline/scan/copies.py."""
+"""Exact copies: documents grouped by the hash of their text."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from pipeline.engine.query import limits, stream
 from pipeline.engine.stage import Receipt, Work
 from pipeline.engine.tables import count_rows, write_table
 from schemas.scan.copies import COPIES
+
+VERSION = 3
 
 
 def copies(work: Work) -> Receipt:

@@ -1,4 +1,7 @@
-"""TODO pipeline/score/slices.py."""
+"""Where the sequences of a tokenized document start, and how long they are.
+
+A sequence is 64 tokens: 32 of prefix, 32 of suffix.
+"""
 
 from __future__ import annotations
 

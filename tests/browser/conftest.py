@@ -11,7 +11,7 @@ import pytest
 
 from flows.runners import LocalMapper
 from pipeline import run
-from pipeline.config.sections import load_config
+from pipeline.config.load import load_config
 from pipeline.inspect.account_page import account_page
 from pipeline.inspect.explain import accounts
 

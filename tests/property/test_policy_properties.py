@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from flows.runners import LocalMapper
 from pipeline import run
-from pipeline.config.sections import load_config
+from pipeline.config.load import load_config
 from pipeline.engine.run_folder import load_manifest
 from pipeline.engine.tables import conform, write_table
 from pipeline.filter.emit.edits import rebuilt

@@ -10,7 +10,8 @@ import pytest
 from pydantic import BaseModel
 
 from flows.cli import parser
-from pipeline.config.sections import Config, load_config
+from pipeline.config.load import load_config
+from pipeline.config.sections import Config
 from pipeline.run import STAGES
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -20,11 +20,11 @@ from pipeline.backtest.sizes import Size
 from pipeline.config.sections import ProxyConfig
 from pipeline.engine.stage import Work
 from pipeline.score.proxy.tokenizer import encode, train_tokenizer
+from pipeline.score.sequences.catalogue import Catalogue
 from pipeline.score.sequences.panel import MOST_BYTES
 from pipeline.score.sequences.sampling import (
     LARGEST_SHARE,
     REPEATED,
-    Catalogue,
     bytes_of_families,
     family_repetition,
     held_out,

@@ -17,18 +17,18 @@ from tokenizers import Tokenizer
 
 from pipeline import run
 from pipeline.backtest.corpus.canaries import SCORED_VARIANTS
-from pipeline.backtest.mapper import in_order
 from pipeline.config.sections import Config, InputConfig
 from pipeline.engine.memory import begin, workers_of
 from pipeline.engine.run_folder import load_manifest, open_run
-from pipeline.engine.session import Session
+from pipeline.engine.session import Session, one_by_one
 from pipeline.engine.shards import active_shards
 from pipeline.engine.stage import ALL, Work
 from pipeline.engine.tables import read_table
 from pipeline.scan.inventory import inventory
 from pipeline.score.proxy.tokenizer import EOS_ID, encode
+from pipeline.score.sequences.catalogue import COLUMNS, Catalogue, catalogue
 from pipeline.score.sequences.panel import Panel
-from pipeline.score.sequences.sampling import COLUMNS, Catalogue, catalogue, half_of
+from pipeline.score.sequences.sampling import half_of
 from pipeline.score.sequences.sequence_table import Material
 from pipeline.score.sequences.training_rows import (
     Lessons,
@@ -84,7 +84,7 @@ def scan(corpus: Path, out: Path, config: Config) -> Config:
     )
     begin()
     with open_run(out, create=run.new_manifest()) as opened:
-        session = Session(opened, own, in_order, run.STAGES)
+        session = Session(opened, own, one_by_one, run.STAGES)
         inventory(session.manifest, (str(corpus),), own, own=True)
         session.plan_memory()
         session.manifest["config"] = own.model_dump(mode="json", exclude={"limits"})

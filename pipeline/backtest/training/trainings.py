@@ -17,8 +17,9 @@ from pipeline.backtest.ledger import Ledger, Made, Output, digest
 from pipeline.backtest.sizes import target_shape
 from pipeline.backtest.training.target import Course, teach
 from pipeline.config.sections import Config, ProxyConfig
-from pipeline.score.proxy.ensemble import HALVES, Crew, Proxy, chosen_device
+from pipeline.score.proxy.ensemble import HALVES, Proxy, chosen_device
 from pipeline.score.proxy.model import Shape, Transformer, from_safetensors, to_safetensors
+from pipeline.score.proxy.pool import Crew
 from pipeline.score.proxy.statistics import ProxyScorer
 from pipeline.score.proxy.train import Schedule, train
 from pipeline.text.arrays import Int64

@@ -16,7 +16,7 @@ from pipeline.score.probes.aggregates import Found
 from pipeline.score.probes.cost import passes
 from pipeline.score.probes.measures import MEASURES
 from pipeline.score.probes.panel import Probed, Scene, Subject
-from pipeline.score.proxy.ensemble import Crew
+from pipeline.score.proxy.pool import Crew
 
 Hear = Callable[[int, int], None]
 Result = TypeVar("Result")

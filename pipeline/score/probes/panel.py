@@ -14,7 +14,7 @@ from pipeline.engine.stage import Work
 from pipeline.engine.tables import read_table
 from pipeline.score.probes.long_tail import said_by
 from pipeline.score.proxy.tokenizer import read_tokenizer
-from pipeline.score.sequences.sampling import COLUMNS, Catalogue, catalogue
+from pipeline.score.sequences.catalogue import COLUMNS, Catalogue, catalogue
 from pipeline.score.sequences.training_rows import Text, read_texts, token_rows, tokenized
 from pipeline.text.arrays import Int64, Uint64
 from pipeline.text.hashing import keyed_hash

@@ -43,7 +43,7 @@ def _probed(work: Work) -> tuple[list[Found], dict[str, Any]]:
     from pipeline.score.probes.aggregates import aggregates
     from pipeline.score.probes.jobs import ask
     from pipeline.score.probes.panel import read_panel, scene
-    from pipeline.score.proxy.ensemble import Crew, torch_threads
+    from pipeline.score.proxy.pool import Crew, torch_threads
 
     config = work.config
     with torch_threads(config.proxy.threads):

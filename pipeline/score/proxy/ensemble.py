@@ -1,43 +1,29 @@
 """The proxies of a run: three or more sizes trained on the whole sample.
 
 With them comes a cross-fit pair on its halves.
-
-Models are small, so cores are used by training several at once, each on `proxy.threads` threads: on
-two cores that is as fast as two threads each, does not collapse when another process wants a core,
-and the number of cores changes no bit. Torch releases the interpreter lock in every operation.
 """
 
 from __future__ import annotations
 
-import ctypes
 import math
-import threading
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from pipeline.config.sections import ProxyConfig
-from pipeline.score.proxy.checkpoint import Checkpoint, key_of
+from pipeline.score.proxy.checkpoint import key_of
 from pipeline.score.proxy.model import Shape
-from pipeline.score.proxy.precision import deterministic, precision_of
+from pipeline.score.proxy.pool import Crew
+from pipeline.score.proxy.precision import precision_of
 from pipeline.score.proxy.pretrained import load_models
 from pipeline.score.proxy.statistics import BATCHES, ProxyScorer, Scorable, Statistics
 from pipeline.score.proxy.train import Means, Schedule, Trained, train
 
 HALVES = ("half-a", "half-b")
 TRAINING = 2  # the version of what a training computes: in the key of a checkpoint
-M_MMAP_THRESHOLD = -3  # glibc, malloc.h
-LARGE_BLOCK = 4 << 20
-Advance = Callable[[float, float, str], None]
-Job = TypeVar("Job")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -78,96 +64,6 @@ class _Lesson:
     @property
     def cost(self) -> float:
         return self.shape.parameters * len(self.rows)
-
-
-class _Stopped(Exception):
-    """Another job failed, or the user stopped the run."""
-
-
-class Crew:
-    """Runs jobs on several threads, each of which Torch may use `threads` more of.
-
-    It says how far they are. unfinished: a folder for what a killed run goes on from; None for
-    none. short: what had to be done in smaller parts because the device was out of memory, and
-    rows: that were scored again in fp32, each by proxy.
-    """
-
-    def __init__(
-        self, cores: int, threads: int, advance: Advance, unfinished: Path | None = None
-    ) -> None:
-        self.workers = max(1, cores // threads)
-        self.unfinished = unfinished
-        self.short: dict[str, int] = {}
-        self.relabelled: dict[str, int] = {}
-        self._advance = advance
-        self._stop = threading.Event()
-        self._done: dict[str, float] = {}
-
-    def map(
-        self,
-        note: str,
-        work: Callable[[Job], Result],
-        jobs: Iterable[Job],
-        cost: Callable[[Job], float],
-    ) -> list[Result]:
-        """Return the results in the order of `jobs`; the costliest begin first.
-
-        An error stops all of them.
-        """
-        listed = list(jobs)
-        self._note, self._total = note, sum(cost(job) for job in listed)
-        self._done = {}
-        order = sorted(range(len(listed)), key=lambda place: -cost(listed[place]))
-        with ThreadPoolExecutor(self.workers) as pool:
-            futures = {place: pool.submit(work, listed[place]) for place in order}
-            try:
-                return [futures[place].result() for place in range(len(listed))]
-            except BaseException:
-                self._stop.set()
-                pool.shutdown(wait=True, cancel_futures=True)
-                raise
-
-    def checkpoint(self, name: str, key: str) -> Checkpoint | None:
-        """Return where a job keeps what it has done, when it is kept."""
-        return Checkpoint(self.unfinished / name, key) if self.unfinished and key else None
-
-    def hearing(self, name: str, cost: float) -> Callable[[int, int], None]:
-        """Return what a job tells its own (done, total) to."""
-
-        def hear(done: int, total: int) -> None:
-            if self._stop.is_set():
-                raise _Stopped
-            self._done[name] = cost * done / total
-            self._advance(sum(self._done.values()), self._total, self._note)
-
-        return hear
-
-
-@contextmanager
-def torch_threads(count: int, *, exact: bool = False) -> Iterator[None]:
-    """Hold Torch at `count` threads, here and in threads begun inside.
-
-    The order of its sums depends on it. exact: deterministic kernels only, on a GPU.
-    """
-    _return_freed_memory()
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        with deterministic(wanted=exact):
-            yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def _return_freed_memory() -> None:
-    """Have glibc hand large freed blocks back at once.
-
-    By default its threshold grows with what is freed, and the logits of each step then split the
-    heap: measured, 7 MB more of the process a step, gigabytes in all; with a fixed one, none.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK)
 
 
 def train_all(

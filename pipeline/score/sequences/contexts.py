@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from pipeline.score.proxy.ensemble import Crew, Proxy, score_all
+from pipeline.score.proxy.ensemble import Proxy, score_all
+from pipeline.score.proxy.pool import Crew
 from pipeline.score.sequences.sampling import strata
 from pipeline.score.slices import SEQUENCE, SUFFIX
 from pipeline.text.arrays import Int64, Uint64

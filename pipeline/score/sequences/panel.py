@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.score.sequences.sampling import REPEATED, Catalogue, document_order, strata
+from pipeline.score.sequences.catalogue import Catalogue
+from pipeline.score.sequences.sampling import REPEATED, document_order, strata
 from pipeline.score.slices import STRIDE, starts
 from pipeline.text.arrays import Flags, Int64
 from pipeline.text.hashing import keyed_hash

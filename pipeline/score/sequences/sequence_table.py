@@ -10,12 +10,13 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.engine.stage import Work
-from pipeline.score.proxy.ensemble import HALVES, Crew, Proxy, score_all
+from pipeline.score.proxy.ensemble import HALVES, Proxy, score_all
+from pipeline.score.proxy.pool import Crew
 from pipeline.score.proxy.statistics import Statistics
+from pipeline.score.sequences.catalogue import Catalogue
 from pipeline.score.sequences.contexts import Trained, contexts
 from pipeline.score.sequences.occurrences import Places, occurrences, spelled, window_counts
 from pipeline.score.sequences.panel import Panel
-from pipeline.score.sequences.sampling import Catalogue
 from pipeline.score.sequences.text_features import surface
 from pipeline.score.sequences.training_rows import Lessons, Text, token_rows
 from pipeline.score.signals.gap import gap_bits

@@ -21,14 +21,12 @@ from pipeline.engine.files import write_file
 from pipeline.engine.progress import current
 from pipeline.engine.stage import FileRecord, Receipt, Work
 from pipeline.engine.tables import read_table, write_table
+from pipeline.score.sequences.catalogue import COLUMNS, Catalogue, catalogue
 from pipeline.score.sequences.panel import choose, want
 from pipeline.score.sequences.sampling import (
-    COLUMNS,
     NOTHING,
-    Catalogue,
     Sample,
     bytes_of_families,
-    catalogue,
     choose_families,
     held_out,
 )
@@ -40,7 +38,8 @@ from schemas.score.sequences import SEQUENCES
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pipeline.score.proxy.ensemble import Crew, Proxy
+    from pipeline.score.proxy.ensemble import Proxy
+    from pipeline.score.proxy.pool import Crew
     from pipeline.score.proxy.tokenizer import Language
     from pipeline.score.sequences.sequence_table import Material
     from pipeline.score.sequences.training_rows import Text
@@ -85,7 +84,7 @@ def sequences(work: Work) -> Receipt:
 
     A killed run goes on from what it left in UNFINISHED, which is removed at the end.
     """
-    from pipeline.score.proxy.ensemble import torch_threads
+    from pipeline.score.proxy.pool import torch_threads
 
     known = catalogue(read_table(work.paths("counts"), COUNTS, list(COLUMNS)))
     config = work.config.proxy
@@ -96,7 +95,8 @@ def sequences(work: Work) -> Receipt:
 
 
 def _sequences(work: Work, known: Catalogue) -> Receipt:
-    from pipeline.score.proxy.ensemble import Crew, load_all, train_all
+    from pipeline.score.proxy.ensemble import load_all, train_all
+    from pipeline.score.proxy.pool import Crew
     from pipeline.score.proxy.pretrained import language_of
     from pipeline.score.proxy.tokenizer import Language, train_tokenizer
     from pipeline.score.sequences.sequence_table import Material, sequence_tables, trained

@@ -18,7 +18,8 @@ from pipeline.corpus import read_documents
 from pipeline.engine.shards import row_keys
 from pipeline.engine.stage import Work
 from pipeline.score.proxy.tokenizer import EOS_ID, Encoded, encode
-from pipeline.score.sequences.sampling import Catalogue, Sample, choose_families, half_of
+from pipeline.score.sequences.catalogue import Catalogue
+from pipeline.score.sequences.sampling import Sample, choose_families, half_of
 from pipeline.score.slices import SEQUENCE, starts
 from pipeline.text.arrays import Int64
 

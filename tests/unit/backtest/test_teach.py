@@ -7,8 +7,8 @@ import torch
 from pipeline.backtest.arms.goldfish import kept
 from pipeline.backtest.training.memsinks import SinkTransformer, gates_of
 from pipeline.backtest.training.target import Course, steps_at, teach
-from pipeline.score.proxy.ensemble import torch_threads
 from pipeline.score.proxy.model import Shape, Transformer
+from pipeline.score.proxy.pool import torch_threads
 from pipeline.score.proxy.train import Schedule, train
 
 SHAPE = Shape(64, 1, 32)

@@ -2,7 +2,8 @@ import json
 
 import pytest
 
-from pipeline.config.sections import Config, load_config
+from pipeline.config.load import load_config
+from pipeline.config.sections import Config
 from pipeline.errors import ConfigError
 
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.config.sections import load_config
+from pipeline.config.load import load_config
 from pipeline.corpus import find_shards
 from pipeline.engine import memory
 from pipeline.errors import ConfigError

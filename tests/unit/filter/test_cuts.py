@@ -7,7 +7,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pipeline.config.sections import Config, PolicyConfig, load_config
+from pipeline.config.load import load_config
+from pipeline.config.sections import Config, PolicyConfig
 from pipeline.errors import ConfigError, SchemaMismatch
 from pipeline.filter.emit.edits import rebuilt, without
 from pipeline.filter.rules import cut_kernels, cuts

@@ -7,7 +7,8 @@ import pytest
 
 from flows.runners import LocalMapper
 from pipeline import run
-from pipeline.config.sections import NearConfig, load_config
+from pipeline.config.load import load_config
+from pipeline.config.sections import NearConfig
 from pipeline.errors import ConfigError, IntegrityError
 from pipeline.filter import documents
 from pipeline.filter.documents import RANKED_BY, SOURCES, _joined, keepers, ranks

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline.config.sections import load_config
+from pipeline.config.load import load_config
 from pipeline.engine.stage import Work
 from pipeline.engine.tables import conform, write_table
 from pipeline.filter import recount as doses

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline.config.sections import load_config
+from pipeline.config.load import load_config
 from pipeline.engine.shards import active_shards
 from pipeline.engine.stage import Work
 from pipeline.engine.tables import write_table

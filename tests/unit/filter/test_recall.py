@@ -5,7 +5,7 @@ import pytest
 
 from flows.runners import LocalMapper
 from pipeline import run
-from pipeline.config.sections import load_config
+from pipeline.config.load import load_config
 from pipeline.dry_run import preview
 from pipeline.engine.run_folder import load_manifest
 from pipeline.errors import ConfigError, IntegrityError

@@ -12,7 +12,7 @@ import pytest
 
 from flows.runners import LocalMapper
 from pipeline import run
-from pipeline.config.sections import load_config
+from pipeline.config.load import load_config
 from pipeline.engine.run_folder import open_run
 from pipeline.filter.emit.json_shards import JsonWriter
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config.sections import Config, load_config
+from pipeline.config.load import load_config
+from pipeline.config.sections import Config
 from pipeline.engine.progress import Silent
 from pipeline.engine.shards import active_shards
 from pipeline.errors import ConfigError, InputError, SchemaMismatch

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline.config.sections import load_config
+from pipeline.config.load import load_config
 from pipeline.corpus import find_shards
 from pipeline.engine.stage import Work
 from pipeline.engine.tables import read_batches, read_table, write_table

@@ -5,8 +5,9 @@ import pyarrow as pa
 import pytest
 import torch
 
-from pipeline.score.proxy.ensemble import Crew, Proxy
+from pipeline.score.proxy.ensemble import Proxy
 from pipeline.score.proxy.model import Shape, Transformer
+from pipeline.score.proxy.pool import Crew
 from pipeline.score.proxy.statistics import ProxyScorer
 from pipeline.score.sequences.contexts import PER_LEVEL, PREFIXES, Trained, contexts
 from schemas.score.contexts import CONTEXTS

@@ -5,6 +5,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.score import slices
+from pipeline.score.sequences import catalogue as catalogues
 from pipeline.score.sequences import panel, sampling
 from pipeline.text import hashing
 
@@ -23,7 +24,7 @@ def catalogue(families, order=1):
     for key, row in sorted(zip(keys.tolist(), rows, strict=True)):
         first.setdefault(row[1], key)
     names, texts, sizes, copies = zip(*rows, strict=True)
-    return sampling.catalogue(
+    return catalogues.catalogue(
         pa.table(
             {
                 "row_key": keys,

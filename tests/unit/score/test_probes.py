@@ -12,7 +12,8 @@ import torch
 
 from flows.runners import LocalMapper
 from pipeline import run
-from pipeline.config.sections import ProbesConfig, load_config
+from pipeline.config.load import load_config
+from pipeline.config.sections import ProbesConfig
 from pipeline.engine.progress import Silent, current, listen
 from pipeline.errors import ConfigError
 from pipeline.score.probes import measures as probes_measures
@@ -22,11 +23,11 @@ from pipeline.score.probes.cost import lines, passes
 from pipeline.score.probes.generation import generate, next_logits, suffix_hits, suffix_log_p
 from pipeline.score.probes.panel import Probed, Scene, Subject, choose, levels
 from pipeline.score.proxy import model as models
-from pipeline.score.proxy.ensemble import torch_threads
 from pipeline.score.proxy.model import Shape
+from pipeline.score.proxy.pool import torch_threads
 from pipeline.score.proxy.statistics import ProxyScorer
 from pipeline.score.proxy.train import Schedule, train
-from pipeline.score.sequences.sampling import Catalogue
+from pipeline.score.sequences.catalogue import Catalogue
 from pipeline.score.signals.decoding import Decoding, log_p_z_under
 from pipeline.score.signals.extraction import probability_within
 from pipeline.text.hashing import keyed_hash

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.score.proxy.ensemble import torch_threads
 from pipeline.score.proxy.model import Shape, Transformer, config_json, to_safetensors
+from pipeline.score.proxy.pool import torch_threads
 from pipeline.score.proxy.statistics import ProxyScorer
 from pipeline.score.proxy.tokenizer import EOS_ID
 from pipeline.score.proxy.train import Schedule, train

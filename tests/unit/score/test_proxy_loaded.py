@@ -8,9 +8,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
-from pipeline.config.sections import ProxyConfig, load_config
+from pipeline.config.load import load_config
+from pipeline.config.sections import ProxyConfig
 from pipeline.errors import ConfigError
-from pipeline.score.proxy.ensemble import load_all, torch_threads
+from pipeline.score.proxy.ensemble import load_all
+from pipeline.score.proxy.pool import torch_threads
 from pipeline.score.proxy.pretrained import language_of, load_models
 from pipeline.score.proxy.statistics import ProxyScorer, statistics
 from pipeline.score.proxy.tokenizer import EOS, load_language, tokenizer_config, train_tokenizer

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.score.proxy.ensemble import torch_threads
 from pipeline.score.proxy.loss import head_loss
 from pipeline.score.proxy.model import (
     Shape,
@@ -16,6 +15,7 @@ from pipeline.score.proxy.model import (
     from_safetensors,
     to_safetensors,
 )
+from pipeline.score.proxy.pool import torch_threads
 from pipeline.score.proxy.statistics import ProxyScorer
 from pipeline.score.proxy.tokenizer import EOS_ID
 from pipeline.score.proxy.train import Schedule, train

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from pipeline.score.proxy import block
-from pipeline.score.proxy.ensemble import torch_threads
 from pipeline.score.proxy.model import Shape, Transformer
+from pipeline.score.proxy.pool import torch_threads
 from pipeline.score.proxy.precision import deterministic, precision_of
 from pipeline.score.proxy.statistics import DOUBTFUL, ProxyScorer
 from pipeline.score.proxy.train import Means, Schedule, train

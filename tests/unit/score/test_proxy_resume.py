@@ -8,8 +8,8 @@ from pipeline.errors import PipelineError
 from pipeline.score.proxy import ensemble, train
 from pipeline.score.proxy import precision as means
 from pipeline.score.proxy.checkpoint import Checkpoint, key_of
-from pipeline.score.proxy.ensemble import Crew, torch_threads
 from pipeline.score.proxy.model import Shape, Transformer, to_safetensors
+from pipeline.score.proxy.pool import Crew, torch_threads
 from pipeline.score.proxy.statistics import ProxyScorer
 from pipeline.score.proxy.train import Means, Schedule
 

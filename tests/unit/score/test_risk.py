@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from scipy.special import expit
 
-from pipeline.config.sections import load_config
+from pipeline.config.load import load_config
 from pipeline.engine.files import write_file
 from pipeline.engine.stage import Work
 from pipeline.engine.tables import conform, write_table

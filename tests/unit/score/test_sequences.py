@@ -14,12 +14,13 @@ from tokenizers import Tokenizer
 
 from flows.runners import LocalMapper
 from pipeline import run
-from pipeline.config.sections import load_config
+from pipeline.config.load import load_config
 from pipeline.engine.run_folder import open_run
-from pipeline.score.proxy import checkpoint, ensemble, train
+from pipeline.score.proxy import checkpoint, ensemble, pool, train
 from pipeline.score.proxy.tokenizer import Language, train_tokenizer
 from pipeline.score.sequences import sequences
-from pipeline.score.sequences.sampling import catalogue, half_of, held_out
+from pipeline.score.sequences.catalogue import catalogue
+from pipeline.score.sequences.sampling import half_of, held_out
 from tests import reference
 from tests.e2e.command import QUICK_SCORE, assert_same_files
 from tests.e2e.corpora import Prose
@@ -437,7 +438,7 @@ def test_a_killed_score_goes_on_and_ends_with_the_same_bytes(tmp_path, scored, m
     """Killed in training or scoring, it takes up what was kept; nothing of it stays behind."""
     note, least = place
     folder, heard = unscored(scored, tmp_path / "run"), []
-    hearing = ensemble.Crew.hearing
+    hearing = pool.Crew.hearing
 
     def dying(crew, name, cost):
         tell = hearing(crew, name, cost)
@@ -452,9 +453,9 @@ def test_a_killed_score_goes_on_and_ends_with_the_same_bytes(tmp_path, scored, m
 
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "SECONDS", 0.0)
-        patch.setattr(ensemble.Crew, "hearing", dying)
+        patch.setattr(pool.Crew, "hearing", dying)
         if note == "scoring":
-            patch.setattr(ensemble.Crew, "map", counting_from_scoring(heard))
+            patch.setattr(pool.Crew, "map", counting_from_scoring(heard))
         with pytest.raises(Killed):
             score(folder, *SETTINGS)
     left = {path.name for path in (folder / ".unfinished" / "all").iterdir()}
@@ -473,7 +474,7 @@ def test_a_killed_score_goes_on_and_ends_with_the_same_bytes(tmp_path, scored, m
 
 def counting_from_scoring(heard):
     """Return `Crew.map` that forgets what was heard of before scoring."""
-    perform = ensemble.Crew.map
+    perform = pool.Crew.map
 
     def performing(crew, note, *rest):
         heard.clear()

@@ -1,0 +1,86 @@
+"""Read the configuration: a TOML file, then each `--set`, over the defaults or a saved one."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from pipeline.config.sections import Config
+from pipeline.errors import ConfigError
+
+
+def load_config(
+    path: Path | None = None, settings: Sequence[str] = (), base: Mapping[str, Any] | None = None
+) -> Config:
+    """Return the configuration: `base` (a saved one), then the TOML file, then each `a.b=value`.
+
+    Raises ConfigError naming the key for anything unknown or out of range.
+    """
+    values: dict[str, Any] = json.loads(json.dumps(base or {}))
+    if path is not None:
+        _merge(values, _read_toml(path))
+    for setting in settings:
+        _merge(values, _parse_setting(setting))
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(
+            "The configuration is not valid.",
+            where=f"{key or 'configuration'}{f' in {path}' if path else ''}",
+            found="no such setting"
+            if first["type"] == "extra_forbidden"
+            else f"{first['msg']} (given: {first.get('input')!r})"[:300],
+            fix="correct the key; docs/configuration.md lists all of them",
+        ) from error
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(
+            "The configuration file cannot be read.",
+            where=str(path),
+            found=error.strerror or "",
+            fix="check the path after -c",
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            "The configuration file is not TOML.",
+            where=str(path),
+            found=str(error),
+            fix="correct that place; docs/configuration.md lists all keys",
+        ) from error
+
+
+def _parse_setting(setting: str) -> dict[str, Any]:
+    key, equals, text = setting.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(
+            "A setting is not of the form key=value.",
+            where=f"--set {setting}",
+            expected="for example --set near.threshold=0.85",
+            fix="write --set SECTION.KEY=VALUE",
+        )
+    try:
+        value: Any = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    for part in reversed(key.strip().split(".")):
+        value = {part: value}
+    return dict(value)
+
+
+def _merge(into: dict[str, Any], new: Mapping[str, Any]) -> None:
+    for key, value in new.items():
+        if isinstance(value, Mapping) and isinstance(into.get(key), dict):
+            _merge(into[key], value)
+        else:
+            into[key] = value if not isinstance(value, Mapping) else json.loads(json.dumps(value))

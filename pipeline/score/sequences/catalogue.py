@@ -1,0 +1,85 @@
+"""The documents of a run as arrays: what sampling needs to know of each, without its text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.text.arrays import Flags, Float64, Int64, Uint64
+
+COLUMNS = (
+    "row_key",
+    "text_bytes",
+    "words",
+    "text_hash",
+    "representative",
+    "exact_count",
+    "effective_count",
+    "family",
+    "max_window_count",
+    "repeated_words",
+)
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The documents of a run in order of row_key, as arrays; family numbers index family_key.
+
+    text_key: first 8 bytes of the text hash. repetition: how often the document's words occur, by
+    exact and near copies or by the share of its words in repeated windows. family_key: first 8
+    bytes of the family's name.
+    """
+
+    row_key: Uint64
+    text_bytes: Int64
+    text_key: Uint64
+    representative: Uint64
+    exact_count: Int64
+    effective_count: Float64
+    repetition: Float64
+    family: Int64
+    family_key: Uint64
+    family_names: list[str]
+
+    @property
+    def first(self) -> Flags:
+        """Return which documents stand for their exact group."""
+        return np.asarray(self.row_key == self.representative)
+
+
+def catalogue(counts: pa.Table) -> Catalogue:
+    """Return the documents of a `counts` table, sorted by row_key."""
+    counts = counts.sort_by("row_key").combine_chunks()
+    values = {
+        name: counts[name].to_numpy() for name in COLUMNS if name not in ("text_hash", "family")
+    }
+    coded = pc.dictionary_encode(counts["family"].combine_chunks())
+    if isinstance(coded, pa.ChunkedArray):
+        coded = coded.combine_chunks()
+    covered = values["repeated_words"] / np.maximum(values["words"], 1)
+    windows = 1.0 + np.maximum(values["max_window_count"] - 1, 0) * covered
+    return Catalogue(
+        row_key=values["row_key"],
+        text_bytes=values["text_bytes"],
+        text_key=_text_keys(counts["text_hash"]),
+        representative=values["representative"],
+        exact_count=values["exact_count"],
+        effective_count=values["effective_count"],
+        repetition=np.maximum(values["effective_count"], windows),
+        family=coded.indices.to_numpy().astype(np.int64),
+        family_key=_family_keys(coded.dictionary),
+        family_names=coded.dictionary.to_pylist(),
+    )
+
+
+def _text_keys(hashes: pa.ChunkedArray) -> Uint64:
+    raw = b"".join(hashes.to_pylist())
+    return np.frombuffer(raw, ">u8").reshape(-1, 2)[:, 0].astype(np.uint64)
+
+
+def _family_keys(names: pa.Array) -> Uint64:
+    raw = bytes.fromhex("".join(names.to_pylist()))
+    return np.frombuffer(raw, ">u8").reshape(-1, 2)[:, 0].astype(np.uint64)
