@@ -36,7 +36,7 @@ from pipeline.score.proxy.model import Shape, Transformer, config_json, to_safet
 from pipeline.score.proxy.pool import torch_threads
 from pipeline.score.proxy.precision import in_precision, precision_of
 from pipeline.score.proxy.statistics import ProxyScorer
-from pipeline.score.proxy.train import Means, Schedule, train
+from pipeline.score.proxy.train import Schedule, TrainingOptions, train
 
 SEQUENCE, SUFFIX = 64, 32
 PREFIX = 1 + SEQUENCE - SUFFIX
@@ -183,9 +183,9 @@ def training(shape: Shape, asked: argparse.Namespace) -> dict[str, Any]:
     generator = np.random.Generator(np.random.PCG64(2))
     rows = generator.integers(1, shape.vocabulary, (STEP_ROWS * 12, 1 + SEQUENCE))
     rows[:, 0] = 0
-    means = Means(precision_of(asked.device))
+    options = TrainingOptions(precision_of(asked.device))
     schedule = Schedule(1, STEP_ROWS, 0.003, 1)
-    sides = {"training": lambda: train(shape, rows, schedule, asked.device, means=means)}
+    sides = {"training": lambda: train(shape, rows, schedule, asked.device, options=options)}
     taken = best(sides, asked.repeat, asked.device)["training"]
     weights = shape.parameters + shape.vocabulary * shape.width
     each = 6 * weights + 12 * shape.layers * shape.width * SEQUENCE

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 
-from pipeline.inspect.lookup import Answer, Document, Name, Neighbour, Stretch
+from pipeline.inspect.lookup import Answer, CorpusDocument, DocumentName, Neighbour, Stretch
 from pipeline.report.html.phrases import number, removed_as, times, wrapped
 from pipeline.report.quotes.quotes import label
 
@@ -113,7 +113,7 @@ def _near(one: Neighbour) -> str:
     )
 
 
-def _told(document: Document) -> str:
+def _told(document: CorpusDocument) -> str:
     """Return a document's names and what became of it."""
     if document.decision is None:
         return f"{_named(document)}; not decided"
@@ -123,7 +123,7 @@ def _told(document: Document) -> str:
     return f"{_named(document)}; removed as {removed_as(document.reason or '')}{stays}"
 
 
-def _named(name: Name) -> str:
+def _named(name: DocumentName) -> str:
     if name.doc_id == f"{name.shard}#{name.row}":
         return label(name.doc_id)
     return f"{label(name.doc_id)} ({label(name.shard)}, row {name.row:,})"

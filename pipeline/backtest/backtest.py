@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline import run
-from pipeline.backtest.arms.arms import Bottom, arm_rows, plan, require_arms, reserve_rows
-from pipeline.backtest.bench import Bench, Tried
+from pipeline.backtest.arms.arms import ArmInput, arm_rows, plan, require_arms, reserve_rows
+from pipeline.backtest.backtest_run import BacktestRun, TrainedModels
 from pipeline.backtest.corpus import subject as material
 from pipeline.backtest.corpus.corpus import make, rows_of_corpus
 from pipeline.backtest.judgement.doses import dose_rows
@@ -26,7 +26,7 @@ from pipeline.backtest.judgement.judge import (
     reliability_rows,
 )
 from pipeline.backtest.judgement.preregistered import declaration, declare, targets
-from pipeline.backtest.ledger import Ledger, Made, Output, say
+from pipeline.backtest.ledger import Built, Ledger, Output, say
 from pipeline.backtest.result import summary
 from pipeline.backtest.sizes import Size, size_of
 from pipeline.backtest.training import cost
@@ -50,7 +50,7 @@ from pipeline.engine.tables import read_table
 from pipeline.errors import ConfigError, InputError
 from pipeline.scan.inventory import require_unchanged
 from pipeline.score.forecast.target import Target
-from pipeline.score.proxy.pool import Crew, torch_threads
+from pipeline.score.proxy.pool import WorkerPool, torch_threads
 from pipeline.score.proxy.tokenizer import read_tokenizer
 from pipeline.score.sequences.catalogue import COLUMNS, catalogue
 from pipeline.score.sequences.sequence_table import sequence_tables
@@ -91,33 +91,35 @@ def backtest(
     with writing(out), open_run(folder, create=run.new_manifest()) as opened:
         ledger = Ledger(opened)
         with torch_threads(config.proxy.threads):
-            bench = _prepare(out, ledger, size, config)
-            return _go(bench, arms, dry_run=dry_run)
+            backtest_run = _prepare(out, ledger, size, config)
+            return _go(backtest_run, arms, dry_run=dry_run)
 
 
-def _go(bench: Bench, arms: Sequence[str], *, dry_run: bool) -> dict[str, Any]:
-    config, subject = bench.config, bench.subject
-    proxies = proxies_of(subject, config.proxy, bench.vocabulary)
-    goals = targets_of(subject, config, bench.vocabulary)
-    due = bench.school.due([*proxies, *goals])
-    for line in cost.lines(due, config.proxy, bench.crew.workers):
+def _go(backtest_run: BacktestRun, arms: Sequence[str], *, dry_run: bool) -> dict[str, Any]:
+    config, subject = backtest_run.config, backtest_run.subject
+    proxies = proxies_of(subject, config.proxy, backtest_run.vocabulary)
+    goals = targets_of(subject, config, backtest_run.vocabulary)
+    due = backtest_run.trainer.due([*proxies, *goals])
+    for line in cost.lines(due, config.proxy, backtest_run.pool.workers):
         say(line)
     if dry_run:
         return {"dry_run": True}
-    folder = bench.ledger.folder
-    declare(folder, declaration(bench.size, config), targets(bench.ledger.names("train/")))
-    tried = _try(bench, [*proxies, *goals])
-    table, about = _sequences(bench, proxies, tried)
-    target = _target(bench, goals[0], proxies)
+    folder = backtest_run.ledger.folder
+    declare(
+        folder, declaration(backtest_run.size, config), targets(backtest_run.ledger.names("train/"))
+    )
+    tried = _try(backtest_run, [*proxies, *goals])
+    table, about = _sequences(backtest_run, proxies, tried)
+    target = _target(backtest_run, goals[0], proxies)
     found = evidence(subject, table, about, tried.models, target)
-    reserve = reserve_rows(bench.corpus, bench.tokenizer) if arms else NO_ROWS
-    bottom = Bottom(subject, config, goals[0], reserve)
+    reserve = reserve_rows(backtest_run.corpus, backtest_run.tokenizer) if arms else NO_ROWS
+    bottom = ArmInput(subject, config, goals[0], reserve)
     planned = plan(bottom, arms, found)
-    results = arm_rows(bench.school, planned, bottom, tried.outputs[len(proxies)], found)
-    return _judge(bench, tried, found, target, results)
+    results = arm_rows(backtest_run.trainer, planned, bottom, tried.outputs[len(proxies)], found)
+    return _judge(backtest_run, tried, found, target, results)
 
 
-def _prepare(out: Path, ledger: Ledger, size: Size, config: Config) -> Bench:
+def _prepare(out: Path, ledger: Ledger, size: Size, config: Config) -> BacktestRun:
     """Make the corpus of the back-test when it is not there, scan it, read what models learn."""
     own = config.model_copy(update={"proxy": size.proxy(config.proxy)})
     current().stage("backtest corpus", 1)
@@ -129,8 +131,8 @@ def _prepare(out: Path, ledger: Ledger, size: Size, config: Config) -> Bench:
     tokenizer = read_tokenizer(corpus.files[TOKENIZER], "the back-test's own")
     subject = material.subject(work, corpus.table(PLANTED), tokenizer)
     current().stage("backtest", 1)
-    crew = Crew(workers_of(config), config.proxy.threads, current().advance)
-    return Bench(ledger, size, own, corpus, subject, tokenizer, crew)
+    pool = WorkerPool(workers_of(config), config.proxy.threads, current().advance)
+    return BacktestRun(ledger, size, own, corpus, subject, tokenizer, pool)
 
 
 def _corpus(out: Path, ledger: Ledger, size: Size, config: Config) -> Output:
@@ -148,7 +150,7 @@ def _corpus(out: Path, ledger: Ledger, size: Size, config: Config) -> Output:
         scanned = opened.fingerprint(run.STAGES["counts"], ALL)
         parts = [scanned, asdict(size), config.proxy.vocabulary, config.proxy.seed]
 
-        def build() -> Made:
+        def build() -> Built:
             work = material.work_on(out, config)
             known = catalogue(read_table(work.paths("counts"), COUNTS, list(COLUMNS)))
             try:
@@ -172,86 +174,86 @@ def _corpus(out: Path, ledger: Ledger, size: Size, config: Config) -> Output:
         return ledger.get("corpus", parts, build)
 
 
-def _try(bench: Bench, trainings: list[Training]) -> Tried:
+def _try(backtest_run: BacktestRun, trainings: list[Training]) -> TrainedModels:
     """Train what is due and score every model on the panel and what was left outside."""
-    outputs = bench.school.train(trainings)
-    subject = bench.subject
+    outputs = backtest_run.trainer.train(trainings)
+    subject = backtest_run.subject
     wanted = [
         (one, output, mark)
         for one, output in zip(trainings, outputs, strict=True)
         for mark in ((FINAL,) if one.name != TARGET else (EARLY, FINAL))
     ]
-    scored = bench.school.score(wanted, subject.panel_rows, subject.outside)
+    scored = backtest_run.trainer.score(wanted, subject.panel_rows, subject.outside)
     models = {
         f"{one.name}/{mark}": found.table(SCORES)
         for (one, _, mark), found in zip(wanted, scored, strict=True)
     }
-    return Tried(trainings, outputs, models)
+    return TrainedModels(trainings, outputs, models)
 
 
 def _sequences(
-    bench: Bench, proxies: list[Training], tried: Tried
+    backtest_run: BacktestRun, proxies: list[Training], tried: TrainedModels
 ) -> tuple[pa.Table, list[dict[str, Any]]]:
     """Return the `sequences` of the panel by the proxies alone, and who they are."""
     outputs = tried.outputs[: len(proxies)]
-    models = bench.school.proxies(proxies, outputs)
-    subject = bench.subject
+    models = backtest_run.trainer.proxies(proxies, outputs)
+    subject = backtest_run.subject
     about = [
         {"proxy": proxy.name, "role": proxy.role, "parameters": proxy.parameters}
         for proxy in models
     ]
 
-    def build() -> Made:
-        rows, _ = sequence_tables(subject.work, subject.material, models, bench.crew)
-        return [bench.ledger.table(SEQUENCES, "panel", rows)], {"proxies": about}
+    def build() -> Built:
+        rows, _ = sequence_tables(subject.work, subject.material, models, backtest_run.pool)
+        return [backtest_run.ledger.table(SEQUENCES, "panel", rows)], {"proxies": about}
 
-    parts = [SCORED, bench.corpus.fingerprint, [output.fingerprint for output in outputs]]
-    found = bench.ledger.get("sequences", parts, build)
+    parts = [SCORED, backtest_run.corpus.fingerprint, [output.fingerprint for output in outputs]]
+    found = backtest_run.ledger.get("sequences", parts, build)
     return found.table(SEQUENCES), about
 
 
-def _target(bench: Bench, one: Training, proxies: Sequence[Training]) -> Target:
+def _target(backtest_run: BacktestRun, one: Training, proxies: Sequence[Training]) -> Target:
     largest = max(proxy.shape.parameters for proxy in proxies)
-    epochs = bench.config.proxy.epochs
+    epochs = backtest_run.config.proxy.epochs
     tokens = one.rows[:, 1:].size * epochs
     parameters = one.shape.parameters
     return Target(parameters, float(epochs), tokens, parameters / largest, "the back-test's own")
 
 
 def _judge(
-    bench: Bench,
-    tried: Tried,
+    backtest_run: BacktestRun,
+    tried: TrainedModels,
     found: Evidence,
     target: Target,
     arms: list[dict[str, Any]],
 ) -> dict[str, Any]:
     """Write every table and the JSON; return what it holds."""
-    draws, seed = bench.config.backtest.draws, bench.config.proxy.seed
+    draws, seed = backtest_run.config.backtest.draws, backtest_run.config.proxy.seed
     parts = [
         JUDGED,
         [output.fingerprint for output in tried.outputs],
-        [bench.corpus.fingerprint, draws, seed, arms],
+        [backtest_run.corpus.fingerprint, draws, seed, arms],
         [digest_rows(values) for values in found.risk.values()],
     ]
 
-    def build() -> Made:
+    def build() -> Built:
         rows, headline = metric_rows(found, draws, seed)
         tables = {
             METRICS: rows,
             DIFFERENCES: difference_rows(headline),
             CURVE: curve_rows(found),
             RELIABILITY: reliability_rows(found, draws, seed),
-            DOSES: dose_rows(bench.subject, tried.trainings, tried.models),
+            DOSES: dose_rows(backtest_run.subject, tried.trainings, tried.models),
             ARMS: arms,
         }
         files = [
-            bench.ledger.table(schema, "all", pa.Table.from_pylist(own, schema))
+            backtest_run.ledger.table(schema, "all", pa.Table.from_pylist(own, schema))
             for schema, own in tables.items()
         ]
-        files.append(bench.ledger.table(PANEL, "all", panel_table(found)))
-        result = summary(bench, tried.trainings, found, target, tables)
+        files.append(backtest_run.ledger.table(PANEL, "all", panel_table(found)))
+        result = summary(backtest_run, tried.trainings, found, target, tables)
         text = json.dumps(result, indent=1, sort_keys=True) + "\n"
-        return [*files, bench.ledger.result(RESULT, text.encode())], {}
+        return [*files, backtest_run.ledger.result(RESULT, text.encode())], {}
 
-    bench.ledger.get("judgement", parts, build)
-    return dict(json.loads((bench.ledger.folder / RESULT).read_bytes()))
+    backtest_run.ledger.get("judgement", parts, build)
+    return dict(json.loads((backtest_run.ledger.folder / RESULT).read_bytes()))

@@ -23,7 +23,7 @@ from pipeline.engine.stage import FileRecord
 from pipeline.engine.tables import read_table, write_table
 
 VERSION = 1
-Made = tuple[Iterable[FileRecord], dict[str, Any]]
+Built = tuple[Iterable[FileRecord], dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Ledger:
         self._run = run
         self._lock = threading.Lock()
 
-    def get(self, name: str, parts: Any, make: Callable[[], Made]) -> Output:  # noqa: ANN401 - JSON
+    def get(self, name: str, parts: Any, make: Callable[[], Built]) -> Output:  # noqa: ANN401 - JSON
         """Return an output made from `parts`: the one that is there, or a new one."""
         fingerprint = digest([VERSION, name, parts])
         if not self.has(name, parts):

@@ -16,7 +16,7 @@ from pipeline.score.forecast.risk import LEAST_FAMILIES
 from pipeline.score.forecast.target import Target
 
 if TYPE_CHECKING:
-    from pipeline.backtest.bench import Bench
+    from pipeline.backtest.backtest_run import BacktestRun
 
 CAVEATS = (
     "One seed: the intervals leave out the noise of training; the other target shows its size.",
@@ -28,7 +28,7 @@ DIGITS = 4
 
 
 def summary(
-    bench: Bench,
+    backtest_run: BacktestRun,
     trainings: Sequence[Training],
     found: Evidence,
     target: Target,
@@ -36,17 +36,17 @@ def summary(
 ) -> dict[str, Any]:
     """Return what `backtest.json` holds; plain numbers, rounded, no clock and no text."""
     named = {(schema.metadata or {})[b"table"].decode(): rows for schema, rows in tables.items()}
-    learnt, config = bench.subject.material.learnt, bench.config
+    learnt, config = backtest_run.subject.material.learnt, backtest_run.config
     rows = named["backtest_metrics"]
     result: dict[str, Any] = _rounded(
         {
-            "size": bench.size.name,
+            "size": backtest_run.size.name,
             "seeds": "one seed",
-            "corpus": {**bench.corpus.facts, "training_rows": len(learnt.rows)},
+            "corpus": {**backtest_run.corpus.facts, "training_rows": len(learnt.rows)},
             "schedule": {
                 "epochs": config.proxy.epochs,
                 "batch": config.proxy.batch,
-                "vocabulary": bench.vocabulary,
+                "vocabulary": backtest_run.vocabulary,
                 "draws": config.backtest.draws,
             },
             "models": [

@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from pipeline.config.fields import Count, Section, Share
+from pipeline.config.fields import Count, Fraction, Section
 
 Rule = Literal["drop-copies", "keep-n", "drop-risk", "cut-spans"]
 MASKS, DROPS = "mask", "drop"
@@ -20,7 +20,7 @@ class SourcePolicy(Section):
 
     rules: tuple[Rule, ...] | None = None
     keep: Count | None = None
-    risk: Share | None = None
+    risk: Fraction | None = None
 
 
 class PolicyConfig(Section):
@@ -35,12 +35,12 @@ class PolicyConfig(Section):
     keep: Count = Field(
         2, description="keep-n: documents that stay of a keeper and those that have it as keeper"
     )
-    risk: Share = Field(
+    risk: Fraction = Field(
         0.0,
         description="drop-risk: documents go at this risk or above, after the rules before it;"
         " 0: no threshold",
     )
-    risk_share: Share = Field(
+    risk_share: Fraction = Field(
         0.0,
         description="drop-risk: this share of the documents with a forecast, the riskiest, goes;"
         " 0: none",
@@ -118,7 +118,7 @@ class MitigationConfig(Section):
         ge=0,
         description="writes mitigation/memfree.bloom, a filter of risky runs of n tokens; 0: off",
     )
-    memfree_risk: Share = Field(
+    memfree_risk: Fraction = Field(
         0.5, description="sequences at this risk or above give their runs of tokens to the filter"
     )
     memfree_bits: Count = Field(

@@ -54,7 +54,7 @@ class _Feed:
 
 
 @dataclass
-class _Pending:
+class _CsvBatch:
     rows: list[int] = field(default_factory=list)
     fields: list[list[str]] = field(default_factory=list)
     unparsed: list[Rejected] = field(default_factory=list)
@@ -107,7 +107,7 @@ def csv_records(
     number of fields must keep its raw text: 120 MB/s on one of two shared cores, 78 MB of the dev
     corpus.
     """
-    pending = _Pending()
+    pending = _CsvBatch()
     records = _records(path)
     next(records, None)
     for row, record in enumerate(records):
@@ -121,7 +121,7 @@ def csv_records(
         pending.size += len(record.raw)
         if pending.size >= batch_bytes:
             yield _to_records(pending, schema, columns, separator, everything=everything)
-            pending = _Pending()
+            pending = _CsvBatch()
     if pending.size:
         yield _to_records(pending, schema, columns, separator, everything=everything)
 
@@ -150,7 +150,7 @@ def _records(path: str) -> Iterator[_Record]:
 
 
 def _to_records(
-    pending: _Pending, schema: pa.Schema, columns: Columns, separator: str, *, everything: bool
+    pending: _CsvBatch, schema: pa.Schema, columns: Columns, separator: str, *, everything: bool
 ) -> Records:
     fields = list(zip(*pending.fields, strict=True)) or [()] * len(schema)
     batch = pa.RecordBatch.from_arrays(

@@ -39,7 +39,7 @@ class Shard:
 
 
 @dataclass(frozen=True)
-class _Found:
+class _FoundFile:
     """A file and the folder that its name is relative to."""
 
     root: Path
@@ -55,7 +55,7 @@ def find_shards(corpus: Sequence[str], *, own: bool = False) -> tuple[list[Shard
     Raises InputError when a root does not exist, is empty, holds nothing readable, or lies in a run
     folder.
     """
-    found: list[_Found] = []
+    found: list[_FoundFile] = []
     ignored: set[str] = set()
     for root in corpus:
         files, skipped = _expand(root, own=own)
@@ -102,7 +102,7 @@ def _shard(number: int, name: str, path: Path) -> Shard:
     return Shard(number, 0, name, str(path), file_format(path.name) or "", size, mtime_ns, tail)
 
 
-def _expand(root: str, *, own: bool = False) -> tuple[list[_Found], list[str]]:
+def _expand(root: str, *, own: bool = False) -> tuple[list[_FoundFile], list[str]]:
     """Return the files that one corpus argument stands for, and what was ignored."""
     path = _absolute(root)
     if path.exists():
@@ -118,7 +118,7 @@ def _expand(root: str, *, own: bool = False) -> tuple[list[_Found], list[str]]:
                 expected=" ".join(known_suffixes()),
                 fix="convert or rename the file",
             )
-        return [_Found(path.parent, path)], []
+        return [_FoundFile(path.parent, path)], []
     if glob.has_magic(root):
         return _matches(root)
     raise InputError(
@@ -126,7 +126,7 @@ def _expand(root: str, *, own: bool = False) -> tuple[list[_Found], list[str]]:
     )
 
 
-def _matches(pattern: str) -> tuple[list[_Found], list[str]]:
+def _matches(pattern: str) -> tuple[list[_FoundFile], list[str]]:
     absolute = str(_absolute(pattern))
     matched = sorted(glob.glob(absolute, recursive=True))  # noqa: PTH207 - skips hidden names
     if not matched:
@@ -135,7 +135,7 @@ def _matches(pattern: str) -> tuple[list[_Found], list[str]]:
         )
     root = _fixed_part(absolute)
     _refuse_run_folder(root)
-    files: list[_Found] = []
+    files: list[_FoundFile] = []
     ignored: list[str] = []
     for path in map(Path, matched):
         below = [
@@ -154,9 +154,9 @@ def _matches(pattern: str) -> tuple[list[_Found], list[str]]:
     return files, ignored
 
 
-def _walk(folder: Path, root: Path) -> tuple[list[_Found], list[str]]:
+def _walk(folder: Path, root: Path) -> tuple[list[_FoundFile], list[str]]:
     """Return the readable files under a folder and the ignored paths; links are followed once."""
-    files: list[_Found] = []
+    files: list[_FoundFile] = []
     ignored: list[str] = []
     visited: set[str] = set()
     for current, folders, names in os.walk(folder, followlinks=True, onerror=_unreadable):
@@ -181,11 +181,11 @@ def _unreadable(error: OSError) -> None:
     ) from error
 
 
-def _take(path: Path, root: Path, files: list[_Found], ignored: list[str]) -> None:
+def _take(path: Path, root: Path, files: list[_FoundFile], ignored: list[str]) -> None:
     if file_format(path.name) is None or not path.is_file():
         ignored.append(str(path))
     else:
-        files.append(_Found(root, path))
+        files.append(_FoundFile(root, path))
 
 
 def _is_hidden(name: str) -> bool:
@@ -235,14 +235,14 @@ def _nothing_readable(root: str, ignored: Sequence[str]) -> InputError:
     )
 
 
-def _once(found: Iterable[_Found]) -> list[_Found]:
+def _once(found: Iterable[_FoundFile]) -> list[_FoundFile]:
     """Return each file once, under its outermost root, whatever links or roots led to it."""
-    outermost: dict[Path, _Found] = {}
+    outermost: dict[Path, _FoundFile] = {}
     for item in found:
         known = outermost.get(item.path)
         if known is None or len(item.root.parts) < len(known.root.parts):
             outermost[item.path] = item
-    real: dict[str, _Found] = {}
+    real: dict[str, _FoundFile] = {}
     for item in sorted(
         outermost.values(), key=lambda item: (_relative(item.path, item.root), str(item.path))
     ):
@@ -250,7 +250,7 @@ def _once(found: Iterable[_Found]) -> list[_Found]:
     return list(real.values())
 
 
-def _names(found: Sequence[_Found]) -> dict[str, Path]:
+def _names(found: Sequence[_FoundFile]) -> dict[str, Path]:
     """Return file by name: relative to its root, or to the roots' common parent if names clash."""
     names = {_relative(item.path, item.root): item.path for item in found}
     if len(names) == len(found):

@@ -31,7 +31,7 @@ def digest_file(path: Path) -> str:
         return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
-class Pending:
+class PendingFile:
     """A file of a table that is written whole or not at all, under a name of its own until then.
 
     folder, path: of the run, and below it. After its block `record` tells the finished file.

@@ -5,7 +5,10 @@ One object per process, silent unless someone who starts work sets one.
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Protocol, TypeAlias
+
+OnProgress: TypeAlias = Callable[[int, int], None]  # hears (done, total) of one job
 
 
 class Progress(Protocol):

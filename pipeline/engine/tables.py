@@ -5,16 +5,17 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.engine.files import Pending, damaged_file
+from pipeline.engine.files import PendingFile, damaged_file
 from pipeline.errors import IntegrityError
 
 ROW_GROUP = 65_536
+Row: TypeAlias = dict[str, Any]  # one row of a table, or one part of the report, by name
 
 
 def conform(data: pa.Table | pa.RecordBatch, schema: pa.Schema) -> pa.Table:
@@ -41,7 +42,7 @@ def conform(data: pa.Table | pa.RecordBatch, schema: pa.Schema) -> pa.Table:
     return table
 
 
-class TableWriter(Pending):
+class TableWriter(PendingFile):
     """Writes one Parquet file of a table whole or not at all; use as a context manager."""
 
     def __init__(

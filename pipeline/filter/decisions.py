@@ -26,7 +26,7 @@ from pipeline.filter.mitigations.weights import weights
 from pipeline.filter.rules import drop_risk, keep_n
 from pipeline.filter.rules.cuts import Cut, cuts
 from pipeline.filter.rules.rules import CUT_SPANS, RESTORE, decide, gone, prepared, require_known
-from pipeline.filter.tally import Account
+from pipeline.filter.tally import RuleTally
 from pipeline.scan.near.pairs import at_least
 from schemas.filter.decisions import CUTS, DECISIONS
 from schemas.filter.documents import DOCUMENTS
@@ -49,7 +49,7 @@ def decisions(work: Work) -> Receipt:
     policy = work.config.policy
     table = read_table(work.paths("documents"), DOCUMENTS, _columns(work))
     frame = _frame(work, table)
-    account = Account(work, table)
+    account = RuleTally(work, table)
     state = frame
     for name, state in decide(frame, policy, account.risk_of_documents, _forgotten(work)):
         account.note(name, state)

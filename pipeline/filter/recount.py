@@ -26,7 +26,7 @@ NOWHERE = np.uint64(0)  # stands in for the hash of a word that is cut
 
 
 @dataclass(frozen=True)
-class Scored:
+class ForecastSequences:
     """The sequences that have a forecast.
 
     runs: the distinct runs of words of them and of their suffixes; of_sequence, of_suffix: the run
@@ -42,7 +42,7 @@ class Scored:
     of_text: Int64
 
 
-def scored(work: Work) -> Scored | None:
+def scored(work: Work) -> ForecastSequences | None:
     """Return the sequences of `risk_model` with their words; None when none has a forecast."""
     model = read_table(work.paths("risk_model"), RISK_MODEL)
     if not model.num_rows:
@@ -61,10 +61,12 @@ def scored(work: Work) -> Scored | None:
         begins = np.cumsum([0, *(len(run) // 8 for run in numbers)], dtype=np.int64)
         runs = index_runs(np.frombuffer(b"".join(numbers), np.uint64), begins)
     texts, of_text = np.unique(keys, return_inverse=True)
-    return Scored(model, runs, places[0], places[1], texts, of_text)
+    return ForecastSequences(model, runs, places[0], places[1], texts, of_text)
 
 
-def risk_after(work: Work, known: Scored, gone: Uint64, cuts: pa.Table | None = None) -> Float64:
+def risk_after(
+    work: Work, known: ForecastSequences, gone: Uint64, cuts: pa.Table | None = None
+) -> Float64:
     """Return the risk of each sequence in the corpus without the rows `gone` (sorted) and `cuts`.
 
     One pass over the table `words`; a cut word is as good as another one that occurs nowhere.
@@ -89,7 +91,7 @@ def risk_after(work: Work, known: Scored, gone: Uint64, cuts: pa.Table | None = 
     return risk_at(known.model, own, effective, suffix)
 
 
-def _occurrences(work: Work, known: Scored, gone: Uint64, cuts: pa.Table) -> Int64:
+def _occurrences(work: Work, known: ForecastSequences, gone: Uint64, cuts: pa.Table) -> Int64:
     """Return how often each run occurs in the rows that stay."""
     if known.runs is None:
         return np.zeros(1, np.int64)
@@ -119,7 +121,7 @@ def _left(chunk: Chunk, cuts: pa.Table) -> Uint64:
     return hashes
 
 
-def of_documents(known: Scored, risk: Float64, representative: Uint64) -> Float64:
+def of_documents(known: ForecastSequences, risk: Float64, representative: Uint64) -> Float64:
     """Return the largest risk of each document's sequences, NaN without one that has a forecast."""
     largest = np.zeros(known.texts.size)
     np.maximum.at(largest, known.of_text, risk)
@@ -127,7 +129,7 @@ def of_documents(known: Scored, risk: Float64, representative: Uint64) -> Float6
     return np.where(known.texts[place] == representative, largest[place], np.nan)
 
 
-def expected_tokens(known: Scored, risk: Float64, exact_count: Int64) -> float:
+def expected_tokens(known: ForecastSequences, risk: Float64, exact_count: Int64) -> float:
     """Return the tokens that the target is expected to memorize, of distinct texts.
 
     exact_count: of the texts, over the corpus as given: a sequence's weight over it is how many

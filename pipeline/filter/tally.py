@@ -10,23 +10,23 @@ import pyarrow as pa
 
 from pipeline.engine.stage import Work
 from pipeline.engine.tables import read_table
-from pipeline.filter import recount as doses
+from pipeline.filter import recount
 from pipeline.filter.rules.cuts import Cut
 from pipeline.text.arrays import Float64, Uint64
 from schemas.filter.decisions import CUTS
 from schemas.score.risk import RISK
 
 
-class Account:
+class RuleTally:
     """What each rule took: rows, bytes, and, in a scored run, what it keeps from being memorized.
 
-    rules: one entry each, in order. Tokens are expected ones of distinct texts, see `doses`.
+    rules: one entry each, in order. Tokens are expected ones of distinct texts, see `recount`.
     """
 
     def __init__(self, work: Work, table: pa.Table) -> None:
         self._work = work
         self._table = table
-        self._known = doses.scored(work)
+        self._known = recount.scored(work)
         self._rows = self._bytes = 0
         self._tokens = 0.0
         self.rules: list[dict[str, Any]] = []
@@ -35,14 +35,14 @@ class Account:
             exact = table["exact_count"].to_numpy()
             self._exact = exact[np.searchsorted(keys, self._known.texts)]
             given = read_table(work.paths("risk"), RISK, ["risk"])["risk"].drop_null().to_numpy()
-            self._tokens = doses.expected_tokens(self._known, given, self._exact)
+            self._tokens = recount.expected_tokens(self._known, given, self._exact)
 
     def risk_of_documents(self, without: Uint64) -> Float64:
         """Return the risk of each document in the corpus without some rows; NaN for none."""
         if self._known is None:
             return np.full(self._table.num_rows, np.nan)
-        risk = doses.risk_after(self._work, self._known, without)
-        return doses.of_documents(self._known, risk, self._table["representative"].to_numpy())
+        risk = recount.risk_after(self._work, self._known, without)
+        return recount.of_documents(self._known, risk, self._table["representative"].to_numpy())
 
     def note(self, rule: str, state: pl.DataFrame, cut: Cut | None = None) -> None:
         """Enter a rule that has left the documents like this."""
@@ -62,8 +62,8 @@ class Account:
             ranges = cut.ranges
         if self._known is not None:
             without = np.sort(taken["row_key"].to_numpy())
-            risk = doses.risk_after(self._work, self._known, without, ranges)
-            left = doses.expected_tokens(self._known, risk, self._exact)
+            risk = recount.risk_after(self._work, self._known, without, ranges)
+            left = recount.expected_tokens(self._known, risk, self._exact)
             entry |= {
                 "expected_tokens_avoided": round(self._tokens - left, 1),
                 "expected_tokens_left": round(left, 1),

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from pipeline.config.sections import Config
-
-Row = dict[str, Any]
+from pipeline.engine.tables import Row
 
 
 @dataclass

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
+from pipeline.engine.tables import Row
 from pipeline.inspect.account import Account
 from pipeline.report.html.phrases import REJECTED, number, removed_as, times, wrapped
 from pipeline.report.quotes.differences import differences
@@ -13,7 +13,6 @@ from pipeline.report.quotes.quotes import label, quote
 MOST_ROWS = 5
 SPANS = 12
 
-Row = dict[str, Any]
 
 FORGOTTEN = "forgotten"
 HIDDEN = "Texts are not shown: report.excerpts is off."

@@ -5,17 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.engine.tables import read_table
-from pipeline.score.forecast import features as ladder
+from pipeline.engine.tables import Row, read_table
+from pipeline.score.forecast import features
 from schemas.score.sequences import SEQUENCES
-
-Row = dict[str, Any]
 
 PROXIES = "proxies.json"
 
@@ -39,7 +36,7 @@ def contributions(
     table = sequences.filter(own).slice(0, 1)
     if not table.num_rows:
         return []
-    panel = ladder.read_panel(table, json.loads(about.read_bytes())["proxies"])
+    panel = features.read_panel(table, json.loads(about.read_bytes())["proxies"])
     names, values = _features(panel, facts["target"], str(risk["basis"]))
     return [
         {
@@ -53,13 +50,15 @@ def contributions(
     ]
 
 
-def _features(panel: ladder.Panel, target: Row, basis: str) -> tuple[Sequence[str], np.ndarray]:
+def _features(
+    panel: features.ScoredPanel, target: Row, basis: str
+) -> tuple[Sequence[str], np.ndarray]:
     """Return names and values of the features, as `risk` has them for the target."""
     dose = panel.count * target["epochs"]
     if basis == "seen":
-        return ladder.SEEN, ladder.seen_features(
+        return features.SEEN, features.seen_features(
             panel, panel.top, dose, target["parameters"] / panel.top.parameters
         )[0]
     halves = panel.of_role("half")
     size = target["parameters"] / halves[0].parameters if halves else 1.0
-    return ladder.UNSEEN, ladder.unseen_features(panel, dose, size)[0]
+    return features.UNSEEN, features.unseen_features(panel, dose, size)[0]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pipeline.config.sections import Config
 from pipeline.corpus import Shard
@@ -13,6 +12,7 @@ from pipeline.corpus.columns import ID_NAMES
 from pipeline.engine.query import run as query
 from pipeline.engine.run_folder import load_manifest
 from pipeline.engine.shards import active_shards
+from pipeline.engine.tables import Row
 from pipeline.errors import InputError, IntegrityError
 from pipeline.inspect.account import Account
 from pipeline.inspect.account_words import FORGOTTEN, in_words
@@ -24,11 +24,9 @@ MOST_SPANS = 60
 MOST_PAIRS = 3
 EACH_SPAN = 3
 
-Row = dict[str, Any]
-
 
 @dataclass(frozen=True)
-class _Run:
+class _ExplainedRun:
     """What an explanation reads: the tables of a finished run, and the shards for a few quotes."""
 
     folder: Path
@@ -77,7 +75,7 @@ def accounts(folder: Path, doc_id: str, stale: Collection[str] = ()) -> list[Acc
     return told[: MOST_ROWS + 1]
 
 
-def _open(folder: Path, stale: Collection[str]) -> _Run:
+def _open(folder: Path, stale: Collection[str]) -> _ExplainedRun:
     manifest = load_manifest(folder)
     tables: dict[str, list[Path]] = {}
     for _, entry in sorted(manifest["outputs"].items()):
@@ -92,10 +90,10 @@ def _open(folder: Path, stale: Collection[str]) -> _Run:
         )
     facts = manifest["outputs"].get("risk/all", {}).get("facts", {})
     config = Config.model_validate(manifest["config"])
-    return _Run(folder, config, tuple(active_shards(manifest)), tables, facts)
+    return _ExplainedRun(folder, config, tuple(active_shards(manifest)), tables, facts)
 
 
-def _unknown(run: _Run, folder: Path, doc_id: str) -> InputError:
+def _unknown(run: _ExplainedRun, folder: Path, doc_id: str) -> InputError:
     close = run.rows("explain/close", ["counts"], doc_id=doc_id, most=MOST_CLOSE)
     names = ", ".join(label(row["doc_id"]) for row in close)
     return InputError(
@@ -107,7 +105,7 @@ def _unknown(run: _Run, folder: Path, doc_id: str) -> InputError:
     )
 
 
-def _rejected(run: _Run, doc_id: str, place: tuple[str, int] | None) -> list[Row]:
+def _rejected(run: _ExplainedRun, doc_id: str, place: tuple[str, int] | None) -> list[Row]:
     """Return the rejected rows of that id or place."""
     # the files are read only here, and only for names: pyarrow.compute loads with them
     from pipeline.inspect.rejections import rejections
@@ -117,7 +115,7 @@ def _rejected(run: _Run, doc_id: str, place: tuple[str, int] | None) -> list[Row
     return rejections(run.tables.get("rejected", []), columns, doc_id, place, MOST_ROWS)
 
 
-def _account(run: _Run, row: Row) -> Account:
+def _account(run: _ExplainedRun, row: Row) -> Account:
     told = Account(row, run.config, scored=bool(run.tables.get("risk")))
     key = row["row_key"]
     decided = run.rows("explain/decision", ["documents", "decisions"], row_key=key)
@@ -141,7 +139,7 @@ def _account(run: _Run, row: Row) -> Account:
     return told
 
 
-def _features(run: _Run, row: Row, risk: Row) -> list[Row]:
+def _features(run: _ExplainedRun, row: Row, risk: Row) -> list[Row]:
     if risk["risk"] is None or not run.tables.get("sequences"):
         return []
     # scipy loads with the forecast
@@ -150,7 +148,7 @@ def _features(run: _Run, row: Row, risk: Row) -> list[Row]:
     return contributions(run.tables, run.facts, row["representative"], risk)
 
 
-def _spans(run: _Run, row_key: int) -> list[Row]:
+def _spans(run: _ExplainedRun, row_key: int) -> list[Row]:
     spans = run.rows("explain/spans", ["spans"], row_key=row_key, most=MOST_SPANS)
     windows = sorted({span["window"] for span in spans})
     others = (
@@ -169,7 +167,7 @@ def _spans(run: _Run, row_key: int) -> list[Row]:
     return spans
 
 
-def _one(run: _Run, row_key: int) -> Row:
+def _one(run: _ExplainedRun, row_key: int) -> Row:
     found = run.rows("explain/keeper", ["counts"], row_key=row_key)
     if not found:
         raise IntegrityError(
@@ -181,7 +179,7 @@ def _one(run: _Run, row_key: int) -> Row:
     return found[0]
 
 
-def _proof(run: _Run, row: Row, keeper: Row, decision: Row) -> Row | None:
+def _proof(run: _ExplainedRun, row: Row, keeper: Row, decision: Row) -> Row | None:
     own, other = row["representative"], keeper["representative"]
     if own == other:
         return None
@@ -192,7 +190,7 @@ def _proof(run: _Run, row: Row, keeper: Row, decision: Row) -> Row | None:
     return found[0] if found else None
 
 
-def _read(run: _Run, told: Sequence[Account]) -> None:
+def _read(run: _ExplainedRun, told: Sequence[Account]) -> None:
     """Add the texts of the rows and of their keepers, unless excerpts are off.
 
     The text of a row that is to be forgotten is not read, nor what was kept in its place.

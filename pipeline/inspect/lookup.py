@@ -25,7 +25,7 @@ from pipeline.engine.shards import active_shards
 from pipeline.engine.tables import read_keys
 from pipeline.errors import ConfigError, IntegrityError
 from pipeline.inspect.nearest import Proposals, propose
-from pipeline.inspect.question import MOST_HOLDERS, Question, Share, ask, look
+from pipeline.inspect.question import MOST_HOLDERS, Question, TextMatches, ask, look
 from pipeline.report.quotes.quotes import SHARD_BITS, quote
 from pipeline.scan.words import chunk_places, in_order
 from pipeline.text.arrays import Int64
@@ -37,7 +37,7 @@ NEEDED = ("signatures", "words", "counts")
 
 
 @dataclass(frozen=True)
-class Name:
+class DocumentName:
     """How a document of the corpus is called, and where it is."""
 
     doc_id: str
@@ -46,7 +46,7 @@ class Name:
 
 
 @dataclass(frozen=True)
-class Document(Name):
+class CorpusDocument(DocumentName):
     """A document of the corpus and what the filter did with it.
 
     decision: kept | removed, null when nothing is decided. reason, rule, keeper: of a removal.
@@ -55,7 +55,7 @@ class Document(Name):
     decision: str | None = None
     reason: str | None = None
     rule: str | None = None
-    keeper: Name | None = None
+    keeper: DocumentName | None = None
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Holder:
     """A document and how many words of the text lie in windows that it holds."""
 
     words: int
-    document: Document
+    document: CorpusDocument
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Neighbour:
     all_shingles: int
     containment: float
     copies: int
-    document: Document
+    document: CorpusDocument
 
 
 @dataclass(frozen=True)
@@ -118,36 +118,36 @@ class Answer:
     holders: int
     top_holders: tuple[Holder, ...]
     exact_copies: int
-    top_exact_copies: tuple[Document, ...]
+    top_exact_copies: tuple[CorpusDocument, ...]
     nearest: tuple[Neighbour, ...]
     corpus_documents: int
 
 
 @dataclass(frozen=True)
-class _Run:
+class _ScannedRun:
     config: Config
     shards: dict[int, Shard]
     signatures: dict[int, Path]
     tables: dict[str, list[Path]]
 
-    def named(self, key: int) -> Name:
+    def named(self, key: int) -> DocumentName:
         """Return the name of a row_key, from the one row group that has it."""
         shard = self.shards[key >> SHARD_BITS]
         row = _row([self.signatures[shard.group]], SIGNATURES, ["row_key", "doc_id"], key)
-        return Name(str(row["doc_id"]), shard.name, key & ((1 << SHARD_BITS) - 1))
+        return DocumentName(str(row["doc_id"]), shard.name, key & ((1 << SHARD_BITS) - 1))
 
-    def document(self, key: int) -> Document:
+    def document(self, key: int) -> CorpusDocument:
         """Return the document of a row_key, with what is decided about it."""
         name = self.named(key)
         place = name.doc_id, name.shard, name.row
         if "decisions" not in self.tables:
-            return Document(*place)
+            return CorpusDocument(*place)
         columns = ["row_key", "action", "rule", "reason", "keeper"]
         found = _row(self.tables["decisions"], DECISIONS, columns, key)
         if found["action"] != "drop":
-            return Document(*place, "kept")
+            return CorpusDocument(*place, "kept")
         keeper = None if found["keeper"] is None else self.named(found["keeper"])
-        return Document(*place, "removed", found["reason"], found["rule"], keeper)
+        return CorpusDocument(*place, "removed", found["reason"], found["rule"], keeper)
 
 
 def _row(paths: list[Path], schema: pa.Schema, columns: list[str], key: int) -> dict[str, Any]:
@@ -185,7 +185,7 @@ def lookup(
     return _answer(run, asked, close, total)
 
 
-def _open(folder: Path, stale: Collection[str]) -> _Run:
+def _open(folder: Path, stale: Collection[str]) -> _ScannedRun:
     manifest = load_manifest(folder)
     tables: dict[str, list[Path]] = {}
     for _, entry in sorted(manifest["outputs"].items()):
@@ -202,10 +202,10 @@ def _open(folder: Path, stale: Collection[str]) -> _Run:
         )
     shards = {shard.number: shard for shard in active_shards(manifest)}
     by_group = {int(path.stem.removeprefix("g")): path for path in tables["signatures"]}
-    return _Run(Config.model_validate(manifest["config"]), shards, by_group, tables)
+    return _ScannedRun(Config.model_validate(manifest["config"]), shards, by_group, tables)
 
 
-def _answer(run: _Run, asked: Question, close: Proposals, total: Share) -> Answer:
+def _answer(run: _ScannedRun, asked: Question, close: Proposals, total: TextMatches) -> Answer:
     first = asked.sought.first
     counts = total.counted.occurrences[first], total.counted.documents[first]
     begins, past = _runs(counts[0] > 0)

@@ -33,7 +33,7 @@ class Sought(NamedTuple):
     drop: np.uint64
 
 
-class Counted(NamedTuple):
+class ChunkCounts(NamedTuple):
     """What a chunk holds of a text.
 
     occurrences, documents: of each window that is in the slots. covered: of each document of the
@@ -74,7 +74,7 @@ def _same(words: Uint32, one: Value, other: Value, size: Value) -> Value:
 
 
 @kernel
-def count(codes: Value, offsets: Int64, known: Uint32, s: Sought, out: Counted) -> None:
+def count(codes: Value, offsets: Int64, known: Uint32, s: Sought, out: ChunkCounts) -> None:
     """Count every window of the text among the words of some documents.
 
     codes: of each word, an entry of the vocabulary; known: the number of each entry, or 0.

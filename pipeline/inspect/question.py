@@ -19,7 +19,7 @@ from pipeline.config.sections import Config, SketchConfig
 from pipeline.engine.tables import read_group
 from pipeline.errors import ConfigError
 from pipeline.inspect import lookup_kernels
-from pipeline.inspect.lookup_kernels import Counted, Sought
+from pipeline.inspect.lookup_kernels import ChunkCounts, Sought
 from pipeline.inspect.nearest import Near, shingle_sets, verified
 from pipeline.scan.near.pair_kernels import Sets
 from pipeline.scan.words import collision
@@ -35,28 +35,28 @@ FOLDED = np.uint32(0xFFFFFF)
 
 
 @dataclass(frozen=True)
-class Share:
+class TextMatches:
     """What some chunks hold of a text.
 
     holders: documents with a window of it. best: words covered and row_key of the first few. near:
     of the documents proposed.
     """
 
-    counted: Counted
+    counted: ChunkCounts
     holders: int
     best: list[tuple[int, int]]
     near: list[Near]
 
-    def plus(self, other: Share) -> Share:
+    def plus(self, other: TextMatches) -> TextMatches:
         """Return two shares as one; of equal documents the earlier comes first."""
-        counted = Counted(
+        counted = ChunkCounts(
             self.counted.occurrences + other.counted.occurrences,
             self.counted.documents + other.counted.documents,
             self.counted.covered,
         )
         best = sorted([*self.best, *other.best], key=lambda held: (-held[0], held[1]))
         holders = self.holders + other.holders
-        return Share(counted, holders, best[:MOST_HOLDERS], [*self.near, *other.near])
+        return TextMatches(counted, holders, best[:MOST_HOLDERS], [*self.near, *other.near])
 
 
 @dataclass(frozen=True)
@@ -76,14 +76,14 @@ class Question:
         """Return the words of a window."""
         return self.sought.words.size - self.sought.hashes.size + 1
 
-    def nothing(self) -> Share:
+    def nothing(self) -> TextMatches:
         """Return the share of no chunks."""
-        return Share(self.room(0), 0, [], [])
+        return TextMatches(self.room(0), 0, [], [])
 
-    def room(self, documents: int) -> Counted:
+    def room(self, documents: int) -> ChunkCounts:
         """Return counts of zero, for a chunk of so many documents."""
         windows = self.sought.hashes.size
-        return Counted(*(np.zeros(size, np.int64) for size in (windows, windows, documents)))
+        return ChunkCounts(*(np.zeros(size, np.int64) for size in (windows, windows, documents)))
 
 
 def ask(data: bytes, config: Config, name: str) -> Question:
@@ -143,7 +143,9 @@ def _spelling(data: bytes, words: Words, known: Uint64, seed: int) -> tuple[Int6
     return ends, np.frombuffer(b"".join(parts), np.uint8)
 
 
-def look(asked: Question, proposed: Uint64, sketch: SketchConfig, place: tuple[Path, int]) -> Share:
+def look(
+    asked: Question, proposed: Uint64, sketch: SketchConfig, place: tuple[Path, int]
+) -> TextMatches:
     """Count the windows of the text in one chunk, and verify the documents proposed in it."""
     cells = _cells(place, ["row_keys", "counts", "hashes", "codes"])
     keys, hashes = cells["row_keys"].view(np.uint64), cells["hashes"].view(np.uint64)
@@ -163,7 +165,7 @@ def look(asked: Question, proposed: Uint64, sketch: SketchConfig, place: tuple[P
         _hold_letters(asked, known, place, sketch.seed)
     best = holding[np.argsort(-counted.covered[holding], kind="stable")[:MOST_HOLDERS]]
     held = list(zip(counted.covered[best].tolist(), keys[best].tolist(), strict=True))
-    return Share(counted, holding.size, held, near)
+    return TextMatches(counted, holding.size, held, near)
 
 
 def _cells(place: tuple[Path, int], names: Sequence[str]) -> dict[str, Uint8]:

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
 
+from pipeline.engine.tables import Row
 from pipeline.report.data.priorities import some
 from pipeline.report.html.markup import DASH, number, percent, size
 from pipeline.report.html.phrases import kind
 from pipeline.report.page.opening import sentences
 from pipeline.report.quotes.quotes import label
 
-Data = dict[str, Any]
-
 MOST_ALARMS = 10
 ROWS = 6
 
 
-def summary(data: Data) -> str:
+def summary(data: Row) -> str:
     """Return the page; names from the corpus are escaped, so that none becomes markup."""
     parts = [
         "# rote: what this corpus would teach by rote",
@@ -38,7 +36,7 @@ def summary(data: Data) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _end(data: Data) -> str:
+def _end(data: Row) -> str:
     return (
         f"Corpus digest `{data['provenance']['corpus']}`; rote {data['rote']['version']}. No part "
         "of this is a privacy guarantee. The whole report is index.html, its numbers report.json."
@@ -57,7 +55,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _corpus(data: Data) -> str:
+def _corpus(data: Row) -> str:
     corpus = data["corpus"]
     return (
         f"{number(corpus['documents'])} documents, {size(corpus['text_bytes'])} of text, "
@@ -67,7 +65,7 @@ def _corpus(data: Data) -> str:
     )
 
 
-def _first(data: Data) -> str:
+def _first(data: Row) -> str:
     rows = some(data["first"], ROWS)
     if not rows:
         return ""
@@ -84,7 +82,7 @@ def _first(data: Data) -> str:
     return _table(("what", "rows", "words repeated", "expected tokens", "state"), lines)
 
 
-def _funnel(data: Data) -> str:
+def _funnel(data: Row) -> str:
     total = data["corpus"]["rows"]
     lines = [
         (plain(step["title"]), number(step["rows"]), percent(step["rows"], total))
@@ -93,7 +91,7 @@ def _funnel(data: Data) -> str:
     return _table(("step", "rows", "share"), lines)
 
 
-def _forecast(data: Data) -> str:
+def _forecast(data: Row) -> str:
     if not data["risk"]:
         return "Not scored: `rote score RUN` makes a forecast."
     model = data["risk"]["model"]
@@ -112,13 +110,13 @@ def _forecast(data: Data) -> str:
     return "\n\n".join(part for part in (_table(head, lines), told) if part)
 
 
-def _rate(row: Data) -> str:
+def _rate(row: Row) -> str:
     ends = row.get("rate_of_families_95")
     share = DASH if row.get("rate") is None else f"{row['rate']:.1%}"
     return f"{share} [{ends[0]:.1%}, {ends[1]:.1%}]" if ends else share
 
 
-def _changes(data: Data) -> list[str]:
+def _changes(data: Row) -> list[str]:
     found = data["changes"]
     if not found:
         return []
@@ -132,7 +130,7 @@ def _changes(data: Data) -> list[str]:
     ]
 
 
-def _alarms(data: Data) -> str:
+def _alarms(data: Row) -> str:
     lines = [f"- {plain(entry['sentence'])}" for entry in data["alarms"][:MOST_ALARMS]]
     more = len(data["alarms"]) - len(lines)
     return "\n".join([*lines, *([f"- and {more:,} more"] if more > 0 else [])]) or "None."

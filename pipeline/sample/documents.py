@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Document:
+class SampleDocument:
     """One row to be written; `shard` names its file, without it the hash of the id decides."""
 
     id: str
@@ -29,7 +29,7 @@ class Document:
 
 
 @dataclass(frozen=True)
-class Planted:
+class PlantedCase:
     """One planted case: which documents belong together, how, and how many times the text occurs.
 
     kind: `whole` (exact copies of a document), `passage` (one passage inside different documents),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ConfigError, InputError, TransientIOError
-from pipeline.sample.documents import Document, Planted
+from pipeline.sample.documents import PlantedCase, SampleDocument
 from pipeline.sample.planted import plant
 from pipeline.sample.shards import deal, write
 from pipeline.sample.sources import Roots, natural
@@ -35,7 +35,7 @@ class SampleSummary:
     documents: int
     text_bytes: int
     sources: dict[str, int]
-    planted: tuple[Planted, ...]
+    planted: tuple[PlantedCase, ...]
 
     def lines(self) -> list[str]:
         """Return the summary as lines for a terminal."""
@@ -92,7 +92,7 @@ def gather(
 
 
 def _summary(
-    shards: dict[str, list[Document]], record: list[Planted], megabytes: int, seed: int
+    shards: dict[str, list[SampleDocument]], record: list[PlantedCase], megabytes: int, seed: int
 ) -> SampleSummary:
     documents = [document for rows in shards.values() for document in rows]
     groups = Counter(document.group for document in documents)
@@ -154,7 +154,7 @@ def _marker(folder: Path) -> dict[str, Any]:
 
 def _write_all(
     folder: Path,
-    shards: dict[str, list[Document]],
+    shards: dict[str, list[SampleDocument]],
     summary: SampleSummary,
     settings: dict[str, Any],
     stale: list[str],
@@ -186,7 +186,9 @@ def _write_marker(folder: Path, marker: dict[str, Any]) -> None:
 
 
 def _from_marker(marker: dict[str, Any]) -> SampleSummary:
-    planted = tuple(Planted(**{**case, "ids": tuple(case["ids"])}) for case in marker["planted"])
+    planted = tuple(
+        PlantedCase(**{**case, "ids": tuple(case["ids"])}) for case in marker["planted"]
+    )
     return SampleSummary(
         megabytes=marker["megabytes"],
         seed=marker["seed"],

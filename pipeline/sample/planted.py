@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pipeline.sample import cjk
-from pipeline.sample.documents import Document, Planted
+from pipeline.sample.documents import PlantedCase, SampleDocument
 from pipeline.sample.prose import Writer
 
 DOSES = (1, 2, 4, 8, 16, 32, 64, 128)
@@ -33,13 +33,13 @@ SHORT = (
 )
 WORDLESS = ("--- *** ---", "--- *** ---", "...")
 
-Case = tuple[list[Document], Planted]
+Case = tuple[list[SampleDocument], PlantedCase]
 
 
-def plant(seed: int, megabytes: int) -> tuple[list[Document], list[Planted]]:
+def plant(seed: int, megabytes: int) -> tuple[list[SampleDocument], list[PlantedCase]]:
     """Return the planted documents and their record; under 10 MB there are fewer dose families."""
-    documents: list[Document] = []
-    record: list[Planted] = []
+    documents: list[SampleDocument] = []
+    record: list[PlantedCase] = []
     families = max(2, min(FAMILIES, 2 * megabytes))
     for rows, case in (
         *_doses(seed, families),
@@ -70,7 +70,7 @@ def _family(seed: int, dose: int, number: int) -> Case:
         text = passage if whole else _framed(passage, Writer(f"{seed}/{doc_id}"))
         rows.append(_document(doc_id, text, f"planted/dose-{dose:03d}"))
     kind = "whole" if whole else "passage"
-    return rows, Planted(name, kind, dose, tuple(row.id for row in rows))
+    return rows, PlantedCase(name, kind, dose, tuple(row.id for row in rows))
 
 
 def _framed(passage: str, writer: Writer) -> str:
@@ -88,7 +88,7 @@ def _near(seed: int) -> Iterator[Case]:
                 _document(f"planted/{name}/{part}", body, "planted/near")
                 for part, body in (("first", text), ("second", changed))
             ]
-            yield rows, Planted(name, "near", 1, (rows[0].id, rows[1].id), f"{edit} {rate:g}")
+            yield rows, PlantedCase(name, "near", 1, (rows[0].id, rows[1].id), f"{edit} {rate:g}")
 
 
 def _edited(words: list[str], edit: str, rate: float, writer: Writer) -> list[str]:
@@ -118,7 +118,7 @@ def _contained(seed: int) -> Iterator[Case]:
             _document(f"planted/{name}/{part}", body, "planted/contained")
             for part, body in (("inner", inner), ("outer", outer))
         ]
-        yield rows, Planted(name, "contained", 2, (rows[0].id, rows[1].id))
+        yield rows, PlantedCase(name, "contained", 2, (rows[0].id, rows[1].id))
 
 
 def _cjk() -> Iterator[Case]:
@@ -133,11 +133,11 @@ def _cjk() -> Iterator[Case]:
             ]
             if number == 1:
                 rows = [_note(f"notes/{language}.txt", text)]
-            yield rows, Planted(name, "cjk", copies, tuple(row.id for row in rows))
+            yield rows, PlantedCase(name, "cjk", copies, tuple(row.id for row in rows))
             old, new = cjk.CHANGES[language][number]
             near = _document(f"planted/{name}/near", text.replace(old, new), f"planted/{language}")
             detail = f"near copy of {rows[0].id}"
-            yield [near], Planted(f"{name}/near", "near", 1, (rows[0].id, near.id), detail)
+            yield [near], PlantedCase(f"{name}/near", "near", 1, (rows[0].id, near.id), detail)
 
 
 def _edges() -> Iterator[Case]:
@@ -148,24 +148,24 @@ def _edges() -> Iterator[Case]:
             for i, text in enumerate(texts)
         ]
         dose = texts.count(texts[0])
-        yield rows, Planted(f"short/{number}", "short", dose, tuple(row.id for row in rows))
+        yield rows, PlantedCase(f"short/{number}", "short", dose, tuple(row.id for row in rows))
     rows = [
         _document(f"planted/wordless/{i}", text, "planted/short") for i, text in enumerate(WORDLESS)
     ]
-    yield rows, Planted("wordless", "wordless", 2, tuple(row.id for row in rows))
+    yield rows, PlantedCase("wordless", "wordless", 2, tuple(row.id for row in rows))
     for kind, text in (("empty", ""), ("null", None)):
         rows = [
-            Document(f"planted/{kind}/{i}", text, f"planted/{kind}", shard=shard)
+            SampleDocument(f"planted/{kind}/{i}", text, f"planted/{kind}", shard=shard)
             for i, shard in enumerate(
                 ("part-01.parquet", "part-03.parquet", "lines-00.jsonl", "lines-01.jsonl.gz")
             )
         ]
-        yield rows, Planted(kind, kind, len(rows), tuple(row.id for row in rows))
+        yield rows, PlantedCase(kind, kind, len(rows), tuple(row.id for row in rows))
 
 
-def _document(doc_id: str, text: str, source: str) -> Document:
-    return Document(doc_id, text, source, tags=("planted",))
+def _document(doc_id: str, text: str, source: str) -> SampleDocument:
+    return SampleDocument(doc_id, text, source, tags=("planted",))
 
 
-def _note(path: str, text: str) -> Document:
-    return Document(path, text, path, tags=("planted",), shard=path)
+def _note(path: str, text: str) -> SampleDocument:
+    return SampleDocument(path, text, path, tags=("planted",), shard=path)

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import csv, ipc, parquet
 
-from pipeline.sample.documents import Document, rank
+from pipeline.sample.documents import SampleDocument, rank
 
 SCHEMA = pa.schema(
     [
@@ -45,10 +45,10 @@ ROWS = 500  # in a row group or record batch
 NOTES = 6  # help topics that become plain text files, besides three planted ones
 
 
-def deal(documents: list[Document], seed: int) -> dict[str, list[Document]]:
+def deal(documents: list[SampleDocument], seed: int) -> dict[str, list[SampleDocument]]:
     """Return the documents of each file, in hash order; a few are plain text files."""
     wheel = [name for name, weight in WEIGHTS.items() for _ in range(weight)]
-    shards: dict[str, list[Document]] = {name: [] for name in WEIGHTS}
+    shards: dict[str, list[SampleDocument]] = {name: [] for name in WEIGHTS}
     ordered = sorted(documents, key=lambda document: (rank(seed, document.id), document.id))
     topics = [document for document in ordered if document.group == "topics"][:NOTES]
     plain = {document.id for document in topics}
@@ -62,13 +62,13 @@ def deal(documents: list[Document], seed: int) -> dict[str, list[Document]]:
     return shards
 
 
-def _note(document: Document) -> Document:
+def _note(document: SampleDocument) -> SampleDocument:
     """Return the document as a plain text file: its path is the id."""
     name = re.sub(r"[^A-Za-z0-9]+", "-", document.id).strip("-").lower()
     return replace(document, id=f"notes/{name}.txt", source=f"notes/{name}.txt")
 
 
-def write(folder: Path, name: str, documents: list[Document]) -> None:
+def write(folder: Path, name: str, documents: list[SampleDocument]) -> None:
     """Write one file; its name says the format. No time, host or path goes into it."""
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -76,52 +76,52 @@ def write(folder: Path, name: str, documents: list[Document]) -> None:
     writer(path, documents)
 
 
-def _row(document: Document) -> dict[str, Any]:
+def _row(document: SampleDocument) -> dict[str, Any]:
     lines = (document.text or "").count("\n")
     meta = {"package": document.package, "lines": lines, "tags": list(document.tags)}
     return {"id": document.id, "text": document.text, "source": document.source, "meta": meta}
 
 
-def _table(documents: list[Document]) -> pa.Table:
+def _table(documents: list[SampleDocument]) -> pa.Table:
     return pa.Table.from_pylist([_row(document) for document in documents], schema=SCHEMA)
 
 
-def _json_lines(documents: list[Document]) -> bytes:
+def _json_lines(documents: list[SampleDocument]) -> bytes:
     return b"".join(json.dumps(_row(d), ensure_ascii=False).encode() + b"\n" for d in documents)
 
 
-def _parquet(path: Path, documents: list[Document]) -> None:
+def _parquet(path: Path, documents: list[SampleDocument]) -> None:
     parquet.write_table(_table(documents), path, compression="zstd", row_group_size=ROWS)
 
 
-def _arrow(path: Path, documents: list[Document]) -> None:
+def _arrow(path: Path, documents: list[SampleDocument]) -> None:
     with ipc.new_file(str(path), SCHEMA) as sink:
         sink.write_table(_table(documents), max_chunksize=ROWS)
 
 
-def _csv(path: Path, documents: list[Document]) -> None:
+def _csv(path: Path, documents: list[SampleDocument]) -> None:
     csv.write_csv(_table(documents).drop_columns(["meta"]), path)
 
 
-def _jsonl(path: Path, documents: list[Document]) -> None:
+def _jsonl(path: Path, documents: list[SampleDocument]) -> None:
     path.write_bytes(_json_lines(documents))
 
 
-def _gzip(path: Path, documents: list[Document]) -> None:
+def _gzip(path: Path, documents: list[SampleDocument]) -> None:
     path.write_bytes(gzip.compress(_json_lines(documents), compresslevel=6, mtime=0))
 
 
-def _zstandard(path: Path, documents: list[Document]) -> None:
+def _zstandard(path: Path, documents: list[SampleDocument]) -> None:
     with pa.CompressedOutputStream(str(path), "zstd") as sink:
         sink.write(_json_lines(documents))
 
 
-def _text(path: Path, documents: list[Document]) -> None:
+def _text(path: Path, documents: list[SampleDocument]) -> None:
     (document,) = documents
     path.write_bytes((document.text or "").encode())
 
 
-_WRITERS: dict[str, Callable[[Path, list[Document]], None]] = {
+_WRITERS: dict[str, Callable[[Path, list[SampleDocument]], None]] = {
     ".parquet": _parquet,
     ".arrow": _arrow,
     ".csv": _csv,

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipeline.sample.documents import Document, rank
+from pipeline.sample.documents import SampleDocument, rank
 
 FILE_BYTES = 100_000  # longer files are passed over: mostly generated tables
 LEAST_BYTES = 40
@@ -74,19 +74,19 @@ class _File:
     package: str | None
 
 
-def natural(roots: Roots, budget: int, seed: int) -> list[Document]:
+def natural(roots: Roots, budget: int, seed: int) -> list[SampleDocument]:
     """Return documents of about `budget` bytes of text together, less when the machine has less.
 
     Each source fills its share; then those that have more take turns until the budget is filled.
     """
     supplies = {group: _ordered(files, seed) for group, files in _files(roots).items()}
     readers = {group: map(_read, files) for group, files in supplies.items()}
-    streams: dict[str, Iterator[Document]] = {
+    streams: dict[str, Iterator[SampleDocument]] = {
         group: (document for document in reader if document is not None)
         for group, reader in readers.items()
     }
     streams["topics"] = iter(sorted(_topics(roots.stdlib), key=lambda d: rank(seed, d.id)))
-    chosen: list[Document] = []
+    chosen: list[SampleDocument] = []
     for group, share in SHARES.items():
         chosen += _take(streams[group], budget * share // 100)
     left = budget - sum(document.text_bytes for document in chosen)
@@ -94,7 +94,7 @@ def natural(roots: Roots, budget: int, seed: int) -> list[Document]:
     return _distinct(chosen)
 
 
-def _take(stream: Iterator[Document], budget: int) -> Iterator[Document]:
+def _take(stream: Iterator[SampleDocument], budget: int) -> Iterator[SampleDocument]:
     """Yield documents while they fit; stop at a 99% fill or after 30 that are too large."""
     left, misses = budget, 0
     while left > budget // 100 and misses < 30:
@@ -108,7 +108,7 @@ def _take(stream: Iterator[Document], budget: int) -> Iterator[Document]:
         yield document
 
 
-def _in_turn(streams: list[Iterator[Document]]) -> Iterator[Document]:
+def _in_turn(streams: list[Iterator[SampleDocument]]) -> Iterator[SampleDocument]:
     while streams:
         for stream in list(streams):
             document = next(stream, None)
@@ -118,7 +118,7 @@ def _in_turn(streams: list[Iterator[Document]]) -> Iterator[Document]:
                 yield document
 
 
-def _distinct(documents: list[Document]) -> list[Document]:
+def _distinct(documents: list[SampleDocument]) -> list[SampleDocument]:
     """Return the documents, numbered after the id where a package is installed in two folders."""
     seen: Counter[str] = Counter()
     out = []
@@ -191,7 +191,7 @@ def _ordered(files: list[_File], seed: int) -> Iterable[_File]:
     return sorted(files, key=key)
 
 
-def _read(file: _File) -> Document | None:
+def _read(file: _File) -> SampleDocument | None:
     """Return the file as a document; None if unreadable, not UTF-8, too long or near empty."""
     try:
         data = _bytes(file.path)
@@ -204,7 +204,7 @@ def _read(file: _File) -> Document | None:
     if len(data) > FILE_BYTES or "\0" in text or len(text.strip()) < LEAST_BYTES:
         return None
     kind = "code" if file.path.suffix in CODE else "prose"
-    return Document(file.name, text, file.name, file.package, (kind, group))
+    return SampleDocument(file.name, text, file.name, file.package, (kind, group))
 
 
 def _bytes(path: Path) -> bytes:
@@ -216,7 +216,7 @@ def _bytes(path: Path) -> bytes:
         return plain.read(FILE_BYTES + 1)
 
 
-def _topics(stdlib: Path) -> Iterator[Document]:
+def _topics(stdlib: Path) -> Iterator[SampleDocument]:
     """Yield Python's help topics: the string literals of one dictionary, parsed and not run."""
     try:
         tree = ast.parse((stdlib / "pydoc_data" / "topics.py").read_bytes())
@@ -227,7 +227,7 @@ def _topics(stdlib: Path) -> Iterator[Document]:
             for key, value in zip(node.keys, node.values, strict=True):
                 name, text = _literal(key), _literal(value)
                 if name and len(text) >= LEAST_BYTES:
-                    yield Document(
+                    yield SampleDocument(
                         f"topics/{name}", text, f"topics/{name}", "python", ("prose", "topics")
                     )
 

@@ -46,7 +46,7 @@ SHARE = 1 << 14  # entries whose letters are compared at once
 MOST_SHARE_BITS = 12
 AT_ONCE = 1 << 18  # entries grouped at once
 MOST_BLOCKS = 256
-Place: TypeAlias = tuple[Path, int]
+ChunkPlace: TypeAlias = tuple[Path, int]
 P = TypeVar("P")
 T = TypeVar("T")
 
@@ -173,17 +173,17 @@ def _cell(values: np.ndarray) -> pa.Array:
     return pa.Array.from_buffers(pa.large_binary(), 1, [None, ends, pa.py_buffer(data)])
 
 
-def chunk_places(paths: Sequence[Path]) -> list[Place]:
+def chunk_places(paths: Sequence[Path]) -> list[ChunkPlace]:
     """Return where the chunks of the files of `words` lie, in order: file and row group."""
     return [(path, group) for path in paths for group in range(groups_of(path))]
 
 
-def chunk_keys(place: Place) -> Uint64:
+def chunk_keys(place: ChunkPlace) -> Uint64:
     """Return the documents of one chunk, ascending."""
     return _cells(place, ["row_keys"])["row_keys"].view(np.uint64)
 
 
-def read_chunk(place: Place, *, hashes: bool = True, positions: bool = False) -> Chunk:
+def read_chunk(place: ChunkPlace, *, hashes: bool = True, positions: bool = False) -> Chunk:
     """Return one chunk, decoded: the hash of each word, the bytes that it covers, or both."""
     names = ["row_keys", "counts", "codes"]
     names += ["hashes"] if hashes else []
@@ -211,7 +211,7 @@ def read_chunk(place: Place, *, hashes: bool = True, positions: bool = False) ->
     return Chunk(cells["row_keys"].view(np.uint64), Words(offsets, spelled, starts, ends))
 
 
-def _cells(place: Place, names: Sequence[str]) -> dict[str, Uint8]:
+def _cells(place: ChunkPlace, names: Sequence[str]) -> dict[str, Uint8]:
     """Return the bytes of some columns of one chunk, aligned to eight."""
     table = read_group(*place, names)
     return {name: np.frombuffer(table[name].chunk(0)[0].as_buffer(), np.uint8) for name in names}
@@ -241,7 +241,7 @@ class _Vocabulary:
     bounds: Int64
 
 
-def hold_words(places: Sequence[Place], seed: int, spill: Spill, cores: int = 1) -> int:
+def hold_words(places: Sequence[ChunkPlace], seed: int, spill: Spill, cores: int = 1) -> int:
     """Show that no hash of the corpus stands for two words; return the different hashes.
 
     The vocabularies are grouped into shares of the hashes that fit a cache, and the letters of
@@ -259,11 +259,11 @@ def hold_words(places: Sequence[Place], seed: int, spill: Spill, cores: int = 1)
     return sum(counts)
 
 
-def _vocabulary_size(place: Place) -> int:
+def _vocabulary_size(place: ChunkPlace) -> int:
     return cell_bytes(*place, "hashes") // 8
 
 
-def _grouped(spill: Spill, bits: int, places: Sequence[Place]) -> _Vocabulary:
+def _grouped(spill: Spill, bits: int, places: Sequence[ChunkPlace]) -> _Vocabulary:
     parts = [_cells(place, ["hashes", "lengths", "letters"]) for place in places]
     hashes, lengths, letters = (
         np.concatenate([part[name].view(kind) for part in parts])

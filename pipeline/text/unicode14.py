@@ -2,9 +2,8 @@
 
 Python 3.12 and later know more characters than 14.0, so asking `unicodedata` at run time would make
 counts depend on the interpreter. The ranges below were printed on Python 3.11, whose
-`unicodedata.unidata_version` is 14.0.0; `tests/unit/text/test_text.py` derives them again on any
-such Python and compares. Characters that 14.0 does not assign belong to no word and fold to
-themselves.
+`unicodedata.unidata_version` is 14.0.0; a test derives them again on any such Python and
+compares. Characters that 14.0 does not assign belong to no word and fold to themselves.
 """
 
 from functools import cache

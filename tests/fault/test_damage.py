@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from pipeline.engine import run_folder as store
+from pipeline.engine import run_folder
 from tests.e2e import corpora
 from tests.e2e.command import assert_same_files, files, manifest, rote
 
@@ -181,7 +181,7 @@ def small_files(limit):
 def full_after(syncs):
     """Let the disk be full at the syncs-th time that something is written to it for good."""
     left = [syncs]
-    sync = store.os.fsync
+    sync = run_folder.os.fsync
 
     def full(handle):
         left[0] -= 1
@@ -189,7 +189,7 @@ def full_after(syncs):
             raise OSError(28, "No space left on device")
         sync(handle)
 
-    store.os.fsync = full
+    run_folder.os.fsync = full
 
 
 @pytest.mark.parametrize(

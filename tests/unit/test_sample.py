@@ -14,7 +14,7 @@ from pyarrow import csv, ipc, parquet
 from pyarrow import json as arrow_json
 
 from pipeline.errors import ConfigError, InputError
-from pipeline.sample import Planted, Roots, SampleSummary, gather
+from pipeline.sample import PlantedCase, Roots, SampleSummary, gather
 
 Made = tuple[Path, SampleSummary, dict[str, str | None]]
 APACHE_LIKE = "Permission is granted to the holder to use this work, with no warranty.\n" * 9
@@ -103,7 +103,7 @@ def made(
     return tmp_path / "out", summary, texts_of(tmp_path / "out", summary)
 
 
-def kinds(summary: SampleSummary, kind: str) -> list[Planted]:
+def kinds(summary: SampleSummary, kind: str) -> list[PlantedCase]:
     """Return the planted cases of one kind."""
     return [case for case in summary.planted if case.kind == kind]
 

@@ -22,7 +22,7 @@ from pipeline.backtest.arms.results import Arm, compared
 from pipeline.backtest.corpus.subject import Subject
 from pipeline.backtest.judgement.evidence import SEEN, Evidence
 from pipeline.backtest.ledger import Output, say
-from pipeline.backtest.training.trainings import MARKS, School, Training
+from pipeline.backtest.training.trainings import MARKS, Trainer, Training
 from pipeline.config.sections import Config
 from pipeline.errors import ConfigError
 from pipeline.score.sequences.sampling import take_that_fit
@@ -37,7 +37,7 @@ _RANDOM = 31
 
 
 @dataclass(frozen=True)
-class Bottom:
+class ArmInput:
     """What arms are made of. reserve: rows to refill from."""
 
     subject: Subject
@@ -66,26 +66,30 @@ def reserve_rows(corpus: Output, tokenizer: Tokenizer) -> Int64:
     return np.concatenate([np.zeros((0, 65), np.int64), *rows])
 
 
-def plan(of: Bottom, names: Sequence[str], found: Evidence) -> list[tuple[Arm, Training]]:
+def plan(of: ArmInput, names: Sequence[str], found: Evidence) -> list[tuple[Arm, Training]]:
     """Return each arm with its training."""
     risk = document_risk(of.subject, found)
     return [_planned(of, name, risk) for name in ARMS if name in names]
 
 
 def arm_rows(
-    school: School, planned: list[tuple[Arm, Training]], of: Bottom, target: Output, found: Evidence
+    trainer: Trainer,
+    planned: list[tuple[Arm, Training]],
+    of: ArmInput,
+    target: Output,
+    found: Evidence,
 ) -> list[dict[str, Any]]:
     """Train and score the arms, and the target at all its marks; return the rows of comparison."""
     if not planned:
         return []
     trainings = [training for _, training in planned]
-    for one in school.due(trainings):
+    for one in trainer.due(trainings):
         say(f"one more training: {one.name}, {one.cost * of.config.proxy.epochs:.1e} FLOPs")
-    outputs = school.train(trainings)
+    outputs = trainer.train(trainings)
     marks = [f"mark-{place}" for place in range(len(MARKS))]
     pairs = [(of.target, target), *zip(trainings, outputs, strict=True)]
     wanted = [(one, output, mark) for one, output in pairs for mark in marks]
-    scored = school.score(wanted, of.subject.panel_rows, of.subject.outside)
+    scored = trainer.score(wanted, of.subject.panel_rows, of.subject.outside)
     tables = [output.table(SCORES) for output in scored]
     runs = [tables[start : start + len(marks)] for start in range(0, len(tables), len(marks))]
     rows: list[dict[str, Any]] = []
@@ -112,7 +116,7 @@ def document_risk(subject: Subject, found: Evidence) -> Float64:
     return np.where(trained, filled, np.nan)
 
 
-def removed_documents(of: Bottom, order: Int64, rows: Int64) -> Flags:
+def removed_documents(of: ArmInput, order: Int64, rows: Int64) -> Flags:
     """Return the documents that a filter takes, in that order, until its share of rows is gone."""
     budget = int(of.config.backtest.filter_share * len(of.target.rows))
     taken = take_that_fit(order, rows, budget)
@@ -121,7 +125,7 @@ def removed_documents(of: Bottom, order: Int64, rows: Int64) -> Flags:
     return flags
 
 
-def _planned(of: Bottom, name: str, risk: Float64) -> tuple[Arm, Training]:
+def _planned(of: ArmInput, name: str, risk: Float64) -> tuple[Arm, Training]:
     owner, known = of.subject.owner, of.subject.material.known
     rows = np.bincount(owner, minlength=len(known.family))
     plain = replace(of.target, name=f"arm-{name}", recipe=name)
@@ -143,7 +147,7 @@ def _planned(of: Bottom, name: str, risk: Float64) -> tuple[Arm, Training]:
     )
 
 
-def _order(of: Bottom, name: str, risk: Float64) -> Int64:
+def _order(of: ArmInput, name: str, risk: Float64) -> Int64:
     """Return documents in the order in which an arm removes them."""
     known, documents = of.subject.material.known, of.subject.material.learnt.documents
     tie = keyed_hash(known.text_key[documents], of.config.proxy.seed + _RANDOM)

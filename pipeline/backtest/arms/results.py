@@ -12,7 +12,7 @@ import pyarrow as pa
 from pipeline.backtest.judgement import metrics
 from pipeline.backtest.judgement.evidence import Evidence
 from pipeline.backtest.judgement.judge import BLOCK
-from pipeline.backtest.judgement.metrics import Sample
+from pipeline.backtest.judgement.metrics import JudgedSample
 from pipeline.config.sections import Config
 from pipeline.text.arrays import Flags, Float64
 
@@ -29,7 +29,7 @@ class Arm:
 
 
 @dataclass(frozen=True)
-class Course:
+class TrainingCurve:
     """A training at its marks. loss: held-out, of each; memorized: [mark, row of the panel]."""
 
     loss: Float64
@@ -50,7 +50,7 @@ class Course:
         return np.asarray((1 - share) * self.memorized[before] + share * self.memorized[before + 1])
 
 
-def same_loss(one: Course, other: Course) -> tuple[float, float, float] | None:
+def same_loss(one: TrainingCurve, other: TrainingCurve) -> tuple[float, float, float] | None:
     """Return a held-out loss that both had, and when each last had it; None when there is none.
 
     Of the two final losses it is the one at which the other course is furthest on. Small models on
@@ -64,20 +64,20 @@ def same_loss(one: Course, other: Course) -> tuple[float, float, float] | None:
     return max(found, key=lambda pair: min(pair[1:]), default=None)
 
 
-def course(tables: Sequence[pa.Table], found: Evidence) -> Course:
+def training_curve(tables: Sequence[pa.Table], found: Evidence) -> TrainingCurve:
     """Return the losses and labels of a training at its marks, on the panel."""
     rows = len(found.truth)
     held = (found.kind == "natural") & ~found.trained
     loss = [float(table["mean_nll"].to_numpy()[:rows][held].mean()) for table in tables]
     labels = np.stack([table["memorized"].to_numpy()[:rows] for table in tables])
-    return Course(np.array(loss), labels.astype(np.float64))
+    return TrainingCurve(np.array(loss), labels.astype(np.float64))
 
 
 def compared(
     arm: Arm, plain: Sequence[pa.Table], own: Sequence[pa.Table], found: Evidence, config: Config
 ) -> list[dict[str, Any]]:
     """Return a row per basis of comparison and group of the panel's rows."""
-    target, other = course(plain, found), course(own, found)
+    target, other = training_curve(plain, found), training_curve(own, found)
     sides = {EQUAL_TOKENS: (target.memorized[-1], other.memorized[-1])}
     same = same_loss(target, other)
     if same is not None:
@@ -108,7 +108,7 @@ def _drop(
     plain: Float64, own: Float64, rows: Flags, found: Evidence, config: Config
 ) -> dict[str, Any]:
     """Return both shares and by what share of the plain one the arm's is lower."""
-    sample = Sample(found.truth[rows], found.unit_number[rows], found.weight[rows])
+    sample = JudgedSample(found.truth[rows], found.unit_number[rows], found.weight[rows])
     shares = [
         ((weight * plain[rows]).sum(1), (weight * own[rows]).sum(1), weight.sum(1))
         for weight in sample.blocks(config.backtest.draws, config.proxy.seed, BLOCK)

@@ -30,7 +30,7 @@ Words = Mapping[int, Sequence[str]]
 
 
 @dataclass(frozen=True)
-class Planted:
+class PlantedText:
     """One text to plant: variant `variant` of a cluster, `copies` times when the cluster is inside.
 
     kind: canary | fuzzy | template. part: what sets clusters of a kind apart. unit: what is drawn
@@ -87,7 +87,7 @@ def passages(
 
 def plant(
     tokenizer: Tokenizer, words: Words, source: Iterator[str], size: Size, seed: int
-) -> list[Planted]:
+) -> list[PlantedText]:
     """Return everything to plant, clusters that stay outside included.
 
     source: passages, each used once. Raises ValueError when there are too few.
@@ -110,38 +110,42 @@ class _Maker:
     source: Iterator[str]
     random: np.random.Generator
 
-    def exact(self, dose: int, clusters: int) -> list[Planted]:
+    def exact(self, dose: int, clusters: int) -> list[PlantedText]:
         found = []
         for number in range(clusters):
             part = ("random", "passage")[number % 2]
             name = f"canary-{dose}-{number}"
             found.append(
-                Planted("canary", part, name, name, dose, self._coin(), 0, dose, self._canary(part))
+                PlantedText(
+                    "canary", part, name, name, dose, self._coin(), 0, dose, self._canary(part)
+                )
             )
         return found
 
-    def references(self, count: int) -> list[Planted]:
+    def references(self, count: int) -> list[PlantedText]:
         """Return canaries that never get in, for exposure."""
         return [
-            Planted("canary", part, name, name, 0, False, 0, 0, self._canary(part))
+            PlantedText("canary", part, name, name, 0, False, 0, 0, self._canary(part))
             for number in range(count)
             for part in ("random", "passage")
             for name in (f"reference-{part}-{number}",)
         ]
 
-    def fuzzy(self, share: float, size: Size) -> list[Planted]:
+    def fuzzy(self, share: float, size: Size) -> list[PlantedText]:
         found = []
         for number in range(size.fuzzy):
             name, inside = f"fuzzy-{round(100 * share)}-{number}", self._coin()
             whole = self._passage()
             texts = [whole] + [self._replaced(whole, share) for _ in range(size.copies - 1)]
             found += [
-                Planted("fuzzy", f"{share:.2f}", name, name, size.copies, inside, place, 1, text)
+                PlantedText(
+                    "fuzzy", f"{share:.2f}", name, name, size.copies, inside, place, 1, text
+                )
                 for place, text in enumerate(texts)
             ]
         return found
 
-    def template(self, frame: int, size: Size) -> list[Planted]:
+    def template(self, frame: int, size: Size) -> list[PlantedText]:
         """Return clusters of one frame: slots in the prefix, in odd frames one in the suffix."""
         part = ("guessable", "slot in suffix")[frame % 2]
         whole, unit = self._passage(), f"frame-{frame}"
@@ -152,7 +156,7 @@ class _Maker:
             text = self._with(whole, slots)
             name = f"template-{frame}-{number}"
             found.append(
-                Planted("template", part, name, unit, copies, self._coin(), 0, copies, text)
+                PlantedText("template", part, name, unit, copies, self._coin(), 0, copies, text)
             )
         return found
 

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 from tokenizers import Tokenizer
 
-from pipeline.backtest.corpus.canaries import Planted, passages, plant, vocabulary
+from pipeline.backtest.corpus.canaries import PlantedText, passages, plant, vocabulary
 from pipeline.backtest.sizes import Size
 from pipeline.config.sections import ProxyConfig
 from pipeline.engine.stage import Work
@@ -46,16 +46,16 @@ _ORDER, _COPIES, _SINGLES = 11, 12, 13
 
 
 @dataclass
-class Made:
+class BacktestCorpus:
     """The texts of a back-test. reserve: documents that nothing was made from yet."""
 
     tokenizer: Tokenizer
-    texts: list[Planted]
+    texts: list[PlantedText]
     reserve: list[str]
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-def make(work: Work, known: Catalogue, size: Size, proxy: ProxyConfig) -> Made:
+def make(work: Work, known: Catalogue, size: Size, proxy: ProxyConfig) -> BacktestCorpus:
     """Choose families by hash, read them, plant among them."""
     repeated, single = _families(known, size, proxy.seed)
     whole = _documents(known, repeated)
@@ -80,10 +80,10 @@ def make(work: Work, known: Catalogue, size: Size, proxy: ProxyConfig) -> Made:
         "planted_clusters": len({text.cluster for text in planted}),
         "planted_clusters_inside": len({text.cluster for text in planted if text.inside}),
     }
-    return Made(tokenizer, natural + planted, list(supply), facts)
+    return BacktestCorpus(tokenizer, natural + planted, list(supply), facts)
 
 
-def rows_of_corpus(texts: list[Planted]) -> pa.Table:
+def rows_of_corpus(texts: list[PlantedText]) -> pa.Table:
     """Return the documents to scan: every copy of what is inside, and natural text held out."""
     taken = [text for text in texts if text.inside or text.kind == "natural"]
     ids = [f"{text.cluster}/{text.variant}/{copy}" for text in taken for copy in range(text.copies)]
@@ -117,7 +117,9 @@ def _documents(known: Catalogue, families: Int64) -> Int64:
     return found[np.argsort(rank[known.family[found]], kind="stable")]
 
 
-def _natural(known: Catalogue, numbers: Int64, texts: dict[int, str], seed: int) -> list[Planted]:
+def _natural(
+    known: Catalogue, numbers: Int64, texts: dict[int, str], seed: int
+) -> list[PlantedText]:
     outside = held_out(known, seed)
     variants: dict[str, int] = {}
     found = []
@@ -127,7 +129,7 @@ def _natural(known: Catalogue, numbers: Int64, texts: dict[int, str], seed: int)
         variants[name] = variants.get(name, -1) + 1
         copies = int(known.exact_count[number])
         found.append(
-            Planted(
+            PlantedText(
                 "natural", "as found", name, name, copies, not outside[family],
                 variants[name], copies, texts[number],
             )
@@ -135,38 +137,44 @@ def _natural(known: Catalogue, numbers: Int64, texts: dict[int, str], seed: int)
     return found
 
 
-def _multiplied(tokenizer: Tokenizer, supply: Iterator[str], rows: int, seed: int) -> list[Planted]:
+def _multiplied(
+    tokenizer: Tokenizer, supply: Iterator[str], rows: int, seed: int
+) -> list[PlantedText]:
     """Return excerpts, one of a document, with copies drawn from a power law."""
     random = np.random.Generator(np.random.PCG64([seed, _COPIES]))
     chance = np.arange(1, MOST_COPIES + 1) ** -POWER
-    found: list[Planted] = []
+    found: list[PlantedText] = []
     for text in supply:
         for cut in passages(tokenizer, [text], EXCERPT, 1):
             copies = int(random.choice(MOST_COPIES, p=chance / chance.sum())) + 1
             name = f"excerpt-{len(found)}"
             inside = bool(random.integers(0, 8))
-            found.append(Planted("natural", "excerpt", name, name, copies, inside, 0, copies, cut))
+            found.append(
+                PlantedText("natural", "excerpt", name, name, copies, inside, 0, copies, cut)
+            )
             rows -= copies * len(starts(EXCERPT))
         if rows <= 0:
             break
     return found
 
 
-def _singles(tokenizer: Tokenizer, supply: Iterator[str], rows: int, seed: int) -> list[Planted]:
+def _singles(
+    tokenizer: Tokenizer, supply: Iterator[str], rows: int, seed: int
+) -> list[PlantedText]:
     """Return whole documents that occur once; an eighth of them is never trained on."""
     random = np.random.Generator(np.random.PCG64([seed, _SINGLES]))
-    found: list[Planted] = []
+    found: list[PlantedText] = []
     while rows > 0:
         text = next(supply, None)
         if text is None:
             break
         name, inside = f"single-{len(found)}", bool(random.integers(0, 8))
         rows -= len(starts(len(encode(tokenizer, [text])[0].tokens)))
-        found.append(Planted("natural", "as found", name, name, 1, inside, 0, 1, text))
+        found.append(PlantedText("natural", "as found", name, name, 1, inside, 0, 1, text))
     return found
 
 
-def _rows(tokenizer: Tokenizer, texts: list[Planted]) -> int:
+def _rows(tokenizer: Tokenizer, texts: list[PlantedText]) -> int:
     encoded = encode(tokenizer, [text.text for text in texts])
     return sum(
         len(starts(len(one.tokens))) * text.copies for text, one in zip(texts, encoded, strict=True)

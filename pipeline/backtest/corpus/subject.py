@@ -29,10 +29,10 @@ from pipeline.score.proxy.tokenizer import EOS_ID, encode
 from pipeline.score.sequences.catalogue import COLUMNS, Catalogue, catalogue
 from pipeline.score.sequences.panel import Panel
 from pipeline.score.sequences.sampling import half_of
-from pipeline.score.sequences.sequence_table import Material
+from pipeline.score.sequences.sequence_table import ScoringInput
 from pipeline.score.sequences.training_rows import (
-    Lessons,
     Text,
+    TrainingRows,
     by_text,
     read_texts,
     token_rows,
@@ -55,7 +55,7 @@ class Subject:
     """
 
     work: Work
-    material: Material
+    material: ScoringInput
     planted: pa.Table
     about: Int64
     outside: Int64
@@ -126,7 +126,7 @@ def subject(work: Work, planted: pa.Table, tokenizer: Tokenizer) -> Subject:
     learnt = _lessons(known, texts, inside, work.config.proxy.seed)
     panel = _panel(known, texts, np.array(planted["variant"].to_pylist())[place], work.config)
     outside, about = _outside(planted, tokenizer)
-    material = Material(known, learnt, panel, texts)
+    material = ScoringInput(known, learnt, panel, texts)
     return Subject(work, material, planted, place[panel.document], outside, about)
 
 
@@ -146,14 +146,16 @@ def _with_clusters(counts: pa.Table, clusters: list[str]) -> pa.Table:
     return counts.set_column(counts.schema.get_field_index("family"), "family", column)
 
 
-def _lessons(known: Catalogue, texts: dict[int, Text], inside: np.ndarray, seed: int) -> Lessons:
+def _lessons(
+    known: Catalogue, texts: dict[int, Text], inside: np.ndarray, seed: int
+) -> TrainingRows:
     """Return the rows of everything inside, with its multiplicity."""
     chosen = np.array([n for n in sorted(texts) if inside[n] and len(texts[n].starts)], np.int64)
     half = half_of(known, seed)[known.family]
     rows, owner = training_rows(known, by_text(known, chosen), texts)
     tokens = sum(len(texts[n].encoded.tokens) * int(known.exact_count[n]) for n in chosen.tolist())
     families = len(np.unique(known.family[chosen]))
-    return Lessons(chosen, half[chosen], rows, half[owner], families, tokens, 0)
+    return TrainingRows(chosen, half[chosen], rows, half[owner], families, tokens, 0)
 
 
 def _panel(known: Catalogue, texts: dict[int, Text], variant: np.ndarray, config: Config) -> Panel:

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from pipeline.backtest.corpus.subject import Subject
 from pipeline.backtest.training.trainings import EARLY, FINAL, RESHUFFLED, TARGET
-from pipeline.score.forecast.features import Panel, read_panel
+from pipeline.score.forecast.features import ScoredPanel, read_panel
 from pipeline.score.forecast.logistic import folds, forecast
 from pipeline.score.forecast.risk import LEAST_FAMILIES, Basis, bases, spread_of
 from pipeline.score.forecast.target import Target
@@ -91,7 +91,7 @@ def evidence(
     )  # fmt: skip
 
 
-def held_out_forecast(basis: Basis, panel: Panel, target: Target, seed: int) -> Float64:
+def held_out_forecast(basis: Basis, panel: ScoredPanel, target: Target, seed: int) -> Float64:
     """Return [row, (risk, low, high)], each family's by what was fitted on the other folds."""
     found = np.full((len(panel.count), 3), np.nan)
     of_case, of_row = folds(basis.cases.family), folds(panel.family)
@@ -106,7 +106,7 @@ def held_out_forecast(basis: Basis, panel: Panel, target: Target, seed: int) -> 
 
 
 def _forecasts(
-    panel: Panel, target: Target, seed: int
+    panel: ScoredPanel, target: Target, seed: int
 ) -> tuple[dict[str, Float64], dict[str, Any]]:
     top = panel.top
     families = len(np.unique(panel.family[top.memorized & top.taught]))
@@ -121,7 +121,7 @@ def _forecasts(
     return risk, facts
 
 
-def _scores(table: pa.Table, panel: Panel, models: Models) -> dict[str, Float64]:
+def _scores(table: pa.Table, panel: ScoredPanel, models: Models) -> dict[str, Float64]:
     top = statistics(table, panel.top.name)
     size = (table["end_byte"].to_numpy() - table["start_byte"].to_numpy()).astype(np.float64)
     packed = np.maximum(table["zlib_bits_per_byte"].to_numpy() * size, 1.0)
@@ -138,7 +138,7 @@ def _scores(table: pa.Table, panel: Panel, models: Models) -> dict[str, Float64]
     }
 
 
-def _flags(panel: Panel, models: Models, rows: int) -> dict[str, Flags]:
+def _flags(panel: ScoredPanel, models: Models, rows: int) -> dict[str, Flags]:
     return {
         PROXY_FLAG: panel.top.memorized,
         EARLY_FLAG: models[f"{TARGET}/{EARLY}"]["memorized"].to_numpy()[:rows],

@@ -18,7 +18,7 @@ from pipeline.backtest.judgement.evidence import (
     PROXY_FLAG,
     Evidence,
 )
-from pipeline.backtest.judgement.metrics import Sample
+from pipeline.backtest.judgement.metrics import JudgedSample
 from pipeline.backtest.judgement.preregistered import (
     AP,
     AT_FLAG,
@@ -50,7 +50,7 @@ def rows_of(of: Evidence, stratum: str, dose: str) -> Flags:
 
 def measured(of: Evidence, rows: Flags, draws: int, seed: int) -> Values:
     """Return every metric of every score on some rows: the sample's value, then one a draw."""
-    sample = Sample(of.truth[rows], of.unit_number[rows], of.weight[rows])
+    sample = JudgedSample(of.truth[rows], of.unit_number[rows], of.weight[rows])
     parts: list[Values] = []
     for weight in sample.blocks(draws, seed, BLOCK):
         found = _flags(of, rows, weight)
@@ -179,7 +179,7 @@ def reliability_rows(of: Evidence, draws: int, seed: int) -> list[dict[str, Any]
 def _bin(
     of: Evidence, name: str, stratum: str, inside: Flags, draws: int, seed: int
 ) -> dict[str, Any]:
-    sample = Sample(of.truth[inside], of.unit_number[inside], of.weight[inside])
+    sample = JudgedSample(of.truth[inside], of.unit_number[inside], of.weight[inside])
     shares = [
         metrics.base_rate(sample.truth, weight) for weight in sample.blocks(draws, seed, BLOCK)
     ]

@@ -19,7 +19,7 @@ STEPS = 40
 
 
 @dataclass(frozen=True)
-class Sample:
+class JudgedSample:
     """Rows to judge on. weight: sequences that each stands for; unit: drawn together."""
 
     truth: Flags

@@ -7,7 +7,7 @@ test holds the two together. Marks are snapshots on the way, for comparisons at 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,16 +16,15 @@ import torch.nn.functional as functional
 from numpy.typing import NDArray
 
 from pipeline.backtest.training.memsinks import SinkTransformer
+from pipeline.engine.progress import OnProgress
 from pipeline.score.proxy.loss import head_loss
 from pipeline.score.proxy.model import Shape, Transformer
 from pipeline.score.proxy.train import CLIP, EMBEDDING_RATE, FINAL_RATE, WARM_UP, Schedule
 from pipeline.text.hashing import keyed_hash
 
-Hear = Callable[[int, int], None]
-
 
 @dataclass(frozen=True)
-class Course:
+class TargetSpec:
     """What a target learns. rows: [n, 65].
 
     keep: [n, 64], which tokens enter the loss, None for all. sinks: the sink of each row, None for
@@ -40,7 +39,9 @@ class Course:
     sinks: NDArray[np.int64] | None = None
 
 
-def teach(course: Course, device: str, hear: Hear | None = None) -> list[Transformer]:
+def train_target(
+    course: TargetSpec, device: str, on_progress: OnProgress | None = None
+) -> list[Transformer]:
     """Return the model at each mark; same course, device, Torch build and threads, same weights."""
     schedule = course.schedule
     model = _model(course).to(device)
@@ -54,8 +55,8 @@ def teach(course: Course, device: str, hear: Hear | None = None) -> list[Transfo
             group["lr"] = schedule.rate * group["times"] * rate(step, len(batches))
         _step(model, optimiser, course, own, device)
         found += [_snapshot(model)] * due.count(step + 1)
-        if hear is not None:
-            hear(step + 1, len(batches))
+        if on_progress is not None:
+            on_progress(step + 1, len(batches))
     return found
 
 
@@ -82,7 +83,7 @@ def _cut(numbers: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
     return [numbers[start : start + size] for start in range(0, len(numbers), size)]
 
 
-def _model(course: Course) -> Transformer:
+def _model(course: TargetSpec) -> Transformer:
     if course.sinks is None:
         return Transformer(course.shape, course.schedule.seed)
     return SinkTransformer(course.shape, course.schedule.seed)
@@ -100,7 +101,7 @@ def _optimiser(model: Transformer, peak: float) -> torch.optim.Optimizer:
 def _step(
     model: Transformer,
     optimiser: torch.optim.Optimizer,
-    course: Course,
+    course: TargetSpec,
     own: NDArray[np.int64],
     device: str,
 ) -> None:

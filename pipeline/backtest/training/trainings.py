@@ -1,4 +1,4 @@
-"""The trainings of a back-test, each an output: proxies by `train`, targets by `teach`."""
+"""The trainings of a back-test, each an output: proxies by `train`, targets by `train_target`."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import torch
 from numpy.typing import NDArray
 
 from pipeline.backtest.corpus.subject import Subject
-from pipeline.backtest.ledger import Ledger, Made, Output, digest
+from pipeline.backtest.ledger import Built, Ledger, Output, digest
 from pipeline.backtest.sizes import target_shape
-from pipeline.backtest.training.target import Course, teach
+from pipeline.backtest.training.target import TargetSpec, train_target
 from pipeline.config.sections import Config, ProxyConfig
 from pipeline.score.proxy.ensemble import HALVES, Proxy, chosen_device
 from pipeline.score.proxy.model import Shape, Transformer, from_safetensors, to_safetensors
-from pipeline.score.proxy.pool import Crew
+from pipeline.score.proxy.pool import WorkerPool
 from pipeline.score.proxy.statistics import ProxyScorer
 from pipeline.score.proxy.train import Schedule, train
 from pipeline.text.arrays import Int64
@@ -34,7 +34,7 @@ TARGET, RESHUFFLED = "target", "reshuffled"
 class Training:
     """One model to train. role: ladder | half | target. halves: that it sees. seed: of order too.
 
-    keep, sinks: see `Course`. recipe: what else its fingerprint rests on.
+    keep, sinks: see `TargetSpec`. recipe: what else its fingerprint rests on.
     """
 
     name: str
@@ -85,13 +85,13 @@ def targets_of(subject: Subject, config: Config, vocabulary: int) -> list[Traini
     ]
 
 
-class School:
+class Trainer:
     """Trains and scores, side by side, what is not there yet."""
 
-    def __init__(self, ledger: Ledger, config: ProxyConfig, crew: Crew) -> None:
+    def __init__(self, ledger: Ledger, config: ProxyConfig, pool: WorkerPool) -> None:
         self._ledger = ledger
         self._config = config
-        self._crew = crew
+        self._pool = pool
         self._device = chosen_device(config)
 
     def due(self, trainings: Sequence[Training]) -> list[Training]:
@@ -100,7 +100,7 @@ class School:
 
     def train(self, trainings: Sequence[Training]) -> list[Output]:
         """Return the trained models, the costliest begun first."""
-        return self._crew.map(
+        return self._pool.map(
             "training",
             lambda one: self._ledger.get(*self._name(one), lambda: self._trained(one)),
             trainings,
@@ -146,7 +146,7 @@ class School:
         def cost(job: tuple[Training, Output, str]) -> float:
             return float(job[0].weights * len(rows))
 
-        return self._crew.map("scoring", mark, wanted, cost)
+        return self._pool.map("scoring", mark, wanted, cost)
 
     def _name(self, one: Training) -> tuple[str, list[Any]]:
         shape = [one.shape.vocabulary, one.shape.layers, one.shape.width]
@@ -159,22 +159,22 @@ class School:
             None if one.sinks is None else digest_rows(one.sinks),
         ]  # fmt: skip
 
-    def _trained(self, one: Training) -> Made:
+    def _trained(self, one: Training) -> Built:
         config = self._config
         schedule = Schedule(config.epochs, config.batch, config.rate, one.seed)
-        hear = self._crew.hearing(one.name, one.cost)
+        on_progress = self._pool.progress_of(one.name, one.cost)
         loss = math.nan
         if one.role == "target":
-            course = Course(one.shape, one.rows, schedule, MARKS, one.keep, one.sinks)
+            course = TargetSpec(one.shape, one.rows, schedule, MARKS, one.keep, one.sinks)
             models = dict(
                 zip(
                     (f"mark-{place}" for place in range(len(MARKS))),
-                    teach(course, self._device, hear),
+                    train_target(course, self._device, on_progress),
                     strict=True,
                 )
             )
         else:
-            done = train(one.shape, one.rows, schedule, self._device, hear)
+            done = train(one.shape, one.rows, schedule, self._device, on_progress)
             models, loss = {FINAL: done.model}, done.loss
             if done.early is not None:
                 models[EARLY] = done.early
@@ -188,11 +188,11 @@ class School:
         path: Path = output.files[f"models/{one.name}/{name}.safetensors"]
         return from_safetensors(one.shape, path.read_bytes()).to(self._device).eval()
 
-    def _scored(self, one: Training, output: Output, name: str, rows: Int64, inside: int) -> Made:
+    def _scored(self, one: Training, output: Output, name: str, rows: Int64, inside: int) -> Built:
         import pyarrow as pa
 
-        hear = self._crew.hearing(f"{one.name}/{name}", float(one.weights * len(rows)))
-        scorer = ProxyScorer(self._load(one, output, name), self._device, advance=hear)
+        on_progress = self._pool.progress_of(f"{one.name}/{name}", float(one.weights * len(rows)))
+        scorer = ProxyScorer(self._load(one, output, name), self._device, advance=on_progress)
         found = scorer.score(rows)
         table = pa.table(
             {

@@ -18,7 +18,7 @@ Ranges = Mapping[int, list[tuple[int, int]]]
 
 
 @dataclass(frozen=True)
-class Texts:
+class TextColumns:
     """How a document's text is made of columns: their names, and what joins them."""
 
     columns: tuple[str, ...]
@@ -37,7 +37,7 @@ class Texts:
 
 
 def cut_batch(
-    columns: pa.RecordBatch, texts: Texts, keys: np.ndarray, ranges: Ranges
+    columns: pa.RecordBatch, texts: TextColumns, keys: np.ndarray, ranges: Ranges
 ) -> tuple[pa.RecordBatch, pa.Table, dict[int, bytes]]:
     """Return the rows without their cuts, what was cut, and the new text of each row that changed.
 

@@ -29,7 +29,7 @@ from pipeline.engine.shards import row_keys
 from pipeline.engine.stage import FileRecord, Receipt, Work
 from pipeline.engine.tables import ROW_GROUP, TableWriter, write_table
 from pipeline.errors import IntegrityError, SchemaMismatch
-from pipeline.filter.emit.edits import Texts, cut_batch, emptied, require_forgotten
+from pipeline.filter.emit.edits import TextColumns, cut_batch, emptied, require_forgotten
 from pipeline.filter.emit.json_shards import JsonWriter
 from pipeline.filter.emit.row_facts import RowFacts
 from pipeline.filter.emit.struct_column import Added, kept_struct, removed_struct
@@ -70,7 +70,7 @@ def emit(work: Work) -> Receipt:
     facts: list[dict[str, int]] = []
     added = Added(work)
     for shard in work.shards:
-        records, counted = _Shard(shard, work, added).written()
+        records, counted = _ShardWriter(shard, work, added).written()
         files.extend(records)
         facts.append({"number": shard.number, **counted})
         current().advance(len(facts), len(work.shards), shard.name)
@@ -79,7 +79,7 @@ def emit(work: Work) -> Receipt:
 
 
 @dataclass(frozen=True)
-class _Part:
+class _ShardRows:
     """Some rows of a shard: the user's columns, what is known and decided, and their texts.
 
     Those are there only where something looks at them: long ones are not copied for nothing.
@@ -89,16 +89,16 @@ class _Part:
     facts: pa.Table
     texts: pa.Array | None
 
-    def of(self, chosen: np.ndarray) -> _Part:
+    def of(self, chosen: np.ndarray) -> _ShardRows:
         """Return the chosen rows."""
         if chosen.all():
             return self
         rows = pa.array(np.flatnonzero(chosen))
         texts = None if self.texts is None else self.texts.take(rows)
-        return _Part(self.columns.take(rows), self.facts.take(rows), texts)
+        return _ShardRows(self.columns.take(rows), self.facts.take(rows), texts)
 
 
-class _Shard:
+class _ShardWriter:
     """Writes the files of one shard."""
 
     def __init__(self, shard: Shard, work: Work, added: Added) -> None:
@@ -106,7 +106,7 @@ class _Shard:
         self._schema = shard_schema(shard, work.config.input)
         check_column(self._schema, work.config.emit.column, shard.name)
         names = text_columns(shard, work.config.input, self._schema)
-        self._texts = Texts(names, work.config.input.text_separator.encode())
+        self._texts = TextColumns(names, work.config.input.text_separator.encode())
         cutting = CUT_SPANS in work.config.policy.rules
         self._cuts = cutting and work.config.policy.cut != MASKS
         if self._cuts:
@@ -137,7 +137,7 @@ class _Shard:
                 self._require_scanned(batch, facts)
                 if batch.columns is not None and len(batch.rows):
                     texts = batch.texts if self._reads_texts else None
-                    self._split(_Part(batch.columns, facts, texts), kept, removed, spans)
+                    self._split(_ShardRows(batch.columns, facts, texts), kept, removed, spans)
         if not at == kept.rows + removed.rows == facts_of.rows():
             raise IntegrityError(
                 "A shard has other rows than were scanned, or rows were lost.",
@@ -185,7 +185,7 @@ class _Shard:
 
     def _split(
         self,
-        part: _Part,
+        part: _ShardRows,
         kept: TableWriter | JsonWriter,
         removed: TableWriter | JsonWriter,
         spans: TableWriter | None,
@@ -206,7 +206,7 @@ class _Shard:
                 columns = emptied(columns, gone, pa.schema(list(removed.schema)[:-1]))
             self._write(removed, columns, self._added.to_removed(own.facts))
 
-    def _without_cuts(self, part: _Part, spans: TableWriter) -> _Part:
+    def _without_cuts(self, part: _ShardRows, spans: TableWriter) -> _ShardRows:
         """Return the rows without what is cut out of their texts, which is written to `spans`."""
         places = np.flatnonzero(np.asarray(part.facts["action"]) == "cut")
         if not places.size or part.texts is None:
@@ -219,7 +219,7 @@ class _Shard:
         texts = part.texts.to_pylist()
         for place, text in joined.items():
             texts[place] = text.decode()
-        return _Part(columns, part.facts, pa.array(texts, pa.large_string()))
+        return _ShardRows(columns, part.facts, pa.array(texts, pa.large_string()))
 
     def _write(
         self, out: TableWriter | JsonWriter, columns: pa.RecordBatch, struct: pa.StructArray

@@ -17,12 +17,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from pipeline.engine.files import Pending
+from pipeline.engine.files import PendingFile
 
 BIG = 1 << 53  # whole numbers beyond are not doubles
 
 
-class JsonWriter(Pending):
+class JsonWriter(PendingFile):
     """Writes `folder/table/name.jsonl` whole or not at all; use as a context manager."""
 
     def __init__(self, folder: Path, table: str, name: str, schema: pa.Schema) -> None:

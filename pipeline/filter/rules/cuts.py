@@ -25,7 +25,7 @@ from pipeline.config.sections import Config
 from pipeline.engine.stage import Work
 from pipeline.engine.tables import conform, read_keys
 from pipeline.filter.rules import cut_kernels
-from pipeline.scan.words import Place, chunk_places, collision, in_order, read_chunk
+from pipeline.scan.words import ChunkPlace, chunk_places, collision, in_order, read_chunk
 from pipeline.text import segmentation as text
 from pipeline.text.arrays import Int64, Uint64
 from pipeline.text.sorting import order_of
@@ -104,7 +104,7 @@ def order_of_rows(state: pl.DataFrame) -> Order:
     return Order(placed["row_key"].to_numpy(), placed["rank"].to_numpy().astype(np.int64), spared)
 
 
-def windows_in(work: Work, order: Order, place: Place) -> Windows:
+def windows_in(work: Work, order: Order, place: ChunkPlace) -> Windows:
     """Return (hash, rank of its document, word) of the windows of one chunk's repeated spans."""
     chunk = read_chunk(place, positions=True)
     none = np.zeros(0, np.uint64), np.zeros(0, np.uint32), np.zeros(0, np.uint32)
@@ -157,7 +157,7 @@ def _joined(parts: list[Windows]) -> Windows:
 
 
 def _cut_chunk(
-    work: Work, order: Order, runs: Int64, same: Int64, place: Place
+    work: Work, order: Order, runs: Int64, same: Int64, place: ChunkPlace
 ) -> tuple[pa.Table, dict[tuple[int, int], bytes]]:
     """Return the cuts of one chunk in bytes, and digests of the ends of segments in it."""
     chunk = read_chunk(place, positions=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 from pipeline.engine.query import Limits
 from pipeline.engine.query import run as query
+from pipeline.engine.tables import Row
 from pipeline.report.quotes.quotes import label
 
 ALARM, NOTE = "alarm", "note"
@@ -17,8 +18,6 @@ CLUSTER_PER_MILLE = 10
 MOST_CLUSTERS = 100
 AUDIT_LEAST = 20
 AUDIT_PERCENT = 98
-
-Row = dict[str, Any]
 
 
 def alarms(

@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-Row = dict[str, Any]
+from pipeline.engine.tables import Row
 
 FILE = Path("backtest") / "backtest.json"
 CURVE = "backtest_curve"

@@ -13,10 +13,9 @@ from pipeline.engine.query import Limits
 from pipeline.engine.query import run as query
 from pipeline.engine.run_folder import load_manifest
 from pipeline.engine.stage import Work
+from pipeline.engine.tables import Row
 from pipeline.errors import InputError, PipelineError
 from pipeline.report.data.excerpts import TOP
-
-Row = dict[str, Any]
 
 NEEDED = ("documents", "decisions")
 MOST_SOURCES = 40

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pipeline.engine.query import Limits
 from pipeline.engine.query import run as query
 from pipeline.engine.stage import Work
-from pipeline.report.quotes.quotes import Place, quotes, shorten
-
-Row = dict[str, Any]
+from pipeline.engine.tables import Row
+from pipeline.report.quotes.quotes import RowPlace, quotes, shorten
 
 TOP = 12
 PASSAGE = 4000
@@ -24,9 +21,9 @@ def add_excerpts(data: Row, work: Work, limits: Limits) -> None:
     """
     risky = data["risk"]["top"] if data["risk"] else []
     placed = [
-        *((row, Place(int(row["keeper"]))) for row in data["clusters"]),
+        *((row, RowPlace(int(row["keeper"]))) for row in data["clusters"]),
         *(
-            (row, Place(int(row["row_key"]), row["start_byte"], row["end_byte"]))
+            (row, RowPlace(int(row["row_key"]), row["start_byte"], row["end_byte"]))
             for row in (*data["spans"]["top"], *risky)
         ),
     ]
@@ -35,7 +32,7 @@ def add_excerpts(data: Row, work: Work, limits: Limits) -> None:
     named = query("report/names", both, {"keys": keys}, limits=limits).to_pylist() if keys else []
     names = {row.pop("row_key"): row for row in named}
     hidden = {key for key, row in names.items() if row.pop("forgotten")}
-    shown: dict[Place, str] = {}
+    shown: dict[RowPlace, str] = {}
     if work.config.report.excerpts:
         open_places = (place for _, place in placed if place.row_key not in hidden)
         shown = quotes(work.shards, work.config, open_places, PASSAGE)

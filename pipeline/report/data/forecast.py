@@ -11,8 +11,7 @@ import pyarrow.parquet as pq
 from pipeline.engine.query import Limits
 from pipeline.engine.query import run as query
 from pipeline.engine.stage import Work
-
-Row = dict[str, Any]
+from pipeline.engine.tables import Row
 
 LAW = ("law", "proxy", "at", "sequences", "families", "share", "low", "high")
 TRIED = 60

@@ -15,6 +15,7 @@ from pipeline.engine.query import Limits
 from pipeline.engine.query import limits as query_limits
 from pipeline.engine.query import run as query
 from pipeline.engine.stage import Work
+from pipeline.engine.tables import Row
 from pipeline.errors import IntegrityError
 from pipeline.report.data.alarms import ALARM, MOST_CLUSTERS, judge, shard_rows, sources_params
 from pipeline.report.data.assumptions import assumptions
@@ -25,8 +26,6 @@ from pipeline.report.data.forecast import forecast
 from pipeline.report.data.priorities import first, removed
 from pipeline.report.data.provenance import provenance
 from pipeline.scan.near.pairs import at_least
-
-Row = dict[str, Any]
 
 SPANS_TRIED = 5 * TOP
 MOST_SOURCES = 60

@@ -12,8 +12,7 @@ from typing import Any
 from pipeline.engine.query import Limits
 from pipeline.engine.query import run as query
 from pipeline.engine.stage import Work
-
-Row = dict[str, Any]
+from pipeline.engine.tables import Row
 
 TOP = 12
 GROUPS = 1000

@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.engine.stage import Work
-
-Row = dict[str, Any]
+from pipeline.engine.tables import Row
 
 
 def provenance(work: Work, manifest: Mapping[str, Any]) -> Row:

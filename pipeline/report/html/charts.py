@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from pipeline.engine.tables import Row
 from pipeline.report.html.markup import Html, embedded, tag
 
 Spec = dict[str, Any]
-Row = dict[str, Any]
 
 HEIGHT = 300
 

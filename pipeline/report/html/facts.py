@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline.engine.tables import Row
 from pipeline.report.html.markup import Html, number, table, tag
 from pipeline.report.quotes.quotes import label
-
-Data = dict[str, Any]
 
 INTERVAL = "_95"
 SENTENCE = 40
@@ -70,7 +69,7 @@ def _grouped(value: Mapping[str, Any], title: str) -> list[Html]:
     return blocks(value, title)
 
 
-def _pairs(single: Data, title: str) -> Html:
+def _pairs(single: Row, title: str) -> Html:
     """Return names and values; sentences, which would make a wide column, go into the caption."""
     told = {name: value for name, value in single.items() if len(str(value)) > SENTENCE}
     base = [name for name in single if name not in told and not _is_interval(name, single)]
@@ -87,11 +86,11 @@ def _pairs(single: Data, title: str) -> Html:
     return table(f"{caption}.", head, lines, class_="small facts")
 
 
-def _is_interval(name: str, single: Data) -> bool:
+def _is_interval(name: str, single: Row) -> bool:
     return name.endswith(INTERVAL) and name.removesuffix(INTERVAL) in single
 
 
-def _listed(rows: list[Data], title: str) -> Html:
+def _listed(rows: list[Row], title: str) -> Html:
     keys = list(dict.fromkeys(key for row in rows for key in row))
     textual = [
         place

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import textwrap
-from typing import Any
 
 from pipeline.report.quotes.quotes import label
-
-Data = dict[str, Any]
 
 WIDTH = 98  # of a terminal
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from pipeline.engine.tables import Row
 from pipeline.report.html.charts import chart, number, rule, spec
 from pipeline.report.html.markup import Html, figure, join, percent, table, tag
 from pipeline.report.html.markup import number as shown_number
 from pipeline.report.page import opening
 
-Data = dict[str, Any]
-
 MOST_ALARMS = 25
 CURVE_STEPS = 50
 
 
-def audit(data: Data) -> Html:
+def audit(data: Row) -> Html:
     """Return the section."""
     raised = [*data["alarms"], *data["notes"]]
     told = opening.alarms(raised, MOST_ALARMS, "") if raised else tag("p", "No alarm was raised.")
@@ -23,7 +20,7 @@ def audit(data: Data) -> Html:
     return join([told, _introduction(data), charts, _search(data)])
 
 
-def _introduction(data: Data) -> Html:
+def _introduction(data: Row) -> Html:
     pairs, near, sketch = data["pairs"], data["config"]["near"], data["config"]["sketch"]
     return tag(
         "p",
@@ -38,7 +35,7 @@ def _introduction(data: Data) -> Html:
     )
 
 
-def _histogram(data: Data) -> Html:
+def _histogram(data: Row) -> Html:
     near, bins = data["config"]["near"], data["pairs"]["bins"]
     values = [
         {"from": row["from"], "to": min(1.0, row["from"] + 0.02), "pairs": row["pairs"]}
@@ -79,7 +76,7 @@ def _histogram(data: Data) -> Html:
     return chart("pairs", "Verified pairs by exact Jaccard", drawn, numbers, note)
 
 
-def _s_curve(data: Data) -> Html:
+def _s_curve(data: Row) -> Html:
     near = data["config"]["near"]
     line = [
         {"jaccard": k / CURVE_STEPS, "chance": _chance(data, k / CURVE_STEPS)}
@@ -125,12 +122,12 @@ def _s_curve(data: Data) -> Html:
     return chart("audit", title, spec(line, layer=layers), numbers, note)
 
 
-def _chance(data: Data, jaccard: float) -> float:
+def _chance(data: Row, jaccard: float) -> float:
     sketch = data["config"]["sketch"]
     return float(1 - (1 - jaccard ** sketch["rows"]) ** sketch["bands"])
 
 
-def _search(data: Data) -> Html:
+def _search(data: Row) -> Html:
     facts = data["candidates"]
     windows = data["corpus"]["windows"]
     lines = [

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from pipeline.engine.tables import Row
 from pipeline.report.html.facts import columns
 from pipeline.report.html.markup import DASH, Figure, Html, figure, join, number, size, table, tag
 from pipeline.report.html.phrases import fate
 from pipeline.report.quotes.quotes import label
 
-Data = dict[str, Any]
 
-
-def changes(data: Data) -> Html:
+def changes(data: Row) -> Html:
     """Return the section."""
     found = data["changes"]
     shards = found["shards"]
@@ -38,7 +35,7 @@ def changes(data: Data) -> Html:
     return join(parts)
 
 
-def _sides(caption: str, rows: list[Data]) -> Html:
+def _sides(caption: str, rows: list[Row]) -> Html:
     lines = [
         (
             row["measure"].replace("_", " "),
@@ -57,7 +54,7 @@ def _change(before: float, now: float) -> Figure:
     return figure(f"{sign}{abs(difference):,}", difference)
 
 
-def _fates(rows: list[Data]) -> Html:
+def _fates(rows: list[Row]) -> Html:
     lines = [
         (fate(row["before"]), fate(row["now"]), number(row["documents"]), size(row["text_bytes"]))
         for row in rows
@@ -68,7 +65,7 @@ def _fates(rows: list[Data]) -> Html:
     return table(caption, ("before", "now", "documents", "text"), lines, (0, 1), data_sort=True)
 
 
-def _settings(rows: list[Data]) -> Html:
+def _settings(rows: list[Row]) -> Html:
     lines = [(row["setting"], _setting(row["before"]), _setting(row["now"])) for row in rows]
     return table(
         "Settings that differ.", ("setting", "before", "now"), lines, (0, 1, 2), class_="small"
@@ -79,7 +76,7 @@ def _setting(value: object) -> str:
     return DASH if value is None else label(str(value))
 
 
-def _sources(rows: list[Data]) -> Html:
+def _sources(rows: list[Row]) -> Html:
     lines = [
         (
             label(row["source_group"]),
@@ -95,7 +92,7 @@ def _sources(rows: list[Data]) -> Html:
     return table("Source groups that changed.", head, lines, data_sort=True)
 
 
-def _clusters(rows: list[Data]) -> Html:
+def _clusters(rows: list[Row]) -> Html:
     if not rows:
         return tag("p", "No cluster of copies is new.", class_="prose")
     lines = [

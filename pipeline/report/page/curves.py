@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from pipeline.report.html.charts import Row, Spec, chart, colour, name, number, spec
+from pipeline.engine.tables import Row
+from pipeline.report.html.charts import Spec, chart, colour, name, number, spec
 from pipeline.report.html.facts import blocks, words
 from pipeline.report.html.markup import Figure, Html, figure, join, percent, table, tag
 from pipeline.report.html.markup import number as shown_number
 from pipeline.report.page.risk import NAMES
-
-Data = dict[str, Any]
 
 _MEASURES = {
     "exact_count": "exact copies (same bytes)",
@@ -38,7 +36,7 @@ LAWS = {
 _DOSE_KEYS = ("trained_on", "times", "sequences", "families")
 
 
-def curves(data: Data) -> Html:
+def curves(data: Row) -> Html:
     """Return the section."""
     parts = [_counts(data)]
     found = data["risk"] or {}
@@ -53,7 +51,7 @@ def curves(data: Data) -> Html:
     return tag("div", *parts, class_="two")
 
 
-def _counts(data: Data) -> Html:
+def _counts(data: Row) -> Html:
     """Return how often texts repeat: the doses that there are."""
     total = data["corpus"]["documents"]
     values = [
@@ -91,7 +89,7 @@ def _counts(data: Data) -> Html:
     return chart("counts", "How often texts repeat", drawn, numbers, note)
 
 
-def _range(row: Data) -> str:
+def _range(row: Row) -> str:
     low, high = row["from"], min(row["to"], row["largest"])
     return f"{low:,}" if low == high else f"{low:,}\N{EN DASH}{high:,}"
 
@@ -168,7 +166,7 @@ def _size(rows: object) -> list[Html]:
     return [chart("size", "Size: larger proxies memorize more", drawn, numbers, note)]
 
 
-def _law(rows: Sequence[Data], law: str) -> list[Html]:
+def _law(rows: Sequence[Row], law: str) -> list[Html]:
     """Return one curve of the laws, with its 95% interval by family; each proxy is a line."""
     found = [row for row in rows if row["law"] == law and row["share"] is not None]
     if not found:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from pipeline.engine.tables import Row
 from pipeline.report.html.assets import licences
 from pipeline.report.html.markup import Html, join, table, tag
 from pipeline.report.quotes.quotes import label
 
-Data = dict[str, Any]
 
-
-def ending(data: Data) -> Html:
+def ending(data: Row) -> Html:
     """Return the section."""
     limits = tag("ul", *(tag("li", text) for text in data["assumptions"]), class_="prose")
     return join(
@@ -29,7 +26,7 @@ def ending(data: Data) -> Html:
     )
 
 
-def _settings(data: Data) -> Html:
+def _settings(data: Row) -> Html:
     lines = [
         (f"{section}.{key}", value)
         for section, values in sorted(data["config"].items())
@@ -54,7 +51,7 @@ def _setting(value: object) -> str:
     return repr(value) if value == "\n\n" else label(str(value), 400)
 
 
-def _fingerprints(data: Data) -> Html:
+def _fingerprints(data: Row) -> Html:
     rote = data["rote"]
     lines = [
         ("rote", str(rote["version"])),
@@ -71,7 +68,7 @@ def _fingerprints(data: Data) -> Html:
     )
 
 
-def footer(data: Data) -> Html:
+def footer(data: Row) -> Html:
     """Return the last lines of the page."""
     text = (
         f"rote {data['rote']['version']}. The same numbers are in report.json, one page of them in "

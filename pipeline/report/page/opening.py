@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from pipeline.engine.tables import Row
 from pipeline.report.data.priorities import some
 from pipeline.report.html.markup import Html, join, number, percent, size, table, tag
 from pipeline.report.html.phrases import RULES, WHY, kind
 from pipeline.report.page import risk as risk_page
 from pipeline.report.quotes.quotes import label
 
-Data = dict[str, Any]
-
 ALARMS = 3
 SHOWN = 6
 
 
-def header(data: Data) -> Html:
+def header(data: Row) -> Html:
     """Return the title and one line on the corpus."""
     corpus = data["corpus"]
     shards = f"{corpus['shards']:,} shard{'' if corpus['shards'] == 1 else 's'}"
@@ -32,7 +29,7 @@ def header(data: Data) -> Html:
     )
 
 
-def sentences(data: Data) -> list[str]:
+def sentences(data: Row) -> list[str]:
     """Return what to remove first, in a sentence; then what is largest among what still stays."""
     rows = data["first"]
     if not rows:
@@ -44,7 +41,7 @@ def sentences(data: Data) -> list[str]:
     return told
 
 
-def _told(row: Data) -> str:
+def _told(row: Row) -> str:
     amount = (
         f"{row['words']:,} words that say again what stays"
         if row["words"] is not None
@@ -55,7 +52,7 @@ def _told(row: Data) -> str:
     return f"{kind(row['kind'])} in {where}: {amount}, in {rows}"
 
 
-def _state(row: Data, data: Data) -> str:
+def _state(row: Row, data: Row) -> str:
     if row["done"]:
         return "This filter has removed them."
     rule = RULES.get(row["kind"])
@@ -64,7 +61,7 @@ def _state(row: Data, data: Data) -> str:
     return f"The rule {rule} takes them." if rule else "No rule has taken them."
 
 
-def remove_first(data: Data) -> Html:
+def remove_first(data: Row) -> Html:
     """Return the section that a reader in a hurry reads."""
     rows = some(data["first"], SHOWN)
     scored = any(row["expected_tokens"] is not None for row in rows)
@@ -89,7 +86,7 @@ def remove_first(data: Data) -> Html:
     return tag("section", *parts, id="first", aria_labelledby="first-title")
 
 
-def _named(row: Data, data: Data) -> Html:
+def _named(row: Row, data: Row) -> Html:
     """Return what it is, why it should go, and whether it has gone."""
     rule = RULES.get(row["kind"])
     how = "left by" if rule in data["config"]["policy"]["rules"] else "rule"
@@ -102,7 +99,7 @@ def _named(row: Data, data: Data) -> Html:
     return join([title, state, tag("small", WHY.get(row["kind"], "taken by a rule"))])
 
 
-def tiles(data: Data) -> Html:
+def tiles(data: Row) -> Html:
     """Return the figures of the whole."""
     corpus, steps = data["corpus"], {step["step"]: step["rows"] for step in data["funnel"]}
     gone, window = corpus["documents"] - steps["kept"], data["config"]["window"]["words"]
@@ -145,7 +142,7 @@ def tiles(data: Data) -> Html:
     )
 
 
-def alarms(entries: list[Data], most: int = ALARMS, where: str = "#audit") -> Html:
+def alarms(entries: list[Row], most: int = ALARMS, where: str = "#audit") -> Html:
     """Return a list of alarms and notes, and how many more there are."""
     if not entries:
         return join([])

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from pipeline.engine.tables import Row
 from pipeline.report.html.assets import head, scripts
 from pipeline.report.html.markup import Html, tag
 from pipeline.report.page import opening
@@ -18,8 +17,6 @@ from pipeline.report.page.scanned import scanned
 from pipeline.report.page.sources import sources
 from pipeline.report.page.worst import worst
 
-Data = dict[str, Any]
-
 SECTIONS = (
     ("scanned", "What was scanned, and is it whole", scanned),
     ("risk", "What a model would learn by rote, and how sure that is", risk),
@@ -33,7 +30,7 @@ SECTIONS = (
 )
 
 
-def page(data: Data) -> str:
+def page(data: Row) -> str:
     """Return the whole page, its sections in the order of a reader's questions."""
     compared = [("changes", "What changed", changes)] if data["changes"] else []
     sections = [*compared, *SECTIONS]

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
+from pipeline.engine.tables import Row
 from pipeline.report.html.charts import Spec, chart, colour, name, number, spec
 from pipeline.report.html.facts import blocks, columns, shown, words
 from pipeline.report.html.markup import Figure, Html, figure, join, table, tag
 from pipeline.report.page.risk import NAMES
-
-Data = dict[str, Any]
 
 HEADLINE = "natural + fuzzy + template"  # canaries apart: pipeline.backtest.judgement.preregistered
 _FIRST = (
@@ -24,7 +22,7 @@ MOST_METRICS = 60
 MOST_LINES = 6
 
 
-def proof(data: Data) -> Html:
+def proof(data: Row) -> Html:
     """Return the section."""
     model = data["risk"]["model"] if data["risk"] else {}
     parts = _held_out(model)
@@ -43,7 +41,7 @@ def proof(data: Data) -> Html:
     return join(parts)
 
 
-def _held_out(model: Data) -> list[Html]:
+def _held_out(model: Row) -> list[Html]:
     parts: list[Html] = []
     bins = model.get("calibration_unseen")
     rows = [row for row in bins if isinstance(row, dict)] if isinstance(bins, list) else []
@@ -58,7 +56,7 @@ def _held_out(model: Data) -> list[Html]:
     return [columns(parts)] if parts else []
 
 
-def _reliability(key: str, title: str, values: Sequence[Data], numbers: Html) -> Html:
+def _reliability(key: str, title: str, values: Sequence[Row], numbers: Html) -> Html:
     scores = list(dict.fromkeys(row["score"] for row in values))
     x = number(
         "forecast",
@@ -92,7 +90,7 @@ def _reliability(key: str, title: str, values: Sequence[Data], numbers: Html) ->
     return chart(key, title, spec(values, layer=layers), numbers, note)
 
 
-def _backtest(found: Data) -> list[Html]:
+def _backtest(found: Row) -> list[Html]:
     facts = [
         (words(key), shown(value))
         for key, value in found["facts"].items()
@@ -115,14 +113,14 @@ def _backtest(found: Data) -> list[Html]:
     return parts
 
 
-def _headline(rows: Sequence[Data]) -> list[Data]:
+def _headline(rows: Sequence[Row]) -> list[Row]:
     """Return the rows of the headline stratum, else of the first."""
     strata = [row.get("stratum") for row in rows]
     wanted = HEADLINE if HEADLINE in strata else strata[0] if strata else None
     return [row for row in rows if row.get("stratum") == wanted]
 
 
-def _curve(rows: Sequence[Data]) -> list[Html]:
+def _curve(rows: Sequence[Row]) -> list[Html]:
     own = _headline(rows)
     scores = list(dict.fromkeys(str(row.get("score", "forecast")) for row in own))[:MOST_LINES]
     values = [
@@ -133,7 +131,7 @@ def _curve(rows: Sequence[Data]) -> list[Html]:
     ]
     if not values:
         return []
-    shares: Data = {"scale": {"domain": [0, 1]}, "axis": {"format": "%", "tickCount": 5}}
+    shares: Row = {"scale": {"domain": [0, 1]}, "axis": {"format": "%", "tickCount": 5}}
     channels = {
         "x": number("recall", "recall", **shares),
         "y": number("precision", "precision", **shares),
@@ -156,7 +154,7 @@ def _curve(rows: Sequence[Data]) -> list[Html]:
     ]
 
 
-def _backtest_reliability(rows: Sequence[Data]) -> list[Html]:
+def _backtest_reliability(rows: Sequence[Row]) -> list[Html]:
     own = [{**row, "score": words(str(row.get("score", "forecast")))} for row in _headline(rows)]
     if not own:
         return []
@@ -168,7 +166,7 @@ def _backtest_reliability(rows: Sequence[Data]) -> list[Html]:
     return [_reliability("reliability", "Calibration against the larger model", own, numbers)]
 
 
-def _metrics(rows: Sequence[Data]) -> Html:
+def _metrics(rows: Sequence[Row]) -> Html:
     own = [row for row in _headline(rows) if row.get("dose") in (None, "all")]
     place = {metric: at for at, metric in enumerate(_FIRST)}
     own.sort(key=lambda row: place.get(row["metric"], len(place)))
@@ -189,7 +187,7 @@ def _metrics(rows: Sequence[Data]) -> Html:
     )
 
 
-def _differences(rows: Sequence[Data]) -> Html:
+def _differences(rows: Sequence[Row]) -> Html:
     lines = [
         [
             words(str(row.get("metric", ""))),
@@ -206,7 +204,7 @@ def _differences(rows: Sequence[Data]) -> Html:
     )
 
 
-def _between(row: Data) -> str:
+def _between(row: Row) -> str:
     low, high = row.get("low"), row.get("high")
     return "" if low is None or high is None else f"{low:.3f} to {high:.3f}"
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from pipeline.engine.tables import Row
 from pipeline.report.html.facts import blocks
 from pipeline.report.html.markup import Html, join, number, percent, size, table, tag
 from pipeline.report.html.phrases import reason
 
-Data = dict[str, Any]
 
-
-def removed(data: Data) -> Html:
+def removed(data: Row) -> Html:
     """Return the section."""
     rows, corpus = data["removed"]["by_reason"], data["corpus"]
     if not rows:
@@ -50,13 +47,13 @@ def removed(data: Data) -> Html:
     )
 
 
-def _rules(rows: list[Data]) -> Html:
+def _rules(rows: list[Row]) -> Html:
     """Return what the decisions say of each rule, over doses counted again after it."""
     names = {"rules": "Rules, in their order"}
     return join(blocks({"rules": rows}, "", names)) if rows else join([])
 
 
-def _forecast(data: Data) -> Html:
+def _forecast(data: Row) -> Html:
     gone, stays = data["removed"]["forecast"]
     if not gone["documents"] + stays["documents"]:
         return join([])

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from pipeline.engine.tables import Row
 from pipeline.report.html.charts import chart, colour, name, number, spec
 from pipeline.report.html.facts import blocks, columns, shown, words
 from pipeline.report.html.markup import Figure, Html, figure, join, percent, table, tag
 from pipeline.report.html.markup import number as shown_number
-
-Data = dict[str, Any]
 
 _OBSERVED = {"base_rate": "trained on (base rate)", "floor": "never trained on (floor)"}
 _ELSEWHERE = (
@@ -27,7 +24,7 @@ NAMES = {
 }
 
 
-def tile(data: Data) -> tuple[str, str, str, str]:
+def tile(data: Row) -> tuple[str, str, str, str]:
     """Return name, figure, note and kind of the forecast's tile."""
     title = "documents at risk"
     if not data["risk"]:
@@ -42,7 +39,7 @@ def tile(data: Data) -> tuple[str, str, str, str]:
     return title, shown_number(stays["risky"]), note, ""
 
 
-def risk(data: Data) -> Html:
+def risk(data: Row) -> Html:
     """Return the section."""
     if not data["risk"]:
         return tag(
@@ -60,7 +57,7 @@ def risk(data: Data) -> Html:
     return join([*parts, _warnings(model), _details(found)])
 
 
-def _introduction(model: Data) -> Html:
+def _introduction(model: Row) -> Html:
     parts = [
         tag(
             "p",
@@ -81,7 +78,7 @@ def _introduction(model: Data) -> Html:
     return join(parts)
 
 
-def _target(target: Data) -> str:
+def _target(target: Row) -> str:
     told = (
         f"Target: {shown(target.get('parameters'))} parameters, "
         f"{shown(target.get('times_the_largest_proxy'))} times the largest proxy; "
@@ -97,7 +94,7 @@ def _target(target: Data) -> str:
     return told
 
 
-def _observed(model: Data) -> Html:
+def _observed(model: Row) -> Html:
     """Return what the largest proxy did memorize: of what it saw, and of what it never saw."""
     rows = [
         (title, model[key]) for key, title in _OBSERVED.items() if isinstance(model.get(key), dict)
@@ -113,12 +110,12 @@ def _observed(model: Data) -> Html:
     return table(caption, ["sequences that it was", *map(words, keys)], lines, class_="facts")
 
 
-def _expected(model: Data) -> Html:
+def _expected(model: Row) -> Html:
     rows = model.get("expected")
     return join(blocks({"expected": rows}, "", NAMES) if isinstance(rows, dict) else [])
 
 
-def _spread(found: Data) -> Html:
+def _spread(found: Row) -> Html:
     spread, step = found["histogram"], 1 / found["bins"]
     totals = {key: sum(counts) for key, counts in spread.items()}
     names = [f"{place * step:.1f} to {(place + 1) * step:.1f}" for place in range(found["bins"])]
@@ -164,13 +161,13 @@ def _spread(found: Data) -> Html:
     )
 
 
-def _warnings(model: Data) -> Html:
+def _warnings(model: Row) -> Html:
     rows = model.get("warnings")
     texts = [shown(row.get("warning")) for row in rows if isinstance(row, dict)] if rows else []
     return tag("ul", *(tag("li", text) for text in texts), class_="prose") if texts else join([])
 
 
-def _details(found: Data) -> Html:
+def _details(found: Row) -> Html:
     rest = {key: value for key, value in found["model"].items() if key not in _ELSEWHERE}
     return tag(
         "details",

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from pipeline.engine.tables import Row
 from pipeline.report.html.charts import meter
 from pipeline.report.html.markup import Html, join, number, percent, size, table, tag
 from pipeline.report.html.phrases import REJECTED
 from pipeline.report.quotes.quotes import label
 
-Data = dict[str, Any]
 
-
-def scanned(data: Data) -> Html:
+def scanned(data: Row) -> Html:
     """Return the section."""
     corpus = data["corpus"]
     skipped = [note for note in data["notes"] if note["kind"] == "skipped_file"]
@@ -41,7 +38,7 @@ def scanned(data: Data) -> Html:
     return join([*parts, _shards(data)])
 
 
-def _funnel(data: Data) -> Html:
+def _funnel(data: Row) -> Html:
     total = data["corpus"]["rows"]
     ends = {"read", "kept"}
     lines = [
@@ -64,7 +61,7 @@ def _minus(count: int) -> str:
     return f"\N{MINUS SIGN}{count:,}" if count else "0"
 
 
-def _rejected(data: Data) -> Html:
+def _rejected(data: Row) -> Html:
     lines = [
         (
             join(
@@ -86,7 +83,7 @@ def _rejected(data: Data) -> Html:
     )
 
 
-def _shards(data: Data) -> Html:
+def _shards(data: Row) -> Html:
     shards = data["shards"]
     shown = list(shards["shown"])
     names = [label(row["name"]) for row in shown]

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from pipeline.engine.tables import Row
 from pipeline.report.data.alarms import GROUP_ROWS
 from pipeline.report.html.charts import chart, colour, name, number, spec
 from pipeline.report.html.markup import Figure, Html, figure, join, percent, size, table, tag
 from pipeline.report.html.markup import number as shown_number
 from pipeline.report.quotes.quotes import label
-
-Data = dict[str, Any]
 
 CHARTED = 15
 STEP = 24
@@ -25,7 +22,7 @@ _FATES = (
 )
 
 
-def sources(data: Data) -> Html:
+def sources(data: Row) -> Html:
     """Return the section."""
     parts = [_by_fate(data)]
     if data["risk"] and data["risk"]["sources"]:
@@ -33,7 +30,7 @@ def sources(data: Data) -> Html:
     return join(parts)
 
 
-def _told(data: Data) -> list[Data]:
+def _told(data: Row) -> list[Row]:
     found = data["sources"]
     rows = [{"name": label(row["source_group"], 60), **row} for row in found["shown"]]
     if found["others"]:
@@ -41,7 +38,7 @@ def _told(data: Data) -> list[Data]:
     return [{"others": row["risk"] + row["other"], **row} for row in rows]
 
 
-def _by_fate(data: Data) -> Html:
+def _by_fate(data: Row) -> Html:
     rows = _told(data)
     fates = [fate for fate in _FATES if any(row[fate[0]] for row in rows)]
     values = [
@@ -79,7 +76,7 @@ def _by_fate(data: Data) -> Html:
     )  # fmt: skip
 
 
-def _table(data: Data, rows: list[Data]) -> Html:
+def _table(data: Row, rows: list[Row]) -> Html:
     window = data["config"]["window"]["words"]
     others = any(row["others"] for row in rows)
     contained = any(row["contained"] for row in rows)
@@ -95,7 +92,7 @@ def _table(data: Data, rows: list[Data]) -> Html:
     return table(caption, head, lines, data_sort=True)
 
 
-def _line(row: Data, *, contained: bool, others: bool) -> list[object]:
+def _line(row: Row, *, contained: bool, others: bool) -> list[object]:
     return [
         row["name"],
         shown_number(row["documents"]),
@@ -111,7 +108,7 @@ def _line(row: Data, *, contained: bool, others: bool) -> list[object]:
     ]
 
 
-def _removed(row: Data) -> object:
+def _removed(row: Row) -> object:
     share = percent(row["removed"], row["documents"])
     alarms = row["documents"] >= GROUP_ROWS and 2 * row["removed"] > row["documents"]
     return (
@@ -119,7 +116,7 @@ def _removed(row: Data) -> object:
     )
 
 
-def _by_risk(rows: list[Data]) -> Html:
+def _by_risk(rows: list[Row]) -> Html:
     values = [{"source": label(row["source_group"], 60), **row} for row in rows]
     channels = {
         "y": name("source", None, axis={"labelLimit": 170}),

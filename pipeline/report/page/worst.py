@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from pipeline.engine.tables import Row
 from pipeline.report.html.facts import words
 from pipeline.report.html.markup import DASH, Html, join, number, percent, size, table, tag
 from pipeline.report.html.phrases import reason
 from pipeline.report.page.risk import risk_figure
 from pipeline.report.quotes.quotes import label
 
-Data = dict[str, Any]
-
 UNREAD = "(the text could not be read)"
 HIDDEN = "(report.excerpts is off)"
 
 
-def worst(data: Data) -> Html:
+def worst(data: Row) -> Html:
     """Return the section."""
     hidden = not data["config"]["report"]["excerpts"]
     parts = []
@@ -31,7 +28,7 @@ def worst(data: Data) -> Html:
     return join(parts)
 
 
-def document(found: Data) -> Html:
+def document(found: Row) -> Html:
     """Return the name of a document and where it lies."""
     where = f"{label(found['shard'])}, row {found['shard_row']:,}"
     return join([tag("span", label(found["doc_id"]), class_="id"), tag("small", where)])
@@ -44,7 +41,7 @@ def quoted(text: str | None, *, hidden: bool = False) -> Html:
     return tag("blockquote", tag("p", text, dir="auto"))
 
 
-def _clusters(data: Data, *, hidden: bool) -> Html:
+def _clusters(data: Row, *, hidden: bool) -> Html:
     corpus = data["corpus"]
     intro = tag(
         "p",
@@ -95,7 +92,7 @@ def _clusters(data: Data, *, hidden: bool) -> Html:
     )
 
 
-def _members(row: Data) -> Html:
+def _members(row: Row) -> Html:
     items = [
         tag("li", f"{label(part['source_group'], 40)} {part['members']:,}")
         for part in row["sources"]
@@ -105,7 +102,7 @@ def _members(row: Data) -> Html:
     return tag("ul", *items, class_="plain")
 
 
-def _spans(data: Data, *, hidden: bool) -> Html:
+def _spans(data: Row, *, hidden: bool) -> Html:
     window = data["config"]["window"]["words"]
     windows = data["spans"]["windows"]
     parts = []
@@ -145,7 +142,7 @@ def _spans(data: Data, *, hidden: bool) -> Html:
     return join([*parts, table(caption, head, lines, (5,), class_="wide", data_sort=True)])
 
 
-def _risky(risk: Data, *, hidden: bool) -> Html:
+def _risky(risk: Row, *, hidden: bool) -> Html:
     lines = [
         (
             risk_figure(row["risk"]),

@@ -27,7 +27,7 @@ _JOINERS = "\u200c\u200d"
 
 
 @dataclass(frozen=True)
-class Place:
+class RowPlace:
     """A passage to quote: bytes [start, end) of the text of a row_key; no end: to the last."""
 
     row_key: int
@@ -137,10 +137,10 @@ def read_texts(
 
 
 def quotes(
-    shards: Iterable[Shard], config: Config, places: Iterable[Place], limit: int = LIMIT
-) -> dict[Place, str]:
+    shards: Iterable[Shard], config: Config, places: Iterable[RowPlace], limit: int = LIMIT
+) -> dict[RowPlace, str]:
     """Return a safe quote of each place that could be read."""
-    wanted: dict[int, list[Place]] = {}
+    wanted: dict[int, list[RowPlace]] = {}
     for place in places:
         wanted.setdefault(place.row_key, []).append(place)
     return {

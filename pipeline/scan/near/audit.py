@@ -31,7 +31,7 @@ APPENDED = 10  # times the rate, since words at the end spoil fewer shingles
 
 
 @dataclass
-class Planted:
+class PlantedCopies:
     """Planted copies: the sampled document (its place), its key, and what was done to it.
 
     keys: band keys uint64[n, bands]. low: stands for the text hash of each. inter and union are
@@ -93,7 +93,7 @@ class Planted:
 
 def plant(
     paths: list[Path], keys: Uint64, low: Uint64, words: Int64, config: SketchConfig
-) -> Planted:
+) -> PlantedCopies:
     """Return copies of documents sampled from the files of `words`.
 
     keys: row_key of the documents that have a signature, ascending; low: 64 bits of their hashes;
@@ -135,7 +135,7 @@ def plant(
     union = np.diff(sets.sets)[pairs].sum(axis=1) - inter
     values = minhash.signatures(offsets, hashes, config.bands * config.rows, config.seed)
     band_keys = minhash.band_keys(values[copies], config.bands, config.rows)
-    return Planted(
+    return PlantedCopies(
         places, keys[places], edits, np.array(rates), inter, union, band_keys, band_keys[:, 0]
     )
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
-from pipeline.text.arrays import Float64, Int64, Uint8, Uint32, Uint64
+from pipeline.text.arrays import Float64, Int64, Uint8, Uint32, Uint64, Value
 from pipeline.text.sorting import order_of
 
 HUBS = 3  # at most, of a capped bucket
-Value = Any
 
 
 class Bands(NamedTuple):

@@ -24,7 +24,7 @@ from pipeline.engine.query import limits, run, stream
 from pipeline.engine.stage import Receipt, Work
 from pipeline.engine.tables import TableWriter, read_batches, read_table, write_table
 from pipeline.scan.near import band_kernels
-from pipeline.scan.near.audit import Planted, plant
+from pipeline.scan.near.audit import PlantedCopies, plant
 from pipeline.scan.near.band_kernels import Bands
 from pipeline.scan.signatures import short_hashes, signature_matrix
 from pipeline.text import minhash
@@ -56,7 +56,7 @@ def candidates(work: Work) -> Receipt:
         write_table(work.folder, "candidates", work.key, CANDIDATES) as out,
         write_table(work.folder, "audit", work.key, AUDIT) as audit,
     ):
-        job = _Job(work, buckets, planted)
+        job = _BandPass(work, buckets, planted)
         met = pa.RecordBatchReader.from_batches(MET, job.met(signed, short))
         for batch in stream("scan/candidates", {"met": met}, limits=limits(work)):
             out.write(batch)
@@ -131,12 +131,12 @@ def _gathered(parts: list[Any]) -> _Documents:
 
 
 @dataclass
-class _Job:
+class _BandPass:
     """One run over all bands, which writes `buckets`."""
 
     work: Work
     buckets: TableWriter
-    planted: Planted
+    planted: PlantedCopies
     capped_documents: int = 0
     largest: int = 0
     left_out: int = 0
@@ -186,7 +186,7 @@ class _Job:
         numbers: Int64,
         keys: Uint64,
         capped: np.ndarray,
-        planted: Planted | None,
+        planted: PlantedCopies | None,
     ) -> Iterator[pa.RecordBatch]:
         near = self.work.config.near
         limits = np.array([near.bucket_cap, near.neighbours], np.int64)

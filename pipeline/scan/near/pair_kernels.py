@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
-from pipeline.text.arrays import Flags, Int64, Uint32, Uint64
+from pipeline.text.arrays import Flags, Int64, Uint32, Uint64, Value
 from pipeline.text.sorting import order_of
 
 COLLISION = -1
-Value = Any
 
 
 class Sets(NamedTuple):

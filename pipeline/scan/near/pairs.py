@@ -175,7 +175,7 @@ def _by_blocks(blocks: Int64) -> Iterator[tuple[int, int, Int64]]:
 
 
 @dataclass(frozen=True)
-class _Part:
+class _ChunkSets:
     """What one chunk has of one block: the place of each document, then their sets."""
 
     documents: Ref
@@ -191,7 +191,7 @@ class _Blocks:
         self._keys = keys
         self._spill = spill
         self._sizes = sizes
-        self._parts: list[list[_Part]] = [[] for _ in range(int(of.max(initial=-1)) + 1)]
+        self._parts: list[list[_ChunkSets]] = [[] for _ in range(int(of.max(initial=-1)) + 1)]
         self._loaded: dict[int, tuple[Int64, Sets]] = {}
 
     def fill(self, places: list[tuple[Path, int]]) -> None:
@@ -201,7 +201,7 @@ class _Blocks:
                 for block, part in parts:
                     self._parts[block].append(part)
 
-    def _made(self, place: tuple[Path, int]) -> list[tuple[int, _Part]]:
+    def _made(self, place: tuple[Path, int]) -> list[tuple[int, _ChunkSets]]:
         chunk = read_chunk(place)
         taken = np.flatnonzero(among(chunk.keys, self._keys))
         own = np.searchsorted(self._keys, chunk.keys[taken])
@@ -213,7 +213,7 @@ class _Blocks:
             made.append(
                 (
                     block,
-                    _Part(
+                    _ChunkSets(
                         self._spill.put(own[members]),
                         tuple(self._spill.put(values) for values in sets),  # type: ignore[arg-type]
                     ),

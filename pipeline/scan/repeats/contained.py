@@ -27,7 +27,7 @@ from pipeline.engine.tables import TableWriter, read_batches, read_table, write_
 from pipeline.scan.near.pairs import PAIRS_AT_ONCE, ROWS_AT_ONCE, Criterion, shared_shingles
 from pipeline.scan.repeats import contained_kernels
 from pipeline.scan.repeats.contained_kernels import FILLED
-from pipeline.scan.words import Place, chunk_places, hold_words, in_order, read_chunk
+from pipeline.scan.words import ChunkPlace, chunk_places, hold_words, in_order, read_chunk
 from pipeline.text import segmentation as text
 from pipeline.text.arrays import Int64, Uint8, Uint32, Uint64
 from pipeline.text.sorting import among, order_of
@@ -72,14 +72,14 @@ def _fill(work: Work, out: TableWriter) -> dict[str, int]:
 
 
 @dataclass(frozen=True)
-class _Texts:
+class _WindowHolders:
     """The different texts that hold a repeated window: representative, words."""
 
     keys: Uint64
     words: Int64
 
 
-def _texts(work: Work) -> _Texts:
+def _texts(work: Work) -> _WindowHolders:
     copies = read_table(work.paths("copies"), COPIES, ["row_key", "representative"])
     repeated = read_table(work.paths("repeats"), REPEATS, ["row_key"])["row_key"].to_numpy()
     first = copies["row_key"].to_numpy() == copies["representative"].to_numpy()
@@ -93,10 +93,10 @@ def _texts(work: Work) -> _Texts:
             at += len(keys)
             held.append(keys[own])
             lengths.append(batch["words"].to_numpy()[own])
-    return _Texts(np.concatenate(held), np.concatenate(lengths))
+    return _WindowHolders(np.concatenate(held), np.concatenate(lengths))
 
 
-def _met(work: Work, places: list[Place], texts: _Texts) -> Iterator[pa.RecordBatch]:
+def _met(work: Work, places: list[ChunkPlace], texts: _WindowHolders) -> Iterator[pa.RecordBatch]:
     """Yield documents with longer ones that hold a chosen window; a pair may come more than once.
 
     The hashes are gone through range by range, from the smallest up, so that memory follows the
@@ -125,7 +125,7 @@ def _ranges(work: Work) -> int:
 
 
 def _codes(
-    work: Work, windows: tuple[Uint64, Uint32], texts: _Texts, chosen: Uint8
+    work: Work, windows: tuple[Uint64, Uint32], texts: _WindowHolders, chosen: Uint8
 ) -> Iterator[Uint64]:
     """Yield different (document << 32 | longer document), places among the texts."""
     most = min(work.config.window.link_documents, max(1, len(texts.keys)))
@@ -138,7 +138,7 @@ def _codes(
 
 
 def _occurrences(
-    work: Work, places: list[Place], texts: _Texts, range_: Int64
+    work: Work, places: list[ChunkPlace], texts: _WindowHolders, range_: Int64
 ) -> tuple[Uint64, Uint32]:
     """Return hash and document of the windows of a range that several documents hold."""
     table = _repeated(work, range_)
@@ -170,7 +170,7 @@ def _repeated(work: Work, range_: Int64) -> Uint64:
 
 
 def _find(
-    work: Work, texts: _Texts, where: tuple[Int64, Uint64, Int64, int], place: Place
+    work: Work, texts: _WindowHolders, where: tuple[Int64, Uint64, Int64, int], place: ChunkPlace
 ) -> tuple[Uint64, Uint32]:
     chunk = read_chunk(place)
     own = np.flatnonzero(among(chunk.keys, texts.keys))
@@ -198,7 +198,7 @@ def _sides(batches: list[pa.RecordBatch]) -> tuple[Uint64, Uint64]:
 
 
 def _verified(
-    work: Work, places: list[Place], document: Uint64, container: Uint64
+    work: Work, places: list[ChunkPlace], document: Uint64, container: Uint64
 ) -> Iterator[pa.Table]:
     """Yield the rows of `contained` for some candidates, in their order."""
     test = Criterion(CONTAINMENT_FLOOR, of_first=True)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numba import njit
 
-from pipeline.text.arrays import Int64, Uint8, Uint32, Uint64
+from pipeline.text.arrays import Int64, Uint8, Uint32, Uint64, Value
 
-Value = Any
 GROUP, MEMBER, FILLED = range(3)  # where `meet` stopped, and how much it gave
 
 

@@ -17,7 +17,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -45,7 +44,6 @@ MOST_PART_BITS = 12
 BLOCK_BYTES = 256  # of memory for a window of a block of chunks, whose counts come back at once
 SMALLEST_BLOCK = 1 << 18  # windows
 BLOCKS = 128  # when there is memory for so few
-Place = tuple[Path, int]
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ class Chosen:
     first: the number of the chunk's first document in the corpus. place: of the chunk.
     """
 
-    place: Place
+    place: ChunkPlace
     hashes: Ref
     documents: Ref
     words: Ref
@@ -72,7 +70,7 @@ class Grouped:
 
 
 @dataclass(frozen=True)
-class Counted:
+class GroupCounts:
     """Occurrences and documents of each window of a part, as grouped; bounds cuts the chunks."""
 
     occurrences: Ref
@@ -92,7 +90,7 @@ def windows(work: Work) -> Receipt:
         write_table(work.folder, "repeats", work.key, REPEATS) as repeats,
         write_table(work.folder, "links", work.key, LINKS) as links,
     ):
-        job = _Job(work, places, spill, threads)
+        job = _WindowPass(work, places, spill, threads)
         chosen = job.choose(total)
         size = sum(chunk.hashes.size for chunk in chosen)
         bits = min(_bits_for(size, PART), MOST_PART_BITS)
@@ -149,11 +147,11 @@ def _links(keys: Uint64, parents: Uint32) -> pa.Table:
     return pa.table({"a": keys[parents[linked]], "b": keys[linked]})
 
 
-class _Job:
+class _WindowPass:
     """The steps of `windows` over one set of chunks."""
 
     def __init__(
-        self, work: Work, places: list[Place], spill: Spill, threads: ThreadPoolExecutor
+        self, work: Work, places: list[ChunkPlace], spill: Spill, threads: ThreadPoolExecutor
     ) -> None:
         self._work = work
         self._places = places
@@ -187,12 +185,12 @@ class _Job:
             for chunk, place in enumerate(self._places)
         ]
 
-    def _anchors(self, place: Place) -> Uint64:
+    def _anchors(self, place: ChunkPlace) -> Uint64:
         offsets, runs = text.runs(read_chunk(place).words, self._run, self._seed)
         return np.asarray(window_kernels.anchors(offsets, runs, self._reach))
 
     def _select(
-        self, range_: Int64, bits: int, cells: Uint8, place: Place
+        self, range_: Int64, bits: int, cells: Uint8, place: ChunkPlace
     ) -> tuple[int, Ref, Ref, Ref]:
         words = read_chunk(place).words
         offsets, runs = text.runs(words, self._run, self._seed)
@@ -202,7 +200,7 @@ class _Job:
         hashes, documents, words_of = (self._spill.put(part) for part in chosen)
         return len(offsets) - 1, hashes, documents, words_of
 
-    def _joined(self, place: Place, ranges: list[tuple[Ref, Ref, Ref]], first: int) -> Chosen:
+    def _joined(self, place: ChunkPlace, ranges: list[tuple[Ref, Ref, Ref]], first: int) -> Chosen:
         """Return what all ranges of hashes gave of one chunk, in text order."""
         if len(ranges) == 1:
             return Chosen(place, *ranges[0], first)
@@ -232,7 +230,7 @@ class _Job:
 
     def counted(
         self, grouped: list[Grouped], bits: int, parents: Uint32, out: TableWriter
-    ) -> list[Counted]:
+    ) -> list[GroupCounts]:
         """Write `windows` and link documents; return what was counted, part by part."""
         lock, results = threading.Lock(), []
         count = partial(self._count, grouped, bits, parents, lock)
@@ -251,7 +249,7 @@ class _Job:
 
     def _count(
         self, grouped: list[Grouped], bits: int, parents: Uint32, lock: threading.Lock, part: int
-    ) -> tuple[pa.RecordBatch, Counted]:
+    ) -> tuple[pa.RecordBatch, GroupCounts]:
         get, ends = self._spill.get, [chunk.bounds[part : part + 2].tolist() for chunk in grouped]
         own = list(zip(grouped, ends, strict=True))
         hashes = np.concatenate(
@@ -268,10 +266,10 @@ class _Job:
             window_kernels.link(hashes, documents, holders, order, most, parents)
         batch = pa.record_batch({"hash": window, "occurrences": count, "documents": wide})
         bounds = np.cumsum([0, *(high - low for low, high in ends)])
-        return batch, Counted(self._spill.put(occurrences), self._spill.put(holders), bounds)
+        return batch, GroupCounts(self._spill.put(occurrences), self._spill.put(holders), bounds)
 
     def cut(
-        self, blocks: list[list[Chosen]], counted: list[Counted], bits: int
+        self, blocks: list[list[Chosen]], counted: list[GroupCounts], bits: int
     ) -> Iterator[tuple[pa.Table, pa.Table]]:
         """Yield rows of `spans` and `repeats`, chunk by chunk in text order."""
         cut = partial(self._cut, blocks, counted, bits)
@@ -279,7 +277,7 @@ class _Job:
             yield from tables
 
     def _cut(
-        self, blocks: list[list[Chosen]], counted: list[Counted], bits: int, number: int
+        self, blocks: list[list[Chosen]], counted: list[GroupCounts], bits: int, number: int
     ) -> list[tuple[pa.Table, pa.Table]]:
         get, block = self._spill.get, blocks[number]
         hashes, places, _ = self._grouping(bits, block)

@@ -53,7 +53,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Panel:
+class ScoredPanel:
     """The scored sequences as arrays, with what each proxy says of them. family: a number.
 
     compressed: bits per byte, by zlib. continued: share of the occurrences of a sequence's prefix
@@ -79,7 +79,7 @@ class Panel:
         return self.of_role("ladder")[-1]
 
 
-def read_panel(table: pa.Table, proxies: Sequence[Mapping[str, Any]]) -> Panel:
+def read_panel(table: pa.Table, proxies: Sequence[Mapping[str, Any]]) -> ScoredPanel:
     """Return the panel of a `sequences` table; proxies: name, role and parameters of each."""
     column = table["proxies"].combine_chunks()
     column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
@@ -109,7 +109,7 @@ def read_panel(table: pa.Table, proxies: Sequence[Mapping[str, Any]]) -> Panel:
         )
     family = pc.dictionary_encode(table["family"].combine_chunks())
     family = family.combine_chunks() if isinstance(family, pa.ChunkedArray) else family
-    return Panel(
+    return ScoredPanel(
         table["sequence_count"].to_numpy().astype(np.float64),
         table["effective_count"].to_numpy(),
         table["suffix_count"].to_numpy().astype(np.float64),
@@ -121,7 +121,7 @@ def read_panel(table: pa.Table, proxies: Sequence[Mapping[str, Any]]) -> Panel:
     )
 
 
-def seen_cases(panel: Panel) -> Cases:
+def seen_cases(panel: ScoredPanel) -> Cases:
     """Return a row per sequence that the proxies saw and ordered pair of sizes.
 
     The features are of a proxy after all epochs, as those of the target's forecast are; the larger
@@ -142,7 +142,7 @@ def seen_cases(panel: Panel) -> Cases:
     return _joined(parts, len(SEEN))
 
 
-def unseen_cases(panel: Panel) -> Cases:
+def unseen_cases(panel: ScoredPanel) -> Cases:
     """Return a row per sequence that one cross-fit proxy alone saw, and proxy of the ladder."""
     parts = []
     sizes = [proxy.parameters for proxy in panel.of_role("ladder")]
@@ -156,7 +156,7 @@ def unseen_cases(panel: Panel) -> Cases:
     return _joined(parts, len(UNSEEN))
 
 
-def seen_features(panel: Panel, proxy: Seen, dose: Float64, ratio: float) -> Float64:
+def seen_features(panel: ScoredPanel, proxy: Seen, dose: Float64, ratio: float) -> Float64:
     """Return the features `SEEN` of every row for a model of `ratio` times the proxy's size.
 
     dose: times that model sees each row.
@@ -166,12 +166,12 @@ def seen_features(panel: Panel, proxy: Seen, dose: Float64, ratio: float) -> Flo
     return np.column_stack((_features(panel, dose, proxy.log_p, ratio), np.log(times), margin))
 
 
-def unseen_features(panel: Panel, dose: Float64, ratio: float) -> Float64:
+def unseen_features(panel: ScoredPanel, dose: Float64, ratio: float) -> Float64:
     """Return the features `UNSEEN` likewise; ratio: to the size of a cross-fit proxy."""
     return _features(panel, dose, outside_log_p(panel), ratio)
 
 
-def _features(panel: Panel, dose: Float64, log_p: Float64, ratio: float) -> Float64:
+def _features(panel: ScoredPanel, dose: Float64, log_p: Float64, ratio: float) -> Float64:
     """Return the features that both share.
 
     Effective and suffix counts are of the corpus; a model that sees only some of a row's
@@ -187,7 +187,7 @@ def _features(panel: Panel, dose: Float64, log_p: Float64, ratio: float) -> Floa
     return np.column_stack((*doses, log_p / SUFFIX, size, -panel.compressed, continued))
 
 
-def outside_log_p(panel: Panel) -> Float64:
+def outside_log_p(panel: ScoredPanel) -> Float64:
     """Return log p_z by the cross-fit proxy that did not see a row, the mean for one neither saw.
 
     NaN where both saw it.
@@ -201,19 +201,19 @@ def outside_log_p(panel: Panel) -> Float64:
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def _split(panel: Panel) -> Flags:
+def _split(panel: ScoredPanel) -> Flags:
     halves = panel.of_role("half")
     if len(halves) < 2:
         return np.zeros(len(panel.count), np.bool_)
     return np.asarray(halves[0].taught != halves[1].taught)
 
 
-def _half_size(panel: Panel) -> int:
+def _half_size(panel: ScoredPanel) -> int:
     return next((half.parameters for half in panel.of_role("half")), 1)
 
 
 def _part(
-    panel: Panel, rows: Int64, inputs: Float64, large: Seen, sizes: list[int], top: bool
+    panel: ScoredPanel, rows: Int64, inputs: Float64, large: Seen, sizes: list[int], top: bool
 ) -> Cases:
     count = len(rows)
     return Cases(

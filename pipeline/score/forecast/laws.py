@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline.score.forecast.features import Panel, Seen
+from pipeline.score.forecast.features import ScoredPanel, Seen
 from pipeline.score.forecast.logistic import DRAWS, Cases, family_weights, fit
 from pipeline.text.arrays import Flags, Float64, Int64
 
@@ -24,7 +24,7 @@ LEAST_FAMILIES = 5  # at a dose, for the dose to count in the curve of sizes
 
 
 @dataclass(frozen=True)
-class Share:
+class MemorizedShare:
     """A share of memorized sequences with its 95% interval over families."""
 
     sequences: int
@@ -34,7 +34,7 @@ class Share:
     high: float
 
 
-def laws(panel: Panel, contexts: pa.Table, seed: int) -> tuple[pa.Table, dict[str, Any]]:
+def laws(panel: ScoredPanel, contexts: pa.Table, seed: int) -> tuple[pa.Table, dict[str, Any]]:
     """Return the points of the curves of dose, size and context, and what was fitted to them.
 
     contexts: the table of this name.
@@ -50,13 +50,15 @@ def laws(panel: Panel, contexts: pa.Table, seed: int) -> tuple[pa.Table, dict[st
     return table, facts
 
 
-def shared(hit: Flags, family: Int64, seed: int) -> Share:
+def shared(hit: Flags, family: Int64, seed: int) -> MemorizedShare:
     """Return the share of rows that were hit; hit, family: one per row, of one row at least."""
     hits, totals = _by_family(hit, family)
     low, high = np.quantile(_bootstrapped(hits[None], totals[None], seed), (0.025, 0.975))
     if not hits.any():
         low, high = 0.0, min(1.0, 3.0 / len(totals))
-    return Share(len(hit), len(totals), float(hits.sum() / totals.sum()), float(low), float(high))
+    return MemorizedShare(
+        len(hit), len(totals), float(hits.sum() / totals.sum()), float(low), float(high)
+    )
 
 
 def _by_family(hit: Flags, family: Int64) -> tuple[Float64, Float64]:
@@ -86,18 +88,18 @@ def _levels(proxy: Seen) -> Iterator[tuple[float, Flags]]:
         yield 2.0**number, (level == number) & proxy.taught
 
 
-def _doses(panel: Panel, seed: int) -> Iterator[tuple[Any, ...]]:
+def _doses(panel: ScoredPanel, seed: int) -> Iterator[tuple[Any, ...]]:
     for proxy in panel.of_role("ladder"):
         for dose, rows in _levels(proxy):
             own = shared(proxy.memorized[rows], panel.family[rows], seed)
             yield "dose", proxy.name, dose, *_numbers(own)
 
 
-def _numbers(own: Share) -> tuple[int, int, float, float, float]:
+def _numbers(own: MemorizedShare) -> tuple[int, int, float, float, float]:
     return own.sequences, own.families, own.share, own.low, own.high
 
 
-def _sizes(panel: Panel, seed: int) -> Iterator[tuple[Any, ...]]:
+def _sizes(panel: ScoredPanel, seed: int) -> Iterator[tuple[Any, ...]]:
     """Yield the mean of the shares over doses, by size: so that no common dose hides the rest."""
     for proxy in panel.of_role("ladder"):
         hits, totals = _by_dose(panel, proxy)
@@ -120,7 +122,7 @@ def _contexts(contexts: pa.Table, seed: int) -> Iterator[tuple[Any, ...]]:
             yield "context", proxy, float(prefix), *_numbers(shared(hit[rows], family[rows], seed))
 
 
-def _by_dose(panel: Panel, proxy: Seen) -> tuple[Float64, Float64]:
+def _by_dose(panel: ScoredPanel, proxy: Seen) -> tuple[Float64, Float64]:
     """Return hits and rows as [dose, family], of doses with families enough."""
     family = np.unique(panel.family, return_inverse=True)[1]
     count = int(family.max(initial=-1)) + 1
@@ -134,7 +136,7 @@ def _by_dose(panel: Panel, proxy: Seen) -> tuple[Float64, Float64]:
     return np.array(hits, float).reshape(shape), np.array(totals, float).reshape(shape)
 
 
-def _dose_law(panel: Panel, proxy: Seen, seed: int) -> dict[str, Any]:
+def _dose_law(panel: ScoredPanel, proxy: Seen, seed: int) -> dict[str, Any]:
     """Return the logistic curve of the log dose: its slope and the dose at which half is known."""
     rows = proxy.taught
     told: dict[str, Any] = {"proxy": proxy.name, "parameters": proxy.parameters}
@@ -168,7 +170,7 @@ def _rounded(value: float) -> float | None:
     return round(float(value), 4) if np.isfinite(value) else None
 
 
-def _size_law(panel: Panel, ladder: list[Seen], seed: int) -> dict[str, Any] | None:
+def _size_law(panel: ScoredPanel, ladder: list[Seen], seed: int) -> dict[str, Any] | None:
     """Return the growth of the mean share over doses per tenfold parameters (least squares)."""
     tables = [_by_dose(panel, proxy) for proxy in ladder]
     if len(ladder) < 2 or not all(len(hits) for hits, _ in tables):

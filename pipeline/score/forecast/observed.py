@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from scipy.stats import norm
 
-from pipeline.score.forecast.features import Panel
+from pipeline.score.forecast.features import ScoredPanel
 from pipeline.text.arrays import Flags
 
 
-def dose_response(panel: Panel) -> list[dict[str, Any]]:
+def dose_response(panel: ScoredPanel) -> list[dict[str, Any]]:
     """Return the share that each ladder proxy memorized, by powers of two of a count.
 
     Of what they were trained on by the times they saw it, of the rest by `sequence_count`: there
@@ -40,7 +40,7 @@ def dose_response(panel: Panel) -> list[dict[str, Any]]:
     return rows
 
 
-def memorized_families(panel: Panel) -> list[dict[str, Any]]:
+def memorized_families(panel: ScoredPanel) -> list[dict[str, Any]]:
     """Return per proxy how many of the families that it saw hold a sequence that it memorized."""
     return [
         {
@@ -55,7 +55,7 @@ def memorized_families(panel: Panel) -> list[dict[str, Any]]:
     ]
 
 
-def rate(panel: Panel, rows: Flags) -> dict[str, Any]:
+def rate(panel: ScoredPanel, rows: Flags) -> dict[str, Any]:
     """Return how many of some sequences the largest proxy memorized, with a 95% interval.
 
     The interval is Wilson's over families, which are the independent units; 3/n of them is its

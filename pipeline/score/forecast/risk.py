@@ -19,8 +19,8 @@ import pyarrow as pa
 
 from pipeline.engine.stage import Receipt, Work
 from pipeline.engine.tables import read_table, write_table
-from pipeline.score.forecast import features as ladder
-from pipeline.score.forecast.features import Panel, read_panel
+from pipeline.score.forecast import features
+from pipeline.score.forecast.features import ScoredPanel, read_panel
 from pipeline.score.forecast.laws import laws
 from pipeline.score.forecast.logistic import (
     DRAWS,
@@ -114,7 +114,7 @@ def risk(work: Work) -> Receipt:
 
 
 def _forecast(
-    panel: Panel, target: Target, told: Sequence[Basis], seed: int
+    panel: ScoredPanel, target: Target, told: Sequence[Basis], seed: int
 ) -> tuple[Float64, dict[str, Any]]:
     """Return [row, (risk, low, high)], NaN where there is no forecast, and the facts."""
     values = np.full((len(panel.count), 3), NOTHING)
@@ -130,20 +130,20 @@ def _forecast(
     return values, facts
 
 
-def bases(panel: Panel, target: Target) -> list[Basis]:
+def bases(panel: ScoredPanel, target: Target) -> list[Basis]:
     """Return the two models of the forecast: what each is fitted on and applied to."""
     dose = panel.count * target.epochs
     top = panel.top
     size = target.parameters / panel.of_role("half")[0].parameters if panel.of_role("half") else 1.0
-    unseen = ladder.unseen_features(panel, dose, size)
-    seen = ladder.seen_features(panel, top, dose, target.ratio)
+    unseen = features.unseen_features(panel, dose, size)
+    seen = features.seen_features(panel, top, dose, target.ratio)
     return [
-        Basis("unseen", tuple(ladder.UNSEEN), ladder.unseen_cases(panel), unseen, ~top.taught),
-        Basis("seen", tuple(ladder.SEEN), ladder.seen_cases(panel), seen, top.taught),
+        Basis("unseen", tuple(features.UNSEEN), features.unseen_cases(panel), unseen, ~top.taught),
+        Basis("seen", tuple(features.SEEN), features.seen_cases(panel), seen, top.taught),
     ]
 
 
-def spread_of(cases: Cases, panel: Panel, target: Target) -> float:
+def spread_of(cases: Cases, panel: ScoredPanel, target: Target) -> float:
     """Return the transfer error in logits for the step to the target.
 
     It grows from the error of the step to the top rung.
@@ -153,7 +153,7 @@ def spread_of(cases: Cases, panel: Panel, target: Target) -> float:
     return transfer_error(cases) * max(1.0, float(steps))
 
 
-def _observed(panel: Panel, target: Target) -> dict[str, Any]:
+def _observed(panel: ScoredPanel, target: Target) -> dict[str, Any]:
     """Return what the proxies show, and whether that is enough to fit a forecast."""
     memorized = memorized_families(panel)
     families = memorized[panel.proxies.index(panel.top)]["families_memorized"]
@@ -202,7 +202,7 @@ def _about(basis: Basis, spread: float, seed: int) -> dict[str, Any]:
     }
 
 
-def _expected(panel: Panel, values: Float64) -> dict[str, Any]:
+def _expected(panel: ScoredPanel, values: Float64) -> dict[str, Any]:
     """Return the shares of the corpus's sequences that the forecast expects to be memorized.
 
     Sequences count by their weight.
@@ -224,10 +224,10 @@ def _expected(panel: Panel, values: Float64) -> dict[str, Any]:
     return found
 
 
-def _kinds(panel: Panel, value: Float64) -> np.ndarray:
+def _kinds(panel: ScoredPanel, value: Float64) -> np.ndarray:
     """Return none, reconstructed, recited or recollected; None where there is no forecast."""
-    outside = ladder.outside_log_p(panel)
-    guessable = np.nan_to_num(outside, nan=-np.inf) / ladder.SUFFIX >= np.log(GUESSABLE)
+    outside = features.outside_log_p(panel)
+    guessable = np.nan_to_num(outside, nan=-np.inf) / features.SUFFIX >= np.log(GUESSABLE)
     kinds = np.where(
         guessable, "reconstructed", np.where(panel.count >= RECITED, "recited", "recollected")
     )
@@ -270,7 +270,7 @@ def _of_documents(work: Work, table: pa.Table, rows: pa.Table) -> pa.Table:
         ],
         np.int64,
     )
-    tokens = np.add.reduceat(value, first) * ladder.SUFFIX if len(first) else np.zeros(0)
+    tokens = np.add.reduceat(value, first) * features.SUFFIX if len(first) else np.zeros(0)
     counts = read_table(work.paths("counts"), COUNTS, ["row_key", "representative"]).sort_by(
         "row_key"
     )

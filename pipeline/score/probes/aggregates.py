@@ -23,7 +23,7 @@ Statistic = Callable[[Float64], float]
 
 
 @dataclass(frozen=True)
-class Found:
+class SignalValues:
     """What one signal says of a proxy: numbers by name, one for each sequence of the panel."""
 
     signal: str
@@ -33,7 +33,7 @@ class Found:
     values: dict[str, Float64]
 
 
-def aggregates(found: Found, seed: int) -> list[dict[str, Any]]:
+def aggregates(found: SignalValues, seed: int) -> list[dict[str, Any]]:
     """Return a row for each number and each level of dose."""
     weights = np.stack([family_weights(found.panel.family, draw, seed) for draw in range(DRAWS)])
     level = levels(found.seen)
@@ -54,7 +54,7 @@ class _Number:
     defined: NDArray[np.bool_]
 
 
-def _statistics(found: Found) -> dict[str, _Number]:
+def _statistics(found: SignalValues) -> dict[str, _Number]:
     rows = {
         name: _mean(value)
         for name, value in found.values.items()
@@ -94,7 +94,7 @@ def _interval(
 
 
 def _row(
-    found: Found,
+    found: SignalValues,
     name: str,
     level: int,
     own: NDArray[np.bool_],

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pipeline.config.sections import Config
 
 if TYPE_CHECKING:
-    from pipeline.score.probes.panel import Subject
+    from pipeline.score.probes.panel import ProbedModel
 
 SUFFIX = 32
 HALVES = 2
@@ -62,7 +62,7 @@ def lines(config: Config, proxies: int | None = None, pass_s: float | None = Non
     return [f"probes, at most: {'; '.join(parts)}; in all {said(sum(found.values()))}"]
 
 
-def pass_seconds(subject: Subject) -> float:
+def pass_seconds(subject: ProbedModel) -> float:
     """Return the seconds of one pass here: the fastest of three batches; it enters no table."""
     import torch
 

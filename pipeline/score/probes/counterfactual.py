@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pipeline.config.sections import ProxyConfig
 from pipeline.engine.stage import Work
 from pipeline.score.probes.generation import suffix_log_p
-from pipeline.score.probes.panel import Probed, Scene, Subject, read_tokens
+from pipeline.score.probes.panel import Probed, ProbedModel, ProbeInput, read_tokens
 from pipeline.score.proxy.model import Shape, Transformer
 from pipeline.score.proxy.train import Schedule, train
 from pipeline.score.sequences.training_rows import token_rows
@@ -29,7 +29,7 @@ _SUBSET = 31
 
 
 @dataclass(frozen=True)
-class Lesson:
+class SubsetRows:
     """What subset models learn from. family: number of each row; key: of each number's name."""
 
     rows: Int64
@@ -37,7 +37,7 @@ class Lesson:
     key: NDArray[np.uint64]
 
 
-def lesson(work: Work, of: Scene) -> Lesson:
+def subset_rows(work: Work, of: ProbeInput) -> SubsetRows:
     """Read the scored sequences that the largest proxy saw, with their multiplicity."""
     top = of.top
     place = np.flatnonzero(top.seen)
@@ -54,18 +54,18 @@ def lesson(work: Work, of: Scene) -> Lesson:
     key = of.known.text_key[documents] ^ keyed_hash(starts.astype(np.uint64), 1)
     order = np.argsort(key, kind="stable")  # no name of a shard orders what is learnt
     again = np.repeat(order, times[order])
-    return Lesson(tokens[again], of.known.family[documents][again], of.known.family_key)
+    return SubsetRows(tokens[again], of.known.family[documents][again], of.known.family_key)
 
 
-def taken(of: Lesson, number: int, seed: int) -> NDArray[np.bool_]:
+def taken(of: SubsetRows, number: int, seed: int) -> NDArray[np.bool_]:
     """Return per family whether model `number` is trained on it: one in two."""
     return np.asarray(keyed_hash(of.key, seed * 1_000 + _SUBSET + number) % np.uint64(2) == 0)
 
 
 def score_one(
-    of: Lesson,
+    of: SubsetRows,
     panel: Probed,
-    like: Subject,
+    like: ProbedModel,
     config: ProxyConfig,
     turn: tuple[int, Callable[[int, int], None]],
 ) -> NDArray[np.float64]:
@@ -73,22 +73,22 @@ def score_one(
 
     turn: its number, and what hears how far it is.
     """
-    number, hear = turn
+    number, on_progress = turn
     layers, width = config.shapes[0]
     shape = Shape(like.model.shape.vocabulary, layers, width)
     rows = of.rows[taken(of, number, config.seed)[of.family]]
     schedule = Schedule(config.epochs, config.batch, config.rate, config.seed + number)
     if len(rows):
-        model = train(shape, rows, schedule, like.device, hear).model
+        model = train(shape, rows, schedule, like.device, on_progress).model
     else:  # few families: this one learnt none of them
         model = Transformer(shape, schedule.seed).to(like.device).eval()
-    own = Subject(f"subset-{number}", "subset", model, like.device, like.eos, like.seen)
+    own = ProbedModel(f"subset-{number}", "subset", model, like.device, like.eos, like.seen)
     log_p = suffix_log_p(own, panel.tokens, SUFFIX).double().sum(1).numpy()
     return np.asarray(log_p / math.log(2.0))
 
 
 def estimate(
-    of: Lesson, panel: Probed, scores: list[NDArray[np.float64]], seed: int
+    of: SubsetRows, panel: Probed, scores: list[NDArray[np.float64]], seed: int
 ) -> dict[str, NDArray[np.float64]]:
     """Return the counterfactual memorization of each sequence that a subset model learnt."""
     learnt = np.isin(panel.family, of.family)

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.score.probes.panel import Subject
+from pipeline.score.probes.panel import ProbedModel
 from pipeline.score.signals.decoding import Decoding, log_q
 from pipeline.text.arrays import Int64
 
@@ -17,7 +17,11 @@ BATCH = 128
 
 
 def generate(
-    subject: Subject, prompts: Int64, steps: int, decoding: Decoding | None = None, seed: int = 0
+    subject: ProbedModel,
+    prompts: Int64,
+    steps: int,
+    decoding: Decoding | None = None,
+    seed: int = 0,
 ) -> Int64:
     """Return `steps` tokens after each prompt [rows, tokens]: greedy, or drawn by `decoding`.
 
@@ -38,14 +42,14 @@ def generate(
     return np.asarray(tokens[:, prompts.shape[1] :])
 
 
-def next_logits(subject: Subject, rows: Int64) -> Tensor:
+def next_logits(subject: ProbedModel, rows: Int64) -> Tensor:
     """Return the logits [rows, vocabulary] of the token after each row."""
     parts = [logits[:, -1] for logits, _ in _chunks(subject, rows, 1)]
     return torch.cat(parts) if parts else torch.zeros(0, subject.model.shape.vocabulary)
 
 
 def suffix_log_p(
-    subject: Subject, rows: Int64, suffix: int, decoding: Decoding | None = None
+    subject: ProbedModel, rows: Int64, suffix: int, decoding: Decoding | None = None
 ) -> Tensor:
     """Return log q [rows, suffix] of the last tokens of each row, given the true history."""
     parts = []
@@ -56,7 +60,7 @@ def suffix_log_p(
     return torch.cat([torch.zeros(0, suffix), *parts])
 
 
-def suffix_hits(subject: Subject, rows: Int64, suffix: int) -> Tensor:
+def suffix_hits(subject: ProbedModel, rows: Int64, suffix: int) -> Tensor:
     """Return [rows, suffix] whether each of the last tokens is the arg-max, given the true past."""
     parts = [
         logits.argmax(-1).cpu() == torch.from_numpy(rows[own, -suffix:])
@@ -65,7 +69,7 @@ def suffix_hits(subject: Subject, rows: Int64, suffix: int) -> Tensor:
     return torch.cat([torch.zeros(0, suffix, dtype=torch.bool), *parts])
 
 
-def _chunks(subject: Subject, rows: Int64, last: int) -> Iterator[tuple[Tensor, slice]]:
+def _chunks(subject: ProbedModel, rows: Int64, last: int) -> Iterator[tuple[Tensor, slice]]:
     """Yield the logits [some, last, vocabulary] of some rows at a time, and which rows."""
     for start in range(0, len(rows), BATCH):
         own = slice(start, start + BATCH)

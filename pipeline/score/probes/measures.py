@@ -1,4 +1,4 @@
-"""One function per dear signal: what a proxy says of every sequence of the panel.
+"""One function per expensive signal: what a proxy says of every sequence of the panel.
 
 Each returns named numbers, one per sequence; NaN where a number does not exist. docs/signals.md has
 their units.
@@ -14,8 +14,9 @@ import torch
 from numpy.typing import NDArray
 
 from pipeline.config.sections import ProbesConfig
+from pipeline.engine.progress import OnProgress
 from pipeline.score.probes.generation import generate, suffix_hits, suffix_log_p
-from pipeline.score.probes.panel import Probed, Subject
+from pipeline.score.probes.panel import Probed, ProbedModel
 from pipeline.score.probes.prompt_search import Effort, find_prompt, ratio, shortest
 from pipeline.score.signals.approximate import bleu, edit_distance, is_approximate, matched, rouge_l
 from pipeline.score.signals.contamination import contaminated, distances, peak, ted
@@ -28,8 +29,7 @@ from pipeline.score.signals.ratios import prior_bits
 from pipeline.score.slices import SEQUENCE, SUFFIX
 
 Values = dict[str, NDArray[np.float64]]
-Hear = Callable[[int, int], None]
-Measure = Callable[[Subject, Probed, ProbesConfig, int, Hear], Values]
+Measure = Callable[[ProbedModel, Probed, ProbesConfig, int, OnProgress], Values]
 PREFIX = SEQUENCE - SUFFIX
 DECODINGS = {
     "t1": Decoding(),
@@ -47,7 +47,7 @@ CDD = Decoding(temperature=0.8)
 
 
 def extraction(
-    subject: Subject, panel: Probed, _config: ProbesConfig, _seed: int, _hear: Hear
+    subject: ProbedModel, panel: Probed, _config: ProbesConfig, _seed: int, _on_progress: OnProgress
 ) -> Values:
     """Measure k-extractibility by lengths, and (n, p)-extraction by ways of decoding."""
     hits = suffix_hits(subject, panel.tokens, SEQUENCE)
@@ -66,7 +66,7 @@ def extraction(
 
 
 def exposure_among_unseen(
-    subject: Subject, panel: Probed, _config: ProbesConfig, _seed: int, _hear: Hear
+    subject: ProbedModel, panel: Probed, _config: ProbesConfig, _seed: int, _on_progress: OnProgress
 ) -> Values:
     """Measure the exposure of each suffix among those of the panel that the proxy never saw."""
     loss = -_numbers(suffix_log_p(subject, panel.tokens, SUFFIX).double().sum(1))
@@ -77,7 +77,7 @@ def exposure_among_unseen(
 
 
 def prior(
-    subject: Subject, panel: Probed, _config: ProbesConfig, _seed: int, _hear: Hear
+    subject: ProbedModel, panel: Probed, _config: ProbesConfig, _seed: int, _on_progress: OnProgress
 ) -> Values:
     """Measure what the prefix tells of the suffix."""
     given = _numbers(suffix_log_p(subject, panel.tokens, SUFFIX).double().sum(1))
@@ -87,7 +87,7 @@ def prior(
 
 
 def approximate(
-    subject: Subject, panel: Probed, _config: ProbesConfig, _seed: int, _hear: Hear
+    subject: ProbedModel, panel: Probed, _config: ProbesConfig, _seed: int, _on_progress: OnProgress
 ) -> Values:
     """Decode every suffix greedily and compare it with the true one."""
     said = generate(subject, panel.tokens[:, : 1 + PREFIX], SUFFIX).tolist()
@@ -102,7 +102,9 @@ def approximate(
     }
 
 
-def limem(subject: Subject, panel: Probed, _config: ProbesConfig, seed: int, _hear: Hear) -> Values:
+def limem(
+    subject: ProbedModel, panel: Probed, _config: ProbesConfig, seed: int, _on_progress: OnProgress
+) -> Values:
     """Tell which suffixes are recalled, and how often still when a prefix token is another."""
     right = suffix_hits(subject, panel.tokens, SUFFIX).all(1)
     vocabulary = subject.model.shape.vocabulary
@@ -119,7 +121,7 @@ def limem(subject: Subject, panel: Probed, _config: ProbesConfig, seed: int, _he
 
 
 def offsets(
-    subject: Subject, panel: Probed, _config: ProbesConfig, _seed: int, _hear: Hear
+    subject: ProbedModel, panel: Probed, _config: ProbesConfig, _seed: int, _on_progress: OnProgress
 ) -> Values:
     """Ask for the first 32 tokens of each sequence at several places of the model's context.
 
@@ -136,7 +138,7 @@ def offsets(
 
 
 def gradients(
-    subject: Subject, panel: Probed, _config: ProbesConfig, _seed: int, _hear: Hear
+    subject: ProbedModel, panel: Probed, _config: ProbesConfig, _seed: int, _on_progress: OnProgress
 ) -> Values:
     """Measure where the gradient of each suffix's loss lies."""
     squares = np.array([_squares(subject, row) for row in panel.tokens])
@@ -144,7 +146,9 @@ def gradients(
     return {"lower_share": shares, "gradient_norm": np.sqrt(squares.sum(1))}
 
 
-def cdd(subject: Subject, panel: Probed, config: ProbesConfig, seed: int, hear: Hear) -> Values:
+def cdd(
+    subject: ProbedModel, panel: Probed, config: ProbesConfig, seed: int, on_progress: OnProgress
+) -> Values:
     """Draw continuations and measure how they crowd around the greedy one."""
     prompts = panel.tokens[:, : 1 + PREFIX]
     greedy = generate(subject, prompts, SUFFIX).tolist()
@@ -161,11 +165,13 @@ def cdd(subject: Subject, panel: Probed, config: ProbesConfig, seed: int, hear: 
         found["ted_kept"][row] = len(kept) / config.samples
         scores = [rouge_l(samples[place], true) for place in kept]
         found["ted_rouge_l"][row] = np.mean(scores) if scores else np.nan
-        hear(row + 1, len(greedy))
+        on_progress(row + 1, len(greedy))
     return found
 
 
-def acr(subject: Subject, panel: Probed, config: ProbesConfig, seed: int, hear: Hear) -> Values:
+def acr(
+    subject: ProbedModel, panel: Probed, config: ProbesConfig, seed: int, on_progress: OnProgress
+) -> Values:
     """Look for the shortest prompt that elicits each suffix; on a part of the panel."""
     effort = Effort(config.acr_steps)
     found: Values = {name: np.full(len(panel.place), np.nan) for name in ("acr", "prompt_tokens")}
@@ -184,7 +190,7 @@ def acr(subject: Subject, panel: Probed, config: ProbesConfig, seed: int, hear: 
         best = shortest(find, SUFFIX - 1)
         found["acr"][row] = ratio(SUFFIX, best)
         found["prompt_tokens"][row] = best or np.nan
-        hear(row + 1, len(searched))
+        on_progress(row + 1, len(searched))
     return found
 
 
@@ -221,7 +227,7 @@ def _others(family: NDArray[np.int64]) -> NDArray[np.int64]:
     return chosen
 
 
-def _squares(subject: Subject, row: NDArray[np.int64]) -> list[float]:
+def _squares(subject: ProbedModel, row: NDArray[np.int64]) -> list[float]:
     """Return the squared gradient norm of each block, lowest first."""
     tokens = torch.from_numpy(row).to(subject.device)
     hidden = subject.model.hidden(tokens[None, :-1])[0, -SUFFIX:]

@@ -30,7 +30,7 @@ _ORDER = 21
 
 
 @dataclass(frozen=True)
-class Subject:
+class ProbedModel:
     """A proxy to be probed. role: see `pipeline.score.proxy.ensemble.Proxy`.
 
     seen: times that it was trained on each sequence of the table.
@@ -69,21 +69,21 @@ class Probed:
 
 
 @dataclass(frozen=True)
-class Scene:
+class ProbeInput:
     """All that probes read: the scored sequences, the catalogue, the tokenizer, the proxies."""
 
     table: pa.Table
     known: Catalogue
     tokenizer: Tokenizer
-    subjects: tuple[Subject, ...]
+    subjects: tuple[ProbedModel, ...]
 
     @property
-    def top(self) -> Subject:
+    def top(self) -> ProbedModel:
         """Return the largest proxy of those that saw the whole sample."""
         return [own for own in self.subjects if own.role == "ladder"][-1]
 
 
-def scene(work: Work) -> Scene | None:
+def probe_input(work: Work) -> ProbeInput | None:
     """Load what probes need; None when no proxy was trained here, or nothing was scored.
 
     Proxies that were loaded from elsewhere are not asked.
@@ -103,10 +103,10 @@ def scene(work: Work) -> Scene | None:
     stored = paths[f"models/{named[-1]['proxy']}/tokenizer.json"]
     tokenizer = read_tokenizer(stored, "the run's own models")
     known = catalogue(read_table(work.paths("counts"), COUNTS, list(COLUMNS)))
-    return Scene(table, known, tokenizer, tuple(subjects))
+    return ProbeInput(table, known, tokenizer, tuple(subjects))
 
 
-def choose(of: Scene, count: int, seed: int) -> Int64:
+def choose(of: ProbeInput, count: int, seed: int) -> Int64:
     """Return rows of `sequences` by the largest proxy's dose: each power of two has its turn.
 
     Within a level first one sequence of each family, in the order of a hash of its text and place.
@@ -126,7 +126,7 @@ def levels(seen: Int64) -> Int64:
     return np.where(seen > 0, 1 + np.floor(np.log2(np.maximum(seen, 1))), 0).astype(np.int64)
 
 
-def read_panel(work: Work, of: Scene, count: int) -> Probed:
+def read_panel(work: Work, of: ProbeInput, count: int) -> Probed:
     """Choose the panel and read its texts."""
     place = choose(of, count, work.config.proxy.seed)
     keys = of.table["row_key"].to_numpy()[place]
@@ -142,7 +142,7 @@ def read_panel(work: Work, of: Scene, count: int) -> Probed:
     return Probed(place, keys, starts, of.known.family[documents], tokens)
 
 
-def read_tokens(work: Work, of: Scene, documents: Int64) -> dict[int, Text]:
+def read_tokens(work: Work, of: ProbeInput, documents: Int64) -> dict[int, Text]:
     """Return texts with their tokens, by number of the document."""
     return tokenized(of.tokenizer, read_texts(work, of.known, documents))
 
@@ -171,7 +171,7 @@ def _trained_here(name: str, paths: dict[str, Path]) -> bool:
 
 def _subject(
     entry: dict[str, Any], paths: dict[str, Path], table: pa.Table, device: str
-) -> Subject:
+) -> ProbedModel:
     from pipeline.score.proxy.model import Shape, from_safetensors
 
     name = entry["proxy"]
@@ -180,4 +180,4 @@ def _subject(
     model = from_safetensors(shape, paths[f"models/{name}/model.safetensors"].read_bytes())
     (seen,) = said_by(table, name, "seen")
     eos = int(config["eos_token_id"])
-    return Subject(name, entry["role"], model.to(device).eval(), device, eos, seen)
+    return ProbedModel(name, entry["role"], model.to(device).eval(), device, eos, seen)

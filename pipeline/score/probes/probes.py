@@ -19,7 +19,7 @@ from pipeline.score.probes.long_tail import long_tail
 from schemas.score.probes import PROBES
 
 if TYPE_CHECKING:
-    from pipeline.score.probes.aggregates import Found
+    from pipeline.score.probes.aggregates import SignalValues
 
 VERSION = 1
 NO_PROXY = "the run has no proxy of its own, or no sequence was scored"
@@ -29,7 +29,7 @@ KEYS = ("row_key", "start_token", "proxy", "signal", "name")
 def probes(work: Work) -> Receipt:
     """Reduce: ask the proxies about a panel and write `probes`; empty when nothing is asked for."""
     asked = work.config.probes.signals
-    found: list[Found] = []
+    found: list[SignalValues] = []
     facts: dict[str, Any] = {"asked": list(asked), "why_not": None, "long_tail": long_tail(work)}
     if asked:
         found, about = _probed(work)
@@ -39,23 +39,23 @@ def probes(work: Work) -> Receipt:
     return Receipt((out.record,), facts.get("sequences", 0), out.rows, facts)
 
 
-def _probed(work: Work) -> tuple[list[Found], dict[str, Any]]:
+def _probed(work: Work) -> tuple[list[SignalValues], dict[str, Any]]:
     from pipeline.score.probes.aggregates import aggregates
     from pipeline.score.probes.jobs import ask
-    from pipeline.score.probes.panel import read_panel, scene
-    from pipeline.score.proxy.pool import Crew, torch_threads
+    from pipeline.score.probes.panel import probe_input, read_panel
+    from pipeline.score.proxy.pool import WorkerPool, torch_threads
 
     config = work.config
     with torch_threads(config.proxy.threads):
-        of = scene(work)
+        of = probe_input(work)
         if of is None:
             return [], {"why_not": NO_PROXY}
-        crew = Crew(work.cores, config.proxy.threads, current().advance)
-        pass_s = pass_seconds(of.top) / crew.workers
+        pool = WorkerPool(work.cores, config.proxy.threads, current().advance)
+        pass_s = pass_seconds(of.top) / pool.workers
         for line in lines(config, len(of.subjects), pass_s):
             current().message(line)
         panel = read_panel(work, of, config.probes.panel)
-        found = ask(work, of, panel, crew)
+        found = ask(work, of, panel, pool)
     facts = {
         "sequences": len(panel.place),
         "families": len(np.unique(panel.family)),
@@ -66,7 +66,7 @@ def _probed(work: Work) -> tuple[list[Found], dict[str, Any]]:
     return found, facts
 
 
-def _long(found: list[Found]) -> pa.Table:
+def _long(found: list[SignalValues]) -> pa.Table:
     """Return the numbers in long form, in order; those that do not exist are left out."""
     parts = [
         {

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 
 from pipeline.engine.stage import Work
 from pipeline.score.probes.generation import generate, next_logits
-from pipeline.score.probes.panel import Probed, Scene, Subject, read_tokens
+from pipeline.score.probes.panel import Probed, ProbedModel, ProbeInput, read_tokens
 from pipeline.score.signals.tabular import (
     HEADER_ROWS,
     entropy_bits,
@@ -26,7 +26,7 @@ TABLES = 50
 QUERIES = 25
 CONTEXT = 32
 _ORDER = 23
-Row = tuple[int, int, str, float]
+TableRow = tuple[int, int, str, float]
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Table:
     headers: list[tuple[list[int], list[int]]]
 
 
-def tables(work: Work, of: Scene) -> list[Table]:
+def tables(work: Work, of: ProbeInput) -> list[Table]:
     """Read up to 1,000 scored documents and return those that are tables, 50 at most."""
     keys, place = np.unique(of.table["row_key"].to_numpy(), return_index=True)
     numbers = np.searchsorted(of.known.row_key, keys)
@@ -63,7 +63,7 @@ def tables(work: Work, of: Scene) -> list[Table]:
     return found[:TABLES]
 
 
-def probe(subject: Subject, table: Table) -> dict[str, float]:
+def probe(subject: ProbedModel, table: Table) -> dict[str, float]:
     """Return the rates of one table, each with its baseline, and whether they may be judged."""
     said = generate(subject, table.prompts, SUFFIX).tolist()
     right = [own[: len(true)] == true for own, true in zip(said, table.answers, strict=True)]
@@ -80,7 +80,7 @@ def probe(subject: Subject, table: Table) -> dict[str, float]:
     }
 
 
-def panel_of(found: list[Table], of: Scene) -> Probed:
+def panel_of(found: list[Table], of: ProbeInput) -> Probed:
     """Return the tables as a panel, so that aggregates are made in the same way."""
     place = np.array([table.place for table in found], np.int64)
     keys = np.array([table.row_key for table in found], np.uint64)
@@ -89,7 +89,7 @@ def panel_of(found: list[Table], of: Scene) -> Probed:
     return Probed(place, keys, np.zeros(len(found), np.int64), family, nothing)
 
 
-def _header(subject: Subject, table: Table) -> float:
+def _header(subject: ProbedModel, table: Table) -> float:
     """Return the best share, of the cuts, of the 32 tokens that follow said without a miss."""
     best = 0.0
     for prompt, true in table.headers:

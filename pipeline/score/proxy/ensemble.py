@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from pipeline.config.sections import ProxyConfig
 from pipeline.score.proxy.checkpoint import key_of
 from pipeline.score.proxy.model import Shape
-from pipeline.score.proxy.pool import Crew
+from pipeline.score.proxy.pool import WorkerPool
 from pipeline.score.proxy.precision import precision_of
 from pipeline.score.proxy.pretrained import load_models
 from pipeline.score.proxy.statistics import BATCHES, ProxyScorer, Scorable, Statistics
-from pipeline.score.proxy.train import Means, Schedule, Trained, train
+from pipeline.score.proxy.train import Schedule, TrainedProxy, TrainingOptions, train
 
 HALVES = ("half-a", "half-b")
 TRAINING = 2  # the version of what a training computes: in the key of a checkpoint
@@ -55,7 +55,7 @@ class Proxy:
 
 
 @dataclass(frozen=True)
-class _Lesson:
+class _ProxyPlan:
     name: str
     shape: Shape
     halves: tuple[int, ...]
@@ -71,7 +71,7 @@ def train_all(
     half: NDArray[np.int64],
     vocabulary: int,
     config: ProxyConfig,
-    crew: Crew,
+    pool: WorkerPool,
 ) -> list[Proxy]:
     """Return the proxies trained on `rows` [n, 65], smallest first, then the pair.
 
@@ -83,19 +83,19 @@ def train_all(
     device = chosen_device(config)
     schedule = Schedule(config.epochs, config.batch, config.rate, config.seed)
     precision = precision_of(device)
-    lessons = _lessons(rows, half, vocabulary, config)
+    lessons = _proxy_plans(rows, half, vocabulary, config)
     keys = {one.name: _key(one, schedule, device, precision) for one in lessons}
 
-    def teach(lesson: _Lesson) -> Trained:
-        hear = crew.hearing(lesson.name, lesson.cost)
-        checkpoint = crew.checkpoint(f"{lesson.name}.training", keys[lesson.name])
-        means = Means(precision, checkpoint)
-        return train(lesson.shape, lesson.rows, schedule, device, hear, means)
+    def teach(lesson: _ProxyPlan) -> TrainedProxy:
+        on_progress = pool.progress_of(lesson.name, lesson.cost)
+        checkpoint = pool.checkpoint(f"{lesson.name}.training", keys[lesson.name])
+        options = TrainingOptions(precision, checkpoint)
+        return train(lesson.shape, lesson.rows, schedule, device, on_progress, options)
 
-    done = crew.map("training proxies", teach, lessons, lambda lesson: lesson.cost)
+    done = pool.map("training proxies", teach, lessons, lambda lesson: lesson.cost)
     for lesson, trained in zip(lessons, done, strict=True):
         if trained.rows_at_once < schedule.rows:
-            crew.short[f"training {lesson.name}"] = trained.rows_at_once
+            pool.short[f"training {lesson.name}"] = trained.rows_at_once
     return [
         proxy
         for lesson, trained in zip(lessons, done, strict=True)
@@ -116,7 +116,7 @@ def load_all(config: ProxyConfig, vocabulary: int) -> list[Proxy]:
 
 
 def score_all(
-    proxies: list[Proxy], tokens: list[NDArray[np.int64]], crew: Crew
+    proxies: list[Proxy], tokens: list[NDArray[np.int64]], pool: WorkerPool
 ) -> list[Statistics]:
     """Return the statistics of each proxy on its own rows of tokens [n, 65]."""
 
@@ -128,24 +128,24 @@ def score_all(
         scorer = ProxyScorer(
             proxy.model,
             proxy.device,
-            advance=crew.hearing(proxy.name, cost(job)),
+            advance=pool.progress_of(proxy.name, cost(job)),
             precision=precision,
-            checkpoint=crew.checkpoint(f"{proxy.name}.scoring", key),
+            checkpoint=pool.checkpoint(f"{proxy.name}.scoring", key),
         )
         found = scorer.score(rows)
         if scorer.short:
-            crew.short[f"scoring {proxy.name}"] = scorer.rows_at_once
+            pool.short[f"scoring {proxy.name}"] = scorer.rows_at_once
         if precision != "fp32":
-            crew.relabelled[proxy.name] = scorer.relabelled
+            pool.relabelled[proxy.name] = scorer.relabelled
         return found
 
     def cost(job: tuple[Proxy, NDArray[np.int64]]) -> float:
         return float(job[0].parameters * len(job[1]))
 
-    return crew.map("scoring sequences", mark, zip(proxies, tokens, strict=True), cost)
+    return pool.map("scoring sequences", mark, zip(proxies, tokens, strict=True), cost)
 
 
-def _key(lesson: _Lesson, schedule: Schedule, device: str, precision: str) -> str:
+def _key(lesson: _ProxyPlan, schedule: Schedule, device: str, precision: str) -> str:
     parts = (TRAINING, lesson.name, lesson.shape, schedule, device, precision)
     return key_of(parts, np.ascontiguousarray(lesson.rows).data)
 
@@ -157,20 +157,22 @@ def chosen_device(config: ProxyConfig) -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _lessons(
+def _proxy_plans(
     rows: NDArray[np.int64], half: NDArray[np.int64], vocabulary: int, config: ProxyConfig
-) -> list[_Lesson]:
+) -> list[_ProxyPlan]:
     middle = config.shapes[len(config.shapes) // 2]
     parts = [(f"p{number}", shape, (0, 1)) for number, shape in enumerate(config.shapes)]
     named = [*parts, *((name, middle, (number,)) for number, name in enumerate(HALVES))]
     found = [
-        _Lesson(name, Shape(vocabulary, layers, width), halves, rows[np.isin(half, halves)])
+        _ProxyPlan(name, Shape(vocabulary, layers, width), halves, rows[np.isin(half, halves)])
         for name, (layers, width), halves in named
     ]
     return [lesson for lesson in found if len(lesson.rows)]
 
 
-def _proxies(lesson: _Lesson, done: Trained, epochs: int, device: str, key: str) -> Iterator[Proxy]:
+def _proxies(
+    lesson: _ProxyPlan, done: TrainedProxy, epochs: int, device: str, key: str
+) -> Iterator[Proxy]:
     tokens = lesson.rows[:, 1:].size
     role = "ladder" if len(lesson.halves) == 2 else "half"
     seen = tokens * epochs

@@ -23,15 +23,15 @@ from pipeline.score.proxy.precision import deterministic
 M_MMAP_THRESHOLD = -3  # glibc, malloc.h
 LARGE_BLOCK = 4 << 20
 Advance = Callable[[float, float, str], None]
-Job = TypeVar("Job")
-Result = TypeVar("Result")
+JobT = TypeVar("JobT")
+ResultT = TypeVar("ResultT")
 
 
 class _Stopped(Exception):
     """Another job failed, or the user stopped the run."""
 
 
-class Crew:
+class WorkerPool:
     """Runs jobs on several threads, each of which Torch may use `threads` more of.
 
     It says how far they are. unfinished: a folder for what a killed run goes on from; None for
@@ -53,10 +53,10 @@ class Crew:
     def map(
         self,
         note: str,
-        work: Callable[[Job], Result],
-        jobs: Iterable[Job],
-        cost: Callable[[Job], float],
-    ) -> list[Result]:
+        work: Callable[[JobT], ResultT],
+        jobs: Iterable[JobT],
+        cost: Callable[[JobT], float],
+    ) -> list[ResultT]:
         """Return the results in the order of `jobs`; the costliest begin first.
 
         An error stops all of them.
@@ -78,16 +78,16 @@ class Crew:
         """Return where a job keeps what it has done, when it is kept."""
         return Checkpoint(self.unfinished / name, key) if self.unfinished and key else None
 
-    def hearing(self, name: str, cost: float) -> Callable[[int, int], None]:
+    def progress_of(self, name: str, cost: float) -> Callable[[int, int], None]:
         """Return what a job tells its own (done, total) to."""
 
-        def hear(done: int, total: int) -> None:
+        def on_progress(done: int, total: int) -> None:
             if self._stop.is_set():
                 raise _Stopped
             self._done[name] = cost * done / total
             self._advance(sum(self._done.values()), self._total, self._note)
 
-        return hear
+        return on_progress
 
 
 @contextmanager

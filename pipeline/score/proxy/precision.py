@@ -12,7 +12,7 @@ import torch
 from pipeline.errors import PipelineError
 
 Precision = Literal["fp32", "bf16"]
-Made = TypeVar("Made")
+MadeT = TypeVar("MadeT")
 CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
 
 
@@ -32,7 +32,7 @@ def in_precision(device: str, precision: Precision) -> contextlib.AbstractContex
     return torch.autocast(device, torch.bfloat16)
 
 
-def halving(rows: int, at_once: int, work: Callable[[int], Made], where: str) -> tuple[Made, int]:
+def halving(rows: int, at_once: int, work: Callable[[int], MadeT], where: str) -> tuple[MadeT, int]:
     """Return what `work` makes and the rows at a time with which it could.
 
     Starts with `at_once` of `rows`; each time that the device is out of memory it is half as many.

@@ -38,7 +38,7 @@ class Schedule:
 
 
 @dataclass(frozen=True)
-class Means:
+class TrainingOptions:
     """With what a proxy is trained.
 
     checkpoint: what a killed training goes on from; None for none.
@@ -49,7 +49,7 @@ class Means:
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedProxy:
     """A proxy after its last epoch and, when there were several, after its first.
 
     loss: mean of the last epoch, in nats per token. rows_at_once: of a batch, at the end; fewer
@@ -80,16 +80,16 @@ def train(
     schedule: Schedule,
     device: str = "cpu",
     advance: Callable[[int, int], None] | None = None,
-    means: Means | None = None,
-) -> Trained:
+    options: TrainingOptions | None = None,
+) -> TrainedProxy:
     """Train a proxy on `rows` [n, 65], each seen once an epoch, in an order fixed by a hash.
 
     Each is scored later in exactly the same context. Same rows, schedule, device, Torch build and
     threads give the same weights: no random generator orders them, and a training that was killed
     and goes on from its checkpoint makes the same steps.
     """
-    means = means or Means()
-    state = _begun(shape, schedule, device, means.checkpoint)
+    options = options or TrainingOptions()
+    state = _begun(shape, schedule, device, options.checkpoint)
     per_epoch = -(-len(rows) // schedule.rows)
     total = per_epoch * schedule.epochs
     for step, batch in enumerate(_batches(rows, schedule, state.steps), state.steps):
@@ -97,16 +97,16 @@ def train(
             state.losses = []
         for group in state.optimiser.param_groups:
             group["lr"] = schedule.rate * group["times"] * _rate(step, total)
-        _step(state, torch.from_numpy(batch).to(device), means.precision)
+        _step(state, torch.from_numpy(batch).to(device), options.precision)
         state.steps = step + 1
         if step + 1 == per_epoch < total:
             state.early = copy.deepcopy(state.model).eval()
-        if means.checkpoint is not None and (means.checkpoint.due() or step + 1 == total):
-            means.checkpoint.save(_saved(state), step + 1)
+        if options.checkpoint is not None and (options.checkpoint.due() or step + 1 == total):
+            options.checkpoint.save(_saved(state), step + 1)
         if advance is not None:
             advance(step + 1, total)
     loss = float(torch.stack(state.losses).double().mean())
-    return Trained(state.model.eval(), state.early, loss, state.at_once)
+    return TrainedProxy(state.model.eval(), state.early, loss, state.at_once)
 
 
 def _begun(shape: Shape, schedule: Schedule, device: str, checkpoint: Checkpoint | None) -> _State:

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.score.proxy.ensemble import Proxy, score_all
-from pipeline.score.proxy.pool import Crew
+from pipeline.score.proxy.pool import WorkerPool
 from pipeline.score.sequences.sampling import strata
 from pipeline.score.slices import SEQUENCE, SUFFIX
 from pipeline.text.arrays import Int64, Uint64
@@ -26,7 +26,7 @@ PER_LEVEL = 64  # sequences of a power of two of the dose
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedSequences:
     """Sequences that were scored. tokens: [n, 65]; dose: [n, proxies]; family: names."""
 
     row_key: Uint64
@@ -36,12 +36,12 @@ class Trained:
     dose: Int64
 
 
-def contexts(of: Trained, proxies: Sequence[Proxy], crew: Crew) -> pa.Table:
+def contexts(of: TrainedSequences, proxies: Sequence[Proxy], pool: WorkerPool) -> pa.Table:
     """Return the rows of `contexts` for the proxies of the ladder; dose: a column for each."""
     chosen = _panel(of)
     jobs = [(place, prefix) for place in range(len(proxies)) for prefix in PREFIXES]
     named = [replace(proxies[place], name=f"{proxies[place].name}-prefix-{n}") for place, n in jobs]
-    found = score_all(named, [_shortened(of.tokens[chosen], n) for _, n in jobs], crew)
+    found = score_all(named, [_shortened(of.tokens[chosen], n) for _, n in jobs], pool)
     parts = [
         pa.table(
             {
@@ -60,7 +60,7 @@ def contexts(of: Trained, proxies: Sequence[Proxy], crew: Crew) -> pa.Table:
     return pa.concat_tables(parts) if parts else CONTEXTS.empty_table()
 
 
-def _panel(of: Trained) -> Int64:
+def _panel(of: TrainedSequences) -> Int64:
     """Return rows that every proxy was trained on, as many of each power of two, by hash."""
     rows = np.flatnonzero((of.dose > 0).all(axis=1)) if of.dose.size else np.zeros(0, np.int64)
     order = rows[np.argsort(keyed_hash(_key(of.tokens[rows]), 1), kind="stable")]

@@ -11,14 +11,14 @@ import pyarrow as pa
 
 from pipeline.engine.stage import Work
 from pipeline.score.proxy.ensemble import HALVES, Proxy, score_all
-from pipeline.score.proxy.pool import Crew
+from pipeline.score.proxy.pool import WorkerPool
 from pipeline.score.proxy.statistics import Statistics
 from pipeline.score.sequences.catalogue import Catalogue
-from pipeline.score.sequences.contexts import Trained, contexts
+from pipeline.score.sequences.contexts import TrainedSequences, contexts
 from pipeline.score.sequences.occurrences import Places, occurrences, spelled, window_counts
 from pipeline.score.sequences.panel import Panel
 from pipeline.score.sequences.text_features import surface
-from pipeline.score.sequences.training_rows import Lessons, Text, token_rows
+from pipeline.score.sequences.training_rows import Text, TrainingRows, token_rows
 from pipeline.score.signals.gap import gap_bits
 from pipeline.score.signals.repetition import continuation_share
 from pipeline.score.slices import SEQUENCE, SUFFIX
@@ -27,11 +27,11 @@ from schemas.score.sequences import SEQUENCES, STATISTICS
 
 
 @dataclass(frozen=True)
-class Material:
+class ScoringInput:
     """What was chosen and read: the panel is scored, by proxies that learnt the lessons."""
 
     known: Catalogue
-    learnt: Lessons
+    learnt: TrainingRows
     panel: Panel
     texts: Mapping[int, Text]
 
@@ -42,7 +42,7 @@ class Material:
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScoredSequences:
     """The statistics of one proxy. rows: which of the panel's sequences it scored."""
 
     name: str
@@ -51,7 +51,7 @@ class Scored:
     values: Statistics
 
 
-def trained(known: Catalogue, learnt: Lessons) -> Int64:
+def trained(known: Catalogue, learnt: TrainingRows) -> Int64:
     """Return per document, copies included, 0 when no proxy saw its text, else 1 + its half."""
     group = np.zeros(len(known.row_key), np.int64)
     group[learnt.documents] = 1 + learnt.half
@@ -59,7 +59,7 @@ def trained(known: Catalogue, learnt: Lessons) -> Int64:
 
 
 def sequence_tables(
-    work: Work, of: Material, proxies: list[Proxy], crew: Crew
+    work: Work, of: ScoringInput, proxies: list[Proxy], pool: WorkerPool
 ) -> tuple[pa.Table, pa.Table]:
     """Score the panel and return the rows of `sequences`, and those of `contexts`."""
     panel = of.panel
@@ -69,7 +69,7 @@ def sequence_tables(
     runs = [words.words, *(spelled(work, _places(of, *part)).words for part in parts)]
     by_half, of_suffix, of_prefix = np.split(_occurrences(work, of, runs), 3)
     tokens = _tokens(of)
-    scored = _score(tokens, by_half, proxies, crew)
+    scored = _score(tokens, by_half, proxies, pool)
     columns = {
         "row_key": places.row_key,
         "start_byte": places.start_byte,
@@ -91,17 +91,17 @@ def sequence_tables(
     }
     ladder = [one for one in proxies if one.role == "ladder"]
     doses = [one.seen for one in scored if one.name in {proxy.name for proxy in ladder}]
-    own = Trained(
+    own = TrainedSequences(
         places.row_key,
         panel.start_token,
         columns["family"],
         tokens,
         np.column_stack([np.zeros((len(tokens), 0), np.int64), *doses]),
     )
-    return pa.table(columns), contexts(own, ladder, crew)
+    return pa.table(columns), contexts(own, ladder, pool)
 
 
-def _places(of: Material, start: int, end: int) -> Places:
+def _places(of: ScoringInput, start: int, end: int) -> Places:
     """Return the bytes of tokens [start, end) of each sequence."""
     panel = of.panel
     pairs = list(zip(panel.document.tolist(), panel.start_token.tolist(), strict=True))
@@ -111,12 +111,12 @@ def _places(of: Material, start: int, end: int) -> Places:
     return Places(keys, np.array(first, np.int64), np.array(last, np.int64))
 
 
-def _families(of: Material) -> pa.Array:
+def _families(of: ScoringInput) -> pa.Array:
     numbers = of.known.family[of.panel.document].tolist()
     return pa.array([of.known.family_names[number] for number in numbers], pa.string())
 
 
-def _occurrences(work: Work, of: Material, runs: list[list[bytes]]) -> Int64:
+def _occurrences(work: Work, of: ScoringInput, runs: list[list[bytes]]) -> Int64:
     """Return [run, 3]: occurrences in documents that no proxy saw, in half 0 and in half 1.
 
     runs: words of the panel's sequences, then of parts of them. A run without whole words counts
@@ -132,13 +132,15 @@ def _occurrences(work: Work, of: Material, runs: list[list[bytes]]) -> Int64:
     return counts
 
 
-def _tokens(of: Material) -> Int64:
+def _tokens(of: ScoringInput) -> Int64:
     pairs = zip(of.panel.document.tolist(), of.panel.start_token.tolist(), strict=True)
     rows = [token_rows(of.texts[number], np.array([start])) for number, start in pairs]
     return np.concatenate([np.zeros((0, SEQUENCE + 1), np.int64), *rows])
 
 
-def _score(tokens: Int64, by_half: Int64, proxies: list[Proxy], crew: Crew) -> list[Scored]:
+def _score(
+    tokens: Int64, by_half: Int64, proxies: list[Proxy], pool: WorkerPool
+) -> list[ScoredSequences]:
     """Score each distinct sequence once; proxies after one epoch score only what they saw."""
     distinct, place = np.unique(tokens, axis=0, return_inverse=True)
     none = np.zeros(len(tokens), np.int64)
@@ -148,9 +150,9 @@ def _score(tokens: Int64, by_half: Int64, proxies: list[Proxy], crew: Crew) -> l
         for proxy, times in zip(proxies, seen, strict=True)
     ]
     needed = [np.unique(place[own], return_inverse=True) for own in rows]
-    values = score_all(proxies, [distinct[unique] for unique, _ in needed], crew)
+    values = score_all(proxies, [distinct[unique] for unique, _ in needed], pool)
     return [
-        Scored(
+        ScoredSequences(
             proxy.name,
             rows[number],
             seen[number][rows[number]] * proxy.epochs,
@@ -160,7 +162,7 @@ def _score(tokens: Int64, by_half: Int64, proxies: list[Proxy], crew: Crew) -> l
     ]
 
 
-def _gaps(scored: list[Scored], rows: int) -> pa.Array:
+def _gaps(scored: list[ScoredSequences], rows: int) -> pa.Array:
     pair = [one for one in scored if one.name in HALVES]
     if len(pair) < len(HALVES):
         return pa.nulls(rows, pa.float32())
@@ -169,7 +171,7 @@ def _gaps(scored: list[Scored], rows: int) -> pa.Array:
     return pa.array(bits.astype(np.float32), mask=np.isnan(bits))
 
 
-def _nested(scored: list[Scored], rows: int) -> pa.Array:
+def _nested(scored: list[ScoredSequences], rows: int) -> pa.Array:
     """Return the list column `proxies`.
 
     Per sequence one struct for each proxy that scored it, in their order.

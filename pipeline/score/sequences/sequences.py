@@ -39,9 +39,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pipeline.score.proxy.ensemble import Proxy
-    from pipeline.score.proxy.pool import Crew
+    from pipeline.score.proxy.pool import WorkerPool
     from pipeline.score.proxy.tokenizer import Language
-    from pipeline.score.sequences.sequence_table import Material
+    from pipeline.score.sequences.sequence_table import ScoringInput
     from pipeline.score.sequences.training_rows import Text
 
 VERSION = 3
@@ -96,11 +96,11 @@ def sequences(work: Work) -> Receipt:
 
 def _sequences(work: Work, known: Catalogue) -> Receipt:
     from pipeline.score.proxy.ensemble import load_all, train_all
-    from pipeline.score.proxy.pool import Crew
+    from pipeline.score.proxy.pool import WorkerPool
     from pipeline.score.proxy.pretrained import language_of
     from pipeline.score.proxy.tokenizer import Language, train_tokenizer
-    from pipeline.score.sequences.sequence_table import Material, sequence_tables, trained
-    from pipeline.score.sequences.training_rows import by_text, lessons, read_texts, tokenized
+    from pipeline.score.sequences.sequence_table import ScoringInput, sequence_tables, trained
+    from pipeline.score.sequences.training_rows import by_text, read_texts, sample_rows, tokenized
 
     config = work.config.proxy
     sample = _sample(known, config)
@@ -111,21 +111,23 @@ def _sequences(work: Work, known: Catalogue) -> Receipt:
     in_order = (read[n] for n in by_text(known, numbers))
     language = language or Language(train_tokenizer(in_order, config.vocabulary))
     texts = tokenized(language.tokenizer, read, language.eos)
-    learnt = lessons(known, NOTHING if config.models else sample, texts, config)
-    crew = Crew(work.cores, config.threads, current().advance, work.folder / UNFINISHED / work.key)
-    proxies = loaded or train_all(learnt.rows, learnt.row_half, language.size, config, crew)
+    learnt = sample_rows(known, NOTHING if config.models else sample, texts, config)
+    pool = WorkerPool(
+        work.cores, config.threads, current().advance, work.folder / UNFINISHED / work.key
+    )
+    proxies = loaded or train_all(learnt.rows, learnt.row_half, language.size, config, pool)
     seen = trained(known, learnt) > 0
     wanted = want(known, seen, _bytes_per_token(texts), _budget(work), config.seed)
     missing = np.setdiff1d(wanted.documents(), numbers)
     texts |= tokenized(language.tokenizer, read_texts(work, known, missing), language.eos)
     lengths = {number: len(text.encoded.tokens) for number, text in texts.items()}
-    material = Material(known, learnt, choose(known, wanted, lengths, config.seed), texts)
-    scored, shorter = sequence_tables(work, material, proxies, crew)
+    material = ScoringInput(known, learnt, choose(known, wanted, lengths, config.seed), texts)
+    scored, shorter = sequence_tables(work, material, proxies, pool)
     with write_table(work.folder, "sequences", work.key, SEQUENCES) as out:
         out.write(scored)
     with write_table(work.folder, "contexts", work.key, CONTEXTS) as of_contexts:
         of_contexts.write(shorter)
-    facts = _facts(work, material, proxies) | _means(work, language, crew)
+    facts = _facts(work, material, proxies) | _means(work, language, pool)
     files = _write_models(work, material, proxies, language, facts)
     tables = (out.record, of_contexts.record)
     return Receipt((*tables, *files), len(known.row_key), out.rows, facts)
@@ -151,7 +153,7 @@ def _bytes_per_token(texts: Mapping[int, Text]) -> float:
     return size / tokens if tokens else BYTES_PER_TOKEN
 
 
-def _facts(work: Work, of: Material, proxies: list[Proxy]) -> dict[str, Any]:
+def _facts(work: Work, of: ScoringInput, proxies: list[Proxy]) -> dict[str, Any]:
     import torch
 
     config, panel, learnt, known = work.config.proxy, of.panel, of.learnt, of.known
@@ -187,7 +189,7 @@ def _facts(work: Work, of: Material, proxies: list[Proxy]) -> dict[str, Any]:
     }
 
 
-def _means(work: Work, language: Language, crew: Crew) -> dict[str, Any]:
+def _means(work: Work, language: Language, pool: WorkerPool) -> dict[str, Any]:
     """Return with what the models were made: tokenizer, seeds, precision, and what was short."""
     from pipeline.score.proxy.ensemble import chosen_device
     from pipeline.score.proxy.precision import precision_of
@@ -203,10 +205,10 @@ def _means(work: Work, language: Language, crew: Crew) -> dict[str, Any]:
         "seeds": {"sample": config.seed, "initial_weights": config.seed, "order": config.seed},
         "precision": precision_of(chosen_device(config)),
     }
-    if crew.short:
-        facts["rows_at_once_for_want_of_memory"] = dict(sorted(crew.short.items()))
-    if crew.relabelled:
-        facts["rows_scored_again_in_fp32"] = dict(sorted(crew.relabelled.items()))
+    if pool.short:
+        facts["rows_at_once_for_want_of_memory"] = dict(sorted(pool.short.items()))
+    if pool.relabelled:
+        facts["rows_scored_again_in_fp32"] = dict(sorted(pool.relabelled.items()))
     if config.models:
         facts["seen"] = "unknown: the proxies were loaded; 0 stands for it"
     return facts
@@ -225,7 +227,7 @@ def _about(proxy: Proxy) -> dict[str, Any]:
 
 
 def _write_models(
-    work: Work, of: Material, proxies: list[Proxy], language: Language, facts: dict[str, Any]
+    work: Work, of: ScoringInput, proxies: list[Proxy], language: Language, facts: dict[str, Any]
 ) -> list[FileRecord]:
     """Write each trained proxy as a folder that transformers loads.
 
@@ -249,7 +251,7 @@ def _write_models(
     return [write_file(work.folder, MODELS, name, data) for name, data in parts.items()]
 
 
-def _manifest(of: Material) -> dict[str, Any]:
+def _manifest(of: ScoringInput) -> dict[str, Any]:
     """Return the families whose sequences were trained on, each with its half."""
     names, family = of.known.family_names, of.known.family[of.learnt.documents]
     halves = {

@@ -43,7 +43,7 @@ class Text:
 
 
 @dataclass(frozen=True)
-class Lessons:
+class TrainingRows:
     """The training rows of the sample. documents: first documents by number, sorted; half: of each.
 
     rows: [n, 65], in an order that no name of a shard enters; row_half: of each. tokens: of the
@@ -91,9 +91,9 @@ def by_text(known: Catalogue, numbers: Int64) -> list[int]:
     return [int(n) for n in numbers[np.argsort(known.text_key[numbers], kind="stable")]]
 
 
-def lessons(
+def sample_rows(
     known: Catalogue, sample: Sample, texts: Mapping[int, Text], config: ProxyConfig
-) -> Lessons:
+) -> TrainingRows:
     """Choose again from what was read, now by its tokens, and cut it into rows."""
     size = np.zeros(len(known.family_key), np.int64)
     for number, text in texts.items():
@@ -106,7 +106,9 @@ def lessons(
     chosen = chosen[np.isin(known.family[chosen], families)]
     rows, owner = training_rows(known, by_text(known, chosen), texts)
     tokens = int(size[families].sum())
-    return Lessons(chosen, half[chosen], rows, half[owner], len(families), tokens, sample.skipped)
+    return TrainingRows(
+        chosen, half[chosen], rows, half[owner], len(families), tokens, sample.skipped
+    )
 
 
 def training_rows(

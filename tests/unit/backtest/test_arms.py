@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from pipeline.backtest.arms.arms import require_arms
-from pipeline.backtest.arms.results import Course, same_loss
+from pipeline.backtest.arms.results import TrainingCurve, same_loss
 from pipeline.errors import ConfigError
 
 
 def course(*losses):
     """Return a course whose one row is memorized as far as the time in marks says."""
-    return Course(np.array(losses), np.arange(len(losses), dtype=float)[:, None])
+    return TrainingCurve(np.array(losses), np.arange(len(losses), dtype=float)[:, None])
 
 
 def test_falling_losses_are_compared_at_the_higher_final_one():

@@ -6,7 +6,7 @@ from scipy.special import expit, logit
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from pipeline.backtest.judgement import metrics
-from pipeline.backtest.judgement.metrics import Sample
+from pipeline.backtest.judgement.metrics import JudgedSample
 
 RANDOM = np.random.default_rng(3)
 TRUTH = RANDOM.random(300) < 0.3
@@ -106,7 +106,7 @@ def test_two_sided_p_is_twice_the_smaller_tail():
 def test_draws_are_of_whole_units_and_do_not_depend_on_the_blocks():
     """Rows of a unit weigh the same in a draw; the first is the sample; blocks change nothing."""
     unit = np.array([4, 4, 9, 9, 9, 1])
-    sample = Sample(np.ones(6, np.bool_), unit, np.array([1.0, 1, 2, 2, 2, 1]))
+    sample = JudgedSample(np.ones(6, np.bool_), unit, np.array([1.0, 1, 2, 2, 2, 1]))
     whole = np.concatenate(list(sample.blocks(50, 1, 1 << 20)))
     small = np.concatenate(list(sample.blocks(50, 1, 18)))
     assert np.array_equal(whole, small)

@@ -241,7 +241,7 @@ def test_a_shard_without_rows_is_written_without_rows(tmp_path, make_corpus, sca
 
 def test_rows_that_are_not_written_are_missed(tmp_path, make_corpus, scan, monkeypatch):
     """Rows in must be rows out: a batch that is dropped on the way stops the stage."""
-    monkeypatch.setattr(emit._Shard, "_split", lambda *_: None)
+    monkeypatch.setattr(emit._ShardWriter, "_split", lambda *_: None)
     with pytest.raises(IntegrityError, match="rows were lost") as stopped:
         scan(make_corpus(tmp_path / "c", {"a.jsonl": ["a", "b"]}), tmp_path / "run")
     assert stopped.value.found == "2 read, 0 written"

@@ -15,7 +15,7 @@ from pipeline.config.sections import Config
 from pipeline.errors import ConfigError, IntegrityError, RunFolderError
 from pipeline.inspect import lookup_kernels, nearest
 from pipeline.inspect.lookup import Answer, lookup
-from pipeline.inspect.lookup_kernels import Counted, Sought
+from pipeline.inspect.lookup_kernels import ChunkCounts, Sought
 from pipeline.inspect.question import ask, look
 from pipeline.report.html.phrases import REASONS, REMOVED_AS, removed_as
 from pipeline.scan import words
@@ -238,7 +238,7 @@ def test_no_count_rests_on_the_hash_of_a_window():
         assert later.tolist() == [5, -1, -1, -1, -1, -1]
         drop = np.uint64(pow(text.kernels.BASE, 3, 2**64))
         sought = Sought(numbers, spelled, slots, hashes, first, later, text.run_key(1, 3), drop)
-        counted = Counted(np.zeros(6, np.int64), np.zeros(6, np.int64), np.zeros(2, np.int64))
+        counted = ChunkCounts(np.zeros(6, np.int64), np.zeros(6, np.int64), np.zeros(2, np.int64))
         lookup_kernels.count(codes, offsets, known, sought, counted)
         results.append([values.tolist() for values in counted])
     assert results == [[[3, 3, 2, 1, 1, 0], [2, 2, 2, 1, 1, 0], [8, 8]]] * 2

@@ -182,7 +182,7 @@ def test_copies_are_proposed_by_the_bands_that_hold_their_original(seed):
     copies = np.where(kept, keys[:, of], np.uint64(99)).T.copy()
     places = draw.integers(0, 2**64, len(of), dtype=np.uint64)
     nothing = np.zeros(len(of), np.int64)
-    planted = audit.Planted(
+    planted = audit.PlantedCopies(
         of, of.astype(np.uint64), ["insert"] * len(of), nothing, nothing, nothing, copies, places
     )
     flags = np.zeros((bands, count), np.uint8)

@@ -202,13 +202,13 @@ def in_passes(done, folder, monkeypatch, bands):
     count = len(set(done.table("copies")["representative"].to_pylist()))
     monkeypatch.setattr(candidates, "BAND_BYTES", 2 * DUCKDB // 4 // (bands * count))
     passes = []
-    honest = candidates._Job._band_keys
+    honest = candidates._BandPass._band_keys
 
     def noted(job, documents, numbers):
         passes.append(len(numbers))
         return honest(job, documents, numbers)
 
-    monkeypatch.setattr(candidates._Job, "_band_keys", noted)
+    monkeypatch.setattr(candidates._BandPass, "_band_keys", noted)
     again = done.redone("candidates", folder, memory=2 * DUCKDB, cores=2)
     assert passes == [bands] * (12 // bands) + ([12 % bands] if 12 % bands else [])
     return again

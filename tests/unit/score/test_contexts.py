@@ -7,9 +7,9 @@ import torch
 
 from pipeline.score.proxy.ensemble import Proxy
 from pipeline.score.proxy.model import Shape, Transformer
-from pipeline.score.proxy.pool import Crew
+from pipeline.score.proxy.pool import WorkerPool
 from pipeline.score.proxy.statistics import ProxyScorer
-from pipeline.score.sequences.contexts import PER_LEVEL, PREFIXES, Trained, contexts
+from pipeline.score.sequences.contexts import PER_LEVEL, PREFIXES, TrainedSequences, contexts
 from schemas.score.contexts import CONTEXTS
 
 
@@ -28,13 +28,13 @@ def trained(rows, seed=1):
     keys = np.arange(rows, dtype=np.uint64)
     dose = 2 ** draw.integers(0, 2, (rows, 1))
     family = pa.array([f"f{row}" for row in range(rows)])
-    return Trained(keys, np.zeros(rows, np.int64), family, tokens, dose)
+    return TrainedSequences(keys, np.zeros(rows, np.int64), family, tokens, dose)
 
 
 def rows_of(of, proxy):
     """Return the rows of `contexts`."""
-    crew = Crew(1, 1, lambda *_: None)
-    return contexts(of, [proxy], crew).cast(CONTEXTS).to_pylist()
+    pool = WorkerPool(1, 1, lambda *_: None)
+    return contexts(of, [proxy], pool).cast(CONTEXTS).to_pylist()
 
 
 def test_a_shorter_prefix_is_its_last_tokens_after_eos(proxy):
@@ -65,7 +65,7 @@ def test_the_panel_has_each_dose_and_no_order(proxy):
     dose = {row["row_key"]: row["seen"] for row in found}
     assert len(found) == 2 * PER_LEVEL * len(PREFIXES)
     assert sorted(dose.values()) == [1] * PER_LEVEL + [2] * PER_LEVEL
-    turned = Trained(of.row_key[::-1], of.start_token, of.family[::-1], of.tokens[::-1],
+    turned = TrainedSequences(of.row_key[::-1], of.start_token, of.family[::-1], of.tokens[::-1],
                      of.dose[::-1])  # fmt: skip
     assert {row["row_key"] for row in rows_of(turned, proxy)} == {*dose}
 
@@ -73,5 +73,5 @@ def test_the_panel_has_each_dose_and_no_order(proxy):
 def test_what_no_proxy_was_trained_on_is_not_asked(proxy):
     """Without a trained sequence there is no row."""
     of = trained(6)
-    none = Trained(of.row_key, of.start_token, of.family, of.tokens, of.dose * 0)
+    none = TrainedSequences(of.row_key, of.start_token, of.family, of.tokens, of.dose * 0)
     assert rows_of(none, proxy) == []

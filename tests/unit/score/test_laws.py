@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 from scipy.special import expit
 
-from pipeline.score.forecast.features import Panel, Seen
+from pipeline.score.forecast.features import ScoredPanel, Seen
 from pipeline.score.forecast.laws import laws, shared
 from schemas.score.contexts import CONTEXTS
 from schemas.score.laws import LAWS
@@ -28,7 +28,7 @@ def panel(families=400, seed=2, slope=1.0):
             Seen(f"p{rung}", "ladder", size, dose, np.zeros(len(dose)), hit, np.zeros(len(dose)))
         )
     count = np.maximum(dose, 1)
-    return Panel(count, count, count, np.ones(len(dose)), count, count, family, tuple(seen))
+    return ScoredPanel(count, count, count, np.ones(len(dose)), count, count, family, tuple(seen))
 
 
 def nowhere():

@@ -18,10 +18,10 @@ from pipeline.engine.progress import Silent, current, listen
 from pipeline.errors import ConfigError
 from pipeline.score.probes import measures as probes_measures
 from pipeline.score.probes import tabular as probes_tabular
-from pipeline.score.probes.aggregates import Found, aggregates
+from pipeline.score.probes.aggregates import SignalValues, aggregates
 from pipeline.score.probes.cost import lines, passes
 from pipeline.score.probes.generation import generate, next_logits, suffix_hits, suffix_log_p
-from pipeline.score.probes.panel import Probed, Scene, Subject, choose, levels
+from pipeline.score.probes.panel import Probed, ProbedModel, ProbeInput, choose, levels
 from pipeline.score.proxy import model as models
 from pipeline.score.proxy.model import Shape
 from pipeline.score.proxy.pool import torch_threads
@@ -61,7 +61,7 @@ def subject(panel):
     lesson = np.tile(panel.tokens[:REPEATED], (COPIES, 1))
     trained = train(Shape(VOCABULARY, 3, 64), lesson, Schedule(3, 16, 0.003, 5))
     seen = np.where(np.arange(ROWS) < REPEATED, 3 * COPIES, 0)
-    return Subject("p2", "ladder", trained.model, "cpu", 0, seen)
+    return ProbedModel("p2", "ladder", trained.model, "cpu", 0, seen)
 
 
 @pytest.fixture(scope="module")
@@ -289,9 +289,9 @@ def scene_of(subject, seen, family, start=None, keys=None):
         family_key=keyed_hash(np.arange(count, dtype=np.uint64), 4),
         family_names=[str(number) for number in range(count)],
     )
-    own = Subject("p2", "ladder", subject.model, "cpu", 0, np.array(seen))
-    half = Subject("half-b", "half", subject.model, "cpu", 0, np.zeros(count, np.int64))
-    return Scene(table, known, None, (own, half))
+    own = ProbedModel("p2", "ladder", subject.model, "cpu", 0, np.array(seen))
+    half = ProbedModel("half-b", "half", subject.model, "cpu", 0, np.zeros(count, np.int64))
+    return ProbeInput(table, known, None, (own, half))
 
 
 def test_levels_are_powers_of_two_of_the_times_seen():
@@ -333,7 +333,7 @@ def found_of(signal, family, **values):
     empty = np.zeros((len(family), 0), np.int64)
     own = Probed(count, count.astype(np.uint64), 0 * count, np.array(family), empty)
     seen = np.where(count % 2 == 0, 4, 0)
-    return Found(signal, "p2", own, seen, {k: np.array(v, float) for k, v in values.items()})
+    return SignalValues(signal, "p2", own, seen, {k: np.array(v, float) for k, v in values.items()})
 
 
 def test_aggregates_are_means_by_dose_with_family_intervals():

@@ -9,7 +9,7 @@ from pipeline.score.proxy.model import Shape, Transformer
 from pipeline.score.proxy.pool import torch_threads
 from pipeline.score.proxy.precision import deterministic, precision_of
 from pipeline.score.proxy.statistics import DOUBTFUL, ProxyScorer
-from pipeline.score.proxy.train import Means, Schedule, train
+from pipeline.score.proxy.train import Schedule, TrainingOptions, train
 
 SHAPE = Shape(300, 2, 32)
 SCHEDULE = Schedule(2, 16, 0.004, 5)
@@ -88,7 +88,7 @@ def test_the_margin_of_doubt_is_at_least_that_of_the_design():
 
 def test_training_in_half_precision_learns_the_same(lesson):
     """In bf16 the loss falls as in float32; weights stay float32."""
-    halved = train(SHAPE, lesson[:48], SCHEDULE, means=Means("bf16"))
+    halved = train(SHAPE, lesson[:48], SCHEDULE, options=TrainingOptions("bf16"))
     full = train(SHAPE, lesson[:48], SCHEDULE)
     assert halved.loss == pytest.approx(full.loss, rel=0.05)
     assert {value.dtype for value in halved.model.parameters()} == {torch.float32}
@@ -134,7 +134,9 @@ def test_a_gpu_agrees_with_the_cpu(rows, lesson, model, exact):
     with deterministic(wanted=True):
         scorer = ProxyScorer(model.cuda(), "cuda", precision="bf16")
         agreed = scorer.score(rows)["memorized"] == exact["memorized"]
-        one, two = (train(SHAPE, lesson, SCHEDULE, "cuda", means=Means("bf16")) for _ in "ab")
+        one, two = (
+            train(SHAPE, lesson, SCHEDULE, "cuda", options=TrainingOptions("bf16")) for _ in "ab"
+        )
     model.cpu()
     assert agreed.mean() >= 0.99
     assert one.loss == two.loss

@@ -5,13 +5,12 @@ import pytest
 import torch
 
 from pipeline.errors import PipelineError
-from pipeline.score.proxy import ensemble, train
-from pipeline.score.proxy import precision as means
+from pipeline.score.proxy import ensemble, precision, train
 from pipeline.score.proxy.checkpoint import Checkpoint, key_of
 from pipeline.score.proxy.model import Shape, Transformer, to_safetensors
-from pipeline.score.proxy.pool import Crew, torch_threads
+from pipeline.score.proxy.pool import WorkerPool, torch_threads
 from pipeline.score.proxy.statistics import ProxyScorer
-from pipeline.score.proxy.train import Means, Schedule
+from pipeline.score.proxy.train import Schedule, TrainingOptions
 
 SHAPE = Shape(300, 2, 32)
 SCHEDULE = Schedule(epochs=2, rows=8, rate=0.003, seed=3)
@@ -45,11 +44,11 @@ def undisturbed(rows):
 def stop_at(place):
     """Return a listener that ends a job once so much is done."""
 
-    def hear(done, _):
+    def on_progress(done, _):
         if done >= place:
             raise Killed
 
-    return hear
+    return on_progress
 
 
 def assert_same(found, expected):
@@ -64,14 +63,17 @@ def test_a_stopped_training_ends_with_the_same_bytes(tmp_path, rows, undisturbed
     """Stopped in or after either epoch, it takes only the steps that are left."""
     checkpoint = Checkpoint(tmp_path / "p", "key", seconds=0.0)
     with pytest.raises(Killed):
-        train.train(SHAPE, rows, SCHEDULE, "cpu", stop_at(steps), Means(checkpoint=checkpoint))
+        train.train(
+            SHAPE, rows, SCHEDULE, "cpu", stop_at(steps), TrainingOptions(checkpoint=checkpoint)
+        )
     taken = []
     again = Checkpoint(tmp_path / "p", "key")
     done = again.load()[1]
     assert 0 < done <= steps
-    hear = lambda step, _: taken.append(step)  # noqa: E731
+    on_progress = lambda step, _: taken.append(step)  # noqa: E731
     assert_same(
-        train.train(SHAPE, rows, SCHEDULE, "cpu", hear, Means(checkpoint=again)), undisturbed
+        train.train(SHAPE, rows, SCHEDULE, "cpu", on_progress, TrainingOptions(checkpoint=again)),
+        undisturbed,
     )
     assert taken == list(range(done + 1, STEPS + 1))
 
@@ -79,9 +81,11 @@ def test_a_stopped_training_ends_with_the_same_bytes(tmp_path, rows, undisturbed
 def test_a_finished_training_is_not_done_again(tmp_path, rows, undisturbed):
     """The last step is always kept, so a kill while others still train costs nothing."""
     checkpoint = Checkpoint(tmp_path / "p", "key")
-    train.train(SHAPE, rows, SCHEDULE, means=Means(checkpoint=checkpoint))
+    train.train(SHAPE, rows, SCHEDULE, options=TrainingOptions(checkpoint=checkpoint))
     assert_same(
-        train.train(SHAPE, rows, SCHEDULE, "cpu", stop_at(0), Means(checkpoint=checkpoint)),
+        train.train(
+            SHAPE, rows, SCHEDULE, "cpu", stop_at(0), TrainingOptions(checkpoint=checkpoint)
+        ),
         undisturbed,
     )
 
@@ -101,11 +105,13 @@ def test_a_checkpoint_that_is_not_ours_is_passed_over(tmp_path, rows, undisturbe
     path = tmp_path / "p"
     kept = Checkpoint(path, key, seconds=0.0)
     with pytest.raises(Killed):
-        train.train(SHAPE, rows, SCHEDULE, "cpu", stop_at(3), Means(checkpoint=kept))
+        train.train(SHAPE, rows, SCHEDULE, "cpu", stop_at(3), TrainingOptions(checkpoint=kept))
     path.write_bytes(change(path.read_bytes()))
     own = Checkpoint(path, "key")
     assert own.load() is None
-    assert_same(train.train(SHAPE, rows, SCHEDULE, means=Means(checkpoint=own)), undisturbed)
+    assert_same(
+        train.train(SHAPE, rows, SCHEDULE, options=TrainingOptions(checkpoint=own)), undisturbed
+    )
 
 
 def test_the_key_holds_settings_data_and_threads(rows):
@@ -211,12 +217,12 @@ def test_a_crew_keeps_and_tells(tmp_path, monkeypatch, rows, undisturbed):
     proxy = ensemble.Proxy(
         "p0", "ladder", Small(undisturbed.model, 9), (0, 1), 2, 0, 0.0, "cpu", "identity"
     )
-    crew = Crew(1, 1, lambda *_: None, tmp_path / "unfinished")
-    (found,) = ensemble.score_all([proxy], [rows], crew)
-    assert crew.short == {"scoring p0": 8}
+    pool = WorkerPool(1, 1, lambda *_: None, tmp_path / "unfinished")
+    (found,) = ensemble.score_all([proxy], [rows], pool)
+    assert pool.short == {"scoring p0": 8}
     assert [path.name for path in (tmp_path / "unfinished").iterdir()] == ["p0.scoring"]
     proxy.model.most = 0  # all of it is kept: nothing is computed again
-    assert same(ensemble.score_all([proxy], [rows], crew)[0], found)
+    assert same(ensemble.score_all([proxy], [rows], pool)[0], found)
 
 
 def test_halving_returns_what_fitted():
@@ -227,4 +233,4 @@ def test_halving_returns_what_fitted():
             raise torch.OutOfMemoryError
         return "made"
 
-    assert means.halving(7, 64, work, "a test") == ("made", 2)
+    assert precision.halving(7, 64, work, "a test") == ("made", 2)

@@ -438,24 +438,24 @@ def test_a_killed_score_goes_on_and_ends_with_the_same_bytes(tmp_path, scored, m
     """Killed in training or scoring, it takes up what was kept; nothing of it stays behind."""
     note, least = place
     folder, heard = unscored(scored, tmp_path / "run"), []
-    hearing = pool.Crew.hearing
+    progress_of = pool.WorkerPool.progress_of
 
-    def dying(crew, name, cost):
-        tell = hearing(crew, name, cost)
+    def dying(pool, name, cost):
+        tell = progress_of(pool, name, cost)
 
-        def hear(done, total):
+        def on_progress(done, total):
             heard.append(1)
-            if note in crew._note and len(heard) > least:
+            if note in pool._note and len(heard) > least:
                 raise Killed
             tell(done, total)
 
-        return hear
+        return on_progress
 
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "SECONDS", 0.0)
-        patch.setattr(pool.Crew, "hearing", dying)
+        patch.setattr(pool.WorkerPool, "hearing", dying)
         if note == "scoring":
-            patch.setattr(pool.Crew, "map", counting_from_scoring(heard))
+            patch.setattr(pool.WorkerPool, "map", counting_from_scoring(heard))
         with pytest.raises(Killed):
             score(folder, *SETTINGS)
     left = {path.name for path in (folder / ".unfinished" / "all").iterdir()}
@@ -474,11 +474,11 @@ def test_a_killed_score_goes_on_and_ends_with_the_same_bytes(tmp_path, scored, m
 
 def counting_from_scoring(heard):
     """Return `Crew.map` that forgets what was heard of before scoring."""
-    perform = pool.Crew.map
+    perform = pool.WorkerPool.map
 
-    def performing(crew, note, *rest):
+    def performing(pool, note, *rest):
         heard.clear()
-        return perform(crew, note, *rest)
+        return perform(pool, note, *rest)
 
     return performing
 

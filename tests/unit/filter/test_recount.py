@@ -7,7 +7,7 @@ import pytest
 from pipeline.config.load import load_config
 from pipeline.engine.stage import Work
 from pipeline.engine.tables import conform, write_table
-from pipeline.filter import recount as doses
+from pipeline.filter import recount
 from schemas.filter.decisions import CUTS
 from schemas.score.risk import RISK_MODEL
 
@@ -54,8 +54,8 @@ def counts(done, slope, gone=(), cuts=None):
             tables[record["table"]] = (*tables.get(record["table"], ()), record["path"])
     tables["risk_model"] = (out.record.path,)
     work = Work("decisions", "all", done.folder, load_config(), (), tables)
-    known = doses.scored(work)
-    risk = doses.risk_after(work, known, np.array(gone, np.uint64), cuts)
+    known = recount.scored(work)
+    risk = recount.risk_after(work, known, np.array(gone, np.uint64), cuts)
     return known, risk, np.round(risk / (1 - risk), 3).tolist()
 
 
@@ -97,8 +97,8 @@ def test_words_that_are_cut_do_not_count(done):
 def test_a_documents_risk_is_the_largest_of_its_sequences(done):
     """Copies share it; a document without a forecast has none; expected tokens count texts once."""
     known, risk, _ = counts(done, "slope_count")
-    found = doses.of_documents(known, risk, np.array([0, 0, 2, 3, 4], np.uint64))
+    found = recount.of_documents(known, risk, np.array([0, 0, 2, 3, 4], np.uint64))
     assert np.round(found[[0, 1, 3]], 3).tolist() == [0.8, 0.8, 0.5]
     assert np.isnan(found[[2, 4]]).all()
-    tokens = doses.expected_tokens(known, risk, np.array([2, 1]))
+    tokens = recount.expected_tokens(known, risk, np.array([2, 1]))
     assert tokens == pytest.approx(32 * (0.8 * 2 / 2 + (3 / 4) * 4 / 2 + 0.5))

@@ -6,7 +6,7 @@ import torch
 
 from pipeline.backtest.arms.goldfish import kept
 from pipeline.backtest.training.memsinks import SinkTransformer, gates_of
-from pipeline.backtest.training.target import Course, steps_at, teach
+from pipeline.backtest.training.target import TargetSpec, steps_at, train_target
 from pipeline.score.proxy.model import Shape, Transformer
 from pipeline.score.proxy.pool import torch_threads
 from pipeline.score.proxy.train import Schedule, train
@@ -31,7 +31,7 @@ def same(one, other):
 def test_a_target_is_trained_as_a_proxy_is():
     """Without mask and sinks the weights are bit for bit those of `train`, at any mark."""
     plain = train(SHAPE, ROWS, SCHEDULE)
-    half, whole = teach(Course(SHAPE, ROWS, SCHEDULE, (0.5, 1.0)), "cpu")
+    half, whole = train_target(TargetSpec(SHAPE, ROWS, SCHEDULE, (0.5, 1.0)), "cpu")
     assert plain.early is not None
     assert same(half, plain.early)
     assert same(whole, plain.model)
@@ -49,24 +49,27 @@ def test_a_token_left_out_of_the_loss_teaches_nothing():
     other = ROWS.copy()
     other[:, 64] = (other[:, 64] + 7) % 64
     first, second = (
-        teach(Course(SHAPE, rows, SCHEDULE, (1.0,), keep), "cpu")[0] for rows in (ROWS, other)
+        train_target(TargetSpec(SHAPE, rows, SCHEDULE, (1.0,), keep), "cpu")[0]
+        for rows in (ROWS, other)
     )
     assert same(first, second)
     keep[:, 63] = True
-    third = teach(Course(SHAPE, other, SCHEDULE, (1.0,), keep), "cpu")[0]
+    third = train_target(TargetSpec(SHAPE, other, SCHEDULE, (1.0,), keep), "cpu")[0]
     assert not same(first, third)
 
 
 def test_sinks_are_trained_and_dropped():
     """The snapshot is a plain model; rows of another sink would have trained it otherwise."""
     sinks = np.arange(14, dtype=np.int64) % 3
-    first = teach(Course(SHAPE, ROWS, SCHEDULE, (1.0,), sinks=sinks), "cpu")[0]
-    second = teach(Course(SHAPE, ROWS, SCHEDULE, (1.0,), sinks=sinks + 1), "cpu")[0]
-    plain = teach(Course(SHAPE, ROWS, SCHEDULE, (1.0,)), "cpu")[0]
+    first = train_target(TargetSpec(SHAPE, ROWS, SCHEDULE, (1.0,), sinks=sinks), "cpu")[0]
+    second = train_target(TargetSpec(SHAPE, ROWS, SCHEDULE, (1.0,), sinks=sinks + 1), "cpu")[0]
+    plain = train_target(TargetSpec(SHAPE, ROWS, SCHEDULE, (1.0,)), "cpu")[0]
     assert type(first) is Transformer
     assert not same(first, second)
     assert not same(first, plain)
-    assert same(first, teach(Course(SHAPE, ROWS, SCHEDULE, (1.0,), sinks=sinks), "cpu")[0])
+    assert same(
+        first, train_target(TargetSpec(SHAPE, ROWS, SCHEDULE, (1.0,), sinks=sinks), "cpu")[0]
+    )
 
 
 def test_sinks_of_a_row_are_the_same_wherever_it_stands():

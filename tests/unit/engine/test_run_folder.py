@@ -112,7 +112,7 @@ CRASH = """
 import os, sys
 from pathlib import Path
 from pipeline.engine import run_folder as store
-from tests.unit.engine.test_store import entry, new_manifest, put
+from tests.unit.engine.test_run_folder import entry, new_manifest, put
 
 folder = Path(sys.argv[1])
 with store.open_run(folder, create=new_manifest()) as run:

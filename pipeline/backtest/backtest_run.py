@@ -11,15 +11,15 @@ from pipeline.backtest.corpus.subject import Subject
 from pipeline.backtest.ledger import Ledger, Output
 from pipeline.backtest.sizes import Size
 from pipeline.backtest.training.trainings import (
-    School,
+    Trainer,
     Training,
 )
 from pipeline.config.sections import Config
-from pipeline.score.proxy.pool import Crew
+from pipeline.score.proxy.pool import WorkerPool
 
 
 @dataclass(frozen=True)
-class Bench:
+class BacktestRun:
     """A back-test under way. config: the run's, with the proxies of the size."""
 
     ledger: Ledger
@@ -28,7 +28,7 @@ class Bench:
     corpus: Output
     subject: Subject
     tokenizer: Tokenizer
-    crew: Crew
+    pool: WorkerPool
 
     @property
     def vocabulary(self) -> int:
@@ -36,13 +36,13 @@ class Bench:
         return int(self.tokenizer.get_vocab_size())
 
     @property
-    def school(self) -> School:
+    def trainer(self) -> Trainer:
         """Return who trains and scores."""
-        return School(self.ledger, self.config.proxy, self.crew)
+        return Trainer(self.ledger, self.config.proxy, self.pool)
 
 
 @dataclass(frozen=True)
-class Tried:
+class TrainedModels:
     """What was trained, and what each model says of every row."""
 
     trainings: list[Training]
