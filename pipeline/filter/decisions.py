@@ -20,7 +20,7 @@ from pipeline.engine.stage import Receipt, Work
 from pipeline.engine.tables import read_table, write_table
 from pipeline.errors import ConfigError, IntegrityError
 from pipeline.filter.documents import RANKED_BY, SOURCES, ranks
-from pipeline.filter.forgotten import _forgotten, sharing_a_window
+from pipeline.filter.forgotten import forgotten_rows, sharing_a_window
 from pipeline.filter.mitigations.sink_ids import changed_sinks, sink_ids
 from pipeline.filter.mitigations.weights import weights
 from pipeline.filter.rules import drop_risk, keep_n
@@ -51,7 +51,7 @@ def decisions(work: Work) -> Receipt:
     frame = _frame(work, table)
     account = RuleTally(work, table)
     state = frame
-    for name, state in decide(frame, policy, account.risk_of_documents, _forgotten(work)):
+    for name, state in decide(frame, policy, account.risk_of_documents, forgotten_rows(work)):
         account.note(name, state)
     cut = Cut.nothing()
     if CUT_SPANS in policy.rules:
@@ -177,7 +177,7 @@ def _rows(state: pl.DataFrame, *, masks: bool) -> pa.Table:
 def _audit(work: Work, decided: list[Path], frame: pl.DataFrame) -> None:
     """Refuse decisions that break a promise."""
     spared = frame.filter("spared").select("row_key").to_arrow()
-    forgotten = pa.table({"row_key": _forgotten(work)})
+    forgotten = pa.table({"row_key": forgotten_rows(work)})
     for name, inputs, what in (
         ("keepers_are_kept", {}, "A removed document names a keeper that is not kept."),
         (

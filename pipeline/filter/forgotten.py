@@ -31,7 +31,7 @@ def sharing_a_window(work: Work, state: pl.DataFrame, forgotten: Uint64) -> int:
     return int(holders)
 
 
-def _forgotten(work: Work) -> Uint64:
+def forgotten_rows(work: Work) -> Uint64:
     """Return the rows that `--forget` takes: by text, by verified near copy, by keeper."""
     if not work.forgotten:
         return np.zeros(0, np.uint64)

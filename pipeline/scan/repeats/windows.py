@@ -27,7 +27,7 @@ from pipeline.engine.stage import Receipt, Work
 from pipeline.engine.tables import ROW_GROUP, TableWriter, evenly, read_batches, write_table
 from pipeline.scan.repeats import window_kernels
 from pipeline.scan.repeats.spans import cut_spans
-from pipeline.scan.words import chunk_places, in_order, read_chunk
+from pipeline.scan.words import ChunkPlace, chunk_places, in_order, read_chunk
 from pipeline.text import segmentation as text
 from pipeline.text.arrays import Int64, Uint8, Uint32, Uint64
 from pipeline.text.sorting import group

@@ -17,7 +17,7 @@ import resource, sys
 from pathlib import Path
 from flows.runners import LocalMapper
 from pipeline import run
-from pipeline.config.sections import load_config
+from pipeline.config.load import load_config
 from pipeline.engine.memory import workers_of
 config = load_config(settings=["limits.memory=" + sys.argv[3], "limits.workers=2"])
 workers = LocalMapper(workers_of(config))

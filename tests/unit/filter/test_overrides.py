@@ -126,7 +126,7 @@ def test_writing_a_forgotten_text_to_kept_stops_the_filter(done, monkeypatch):
     """Were a decision wrong, the bytes themselves are looked at before they are written."""
     forget(done.folder, ["a.jsonl#0"], load_config())
     monkeypatch.setattr(
-        "pipeline.filter.forgotten._forgotten", lambda _: run.decisions.np.zeros(0, "u8")
+        "pipeline.filter.decisions.forgotten_rows", lambda _: run.decisions.np.zeros(0, "u8")
     )
     with pytest.raises(IntegrityError, match="to be forgotten would be kept"):
         filtered(done.folder)

@@ -453,7 +453,7 @@ def test_a_killed_score_goes_on_and_ends_with_the_same_bytes(tmp_path, scored, m
 
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "SECONDS", 0.0)
-        patch.setattr(pool.WorkerPool, "hearing", dying)
+        patch.setattr(pool.WorkerPool, "progress_of", dying)
         if note == "scoring":
             patch.setattr(pool.WorkerPool, "map", counting_from_scoring(heard))
         with pytest.raises(Killed):
