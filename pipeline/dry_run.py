@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config.sections import Config
-from pipeline.engine.run_folder import RunFolder, load_manifest
+from pipeline.engine.run_folder import read_run
 from pipeline.engine.session import Session, idle
 from pipeline.engine.stage import Receipt, Work
 from pipeline.filter import decisions
@@ -22,7 +22,7 @@ def preview(out: Path, config: Config) -> dict[str, Any] | None:
 
     Stages that are not current run in a temporary folder; nothing else is written.
     """
-    session = Session(RunFolder(out, load_manifest(out)), config, idle, STAGES)
+    session = Session(read_run(out), config, idle, STAGES)
     if not all(session.current(stage) for stage in SCAN):
         return None
     decisions.require_scored(config, scored=session.current(STAGES["risk"]), folder=out)

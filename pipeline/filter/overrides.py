@@ -66,7 +66,7 @@ def forget(out: Path, names: Sequence[str], config: Config) -> int:
 
 def find(run: RunFolder, names: Sequence[str]) -> pa.Table:
     """Return the rows of these names: row_key, doc_id, representative, text_hash."""
-    counts = [run.folder / record["path"] for record in run.files("counts")]
+    counts = run.paths("counts")
     wanted = pa.table({"name": pa.array(sorted(set(names)), pa.string())})
     rows = query("filter/named_rows", {"counts": counts, "wanted": wanted}) if counts else None
     found = set() if rows is None else set(rows["name"].to_pylist())
@@ -85,7 +85,7 @@ def find(run: RunFolder, names: Sequence[str]) -> pa.Table:
 def _near_texts(run: RunFolder, representatives: np.ndarray, config: Config) -> pa.ChunkedArray:
     """Return the hashes of the texts that are verified near copies of some."""
     top, bottom = at_least(config.near.threshold)
-    paths = [run.folder / record["path"] for record in run.files("pairs")]
+    paths = run.paths("pairs")
     pairs = read_table(paths, PAIRS, ["a", "b", "inter", "union"])
     inter, union = (pairs[name].to_numpy().astype(np.int64) for name in ("inter", "union"))
     a, b = (pairs[name].to_numpy() for name in ("a", "b"))
@@ -93,7 +93,7 @@ def _near_texts(run: RunFolder, representatives: np.ndarray, config: Config) -> 
     others = np.concatenate(
         [b[near & np.isin(a, representatives)], a[near & np.isin(b, representatives)]]
     )
-    counts = [run.folder / record["path"] for record in run.files("counts")]
+    counts = run.paths("counts")
     table = read_table(counts, COUNTS, ["row_key", "text_hash"])
     return table.filter(pa.array(np.isin(table["row_key"].to_numpy(), others)))["text_hash"]
 

@@ -259,7 +259,7 @@ def test_an_unfinished_scan_is_not_filtered(run):
     for command in ("filter", "score", "report"):
         ended = rote(command, run, "--local")
         assert_refused(
-            ended, USAGE, "cannot be used for", "not current: pairs, counts", "rote scan"
+            ended, USAGE, "cannot be used for", "not current: pairs, families, counts", "rote scan"
         )
 
 

@@ -25,8 +25,6 @@ FOLDERS = ("kept", "removed")
 def settings(config: Config) -> list[Any]:
     """Return what of the configuration the files depend on."""
     own = config.mitigation
-    if not own.memfree_n:
-        return []
     return [own.memfree_n, own.memfree_risk, own.memfree_bits, tokenizer_digest(config)]
 
 
