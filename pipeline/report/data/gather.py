@@ -25,7 +25,7 @@ from pipeline.report.data.excerpts import TOP, add_excerpts
 from pipeline.report.data.forecast import forecast
 from pipeline.report.data.priorities import first, removed
 from pipeline.report.data.provenance import provenance
-from pipeline.scan.near.pairs import at_least
+from pipeline.scan.shingle_sets import at_least
 
 SPANS_TRIED = 5 * TOP
 MOST_SOURCES = 60

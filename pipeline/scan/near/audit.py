@@ -16,7 +16,8 @@ import pyarrow as pa
 from pipeline.config.sections import SketchConfig
 from pipeline.scan.near import band_kernels
 from pipeline.scan.near.band_kernels import Bands
-from pipeline.scan.near.pair_kernels import COLLISION, Sets, distinct, intersections
+from pipeline.scan.pair_kernels import COLLISION, intersections
+from pipeline.scan.shingle_sets import shingle_sets
 from pipeline.scan.words import chunk_keys, chunk_places, collision, read_chunk
 from pipeline.text import minhash
 from pipeline.text import segmentation as text
@@ -119,21 +120,16 @@ def plant(
             rates.append(rate)
     places = np.array(of, np.int64)
     batch = _batch(texts)
-    offsets, hashes = text.shingles(batch, config.shingle_words, config.seed)
-    sets = Sets(
-        *distinct(offsets, hashes, batch.offsets, batch.hashes, config.shingle_words),
-        batch.offsets,
-        batch.hashes,
-    )
+    sets = shingle_sets(batch, config)
     group = len(EDITS) + 1
     copies = np.flatnonzero(np.arange(len(texts)) % group)
     pairs = np.stack([copies - copies % group, copies], axis=1)
     inter = np.zeros(len(pairs), np.int64)
     intersections(pairs, sets, sets, config.shingle_words, np.array([1, 10**9]), inter)
-    if sets.sets[0] == COLLISION or np.any(inter == COLLISION):
+    if np.any(inter == COLLISION):
         raise collision(config.seed)
     union = np.diff(sets.sets)[pairs].sum(axis=1) - inter
-    values = minhash.signatures(offsets, hashes, config.bands * config.rows, config.seed)
+    values = minhash.signatures(sets.sets, sets.hashes, config.bands * config.rows, config.seed)
     band_keys = minhash.band_keys(values[copies], config.bands, config.rows)
     return PlantedCopies(
         places, keys[places], edits, np.array(rates), inter, union, band_keys, band_keys[:, 0]

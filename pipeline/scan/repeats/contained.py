@@ -5,7 +5,7 @@ up to CHOSEN windows are looked up, those of smallest hash among the ones that a
 and that at most `window.link_documents` different texts hold. So that a document is found when any
 `window.words` consecutive words of it stand unchanged in the longer one, unless it has more than
 CHOSEN repeated windows and the longer text few of them: with a share f of them, it is missed with
-probability (1 - f)^CHOSEN. Each candidate is then proved as a pair is (`pipeline.scan.near.pairs`).
+probability (1 - f)^CHOSEN. Each candidate is then proved (`pipeline.scan.shingle_sets`).
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from pipeline.engine.query import limits, stream
 from pipeline.engine.spill import spilling
 from pipeline.engine.stage import Receipt, Work
 from pipeline.engine.tables import TableWriter, read_batches, read_table, write_table
-from pipeline.scan.near.pairs import PAIRS_AT_ONCE, ROWS_AT_ONCE, Criterion, shared_shingles
 from pipeline.scan.repeats import contained_kernels
 from pipeline.scan.repeats.contained_kernels import FILLED
+from pipeline.scan.shingle_sets import PAIRS_AT_ONCE, ROWS_AT_ONCE, Criterion, shared_shingles
 from pipeline.scan.words import ChunkPlace, chunk_places, hold_words, in_order, read_chunk
 from pipeline.text import segmentation as text
 from pipeline.text.arrays import Int64, Uint8, Uint32, Uint64
