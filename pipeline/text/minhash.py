@@ -1,17 +1,18 @@
-"""MinHash signatures of shingle hashes, their bands, and the bridge to datasketch.
+"""MinHash signatures of shingle hashes, and the keys of their bands.
 
 A signature value is the minimum over a document's shingles of a*x + b mod 2^32, where x is the high
 half of the 64-bit shingle hash and a is odd, so that each of the maps is a permutation. This is
 datasketch's scheme "affine32" with other constants and without its pre-mix of x, which the shingle
-hash has had. Two signatures agree in a value with a probability of very nearly the Jaccard of the
-two shingle sets (Broder 1997); affine maps are not exactly min-wise independent, but x is already
-random, and the test of the estimate over planted pairs finds no bias. Signatures only propose
-candidates: nothing is removed by them.
+hash has had; `pipeline.scan.interchange` makes datasketch's objects of signatures. Two signatures
+agree in a value with a probability of very nearly the Jaccard of the two shingle sets (Broder
+1997); affine maps are not exactly min-wise independent, but x is already random, and the test of
+the estimate over planted pairs finds no bias. Signatures only propose candidates: nothing is
+removed by them.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, overload
+from typing import NamedTuple, overload
 
 import numpy as np
 from numba import njit
@@ -20,10 +21,6 @@ from pipeline.text.arrays import Float64, Int64, Uint32, Uint64
 from pipeline.text.hashing import splitmix64
 from pipeline.text.segmentation import run_key
 from pipeline.text.segmentation_kernels import BASE, finish
-
-if TYPE_CHECKING:
-    from datasketch import LeanMinHash
-
 
 EMPTY = 0xFFFFFFFF  # every value of a document without shingles
 _STEP = 0x9E3779B97F4A7C15  # SplitMix64's increment
@@ -154,17 +151,6 @@ def s_curve(similarity: Float64, bands: int, rows: int) -> Float64: ...
 def s_curve(similarity: float | Float64, bands: int, rows: int) -> float | Float64:
     """Return the probability that a pair of this Jaccard shares a band: 1 - (1 - s^rows)^bands."""
     return 1.0 - (1.0 - similarity**rows) ** bands
-
-
-def to_datasketch(signature: Uint32, seed: int) -> LeanMinHash:
-    """Return a signature as datasketch's LeanMinHash, for its indexes and estimates.
-
-    Comparable with other signatures of rote of the same seed only, not with hashes that datasketch
-    takes itself.
-    """
-    from datasketch import LeanMinHash  # it is needed for export only
-
-    return LeanMinHash(seed=seed, hashvalues=signature, scheme="affine32")
 
 
 @njit(nogil=True, cache=True)

@@ -21,14 +21,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.errors import InputError, SchemaMismatch
+from pipeline.errors import InputError
 from pipeline.text import segmentation_kernels as kernels
 from pipeline.text import unicode14
 from pipeline.text.arrays import Int64, Uint8, Uint32, Uint64
 from pipeline.text.hashing import splitmix64
 
 _TEXT = pa.large_string()
-_TEXT_TYPES = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
 
 
 @dataclass(frozen=True)
@@ -43,31 +42,6 @@ class Words:
     hashes: Uint64
     starts: Uint32
     ends: Uint32
-
-
-def as_texts(array: pa.Array | pa.ChunkedArray) -> pa.LargeStringArray:
-    """Return the texts as one contiguous large_string array; nulls stay null.
-
-    Accepts string, large_string, string_view and dictionaries of those; raises SchemaMismatch for
-    any other type.
-    """
-    kind = array.type.value_type if pa.types.is_dictionary(array.type) else array.type
-    if not any(is_text(kind) for is_text in _TEXT_TYPES):
-        raise SchemaMismatch(
-            "A text column does not hold text.",
-            found=str(array.type),
-            expected="string, large_string, string_view or a dictionary of one of these",
-            fix="name the text column with input.text, or convert it",
-        )
-    chunks = array.chunks if isinstance(array, pa.ChunkedArray) else [array]
-    parts = [_plain(chunk) for chunk in chunks]
-    return parts[0] if len(parts) == 1 else pa.concat_arrays(parts or [pa.array([], _TEXT)])
-
-
-def _plain(chunk: pa.Array) -> pa.LargeStringArray:
-    if pa.types.is_dictionary(chunk.type):  # Arrow cannot take from string views: cast first
-        return chunk.dictionary.cast(_TEXT).take(chunk.indices)
-    return chunk.cast(_TEXT)
 
 
 def valid_utf8(array: pa.Array) -> npt.NDArray[np.bool_]:
