@@ -16,7 +16,13 @@ MASKS, DROPS = "mask", "drop"
 
 
 class SourcePolicy(Section):
-    """What differs for one source: the rules that may take its rows, and their thresholds."""
+    """What differs for one source: the rules that may take its rows, and their thresholds.
+
+    Attributes:
+        rules: of policy.rules, those that apply; None: all.
+        keep: in place of policy.keep.
+        risk: in place of policy.risk.
+    """
 
     rules: tuple[Rule, ...] | None = None
     keep: Count | None = None
@@ -76,6 +82,11 @@ class PolicyConfig(Section):
 
     @model_validator(mode="after")
     def _in_order(self) -> PolicyConfig:
+        """Return the policy; refuse rules that contradict one another.
+
+        Raises:
+            ValueError: When a rule is named twice, misplaced, or lacks its threshold.
+        """
         if len(set(self.rules)) < len(self.rules):
             raise ValueError("a rule is named twice in policy.rules")
         if "cut-spans" in self.rules[:-1]:

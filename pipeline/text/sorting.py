@@ -1,4 +1,7 @@
-"""A stable order of 64-bit hashes, in time linear in their number: they are spread evenly."""
+"""A stable sort and a grouping of 64-bit hashes, in time linear in their number.
+
+Both rely on hashes being spread evenly.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,11 @@ _LARGE = 64  # a bucket of more, which equal keys make, is sorted by merging
 def order_of(keys: Uint64, spread: int) -> Int64:
     """Return the places of the keys in ascending order, equal ones in order of place.
 
-    spread: how many of the top bits are the same in all keys, 0 for whole hashes. More than that
-    gives a wrong order, fewer cost time.
+    Args:
+        keys: (n,), hashes, or anything spread as evenly.
+        spread: how many of the top bits are the same in all keys, 0 for whole hashes; more than
+            that gives
+        a wrong order, fewer cost time.
     """
     count = keys.size
     bits = 0
@@ -47,6 +53,7 @@ def order_of(keys: Uint64, spread: int) -> Int64:
 
 @njit(nogil=True, cache=True)
 def _sort(keys: Uint64, order: Int64, first: int, last: int) -> None:
+    """Sort the keys from `first` to `last` in place, and their places with them; stable."""
     if last - first > _LARGE:
         by = np.argsort(keys[first:last], kind="mergesort")
         held, places = keys[first:last].copy(), order[first:last].copy()
@@ -82,7 +89,10 @@ def group(hashes: Uint64, bits: int) -> tuple[Int64, Int64]:
 
 
 def among(values: Uint64, known: Uint64) -> npt.NDArray[np.bool_]:
-    """Return which values are among `known`, which is sorted; np.isin would sort it every time."""
+    """Return for each value whether it is among the `known` ones, which must be sorted.
+
+    np.isin would sort them every time.
+    """
     if not known.size:
         return np.zeros(values.size, np.bool_)
     place = np.minimum(np.searchsorted(known, values), known.size - 1)
