@@ -72,6 +72,11 @@ def read_minhashes(run: Path) -> Iterator[tuple[int, LeanMinHash]]:
 
 
 def _of_file(path: Path, sketch: SketchConfig) -> Iterator[tuple[int, LeanMinHash]]:
+    """Yield the row_key and the signature of the documents of one file that have one.
+
+    Raises:
+        IntegrityError: When the signatures are not of these settings.
+    """
     for batch in read_batches(path, ["row_key", "words", "signature"], ROWS_AT_ONCE):
         signed = np.flatnonzero(batch["words"].to_numpy() >= sketch.shingle_words)
         rows, values = signature_matrix(batch["signature"], sketch.bands * sketch.rows)

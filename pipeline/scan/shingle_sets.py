@@ -38,9 +38,9 @@ SMALLEST_BLOCK = 1 << 20  # words
 
 
 def at_least(threshold: float) -> tuple[int, int]:
-    """Return (numerator, denominator) of a threshold as written.
+    """Return the numerator and the denominator of a threshold as it is written.
 
-    So that thresholds compare as integers. Nine decimals are kept, so that the product with a
+    Thresholds can then be compared as integers. Nine decimals are kept, so that the product with a
     uint32 count fits an int64: 0.6666666666666667 means 2/3.
     """
     exact = Fraction(str(threshold)).limit_denominator(10**9)
@@ -48,11 +48,10 @@ def at_least(threshold: float) -> tuple[int, int]:
 
 
 def shingle_sets(words: Words, sketch: SketchConfig) -> Sets:
-    """Return the distinct shingles of each document.
+    """Return the set of distinct shingles of each document.
 
     Raises:
         IntegrityError: When two different shingles of one document have the same hash.
-
     """
     offsets, hashes = text.shingles(words, sketch.shingle_words, sketch.seed)
     ends, kept, places = pair_kernels.distinct(
@@ -65,7 +64,12 @@ def shingle_sets(words: Words, sketch: SketchConfig) -> Sets:
 
 @dataclass(frozen=True)
 class Criterion:
-    """What a pair must reach: Jaccard, or the share of its first document's shingles."""
+    """The test that a pair of documents must pass.
+
+    Attributes:
+        threshold: least value that passes.
+        of_first: the value is the share of the first document's shingles, not the Jaccard.
+    """
 
     threshold: float
     of_first: bool = False
@@ -74,9 +78,20 @@ class Criterion:
 def shared_shingles(
     work: Work, places: list[tuple[Path, int]], a: Uint64, b: Uint64, test: Criterion
 ) -> tuple[Int64, Int64, Int64]:
-    """Return, per candidate, the shared shingles (0 where it fails the test) and both sizes.
+    """Return the shared shingles of each pair of documents, 0 where it fails, and both sizes.
 
-    Raises IntegrityError when a shingle's hash has two meanings.
+    All three have the shape (pairs,). Memory follows the budget: documents are taken block by
+    block.
+
+    Args:
+        work: the unit of work, for settings, memory and cores.
+        places: the chunks of the table `words`.
+        a: row_key of the first document of each pair.
+        b: row_key of the second one.
+        test: what a pair must reach.
+
+    Raises:
+        IntegrityError: When two different shingles have the same hash.
     """
     keys = np.unique(np.concatenate([a, b]))
     sizes = np.zeros(len(keys), np.int64)
@@ -96,7 +111,10 @@ def shared_shingles(
 
 
 def _block_of(work: Work, keys: Uint64, a: Uint64, b: Uint64) -> Int64:
-    """Return the block of each document: neighbours together, so that few pairs cross blocks."""
+    """Return the block of each document, (documents,).
+
+    Neighbours are put together, so that few pairs cross blocks.
+    """
     lengths = _lengths(work, keys)
     share = work.memory // (6 * WORD_BYTES) or 2**62
     most = max(SMALLEST_BLOCK, share)
@@ -111,7 +129,7 @@ def _block_of(work: Work, keys: Uint64, a: Uint64, b: Uint64) -> Int64:
 
 
 def _lengths(work: Work, keys: Uint64) -> Int64:
-    """Return the words of each document."""
+    """Return how many words each document has."""
     found = np.zeros(len(keys), np.int64)
     for path in work.paths("signatures"):
         for batch in read_batches(path, ["row_key", "words"]):
@@ -122,7 +140,7 @@ def _lengths(work: Work, keys: Uint64) -> Int64:
 
 
 def _by_blocks(blocks: Int64) -> Iterator[tuple[int, int, Int64]]:
-    """Yield (first block, second block, rows) of the pairs [n, 2] of blocks."""
+    """Yield (first block, second block, rows) of pairs, given the blocks of both, (pairs, 2)."""
     low, high = blocks.min(axis=1), blocks.max(axis=1)
     order = np.lexsort((high, low))
     ends = np.flatnonzero(np.diff(low[order]) | np.diff(high[order])) + 1
@@ -133,14 +151,23 @@ def _by_blocks(blocks: Int64) -> Iterator[tuple[int, int, Int64]]:
 
 @dataclass(frozen=True)
 class _ChunkSets:
-    """What one chunk has of one block: the place of each document, then their sets."""
+    """The shingle sets of the documents of one block in one chunk, put aside.
+
+    Attributes:
+        documents: place of each document among all.
+        sets: the arrays of `Sets`.
+    """
 
     documents: Ref
     sets: tuple[Ref, Ref, Ref, Ref, Ref]
 
 
 class _Blocks:
-    """The shingle sets of documents, put aside block by block."""
+    """The shingle sets of documents, put aside block by block.
+
+    Attributes:
+        of: block of each document, (documents,).
+    """
 
     def __init__(self, work: Work, keys: Uint64, of: Int64, spill: Spill, sizes: Int64) -> None:
         self.of = of
@@ -159,6 +186,7 @@ class _Blocks:
                     self._parts[block].append(part)
 
     def _made(self, place: tuple[Path, int]) -> list[tuple[int, _ChunkSets]]:
+        """Return the sets of the wanted documents of a chunk, with the block of each."""
         chunk = read_chunk(place)
         taken = np.flatnonzero(among(chunk.keys, self._keys))
         own = np.searchsorted(self._keys, chunk.keys[taken])
@@ -183,7 +211,11 @@ class _Blocks:
     ) -> Int64:
         """Return the shared shingles of pairs of documents of two blocks, 0 where the test fails.
 
-        turned: the pair's first document is the one of the second block.
+        Args:
+            blocks: the two blocks.
+            pairs: (pairs, 2), a document of each.
+            turned: (pairs,), the pair's first document is the one of the second block.
+            test: what a pair must reach.
         """
         place_a, left = self._load(blocks[0], keep=blocks)
         place_b, right = self._load(blocks[1], keep=blocks)
@@ -228,6 +260,6 @@ class _Blocks:
 
 
 def _stacked(offsets: list[Int64]) -> Int64:
-    """Return the offsets of arrays laid one after another."""
+    """Return the offsets of arrays that are laid one after another."""
     lengths = [np.diff(part) for part in offsets]
     return np.concatenate([[0], np.cumsum(np.concatenate(lengths))])

@@ -1,8 +1,8 @@
 """The scan's own check: near copies planted from a sample of the corpus, in memory only.
 
-Words of sampled documents are inserted, deleted, substituted and appended at known rates; the
-share of the planted copies that the bands propose, by their exact Jaccard, is the recall of this
-run on its own text. What is proposed is verified exactly, so nothing else can be missed.
+Words of sampled documents are inserted, deleted, substituted and appended at known rates. The share
+of the planted copies that the bands propose, by their exact Jaccard, is the recall of this run on
+its own text. What is proposed is verified exactly, so nothing else can be missed.
 """
 
 from __future__ import annotations
@@ -33,20 +33,28 @@ APPENDED = 10  # times the rate, since words at the end spoil fewer shingles
 
 @dataclass
 class PlantedCopies:
-    """Planted copies: the sampled document (its place), its key, and what was done to it.
+    """Planted copies of sampled documents, and whether the bands propose them.
 
-    keys: band keys uint64[n, bands]. low: stands for the text hash of each. inter and union are
-    exact. proposed: filled band by band.
+    Attributes:
+        of: place of the sampled document.
+        row_key: its key.
+        edit: what was done to its words.
+        rate: edits per word.
+        inter: shingles that the copy shares with its document, exact.
+        union: shingles of both, exact.
+        keys: band keys of the copy.
+        low: stands for 64 bits of the copy's text hash.
+        proposed: filled band by band.
     """
 
-    of: Int64
-    row_key: Uint64
+    of: Int64  # (copies,)
+    row_key: Uint64  # (copies,)
     edit: list[str]
-    rate: np.ndarray
-    inter: Int64
-    union: Int64
-    keys: Uint64
-    low: Uint64
+    rate: np.ndarray  # (copies,)
+    inter: Int64  # (copies,)
+    union: Int64  # (copies,)
+    keys: Uint64  # (copies, bands)
+    low: Uint64  # (copies,)
     proposed: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
@@ -78,7 +86,7 @@ class PlantedCopies:
         ]
 
     def table(self) -> pa.Table:
-        """Return the rows of `audit`."""
+        """Return the rows of the table `audit`."""
         return pa.table(
             {
                 "row_key": self.row_key,
@@ -95,10 +103,17 @@ class PlantedCopies:
 def plant(
     paths: list[Path], keys: Uint64, low: Uint64, words: Int64, config: SketchConfig
 ) -> PlantedCopies:
-    """Return copies of documents sampled from the files of `words`.
+    """Return edited copies of documents that are sampled from the files of `words`.
 
-    keys: row_key of the documents that have a signature, ascending; low: 64 bits of their hashes;
-    words: how many each has.
+    Args:
+        paths: the files.
+        keys: row_key of the documents that have a signature, ascending.
+        low: 64 bits of their text hashes.
+        words: how many each has.
+        config: the settings of the sketch.
+
+    Raises:
+        IntegrityError: When two different shingles have the same hash.
     """
     of: list[int] = []
     edits: list[str] = []
@@ -137,13 +152,14 @@ def plant(
 
 
 def _batch(texts: list[Uint64]) -> text.Words:
+    """Return texts, each given as its word hashes, as one batch without positions."""
     none = np.zeros(0, np.uint32)
     offsets = np.cumsum([0, *(len(words) for words in texts)])
     return text.Words(offsets, np.concatenate([np.zeros(0, np.uint64), *texts]), none, none)
 
 
 def _chosen(low: Uint64, words: Int64) -> Int64:
-    """Return the places of the documents to sample, by their hashes: in the order of these."""
+    """Return the places of the documents to sample: those of smallest hash, in its order."""
     fit = np.flatnonzero((words >= WORDS[0]) & (words <= WORDS[1]))
     return fit[np.argsort(low[fit], kind="stable")[:SAMPLED]]
 

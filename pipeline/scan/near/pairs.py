@@ -25,7 +25,10 @@ VERSION = 2
 
 
 def pairs(work: Work) -> Receipt:
-    """Reduce: verify each candidate; keep those at or above `near.count_threshold`."""
+    """Write the table `pairs`: every candidate at or above `near.count_threshold`, verified.
+
+    A *reduce* stage.
+    """
     tried = 0
     seed, places = work.config.sketch.seed, chunk_places(work.paths("words"))
     with write_table(work.folder, "pairs", work.key, PAIRS) as out:
@@ -43,6 +46,7 @@ def pairs(work: Work) -> Receipt:
 
 
 def _slabs(paths: list[Path]) -> Iterator[tuple[Uint64, Uint64]]:
+    """Yield the candidates of some files, several million at a time."""
     held: list[tuple[Uint64, Uint64]] = []
     for path in paths:
         for batch in read_batches(path, ["a", "b"]):
@@ -55,6 +59,7 @@ def _slabs(paths: list[Path]) -> Iterator[tuple[Uint64, Uint64]]:
 
 
 def _joined(held: list[tuple[Uint64, Uint64]]) -> tuple[Uint64, Uint64]:
+    """Return the two columns of several batches."""
     return np.concatenate([a for a, _ in held]), np.concatenate([b for _, b in held])
 
 
