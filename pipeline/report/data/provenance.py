@@ -12,9 +12,10 @@ from pipeline.engine.tables import Row
 
 
 def provenance(work: Work, manifest: Mapping[str, Any]) -> Row:
-    """Return one fingerprint per stage that the report reads, and one digest of all shards.
+    """Return `provenance` of report.json: a fingerprint per stage, one digest of all shards.
 
-    A stage of several units has the digest of their fingerprints.
+    Only stages that the report reads are in it. A stage of several units has the digest of their
+    fingerprints.
     """
     read = {name for names in work.tables.values() for name in names}
     units: dict[str, list[str]] = {}
@@ -36,4 +37,5 @@ def provenance(work: Work, manifest: Mapping[str, Any]) -> Row:
 
 
 def _digest(value: object) -> str:
+    """Return the BLAKE2b-128 hex of a value as JSON."""
     return hashlib.blake2b(json.dumps(value).encode(), digest_size=16).hexdigest()

@@ -1,4 +1,4 @@
-"""The first screen: what to remove first and why, the figures, the loudest alarms."""
+"""The first screen of the page: what to remove first and why, the figures, the first alarms."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SHOWN = 6
 
 
 def header(data: Row) -> Html:
-    """Return the title and one line on the corpus."""
+    """Return the title of the page and one line on the corpus."""
     corpus = data["corpus"]
     shards = f"{corpus['shards']:,} shard{'' if corpus['shards'] == 1 else 's'}"
     facts = (
@@ -30,7 +30,10 @@ def header(data: Row) -> Html:
 
 
 def sentences(data: Row) -> list[str]:
-    """Return what to remove first, in a sentence; then what is largest among what still stays."""
+    """Return the sentences on what to remove first.
+
+    The second, where there is one, is on what is largest among what still stays.
+    """
     rows = data["first"]
     if not rows:
         return ["Nothing to remove: no copy, no repeated passage and no risky text was found."]
@@ -42,6 +45,7 @@ def sentences(data: Row) -> list[str]:
 
 
 def _told(row: Row) -> str:
+    """Return one kind of repetition in words."""
     amount = (
         f"{row['words']:,} words that say again what stays"
         if row["words"] is not None
@@ -53,6 +57,7 @@ def _told(row: Row) -> str:
 
 
 def _state(row: Row, data: Row) -> str:
+    """Return a sentence on whether it is removed, and by which rule it could be."""
     if row["done"]:
         return "This filter has removed them."
     rule = RULES.get(row["kind"])
@@ -62,7 +67,7 @@ def _state(row: Row, data: Row) -> str:
 
 
 def remove_first(data: Row) -> Html:
-    """Return the section that a reader in a hurry reads."""
+    """Return the section "What to remove first" of the page."""
     rows = some(data["first"], SHOWN)
     scored = any(row["expected_tokens"] is not None for row in rows)
     told = [tag("p", text, class_="lead") for text in sentences(data)]
@@ -87,7 +92,7 @@ def remove_first(data: Row) -> Html:
 
 
 def _named(row: Row, data: Row) -> Html:
-    """Return what it is, why it should go, and whether it has gone."""
+    """Return the first cell of a row: what it is, why it should go, whether it has gone."""
     rule = RULES.get(row["kind"])
     how = "left by" if rule in data["config"]["policy"]["rules"] else "rule"
     state = (
@@ -100,7 +105,7 @@ def _named(row: Row, data: Row) -> Html:
 
 
 def tiles(data: Row) -> Html:
-    """Return the figures of the whole."""
+    """Return the tiles of the page: the figures of the whole."""
     corpus, steps = data["corpus"], {step["step"]: step["rows"] for step in data["funnel"]}
     gone, window = corpus["documents"] - steps["kept"], data["config"]["window"]["words"]
     alarms = len(data["alarms"])
@@ -143,7 +148,7 @@ def tiles(data: Row) -> Html:
 
 
 def alarms(entries: list[Row], most: int = ALARMS, where: str = "#audit") -> Html:
-    """Return a list of alarms and notes, and how many more there are."""
+    """Return the list of the first alarms and notes, and how many more there are."""
     if not entries:
         return join([])
     items = [
