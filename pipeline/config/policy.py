@@ -77,11 +77,11 @@ class PolicyConfig(Section):
 
     @field_validator("rules", "exempt", mode="before")
     @classmethod
-    def _one(cls, value: object) -> object:
+    def _as_tuple(cls, value: object) -> object:
         return (value,) if isinstance(value, str) else value
 
     @model_validator(mode="after")
-    def _in_order(self) -> PolicyConfig:
+    def _rules_fit(self) -> PolicyConfig:
         """Return the policy; refuse rules that contradict one another.
 
         Raises:
@@ -91,13 +91,17 @@ class PolicyConfig(Section):
             raise ValueError("a rule is named twice in policy.rules")
         if "cut-spans" in self.rules[:-1]:
             raise ValueError("cut-spans must be the last of policy.rules: it cuts what stays")
-        asked = (self.risk, self.risk_share, *(own.risk or 0 for own in self.sources.values()))
-        if "drop-risk" in self.rules and not any(asked):
+        thresholds = (
+            self.risk,
+            self.risk_share,
+            *(policy.risk or 0 for policy in self.sources.values()),
+        )
+        if "drop-risk" in self.rules and not any(thresholds):
             raise ValueError("drop-risk needs policy.risk or policy.risk_share")
-        for name, own in self.sources.items():
-            strange = sorted(set(own.rules or ()) - set(self.rules))
-            if strange:
-                raise ValueError(f"policy.sources.{name} names {strange[0]}, not in policy.rules")
+        for name, policy in self.sources.items():
+            unknown = sorted(set(policy.rules or ()) - set(self.rules))
+            if unknown:
+                raise ValueError(f"policy.sources.{name} names {unknown[0]}, not in policy.rules")
         return self
 
 

@@ -242,12 +242,12 @@ def _regrouped(pieces: Iterator[pa.RecordBatch], batch_bytes: int) -> Iterator[p
         held.append(piece if plain.types == piece.schema.types else piece.cast(plain))
         size += piece.nbytes
         if size >= batch_bytes:
-            yield _one(held)
+            yield _joined(held)
             held, size = [], 0
     if held:
-        yield _one(held)
+        yield _joined(held)
 
 
-def _one(held: list[pa.RecordBatch]) -> pa.RecordBatch:
+def _joined(held: list[pa.RecordBatch]) -> pa.RecordBatch:
     """Return batches as one."""
     return held[0] if len(held) == 1 else pa.concat_batches(held)

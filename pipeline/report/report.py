@@ -12,7 +12,7 @@ from pipeline.engine.stage import Receipt, Work
 from pipeline.errors import InputError
 from pipeline.report.data import backtest
 from pipeline.report.data.alarms import alarms
-from pipeline.report.data.comparison import compared
+from pipeline.report.data.comparison import compared_digest
 
 __all__ = ["VERSION", "alarms", "outside", "report"]
 
@@ -24,7 +24,7 @@ def outside(folder: Path, config: Config) -> list[str]:
 
     That is its back-test and the run that it is compared with.
     """
-    return [backtest.digest(folder), compared(config)]
+    return [backtest.digest(folder), compared_digest(config)]
 
 
 def report(work: Work) -> Receipt:

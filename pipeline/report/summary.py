@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from pipeline.engine.tables import Row
-from pipeline.report.data.priorities import some
+from pipeline.report.data.priorities import top_rows
 from pipeline.report.html.markup import DASH, number, percent, size
 from pipeline.report.html.phrases import kind
 from pipeline.report.page.opening import sentences
@@ -73,7 +73,7 @@ def _corpus(data: Row) -> str:
 
 def _first(data: Row) -> str:
     """Return the table of summary.md of what to remove first."""
-    rows = some(data["first"], ROWS)
+    rows = top_rows(data["first"], ROWS)
     if not rows:
         return ""
     lines = [
@@ -115,8 +115,8 @@ def _forecast(data: Row) -> str:
         for key, name in (("base_rate", "base rate"), ("floor", "never-seen floor"))
         if isinstance(model.get(key), dict)
     ]
-    told = f"Of the largest proxy: {'; '.join(rates)} (95% by family)." if rates else ""
-    return "\n\n".join(part for part in (_table(head, lines), told) if part)
+    line = f"Of the largest proxy: {'; '.join(rates)} (95% by family)." if rates else ""
+    return "\n\n".join(part for part in (_table(head, lines), line) if part)
 
 
 def _rate(row: Row) -> str:

@@ -142,14 +142,14 @@ def _claimed(folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
         raise InputError(
             "the folder holds a sample that was made with other settings",
             where=str(folder),
-            found=_told(found),
-            expected=_told(settings),
+            found=_shown(found),
+            expected=_shown(settings),
             fix="name another folder, or remove this one first",
         )
     return marker
 
 
-def _told(settings: dict[str, Any]) -> str:
+def _shown(settings: dict[str, Any]) -> str:
     """Return settings as a message shows them."""
     return ", ".join(f"{name} {settings[name]}" for name in ("version", "megabytes", "seed"))
 

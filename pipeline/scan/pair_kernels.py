@@ -50,17 +50,17 @@ def distinct(
     kept, places = np.empty(hashes.size, np.uint64), np.empty(hashes.size, np.uint32)
     n = 0
     for d in range(offsets.size - 1):
-        own = hashes[offsets[d] : offsets[d + 1]]
+        shingles = hashes[offsets[d] : offsets[d + 1]]
         text = spelled[words[d] : words[d + 1]]
-        order = order_of(own, 0)
+        order = order_of(shingles, 0)
         begin = n
         for place in order:
-            if n > begin and kept[n - 1] == own[place]:
+            if n > begin and kept[n - 1] == shingles[place]:
                 if not _same(place, text, np.int64(places[n - 1]), text, size):
                     ends[0] = COLLISION
                     return ends, kept, places
                 continue
-            kept[n], places[n] = own[place], place
+            kept[n], places[n] = shingles[place], place
             n += 1
         ends[d + 1] = n
     return ends, kept[:n].copy(), places[:n].copy()
@@ -120,8 +120,10 @@ def contained(
     """
     for p in range(pairs.shape[0]):
         x, y = pairs[p, 0], pairs[p, 1]
-        own = right.sets[y + 1] - right.sets[y] if turned[p] else left.sets[x + 1] - left.sets[x]
-        need = -((-ratio[0] * own) // ratio[1])  # shared / own >= top / bottom
+        shingles = (
+            right.sets[y + 1] - right.sets[y] if turned[p] else left.sets[x + 1] - left.sets[x]
+        )
+        need = -((-ratio[0] * shingles) // ratio[1])  # shared / shingles >= top / bottom
         inter[p] = _matched(left, x, right, y, size, need)
 
 

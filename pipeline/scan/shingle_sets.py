@@ -133,9 +133,9 @@ def _lengths(work: Work, keys: Uint64) -> Int64:
     found = np.zeros(len(keys), np.int64)
     for path in work.paths("signatures"):
         for batch in read_batches(path, ["row_key", "words"]):
-            own = batch["row_key"].to_numpy()
-            taken = among(own, keys)
-            found[np.searchsorted(keys, own[taken])] = batch["words"].to_numpy()[taken]
+            row_keys = batch["row_key"].to_numpy()
+            taken = among(row_keys, keys)
+            found[np.searchsorted(keys, row_keys[taken])] = batch["words"].to_numpy()[taken]
     return found
 
 
@@ -189,17 +189,17 @@ class _Blocks:
         """Return the sets of the wanted documents of a chunk, with the block of each."""
         chunk = read_chunk(place)
         taken = np.flatnonzero(among(chunk.keys, self._keys))
-        own = np.searchsorted(self._keys, chunk.keys[taken])
+        numbers = np.searchsorted(self._keys, chunk.keys[taken])
         made = []
-        for block in np.unique(self.of[own]).tolist():
-            members = self.of[own] == block
+        for block in np.unique(self.of[numbers]).tolist():
+            members = self.of[numbers] == block
             sets = shingle_sets(text.take(chunk.words, taken[members]), self._work.config.sketch)
-            self._sizes[own[members]] = np.diff(sets.sets)
+            self._sizes[numbers[members]] = np.diff(sets.sets)
             made.append(
                 (
                     block,
                     _ChunkSets(
-                        self._spill.put(own[members]),
+                        self._spill.put(numbers[members]),
                         tuple(self._spill.put(values) for values in sets),  # type: ignore[arg-type]
                     ),
                 )
@@ -225,13 +225,13 @@ class _Blocks:
         size, cores = self._work.config.sketch.shingle_words, self._work.cores
 
         def compare(span: tuple[int, int]) -> None:
-            own = slice(*span)
+            part = slice(*span)
             if test.of_first:
                 pair_kernels.contained(
-                    local[own], turned[own], left, right, size, ratio, inter[own]
+                    local[part], turned[part], left, right, size, ratio, inter[part]
                 )
             else:
-                pair_kernels.intersections(local[own], left, right, size, ratio, inter[own])
+                pair_kernels.intersections(local[part], left, right, size, ratio, inter[part])
 
         with ThreadPoolExecutor(cores) as threads:
             list(threads.map(compare, pairwise(range(0, len(pairs) + 1024, 1024))))

@@ -116,9 +116,9 @@ class Sketcher:
             size += made[-1].nbytes
             whole = int(rows[1]) - int(not rows[2])
             if size > SIGNATURES_AT_ONCE or whole == len(keys):
-                own = slice(written, whole)
-                column = _signature_column(counts[own], few[own], made, self._size)
-                yield _rows(batch, keys, own, counts, column)
+                part = slice(written, whole)
+                column = _signature_column(counts[part], few[part], made, self._size)
+                yield _rows(batch, keys, part, counts, column)
                 written, made, size = whole, [], 0
 
     def _pieces(
@@ -151,19 +151,19 @@ def _require_room(shard: Shard, batch: DocumentBatch, work: Work) -> None:
 
 
 def _rows(
-    batch: DocumentBatch, keys: np.ndarray, own: slice, counts: np.ndarray, column: pa.Array
+    batch: DocumentBatch, keys: np.ndarray, part: slice, counts: np.ndarray, column: pa.Array
 ) -> pa.Table:
     """Return the rows of `signatures` of some consecutive documents of a batch."""
-    size = own.stop - own.start
-    texts = batch.texts.slice(own.start, size)
+    size = part.stop - part.start
+    texts = batch.texts.slice(part.start, size)
     return pa.table(
         {
-            "row_key": keys[own],
-            "doc_id": batch.ids.slice(own.start, size),
-            "source": batch.sources.slice(own.start, size),
-            "priority": batch.priorities.slice(own.start, size),
+            "row_key": keys[part],
+            "doc_id": batch.ids.slice(part.start, size),
+            "source": batch.sources.slice(part.start, size),
+            "priority": batch.priorities.slice(part.start, size),
             "text_bytes": pa.array(np.diff(_offsets(texts))),
-            "words": pa.array(counts[own]),
+            "words": pa.array(counts[part]),
             "text_hash": text_hashes(texts),
             "signature": column,
         }

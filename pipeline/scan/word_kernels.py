@@ -81,14 +81,14 @@ def encode_words(  # noqa: C901, PLR0912, PLR0915 - one loop: a call a word cost
     row = rows[0]
     while row < rows[1]:
         for j in range(first, bounds[row + 1]):
-            start, end, own = np.int64(starts[j]), np.int64(ends[j]), hashes[j]
+            start, end, key = np.int64(starts[j]), np.int64(ends[j]), hashes[j]
             place, size = offsets[row] + start, end - start
             piece = np.uint64(0)
             if size <= 8 and place <= readable:
                 low = _ALL >> np.uint64(64 - 8 * size)
                 piece = load8(data, place) & low
                 piece = (piece | LOWER) & low if (piece & _HIGH) == 0 else np.uint64(0)
-            slot = (own ^ (np.uint64(size) * _SPREAD)) & mask
+            slot = (key ^ (np.uint64(size) * _SPREAD)) & mask
             while True:
                 entry = np.int64(slots[slot]) - 1
                 record = entry * 4
@@ -96,13 +96,13 @@ def encode_words(  # noqa: C901, PLR0912, PLR0915 - one loop: a call a word cost
                     entry = entries
                     slots[slot] = entry + 1
                     record = entry * 4
-                    records[record], records[record + 1] = own, np.uint64(size)
+                    records[record], records[record + 1] = key, np.uint64(size)
                     records[record + 2] = piece
                     begin = spelled[entry]
                     spelled[entry + 1] = _write(data, place, size, characters, letters, begin)
                     entries += 1
                     break
-                if records[record] == own and records[record + 1] == np.uint64(size):
+                if records[record] == key and records[record + 1] == np.uint64(size):
                     if (piece == 0 or records[record + 2] != piece) and not _same(
                         data, place, size, characters, letters, spelled[entry], spelled[entry + 1]
                     ):

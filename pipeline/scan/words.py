@@ -318,14 +318,14 @@ def _grouped(spill: Spill, bits: int, places: Sequence[ChunkPlace]) -> _Vocabula
 
 def _hold(spill: Spill, blocks: Sequence[_Vocabulary], share: int) -> int:
     """Compare the entries of one share; return the different hashes, or COLLISION."""
-    own = [block.entries[share : share + 2].tolist() for block in blocks]
-    spelled = [block.bounds[share : share + 2].tolist() for block in blocks]
+    entries = [block.entries[share : share + 2].tolist() for block in blocks]
+    bounds = [block.bounds[share : share + 2].tolist() for block in blocks]
     hashes, lengths, letters = (
         np.concatenate([spill.get(ref, *span) for ref, span in zip(refs, spans, strict=True)])
         for refs, spans in (
-            ([block.hashes for block in blocks], own),
-            ([block.lengths for block in blocks], own),
-            ([block.letters for block in blocks], spelled),
+            ([block.hashes for block in blocks], entries),
+            ([block.lengths for block in blocks], entries),
+            ([block.letters for block in blocks], bounds),
         )
     )
     return int(word_kernels.hold_letters(hashes, lengths, letters))

@@ -30,10 +30,10 @@ def order_of(keys: Uint64, spread: int) -> Int64:
     while (_PER_BUCKET << bits) < count and bits < 24:
         bits += 1
     if bits == 0:
-        order, own = np.arange(count), keys.copy()
-        _sort(own, order, 0, count)
+        order, values = np.arange(count), keys.copy()
+        _sort(values, order, 0, count)
         return order
-    order, own = np.empty(count, np.int64), np.empty(count, np.uint64)
+    order, values = np.empty(count, np.int64), np.empty(count, np.uint64)
     ends = np.zeros((1 << bits) + 1, np.int64)
     shift, left = np.uint64(64 - bits), np.uint64(spread)
     for key in keys:
@@ -44,10 +44,10 @@ def order_of(keys: Uint64, spread: int) -> Int64:
     for place in range(count):
         key = keys[place]
         at = np.int64((key << left) >> shift)
-        order[filled[at]], own[filled[at]] = place, key
+        order[filled[at]], values[filled[at]] = place, key
         filled[at] += 1
     for bucket in range(1 << bits):
-        _sort(own, order, ends[bucket], ends[bucket + 1])
+        _sort(values, order, ends[bucket], ends[bucket + 1])
     return order
 
 
@@ -76,8 +76,8 @@ def group(hashes: Uint64, bits: int) -> tuple[Int64, Int64]:
         bounds[1] = hashes.size
         return np.arange(hashes.size), bounds
     shift = np.uint64(64 - bits)
-    for own in hashes:
-        bounds[np.int64(own >> shift) + 1] += 1
+    for key in hashes:
+        bounds[np.int64(key >> shift) + 1] += 1
     for part in range(1 << bits):
         bounds[part + 1] += bounds[part]
     places, filled = np.empty(hashes.size, np.int64), bounds[:-1].copy()

@@ -158,14 +158,16 @@ def _search(manifest: Mapping[str, Any]) -> Row:
 def _capped(documents: int, search: Row) -> Row:
     """Return the alarm that buckets were not paired in full."""
     missed = search.get("estimated_missed", {})
-    told = ", ".join(f"about {count:,} at Jaccard {at} and above" for at, count in missed.items())
+    estimates = ", ".join(
+        f"about {count:,} at Jaccard {at} and above" for at, count in missed.items()
+    )
     return _entry(
         ALARM,
         "capped_bucket",
         "candidates",
         {"documents": documents, "pairs_left_out": search.get("pairs_left_out", 0)},
         f"Buckets were too large to pair in full: the near and effective counts of {documents:,} "
-        f"documents are lower bounds{f' (pairs missed: {told})' if told else ''}. "
+        f"documents are lower bounds{f' (pairs missed: {estimates})' if estimates else ''}. "
         "A higher near.bucket_cap pairs them all.",
     )
 

@@ -44,7 +44,9 @@ def backtest(folder: Path) -> Row | None:
     found: Row = {name: [] for name in _TABLES} | {"facts": {}, "others": {}, "caveats": []}
     for key, value in _leaves(data):
         if isinstance(value, list) and value and all(isinstance(row, dict) for row in value):
-            name = next((name for name, own in _TABLES.items() if own <= value[0].keys()), None)
+            name = next(
+                (name for name, columns in _TABLES.items() if columns <= value[0].keys()), None
+            )
             rows = [_finite(row) for row in value[:MOST_ROWS]]
             if name and not found[name]:
                 found[name] = rows
@@ -68,9 +70,9 @@ def _curve(folder: Path) -> list[Row]:
         return []
     table = pq.ParquetFile(paths[0]).read()
     rows = table.to_pylist()
-    own = [row for row in rows if row.get("stratum") == rows[0].get("stratum")]  # the headline
-    scores = list(dict.fromkeys(row.get("score") for row in own))
-    curves = [[row for row in own if row.get("score") == score] for score in scores]
+    headline = [row for row in rows if row.get("stratum") == rows[0].get("stratum")]
+    scores = list(dict.fromkeys(row.get("score") for row in headline))
+    curves = [[row for row in headline if row.get("score") == score] for score in scores]
     return [_finite(row) for curve in curves for row in _thinned(curve)]
 
 

@@ -68,7 +68,7 @@ def against(
     }
 
 
-def compared(config: Config) -> str:
+def compared_digest(config: Config) -> str:
     """Return a digest of what the run folder `report.against` holds; empty without one.
 
     A folder that cannot be read has a digest of its own.

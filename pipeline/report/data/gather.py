@@ -78,7 +78,7 @@ def gather(work: Work, manifest: Mapping[str, Any]) -> Row:
         "first": first(work, limits),
         "removed": removed(work, manifest, limits),
         "sources": _sources(sources),
-        "shards": _some(_shards(shards, listed), MOST_SHARDS),
+        "shards": _first_shards(_shards(shards, listed), MOST_SHARDS),
         "rejected": _rejected(listed),
         "copies": _copies(
             query("report/copies", {"documents": documents}, limits=limits).to_pylist()
@@ -180,7 +180,7 @@ def _sources(rows: Sequence[Row]) -> Row:
     return {"count": sum(row["groups"] for row in rows), "shown": shown, "others": others}
 
 
-def _some(rows: Sequence[Row], most: int) -> Row:
+def _first_shards(rows: Sequence[Row], most: int) -> Row:
     """Return `shards` of report.json: the first `most` shards, and the others added up."""
     rest = rows[most:]
     added = ("rows", "rejected", "documents", "kept", "text_bytes")
@@ -230,11 +230,11 @@ def _clusters(largest: list[Row], work: Work, limits: Limits) -> list[Row]:
         else []
     )
     for row in largest:
-        own = [m for m in members if m["cluster"] == row["cluster"]]
+        groups = [m for m in members if m["cluster"] == row["cluster"]]
         row["sources"] = [
-            {key: m[key] for key in ("source_group", "members")} for m in own[:MEMBER_SOURCES]
+            {key: m[key] for key in ("source_group", "members")} for m in groups[:MEMBER_SOURCES]
         ]
-        row["more_sources"] = max(0, len(own) - MEMBER_SOURCES)
+        row["more_sources"] = max(0, len(groups) - MEMBER_SOURCES)
     return largest
 
 

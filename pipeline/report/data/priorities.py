@@ -43,10 +43,10 @@ def first(work: Work, limits: Limits) -> list[Row]:
     ]
     found = [row for row in (*rows, *alone) if worth(row)]
     found.sort(key=lambda row: (-worth(row), row["source_group"], row["kind"], row["done"]))
-    return some(found, TOP)
+    return top_rows(found, TOP)
 
 
-def some(rows: Sequence[Row], most: int) -> list[Row]:
+def top_rows(rows: Sequence[Row], most: int) -> list[Row]:
     """Return at most so many rows, in order; half of the places are for what still stays."""
     stays = [row for row in rows if not row["done"]][: most // 2]
     others = [row for row in rows if row not in stays][: most - len(stays)]
@@ -84,6 +84,6 @@ def removed(work: Work, manifest: Mapping[str, Any], limits: Limits) -> Row:
 
 def _fate(rows: Sequence[Row], *, done: bool) -> Row:
     """Return the forecast for the rows that are removed, or for those that stay."""
-    own = [row for row in rows if row["done"] == done]
+    chosen = [row for row in rows if row["done"] == done]
     keys = ("documents", "risky", "expected_tokens")
-    return {"removed": done, **{key: sum(row[key] for row in own) for key in keys}}
+    return {"removed": done, **{key: sum(row[key] for row in chosen) for key in keys}}

@@ -30,8 +30,11 @@ def provenance(work: Work, manifest: Mapping[str, Any]) -> Row:
     return {
         "corpus": _digest(sorted(shards)),
         "stages": [
-            {"stage": stage, "fingerprint": own[0] if len(own) == 1 else _digest(own)}
-            for stage, own in units.items()
+            {
+                "stage": stage,
+                "fingerprint": fingerprints[0] if len(fingerprints) == 1 else _digest(fingerprints),
+            }
+            for stage, fingerprints in units.items()
         ],
     }
 

@@ -51,8 +51,8 @@ def chart(
     drawn = tag("div", id=f"chart-{name}", class_="vega", role="img", aria_label=title)
     summary = tag("summary", "The numbers of this chart")
     numbers = tag("details", summary, table, class_="numbers", open=opened or None)
-    told = tag("figcaption", tag("strong", title), *([f" {note}"] if note else []))
-    return tag("figure", told, drawn, embedded(spec, "spec"), numbers, class_="drawn")
+    caption = tag("figcaption", tag("strong", title), *([f" {note}"] if note else []))
+    return tag("figure", caption, drawn, embedded(spec, "spec"), numbers, class_="drawn")
 
 
 def spec(values: Sequence[Row], height: int = HEIGHT, **parts: object) -> Spec:

@@ -79,8 +79,8 @@ def _pairs(single: Row, title: str) -> Html:
 
     Sentences, which would make a wide column, go into the caption.
     """
-    told = {name: value for name, value in single.items() if len(str(value)) > SENTENCE}
-    base = [name for name in single if name not in told and not _is_interval(name, single)]
+    sentences = {name: value for name, value in single.items() if len(str(value)) > SENTENCE}
+    base = [name for name in single if name not in sentences and not _is_interval(name, single)]
     intervals = any(f"{name}{INTERVAL}" in single for name in base)
     lines = []
     for name in base:
@@ -89,7 +89,7 @@ def _pairs(single: Row, title: str) -> Html:
         lines.append((words(name), shown(single[name]), *beside))
     head = ["", "value", *(["95% interval"] if intervals else [])]
     caption = "; ".join(
-        [title, *(f"{words(name)}: {shown(value)}" for name, value in told.items())]
+        [title, *(f"{words(name)}: {shown(value)}" for name, value in sentences.items())]
     )
     return table(f"{caption}.", head, lines, class_="small facts")
 

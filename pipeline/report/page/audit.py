@@ -15,9 +15,9 @@ CURVE_STEPS = 50
 def audit(data: Row) -> Html:
     """Return the section "Self-audit and alarms" of the page."""
     raised = [*data["alarms"], *data["notes"]]
-    told = opening.alarms(raised, MOST_ALARMS, "") if raised else tag("p", "No alarm was raised.")
+    listed = opening.alarms(raised, MOST_ALARMS, "") if raised else tag("p", "No alarm was raised.")
     charts = tag("div", _histogram(data), _s_curve(data), class_="two")
-    return join([told, _introduction(data), charts, _search(data)])
+    return join([listed, _introduction(data), charts, _search(data)])
 
 
 def _introduction(data: Row) -> Html:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipeline.engine.tables import Row
-from pipeline.report.data.priorities import some
+from pipeline.report.data.priorities import top_rows
 from pipeline.report.html.markup import Html, join, number, percent, size, table, tag
 from pipeline.report.html.phrases import RULES, WHY, kind
 from pipeline.report.page import risk as risk_page
@@ -38,13 +38,13 @@ def sentences(data: Row) -> list[str]:
     if not rows:
         return ["Nothing to remove: no copy, no repeated passage and no risky text was found."]
     top, stays = rows[0], next((row for row in rows if not row["done"]), None)
-    told = [f"First: {_told(top)}. {_state(top, data)}"]
+    found = [f"First: {_in_words(top)}. {_state(top, data)}"]
     if stays is not None and stays is not top:
-        told.append(f"Next, still in kept/: {_told(stays)}. {_state(stays, data)}")
-    return told
+        found.append(f"Next, still in kept/: {_in_words(stays)}. {_state(stays, data)}")
+    return found
 
 
-def _told(row: Row) -> str:
+def _in_words(row: Row) -> str:
     """Return one kind of repetition in words."""
     amount = (
         f"{row['words']:,} words that say again what stays"
@@ -68,10 +68,10 @@ def _state(row: Row, data: Row) -> str:
 
 def remove_first(data: Row) -> Html:
     """Return the section "What to remove first" of the page."""
-    rows = some(data["first"], SHOWN)
+    rows = top_rows(data["first"], SHOWN)
     scored = any(row["expected_tokens"] is not None for row in rows)
-    told = [tag("p", text, class_="lead") for text in sentences(data)]
-    parts: list[Html] = [tag("h2", "What to remove first", id="first-title"), *told]
+    lead = [tag("p", text, class_="lead") for text in sentences(data)]
+    parts: list[Html] = [tag("h2", "What to remove first", id="first-title"), *lead]
     if rows:
         head = ["what and why", "rows", "words repeated"]
         head += ["expected tokens"] if scored else []

@@ -125,12 +125,12 @@ def _headline(rows: Sequence[Row]) -> list[Row]:
 
 def _curve(rows: Sequence[Row]) -> list[Html]:
     """Return the chart of precision and recall; nothing without numbers."""
-    own = _headline(rows)
-    scores = list(dict.fromkeys(str(row.get("score", "forecast")) for row in own))[:MOST_LINES]
+    points = _headline(rows)
+    scores = list(dict.fromkeys(str(row.get("score", "forecast")) for row in points))[:MOST_LINES]
     values = [
         {"score": words(score), "recall": row["recall"], "precision": row["precision"]}
         for score in scores
-        for row in own
+        for row in points
         if str(row.get("score", "forecast")) == score
     ]
     if not values:
@@ -160,22 +160,22 @@ def _curve(rows: Sequence[Row]) -> list[Html]:
 
 def _backtest_reliability(rows: Sequence[Row]) -> list[Html]:
     """Return the chart of calibration in the back-test; nothing without numbers."""
-    own = [{**row, "score": words(str(row.get("score", "forecast")))} for row in _headline(rows)]
-    if not own:
+    bins = [{**row, "score": words(str(row.get("score", "forecast")))} for row in _headline(rows)]
+    if not bins:
         return []
     keys = ("score", "forecast", "observed", "low", "high", "sequences")
-    lines = [[row["score"], *(shown(row.get(key)) for key in keys[1:])] for row in own]
+    lines = [[row["score"], *(shown(row.get(key)) for key in keys[1:])] for row in bins]
     numbers = table(
         "Calibration in the back-test.", [words(key) for key in keys], lines, data_sort=True
     )
-    return [_reliability("reliability", "Calibration against the larger model", own, numbers)]
+    return [_reliability("reliability", "Calibration against the larger model", bins, numbers)]
 
 
 def _metrics(rows: Sequence[Row]) -> Html:
     """Return the table of metrics of the back-test."""
-    own = [row for row in _headline(rows) if row.get("dose") in (None, "all")]
+    chosen = [row for row in _headline(rows) if row.get("dose") in (None, "all")]
     place = {metric: at for at, metric in enumerate(_FIRST)}
-    own.sort(key=lambda row: place.get(row["metric"], len(place)))
+    chosen.sort(key=lambda row: place.get(row["metric"], len(place)))
     lines = [
         [
             words(str(row["metric"])),
@@ -183,9 +183,9 @@ def _metrics(rows: Sequence[Row]) -> Html:
             _value(row.get("value")),
             _between(row),
         ]
-        for row in own[:MOST_METRICS]
+        for row in chosen[:MOST_METRICS]
     ]
-    base = next((row.get("base_rate") for row in own if row.get("base_rate") is not None), None)
+    base = next((row.get("base_rate") for row in chosen if row.get("base_rate") is not None), None)
     caption = "Metrics of the back-test, with 95% intervals by family"
     caption += f"; base rate {shown(base)}." if base is not None else "."
     return table(

@@ -81,7 +81,7 @@ def _introduction(model: Row) -> Html:
 
 def _target(target: Row) -> str:
     """Return the sentence about the model to be trained."""
-    told = (
+    text = (
         f"Target: {shown(target.get('parameters'))} parameters, "
         f"{shown(target.get('times_the_largest_proxy'))} times the largest proxy; "
         f"{shown(target.get('tokens'))} tokens; epochs of this corpus: "
@@ -89,11 +89,11 @@ def _target(target: Row) -> str:
         f"{shown(target.get('assumption'))}."
     )
     if target.get("extrapolated"):
-        told += (
+        text += (
             " That is more than ten times the largest proxy: read the risks below as an order, "
             "not as probabilities."
         )
-    return told
+    return text
 
 
 def _observed(model: Row) -> Html:

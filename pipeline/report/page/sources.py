@@ -30,7 +30,7 @@ def sources(data: Row) -> Html:
     return join(parts)
 
 
-def _told(data: Row) -> list[Row]:
+def _shown_groups(data: Row) -> list[Row]:
     """Return the source groups with the names that the page shows."""
     found = data["sources"]
     rows = [{"name": label(row["source_group"], 60), **row} for row in found["shown"]]
@@ -41,7 +41,7 @@ def _told(data: Row) -> list[Row]:
 
 def _by_fate(data: Row) -> Html:
     """Return the chart of what became of the documents of each source group."""
-    rows = _told(data)
+    rows = _shown_groups(data)
     fates = [fate for fate in _FATES if any(row[fate[0]] for row in rows)]
     values = [
         {"source": row["name"], "fate": title, "documents": row[key]}

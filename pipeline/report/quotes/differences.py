@@ -108,7 +108,7 @@ def side_by_side(own: str, kept: str, *, masked: bool = True) -> tuple[list[Piec
 
     At most SIDE characters of each are compared; masks and escapes come before the comparison.
     """
-    start = max(0, _same(own, kept) - LEAD)
+    start = max(0, _common_start(own, kept) - LEAD)
     a, b = (_safe_words(text, start, masked=masked) for text in (own, kept))
     matcher = difflib.SequenceMatcher(None, a, b, autojunk=False)
     pieces = [
@@ -119,7 +119,7 @@ def side_by_side(own: str, kept: str, *, masked: bool = True) -> tuple[list[Piec
     return pieces, whole
 
 
-def _same(own: str, kept: str) -> int:
+def _common_start(own: str, kept: str) -> int:
     """Return how many characters two texts have in common at their start."""
     at = 0
     while at < min(len(own), len(kept)) and own[at : at + STEP] == kept[at : at + STEP]:

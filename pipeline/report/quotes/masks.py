@@ -134,19 +134,19 @@ FORMS = (
 )
 
 
-def found(text: str) -> list[tuple[int, int, str]]:
+def secrets(text: str) -> list[tuple[int, int, str]]:
     """Return (start, end, name) of what must be hidden, in order, none over another."""
     taken: list[tuple[int, int, str]] = []
     for form in FORMS:
         taken += [
             span
-            for span in _of(form, text)
+            for span in _spans_of(form, text)
             if all(span[1] <= start or end <= span[0] for start, end, _ in taken)
         ]
     return sorted(taken)
 
 
-def _of(form: Form, text: str) -> Iterator[tuple[int, int, str]]:
+def _spans_of(form: Form, text: str) -> Iterator[tuple[int, int, str]]:
     """Yield the spans of one kind of secret."""
     group: int | str = "s" if "s" in form.pattern.groupindex else 0
     for match in form.pattern.finditer(text):
@@ -161,7 +161,7 @@ def mask(text: str, start: int = 0, end: int | None = None) -> str:
     """
     stop = len(text) if end is None else end
     parts, at = [], start
-    for first, last, name in found(text):
+    for first, last, name in secrets(text):
         if last <= start or first >= stop:
             continue
         parts += [text[at : max(at, first)], name]

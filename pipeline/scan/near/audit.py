@@ -69,9 +69,11 @@ class PlantedCopies:
         for copy in np.flatnonzero(same & ~full & ~self.proposed).tolist():
             at = int(np.flatnonzero(members == self.of[copy])[0])
             bucket = int(np.searchsorted(ends, at, "right")) - 1
-            own = members[ends[bucket] : ends[bucket + 1]]
+            bucket_members = members[ends[bucket] : ends[bucket + 1]]
             place = np.uint64(band_kernels.place_of(self.low[copy], number))
-            self.proposed[copy] = band_kernels.proposed(bands, b, own, place, self.of[copy])
+            self.proposed[copy] = band_kernels.proposed(
+                bands, b, bucket_members, place, self.of[copy]
+            )
 
     def bins(self) -> list[dict[str, float]]:
         """Return planted and proposed copies by tenths of their exact Jaccard, from 0.5 on."""
@@ -122,14 +124,14 @@ def plant(
     chosen = _chosen(low, words)
     sampled = _sampled(paths, keys, chosen)
     others = np.concatenate([np.zeros(0, np.uint64), *(sampled[p] for p in chosen.tolist())])
-    for rank, place in sorted(enumerate(chosen.tolist()), key=lambda own: own[1]):
-        own = sampled[place]
-        texts.append(own)
+    for rank, place in sorted(enumerate(chosen.tolist()), key=lambda pair: pair[1]):
+        original = sampled[place]
+        texts.append(original)
         for turn, edit in enumerate(EDITS):
             rate = RATES[(rank + turn) % len(RATES)]
             rate *= APPENDED if edit == "append" else 1
             draw = np.random.default_rng([config.seed, int(low[place] >> np.uint64(1)), turn])
-            texts.append(_edited(own, others, edit, rate, draw))
+            texts.append(_edited(original, others, edit, rate, draw))
             of.append(place)
             edits.append(edit)
             rates.append(rate)
@@ -172,9 +174,11 @@ def _sampled(paths: list[Path], keys: Uint64, chosen: Int64) -> dict[int, Uint64
         if not among(chunk_keys(place), wanted).any():
             continue
         chunk = read_chunk(place)
-        for own in np.flatnonzero(among(chunk.keys, wanted)).tolist():
-            words = chunk.words.hashes[chunk.words.offsets[own] : chunk.words.offsets[own + 1]]
-            found[int(np.searchsorted(keys, chunk.keys[own]))] = words.copy()
+        for document in np.flatnonzero(among(chunk.keys, wanted)).tolist():
+            words = chunk.words.hashes[
+                chunk.words.offsets[document] : chunk.words.offsets[document + 1]
+            ]
+            found[int(np.searchsorted(keys, chunk.keys[document]))] = words.copy()
     return found
 
 

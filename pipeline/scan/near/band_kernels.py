@@ -85,31 +85,31 @@ def left_out(bands: Bands, members: Uint32, ends: Int64) -> int:
     """Return how many pairs the caps of one band leave out."""
     cap, reach, total = bands.limits[0], bands.limits[1], 0
     for bucket in range(ends.size - 1):
-        own = members[ends[bucket] : ends[bucket + 1]]
-        if own.size <= cap:
+        group = members[ends[bucket] : ends[bucket + 1]]
+        if group.size <= cap:
             continue
-        near = min(reach, own.size - 1)
-        total += own.size * (own.size - 1) // 2 - own.size * near + near * (near + 1) // 2
-        found = hubs(own, bands)
+        near = min(reach, group.size - 1)
+        total += group.size * (group.size - 1) // 2 - group.size * near + near * (near + 1) // 2
+        found = hubs(group, bands)
         for k in range(found.size):
-            for i in range(own.size):
+            for i in range(group.size):
                 total -= abs(i - found[k]) > reach and not np.any(found[:k] == i)
     return total
 
 
 @njit(nogil=True, cache=True)
-def hubs(own: Uint32, bands: Bands) -> Int64:
+def hubs(group: Uint32, bands: Bands) -> Int64:
     """Return which members of a bucket are likely to stay: the different ones among three.
 
     They are the first by priority, then length, then place; the longest, then the first; the first.
     """
     best, longest, earliest = 0, 0, 0
-    for k in range(1, own.size):
-        if _before(own[k], own[best], bands, True):
+    for k in range(1, group.size):
+        if _before(group[k], group[best], bands, True):
             best = k
-        if _before(own[k], own[longest], bands, False):
+        if _before(group[k], group[longest], bands, False):
             longest = k
-        if own[k] < own[earliest]:
+        if group[k] < group[earliest]:
             earliest = k
     return np.unique(np.array([best, longest, earliest]))
 
@@ -146,17 +146,17 @@ def met(bands: Bands, capped: Uint8, b: int, members: Uint32, ends: Int64) -> Ui
     out = np.empty(room, np.uint64)
     n = 0
     for bucket in range(ends.size - 1):
-        own = members[ends[bucket] : ends[bucket + 1]]
-        full = own.size <= cap
-        for i in range(own.size):
-            stop = own.size if full else min(own.size, i + 1 + reach)
+        group = members[ends[bucket] : ends[bucket + 1]]
+        full = group.size <= cap
+        for i in range(group.size):
+            stop = group.size if full else min(group.size, i + 1 + reach)
             for j in range(i + 1, stop):
-                n = _meet(bands, capped, b, own[i], own[j], out, n)
+                n = _meet(bands, capped, b, group[i], group[j], out, n)
         if not full:
-            for hub in hubs(own, bands):
-                for i in range(own.size):
+            for hub in hubs(group, bands):
+                for i in range(group.size):
                     if abs(i - hub) > reach:
-                        n = _meet(bands, capped, b, own[i], own[hub], out, n)
+                        n = _meet(bands, capped, b, group[i], group[hub], out, n)
     return out[:n].copy()
 
 
@@ -171,10 +171,10 @@ def _meet(bands: Bands, capped: Uint8, b: int, x: Value, y: Value, out: Uint64, 
 
 
 @njit(nogil=True, cache=True)
-def proposed(bands: Bands, b: int, own: Uint32, place: Value, partner: Value) -> Value:
+def proposed(bands: Bands, b: int, group: Uint32, place: Value, partner: Value) -> Value:
     """Tell whether a text that stood at `place` in a capped bucket would meet a member of it."""
     at = place_of(bands.low[partner], bands.numbers[b])
     low, high, between = min(at, place), max(at, place), 0
-    for x in own:
+    for x in group:
         between += low < place_of(bands.low[x], bands.numbers[b]) < high
-    return between < bands.limits[1] or np.any(own[hubs(own, bands)] == partner)
+    return between < bands.limits[1] or np.any(group[hubs(group, bands)] == partner)

@@ -108,13 +108,13 @@ def _documents(work: Work) -> tuple[_Documents, _Documents]:
     place, size = 0, work.config.sketch.shingle_words
     for path in work.paths("signatures"):
         for batch in read_batches(path, names):
-            own = alone[place : place + batch.num_rows]
+            kept = alone[place : place + batch.num_rows]
             place += batch.num_rows
             words = batch["words"].to_numpy()
             halves = np.frombuffer(batch["text_hash"].buffers()[1], np.uint64).reshape(-1, 2)
             low = halves[batch["text_hash"].offset :][: batch.num_rows, 0]
             for kind, rows in zip(
-                held, (own & (words >= size), own & (words > 0) & (words < size)), strict=True
+                held, (kept & (words >= size), kept & (words > 0) & (words < size)), strict=True
             ):
                 priority = pc.fill_null(batch["priority"], -np.inf).to_numpy()
                 columns = (
@@ -181,11 +181,11 @@ class _BandPass:
             np.empty((len(numbers), len(documents.keys)), np.uint64),
         )
         at = 0
-        for own, column in self._signatures(documents.keys):
+        for count, column in self._signatures(documents.keys):
             _, values = signature_matrix(column, sketch.bands * sketch.rows)
             keys = minhash.band_keys(values, sketch.bands, sketch.rows)
-            found[:, at : at + own] = keys[:, numbers].T
-            at += own
+            found[:, at : at + count] = keys[:, numbers].T
+            at += count
         return found
 
     def _short_keys(self, documents: _Documents) -> Uint64:
@@ -197,9 +197,9 @@ class _BandPass:
         """Yield the signatures of the documents `keys`, batch by batch, and how many they are."""
         for path in self.work.paths("signatures"):
             for batch in read_batches(path, ["row_key", "signature"], 8192):
-                own = np.flatnonzero(among(batch["row_key"].to_numpy(), keys))
-                if len(own):
-                    yield len(own), batch["signature"].take(pa.array(own))
+                rows = np.flatnonzero(among(batch["row_key"].to_numpy(), keys))
+                if len(rows):
+                    yield len(rows), batch["signature"].take(pa.array(rows))
 
     def _paired(
         self,
@@ -284,8 +284,8 @@ def _left_out(work: Work, buckets: list[Path]) -> dict[str, Any]:
         alike = np.where(short, 1.0, found["equal"].to_numpy() / sketch.bands)
         weight = out / found["together"].to_numpy() * float(pairs.sum()) / SAMPLE
         missed = np.array([weight[alike >= at**sketch.rows].sum() for at in MISSED_AT])
-    told = zip(MISSED_AT, missed.tolist(), strict=True)
+    estimates = zip(MISSED_AT, missed.tolist(), strict=True)
     return {
         "capped_buckets": large.num_rows,
-        "estimated_missed": {str(at): round(count) for at, count in told},
+        "estimated_missed": {str(at): round(count) for at, count in estimates},
     }

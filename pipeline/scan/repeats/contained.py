@@ -100,10 +100,10 @@ def _texts(work: Work) -> _WindowHolders:
     for path in work.paths("signatures"):
         for batch in read_batches(path, ["row_key", "words"]):
             keys = batch["row_key"].to_numpy()
-            own = first[at : at + len(keys)] & among(keys, repeated)
+            rows = first[at : at + len(keys)] & among(keys, repeated)
             at += len(keys)
-            held.append(keys[own])
-            lengths.append(batch["words"].to_numpy()[own])
+            held.append(keys[rows])
+            lengths.append(batch["words"].to_numpy()[rows])
     return _WindowHolders(np.concatenate(held), np.concatenate(lengths))
 
 
@@ -160,8 +160,8 @@ def _occurrences(
     hashes: list[Uint64] = [np.zeros(0, np.uint64)]
     holders: list[Uint32] = [np.zeros(0, np.uint32)]
     with ThreadPoolExecutor(work.cores) as threads:
-        for own, documents in in_order(threads, work.cores, find, places):
-            hashes.append(own)
+        for found, documents in in_order(threads, work.cores, find, places):
+            hashes.append(found)
             holders.append(documents)
             current().advance(len(hashes) - 1, len(places), "chunks of words")
     return np.concatenate(hashes), np.concatenate(holders)
@@ -185,11 +185,11 @@ def _find(
 ) -> tuple[Uint64, Uint32]:
     """Return hash and text of the repeated windows of a range in one chunk."""
     chunk = read_chunk(place)
-    own = np.flatnonzero(among(chunk.keys, texts.keys))
-    words = text.take(chunk.words, own)
+    rows = np.flatnonzero(among(chunk.keys, texts.keys))
+    words = text.take(chunk.words, rows)
     offsets, hashes = text.runs(words, work.config.window.words, work.config.sketch.seed)
     found, holders = contained_kernels.occurrences(offsets, hashes, *where)
-    first = np.searchsorted(texts.keys, chunk.keys[own]).astype(np.uint32)
+    first = np.searchsorted(texts.keys, chunk.keys[rows]).astype(np.uint32)
     return found, first[holders]
 
 

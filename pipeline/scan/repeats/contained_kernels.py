@@ -15,8 +15,8 @@ def starts(hashes: Uint64, skip: int, bits: int) -> Int64:
     """Return where the sorted hashes of each value of `bits` bits after the top `skip` begin."""
     found = np.zeros((1 << bits) + 1, np.int64)
     left, shift = np.uint64(skip), np.uint64(64 - bits)
-    for own in hashes:
-        found[np.int64((own << left) >> shift) + 1] += 1
+    for key in hashes:
+        found[np.int64((key << left) >> shift) + 1] += 1
     for cell in range(1 << bits):
         found[cell + 1] += found[cell]
     return found
@@ -42,13 +42,13 @@ def occurrences(
     n = 0
     for d in range(offsets.size - 1):
         for i in range(offsets[d], offsets[d + 1]):
-            own = hashes[i]
-            if skip > 0 and own >> away != number:
+            key = hashes[i]
+            if skip > 0 and key >> away != number:
                 continue
-            cell = np.int64((own << skip) >> shift)
+            cell = np.int64((key << skip) >> shift)
             for k in range(begins[cell], begins[cell + 1]):
-                if table[k] == own:
-                    kept[n], holder[n] = own, d
+                if table[k] == key:
+                    kept[n], holder[n] = key, d
                     n += 1
                     break
     return kept[:n].copy(), holder[:n].copy()

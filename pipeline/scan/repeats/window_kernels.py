@@ -64,10 +64,10 @@ def mark(hashes: Uint64, range_: Int64, bits: int, cells: Uint8) -> None:
     """
     skip, number = np.uint64(range_[0]), np.uint64(range_[1])
     shift, away = np.uint64(64 - bits), np.uint64(64 - range_[0])
-    for own in hashes:
-        if skip > 0 and own >> away != number:
+    for anchor in hashes:
+        if skip > 0 and anchor >> away != number:
             continue
-        cell = (own << skip) >> shift
+        cell = (anchor << skip) >> shift
         byte = np.int64(cell >> np.uint64(2))
         place = np.uint8((cell & np.uint64(3)) << np.uint64(1))
         held = cells[byte]
@@ -101,11 +101,11 @@ def select(
         for i in range(bounds[d + 1] - bounds[d]):
             place = _anchor(runs, offsets[d] + i, reach, held)
             if place != held:
-                held, own = place, runs[place]
-                cell = (own << skip) >> shift
+                held, anchor = place, runs[place]
+                cell = (anchor << skip) >> shift
                 count = cells[np.int64(cell >> np.uint64(2))]
                 count >>= np.uint8((cell & np.uint64(3)) << np.uint64(1))
-                good = count & np.uint8(2) != 0 and (skip == 0 or own >> away == number)
+                good = count & np.uint8(2) != 0 and (skip == 0 or anchor >> away == number)
             if good:
                 kept[n], document[n], word[n] = hashes[bounds[d] + i], d, i
                 n += 1
@@ -133,15 +133,15 @@ def count_windows(
     counts, wide = np.empty(window.size, np.int64), np.empty(window.size, np.int64)
     n, i = 0, 0
     while i < order.size:
-        own, distinct = hashes[order[i]], 1
+        key, distinct = hashes[order[i]], 1
         j = i + 1
-        while j < order.size and hashes[order[j]] == own:
+        while j < order.size and hashes[order[j]] == key:
             distinct += documents[order[j]] != documents[order[j - 1]]
             j += 1
         for k in range(i, j):
             occurrences[order[k]], holders[order[k]] = j - i, distinct
         if j - i > 1:
-            window[n], counts[n], wide[n] = own, j - i, distinct
+            window[n], counts[n], wide[n] = key, j - i, distinct
             n += 1
         i = j
     return window[:n].copy(), counts[:n].copy(), wide[:n].copy(), occurrences, holders, order

@@ -196,8 +196,10 @@ class _WindowPass:
         for number in range(1 << ranges):
             range_ = np.array([ranges, number], np.int64)
             cells = np.zeros(2**bits // CELLS_PER_BYTE, np.uint8)
-            for own in in_order(self._threads, self._ahead, self._anchors, self._places):
-                window_kernels.mark(own, range_, bits, cells)
+            for anchors_of_chunk in in_order(
+                self._threads, self._ahead, self._anchors, self._places
+            ):
+                window_kernels.mark(anchors_of_chunk, range_, bits, cells)
             select = partial(self._select, range_, bits, cells)
             found.append(list(in_order(self._threads, self._ahead, select, self._places)))
             current().advance(number + 1, 1 << ranges, "ranges of windows")
@@ -278,12 +280,12 @@ class _WindowPass:
     ) -> tuple[pa.RecordBatch, GroupCounts]:
         """Count one part of the windows; return the rows of `windows` and the counts by place."""
         get, ends = self._spill.get, [chunk.bounds[part : part + 2].tolist() for chunk in grouped]
-        own = list(zip(grouped, ends, strict=True))
+        spans = list(zip(grouped, ends, strict=True))
         hashes = np.concatenate(
-            [np.zeros(0, np.uint64), *(get(chunk.hashes, *span) for chunk, span in own)]
+            [np.zeros(0, np.uint64), *(get(chunk.hashes, *span) for chunk, span in spans)]
         )
         documents = np.concatenate(
-            [np.zeros(0, np.uint32), *(get(chunk.documents, *span) for chunk, span in own)]
+            [np.zeros(0, np.uint32), *(get(chunk.documents, *span) for chunk, span in spans)]
         )
         window, count, wide, occurrences, holders, order = window_kernels.count_windows(
             hashes, documents, bits
@@ -320,8 +322,8 @@ class _WindowPass:
         made = []
         for chunk, (low, high) in zip(block, pairwise(ends), strict=True):
             repeated = low + np.flatnonzero(found[0, low:high] > 1)
-            own = repeated - low
-            columns = get(chunk.documents)[own], get(chunk.words)[own], hashes[repeated]
+            rows = repeated - low
+            columns = get(chunk.documents)[rows], get(chunk.words)[rows], hashes[repeated]
             made.append(
                 cut_spans(
                     read_chunk(chunk.place, hashes=False, positions=True),
