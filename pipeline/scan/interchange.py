@@ -13,7 +13,7 @@ import numpy as np
 from datasketch import LeanMinHash
 
 from pipeline.config.sections import Config, SketchConfig
-from pipeline.engine.run_folder import load_manifest
+from pipeline.engine.run_folder import read_run
 from pipeline.engine.tables import read_batches
 from pipeline.errors import ConfigError, IntegrityError
 from pipeline.scan.signatures import signature_matrix
@@ -53,22 +53,17 @@ def read_minhashes(run: Path) -> Iterator[tuple[int, LeanMinHash]]:
         RunFolderError: When `run` is no run folder of this version.
 
     """
-    manifest = load_manifest(run)
-    sketch = Config.model_validate(manifest["config"]).sketch
-    records = [
-        record
-        for _, entry in sorted(manifest["outputs"].items())
-        for record in entry["files"]
-        if record["table"] == "signatures"
-    ]
-    if not records:
+    opened = read_run(run)
+    sketch = Config.model_validate(opened.manifest["config"]).sketch
+    paths = opened.paths("signatures")
+    if not paths:
         raise ConfigError(
             "This run has no signatures yet: it was not scanned.",
             where=str(run),
             fix="scan first: rote scan CORPUS... --out RUN",
         )
-    for record in records:
-        yield from _of_file(run / record["path"], sketch)
+    for path in paths:
+        yield from _of_file(path, sketch)
 
 
 def _of_file(path: Path, sketch: SketchConfig) -> Iterator[tuple[int, LeanMinHash]]:
