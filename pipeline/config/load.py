@@ -18,9 +18,15 @@ from pipeline.errors import ConfigError
 def load_config(
     path: Path | None = None, settings: Sequence[str] = (), base: Mapping[str, Any] | None = None
 ) -> Config:
-    """Return the configuration: `base` (a saved one), then the TOML file, then each `a.b=value`.
+    """Return the configuration: `base`, changed by the TOML file, then by each setting.
 
-    Raises ConfigError naming the key for anything unknown or out of range.
+    Args:
+        path: a TOML file.
+        settings: each `section.key=value`, as after --set.
+        base: a configuration saved before, instead of the defaults.
+
+    Raises:
+        ConfigError: When a setting is unknown or out of range; it names the key.
     """
     values: dict[str, Any] = {}
     for _, layer in layers(path, settings, base):
@@ -76,6 +82,11 @@ def _names() -> list[str]:
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
+    """Return what a TOML file says.
+
+    Raises:
+        ConfigError: When the file cannot be read or is not TOML.
+    """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -95,6 +106,11 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 
 def _parse_setting(setting: str) -> dict[str, Any]:
+    """Return `section.key=value` as nested dictionaries; a value that is no TOML is a string.
+
+    Raises:
+        ConfigError: When there is no key or no equals sign.
+    """
     key, equals, text = setting.partition("=")
     if not equals or not key.strip():
         raise ConfigError(
@@ -113,6 +129,7 @@ def _parse_setting(setting: str) -> dict[str, Any]:
 
 
 def _merge(into: dict[str, Any], new: Mapping[str, Any]) -> None:
+    """Write the new values over the old ones, section by section, in place."""
     for key, value in new.items():
         if isinstance(value, Mapping) and isinstance(into.get(key), dict):
             _merge(into[key], value)

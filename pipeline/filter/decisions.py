@@ -27,7 +27,7 @@ from pipeline.filter.rules import drop_risk, keep_n
 from pipeline.filter.rules.cuts import Cut, cuts
 from pipeline.filter.rules.rules import CUT_SPANS, RESTORE, decide, gone, prepared, require_known
 from pipeline.filter.tally import RuleTally
-from pipeline.scan.near.pairs import at_least
+from pipeline.scan.shingle_sets import at_least
 from schemas.filter.decisions import CUTS, DECISIONS
 from schemas.filter.documents import DOCUMENTS
 from schemas.scan.counts import COUNTS

@@ -22,7 +22,7 @@ from pipeline.engine.stage import Receipt, Work
 from pipeline.engine.tables import ROW_GROUP, evenly, read_batches, read_table, write_table
 from pipeline.errors import ConfigError, IntegrityError
 from pipeline.scan.components import components, smallest_hash
-from pipeline.scan.near.pairs import at_least
+from pipeline.scan.shingle_sets import at_least
 from pipeline.text.sorting import among
 from schemas.filter.documents import DOCUMENTS
 from schemas.scan.contained import CONTAINED

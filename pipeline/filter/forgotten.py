@@ -9,7 +9,7 @@ import pyarrow as pa
 from pipeline.engine.query import limits, run
 from pipeline.engine.stage import Work
 from pipeline.filter.rules.cuts import Order, order_of_rows, windows_in
-from pipeline.scan.near.pairs import at_least
+from pipeline.scan.shingle_sets import at_least
 from pipeline.scan.words import chunk_places
 from pipeline.text.arrays import Uint64
 from pipeline.text.sorting import among

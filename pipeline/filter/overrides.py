@@ -19,7 +19,7 @@ from pipeline.engine.query import run as query
 from pipeline.engine.run_folder import RunFolder, open_run
 from pipeline.engine.tables import read_table
 from pipeline.errors import ConfigError
-from pipeline.scan.near.pairs import at_least
+from pipeline.scan.shingle_sets import at_least
 from schemas.scan.counts import COUNTS
 from schemas.scan.pairs import PAIRS
 

@@ -24,10 +24,13 @@ MOST_SOURCES = 40
 def against(
     work: Work, manifest: Mapping[str, Any], data: Mapping[str, Any], limits: Limits
 ) -> Row | None:
-    """Return what changed from the run folder `report.against` to this one; None without one.
+    """Return `changes` of report.json: what differs from the run folder `report.against`.
 
-    Documents are the same when shard, row and text are. Raises InputError when that folder holds
-    no decisions.
+    None without such a folder. Documents are the same when shard, row and text are.
+
+    Raises:
+        InputError: When that folder holds no decisions.
+        RunFolderError: When it is no run folder of this version.
     """
     if not work.config.report.against:
         return None
@@ -65,7 +68,7 @@ def against(
     }
 
 
-def compared(config: Config) -> str:
+def compared_digest(config: Config) -> str:
     """Return a digest of what the run folder `report.against` holds; empty without one.
 
     A folder that cannot be read has a digest of its own.
