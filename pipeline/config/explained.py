@@ -36,7 +36,6 @@ def explained(
 
     Raises:
         ConfigError: a setting is unknown or out of range.
-
     """
     config = load_config(path, settings, base)
     named = layers(path, settings, base, folder)
@@ -86,4 +85,5 @@ def _toml(value: Any) -> str:  # noqa: ANN401
 
 
 def _comment(text: str) -> str:
-    return "".join(f"# {line}\n" for line in textwrap.wrap(text, WIDTH)) or "\n"
+    lines = textwrap.wrap(text, WIDTH, break_long_words=False, break_on_hyphens=False)
+    return "".join(f"# {line}\n" for line in lines) or "\n"

@@ -47,7 +47,6 @@ def layers(
 
     Raises:
         ConfigError: the file cannot be read or is no TOML; a setting has not the form a.b=value.
-
     """
     named: list[tuple[str, Mapping[str, Any]]] = [(folder, base or {})]
     if path is not None:

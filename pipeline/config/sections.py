@@ -176,7 +176,7 @@ Signal = Literal[
 
 
 class ProbesConfig(Section):
-    """Dear measures of memorization, on request, over a panel; docs/signals.md has them all."""
+    """Expensive measures of memorization, on request, over a panel (docs/signals.md)."""
 
     signals: tuple[Signal, ...] = Field(
         (),

@@ -35,7 +35,6 @@ class RunFolder:
     Attributes:
         folder: where it is.
         manifest: what `manifest.json` holds, or will hold after `save`.
-
     """
 
     def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
@@ -158,7 +157,6 @@ def read_run(folder: Path) -> RunFolder:
 
     Raises:
         RunFolderError: it is none, is damaged, or of another version.
-
     """
     return RunFolder(folder, load_manifest(folder))
 
@@ -168,7 +166,6 @@ def load_manifest(folder: Path) -> dict[str, Any]:
 
     Raises:
         RunFolderError: it is none, is damaged, or of another version.
-
     """
     path = folder / MANIFEST
     try:
@@ -214,7 +211,6 @@ def open_run(
 
     Raises:
         RunFolderError: it holds anything that is not ours, or another process is writing to it.
-
     """
     if create is None:
         load_manifest(folder)
@@ -234,7 +230,6 @@ def refuse_foreign(folder: Path) -> None:
 
     Raises:
         RunFolderError: for such a one; nothing was touched.
-
     """
     if not folder.exists():
         return

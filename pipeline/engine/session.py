@@ -38,7 +38,6 @@ class Session:
         stages: every stage, by name.
         verify: whether outputs are read again, once, instead of trusting their size.
         corpus: files, folders and globs of a scan, as given.
-
     """
 
     run: RunFolder

@@ -27,7 +27,6 @@ class FileRecord:
         rows: rows in it; 0 for a file that is no table.
         bytes: its size.
         digest: BLAKE2b-128 of its bytes, hex.
-
     """
 
     table: str
@@ -56,7 +55,6 @@ class Work:
         forgotten: texts that `--forget` named: text hash in hex, and whether it was named itself.
         known: number of shards that were there before the last were added.
         records: the files of `tables`, for a stage that asks for them.
-
     """
 
     stage: str
@@ -88,7 +86,6 @@ class Receipt:
         rows_in: rows that it read, as its stage counts them.
         rows_out: rows that it accounts for; equal to rows_in where the stage conserves rows.
         facts: plain numbers and words for the manifest and the report; no clock in them.
-
     """
 
     files: tuple[FileRecord, ...]
@@ -118,7 +115,6 @@ class Recall:
     Attributes:
         key: its name in the manifest.
         needs: stages whose outputs are read as well while anything is remembered.
-
     """
 
     key: str
@@ -146,7 +142,6 @@ class Stage:
         names_scan: whether the number of the scan is in its output.
         records: whether it wants the records of the files that it reads.
         outside: digest of what it reads besides outputs of this run; None for nothing.
-
     """
 
     name: str

@@ -51,7 +51,6 @@ def read_minhashes(run: Path) -> Iterator[tuple[int, LeanMinHash]]:
         ConfigError: When the run holds no signatures.
         IntegrityError: When the signatures are not of the settings that the run folder names.
         RunFolderError: When `run` is no run folder of this version.
-
     """
     opened = read_run(run)
     sketch = Config.model_validate(opened.manifest["config"]).sketch
