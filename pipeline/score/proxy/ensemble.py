@@ -23,7 +23,7 @@ from pipeline.score.proxy.statistics import BATCHES, ProxyScorer, Scorable, Stat
 from pipeline.score.proxy.train import Schedule, TrainedProxy, TrainingOptions, train
 
 HALVES = ("half-a", "half-b")
-TRAINING = 2  # the version of what a training computes: in the key of a checkpoint
+TRAINING = 3  # the version of what a training computes: in the key of a checkpoint
 
 
 @dataclass(frozen=True)

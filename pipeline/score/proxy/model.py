@@ -17,7 +17,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from pipeline.score.proxy.block import HEAD_WIDTH as HEAD_WIDTH
-from pipeline.score.proxy.block import NORM_EPSILON, ROPE_BASE, Turn, Weights, fused, plain, turns
+from pipeline.score.proxy.block import NORM_EPSILON, ROPE_BASE, Block, rms_norm, rotary_turns
 
 CONTEXT = 128
 
@@ -44,32 +44,6 @@ class Shape:
         )
 
 
-class Block(nn.Module):
-    """Pre-norm attention and gated MLP."""
-
-    def __init__(self, shape: Shape) -> None:
-        super().__init__()
-        self.norm_attention = nn.Parameter(torch.ones(shape.width))
-        self.norm_mlp = nn.Parameter(torch.ones(shape.width))
-        self.qkv = nn.Linear(shape.width, 3 * shape.width, bias=False)
-        self.out = nn.Linear(shape.width, shape.width, bias=False)
-        self.gate_up = nn.Linear(shape.width, 2 * shape.hidden, bias=False)
-        self.down = nn.Linear(shape.hidden, shape.width, bias=False)
-
-    def forward(self, hidden: Tensor, turn: Turn) -> Tensor:
-        """Return the new hidden states; hidden: [rows, tokens, width]."""
-        own = Weights(
-            self.norm_attention,
-            self.qkv.weight,
-            self.out.weight,
-            self.norm_mlp,
-            self.gate_up.weight,
-            self.down.weight,
-        )
-        in_full = hidden.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
-        return (fused if hidden.device.type == "cpu" and in_full else plain)(hidden, turn, own)
-
-
 class Transformer(nn.Module):
     """A causal language model with tied embeddings."""
 
@@ -77,7 +51,7 @@ class Transformer(nn.Module):
         super().__init__()
         self.shape = shape
         self.embedding = nn.Parameter(torch.empty(shape.vocabulary, shape.width))
-        self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.layers))
+        self.blocks = nn.ModuleList(Block(shape.width, shape.hidden) for _ in range(shape.layers))
         self.norm = nn.Parameter(torch.ones(shape.width))
         self._initialise(seed)
 
@@ -99,10 +73,10 @@ class Transformer(nn.Module):
     def hidden(self, tokens: Tensor) -> Tensor:
         """Return the last hidden states [rows, tokens, width] of `tokens` [rows, tokens]."""
         hidden = functional.embedding(tokens, self.embedding)
-        turn = turns(tokens.shape[1], self.shape.width // HEAD_WIDTH, hidden.device)
+        turns = rotary_turns(tokens.shape[1], hidden.device)
         for block in self.parts:
-            hidden = block(hidden, turn)
-        return _normed(hidden, self.norm)
+            hidden = block(hidden, turns)
+        return rms_norm(hidden, self.norm)
 
     def head(self, hidden: Tensor) -> Tensor:
         """Return the logits of hidden states; apart from `hidden`, so that callers can chunk it."""
@@ -192,7 +166,3 @@ def _named(model: Transformer) -> Iterator[tuple[str, Tensor]]:
         yield f"{prefix}.mlp.down_proj.weight", block.down.weight
         yield f"{prefix}.input_layernorm.weight", block.norm_attention
         yield f"{prefix}.post_attention_layernorm.weight", block.norm_mlp
-
-
-def _normed(hidden: Tensor, weight: Tensor) -> Tensor:
-    return functional.rms_norm(hidden, (hidden.shape[-1],), weight, NORM_EPSILON)

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from pipeline.score.sequences.sequence_table import ScoringInput
     from pipeline.score.sequences.training_rows import Text
 
-VERSION = 3
+VERSION = 4
 DEFAULT_TOKENS = {"cpu": 262_144, "cuda": 200_000_000}
 BYTES_PER_TOKEN = 4.0
 MODELS = "models"
