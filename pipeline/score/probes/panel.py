@@ -57,16 +57,6 @@ class Probed:
     family: Int64
     tokens: Int64
 
-    def at(self, own: Int64) -> Probed:
-        """Return some of them."""
-        return Probed(
-            self.place[own],
-            self.row_key[own],
-            self.start_token[own],
-            self.family[own],
-            self.tokens[own],
-        )
-
 
 @dataclass(frozen=True)
 class ProbeInput:

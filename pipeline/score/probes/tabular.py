@@ -26,7 +26,6 @@ TABLES = 50
 QUERIES = 25
 CONTEXT = 32
 _ORDER = 23
-TableRow = tuple[int, int, str, float]
 
 
 @dataclass(frozen=True)

@@ -33,16 +33,6 @@ CLOSEST = "closest"  # how near a suffix token that decides comes to the best ot
 Statistics = dict[str, NDArray[np.generic]]
 
 
-class Scorer(Protocol):
-    """Anything that scores sequences: a trained proxy, a loaded model, a fake in a test."""
-
-    def score(self, tokens: NDArray[np.int64]) -> Statistics:
-        """Return one array per statistic of `schemas.score.sequences`, `seen` apart.
-
-        tokens: [n, 65], the first is EOS.
-        """
-
-
 class Scorable(Protocol):
     """A model in two parts, so that the head can be taken in chunks.
 

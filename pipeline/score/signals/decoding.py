@@ -40,8 +40,3 @@ def log_q(logits: Tensor, decoding: Decoding) -> Tensor:
         gone = torch.zeros_like(reached).scatter(-1, order, reached)
         scores = scores.masked_fill(gone, -torch.inf)
     return scores.log_softmax(-1)
-
-
-def log_p_z_under(logits: Tensor, suffix: Tensor, decoding: Decoding) -> Tensor:
-    """Return log p_z in nats of suffixes [rows, tokens], logits [rows, tokens, vocabulary]."""
-    return log_q(logits, decoding).gather(-1, suffix.unsqueeze(-1)).squeeze(-1).sum(-1)

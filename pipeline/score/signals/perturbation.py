@@ -8,7 +8,6 @@ perturbation replaces one token of the prefix. A model that has understood a tem
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.text.arrays import Int64
 from pipeline.text.hashing import keyed_hash
@@ -19,13 +18,6 @@ _PLACE, _TOKEN = 11, 12
 def limem(accuracy: float, consistency: float) -> float:
     """Return Acc x (1 - CR)."""
     return accuracy * (1.0 - consistency)
-
-
-def limem_of(right: NDArray[np.bool_], consistent: NDArray[np.float64]) -> float:
-    """Return LiMem of answers; consistent: share of its perturbations that each one survives."""
-    if not right.any():
-        return 0.0
-    return limem(float(right.mean()), float(consistent[right].mean()))
 
 
 def perturbed(rows: Int64, prefix: int, vocabulary: int, seed: int) -> Int64:

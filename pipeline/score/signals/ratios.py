@@ -1,4 +1,4 @@
-"""Ratios of losses: against compressed size, another model, and the suffix without its prefix.
+"""Ratios of losses: against compressed size, and against the suffix without its prefix.
 
 They are baselines: on text of one kind, membership tests of this sort are near chance.
 """
@@ -18,19 +18,6 @@ def zlib_ratio(mean_nll: Float64, tokens: int, zlib_bits: Float64) -> Float64:
     mean_nll: nats a token, over `tokens`. Peers divide a mean by a total, which depends on length.
     """
     return np.asarray(mean_nll * tokens * BITS / zlib_bits)
-
-
-def reference_gap(nll: Float64, reference: Float64) -> Float64:
-    """Return by how many nats a text is more probable to the model than to the reference.
-
-    Zero for what is merely easy; Carlini et al. 2021 compare with a smaller model.
-    """
-    return np.asarray(reference - nll)
-
-
-def reference_ratio(nll: Float64, reference: Float64) -> Float64:
-    """Return perplexity / perplexity of the reference, from mean NLLs in nats."""
-    return np.exp(-reference_gap(nll, reference))
 
 
 def prior_bits(log_p_given: Float64, log_p_alone: Float64) -> Float64:
