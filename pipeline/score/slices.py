@@ -1,6 +1,7 @@
-"""Where the sequences of a tokenized document start, and how long they are.
+"""How long sequences are, and where those of a tokenized document start.
 
-A sequence is 64 tokens: 32 of prefix, 32 of suffix.
+A sequence is 64 tokens: 32 of prefix, 32 of suffix. It is trained on and scored as a row of 65, the
+end-of-text token before it.
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ import numpy as np
 
 from pipeline.text.arrays import Int64
 
-SEQUENCE = 64
-SUFFIX = 32
-STRIDE = 32
+SEQUENCE = 64  # tokens
+SUFFIX = 32  # tokens that are forecast and scored
+PREFIX = SEQUENCE - SUFFIX
+STRIDE = 32  # tokens from the start of a sequence to that of the next
+ROW_TOKENS = 1 + SEQUENCE  # EOS and a sequence
 
 
 def starts(tokens: int) -> Int64:

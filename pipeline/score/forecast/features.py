@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.score.forecast.logistic import Cases
+from pipeline.score.slices import SUFFIX
 from pipeline.text.arrays import Flags, Float64, Int64
 
-SUFFIX = 32
 # Tried and left out, since families left out of the fit gained nothing by them: entropy, rank, run
 # length, Min-K% and Min-K%++ of the suffix, window count; figures in docs/LOG.md, 2026-11-28.
 UNSEEN = (

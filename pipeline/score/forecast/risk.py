@@ -34,6 +34,7 @@ from pipeline.score.forecast.logistic import (
 from pipeline.score.forecast.observed import dose_response, memorized_families, rate
 from pipeline.score.forecast.risk_model import risk_model
 from pipeline.score.forecast.target import Target, target_of
+from pipeline.score.slices import SUFFIX
 from pipeline.text.arrays import Flags, Float64
 from schemas.scan.counts import COUNTS
 from schemas.score.contexts import CONTEXTS
@@ -227,7 +228,7 @@ def _expected(panel: ScoredPanel, values: Float64) -> dict[str, Any]:
 def _kinds(panel: ScoredPanel, value: Float64) -> np.ndarray:
     """Return none, reconstructed, recited or recollected; None where there is no forecast."""
     outside = features.outside_log_p(panel)
-    guessable = np.nan_to_num(outside, nan=-np.inf) / features.SUFFIX >= np.log(GUESSABLE)
+    guessable = np.nan_to_num(outside, nan=-np.inf) / SUFFIX >= np.log(GUESSABLE)
     kinds = np.where(
         guessable, "reconstructed", np.where(panel.count >= RECITED, "recited", "recollected")
     )
@@ -270,7 +271,7 @@ def _of_documents(work: Work, table: pa.Table, rows: pa.Table) -> pa.Table:
         ],
         np.int64,
     )
-    tokens = np.add.reduceat(value, first) * features.SUFFIX if len(first) else np.zeros(0)
+    tokens = np.add.reduceat(value, first) * SUFFIX if len(first) else np.zeros(0)
     counts = read_table(work.paths("counts"), COUNTS, ["row_key", "representative"]).sort_by(
         "row_key"
     )

@@ -6,11 +6,11 @@ import time
 from typing import TYPE_CHECKING
 
 from pipeline.config.sections import Config
+from pipeline.score.slices import SEQUENCE, STRIDE, SUFFIX
 
 if TYPE_CHECKING:
     from pipeline.score.probes.panel import ProbedModel
 
-SUFFIX = 32
 HALVES = 2
 BACKWARD = 2  # a backward pass counts as two forward ones
 LENGTHS_TRIED = 8
@@ -30,7 +30,7 @@ def passes(config: Config, proxies: int | None = None) -> dict[str, int]:
         proxies = 1 if asked.models == "largest" else len(config.proxy.shapes) + HALVES
     searched = min(panel, asked.acr_panel)
     smallest, *_, largest = (layers * width * width for layers, width in config.proxy.shapes)
-    rows = config.proxy.sample_tokens // SUFFIX * config.proxy.epochs // 2 * (1 + BACKWARD) + panel
+    rows = config.proxy.sample_tokens // STRIDE * config.proxy.epochs // 2 * (1 + BACKWARD) + panel
     each = {
         "extraction": 5 * panel,
         "exposure": panel,
@@ -66,7 +66,7 @@ def pass_seconds(subject: ProbedModel) -> float:
     """Return the seconds of one pass here: the fastest of three batches; it enters no table."""
     import torch
 
-    tokens = torch.zeros(TIMED_ROWS, 2 * SUFFIX, dtype=torch.int64, device=subject.device)
+    tokens = torch.zeros(TIMED_ROWS, SEQUENCE, dtype=torch.int64, device=subject.device)
     spent = []
     for _ in range(3):
         begun = time.perf_counter()

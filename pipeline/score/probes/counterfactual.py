@@ -21,7 +21,7 @@ from pipeline.score.proxy.model import Shape, Transformer
 from pipeline.score.proxy.train import Schedule, train
 from pipeline.score.sequences.training_rows import token_rows
 from pipeline.score.signals.counterfactual import counterfactual
-from pipeline.score.slices import SUFFIX
+from pipeline.score.slices import ROW_TOKENS, SUFFIX
 from pipeline.text.arrays import Int64
 from pipeline.text.hashing import keyed_hash
 
@@ -49,7 +49,7 @@ def subset_rows(work: Work, of: ProbeInput) -> SubsetRows:
         for number, start in zip(documents.tolist(), starts.tolist(), strict=True)
     ]
     times = np.maximum(1, top.seen[place] // work.config.proxy.epochs)
-    tokens = np.concatenate([np.zeros((0, 65), np.int64), *rows])
+    tokens = np.concatenate([np.zeros((0, ROW_TOKENS), np.int64), *rows])
     tokens[:, 0] = top.eos
     key = of.known.text_key[documents] ^ keyed_hash(starts.astype(np.uint64), 1)
     order = np.argsort(key, kind="stable")  # no name of a shard orders what is learnt

@@ -26,11 +26,10 @@ from pipeline.score.signals.extraction import extractible, probability_within, t
 from pipeline.score.signals.localisation import lower_share
 from pipeline.score.signals.perturbation import perturbed
 from pipeline.score.signals.ratios import prior_bits
-from pipeline.score.slices import SEQUENCE, SUFFIX
+from pipeline.score.slices import PREFIX, SEQUENCE, SUFFIX
 
 Values = dict[str, NDArray[np.float64]]
 Measure = Callable[[ProbedModel, Probed, ProbesConfig, int, OnProgress], Values]
-PREFIX = SEQUENCE - SUFFIX
 DECODINGS = {
     "t1": Decoding(),
     "t0.8": Decoding(temperature=0.8),
@@ -40,7 +39,7 @@ DECODINGS = {
 LENGTHS = ((16, 16), (32, 16), (16, 32), (32, 32), (48, 16))
 TRIES = (1, 100, 10_000)
 EVEN = 0.5
-OFFSETS = (0, 16, 32)
+OFFSETS = (0, 16, 32)  # tokens before the passage
 SHORT = 16  # prefix and suffix of a probe by offset: it fits into a training row at any of them
 PERTURBATIONS = 4
 CDD = Decoding(temperature=0.8)

@@ -17,14 +17,13 @@ from pipeline.score.signals.tabular import (
     modal_share,
     table_rows,
 )
-from pipeline.score.slices import SUFFIX
+from pipeline.score.slices import PREFIX, SUFFIX
 from pipeline.text.arrays import Int64
 from pipeline.text.hashing import keyed_hash
 
 DOCUMENTS = 1_000
 TABLES = 50
 QUERIES = 25
-CONTEXT = 32
 _ORDER = 23
 
 
@@ -121,4 +120,4 @@ def _cut(
 
 
 def _before(tokenizer: Tokenizer, text: str, eos: int) -> list[int]:
-    return [eos, *tokenizer.encode(text[-1000:], add_special_tokens=False).ids[-CONTEXT:]]
+    return [eos, *tokenizer.encode(text[-1000:], add_special_tokens=False).ids[-PREFIX:]]

@@ -8,12 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pipeline.config.sections import ProxyConfig
 from pipeline.score.proxy.checkpoint import key_of
 from pipeline.score.proxy.model import Shape
 from pipeline.score.proxy.pool import WorkerPool
@@ -21,6 +21,9 @@ from pipeline.score.proxy.precision import precision_of
 from pipeline.score.proxy.pretrained import load_models
 from pipeline.score.proxy.statistics import BATCHES, ProxyScorer, Scorable, Statistics
 from pipeline.score.proxy.train import Schedule, TrainedProxy, TrainingOptions, train
+
+if TYPE_CHECKING:
+    from pipeline.config.sections import ProxyConfig
 
 HALVES = ("half-a", "half-b")
 TRAINING = 3  # the version of what a training computes: in the key of a checkpoint

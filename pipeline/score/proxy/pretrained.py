@@ -11,19 +11,21 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from pipeline.config.sections import ProxyConfig
 from pipeline.errors import ConfigError
 from pipeline.score.proxy.tokenizer import Language, load_language
+from pipeline.score.slices import ROW_TOKENS
+
+if TYPE_CHECKING:
+    from pipeline.config.sections import ProxyConfig
 
 WHERE, TOKENIZER = "proxy.models", "proxy.tokenizer"
 WANTED = ("*.json", "*.safetensors")
-LEAST_CONTEXT = 65
 PROBE = (2, 16)
 CLOSE = 1e-3
 # what some architectures do to their logits behind the head's matrix, by the key in their config
@@ -194,7 +196,7 @@ def _digest(folder: Path) -> str:
 
 def _probe(one: Loaded) -> None:
     """Refuse a model whose logits are not its head's, that looks ahead, or takes too few tokens."""
-    context = getattr(one.model.config, "max_position_embeddings", None) or LEAST_CONTEXT
+    context = getattr(one.model.config, "max_position_embeddings", None) or ROW_TOKENS
     count = one.vocabulary
     tokens = (torch.arange(PROBE[0] * PROBE[1]) * 7919 % count).view(PROBE).to(one.device)
     other = tokens.clone()
@@ -204,7 +206,7 @@ def _probe(one: Loaded) -> None:
         head, ahead = (one.head(one.hidden(rows)) for rows in (tokens, other))
     close = CLOSE * float(own.abs().max())
     faults = {
-        f"its context is {context} tokens": context < LEAST_CONTEXT,
+        f"its context is {context} tokens": context < ROW_TOKENS,
         "its logits are not those of its head": float((own - head).abs().max()) > close,
         "a token sees those after it": float((head - ahead)[:, :-1].abs().max()) > close,
     }

@@ -19,9 +19,8 @@ from pipeline.score.proxy.checkpoint import Checkpoint
 from pipeline.score.proxy.precision import Precision, halving, in_precision
 from pipeline.score.signals.extraction import log_p_z, memorized, run_length
 from pipeline.score.signals.min_k import min_k, standardised
+from pipeline.score.slices import SEQUENCE, SUFFIX
 
-SEQUENCE = 64
-SUFFIX = 32
 BATCHES = {"cpu": 64, "cuda": 1024}
 CHUNK_ELEMENTS = 1 << 18  # logits at a time: what stays in a core's cache
 CHUNK_ELEMENTS_CUDA = 1 << 27

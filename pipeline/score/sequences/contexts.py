@@ -16,12 +16,12 @@ import pyarrow as pa
 from pipeline.score.proxy.ensemble import Proxy, score_all
 from pipeline.score.proxy.pool import WorkerPool
 from pipeline.score.sequences.sampling import strata
-from pipeline.score.slices import SEQUENCE, SUFFIX
+from pipeline.score.slices import PREFIX
 from pipeline.text.arrays import Int64, Uint64
 from pipeline.text.hashing import keyed_hash
 from schemas.score.contexts import CONTEXTS
 
-PREFIXES = (4, 8, 16, 32)
+PREFIXES = (4, 8, 16, PREFIX)
 PER_LEVEL = 64  # sequences of a power of two of the dose
 
 
@@ -79,4 +79,4 @@ def _key(tokens: Int64) -> Uint64:
 
 def _shortened(tokens: Int64, prefix: int) -> Int64:
     """Return [n, 1 + prefix + 32]: EOS, the last tokens of the prefix, the suffix."""
-    return np.concatenate((tokens[:, :1], tokens[:, 1 + SEQUENCE - SUFFIX - prefix :]), axis=1)
+    return np.concatenate((tokens[:, :1], tokens[:, 1 + PREFIX - prefix :]), axis=1)

@@ -21,7 +21,7 @@ from pipeline.score.sequences.text_features import surface
 from pipeline.score.sequences.training_rows import Text, TrainingRows, token_rows
 from pipeline.score.signals.gap import gap_bits
 from pipeline.score.signals.repetition import continuation_share
-from pipeline.score.slices import SEQUENCE, SUFFIX
+from pipeline.score.slices import PREFIX, ROW_TOKENS, SEQUENCE
 from pipeline.text.arrays import Int64
 from schemas.score.sequences import SEQUENCES, STATISTICS
 
@@ -65,7 +65,7 @@ def sequence_tables(
     panel = of.panel
     places = _places(of, 0, SEQUENCE)
     words = spelled(work, places)
-    parts = [(SEQUENCE - SUFFIX, SEQUENCE), (0, SEQUENCE - SUFFIX)]
+    parts = [(PREFIX, SEQUENCE), (0, PREFIX)]
     runs = [words.words, *(spelled(work, _places(of, *part)).words for part in parts)]
     by_half, of_suffix, of_prefix = np.split(_occurrences(work, of, runs), 3)
     tokens = _tokens(of)
@@ -74,7 +74,7 @@ def sequence_tables(
         "row_key": places.row_key,
         "start_byte": places.start_byte,
         "end_byte": places.end_byte,
-        "suffix_byte": _places(of, SEQUENCE - SUFFIX, SEQUENCE).start_byte,
+        "suffix_byte": _places(of, PREFIX, SEQUENCE).start_byte,
         "start_token": panel.start_token,
         "document_sequences": panel.of_document,
         "family": _families(of),
@@ -135,7 +135,7 @@ def _occurrences(work: Work, of: ScoringInput, runs: list[list[bytes]]) -> Int64
 def _tokens(of: ScoringInput) -> Int64:
     pairs = zip(of.panel.document.tolist(), of.panel.start_token.tolist(), strict=True)
     rows = [token_rows(of.texts[number], np.array([start])) for number, start in pairs]
-    return np.concatenate([np.zeros((0, SEQUENCE + 1), np.int64), *rows])
+    return np.concatenate([np.zeros((0, ROW_TOKENS), np.int64), *rows])
 
 
 def _score(

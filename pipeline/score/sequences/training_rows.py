@@ -20,7 +20,7 @@ from pipeline.engine.stage import Work
 from pipeline.score.proxy.tokenizer import EOS_ID, Encoded, encode
 from pipeline.score.sequences.catalogue import Catalogue
 from pipeline.score.sequences.sampling import Sample, choose_families, half_of
-from pipeline.score.slices import SEQUENCE, starts
+from pipeline.score.slices import ROW_TOKENS, SEQUENCE, starts
 from pipeline.text.arrays import Int64
 
 
@@ -118,7 +118,7 @@ def training_rows(
 
     Beside them, the document of each.
     """
-    rows, owner = [np.zeros((0, SEQUENCE + 1), np.int64)], [np.zeros(0, np.int64)]
+    rows, owner = [np.zeros((0, ROW_TOKENS), np.int64)], [np.zeros(0, np.int64)]
     for number in order:
         own = token_rows(texts[number], texts[number].starts)
         rows.append(np.tile(own, (int(known.exact_count[number]), 1)))
