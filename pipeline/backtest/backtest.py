@@ -74,7 +74,7 @@ from schemas.score.sequences import SEQUENCES
 FOLDER = "backtest"
 RESULT = "backtest.json"
 TOKENIZER = "models/tokenizer.json"
-JUDGED = 2  # version of the judgement: of its tables and their metrics
+JUDGED = 3  # version of the judgement: of its tables and their metrics
 NO_ROWS = np.zeros((0, 65), np.int64)
 
 

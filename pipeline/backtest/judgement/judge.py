@@ -34,9 +34,10 @@ from pipeline.backtest.judgement.preregistered import (
     STRATA,
     comparisons,
 )
+from pipeline.score.forecast.bootstrap import NUMBERS_AT_ONCE
 from pipeline.text.arrays import Flags, Float64
 
-BLOCK = 1 << 22  # weights held at a time
+BLOCK = NUMBERS_AT_ONCE
 BINS = 10
 Values = dict[tuple[str, str], Float64]
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit, log_expit, logit
 
+from pipeline.score.forecast.bootstrap import row_weights
 from pipeline.text.arrays import Flags, Float64, Int64
 
 LEAST = 1e-6  # of a probability that is taken for possible
@@ -31,15 +32,9 @@ class JudgedSample:
 
         The sample itself, then each draw of whole units.
         """
-        _, place = np.unique(self.unit, return_inverse=True)
-        units = int(place.max(initial=-1)) + 1
-        random = np.random.Generator(np.random.PCG64([seed, units]))
-        size = max(1, most // max(1, len(place)))
-        yield np.ones((1, len(place))) * self.weight
-        for start in range(0, draws, size):
-            count = min(size, draws - start)
-            times = random.multinomial(units, np.full(units, 1.0 / max(units, 1)), count)
-            yield times[:, place] * self.weight
+        yield self.weight[None, :]
+        for times in row_weights(self.unit, draws, seed, most):
+            yield times * self.weight
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from pipeline.score.forecast.bootstrap import each_draw, times_drawn
 from pipeline.score.forecast.features import ScoredPanel, Seen
-from pipeline.score.forecast.logistic import DRAWS, Cases, family_weights, fit
+from pipeline.score.forecast.logistic import DRAWS, Cases, fit
 from pipeline.text.arrays import Flags, Float64, Int64
 
 BOOTSTRAPS = 1_000
@@ -67,16 +68,21 @@ def _by_family(hit: Flags, family: Int64) -> tuple[Float64, Float64]:
 
 
 def _bootstrapped(hits: Float64, totals: Float64, seed: int) -> Float64:
-    """Return the mean share over groups, per bootstrap over families.
+    """Return the mean of the groups' shares in each draw of whole families: (BOOTSTRAPS,).
 
-    hits, totals: [groups, families]. A group that a draw leaves empty is left out of its mean.
+    A group that a draw leaves empty is left out of its mean.
+
+    Args:
+        hits: memorized rows, (groups, families).
+        totals: rows, (groups, families).
+        seed: of the bootstrap.
     """
-    draw = np.random.Generator(np.random.PCG64([seed, 7]))
-    count = totals.shape[1]
-    weight = draw.multinomial(count, np.full(count, 1.0 / count), BOOTSTRAPS).astype(np.float64)
-    total = weight @ totals.T  # whole numbers below 2^53: exact in any order
-    share = np.divide(weight @ hits.T, total, out=np.zeros_like(total), where=total > 0)
-    return np.asarray(share.sum(axis=1) / np.maximum(1, (total > 0).sum(axis=1)))
+    means = []
+    for times in times_drawn(totals.shape[1], BOOTSTRAPS, seed):
+        total = times @ totals.T  # whole numbers below 2^53: exact in any order
+        share = np.divide(times @ hits.T, total, out=np.zeros_like(total), where=total > 0)
+        means.append(share.sum(axis=1) / np.maximum(1, (total > 0).sum(axis=1)))
+    return np.concatenate(means)
 
 
 def _levels(proxy: Seen) -> Iterator[tuple[float, Flags]]:
@@ -147,8 +153,7 @@ def _dose_law(panel: ScoredPanel, proxy: Seen, seed: int) -> dict[str, Any]:
     cases = Cases(features, proxy.memorized[rows], panel.family[rows], none, np.ones(size, bool))
     whole = fit(cases)
     drawn = [
-        _curve(fit(cases, family_weights(cases.family, draw, seed), whole.beta))
-        for draw in range(DRAWS)
+        _curve(fit(cases, weight, whole.beta)) for weight in each_draw(cases.family, DRAWS, seed)
     ]
     told |= {"fitted": True}
     for k, name in enumerate(("logits_per_doubling", "log2_dose_of_half")):

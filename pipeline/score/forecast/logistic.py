@@ -16,6 +16,7 @@ from scipy.special import expit, log_expit
 from scipy.stats import norm
 from sklearn.metrics import average_precision_score
 
+from pipeline.score.forecast.bootstrap import each_draw
 from pipeline.text.arrays import Flags, Float64, Int64
 from pipeline.text.hashing import keyed_hash
 
@@ -133,16 +134,6 @@ def _newton(beta: Float64, inputs: Float64, label: Float64, share: Float64) -> F
     return np.asarray(lsq_linear(root, wanted, (low, np.inf), method="bvls").x)
 
 
-def family_weights(family: Int64, draw: int, seed: int) -> Float64:
-    """Return the rows' weights in one bootstrap over families.
-
-    A family's rows are drawn together or not at all.
-    """
-    names, place = np.unique(family, return_inverse=True)
-    picked = np.random.Generator(np.random.PCG64([seed, draw])).integers(0, len(names), len(names))
-    return np.bincount(picked, minlength=len(names))[place].astype(np.float64)
-
-
 def transfer_error(cases: Cases) -> float:
     """Return by how many logits a model fitted below the top rung is off on it.
 
@@ -207,8 +198,8 @@ def forecast(
     order = np.argsort(keyed_hash(np.arange(DRAWS, dtype=np.uint64), seed))
     noise = norm.ppf((order + 0.5) / DRAWS) * spread
     drawn = np.empty((DRAWS, len(features)))
-    for draw in range(DRAWS):
-        fitted = fit(cases, family_weights(cases.family, draw, seed), whole.beta)
+    for draw, weight in enumerate(each_draw(cases.family, DRAWS, seed)):
+        fitted = fit(cases, weight, whole.beta)
         drawn[draw] = fitted.logit(features) + noise[draw]
     low, high = np.quantile(drawn, (0.025, 0.975), axis=0)
     return expit(centre), expit(np.minimum(low, centre)), expit(np.maximum(high, centre))
@@ -224,15 +215,16 @@ def judged(cases: Cases, baseline: Float64, seed: int) -> dict[str, object]:
     """
     predicted = cross_fitted(cases)[cases.top]
     label, family, other = cases.label[cases.top], cases.family[cases.top], baseline[cases.top]
-    values = [_quality(label, predicted, other, np.ones(len(label)))]
-    for draw in range(DRAWS):
-        weight = family_weights(family, draw, seed)
-        if (weight * label).sum() > 0:
-            values.append(_quality(label, predicted, other, weight))
+    sample = _quality(label, predicted, other, np.ones(len(label)))
+    drawn = [
+        _quality(label, predicted, other, weight)
+        for weight in each_draw(family, DRAWS, seed)
+        if (weight * label).sum() > 0
+    ]
     found: dict[str, object] = {}
-    for name in values[0]:
-        low, high = np.quantile([value[name] for value in values[1:]], (0.025, 0.975))
-        found[name] = round(values[0][name], 4)
+    for name, value in sample.items():
+        low, high = np.quantile([one[name] for one in drawn], (0.025, 0.975))
+        found[name] = round(value, 4)
         found[f"{name}_95"] = [round(float(low), 4), round(float(high), 4)]
     return found
 

@@ -42,7 +42,7 @@ from schemas.score.laws import LAWS
 from schemas.score.risk import DOCUMENT_RISK, RISK, RISK_MODEL
 from schemas.score.sequences import SEQUENCES
 
-VERSION = 5
+VERSION = 6
 LEAST_FAMILIES = 30
 LIKELY = 0.5
 GUESSABLE = 0.5

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.score.forecast.logistic import DRAWS, family_weights
+from pipeline.score.forecast.bootstrap import row_weights
+from pipeline.score.forecast.logistic import DRAWS
 from pipeline.score.probes.panel import Probed, levels
 from pipeline.score.signals.perturbation import limem
 from pipeline.text.arrays import Float64
@@ -35,7 +36,7 @@ class SignalValues:
 
 def aggregates(found: SignalValues, seed: int) -> list[dict[str, Any]]:
     """Return a row for each number and each level of dose."""
-    weights = np.stack([family_weights(found.panel.family, draw, seed) for draw in range(DRAWS)])
+    weights = np.concatenate(list(row_weights(found.panel.family, DRAWS, seed)))  # a small panel
     level = levels(found.seen)
     rows = []
     for name, statistic in _statistics(found).items():
