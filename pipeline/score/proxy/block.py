@@ -70,6 +70,6 @@ def rms_norm(hidden: Tensor, gain: Tensor) -> Tensor:
 
 
 def _turned(vectors: Tensor, turns: Tensor) -> Tensor:
-    """Return queries or keys (rows, heads, tokens, 32) turned by their positions, in float32."""
+    """Return queries or keys (rows, heads, tokens, 32), each pair turned by its position."""
     pairs = torch.view_as_complex(vectors.float().view(*vectors.shape[:-1], -1, 2))
     return torch.view_as_real(pairs * turns).flatten(-2).to(vectors.dtype)
