@@ -18,9 +18,9 @@ ROW_TOKENS = 1 + SEQUENCE  # EOS and a sequence
 
 
 def starts(tokens: int) -> Int64:
-    """Return where the sequences of a document of so many tokens start.
+    """Return the first tokens of the sequences of a document of so many tokens, (sequences,).
 
-    Every 32nd, and one that ends at its end.
+    They are every 32nd and one whose end is the document's; none in a document below 64 tokens.
     """
     if tokens < SEQUENCE:
         return np.zeros(0, np.int64)

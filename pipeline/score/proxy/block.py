@@ -1,6 +1,6 @@
 """One block of the proxies' transformer: causal attention with rotary turns, then a gated MLP.
 
-The formulas are those of `LlamaForCausalLM` (Touvron et al. 2023): RMS norms before each part
+The formulas are those of `LlamaForCausalLM`: RMS norms before each part
 (Zhang and Sennrich 2019, eq. 4), rotary positions (Su et al. 2021, eq. 15) and SwiGLU (Shazeer
 2020, eq. 6), without biases. A rotary pair is two neighbouring numbers here.
 """
