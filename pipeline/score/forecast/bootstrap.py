@@ -1,4 +1,4 @@
-"""The bootstrap over whole units, which every interval here that is not Wilson's is made with.
+"""The bootstrap over whole units, with which every interval here is made that is not Wilson's.
 
 Sequences of one family share their text, so they are no independent observations: families (in the
 back-test, units) are drawn with replacement, as many as there are, and all rows of one come
@@ -19,7 +19,7 @@ NUMBERS_AT_ONCE = 1 << 22  # 32 MiB of weights
 def times_drawn(
     units: int, draws: int, seed: int, at_once: int = NUMBERS_AT_ONCE, width: int = 0
 ) -> Iterator[Float64]:
-    """Yield how often each unit is drawn, a block of draws at a time: (some draws, units).
+    """Yield how often each unit is drawn, a block of draws at a time, (draws, units).
 
     The numbers follow from `units` and `seed` alone, so two statistics of the same units are
     compared on the same draws; the size of the blocks changes none of them.
@@ -44,7 +44,7 @@ def times_drawn(
 def row_weights(
     unit: Int64, draws: int, seed: int, at_once: int = NUMBERS_AT_ONCE
 ) -> Iterator[Float64]:
-    """Yield how often each row is drawn with its unit, a block at a time: (some draws, rows).
+    """Yield how often each row is drawn with its unit, a block of draws at a time, (draws, rows).
 
     Args:
         unit: name of each row's unit, (rows,).
@@ -58,6 +58,6 @@ def row_weights(
 
 
 def each_draw(unit: Int64, draws: int, seed: int) -> Iterator[Float64]:
-    """Yield the weights of the rows in one draw after the other: (rows,), whole numbers."""
+    """Yield how often each row is drawn with its unit, one draw after the other, (rows,)."""
     for block in row_weights(unit, draws, seed):
         yield from block
