@@ -242,7 +242,11 @@ def measure(part: str, asked: argparse.Namespace) -> dict[str, Any]:
 
 
 def child(part: str) -> dict[str, Any]:
-    """Run a part in a process of its own."""
+    """Run a part in a process of its own.
+
+    Raises:
+        SystemExit: when it fails.
+    """
     ended = subprocess.run(
         [sys.executable, *sys.argv],
         env={**os.environ, CHILD: part},

@@ -1,6 +1,7 @@
 """Counterfactual memorization from proxies trained on halves of the families, many times.
 
-Training rows are the scored sequences that the largest proxy saw, each as often as it did in an
+The estimator of Feldman and Zhang 2020 (Zhang et al. 2021, eq. 1), as `signals.counterfactual` has
+it. Training rows are the scored sequences that the largest proxy saw, each as often as it did in an
 epoch; whole families are put in or left out. Text that two families share is not left out whole.
 """
 
@@ -30,15 +31,21 @@ _SUBSET = 31
 
 @dataclass(frozen=True)
 class SubsetRows:
-    """What subset models learn from. family: number of each row; key: of each number's name."""
+    """The rows that subset models are trained on.
 
-    rows: Int64
+    Attributes:
+        rows: EOS and a sequence each, (rows, 65).
+        family: number of each row's family, (rows,).
+        key: hash of each family's name, by number, (families,).
+    """
+
+    rows: Int64  # (rows, 65)
     family: Int64
     key: NDArray[np.uint64]
 
 
 def subset_rows(work: Work, of: ProbeInput) -> SubsetRows:
-    """Read the scored sequences that the largest proxy saw, with their multiplicity."""
+    """Read the scored sequences that the largest proxy saw, each as often as in an epoch."""
     top = of.top
     place = np.flatnonzero(top.seen)
     documents = np.searchsorted(of.known.row_key, of.table["row_key"].to_numpy()[place])
@@ -58,7 +65,7 @@ def subset_rows(work: Work, of: ProbeInput) -> SubsetRows:
 
 
 def taken(of: SubsetRows, number: int, seed: int) -> NDArray[np.bool_]:
-    """Return per family whether model `number` is trained on it: one in two."""
+    """Return whether model `number` is trained on each family, one in two, (families,)."""
     return np.asarray(keyed_hash(of.key, seed * 1_000 + _SUBSET + number) % np.uint64(2) == 0)
 
 
@@ -69,9 +76,14 @@ def score_one(
     config: ProxyConfig,
     turn: tuple[int, Callable[[int, int], None]],
 ) -> NDArray[np.float64]:
-    """Train a model and return its log p_z of each sequence of the panel, in bits.
+    """Train a model and return its log p_z of each sequence of the panel, in bits, (sequences,).
 
-    turn: its number, and what hears how far it is.
+    Args:
+        of: the rows of all families.
+        panel: the sequences to score.
+        like: a proxy of the run, for its vocabulary and device.
+        config: the shapes and the schedule.
+        turn: the model's number, and the function that is called with its progress.
     """
     number, on_progress = turn
     layers, width = config.shapes[0]
@@ -90,7 +102,16 @@ def score_one(
 def estimate(
     of: SubsetRows, panel: Probed, scores: list[NDArray[np.float64]], seed: int
 ) -> dict[str, NDArray[np.float64]]:
-    """Return the counterfactual memorization of each sequence that a subset model learnt."""
+    """Return the counterfactual memorization of each sequence that a subset model learnt.
+
+    In bits, with its standard error; NaN for a sequence that none could learn.
+
+    Args:
+        of: the rows of all families.
+        panel: the sequences.
+        scores: of each model, in its order, (sequences,) each.
+        seed: that decided which families each model saw.
+    """
     learnt = np.isin(panel.family, of.family)
     inside = np.stack(
         [taken(of, number, seed)[panel.family] & learnt for number in range(len(scores))]

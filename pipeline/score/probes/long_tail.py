@@ -1,6 +1,6 @@
 """The long-tail report: what the largest proxy memorized, by deciles of token frequency.
 
-Made of columns of `sequences` alone, so every scored run has it.
+Feldman 2020. It is made of columns of `sequences` alone, so every scored run has it.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ COLUMNS = ["token_bits", "weight", "family", "gap_bits", "proxies"]
 
 
 def long_tail(work: Work) -> dict[str, list[dict[str, Any]]]:
-    """Return rows for what the largest proxy saw and for what it did not; none without a proxy."""
+    """Return deciles of what the largest proxy saw and of what it did not; none without one."""
     about = next(path for path in work.paths("models") if path.name == "proxies.json")
-    ladder = [own for own in json.loads(about.read_bytes())["proxies"] if own["role"] == "ladder"]
+    proxies = json.loads(about.read_bytes())["proxies"]
+    ladder = [proxy for proxy in proxies if proxy["role"] == "ladder"]
     table = read_table(work.paths("sequences"), SEQUENCES, COLUMNS)
     if not ladder or not table.num_rows:
         return {}
@@ -39,14 +40,20 @@ def long_tail(work: Work) -> dict[str, list[dict[str, Any]]]:
 
 
 def said_by(table: pa.Table, proxy: str, *names: str) -> list[NDArray[np.int64]]:
-    """Return columns of what a proxy says of every sequence; 0 where it did not score it."""
+    """Return columns of one proxy's statistics of every sequence; 0 where it did not score it.
+
+    Args:
+        table: `sequences`.
+        proxy: its name.
+        *names: of the statistics.
+    """
     column = pa.concat_arrays(table["proxies"].chunks)
     row = pc.list_parent_indices(column).to_numpy()
     flat = column.flatten()
-    own = flat.field("proxy").to_numpy(zero_copy_only=False) == proxy
+    of_proxy = flat.field("proxy").to_numpy(zero_copy_only=False) == proxy
     found = [np.zeros(table.num_rows, np.int64) for _ in names]
     for values, name in zip(found, names, strict=True):
-        values[row[own]] = flat.field(name).to_numpy(zero_copy_only=False)[own]
+        values[row[of_proxy]] = flat.field(name).to_numpy(zero_copy_only=False)[of_proxy]
     return found
 
 
@@ -61,10 +68,11 @@ def _rows(table: pa.Table, memorized: NDArray[np.bool_]) -> list[dict[str, Any]]
     for row, number in zip(
         by_decile(value, weight, memorized), np.unique(place).tolist(), strict=True
     ):
-        own = place == number
-        families, hit = len(np.unique(names[own])), len(np.unique(names[own & memorized]))
+        inside = place == number
+        families = len(np.unique(names[inside]))
+        hit = len(np.unique(names[inside & memorized]))
         low, high = wilson(hit, families)
-        known = gap[own & ~np.isnan(gap)]
+        known = gap[inside & ~np.isnan(gap)]
         rows.append(
             {
                 **row,

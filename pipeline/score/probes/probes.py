@@ -1,4 +1,4 @@
-"""Dear measures of memorization, on request: a panel of sequences, asked in many ways.
+"""The stage of the expensive measures: a panel of sequences, probed in many ways on request.
 
 No model is loaded when none is asked for: then there is the long-tail report alone. The cost is
 said before anything begins.
@@ -27,11 +27,11 @@ KEYS = ("row_key", "start_token", "proxy", "signal", "name")
 
 
 def probes(work: Work) -> Receipt:
-    """Reduce: ask the proxies about a panel and write `probes`; empty when nothing is asked for."""
-    asked = work.config.probes.signals
+    """Write `probes`, empty when no signal is asked for (a reduce stage)."""
+    signals = work.config.probes.signals
     found: list[SignalValues] = []
-    facts: dict[str, Any] = {"asked": list(asked), "why_not": None, "long_tail": long_tail(work)}
-    if asked:
+    facts: dict[str, Any] = {"asked": list(signals), "why_not": None, "long_tail": long_tail(work)}
+    if signals:
         found, about = _probed(work)
         facts |= about
     with write_table(work.folder, "probes", work.key, PROBES) as out:
@@ -40,6 +40,7 @@ def probes(work: Work) -> Receipt:
 
 
 def _probed(work: Work) -> tuple[list[SignalValues], dict[str, Any]]:
+    """Return the numbers of all signals that were asked for, and the facts."""
     from pipeline.score.probes.aggregates import aggregates
     from pipeline.score.probes.jobs import ask
     from pipeline.score.probes.panel import probe_input, read_panel
