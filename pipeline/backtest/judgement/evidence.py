@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipeline.backtest.corpus.subject import Subject
 from pipeline.backtest.training.trainings import EARLY, FINAL, RESHUFFLED, TARGET
@@ -16,6 +15,7 @@ from pipeline.score.forecast.features import ScoredPanel, read_panel
 from pipeline.score.forecast.logistic import folds, forecast
 from pipeline.score.forecast.risk import LEAST_FAMILIES, Basis, bases, spread_of
 from pipeline.score.forecast.target import Target
+from pipeline.score.sequences.proxy_statistics import proxy_statistics
 from pipeline.score.signals.ratios import zlib_ratio
 from pipeline.score.slices import SEQUENCE
 from pipeline.text.arrays import Flags, Float64, Int64
@@ -147,7 +147,7 @@ def _forecasts(
 
 def _scores(table: pa.Table, panel: ScoredPanel, models: Models) -> dict[str, Float64]:
     """Return all that ranks rows but the forecasts: counts, signals, other models."""
-    top = statistics(table, panel.top.name)
+    top = proxy_statistics(table, panel.top.name, ("log_p_z", "min_k", "min_k_pp", "mean_nll"))
     size = (table["end_byte"].to_numpy() - table["start_byte"].to_numpy()).astype(np.float64)
     packed = np.maximum(table["zlib_bits_per_byte"].to_numpy() * size, 1.0)
     rows = len(size)
@@ -169,17 +169,6 @@ def _flags(panel: ScoredPanel, models: Models, rows: int) -> dict[str, Flags]:
         PROXY_FLAG: panel.top.memorized,
         EARLY_FLAG: models[f"{TARGET}/{EARLY}"]["memorized"].to_numpy()[:rows],
         OTHER_FLAG: models[f"{RESHUFFLED}/{FINAL}"]["memorized"].to_numpy()[:rows],
-    }
-
-
-def statistics(table: pa.Table, proxy: str) -> dict[str, Float64]:
-    """Return the statistics of a proxy that scored every row, (rows,) each."""
-    column = table["proxies"].combine_chunks()
-    column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    flat = column.flatten().filter(pc.equal(column.flatten().field("proxy"), proxy))
-    names = ("log_p_z", "min_k", "min_k_pp", "mean_nll")
-    return {
-        name: flat.field(name).to_numpy(zero_copy_only=False).astype(np.float64) for name in names
     }
 
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.score.forecast.logistic import Cases
+from pipeline.score.sequences.proxy_statistics import proxy_statistics
 from pipeline.score.slices import SUFFIX
 from pipeline.text.arrays import Flags, Float64, Int64
 
@@ -99,21 +100,9 @@ def read_panel(table: pa.Table, proxies: Sequence[Mapping[str, Any]]) -> ScoredP
         table: the table.
         proxies: name, role and parameters of each proxy.
     """
-    column = table["proxies"].combine_chunks()
-    column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    row = pc.list_parent_indices(column).to_numpy()
-    flat = column.flatten()
-    names = flat.field("proxy").to_numpy(zero_copy_only=False)
-    statistics = {
-        name: flat.field(name).to_numpy(zero_copy_only=False)
-        for name in ("seen", "log_p_z", "memorized", "margin")
-    }
     seen = []
     for proxy in proxies:
-        of_proxy = names == proxy["proxy"]
-        values = {name: np.full(table.num_rows, np.nan) for name in statistics}
-        for name, value in statistics.items():
-            values[name][row[of_proxy]] = value[of_proxy]
+        values = proxy_statistics(table, proxy["proxy"], ("seen", "log_p_z", "memorized", "margin"))
         seen.append(
             Seen(
                 proxy["proxy"],

@@ -62,7 +62,7 @@ def laws(panel: ScoredPanel, contexts: pa.Table, seed: int) -> tuple[pa.Table, d
     return table, facts
 
 
-def shared(hit: Flags, family: Int64, seed: int) -> MemorizedShare:
+def memorized_share(hit: Flags, family: Int64, seed: int) -> MemorizedShare:
     """Return the share of rows that were hit, with its interval; there is one row at least.
 
     Args:
@@ -119,7 +119,7 @@ def _doses(panel: ScoredPanel, seed: int) -> Iterator[tuple[Any, ...]]:
     """Yield the points of the dose curve of each ladder proxy."""
     for proxy in panel.of_role("ladder"):
         for dose, rows in _levels(proxy):
-            share = shared(proxy.memorized[rows], panel.family[rows], seed)
+            share = memorized_share(proxy.memorized[rows], panel.family[rows], seed)
             yield "dose", proxy.name, dose, *_numbers(share)
 
 
@@ -151,7 +151,8 @@ def _contexts(contexts: pa.Table, seed: int) -> Iterator[tuple[Any, ...]]:
     for proxy in sorted(set(proxies.tolist())):
         for prefix in np.unique(prefixes).tolist():
             rows = (proxies == proxy) & (prefixes == prefix)
-            yield "context", proxy, float(prefix), *_numbers(shared(hit[rows], family[rows], seed))
+            share = memorized_share(hit[rows], family[rows], seed)
+            yield "context", proxy, float(prefix), *_numbers(share)
 
 
 def _by_dose(panel: ScoredPanel, proxy: Seen) -> tuple[Float64, Float64]:

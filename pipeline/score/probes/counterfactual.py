@@ -64,7 +64,7 @@ def subset_rows(work: Work, of: ProbeInput) -> SubsetRows:
     return SubsetRows(tokens[again], of.known.family[documents][again], of.known.family_key)
 
 
-def taken(of: SubsetRows, number: int, seed: int) -> NDArray[np.bool_]:
+def in_subset(of: SubsetRows, number: int, seed: int) -> NDArray[np.bool_]:
     """Return whether model `number` is trained on each family, one in two, (families,)."""
     return np.asarray(keyed_hash(of.key, seed * 1_000 + _SUBSET + number) % np.uint64(2) == 0)
 
@@ -88,7 +88,7 @@ def score_one(
     number, on_progress = turn
     layers, width = config.shapes[0]
     shape = Shape(like.model.shape.vocabulary, layers, width)
-    rows = of.rows[taken(of, number, config.seed)[of.family]]
+    rows = of.rows[in_subset(of, number, config.seed)[of.family]]
     schedule = Schedule(config.epochs, config.batch, config.rate, config.seed + number)
     if len(rows):
         model = train(shape, rows, schedule, like.device, on_progress).model
@@ -114,7 +114,7 @@ def estimate(
     """
     learnt = np.isin(panel.family, of.family)
     inside = np.stack(
-        [taken(of, number, seed)[panel.family] & learnt for number in range(len(scores))]
+        [in_subset(of, number, seed)[panel.family] & learnt for number in range(len(scores))]
     )
     value, error = counterfactual(np.stack(scores), inside)
     return {"counterfactual_bits": value, "standard_error_bits": error}

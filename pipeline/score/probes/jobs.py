@@ -37,7 +37,7 @@ class ProbeJob(Generic[ResultT]):
     run: Callable[[OnProgress], ResultT]
 
 
-def ask(work: Work, of: ProbeInput, panel: Probed, pool: WorkerPool) -> list[SignalValues]:
+def probe_all(work: Work, of: ProbeInput, panel: Probed, pool: WorkerPool) -> list[SignalValues]:
     """Return the numbers of all signals that were asked for, by proxy and then by signal."""
     config, costs = work.config, passes(work.config, 1)
     jobs = [

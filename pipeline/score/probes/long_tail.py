@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pipeline.engine.stage import Work
 from pipeline.engine.tables import read_table
 from pipeline.score.forecast.observed import wilson
+from pipeline.score.sequences.proxy_statistics import proxy_statistics
 from pipeline.score.signals.long_tail import by_decile, deciles
 from schemas.score.sequences import SEQUENCES
 
@@ -30,31 +31,14 @@ def long_tail(work: Work) -> dict[str, list[dict[str, Any]]]:
     table = read_table(work.paths("sequences"), SEQUENCES, COLUMNS)
     if not ladder or not table.num_rows:
         return {}
-    memorized, seen = said_by(table, ladder[-1]["proxy"], "memorized", "seen")
-    parts = {"seen": seen > 0, "unseen": seen == 0}
+    found = proxy_statistics(table, ladder[-1]["proxy"], ("memorized", "seen"))
+    memorized, seen = found["memorized"] > 0, found["seen"] > 0
+    parts = {"seen": seen, "unseen": ~seen}
     return {
-        name: _rows(table.filter(pa.array(own)), memorized[own] > 0)
-        for name, own in parts.items()
-        if own.any()
+        name: _rows(table.filter(pa.array(inside)), memorized[inside])
+        for name, inside in parts.items()
+        if inside.any()
     }
-
-
-def said_by(table: pa.Table, proxy: str, *names: str) -> list[NDArray[np.int64]]:
-    """Return columns of one proxy's statistics of every sequence; 0 where it did not score it.
-
-    Args:
-        table: `sequences`.
-        proxy: its name.
-        *names: of the statistics.
-    """
-    column = pa.concat_arrays(table["proxies"].chunks)
-    row = pc.list_parent_indices(column).to_numpy()
-    flat = column.flatten()
-    of_proxy = flat.field("proxy").to_numpy(zero_copy_only=False) == proxy
-    found = [np.zeros(table.num_rows, np.int64) for _ in names]
-    for values, name in zip(found, names, strict=True):
-        values[row[of_proxy]] = flat.field(name).to_numpy(zero_copy_only=False)[of_proxy]
-    return found
 
 
 def _rows(table: pa.Table, memorized: NDArray[np.bool_]) -> list[dict[str, Any]]:

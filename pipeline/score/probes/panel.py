@@ -12,9 +12,9 @@ import pyarrow as pa
 
 from pipeline.engine.stage import Work
 from pipeline.engine.tables import read_table
-from pipeline.score.probes.long_tail import said_by
 from pipeline.score.proxy.tokenizer import read_tokenizer
 from pipeline.score.sequences.catalogue import COLUMNS, Catalogue, catalogue
+from pipeline.score.sequences.proxy_statistics import proxy_statistics
 from pipeline.score.sequences.training_rows import Text, read_texts, token_rows, tokenized
 from pipeline.text.arrays import Int64, Uint64
 from pipeline.text.hashing import keyed_hash
@@ -192,6 +192,7 @@ def _subject(
     config: dict[str, Any] = json.loads(paths[f"models/{name}/config.json"].read_bytes())
     shape = Shape(config["vocab_size"], config["num_hidden_layers"], config["hidden_size"])
     model = from_safetensors(shape, paths[f"models/{name}/model.safetensors"].read_bytes())
-    (seen,) = said_by(table, name, "seen")
+    found = proxy_statistics(table, name, ("seen",))["seen"]
+    seen = np.nan_to_num(found).astype(np.int64)
     eos = int(config["eos_token_id"])
     return ProbedModel(name, entry["role"], model.to(device).eval(), device, eos, seen)

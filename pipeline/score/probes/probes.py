@@ -42,7 +42,7 @@ def probes(work: Work) -> Receipt:
 def _probed(work: Work) -> tuple[list[SignalValues], dict[str, Any]]:
     """Return the numbers of all signals that were asked for, and the facts."""
     from pipeline.score.probes.aggregates import aggregates
-    from pipeline.score.probes.jobs import ask
+    from pipeline.score.probes.jobs import probe_all
     from pipeline.score.probes.panel import probe_input, read_panel
     from pipeline.score.proxy.pool import WorkerPool, torch_threads
 
@@ -56,7 +56,7 @@ def _probed(work: Work) -> tuple[list[SignalValues], dict[str, Any]]:
         for line in lines(config, len(of.subjects), pass_s):
             current().message(line)
         panel = read_panel(work, of, config.probes.panel)
-        found = ask(work, of, panel, pool)
+        found = probe_all(work, of, panel, pool)
     facts = {
         "sequences": len(panel.place),
         "families": len(np.unique(panel.family)),

@@ -110,13 +110,13 @@ def train_all(
     plans = _proxy_plans(rows, half, vocabulary, config)
     keys = {one.name: _key(one, schedule, device, precision) for one in plans}
 
-    def teach(plan: _ProxyPlan) -> TrainedProxy:
+    def train_one(plan: _ProxyPlan) -> TrainedProxy:
         on_progress = pool.progress_of(plan.name, plan.cost)
         checkpoint = pool.checkpoint(f"{plan.name}.training", keys[plan.name])
         options = TrainingOptions(precision, checkpoint)
         return train(plan.shape, plan.rows, schedule, device, on_progress, options)
 
-    done = pool.map("training proxies", teach, plans, lambda plan: plan.cost)
+    done = pool.map("training proxies", train_one, plans, lambda plan: plan.cost)
     for plan, trained in zip(plans, done, strict=True):
         if trained.rows_at_once < schedule.rows:
             pool.short[f"training {plan.name}"] = trained.rows_at_once
@@ -151,7 +151,7 @@ def score_all(
         pool: the threads that score side by side.
     """
 
-    def mark(job: tuple[Proxy, NDArray[np.int64]]) -> Statistics:
+    def score_one(job: tuple[Proxy, NDArray[np.int64]]) -> Statistics:
         proxy, rows = job
         precision = precision_of(proxy.device)
         identity = (proxy.identity, proxy.name, proxy.device, precision, BATCHES)
@@ -173,7 +173,7 @@ def score_all(
     def cost(job: tuple[Proxy, NDArray[np.int64]]) -> float:
         return float(job[0].parameters * len(job[1]))
 
-    return pool.map("scoring sequences", mark, zip(proxies, tokens, strict=True), cost)
+    return pool.map("scoring sequences", score_one, zip(proxies, tokens, strict=True), cost)
 
 
 def _key(plan: _ProxyPlan, schedule: Schedule, device: str, precision: str) -> str:

@@ -17,7 +17,7 @@ from pipeline.score.sequences.catalogue import Catalogue
 from pipeline.score.sequences.contexts import TrainedSequences, contexts
 from pipeline.score.sequences.occurrences import Places, occurrences, spelled, window_counts
 from pipeline.score.sequences.panel import Panel
-from pipeline.score.sequences.text_features import surface
+from pipeline.score.sequences.text_features import text_features
 from pipeline.score.sequences.training_rows import Text, TrainingRows, token_rows
 from pipeline.score.signals.gap import gap_bits
 from pipeline.score.signals.repetition import continuation_share
@@ -100,7 +100,7 @@ def sequence_tables(
         "effective_count": of.known.effective_count[panel.document],
         "gap_bits": _gaps(scored, len(panel.document)),
         "continuation_share": continuation_share(by_half.sum(1), of_prefix.sum(1)),
-        **surface(panel, of.texts, places, tokens[:, 1:]),
+        **text_features(panel, of.texts, places, tokens[:, 1:]),
         "proxies": _nested(scored, len(panel.document)),
     }
     ladder = [one for one in proxies if one.role == "ladder"]

@@ -130,7 +130,7 @@ def _sequences(work: Work, known: Catalogue) -> Receipt:
         out.write(scored)
     with write_table(work.folder, "contexts", work.key, CONTEXTS) as of_contexts:
         of_contexts.write(shorter)
-    facts = _facts(work, material, proxies) | _means(work, language, pool)
+    facts = _facts(work, material, proxies) | _provenance(work, language, pool)
     files = _write_models(work, material, proxies, language, facts)
     tables = (out.record, of_contexts.record)
     return Receipt((*tables, *files), len(known.row_key), out.rows, facts)
@@ -195,7 +195,7 @@ def _facts(work: Work, of: ScoringInput, proxies: list[Proxy]) -> dict[str, Any]
     }
 
 
-def _means(work: Work, language: Language, pool: WorkerPool) -> dict[str, Any]:
+def _provenance(work: Work, language: Language, pool: WorkerPool) -> dict[str, Any]:
     """Return with what the models were made: tokenizer, seeds, precision, and what was short."""
     from pipeline.score.proxy.ensemble import chosen_device
     from pipeline.score.proxy.precision import precision_of

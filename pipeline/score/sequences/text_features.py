@@ -25,7 +25,7 @@ from pipeline.text.arrays import Int64
 Float32 = NDArray[np.float32]
 
 
-def surface(
+def text_features(
     panel: Panel, texts: Mapping[int, Text], places: Places, tokens: Int64
 ) -> dict[str, Float32]:
     """Return the columns of `sequences` that need neither a model nor a count, (sequences,) each.
