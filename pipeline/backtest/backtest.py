@@ -87,7 +87,7 @@ WRITTEN = (
 FOLDER = "backtest"
 RESULT = "backtest.json"
 TOKENIZER = "models/tokenizer.json"
-JUDGED = 2  # version of the judgement: of its tables and their metrics
+JUDGED = 3  # version of the judgement: of its tables and their metrics
 TABLES = frozenset(
     ["models", "sequences", *(schema.metadata[b"table"].decode() for schema in WRITTEN)]
 )
