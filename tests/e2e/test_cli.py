@@ -270,8 +270,8 @@ def test_config_prints_a_file_that_loads_as_it_stands(tmp_path, run):
     assert rote("config", "-c", tmp_path / "all.toml").out == plain.out
     rote("filter", run, "--local", "--set=near.threshold=0.9")
     changed = rote("config", run, "--set", "near.keep=earliest").out.replace("\n# ", " ")
-    assert f"(from {run}; default 0.8)\nthreshold = 0.9\n" in changed
-    assert '(from --set near.keep=earliest; default "longest")\nkeep = "earliest"\n' in changed
+    assert f"(from {run}; default 0.8)\nthreshold = 0.9 " in changed
+    assert '(from --set near.keep=earliest; default "longest")\nkeep = "earliest" ' in changed
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
