@@ -54,10 +54,12 @@ class Done:
     def redone(self, stage, folder, *, memory=0, cores=1):
         """Run a stage again, in a copy of the run folder and with other means; return that copy."""
         shutil.copytree(self.folder, folder)
-        manifest, tables = self.manifest, {}
+        manifest = self.manifest
+        tables: dict[str, tuple[str, ...]] = {}
         for _, entry in sorted(manifest["outputs"].items()):
             for record in entry["files"]:
-                tables.setdefault(record["table"], []).append(record["path"])
+                name = record["table"]
+                tables[name] = (*tables.get(name, ()), record["path"])
         config, shards = load_config(base=manifest["config"]), active_shards(manifest)
         work = Work(stage, "all", folder, config, tuple(shards), tables, cores=cores, memory=memory)
         receipt = run.STAGES[stage].function(work)

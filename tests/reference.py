@@ -122,8 +122,8 @@ def is_word_itself(character):
 
 def spans(text):
     """Return (folded word, first character, past the last) of each word, in order."""
-    found = []
-    start = None
+    found: list[tuple[str, int, int]] = []
+    start: int | None = None
     letters = [fold(character) for character in text]
     for place, letter in enumerate([*letters, " "]):
         joins = in_word(letter) and not is_word_itself(letter)

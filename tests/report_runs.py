@@ -139,7 +139,7 @@ def make_run(
         outputs["risk/all"]["facts"] = {"base_rate": 0.125, "note": "<i>fitted</i>"}
     if rejected:
         record = pa.schema([("id", pa.string()), ("text", pa.string())])
-        lost = {"text": None, "reason": "null_text", "shard": "a.parquet", "row": 2}
+        lost: dict[str, Any] = {"text": None, "reason": "null_text", "shard": "a.parquet", "row": 2}
         lost["record"] = {"id": "nothing", "text": None}
         put("sketch/g00000", "rejected", rejected_schema(record), [lost])
     shards, _ = find_shards([str(corpus)])

@@ -52,7 +52,8 @@ def contained(texts, threshold=Fraction(1, 2), size=5):
 
 def window_counts(texts, size=50):
     """Return (occurrences, distinct documents) of every window that occurs more than once."""
-    occurrences, holders = Counter(), defaultdict(set)
+    occurrences: Counter[tuple[str, ...]] = Counter()
+    holders: dict[tuple[str, ...], set[int]] = defaultdict(set)
     for place, text in enumerate(texts):
         for window in reference.windows(text, size):
             occurrences[window] += 1
@@ -102,7 +103,7 @@ def effective_counts(texts, listed):
     groups = exact_groups(texts)
     size = {group[0]: len(group) for group in groups}
     own = {place: len(set(reference.shingles(texts[place]))) for place in size}
-    millionths = Counter()
+    millionths: Counter[int] = Counter()
     for (a, b), (shared, _) in listed.items():
         for here, there in ((a, b), (b, a)):
             rho = exp(-0.113 - 3.50 * (1 - (shared / own[here]) ** 0.2))

@@ -8,7 +8,6 @@ import hashlib
 import json
 import multiprocessing
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -95,9 +94,10 @@ def rote(*arguments, before=None, after=None):
         process.start()
         process.join(SECONDS if after is None else after)
         if process.is_alive():
-            os.kill(process.pid, signal.SIGKILL)
+            process.kill()
             process.join()
         code = process.exitcode
+        assert code is not None
         process.close()
         texts = [path.read_text() if path.exists() else "" for path in said]
     return Ended(code, *texts)

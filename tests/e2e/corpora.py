@@ -8,6 +8,7 @@ import json
 import random
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -69,8 +70,8 @@ class Corpus:
     """
 
     folder: Path
-    records: dict = field(default_factory=dict)
-    rejected: dict = field(default_factory=dict)
+    records: dict[str, Any] = field(default_factory=dict)
+    rejected: dict[str, dict[int, tuple[str, bytes | None]]] = field(default_factory=dict)
 
     @property
     def rows(self):
@@ -214,7 +215,7 @@ def rich_table(texts):
 def _json_lines(corpus, prose, pool):
     for name in ("lines/a.jsonl", "lines/b.jsonl.gz", "lines/c.jsonl.zst"):
         texts = _some_texts(prose, pool, 12)
-        records = [
+        records: list[dict[str, Any] | bytes] = [
             {
                 "id": f"{name}-{row}",
                 "text": text,

@@ -3,6 +3,7 @@
 import os
 import socket
 from collections import Counter
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -61,7 +62,7 @@ def shards_of(run):
 def emitted(run, table):
     """Return each shard's emitted rows by number: the user's columns, and what was added."""
     names = shards_of(run)
-    found = {}
+    found: dict[str, dict[int, tuple[Any, Any]]] = {}
     for path in sorted((run / table).rglob("*.parquet")):
         columns = pq.read_table(path)
         added = columns["rote"].to_pylist()
@@ -127,7 +128,7 @@ def test_every_removal_is_proved_against_a_kept_row(whole):
     corpus, run, _ = whole
     texts = corpus.texts()
     kept = {row["row_key"]: place for place, row in _places(emitted(run, "kept"))}
-    reasons = Counter()
+    reasons: Counter[str] = Counter()
     for place, row in _places(emitted(run, "removed")):
         keeper = kept[row["keeper"]]
         shared, either = reference.jaccard(texts[place], texts[keeper])

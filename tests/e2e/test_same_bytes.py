@@ -1,5 +1,7 @@
 """Same input and configuration, same bytes, whatever the workers, the memory and the commands."""
 
+from typing import Any
+
 import pyarrow.parquet as pq
 import pytest
 
@@ -83,7 +85,10 @@ def test_running_again_does_nothing_and_changes_no_byte(corpus, usual):
 def test_the_layout_of_a_parquet_file_changes_no_row(tmp_path):
     """Row groups, pages and compression of the same rows give the same tables."""
     table = corpora.rich_table([corpora.Prose(1).text(60 + row // 2) for row in range(40)])
-    layouts = {"one": {"row_group_size": 1000}, "two": {"row_group_size": 3, "compression": "none"}}
+    layouts: dict[str, dict[str, Any]] = {
+        "one": {"row_group_size": 1000},
+        "two": {"row_group_size": 3, "compression": "none"},
+    }
     for name, layout in layouts.items():
         (tmp_path / name).mkdir()
         pq.write_table(table, tmp_path / name / "part.parquet", **layout)

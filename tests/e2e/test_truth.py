@@ -137,7 +137,7 @@ def test_near_and_effective_counts_are_those_of_the_listed_pairs(texts, document
     worth = truth.effective_counts(texts, shared)
     found = [row["effective_count"] for row in documents]
     assert found == pytest.approx(worth, abs=1e-9)
-    near = Counter()
+    near: Counter[int] = Counter()
     for (a, b), (inter, union) in shared.items():
         if 5 * inter >= 4 * union:
             near[a] += documents[b]["exact_count"]
@@ -163,7 +163,7 @@ def test_window_counts_and_repeated_words_are_exact(texts, documents):
 
 def test_spans_are_maximal_runs_of_repeated_windows(run, texts, documents):
     """Bytes, words and counts of every span are those of brute force."""
-    found = {row["row_key"]: [] for row in documents}
+    found: dict[int, list[tuple[int, ...]]] = {row["row_key"]: [] for row in documents}
     columns = ("start_byte", "end_byte", "words", "max_count", "documents")
     for row in pq.read_table(run / "spans").to_pylist():
         found[row["row_key"]].append(tuple(row[column] for column in columns))

@@ -2,12 +2,12 @@
 
 import functools
 import json
+import os
 import resource
 import shutil
 
 import pytest
 
-from pipeline.engine import run_folder
 from tests.e2e import corpora
 from tests.e2e.command import assert_same_files, files, manifest, rote
 
@@ -184,7 +184,7 @@ def small_files(limit):
 def full_after(syncs):
     """Let the disk be full at the syncs-th time that something is written to it for good."""
     left = [syncs]
-    sync = run_folder.os.fsync
+    sync = os.fsync
 
     def full(handle):
         left[0] -= 1
@@ -192,7 +192,7 @@ def full_after(syncs):
             raise OSError(28, "No space left on device")
         sync(handle)
 
-    run_folder.os.fsync = full
+    pytest.MonkeyPatch().setattr(os, "fsync", full)  # never set back: this process is a child
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,8 @@ import pytest
 from pipeline import run as stages
 from pipeline.engine import files as written
 from pipeline.engine import run_folder as store
+from pipeline.engine.session import Session
+from pipeline.scan import inventory
 from tests.e2e import corpora
 from tests.e2e.command import (
     QUICK_SCORE,
@@ -27,6 +29,9 @@ SEED = 20
 STAGES = [stage.name for stage in (*stages.SCAN, *stages.SCORE, *stages.FILTER, *stages.REPORT)]
 MOMENTS = ("writing", "written", "renamed", "recording", "recorded")
 """Within a file, before and after its rename, within the manifest, and after it."""
+
+IN_THE_CHILD = pytest.MonkeyPatch()
+"""Changes the process that is to die; nothing is ever set back."""
 
 GROUP_BYTES = 20_000
 MANY_GROUPS = f"import pipeline.scan.inventory; pipeline.scan.inventory.GROUP_BYTES = {GROUP_BYTES}"
@@ -50,11 +55,11 @@ def die():
 
 def kill_at(stage, moment, place=1):
     """Make this process die in a stage, at the place-th time that the moment comes."""
-    stages.inventory.__globals__["GROUP_BYTES"] = GROUP_BYTES
+    IN_THE_CHILD.setattr(inventory, "GROUP_BYTES", GROUP_BYTES)
     if stage is None:
         return
     at, left = [None], [place]
-    perform = stages.Session.perform
+    perform = Session.perform
 
     def noted(session, which):
         at[0] = which.name
@@ -66,7 +71,7 @@ def kill_at(stage, moment, place=1):
             return left[0] == 0
         return False
 
-    stages.Session.perform = noted
+    IN_THE_CHILD.setattr(Session, "perform", noted)
     _kill_in_files(here)
     _kill_in_manifest(here)
 
@@ -106,8 +111,8 @@ def _kill_in_manifest(here):
         if here("forgotten"):
             die()
 
-    store.RunFolder.commit = dying
-    store.RunFolder.save = forgetting
+    IN_THE_CHILD.setattr(store.RunFolder, "commit", dying)
+    IN_THE_CHILD.setattr(store.RunFolder, "save", forgetting)
 
 
 def killed(command, stage, moment, place=1):

@@ -118,7 +118,7 @@ def require_promises(folder, own):
     removed = {row["rote"]["row_key"]: row for row in table(folder, "removed")}
     assert kept.keys() | removed.keys() == texts.keys()
     assert not kept.keys() & removed.keys()
-    cut = {}
+    cut: dict[int, list[tuple[int, bytes]]] = {}
     for row in table(folder, "removed/spans"):
         cut.setdefault(row["row_key"], []).append((row["start_byte"], row["text"]))
     for key, row in kept.items():

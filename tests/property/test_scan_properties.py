@@ -186,7 +186,7 @@ def test_counts_windows_and_pairs_are_those_of_brute_force(runs, found):
     assert windows == sorted(truth.window_counts(kept, 6).values())
     covered = {ids[key]: count for key, count in done.rows("counts", "row_key", "repeated_words")}
     assert [covered[n] for n in range(len(kept))] == truth.covered_words(kept, 6)
-    spans = [[] for _ in kept]
+    spans: list[list[tuple[int, ...]]] = [[] for _ in kept]
     for key, *span in done.rows(
         "spans", "row_key", "start_byte", "end_byte", "words", "max_count", "documents"
     ):

@@ -1,6 +1,7 @@
 import datetime
 import decimal
 import uuid
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -56,7 +57,8 @@ def open_shard(path):
 
 def read_all(shard, config=None, **options):
     """Return everything of a shard in plain values, whatever the batches were."""
-    good, bad, columns, refused = [], [], [], []
+    good: list[tuple[Any, ...]] = []
+    bad, columns, refused = [], [], []
     batches = 0
     for batch in read_documents(shard, config or InputConfig(), **options):
         batches += 1
@@ -65,6 +67,7 @@ def read_all(shard, config=None, **options):
         good += zip(batch.rows.tolist(), *(array.to_pylist() for array in arrays), strict=True)
         bad += [(item.row, item.reason, item.text) for item in batch.rejected]
         if batch.columns is not None:
+            assert batch.rejected_columns is not None
             columns.append(batch.columns)
             refused.append(batch.rejected_columns)
             assert batch.rejected_columns.num_rows == len(batch.rejected_rows)
@@ -218,6 +221,7 @@ def test_metadata_of_the_schema_stays(tmp_path):
         shard = open_shard(tmp_path / f"x{suffix}")
         found = shard_schema(shard, InputConfig())
         (batch,) = read_documents(shard, InputConfig(), everything=True)
+        assert batch.columns is not None
         assert batch.columns.schema.equals(found, check_metadata=True)
         assert found.metadata[b"m"] == b"n"
         assert found.field("text").metadata[b"k"] == b"v"

@@ -1,4 +1,5 @@
 import csv
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -21,12 +22,15 @@ def open_shard(path, data):
 
 def read_all(shard, config=None, **options):
     """Return good rows, rejected rows, kept columns and rejected columns in plain values."""
-    good, bad, kept, refused = [], [], [], []
+    good: list[tuple[Any, ...]] = []
+    refused: list[tuple[int, Any]] = []
+    bad, kept = [], []
     for batch in read_documents(shard, config or InputConfig(), **options):
         arrays = (batch.texts, batch.ids, batch.sources, batch.priorities)
         good += zip(batch.rows.tolist(), *(array.to_pylist() for array in arrays), strict=True)
         bad += [(item.row, item.reason, item.text) for item in batch.rejected]
         if batch.columns is not None:
+            assert batch.rejected_columns is not None
             kept += batch.columns.to_pylist()
             refused += zip(
                 batch.rejected_rows.tolist(), batch.rejected_columns.to_pylist(), strict=True

@@ -1,5 +1,6 @@
 import gzip
 import json
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,12 +26,15 @@ def open_shard(path, data):
 
 def read_all(shard, config=None, **options):
     """Return good rows, rejected rows, kept columns and rejected columns in plain values."""
-    good, bad, kept, refused = [], [], [], []
+    good: list[tuple[Any, ...]] = []
+    refused: list[tuple[int, Any]] = []
+    bad, kept = [], []
     for batch in read_documents(shard, config or InputConfig(), **options):
         arrays = (batch.texts, batch.ids, batch.sources, batch.priorities)
         good += zip(batch.rows.tolist(), *(array.to_pylist() for array in arrays), strict=True)
         bad += [(item.row, item.reason, item.text) for item in batch.rejected]
         if batch.columns is not None:
+            assert batch.rejected_columns is not None
             kept += batch.columns.to_pylist()
             refused += zip(
                 batch.rejected_rows.tolist(), batch.rejected_columns.to_pylist(), strict=True
@@ -171,7 +175,7 @@ def test_types_are_the_union_of_the_values(tmp_path, values, kind, written):
 def test_mappings_and_deep_values_are_json_text():
     """An object of very many names is no record, and nesting has a bound."""
     wide = {str(number): number for number in range(MAX_FIELDS + 1)}
-    deep = 1
+    deep: Any = 1
     for _ in range(40):
         deep = [deep]
     schema = union_schema([{"wide": wide, "deep": deep}], ())

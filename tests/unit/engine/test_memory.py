@@ -72,12 +72,19 @@ def test_the_plan_follows_rows_and_the_longest_document(tmp_path, make_corpus):
     assert plan(long, 10**12).smallest > least + 7 * 10_000_000
 
 
+def number_in(pattern, text):
+    """Return the number that a pattern finds in a text."""
+    found = re.search(pattern, text)
+    assert found, text
+    return int(found[1])
+
+
 def test_a_budget_too_small_is_refused_with_the_smallest_that_would_do(tmp_path, make_corpus):
     """The message's own setting is accepted, a byte less in its unit is not."""
     corpus = make_corpus(tmp_path / "c", {"a.jsonl": ["a b c"] * 10})
     with pytest.raises(ConfigError, match="too small") as refused:
         plan(corpus, 1000)
-    told = int(re.fullmatch(r"--set limits\.memory=(\d+)MB", refused.value.fix)[1])
+    told = number_in(r"--set limits\.memory=(\d+)MB", refused.value.fix)
     plan(corpus, f"{told}MB")
     with pytest.raises(ConfigError):
         plan(corpus, f"{told - 1}MB")
@@ -118,8 +125,7 @@ def test_a_scan_stays_within_the_smallest_budget_it_asks_for(tmp_path):
 
     refused = run("100MB")
     assert refused.returncode != 0
-    budget = re.search(r"limits\.memory=(\d+)MB", refused.stderr)[1]
+    budget = number_in(r"limits\.memory=(\d+)MB", refused.stderr)
     done = run(f"{budget}MB")
     assert done.returncode == 0, done.stderr[-2000:]
-    peak = int(re.search(r"PEAK (\d+)", done.stdout)[1])
-    assert peak <= int(budget) * 10**6
+    assert number_in(r"PEAK (\d+)", done.stdout) <= budget * 10**6

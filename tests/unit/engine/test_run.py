@@ -13,8 +13,10 @@ from pipeline.config.load import load_config
 from pipeline.engine import session
 from pipeline.engine.run_folder import load_manifest
 from pipeline.engine.stage import Receipt
+from pipeline.engine.tables import read_table, write_table
 from pipeline.errors import ConfigError, InputError, IntegrityError, RunFolderError
 from pipeline.scan import inventory
+from schemas.scan.families import FAMILIES
 
 pytestmark = pytest.mark.usefixtures("kernels")
 SENTENCE = " ".join(f"w{n}" for n in range(60))
@@ -421,11 +423,8 @@ def test_a_join_that_loses_documents_is_stopped(corpus, tmp_path, scan, monkeypa
 
     def forgetful(work):
         receipt = run.STAGES["families"].function(work)
-        families = run.families
-        with families.write_table(work.folder, "families", work.key, families.FAMILIES) as out:
-            out.write(
-                families.read_table([work.folder / receipt.files[0].path], families.FAMILIES)[1:]
-            )
+        with write_table(work.folder, "families", work.key, FAMILIES) as out:
+            out.write(read_table([work.folder / receipt.files[0].path], FAMILIES)[1:])
         return Receipt((out.record,), receipt.rows_in, receipt.rows_in)
 
     fault = dataclasses.replace(run.STAGES["families"], function=forgetful)

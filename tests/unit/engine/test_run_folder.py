@@ -226,6 +226,7 @@ def test_a_second_writer_is_refused_until_the_first_ends(tmp_path):
         stdout=subprocess.PIPE,
     )
     with holder:
+        assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
         with pytest.raises(RunFolderError, match="Another rote is writing") as refused:
             store.open_run(tmp_path).__enter__()

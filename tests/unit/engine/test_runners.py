@@ -1,20 +1,26 @@
 """Mappers: every unit once, in bounded threads; errors as they are; Ctrl-C at once."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Generator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from flows.runners import AHEAD, QUIET, LocalMapper, PrefectMapper, as_done, quiet_prefect
+from pipeline.config.load import load_config
+from pipeline.engine.stage import Receipt, Work
 from pipeline.errors import CorruptFile
 
 ROOT = Path(__file__).resolve().parents[3]
+CONFIG = load_config()
 
 
 def child(program, **environment):
@@ -28,11 +34,22 @@ def child(program, **environment):
     )
 
 
+def units(count):
+    """Yield units of work that differ in their scan: 0, 1, 2 and so on."""
+    for number in range(count):
+        yield Work("sketch", "all", Path(), CONFIG, (), {}, scan=number)
+
+
+def receipt(number):
+    """Return the receipt of a unit that wrote no file."""
+    return Receipt((), number, number)
+
+
 def test_local_mapper_gives_every_receipt_with_the_place_of_its_work():
     """Each of ten units is run once and its receipt comes with its place, whatever ends first."""
     mapper = LocalMapper(3)
-    found = dict(mapper("sketch", lambda work: work * work, range(10)))
-    assert found == {place: place * place for place in range(10)}
+    found = dict(mapper("sketch", lambda work: receipt(work.scan**2), units(10)))
+    assert found == {place: receipt(place * place) for place in range(10)}
 
 
 def test_local_mapper_runs_at_most_so_many_at_once():
@@ -47,9 +64,9 @@ def test_local_mapper_runs_at_most_so_many_at_once():
         time.sleep(0.02)
         with lock:
             now -= 1
-        return work
+        return receipt(work.scan)
 
-    assert sorted(place for place, _ in LocalMapper(3)("sketch", count, range(12))) == [*range(12)]
+    assert sorted(place for place, _ in LocalMapper(3)("sketch", count, units(12))) == [*range(12)]
     assert most == 3
 
 
@@ -57,22 +74,22 @@ def test_units_are_taken_only_as_fast_as_they_are_done():
     """Of endless units only as many are taken as may be handed out at a time."""
     taken = []
 
-    def units():
-        for number in range(1_000_000):
-            taken.append(number)
-            yield number
+    def noted():
+        for work in units(1_000_000):
+            taken.append(work)
+            yield work
 
     with ThreadPoolExecutor(1) as pool:
-        futures = as_done(lambda work: pool.submit(int, work), units(), limit=4)
-        first = [next(futures)[0] for _ in range(3)]
-        futures.close()
+        done = as_done(lambda work: pool.submit(receipt, work.scan), noted(), limit=4)
+        with contextlib.closing(cast(Generator[tuple[int, Future[Any]]], done)) as futures:
+            first = [next(futures)[0] for _ in range(3)]
     assert first == [0, 1, 2]
     assert len(taken) <= 4 + len(first)
 
 
 def test_no_units_are_no_receipts():
     """A stage with nothing to do yields nothing and starts nothing."""
-    assert list(LocalMapper(2)("sketch", lambda work: work, [])) == []
+    assert list(LocalMapper(2)("sketch", lambda work: receipt(work.scan), [])) == []
 
 
 def test_the_first_error_is_raised_as_it_is_and_nothing_more_is_begun():
@@ -82,13 +99,13 @@ def test_the_first_error_is_raised_as_it_is_and_nothing_more_is_begun():
 
     def fail(work):
         begun.append(work)
-        if work == 1:
+        if work.scan == 1:
             raise error
         time.sleep(0.05)
-        return work
+        return receipt(0)
 
     with pytest.raises(CorruptFile) as caught:
-        list(LocalMapper(2)("sketch", fail, range(100)))
+        list(LocalMapper(2)("sketch", fail, units(100)))
     assert caught.value is error
     assert len(begun) <= 2 * AHEAD + 1
     before = list(begun)
@@ -101,14 +118,14 @@ def test_units_that_had_begun_have_ended_when_an_error_comes_out():
     ended = threading.Event()
 
     def work_or_fail(work):
-        if work == 1:
+        if work.scan == 1:
             raise CorruptFile("A file cannot be read.")
         time.sleep(0.3)
         ended.set()
-        return work
+        return receipt(0)
 
     with pytest.raises(CorruptFile):
-        list(LocalMapper(2)("sketch", work_or_fail, range(2)))
+        list(LocalMapper(2)("sketch", work_or_fail, units(2)))
     assert ended.is_set()
 
 
@@ -136,15 +153,14 @@ def test_prefect_mapper_takes_results_from_states():
             return Handed(pool.submit(function, work))
 
         mapper = PrefectMapper(submit, 2)
-        assert dict(mapper("pairs", lambda work: -work, range(5))) == {
-            0: 0,
-            1: -1,
-            2: -2,
-            3: -3,
-            4: -4,
-        }
+        found = dict(mapper("pairs", lambda work: receipt(-work.scan), units(5)))
+        assert found == {place: receipt(-place) for place in range(5)}
+
+        def state(work):
+            return error if work.scan == 3 else receipt(0)
+
         with pytest.raises(CorruptFile) as caught:
-            list(mapper("pairs", lambda work: error if work == 3 else work, range(9)))
+            list(mapper("pairs", state, units(9)))
     assert caught.value is error
 
 

@@ -68,7 +68,7 @@ def test_what_is_told_is_what_a_real_copy_would_do(tmp_path, make_corpus, scan, 
     first = dict(done.rows("copies", "row_key", "representative"))
     proposed = {*done.rows("candidates", "a", "b")}
     listed = {(a, b): (i, u) for a, b, i, u in done.rows("pairs", "a", "b", "inter", "union")}
-    told = Counter()
+    told: Counter[str] = Counter()
     for number, row in enumerate(rows):
         pair = (first[row["row_key"]], first[1 << 40 | number])
         assert (pair in proposed) == row["proposed"]

@@ -22,7 +22,7 @@ def met(done, cap, reach):
     """Return the pairs of all buckets by definition: all up to the cap, above it each member with
     its `reach` neighbours in rank and with the longest and the earliest member.
     """
-    members = {}
+    members: dict[tuple[int, int], list[tuple[int, int]]] = {}
     for band, bucket, rank, key, _ in done.rows("buckets", *BUCKETS.names):
         members.setdefault((band, bucket), []).append((rank, key))
     length = dict(done.rows("signatures", "row_key", "text_bytes"))
@@ -238,7 +238,7 @@ def test_the_estimate_of_what_caps_miss_is_about_right(capped):
         (keys[a], keys[b]): shared / either
         for (a, b), (shared, either) in truth.pairs(texts).items()
     }
-    bucket = {}
+    bucket: dict[int, set[tuple[int, int]]] = {}
     for band, value, key in done.rows("buckets", "band", "bucket", "row_key"):
         bucket.setdefault(key, set()).add((band, value))
     found = {*done.rows("candidates", "a", "b")}
@@ -291,7 +291,8 @@ def test_what_meets_is_what_the_definition_says(seed, limits):
     """Over random bands, the pairs of all buckets are those of the words above, capped or not."""
     bands = bands_of(np.random.default_rng(seed), 60, 3, 4 if seed % 2 else 12, limits)
     flags = np.zeros(bands.keys.shape, np.uint8)
-    found, expected = set(), set()
+    found: set[tuple[int, int]] = set()
+    expected: set[tuple[int, int]] = set()
     for b in range(3):
         members, ends = band_kernels.buckets(bands, b)
         band_kernels.mark_capped(members, ends, limits[0], flags[b])
@@ -299,7 +300,7 @@ def test_what_meets_is_what_the_definition_says(seed, limits):
         pairs = [(code >> 32, code & 0xFFFFFFFF) for code in codes.tolist()]
         assert all(x < y for x, y in pairs)
         found.update(pairs)
-        by_key = {}
+        by_key: dict[int, list[int]] = {}
         for document, key in enumerate(bands.keys[b].tolist()):
             by_key.setdefault(key, []).append(document)
         odd = (b * 0x9E3779B97F4A7C15) % 2**64 | 1

@@ -74,7 +74,7 @@ def test_every_planted_excerpt_is_found_and_proved(tmp_path, make_corpus, scan):
     assert listed == truth.contained(texts)
     gone = done.rows("documents", "row_key", "keeper", "method", "score", "measure", "jaccard")
     removed = {place[row[0]]: (place[row[1]], *row[2:]) for row in gone if row[1] is not None}
-    expected = {
+    expected: dict[int, tuple[object, ...]] = {
         len(longs) + n: (long, "contained", float(share), "containment", None)
         for n, (long, _, share) in enumerate(excerpts)
     }
@@ -155,7 +155,7 @@ def sharing(texts, size, most):
     """Return the (text, longer text) that hold a window that at most `most` texts hold."""
     first = [group[0] for group in truth.exact_groups(texts)]
     length = {place: len(reference.words(texts[place])) for place in first}
-    holders = {}
+    holders: dict[tuple[str, ...], set[int]] = {}
     for place in first:
         for window in reference.windows(texts[place], size):
             holders.setdefault(window, set()).add(place)

@@ -6,11 +6,11 @@ import pytest
 
 from pipeline.config.load import load_config
 from pipeline.config.sections import Config
+from pipeline.corpus import content_digest
 from pipeline.engine.progress import Silent
 from pipeline.engine.shards import active_shards
 from pipeline.errors import ConfigError, InputError, SchemaMismatch
 from pipeline.run import new_manifest
-from pipeline.scan import inventory as module
 from pipeline.scan.inventory import check_places, inventory, require_unchanged
 
 CONFIG = load_config()
@@ -27,7 +27,7 @@ def take(manifest, corpus, *settings, verify=False):
     for entry in manifest["corpus"]["shards"]:
         if entry["content_digest"] is None:
             data = Path(entry["path"]).read_bytes()
-            entry["content_digest"] = module.content_digest(Path(entry["path"]))
+            entry["content_digest"] = content_digest(Path(entry["path"]))
             entry.update(documents=data.count(b"\n"), rejected={})
 
 
@@ -174,7 +174,7 @@ def test_a_vanished_file_is_retired_and_its_number_never_given_again(corpus, mak
 
 def test_groups_are_packed_by_bytes(tmp_path, monkeypatch):
     """A group takes shards in order until the next would be too much; a large one is alone."""
-    monkeypatch.setattr(module, "GROUP_BYTES", 100)
+    monkeypatch.setattr("pipeline.scan.inventory.GROUP_BYTES", 100)
     sizes = {"a": 40, "b": 40, "c": 40, "d": 300, "e": 10, "f": 90}
     corpus = tmp_path / "c"
     corpus.mkdir()
@@ -187,7 +187,7 @@ def test_groups_are_packed_by_bytes(tmp_path, monkeypatch):
 
 def test_groups_are_packed_by_number_too(tmp_path, make_corpus, monkeypatch):
     """A group takes no more than so many shards, however small."""
-    monkeypatch.setattr(module, "GROUP_SHARDS", 2)
+    monkeypatch.setattr("pipeline.scan.inventory.GROUP_SHARDS", 2)
     corpus = make_corpus(tmp_path / "c", {f"{n}.jsonl": ["x"] for n in range(5)})
     manifest = registry()
     inventory(manifest, [str(corpus)], CONFIG)

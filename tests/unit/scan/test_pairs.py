@@ -44,7 +44,9 @@ class Verify:
         a, b = zip(*combinations(keys, 2), strict=True)
         with write_table(folder, "candidates", "all", CANDIDATES) as out:
             out.write(pa.table({"a": a, "b": b}, schema=CANDIDATES))
-        tables = {record.table: (record.path,) for record in (*sketched.files, out.record)}
+        tables: dict[str, tuple[str, ...]] = {
+            record.table: (record.path,) for record in (*sketched.files, out.record)
+        }
         work = Work("pairs", "all", folder, config, found, tables, cores=cores, memory=memory)
         receipt = pairs.pairs(work)
         self.last = folder / "pairs/all.parquet"

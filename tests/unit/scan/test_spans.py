@@ -32,7 +32,7 @@ def scanned(tmp_path, make_corpus, scan):
 
 def spans_of(done, count):
     """Return the spans of each document of a run of one shard."""
-    found = [[] for _ in range(count)]
+    found: list[list[tuple[int, ...]]] = [[] for _ in range(count)]
     for key, *span in done.rows(
         "spans", "row_key", "start_byte", "end_byte", "words", "max_count", "documents"
     ):
@@ -122,10 +122,10 @@ def test_a_window_is_fifty_words_by_default(scanned):
 def test_shards_do_not_change_the_counts(scanned):
     """The same texts in one shard or in four give the same windows, hashes and all."""
     one, four = scanned(TRICKY, FIVE), scanned(TRICKY, FIVE, files=4)
-    columns = ("hash", "occurrences", "documents")
-    assert one.rows("windows", *columns) == four.rows("windows", *columns)
-    columns = ("start_byte", "end_byte", "words", "max_count", "documents", "window")
-    assert one.rows("spans", *columns) == four.rows("spans", *columns)
+    of_windows = ("hash", "occurrences", "documents")
+    assert one.rows("windows", *of_windows) == four.rows("windows", *of_windows)
+    of_spans = ("start_byte", "end_byte", "words", "max_count", "documents", "window")
+    assert one.rows("spans", *of_spans) == four.rows("spans", *of_spans)
 
 
 def test_the_window_of_a_span_names_its_most_frequent_text(scanned):

@@ -58,7 +58,7 @@ def test_counts_are_those_of_brute_force(done, texts):
 
 def test_links_join_the_documents_that_share_a_window(done, texts):
     """Each document that hangs together with an earlier one is named once, with the first."""
-    holders = {}
+    holders: dict[tuple[str, ...], list[int]] = {}
     for place, text in enumerate(texts):
         for window in reference.windows(text, 6):
             holders.setdefault(window, []).append(place)
@@ -171,7 +171,7 @@ def test_any_size_of_a_window_is_counted_exactly(tmp_path, make_corpus, scan, te
     expected = sorted(truth.window_counts(own, size).values())
     assert sorted(done.rows("windows", "occurrences", "documents")) == expected
     columns = ("row_key", "start_byte", "end_byte", "words", "max_count", "documents")
-    spans = [[] for _ in own]
+    spans: list[list[tuple[int, ...]]] = [[] for _ in own]
     for key, *span in done.rows("spans", *columns):
         spans[key].append(tuple(span))
     assert spans == truth.spans(own, size)
@@ -203,7 +203,7 @@ def test_every_window_that_repeats_has_an_anchor_that_repeats(seed):
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     runs = draw.integers(0, int(draw.integers(1, 6)), int(offsets[-1])).astype(np.uint64)
     found = Counter(window_kernels.anchors(offsets, runs, reach).tolist())
-    seen = Counter()
+    seen: Counter[tuple[int, ...]] = Counter()
     for low, high in pairwise(offsets.tolist()):
         own = runs[low:high].tolist()
         seen.update(tuple(own[n : n + reach]) for n in range(len(own) - reach + 1))

@@ -1,5 +1,7 @@
 """The logistic regression of the forecast and what is built on it, on cases made from a formula."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.special import expit
@@ -93,7 +95,7 @@ def test_no_memorized_row_below_the_top_rung_leaves_the_error_unknown():
 def test_held_out_quality_beats_a_useless_baseline():
     """Average precision is measured against the baseline given, on the top pair alone."""
     given = cases()
-    found = forecast.judged(given, np.zeros(1500), seed=1)
+    found: dict[str, Any] = forecast.judged(given, np.zeros(1500), seed=1)
     base = given.label[given.top].mean()
     assert found["base_rate_of_panel"] == pytest.approx(base, abs=1e-4)
     assert found["average_precision_of_log_count"] == pytest.approx(base, abs=1e-4)

@@ -9,6 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from tokenizers import Tokenizer
+from tokenizers.models import BPE
 
 from flows.runners import LocalMapper
 from pipeline import run
@@ -30,6 +32,7 @@ from pipeline.score.proxy.train import Schedule, train
 from pipeline.score.sequences.catalogue import Catalogue
 from pipeline.score.signals.decoding import Decoding, log_q
 from pipeline.score.signals.extraction import probability_within
+from pipeline.score.signals.perturbation import perturbed
 from pipeline.text.hashing import keyed_hash
 from tests.e2e.command import QUICK_SCORE
 from tests.e2e.corpora import Prose
@@ -161,7 +164,7 @@ def test_limem_asks_again_with_another_token(subject, panel, measured):
     found = measured("limem")
     assert found["right"].tolist() == [1.0] * REPEATED + [0.0] * (ROWS - REPEATED)
     assert np.isnan(found["consistent"][REPEATED:]).all()
-    changed = probes_measures.perturbed(panel.tokens, 32, VOCABULARY, SEED)
+    changed = perturbed(panel.tokens, 32, VOCABULARY, SEED)
     once = suffix_hits(subject, changed, 32).all(1).numpy()
     assert (found["right_perturbed"][once] >= 0.25).all()
     assert set((4 * found["consistent"][:REPEATED]).tolist()) <= {0.0, 1.0, 2.0, 3.0, 4.0}
@@ -291,7 +294,7 @@ def scene_of(subject, seen, family, start=None, keys=None):
     )
     own = ProbedModel("p2", "ladder", subject.model, "cpu", 0, np.array(seen))
     half = ProbedModel("half-b", "half", subject.model, "cpu", 0, np.zeros(count, np.int64))
-    return ProbeInput(table, known, None, (own, half))
+    return ProbeInput(table, known, Tokenizer(BPE()), (own, half))
 
 
 def test_levels_are_powers_of_two_of_the_times_seen():

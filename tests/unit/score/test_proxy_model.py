@@ -191,6 +191,7 @@ def test_the_same_seed_gives_the_same_bytes(trained, lesson):
     """Training twice from one seed gives equal files, after the first epoch too."""
     again = train(SHAPE, lesson, SCHEDULE)
     assert to_safetensors(again.model) == to_safetensors(trained.model)
+    assert again.early is not None
     assert to_safetensors(again.early) == to_safetensors(trained.early)
     assert again.loss == trained.loss
 

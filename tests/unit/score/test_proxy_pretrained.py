@@ -101,10 +101,17 @@ def test_the_size_is_without_embeddings_and_head(folders, kind):
     assert one.size == sum(inside) < sum(total.values())
 
 
+def size_of(config):
+    """Return the vocabulary of the models that a configuration names."""
+    language = language_of(config)
+    assert language is not None
+    return language.size
+
+
 def test_loaded_proxies_come_smallest_first_and_have_seen_nothing(folders):
     """Roles, names, digests and what is not known of them."""
     config = ProxyConfig(models=(str(folders("neox")), str(folders("gpt2"))))
-    found = load_all(config, language_of(config).size)
+    found = load_all(config, size_of(config))
     assert [(one.name, one.role, one.halves, one.epochs, one.tokens) for one in found] == [
         ("m0", "loaded", (), 0, 0),
         ("m1", "loaded", (), 0, 0),
@@ -118,7 +125,7 @@ def refused(**settings):
     """Return the message with which a configuration is refused."""
     config = ProxyConfig(**settings)
     with pytest.raises(ConfigError) as caught:
-        load_all(config, language_of(config).size)
+        load_all(config, size_of(config))
     message = str(caught.value)
     assert all(f"  {part}: " in message for part in ("where", "found", "expected", "to do"))
     return message
@@ -228,6 +235,7 @@ def test_the_end_of_text_is_the_tokenizers_own(tmp_path, named):
     tokenizer.enable_truncation(3)
     (tmp_path / "tokenizer.json").write_text(tokenizer.to_str())
     number = tokenizer.token_to_id("<end>")
+    assert number is not None
     said = {"eos_token": {"content": "<end>"}} if "tokenizer" in named else {"eos_token_id": number}
     (tmp_path / named).write_text(json.dumps(said))
     language = load_language(tmp_path, "proxy.tokenizer")

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from pipeline.errors import PipelineError
-from pipeline.score.proxy import ensemble, precision, train
+from pipeline.score.proxy import ensemble, precision, statistics, train
 from pipeline.score.proxy.checkpoint import Checkpoint, key_of
 from pipeline.score.proxy.model import Shape, Transformer, to_safetensors
 from pipeline.score.proxy.pool import WorkerPool, torch_threads
@@ -68,7 +68,9 @@ def test_a_stopped_training_ends_with_the_same_bytes(tmp_path, rows, undisturbed
         )
     taken = []
     again = Checkpoint(tmp_path / "p", "key")
-    done = again.load()[1]
+    stopped = again.load()
+    assert stopped is not None
+    done = stopped[1]
     assert 0 < done <= steps
     on_progress = lambda step, _: taken.append(step)  # noqa: E731
     assert_same(
@@ -151,13 +153,16 @@ def test_a_stopped_scoring_ends_with_the_same_bytes(tmp_path, rows, undisturbed,
     with pytest.raises(Killed):
         ProxyScorer(model, batch=8, advance=stop_at(done), checkpoint=kept).score(rows)
     told = []
+    again = Checkpoint(tmp_path / "s", "key")
     scorer = ProxyScorer(
         model,
         batch=8,
         advance=lambda so_far, _: told.append(so_far),
-        checkpoint=Checkpoint(tmp_path / "s", "key"),
+        checkpoint=again,
     )
-    first = scorer.checkpoint.load()[1]
+    stopped = again.load()
+    assert stopped is not None
+    first = stopped[1]
     assert same(scorer.score(rows), expected)
     assert told == list(range(first + 8, 41, 8))
 
@@ -213,15 +218,14 @@ def test_training_on_a_small_device_makes_the_same_steps(monkeypatch, rows, undi
 
 def test_a_crew_keeps_and_tells(tmp_path, monkeypatch, rows, undisturbed):
     """What proxies are scored with is kept in the crew's folder, what was short is said."""
-    monkeypatch.setitem(ensemble.BATCHES, "cpu", 16)
-    proxy = ensemble.Proxy(
-        "p0", "ladder", Small(undisturbed.model, 9), (0, 1), 2, 0, 0.0, "cpu", "identity"
-    )
+    monkeypatch.setitem(statistics.BATCHES, "cpu", 16)
+    model = Small(undisturbed.model, 9)
+    proxy = ensemble.Proxy("p0", "ladder", model, (0, 1), 2, 0, 0.0, "cpu", "identity")
     pool = WorkerPool(1, 1, lambda *_: None, tmp_path / "unfinished")
     (found,) = ensemble.score_all([proxy], [rows], pool)
     assert pool.short == {"scoring p0": 8}
     assert [path.name for path in (tmp_path / "unfinished").iterdir()] == ["p0.scoring"]
-    proxy.model.most = 0  # all of it is kept: nothing is computed again
+    model.most = 0  # all of it is kept: nothing is computed again
     assert same(ensemble.score_all([proxy], [rows], pool)[0], found)
 
 

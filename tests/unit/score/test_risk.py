@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -34,10 +35,10 @@ class Forecast:
     """What the stage wrote, with its facts and the table that it was given."""
 
     table: pa.Table
-    facts: dict
+    facts: dict[str, Any]
     risk: pa.Table
     documents: pa.Table
-    files: dict
+    files: dict[str, bytes]
 
     def values(self, name):
         """Return a column of `risk`, NaN for null."""
@@ -179,8 +180,8 @@ def forecast_of(folder, table, *settings):
         "corpus_tokens": 1_000_000,
     }
     keys = sorted(set(table["row_key"].to_pylist()))
-    paths = {}
     inputs = (("sequences", table, SEQUENCES), ("counts", documents(keys), COUNTS))
+    paths: dict[str, tuple[str, ...]] = {}
     for name, rows, schema in inputs:
         with write_table(folder, name, "all", schema) as out:
             out.write(rows)

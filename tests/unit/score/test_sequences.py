@@ -3,9 +3,9 @@
 import json
 import shutil
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
-from types import SimpleNamespace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from flows.runners import LocalMapper
 from pipeline import run
 from pipeline.config.load import load_config
 from pipeline.engine.run_folder import open_run
+from pipeline.engine.stage import Work
 from pipeline.score.proxy import checkpoint, ensemble, pool, train
 from pipeline.score.proxy.tokenizer import Language, train_tokenizer
 from pipeline.score.sequences import sequences
@@ -36,8 +37,8 @@ class Scored:
     """A scored run. texts: by row_key; taught: rows [n, 65] and halves that training was given."""
 
     done: Any
-    texts: dict
-    taught: tuple
+    texts: dict[int, str]
+    taught: tuple[Any, Any]
 
     @property
     def counts(self):
@@ -334,7 +335,7 @@ def test_seen_is_epochs_times_occurrences_in_what_was_trained_on(scored):
     known = catalogue(scored.counts)
     half = dict(zip(known.family_names, half_of(known, SEED).tolist(), strict=True))
     family, chosen, rows = scored.of_counts("family"), scored.trained_families(), scored.rows()
-    trained = [{}, {}]
+    trained: list[dict[int, list[str]]] = [{}, {}]
     for key, text in scored.texts.items():
         if family[key] in chosen and rows[key]:
             trained[half[family[key]]][key] = reference.words(text)
@@ -460,10 +461,14 @@ def test_a_killed_score_goes_on_and_ends_with_the_same_bytes(tmp_path, scored, m
             score(folder, *SETTINGS)
     left = {path.name for path in (folder / ".unfinished" / "all").iterdir()}
     assert any(name.endswith(note) for name in left)
-    steps = []
+    steps, step = [], train._step
+
+    def counted(*given):
+        steps.append(1)
+        return step(*given)
+
     with monkeypatch.context() as patch:
-        step = train._step
-        patch.setattr(train, "_step", lambda *given: (steps.append(1), step(*given))[1])
+        patch.setattr(train, "_step", counted)
         score(folder, *SETTINGS)
     sizes = [len(scored.taught[0])] * 3 + np.bincount(scored.taught[1]).tolist()
     undisturbed = sum(2 * -(-size // 16) for size in sizes)
@@ -531,19 +536,20 @@ def test_proxies_are_trained_with_the_targets_tokenizer(tmp_path, scored):
     tokenizer.add_special_tokens(["<end>"])
     (given / "tokenizer.json").write_text(tokenizer.to_str())
     (given / "tokenizer_config.json").write_text('{"eos_token": "<end>"}')
-    taught = []
-    train_all = ensemble.train_all
+    taught, train_all = [], ensemble.train_all
+
+    def noted(rows, half, *rest):
+        taught.append(rows)
+        return train_all(rows, half, *rest)
+
     folder = unscored(scored, tmp_path / "run")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            ensemble,
-            "train_all",
-            lambda rows, half, *rest: taught.append(rows) or train_all(rows, half, *rest),
-        )
+        patch.setattr(ensemble, "train_all", noted)
         score(folder, *SETTINGS, "proxy.epochs=1", f"proxy.tokenizer={given}")
     done = type(scored.done)(folder, [])
     about = done.manifest["outputs"]["sequences/all"]["facts"]["tokenizer"]
     end = tokenizer.token_to_id("<end>")
+    assert end is not None
     assert (about["end_of_text"], about["tokens"], about["trained_here"]) == (end, end + 1, False)
     assert set(taught[0][:, 0].tolist()) == {end}
     saved = json.loads((folder / "models/p0/config.json").read_bytes())
@@ -565,12 +571,12 @@ def test_other_weights_under_the_same_name_are_another_stage(tmp_path):
 
 def test_the_default_budget_is_that_of_the_device(monkeypatch):
     """A GPU scores 200 million tokens, a CPU 262,144, unless set."""
-    work = SimpleNamespace(config=load_config())
+    work = Work("sequences", "all", Path(), load_config(), (), {})
     assert sequences._budget(work) == 262_144 // 64
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     assert sequences._budget(work) == 200_000_000 // 64
-    work.config = load_config(settings=["score.max_tokens=6400"])
-    assert sequences._budget(work) == 100
+    asked = replace(work, config=load_config(settings=["score.max_tokens=6400"]))
+    assert sequences._budget(asked) == 100
 
 
 def test_a_short_training_forecasts_nothing_but_says_what_it_saw(scored):

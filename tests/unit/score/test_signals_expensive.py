@@ -253,6 +253,7 @@ def test_a_table_is_known_by_its_delimiters():
     """Nine rows of three cells are a table, prose and short tables are not."""
     text = "a,b,c\r\n" + "1,2,3\n" * 7 + "\n4,5,6"
     rows = table_rows(text)
+    assert rows is not None
     assert len(rows) == 9
     assert [text[slice(*rows[place])] for place in (0, 1, 8)] == ["a,b,c", "1,2,3", "4,5,6"]
     assert table_rows("a,b\n" * 7) is None

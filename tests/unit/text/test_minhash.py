@@ -89,7 +89,8 @@ def test_band_keys_are_equal_where_bands_are():
     """Two documents share a key of a band exactly where they agree in all its values."""
     values = signed(planted(50, 60, 50, seed=1))
     keys = minhash.band_keys(values, 42, 3)
-    assert (keys.shape, keys.dtype) == ((100, 42), np.uint64)
+    assert keys.shape == (100, 42)
+    assert keys.dtype == np.uint64
     bands = values.reshape(100, 42, 3)
     agree = (bands[::2] == bands[1::2]).all(axis=2)
     np.testing.assert_array_equal(keys[::2] == keys[1::2], agree)
