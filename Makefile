@@ -1,8 +1,9 @@
 # Two commands: `make demo` runs everything on a corpus gathered here, `make test` runs the tests.
+# While you work: `make quick` runs the unit tests of what changed, `make quick ROOMS="scan text"` those named.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test test-all check format clean
+.PHONY: setup demo quick test test-all check format clean
 
 setup: .venv/.installed
 
@@ -16,6 +17,9 @@ setup: .venv/.installed
 demo: setup
 	$(BIN)/rote sample demo/corpus
 	$(BIN)/rote run demo/corpus --out demo/run
+
+quick: setup
+	@$(BIN)/python tests/quick.py $(ROOMS)
 
 # two processes: half of the tests wait for others of their own (servers, runs that are killed)
 test: setup

@@ -9,7 +9,6 @@ import pytest
 
 from tests import reference
 
-pytestmark = pytest.mark.usefixtures("kernels")
 SHARD = 1 << 40
 
 

@@ -21,7 +21,6 @@ from pipeline.filter.emit.edits import rebuilt
 from pipeline.filter.overrides import forget, restore
 from schemas.score.risk import DOCUMENT_RISK, RISK, RISK_MODEL
 
-pytestmark = pytest.mark.usefixtures("kernels")
 BASE = ("window.words=5", "input.source=source", "policy.cut_minimum=3")
 WORDS = [f"w{n}" for n in range(60)]
 

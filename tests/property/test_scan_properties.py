@@ -14,7 +14,6 @@ from pipeline.scan import inventory, signatures
 from pipeline.scan.words import chunk_places, read_chunk
 from tests import truth
 
-pytestmark = pytest.mark.usefixtures("kernels")
 FEW = settings(
     deadline=None,
     max_examples=5,

@@ -5,7 +5,6 @@ from unittest import mock
 
 import numpy as np
 import pyarrow as pa
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -18,7 +17,6 @@ from tests import reference
 from tests.property.test_text_properties import DOCUMENTS, LARGE, LONG
 from tests.sketched import hold, sketch
 
-pytestmark = pytest.mark.usefixtures("kernels")
 AT_LEISURE = settings(
     deadline=None,
     max_examples=60,

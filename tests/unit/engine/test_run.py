@@ -18,7 +18,6 @@ from pipeline.errors import ConfigError, InputError, IntegrityError, RunFolderEr
 from pipeline.scan import inventory
 from schemas.scan.families import FAMILIES
 
-pytestmark = pytest.mark.usefixtures("kernels")
 SENTENCE = " ".join(f"w{n}" for n in range(60))
 FILES = {
     "a.jsonl": [SENTENCE, f"{SENTENCE} tail", "short", ""],
@@ -58,9 +57,8 @@ def groups():
 
 
 @pytest.fixture(scope="module")
-def first(tmp_path_factory, make_corpus, scan, kernels):
+def first(tmp_path_factory, make_corpus, scan):
     """Give a run over a corpus of three shards; tests leave both as they are."""
-    assert kernels is None
     folder = tmp_path_factory.mktemp("first")
     return scan(make_corpus(folder / "c", FILES), folder / "run")
 

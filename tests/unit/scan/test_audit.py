@@ -12,7 +12,6 @@ from pipeline.text import segmentation as text
 from schemas.scan.audit import AUDIT
 from tests import reference
 
-pytestmark = pytest.mark.usefixtures("kernels")
 FEW_BANDS = ("sketch.bands=4", "sketch.rows=6")
 MOST = 10**6
 

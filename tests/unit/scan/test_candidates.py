@@ -12,7 +12,6 @@ from schemas.scan.buckets import BUCKETS
 from schemas.scan.signatures import SIGNATURES
 from tests import truth
 
-pytestmark = pytest.mark.usefixtures("kernels")
 SAME_WORDS = [f"One two three four five six{'!' * n}" for n in range(130)]
 ONE_BAND = ("sketch.bands=1", "sketch.rows=1")
 DUCKDB = 256 << 20  # bytes that a query is sure to do with

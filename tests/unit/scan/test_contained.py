@@ -13,7 +13,6 @@ from pipeline.scan.repeats import contained, contained_kernels
 from schemas.scan.contained import CONTAINED
 from tests import reference, truth
 
-pytestmark = pytest.mark.usefixtures("kernels")
 ON = "near.containment=0.8"
 
 

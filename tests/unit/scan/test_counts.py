@@ -2,7 +2,6 @@ import pytest
 
 from tests import truth
 
-pytestmark = pytest.mark.usefixtures("kernels")
 BASE = " ".join(f"w{n}" for n in range(40))
 TEXTS = [
     BASE,

@@ -48,7 +48,6 @@ def test_a_component_is_named_after_its_smallest_hash():
     assert names == [high, low, low, high]
 
 
-@pytest.mark.usefixtures("kernels")
 def test_families_join_copies_pairs_and_shared_windows(tmp_path, make_corpus, scan):
     """Exact copies, a pair at 0.5 and a shared window link; words in common alone do not."""
     texts = [
@@ -73,7 +72,6 @@ def test_families_join_copies_pairs_and_shared_windows(tmp_path, make_corpus, sc
     assert done.manifest["outputs"]["families/all"]["facts"] == {"families": 3}
 
 
-@pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize(("limit", "families"), [(3, 1), (2, 3)])
 def test_a_window_in_too_many_documents_does_not_link(tmp_path, make_corpus, scan, limit, families):
     """A boilerplate window in more than `window.link_documents` documents makes no family."""

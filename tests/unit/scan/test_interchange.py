@@ -12,7 +12,6 @@ from pipeline.scan import interchange
 from pipeline.scan.signatures import signature_matrix
 from schemas.scan.signatures import SIGNATURES
 
-pytestmark = pytest.mark.usefixtures("kernels")
 FIRST = " ".join(f"w{n}" for n in range(60))
 TEXTS = [FIRST, f"{FIRST} more", " ".join(f"v{n}" for n in range(60)), "too short"]
 

@@ -19,7 +19,6 @@ from schemas.scan.candidates import CANDIDATES
 from schemas.scan.pairs import PAIRS
 from tests import reference, truth
 
-pytestmark = pytest.mark.usefixtures("kernels")
 ALPHABET = ["a", "é", "É"]
 
 

@@ -20,7 +20,6 @@ from schemas.scan.signatures import SIGNATURES
 from tests import reference
 from tests.sketched import batch_of, sketch
 
-pytestmark = pytest.mark.usefixtures("kernels")
 TEXTS = ["One two, THREE four five six", "...", "漢字 é", "a", "one two three four five six"]
 
 

@@ -2,7 +2,6 @@ import pytest
 
 from tests import reference, truth
 
-pytestmark = pytest.mark.usefixtures("kernels")
 FIVE = "window.words=5"
 NINE = "one two three four five six seven eight nine"
 TWICE = "a b c d e"

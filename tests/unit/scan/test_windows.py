@@ -10,7 +10,6 @@ from pipeline.scan.repeats import window_kernels, windows
 from schemas.scan.links import LINKS
 from tests import reference, truth
 
-pytestmark = pytest.mark.usefixtures("kernels")
 TABLES = {"windows", "spans", "repeats", "links"}
 
 

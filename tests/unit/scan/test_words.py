@@ -19,7 +19,6 @@ from pipeline.text import segmentation_kernels as kernels
 from tests import reference
 from tests.sketched import batch_of, hold, sketch
 
-pytestmark = pytest.mark.usefixtures("kernels")
 LARGE = pa.large_string()
 MIXED = [
     "One two, THREE four five six",
