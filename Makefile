@@ -21,9 +21,9 @@ demo: setup
 quick: setup
 	@$(BIN)/python tests/quick.py $(ROOMS)
 
-# two processes: half of the tests wait for others of their own (servers, runs that are killed)
+# two processes, a file of tests in one of them, in the order of tests/conftest.py: the long files first
 test: setup
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-all: setup
 	$(BIN)/python -m pytest -m "not gpu"

@@ -29,6 +29,7 @@ FORKS.set_forkserver_preload(
         "pipeline.score.sequences.training_rows",
         "pipeline.score.proxy.ensemble",
         "torch._dynamo",
+        "tests.e2e.one_kernel",
     ]
 )
 QUICK_SCORE = (

@@ -1,6 +1,7 @@
 """Bad input, bad folders and bad commands: an exit code and one clear message."""
 
 import json
+import shutil
 from importlib.metadata import version
 
 import pyarrow as pa
@@ -22,11 +23,19 @@ def corpus(tmp_path):
     return tmp_path / "corpus"
 
 
+@pytest.fixture(scope="module")
+def scanned(tmp_path_factory):
+    """Return a folder with a corpus of one good shard, and a scanned run of it."""
+    folder = tmp_path_factory.mktemp("scanned")
+    corpora.write(folder / "corpus" / "good.jsonl", [{"id": "a", "text": TEXT}])
+    assert rote("scan", folder / "corpus", "--out", folder / "run", "--local").code == OK
+    return folder
+
+
 @pytest.fixture
-def run(tmp_path, corpus):
-    """Return a scanned run of that corpus."""
-    assert rote("scan", corpus, "--out", tmp_path / "run", "--local").code == OK
-    return tmp_path / "run"
+def run(tmp_path, scanned):
+    """Return a copy of that run."""
+    return shutil.copytree(scanned / "run", tmp_path / "run")
 
 
 def assert_refused(ended, code, *said):
@@ -341,9 +350,9 @@ def test_an_unknown_document_cannot_be_explained(run):
     assert "good.jsonl" in ended.out
 
 
-def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path, corpus, run):
+def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path, scanned, run):
     """What is due is said for a new folder and for a finished one."""
-    before = files(run)
+    corpus, before = scanned / "corpus", files(run)
     new = rote("run", corpus, "--out", tmp_path / "new", "--local", "--dry-run")
     assert new.code == OK
     assert "  sketch       1 of 1 units to do\n" in new.out

@@ -24,6 +24,7 @@ from tests.e2e.command import (
     environment,
     fresh,
     manifest,
+    rote,
 )
 
 PLANT = """
@@ -100,7 +101,7 @@ def test_with_and_without_prefect_the_bytes_and_the_words_are_the_same(tmp_path,
     options = (*QUICK_SCORE, "--set=limits.workers=2")
     flow = fresh("run", corpus, "--out", tmp_path / "flow", *options)
     assert flow.code == 0, flow.err
-    local = fresh("run", corpus, "--out", tmp_path / "local", "--local", *options)
+    local = rote("run", corpus, "--out", tmp_path / "local", "--local", *options)
     assert_same_files(tmp_path / "flow", tmp_path / "local")
     assert without_times(flow.err) == without_times(local.err)
     assert flow.out.replace("/flow", "") == local.out.replace("/local", "")

@@ -24,16 +24,8 @@ def corpus(tmp_path_factory):
 def usual(tmp_path_factory, corpus):
     """Return the folder of a run with two workers."""
     run = tmp_path_factory.mktemp("usual") / "run"
-    ended = fresh(
-        "run",
-        corpus,
-        "--out",
-        run,
-        "--local",
-        *QUICK_SCORE,
-        "--set=limits.workers=2",
-        prelude=MANY_GROUPS,
-    )
+    asked = ("run", corpus, "--out", run, "--local", *QUICK_SCORE, "--set=limits.workers=2")
+    ended = rote(*asked, before=many_groups)
     assert ended.code == 0, ended.err
     outputs = manifest(run)["outputs"]
     assert sum(name.startswith("sketch/") for name in outputs) == 6
