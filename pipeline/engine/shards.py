@@ -20,10 +20,10 @@ SUFFIXES = (".gz", ".zst")
 
 
 def output_names(shards: list[Shard]) -> dict[int, str]:
-    """Return the file of each shard below kept/, without .parquet: its own path less the suffix.
+    """Return the file of each shard below kept/, without .parquet, by shard number.
 
-    All of it on a clash. A full name may clash with another's short one (x.jsonl, x.csv and
-    x.jsonl.parquet), so this goes on until none does.
+    That is its own path less the suffix, and the whole path on a clash. A whole path may clash with
+    another's short one (x.jsonl, x.csv and x.jsonl.parquet), so this goes on until none does.
     """
     names = {shard.number: _without_suffix(shard.name) for shard in shards}
     while len(set(names.values())) < len(names):
@@ -41,7 +41,7 @@ def _without_suffix(name: str) -> str:
 
 
 def row_keys(shard: int, rows: np.ndarray) -> np.ndarray:
-    """Return the uint64 names of rows: shard number << 40 | row."""
+    """Return the keys of rows of a shard, uint64 (rows,): shard number << 40 | row."""
     return (np.uint64(shard) << np.uint64(ROW_BITS)) | rows.astype(np.uint64)
 
 
