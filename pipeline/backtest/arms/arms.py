@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer
 
-from pipeline.backtest.arms.goldfish import kept
+from pipeline.backtest.arms.goldfish import goldfish_settings, rows_in_the_loss
 from pipeline.backtest.arms.results import Arm, compared
 from pipeline.backtest.corpus.subject import Subject
 from pipeline.backtest.judgement.evidence import SEEN, Evidence
@@ -133,10 +133,13 @@ def _planned(of: ArmInput, name: str, risk: Float64) -> tuple[Arm, Training]:
     if name == "sinks":
         return Arm(name, nothing, 0), replace(plain, sinks=known.family[owner])
     if name == "goldfish":
-        keep = kept(
-            of.target.rows, of.config.backtest.goldfish_k, of.config.backtest.goldfish_context
+        keep = rows_in_the_loss(
+            of.subject.material.texts,
+            owner,
+            of.subject.start_token,
+            np.nan_to_num(risk) >= LIKELY,
+            *goldfish_settings(of.config),
         )
-        keep |= ~(np.nan_to_num(risk)[owner] >= LIKELY)[:, None]
         return Arm(name, nothing, 0), replace(plain, keep=keep)
     order = _order(of, name, risk)
     gone = removed_documents(of, order, rows)

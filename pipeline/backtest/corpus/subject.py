@@ -76,6 +76,16 @@ class Subject:
         times = [len(of.texts[n].starts) * int(of.known.exact_count[n]) for n in order]
         return np.repeat(np.array(order, np.int64), times)
 
+    @property
+    def start_token(self) -> Int64:
+        """The place of each training row's first token in its document, (rows,)."""
+        of = self.material
+        starts = [
+            np.tile(of.texts[n].starts, int(of.known.exact_count[n]))
+            for n in by_text(of.known, of.learnt.documents)
+        ]
+        return np.concatenate([np.zeros(0, np.int64), *starts])
+
 
 def scan(corpus: Path, out: Path, config: Config) -> Config:
     """Scan the corpus of a back-test into a run folder of its own; return its configuration."""
