@@ -19,13 +19,14 @@ from pipeline.engine.query import limits, run
 from pipeline.engine.stage import Receipt, Work
 from pipeline.engine.tables import read_table, write_table
 from pipeline.errors import ConfigError, IntegrityError
-from pipeline.filter.documents import RANKED_BY, SOURCES, ranks
+from pipeline.filter.documents import RANKED_BY, ranks
 from pipeline.filter.forgotten import forgotten_rows, sharing_a_window
 from pipeline.filter.mitigations.sink_ids import changed_sinks, sink_ids
 from pipeline.filter.mitigations.weights import weights
 from pipeline.filter.rules import drop_risk, keep_n
 from pipeline.filter.rules.cuts import Cut, cuts
-from pipeline.filter.rules.rules import CUT_SPANS, RESTORE, decide, gone, prepared, require_known
+from pipeline.filter.rules.rules import CUT_SPANS, RESTORE, decide, gone, prepared, require_named
+from pipeline.filter.sources import SOURCES
 from pipeline.filter.tally import RuleTally
 from pipeline.scan.near.pairs import at_least
 from schemas.filter.decisions import CUTS, DECISIONS
@@ -194,12 +195,11 @@ def _audit(work: Work, decided: list[Path], frame: pl.DataFrame) -> None:
 
 
 def require_sources(counts: list[Path], policy: PolicyConfig) -> None:
-    """Refuse a source that does not occur before anything is written."""
-    if not (policy.exempt or policy.sources):
-        return
-    frame = pl.from_arrow(read_table(counts, COUNTS, SOURCES))
-    assert isinstance(frame, pl.DataFrame)  # noqa: S101 - narrows the union that from_arrow declares
-    require_known(frame, policy)
+    """Raise ConfigError for a source of the policy that no document has; write nothing."""
+    if policy.exempt or policy.sources:
+        frame = pl.from_arrow(read_table(counts, COUNTS, SOURCES))
+        assert isinstance(frame, pl.DataFrame)  # noqa: S101 - narrows from_arrow's union
+        require_named(frame, policy)
 
 
 def require_scored(config: Config, scored: bool, folder: Path) -> None:

@@ -8,7 +8,7 @@ source, or as the earlier one) stays; the other way round, keepers of others wou
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,8 @@ from pipeline.config.sections import NearConfig
 from pipeline.engine.query import limits, run
 from pipeline.engine.stage import Receipt, Work
 from pipeline.engine.tables import ROW_GROUP, evenly, read_batches, read_table, write_table
-from pipeline.errors import ConfigError, IntegrityError
+from pipeline.errors import IntegrityError
+from pipeline.filter.sources import SOURCES, require_known_sources
 from pipeline.scan.components import components, smallest_hash
 from pipeline.scan.near.pairs import at_least
 from pipeline.text.sorting import among
@@ -40,8 +41,6 @@ RANKED_BY = (
     "exact_count",
     "text_hash",
 )
-SOURCES = ("source", "source_group")
-SOURCES_TOLD = 5
 BY_CONTAINMENT, BY_JACCARD = range(2)  # proofs of what goes; the better one is the larger
 
 
@@ -50,9 +49,10 @@ def documents(work: Work) -> Receipt:
     near = work.config.near
     columns = [*RANKED_BY, *(SOURCES if near.sources else ())]
     counts = read_table(work.paths("counts"), COUNTS, columns)
+    if near.sources:
+        _require_sources(counts, near)
     pairs = read_table(work.paths("pairs"), PAIRS)
     contained = read_table(work.paths("contained"), CONTAINED)
-    require_sources(work.paths("counts"), near)
     added = keepers(counts, pairs, contained, near)
     rows = counts.num_rows
     del counts, pairs, contained  # of a large corpus they are much
@@ -91,26 +91,16 @@ def _joined(counts: list[Path], added: pa.Table) -> Iterator[pa.RecordBatch]:
             yield pa.record_batch([columns[name] for name in DOCUMENTS.names], DOCUMENTS.names)
 
 
-def require_sources(counts: list[Path], config: NearConfig) -> None:
-    """Refuse a preference for a source that does not occur: it would silently do nothing."""
-    if not config.sources:
-        return
-    table = read_table(counts, COUNTS, SOURCES)
-    names = pa.array(config.sources)
-    occurs = pc.is_in(names, pc.unique(table["source"].combine_chunks()))
-    occurs = pc.or_(occurs, pc.is_in(names, pc.unique(table["source_group"].combine_chunks())))
-    unknown = names.filter(pc.invert(occurs)).to_pylist()
-    if unknown:
-        groups = pl.Series(table["source_group"]).value_counts()
-        groups = groups.sort("count", "", descending=[True, False])
-        told = [repr(name)[:80] for name in groups[""].head(SOURCES_TOLD).to_list()]
-        raise ConfigError(
-            "A preferred source does not occur in the corpus.",
-            where="near.sources",
-            found=", ".join(repr(name)[:80] for name in unknown[:SOURCES_TOLD]),
-            expected=f"values of the source column or source groups, for example {', '.join(told)}",
-            fix="correct the name or leave it out of near.sources",
-        )
+def require_sources(counts: Sequence[Path], config: NearConfig) -> None:
+    """Raise ConfigError for a source of `near.sources` that no document has; write nothing."""
+    if config.sources:
+        _require_sources(read_table(counts, COUNTS, SOURCES), config)
+
+
+def _require_sources(counts: pa.Table, config: NearConfig) -> None:
+    frame = pl.from_arrow(counts.select(SOURCES))
+    assert isinstance(frame, pl.DataFrame)  # noqa: S101 - narrows the union that from_arrow declares
+    require_known_sources(frame, config.sources, "near.sources")
 
 
 def _require_proofs(work: Work, documents: list[Path]) -> None:

@@ -14,8 +14,8 @@ import numpy as np
 import polars as pl
 
 from pipeline.config.policy import PolicyConfig
-from pipeline.errors import ConfigError
 from pipeline.filter.rules import drop_copies, drop_risk, keep_n
+from pipeline.filter.sources import require_known_sources
 from pipeline.text.arrays import Float64, Uint64
 
 Rule: TypeAlias = Callable[[pl.DataFrame, PolicyConfig], pl.DataFrame]
@@ -26,7 +26,6 @@ RULES: dict[str, Rule] = {
 }
 CUT_SPANS, FORGET, RESTORE = "cut-spans", "forget", "restore"
 Recount: TypeAlias = Callable[[Uint64], Float64]
-SOURCES_TOLD = 5
 
 
 def prepared(
@@ -38,7 +37,7 @@ def prepared(
     per row: for each rule whether it may take it; `spared`, that none may; its source's `n` and
     `risk`; and empty `rule`, `reason`, `stands` (the keeper that stands for it), `risk_after`.
     """
-    require_known(documents, policy)
+    require_named(documents, policy)
     again = pl.col("row_key").is_in(pl.Series(sorted(restored), dtype=pl.UInt64).implode())
     columns = {name: _of_rule(name, policy) for name in (*RULES, CUT_SPANS)}
     columns |= {"n": _setting("keep", policy), "risk": _setting("risk", policy)}
@@ -79,23 +78,10 @@ def _of_rule(rule: str, policy: PolicyConfig) -> pl.Expr:
     return value
 
 
-def require_known(documents: pl.DataFrame, policy: PolicyConfig) -> None:
-    """Refuse a source that does not occur: its rows would silently not be spared."""
-    wanted = [*policy.exempt, *policy.sources]
-    if not wanted:
-        return
-    known = {*documents["source"].unique().to_list(), *documents["source_group"].unique().to_list()}
-    unknown = [name for name in wanted if name not in known]
-    if unknown:
-        groups = documents["source_group"].value_counts(sort=True)["source_group"]
-        told = ", ".join(repr(name)[:80] for name in sorted(groups.head(SOURCES_TOLD).to_list()))
-        raise ConfigError(
-            "A source that the policy names does not occur in the corpus.",
-            where="policy.exempt" if unknown[0] in policy.exempt else "policy.sources",
-            found=", ".join(repr(name)[:80] for name in unknown[:SOURCES_TOLD]),
-            expected=f"values of the source column or source groups, for example {told}",
-            fix="correct the name or leave it out",
-        )
+def require_named(documents: pl.DataFrame, policy: PolicyConfig) -> None:
+    """Raise ConfigError for a source of the policy that no document has."""
+    require_known_sources(documents, policy.exempt, "policy.exempt")
+    require_known_sources(documents, tuple(policy.sources), "policy.sources")
 
 
 def decide(
