@@ -21,12 +21,12 @@ from pipeline.config.sections import Config
 from pipeline.corpus import Shard
 from pipeline.engine.progress import current
 from pipeline.engine.run_folder import load_manifest
-from pipeline.engine.shards import active_shards
+from pipeline.engine.shards import active_shards, row_of, shard_of
 from pipeline.engine.tables import read_keys
 from pipeline.errors import ConfigError, IntegrityError
 from pipeline.inspect.nearest import Proposals, propose
 from pipeline.inspect.question import MOST_HOLDERS, Question, TextMatches, ask, look
-from pipeline.report.quotes.quotes import SHARD_BITS, quote
+from pipeline.report.quotes.quotes import quote
 from pipeline.scan.words import chunk_places, in_order
 from pipeline.text.arrays import Int64
 from schemas.filter.decisions import DECISIONS
@@ -132,9 +132,9 @@ class _ScannedRun:
 
     def named(self, key: int) -> DocumentName:
         """Return the name of a row_key, from the one row group that has it."""
-        shard = self.shards[key >> SHARD_BITS]
+        shard = self.shards[shard_of(key)]
         row = _row([self.signatures[shard.group]], SIGNATURES, ["row_key", "doc_id"], key)
-        return DocumentName(str(row["doc_id"]), shard.name, key & ((1 << SHARD_BITS) - 1))
+        return DocumentName(str(row["doc_id"]), shard.name, row_of(key))
 
     def document(self, key: int) -> CorpusDocument:
         """Return the document of a row_key, with what is decided about it."""

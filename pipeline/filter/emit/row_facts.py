@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from pipeline.config.sections import NearConfig
 from pipeline.corpus import Shard
-from pipeline.engine.shards import ROW_BITS, row_keys
+from pipeline.engine.shards import key_range
 from pipeline.engine.stage import Work
 from pipeline.engine.tables import read_keys
 from schemas.filter.decisions import DECISIONS
@@ -66,7 +66,7 @@ class _Rows:
     """Gives a shard's rows of a table of the run, which is in order of row_key."""
 
     def __init__(self, shard: Shard, work: Work, schema: pa.Schema, columns: list[str]) -> None:
-        low, high = row_keys(shard.number, np.array([0, 2**ROW_BITS - 1])).tolist()
+        low, high = key_range(shard.number)
         paths = work.paths(schema.metadata[b"table"].decode())
         self._parts = read_keys(paths, schema, columns, low, high)
         self._held = pa.schema([schema.field(name) for name in columns]).empty_table()

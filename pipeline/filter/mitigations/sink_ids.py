@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.engine.shards import ROW_BITS
+from pipeline.engine.shards import key_range
 from pipeline.scan.components import components
 from pipeline.text.arrays import Uint64
 
@@ -31,7 +31,7 @@ def sink_ids(documents: pa.Table, near: pa.Table) -> Uint64:
 
 def changed_sinks(documents: pa.Table, near: pa.Table, known_shards: int) -> int:
     """Return how many documents of shards below `known_shards` had another sink before the rest."""
-    edge = pa.scalar(known_shards << ROW_BITS, pa.uint64())
+    edge = pa.scalar(key_range(known_shards)[0], pa.uint64())
     old = documents.filter(pc.less(documents["row_key"], edge))
     if not old.num_rows or old.num_rows == documents.num_rows:
         return 0
