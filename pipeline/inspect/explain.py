@@ -6,6 +6,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from pipeline.config.sections import Config
 from pipeline.corpus import Shard
 from pipeline.corpus.columns import ID_NAMES
@@ -13,10 +15,11 @@ from pipeline.engine.query import run as query
 from pipeline.engine.run_folder import load_manifest
 from pipeline.engine.shards import active_shards
 from pipeline.engine.tables import Row
+from pipeline.engine.texts import texts_of_rows
 from pipeline.errors import InputError, IntegrityError
 from pipeline.inspect.account import Account
 from pipeline.inspect.account_words import FORGOTTEN, in_words
-from pipeline.report.quotes.quotes import label, read_texts
+from pipeline.report.quotes.quotes import label
 
 MOST_ROWS = 5
 MOST_CLOSE = 3
@@ -200,7 +203,8 @@ def _read(run: _ExplainedRun, told: Sequence[Account]) -> None:
     told = [one for one in told if (one.decision or {}).get("reason") != FORGOTTEN]
     keys = {one.row["row_key"] for one in told}
     keys |= {one.keeper["row_key"] for one in told if one.keeper}
-    texts = dict(read_texts(run.shards, run.config, keys))
+    wanted = np.array(sorted(keys), np.uint64)
+    texts = dict(texts_of_rows(run.shards, run.config.input, wanted))
     for one in told:
         one.text = texts.get(one.row["row_key"])
         one.keeper_text = texts.get(one.keeper["row_key"]) if one.keeper else None

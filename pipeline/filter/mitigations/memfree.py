@@ -15,11 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from tokenizers import Tokenizer
 
-from pipeline.corpus import read_documents
 from pipeline.engine.files import write_file
-from pipeline.engine.shards import row_keys
 from pipeline.engine.stage import FileRecord, Work
 from pipeline.engine.tables import read_table
+from pipeline.engine.texts import texts_of_rows
 from pipeline.filter.mitigations.bloom import Bloom, bloom, to_bytes
 from pipeline.filter.mitigations.goldfish import load_tokenizer, token_ids
 from pipeline.score.proxy.tokenizer import encode
@@ -41,7 +40,7 @@ def memfree(work: Work) -> tuple[FileRecord, dict[str, Any]]:
     config = work.config.mitigation
     risk = read_table(work.paths("risk"), RISK, ["row_key", "start_byte", "end_byte", "risk"])
     risky = risk.filter(pc.greater_equal(risk["risk"], config.memfree_risk))
-    texts = _texts(work, np.unique(risky["row_key"].to_numpy()))
+    texts = dict(texts_of_rows(work.shards, work.config.input, risky["row_key"].to_numpy()))
     tokenizer = load_tokenizer(work.config, work.paths("models"))
     inside, passages, others = _tokens(tokenizer, risky, texts)
     runs = distinct(inside, config.memfree_n)
@@ -59,20 +58,6 @@ def memfree(work: Work) -> tuple[FileRecord, dict[str, Any]]:
         "missed_after": _evading(made, tokenizer, passages),
     }
     return replace(record, table=FOLDER), facts
-
-
-def _texts(work: Work, keys: Uint64) -> dict[int, str]:
-    """Return the texts of some rows."""
-    found: dict[int, str] = {}
-    for shard in work.shards:
-        if not np.any(keys >> np.uint64(40) == shard.number):
-            continue
-        for batch in read_documents(shard, work.config.input):
-            own = row_keys(shard.number, batch.rows)
-            taken = np.flatnonzero(np.isin(own, keys))
-            texts = batch.texts.take(pa.array(taken)).to_pylist()
-            found.update(zip(own[taken].tolist(), texts, strict=True))
-    return found
 
 
 def _tokens(
