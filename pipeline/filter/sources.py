@@ -23,6 +23,7 @@ def require_known_sources(documents: pl.DataFrame, names: Sequence[str], setting
 
     Raises:
         ConfigError: no document has one of the sources.
+
     """
     if not names:
         return

@@ -91,17 +91,6 @@ def without(value: bytes, ranges: Sequence[tuple[int, int]]) -> bytes:
     return b"".join([*kept, value[at:]])
 
 
-def rebuilt(value: bytes, cuts: Sequence[tuple[int, bytes]]) -> bytes:
-    """Return a value as it was before cuts were taken out: (start in the original, bytes) each."""
-    parts: list[bytes] = []
-    at = 0
-    for start, text in cuts:
-        gap = start - sum(len(part) for part in parts)
-        parts += [value[at : at + gap], text]
-        at += gap
-    return b"".join([*parts, value[at:]])
-
-
 def _typed(raw: pa.Array, kind: pa.DataType) -> pa.Array:
     if pa.types.is_dictionary(kind):
         return raw.cast(kind.value_type).dictionary_encode().cast(kind)
