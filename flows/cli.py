@@ -188,17 +188,17 @@ def _restore(asked: argparse.Namespace) -> int:
 
 
 def _explain(asked: argparse.Namespace) -> int:
-    from flows.terminal import show_account
-    from pipeline.inspect.account_words import in_words
-    from pipeline.inspect.explain import accounts
+    from flows.terminal import show_explanation
+    from pipeline.inspect.explain import explanations
+    from pipeline.inspect.explanation_words import in_words
     from pipeline.run import stale_tables
 
-    told = accounts(asked.out, asked.doc_id, stale_tables(asked.out))
-    show_account(in_words(told))
+    told = explanations(asked.out, asked.doc_id, stale_tables(asked.out))
+    show_explanation(in_words(told))
     if asked.html is not None:
-        from pipeline.inspect.account_page import account_page
+        from pipeline.inspect.explanation_page import explanation_page
 
-        _write_page(asked.html, account_page(told))
+        _write_page(asked.html, explanation_page(told))
     return OK
 
 

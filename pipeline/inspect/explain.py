@@ -17,8 +17,8 @@ from pipeline.engine.shards import active_shards
 from pipeline.engine.tables import Row
 from pipeline.engine.texts import texts_of_rows
 from pipeline.errors import InputError, IntegrityError
-from pipeline.inspect.account import Account
-from pipeline.inspect.account_words import FORGOTTEN, in_words
+from pipeline.inspect.explanation import Explanation
+from pipeline.inspect.explanation_words import FORGOTTEN, in_words
 from pipeline.report.quotes.quotes import label
 
 MOST_ROWS = 5
@@ -53,10 +53,10 @@ def explain(folder: Path, doc_id: str, stale: Collection[str] = ()) -> str:
     stale: tables of the run that are older than its last scan; they are left out, and the text says
     so. Raises InputError for an unknown id, with up to three ids that resemble it.
     """
-    return in_words(accounts(folder, doc_id, stale))
+    return in_words(explanations(folder, doc_id, stale))
 
 
-def accounts(folder: Path, doc_id: str, stale: Collection[str] = ()) -> list[Account]:
+def explanations(folder: Path, doc_id: str, stale: Collection[str] = ()) -> list[Explanation]:
     """Return what is known of each row of that name, rejected ones last; MOST_ROWS + 1 at most."""
     run = _open(folder, stale)
     shard, _, number = doc_id.rpartition("#")
@@ -70,9 +70,9 @@ def accounts(folder: Path, doc_id: str, stale: Collection[str] = ()) -> list[Acc
         shard_row=row,
         most=MOST_ROWS + 1,
     )
-    told = [_account(run, one) for one in found]
+    told = [_explanation(run, one) for one in found]
     _read(run, told)
-    told += [Account(one, run.config, rejected=True) for one in _rejected(run, doc_id, place)]
+    told += [Explanation(one, run.config, rejected=True) for one in _rejected(run, doc_id, place)]
     if not told:
         raise _unknown(run, folder, doc_id)
     return told[: MOST_ROWS + 1]
@@ -118,8 +118,8 @@ def _rejected(run: _ExplainedRun, doc_id: str, place: tuple[str, int] | None) ->
     return rejections(run.tables.get("rejected", []), columns, doc_id, place, MOST_ROWS)
 
 
-def _account(run: _ExplainedRun, row: Row) -> Account:
-    told = Account(row, run.config, scored=bool(run.tables.get("risk")))
+def _explanation(run: _ExplainedRun, row: Row) -> Explanation:
+    told = Explanation(row, run.config, scored=bool(run.tables.get("risk")))
     key = row["row_key"]
     decided = run.rows("explain/decision", ["documents", "decisions"], row_key=key)
     told.decision = decided[0] if decided else None
@@ -193,7 +193,7 @@ def _proof(run: _ExplainedRun, row: Row, keeper: Row, decision: Row) -> Row | No
     return found[0] if found else None
 
 
-def _read(run: _ExplainedRun, told: Sequence[Account]) -> None:
+def _read(run: _ExplainedRun, told: Sequence[Explanation]) -> None:
     """Add the texts of the rows and of their keepers, unless excerpts are off.
 
     The text of a row that is to be forgotten is not read, nor what was kept in its place.

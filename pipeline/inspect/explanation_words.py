@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pipeline.engine.tables import Row
-from pipeline.inspect.account import Account
+from pipeline.inspect.explanation import Explanation
 from pipeline.report.html.phrases import REJECTED, number, removed_as, times, wrapped
 from pipeline.report.quotes.differences import differences
 from pipeline.report.quotes.quotes import label, quote
@@ -18,7 +18,7 @@ FORGOTTEN = "forgotten"
 HIDDEN = "Texts are not shown: report.excerpts is off."
 
 
-def in_words(told: Sequence[Account]) -> str:
+def in_words(told: Sequence[Explanation]) -> str:
     """Return the explanations of all rows of a name."""
     parts = [_document(one) for one in told[:MOST_ROWS]]
     if len(told) > 1:
@@ -27,7 +27,7 @@ def in_words(told: Sequence[Account]) -> str:
     return "\n\n\n".join(parts)
 
 
-def _document(one: Account) -> str:
+def _document(one: Explanation) -> str:
     head = f"{label(one.row['doc_id'])}\n" + wrapped(place(one.row), 2)
     parts = [head, _block(*verdict(one))]
     if not one.rejected:
@@ -57,7 +57,7 @@ def where(row: Row) -> str:
     return f"{label(row['shard'])}, row {row['shard_row']:,}{source}"
 
 
-def verdict(one: Account) -> tuple[str, list[str]]:
+def verdict(one: Explanation) -> tuple[str, list[str]]:
     """Return what became of a row, and why."""
     if one.rejected:
         why = REJECTED.get(one.row["reason"], one.row["reason"].replace("_", " "))
@@ -82,7 +82,7 @@ def verdict(one: Account) -> tuple[str, list[str]]:
     return f"KEPT{how}{rule}", _kept(one, decision)
 
 
-def _kept(one: Account, decision: Row) -> list[str]:
+def _kept(one: Explanation, decision: Row) -> list[str]:
     stands = decision["rows_standing_for"]
     lines = [f"It stays in the place of {number(stands, 'removed row')}."] if stands else []
     lines += [
@@ -96,7 +96,7 @@ def _kept(one: Account, decision: Row) -> list[str]:
     return lines
 
 
-def proof(one: Account) -> str:
+def proof(one: Explanation) -> str:
     """Return the proof of a removal that names a keeper."""
     row, keeper, decision, found = one.row, one.keeper or {}, one.decision or {}, one.proof
     near = one.config.near
@@ -115,14 +115,14 @@ def proof(one: Account) -> str:
     )
 
 
-def otherwise(one: Account) -> list[str]:
+def otherwise(one: Explanation) -> list[str]:
     """Return which threshold or rule would have decided otherwise."""
     if one.decision is None:
         return []
     return _to_stay(one) if one.decision["action"] == "drop" else _to_go(one)
 
 
-def _to_stay(one: Account) -> list[str]:
+def _to_stay(one: Explanation) -> list[str]:
     decision, keeper = one.decision or {}, one.keeper
     if keeper is not None and one.row["representative"] == keeper["representative"]:
         told = (
@@ -139,7 +139,7 @@ def _to_stay(one: Account) -> list[str]:
     return [f"It would stay without the rule {decision['rule']}."]
 
 
-def _to_go(one: Account) -> list[str]:
+def _to_go(one: Explanation) -> list[str]:
     lines = []
     threshold = one.config.near.threshold
     below = [pair for pair in one.near if pair["jaccard"] < threshold]
@@ -162,7 +162,7 @@ def _to_go(one: Account) -> list[str]:
     return lines or ["No threshold takes it: it repeats nothing and has no forecast."]
 
 
-def counts(one: Account) -> list[str]:
+def counts(one: Explanation) -> list[str]:
     """Return how often the text, its near copies and its windows occur."""
     row, window = one.row, one.config.window.words
     lines = [f"This exact text occurs {times(row['exact_count'])}."]
@@ -190,7 +190,7 @@ def counts(one: Account) -> list[str]:
     return lines
 
 
-def _spans(one: Account) -> str:
+def _spans(one: Explanation) -> str:
     if not one.spans:
         return ""
     total, shown = one.spans[0]["spans"], one.spans[:SPANS]
@@ -226,18 +226,18 @@ def elsewhere(span: Row) -> str:
     return f"also in {named}{f'; and {more:,} more' if more > 0 else ''}"
 
 
-def _passage(one: Account, at: Row) -> str:
+def _passage(one: Explanation, at: Row) -> str:
     left, right = "\N{LEFT DOUBLE QUOTATION MARK}", "\N{RIGHT DOUBLE QUOTATION MARK}"
     return wrapped(f"{left}{passage(one, at)}{right}", 4)
 
 
-def passage(one: Account, at: Row) -> str:
+def passage(one: Explanation, at: Row) -> str:
     """Return a safe quote of a span or sequence of a text."""
     masked = one.config.report.mask
     return quote(one.text or "", at["start_byte"], at["end_byte"], masked=masked)
 
 
-def risk_lines(one: Account) -> list[str]:
+def risk_lines(one: Explanation) -> list[str]:
     """Return the forecast with its interval and what it rests on."""
     if not one.scored:
         return ["not scored; `rote score RUN` makes a forecast"]
@@ -265,7 +265,7 @@ def risk_lines(one: Account) -> list[str]:
     return lines
 
 
-def _risk(one: Account) -> str:
+def _risk(one: Explanation) -> str:
     told = [_block("Risk", risk_lines(one))]
     if one.text is not None and one.risk and one.risk["risk"] is not None:
         told.append(_passage(one, one.risk))

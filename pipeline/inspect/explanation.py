@@ -9,7 +9,7 @@ from pipeline.engine.tables import Row
 
 
 @dataclass
-class Account:
+class Explanation:
     """What is known of one row.
 
     row: its counts, or for a rejected row shard, shard_row and reason. text, keeper_text: None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipeline.inspect.account import Account
-from pipeline.inspect.account_words import (
+from pipeline.inspect.explanation import Explanation
+from pipeline.inspect.explanation_words import (
     HIDDEN,
     MOST_ROWS,
     counts,
@@ -22,7 +22,7 @@ from pipeline.report.quotes.differences import Piece, side_by_side
 from pipeline.report.quotes.quotes import label
 
 
-def account_page(told: Sequence[Account]) -> str:
+def explanation_page(told: Sequence[Explanation]) -> str:
     """Return one file that loads nothing."""
     name = label(told[0].row["doc_id"])
     many = f"{len(told)} rows carry this id." if len(told) > 1 else ""
@@ -46,7 +46,7 @@ def account_page(told: Sequence[Account]) -> str:
     return f"<!doctype html>\n{whole}\n"
 
 
-def _row(one: Account, at: int) -> Html:
+def _row(one: Explanation, at: int) -> Html:
     title, lines = verdict(one)
     parts: list[Html] = [
         tag("p", place(one.row), class_="sub"),
@@ -74,7 +74,7 @@ def _list(lines: Sequence[str]) -> Html:
     return tag("ul", *(tag("li", line) for line in lines), class_="prose") if lines else join([])
 
 
-def _beside(one: Account) -> Html:
+def _beside(one: Explanation) -> Html:
     if one.keeper is None or one.text is None or one.keeper_text is None:
         return join([])
     if one.text == one.keeper_text:
@@ -108,7 +108,7 @@ def _side(pieces: Sequence[Piece], *, own: bool) -> Html:
     return tag("blockquote", text, tabindex="0", role="region", aria_label=name)
 
 
-def _spans(one: Account) -> Html:
+def _spans(one: Explanation) -> Html:
     if not one.spans:
         return join([])
     lines = [
@@ -135,7 +135,7 @@ def _spans(one: Account) -> Html:
     return table(caption, head_, lines, (4,), class_="wide", data_sort=True)
 
 
-def _risk(one: Account) -> Html:
+def _risk(one: Explanation) -> Html:
     parts = [_list(risk_lines(one))]
     if one.text is not None and one.risk and one.risk["risk"] is not None:
         parts.append(tag("blockquote", tag("p", passage(one, one.risk), dir="auto")))
