@@ -22,7 +22,7 @@ def require_known_sources(documents: pl.DataFrame, names: Sequence[str], setting
         setting: the name of the setting.
 
     Raises:
-        ConfigError: no document has one of the sources.
+        ConfigError: When no document has one of the sources.
 
     """
     if not names:
