@@ -1,4 +1,4 @@
-"""Why a row stayed, went or was rejected: everything that a run knows of it."""
+"""Explain why a row was kept, removed or rejected, from everything that a run knows of it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,15 @@ EACH_SPAN = 3
 
 @dataclass(frozen=True)
 class _ExplainedRun:
-    """What an explanation reads: the tables of a finished run, and the shards for a few quotes."""
+    """What an explanation reads of a finished run.
+
+    Attributes:
+        folder: the run folder.
+        config: the settings of the run.
+        shards: the shards, for the texts of a few rows.
+        tables: the files of each table that is current.
+        facts: the facts of the stage `risk`.
+    """
 
     folder: Path
     config: Config
@@ -39,7 +47,13 @@ class _ExplainedRun:
     facts: Row
 
     def rows(self, name: str, tables: Sequence[str], **params: object) -> list[Row]:
-        """Return the rows of a query over tables of the run; none where a table is missing."""
+        """Return the rows of a query over tables of the run; none where a table is missing.
+
+        Args:
+            name: the query.
+            tables: the tables that it reads.
+            **params: what is bound in it.
+        """
         if not all(self.tables.get(table) for table in tables):
             return []
         return list(
@@ -48,16 +62,30 @@ class _ExplainedRun:
 
 
 def explain(folder: Path, doc_id: str, stale: Collection[str] = ()) -> str:
-    """Return the explanation of every row that carries `doc_id`, or of the row `shard#row`.
+    """Return in words the explanation of every row with the id `doc_id`, or of one `shard#row`.
 
-    stale: tables of the run that are older than its last scan; they are left out, and the text says
-    so. Raises InputError for an unknown id, with up to three ids that resemble it.
+    Args:
+        folder: the run folder.
+        doc_id: the id of a row, or shard#row.
+        stale: tables that are older than the last scan; they are left out, and the text says so.
+
+    Raises:
+        InputError: When no row has the id; it names up to three that resemble it.
     """
     return in_words(explanations(folder, doc_id, stale))
 
 
 def explanations(folder: Path, doc_id: str, stale: Collection[str] = ()) -> list[Explanation]:
-    """Return what is known of each row of that name, rejected ones last; MOST_ROWS + 1 at most."""
+    """Return the explanation of each row of a name, rejected ones last; MOST_ROWS + 1 at most.
+
+    Args:
+        folder: the run folder.
+        doc_id: the id of a row, or shard#row.
+        stale: tables that are older than the last scan; they are left out.
+
+    Raises:
+        InputError: When no row has the name, or the run has no counts yet.
+    """
     run = _open(folder, stale)
     shard, _, number = doc_id.rpartition("#")
     row = int(number) if number.isascii() and number.isdigit() and len(number) <= 12 else None
@@ -70,12 +98,14 @@ def explanations(folder: Path, doc_id: str, stale: Collection[str] = ()) -> list
         shard_row=row,
         most=MOST_ROWS + 1,
     )
-    told = [_explanation(run, one) for one in found]
-    _read(run, told)
-    told += [Explanation(one, run.config, rejected=True) for one in _rejected(run, doc_id, place)]
-    if not told:
+    explained = [_explanation(run, row) for row in found]
+    _read_texts(run, explained)
+    explained += [
+        Explanation(row, run.config, rejected=True) for row in _rejected(run, doc_id, place)
+    ]
+    if not explained:
         raise _unknown(run, folder, doc_id)
-    return told[: MOST_ROWS + 1]
+    return explained[: MOST_ROWS + 1]
 
 
 def _open(folder: Path, stale: Collection[str]) -> _ExplainedRun:
@@ -97,6 +127,7 @@ def _open(folder: Path, stale: Collection[str]) -> _ExplainedRun:
 
 
 def _unknown(run: _ExplainedRun, folder: Path, doc_id: str) -> InputError:
+    """Return the error for an unknown id, with ids that resemble it."""
     close = run.rows("explain/close", ["counts"], doc_id=doc_id, most=MOST_CLOSE)
     names = ", ".join(label(row["doc_id"]) for row in close)
     return InputError(
@@ -109,37 +140,38 @@ def _unknown(run: _ExplainedRun, folder: Path, doc_id: str) -> InputError:
 
 
 def _rejected(run: _ExplainedRun, doc_id: str, place: tuple[str, int] | None) -> list[Row]:
-    """Return the rejected rows of that id or place."""
+    """Return the rejected rows of an id or a place."""
     # the files are read only here, and only for names: pyarrow.compute loads with them
     from pipeline.inspect.rejections import rejections
 
-    named = run.config.input.id
-    columns = (named,) if named else ID_NAMES
+    id_column = run.config.input.id
+    columns = (id_column,) if id_column else ID_NAMES
     return rejections(run.tables.get("rejected", []), columns, doc_id, place, MOST_ROWS)
 
 
 def _explanation(run: _ExplainedRun, row: Row) -> Explanation:
-    told = Explanation(row, run.config, scored=bool(run.tables.get("risk")))
+    """Return what the tables say of a document, without texts."""
+    explained = Explanation(row, run.config, scored=bool(run.tables.get("risk")))
     key = row["row_key"]
     decided = run.rows("explain/decision", ["documents", "decisions"], row_key=key)
-    told.decision = decided[0] if decided else None
-    if told.decision and told.decision["keeper"] is not None:
-        told.keeper = _one(run, told.decision["keeper"])
-        told.proof = _proof(run, row, told.keeper, told.decision)
-    told.near = run.rows(
+    explained.decision = decided[0] if decided else None
+    if explained.decision and explained.decision["keeper"] is not None:
+        explained.keeper = _keeper(run, explained.decision["keeper"])
+        explained.proof = _proof(run, row, explained.keeper, explained.decision)
+    explained.near = run.rows(
         "explain/pairs", ["pairs", "counts"], representative=row["representative"], most=MOST_PAIRS
     )
-    told.spans = _spans(run, key)
-    found = run.rows(
+    explained.spans = _spans(run, key)
+    forecasts = run.rows(
         "explain/risk",
         ["risk", "document_risk"],
         row_key=key,
         representative=row["representative"],
     )
-    if found:
-        told.risk = found[0]
-        told.features = _features(run, row, found[0])
-    return told
+    if forecasts:
+        explained.risk = forecasts[0]
+        explained.features = _features(run, row, forecasts[0])
+    return explained
 
 
 def _features(run: _ExplainedRun, row: Row, risk: Row) -> list[Row]:
@@ -152,6 +184,7 @@ def _features(run: _ExplainedRun, row: Row, risk: Row) -> list[Row]:
 
 
 def _spans(run: _ExplainedRun, row_key: int) -> list[Row]:
+    """Return the repeated spans of a document, each with some other documents that repeat it."""
     spans = run.rows("explain/spans", ["spans"], row_key=row_key, most=MOST_SPANS)
     windows = sorted({span["window"] for span in spans})
     others = (
@@ -170,7 +203,12 @@ def _spans(run: _ExplainedRun, row_key: int) -> list[Row]:
     return spans
 
 
-def _one(run: _ExplainedRun, row_key: int) -> Row:
+def _keeper(run: _ExplainedRun, row_key: int) -> Row:
+    """Return the counts of a keeper.
+
+    Raises:
+        IntegrityError: When the run has no such document.
+    """
     found = run.rows("explain/keeper", ["counts"], row_key=row_key)
     if not found:
         raise IntegrityError(
@@ -183,28 +221,29 @@ def _one(run: _ExplainedRun, row_key: int) -> Row:
 
 
 def _proof(run: _ExplainedRun, row: Row, keeper: Row, decision: Row) -> Row | None:
-    own, other = row["representative"], keeper["representative"]
-    if own == other:
+    """Return the pair that proves a removal; None for exact copies, which need none."""
+    removed, kept = row["representative"], keeper["representative"]
+    if removed == kept:
         return None
     if decision["method"] == "contained":
-        found = run.rows("explain/contained", ["contained"], document=own, container=other)
+        found = run.rows("explain/contained", ["contained"], document=removed, container=kept)
     else:
-        found = run.rows("explain/proof", ["pairs"], a=min(own, other), b=max(own, other))
+        found = run.rows("explain/proof", ["pairs"], a=min(removed, kept), b=max(removed, kept))
     return found[0] if found else None
 
 
-def _read(run: _ExplainedRun, told: Sequence[Explanation]) -> None:
+def _read_texts(run: _ExplainedRun, explained: Sequence[Explanation]) -> None:
     """Add the texts of the rows and of their keepers, unless excerpts are off.
 
-    The text of a row that is to be forgotten is not read, nor what was kept in its place.
+    The text of a row that is to be forgotten is not read, nor that of its keeper.
     """
     if not run.config.report.excerpts:
         return
-    told = [one for one in told if (one.decision or {}).get("reason") != FORGOTTEN]
-    keys = {one.row["row_key"] for one in told}
-    keys |= {one.keeper["row_key"] for one in told if one.keeper}
+    shown = [one for one in explained if (one.decision or {}).get("reason") != FORGOTTEN]
+    keys = {one.row["row_key"] for one in shown}
+    keys |= {one.keeper["row_key"] for one in shown if one.keeper}
     wanted = np.array(sorted(keys), np.uint64)
     texts = dict(texts_of_rows(run.shards, run.config.input, wanted))
-    for one in told:
+    for one in shown:
         one.text = texts.get(one.row["row_key"])
         one.keeper_text = texts.get(one.keeper["row_key"]) if one.keeper else None

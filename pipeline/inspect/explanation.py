@@ -1,4 +1,4 @@
-"""What is known of one row: what `rote explain` shows in words and as a page."""
+"""The data of an explanation, which `rote explain` shows in words and as a page."""
 
 from __future__ import annotations
 
@@ -10,14 +10,22 @@ from pipeline.engine.tables import Row
 
 @dataclass
 class Explanation:
-    """What is known of one row.
+    """Everything that a run knows of one row.
 
-    row: its counts, or for a rejected row shard, shard_row and reason. text, keeper_text: None
-    where they are not to be shown or could not be read. decision: None before the filter. proof:
-    the verified pair with the keeper, or the share contained in it. near: verified pairs, the
-    closest first. spans: each with `elsewhere`, other documents that repeat it. risk: None where
-    nothing of it was scored; scored: whether the run was. features: what the forecast rests on, by
-    name: value, coefficient and their product.
+    Attributes:
+        row: its counts; for a rejected row doc_id, shard, shard_row, reason and text_bytes.
+        config: the settings of the run.
+        rejected: whether the row was rejected, so that it is no document.
+        text: its text; None where texts are not to be shown or the text could not be read.
+        decision: what the filter decided; None before the filter.
+        keeper: the row that stays in its place, if one does.
+        keeper_text: the text of the keeper, as `text`.
+        proof: the verified pair with the keeper, or the share contained in it.
+        near: verified pairs with other texts, the closest first.
+        spans: its repeated spans, each with other documents that repeat it as `elsewhere`.
+        risk: its forecast; None where nothing of it was scored.
+        scored: whether the run was scored.
+        features: what the forecast rests on: feature, value, coefficient and contribution.
     """
 
     row: Row
