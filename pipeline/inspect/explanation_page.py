@@ -1,4 +1,4 @@
-"""An explanation as a page: the keeper side by side, spans, risk, what would decide otherwise."""
+"""Write an explanation as a page: keeper side by side, spans, risk, what would decide otherwise."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from pipeline.report.quotes.differences import Piece, side_by_side
 from pipeline.report.quotes.quotes import label
 
 
-def explanation_page(told: Sequence[Explanation]) -> str:
-    """Return one file that loads nothing."""
-    name = label(told[0].row["doc_id"])
-    many = f"{len(told)} rows carry this id." if len(told) > 1 else ""
+def explanation_page(explanations: Sequence[Explanation]) -> str:
+    """Return the explanations of all rows of a name as one HTML file that loads nothing."""
+    name = label(explanations[0].row["doc_id"])
+    many = f"{len(explanations)} rows carry this id." if len(explanations) > 1 else ""
     main = tag(
         "main",
         tag(
@@ -34,7 +34,7 @@ def explanation_page(told: Sequence[Explanation]) -> str:
             tag("h1", name, class_="id"),
             tag("p", many),
         ),
-        *(_row(one, at) for at, one in enumerate(told[:MOST_ROWS])),
+        *(_row(one, section) for section, one in enumerate(explanations[:MOST_ROWS])),
         id="main",
     )
     whole = tag(
@@ -46,11 +46,12 @@ def explanation_page(told: Sequence[Explanation]) -> str:
     return f"<!doctype html>\n{whole}\n"
 
 
-def _row(one: Explanation, at: int) -> Html:
+def _row(one: Explanation, section: int) -> Html:
+    """Return the section of one row."""
     title, lines = verdict(one)
     parts: list[Html] = [
         tag("p", place(one.row), class_="sub"),
-        tag("h2", title, id=f"row-{at}"),
+        tag("h2", title, id=f"row-{section}"),
         _list(lines),
     ]
     if not one.rejected:
@@ -63,7 +64,7 @@ def _row(one: Explanation, at: int) -> Html:
         ]
         if not one.config.report.excerpts:
             parts.append(tag("p", HIDDEN, class_="note"))
-    return tag("section", *parts, aria_labelledby=f"row-{at}")
+    return tag("section", *parts, aria_labelledby=f"row-{section}")
 
 
 def _titled(title: str, body: Html) -> list[Html]:
@@ -75,6 +76,7 @@ def _list(lines: Sequence[str]) -> Html:
 
 
 def _beside(one: Explanation) -> Html:
+    """Return the row's text beside that of its keeper, differences marked."""
     if one.keeper is None or one.text is None or one.keeper_text is None:
         return join([])
     if one.text == one.keeper_text:
@@ -95,7 +97,7 @@ def _beside(one: Explanation) -> Html:
 
 
 def _side(pieces: Sequence[Piece], *, own: bool) -> Html:
-    """Return one text: what is only here is deleted in this row, inserted in what stays."""
+    """Return one of the two texts: what only this row has is deleted, the keeper's inserted."""
     shown: list[object] = []
     for piece in pieces:
         text = piece.own if own else piece.kept

@@ -1,4 +1,4 @@
-"""An explanation in words: the sentences that the terminal and the page have in common."""
+"""Write an explanation in words: the sentences that the terminal and the page share."""
 
 from __future__ import annotations
 
@@ -12,22 +12,21 @@ from pipeline.report.quotes.quotes import label, quote
 
 MOST_ROWS = 5
 SPANS = 12
-
-
 FORGOTTEN = "forgotten"
 HIDDEN = "Texts are not shown: report.excerpts is off."
 
 
-def in_words(told: Sequence[Explanation]) -> str:
-    """Return the explanations of all rows of a name."""
-    parts = [_document(one) for one in told[:MOST_ROWS]]
-    if len(told) > 1:
-        more = f"More than {MOST_ROWS}" if len(told) > MOST_ROWS else f"{len(told)}"
+def in_words(explanations: Sequence[Explanation]) -> str:
+    """Return the explanations of all rows of a name as one text."""
+    parts = [_document(one) for one in explanations[:MOST_ROWS]]
+    if len(explanations) > 1:
+        more = f"More than {MOST_ROWS}" if len(explanations) > MOST_ROWS else f"{len(explanations)}"
         parts.insert(0, f"{more} rows carry this id; name one of them as shard#row.")
     return "\n\n\n".join(parts)
 
 
 def _document(one: Explanation) -> str:
+    """Return the explanation of one row."""
     head = f"{label(one.row['doc_id'])}\n" + wrapped(place(one.row), 2)
     parts = [head, _block(*verdict(one))]
     if not one.rejected:
@@ -45,20 +44,20 @@ def _document(one: Explanation) -> str:
 
 
 def place(row: Row) -> str:
-    """Return where a row lies and how long it is."""
+    """Return where a row is and how long its text is."""
     size = "" if row.get("text_bytes") is None else f"; {row['text_bytes']:,} bytes"
     words = f", {row['words']:,} words" if row.get("words") is not None else ""
     return f"{where(row)}{size}{words}"
 
 
 def where(row: Row) -> str:
-    """Return shard, row and source."""
+    """Return the shard, row and source of a row."""
     source = f"; source {label(row['source'])}" if row.get("source") is not None else ""
     return f"{label(row['shard'])}, row {row['shard_row']:,}{source}"
 
 
 def verdict(one: Explanation) -> tuple[str, list[str]]:
-    """Return what became of a row, and why."""
+    """Return a title that says what became of a row, and lines that say why."""
     if one.rejected:
         why = REJECTED.get(one.row["reason"], one.row["reason"].replace("_", " "))
         return f"REJECTED: {why} ({one.row['reason']})", [
@@ -83,6 +82,7 @@ def verdict(one: Explanation) -> tuple[str, list[str]]:
 
 
 def _kept(one: Explanation, decision: Row) -> list[str]:
+    """Return how many rows a kept one stands for, and the closest other texts."""
     stands = decision["rows_standing_for"]
     lines = [f"It stays in the place of {number(stands, 'removed row')}."] if stands else []
     lines += [
@@ -97,15 +97,15 @@ def _kept(one: Explanation, decision: Row) -> list[str]:
 
 
 def proof(one: Explanation) -> str:
-    """Return the proof of a removal that names a keeper."""
+    """Return the proof of a removal that has a keeper."""
     row, keeper, decision, found = one.row, one.keeper or {}, one.decision or {}, one.proof
     near = one.config.near
     if row["representative"] == keeper.get("representative"):
         return "the same bytes of text (128-bit hash)"
     if decision["method"] == "contained":
-        told = f"contained in it with {decision['score']:.1%} of its shingles"
-        told += f" ({found['inter']:,} of {found['total']:,})" if found else ""
-        return f"{told}; the threshold is {near.containment:g}"
+        share = f"contained in it with {decision['score']:.1%} of its shingles"
+        share += f" ({found['inter']:,} of {found['total']:,})" if found else ""
+        return f"{share}; the threshold is {near.containment:g}"
     if found is None:
         score = decision["score"]
         return f"exact Jaccard {score:.4f}" if score is not None else "none recorded"
@@ -116,20 +116,21 @@ def proof(one: Explanation) -> str:
 
 
 def otherwise(one: Explanation) -> list[str]:
-    """Return which threshold or rule would have decided otherwise."""
+    """Return the thresholds or rules that would have decided otherwise."""
     if one.decision is None:
         return []
     return _to_stay(one) if one.decision["action"] == "drop" else _to_go(one)
 
 
 def _to_stay(one: Explanation) -> list[str]:
+    """Return what would have kept a removed row."""
     decision, keeper = one.decision or {}, one.keeper
     if keeper is not None and one.row["representative"] == keeper["representative"]:
-        told = (
+        line = (
             f"No threshold keeps both: the bytes are the same. Without the rule {decision['rule']} "
             "it would stay, or with near.keep, near.sources or a priority that prefers it."
         )
-        return [told]
+        return [line]
     if keeper is not None and decision["method"] == "contained":
         return [f"It would stay with near.containment above {decision['score']:.4f}, or 0 (off)."]
     if keeper is not None and decision["score"] is not None:
@@ -140,6 +141,7 @@ def _to_stay(one: Explanation) -> list[str]:
 
 
 def _to_go(one: Explanation) -> list[str]:
+    """Return what would have removed or cut a kept row."""
     lines = []
     threshold = one.config.near.threshold
     below = [pair for pair in one.near if pair["jaccard"] < threshold]
@@ -163,7 +165,7 @@ def _to_go(one: Explanation) -> list[str]:
 
 
 def counts(one: Explanation) -> list[str]:
-    """Return how often the text, its near copies and its windows occur."""
+    """Return how often a text, its near copies and its windows occur."""
     row, window = one.row, one.config.window.words
     lines = [f"This exact text occurs {times(row['exact_count'])}."]
     if one.decision is not None:
@@ -191,6 +193,7 @@ def counts(one: Explanation) -> list[str]:
 
 
 def _spans(one: Explanation) -> str:
+    """Return the repeated spans of a text, with quotes and where else they are."""
     if not one.spans:
         return ""
     total, shown = one.spans[0]["spans"], one.spans[:SPANS]
@@ -209,7 +212,7 @@ def _spans(one: Explanation) -> str:
 
 
 def span_line(span: Row) -> str:
-    """Return where a repeated span lies and how often it occurs."""
+    """Return where a repeated span is and how often it occurs."""
     return (
         f"bytes {span['start_byte']:,} to {span['end_byte']:,}: {span['words']:,} words, "
         f"up to {times(span['occurrences'])} in {number(span['documents'], 'document')}"
@@ -217,7 +220,7 @@ def span_line(span: Row) -> str:
 
 
 def elsewhere(span: Row) -> str:
-    """Return some of the other documents that repeat a span."""
+    """Return some of the other documents that repeat a span; empty without any."""
     others = span["elsewhere"]
     if not others:
         return ""
@@ -232,13 +235,13 @@ def _passage(one: Explanation, at: Row) -> str:
 
 
 def passage(one: Explanation, at: Row) -> str:
-    """Return a safe quote of a span or sequence of a text."""
+    """Return a safe quote of a span or a sequence of a row's text; at: its bytes."""
     masked = one.config.report.mask
     return quote(one.text or "", at["start_byte"], at["end_byte"], masked=masked)
 
 
 def risk_lines(one: Explanation) -> list[str]:
-    """Return the forecast with its interval and what it rests on."""
+    """Return a row's forecast with its interval, or why it has none."""
     if not one.scored:
         return ["not scored; `rote score RUN` makes a forecast"]
     if one.risk is None:
@@ -266,17 +269,18 @@ def risk_lines(one: Explanation) -> list[str]:
 
 
 def _risk(one: Explanation) -> str:
-    told = [_block("Risk", risk_lines(one))]
+    """Return the forecast, the passage that it is of, and what each feature contributes."""
+    parts = [_block("Risk", risk_lines(one))]
     if one.text is not None and one.risk and one.risk["risk"] is not None:
-        told.append(_passage(one, one.risk))
+        parts.append(_passage(one, one.risk))
     if one.features:
-        told.append(wrapped("contributions in log odds (value x coefficient):", 2))
-        told += [
+        parts.append(wrapped("contributions in log odds (value x coefficient):", 2))
+        parts += [
             f"    {row['feature']:<22} {row['value']:>10.3f} x {row['coefficient']:.3f} = "
             f"{row['contribution']:+.3f}"
             for row in one.features
         ]
-    return "\n".join(told)
+    return "\n".join(parts)
 
 
 def _block(title: str, lines: Sequence[str]) -> str:
