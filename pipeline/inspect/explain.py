@@ -22,7 +22,7 @@ from pipeline.inspect.explanation_words import FORGOTTEN, in_words
 from pipeline.report.quotes.quotes import label
 
 MOST_ROWS = 5
-MOST_CLOSE = 3
+MOST_SIMILAR = 3  # ids in the message for an unknown one
 MOST_SPANS = 60
 MOST_PAIRS = 3
 EACH_SPAN = 3
@@ -128,8 +128,8 @@ def _open(folder: Path, stale: Collection[str]) -> _ExplainedRun:
 
 def _unknown(run: _ExplainedRun, folder: Path, doc_id: str) -> InputError:
     """Return the error for an unknown id, with ids that resemble it."""
-    close = run.rows("explain/close", ["counts"], doc_id=doc_id, most=MOST_CLOSE)
-    names = ", ".join(label(row["doc_id"]) for row in close)
+    similar = run.rows("explain/close", ["counts"], doc_id=doc_id, most=MOST_SIMILAR)
+    names = ", ".join(label(row["doc_id"]) for row in similar)
     return InputError(
         "No document of this run carries that id.",
         where=str(folder),
