@@ -45,7 +45,7 @@ def preview(out: Path, config: Config) -> dict[str, Any] | None:
 
 
 def _elsewhere(work: Work, folder: Path, made: dict[str, tuple[str, ...]]) -> Work:
-    """Return the work with its outputs in another folder; made: tables that are there already."""
+    """Return the work with its outputs in another folder, and the tables made there as inputs."""
     tables = {
         name: tuple(str(work.folder.resolve() / path) for path in paths)
         for name, paths in work.tables.items()

@@ -160,7 +160,7 @@ def near_pairs(work: Work) -> pa.Table:
 
 
 def _rows(state: pl.DataFrame, *, masks: bool) -> pa.Table:
-    """Return the rows of the table `decisions`; masks: passages are listed instead of cut."""
+    """Return the rows of the table `decisions`, with passages listed instead of cut if `masks`."""
     restored = pl.col("rule").is_null() & pl.col("restored")
     return state.select(
         "row_key",

@@ -235,7 +235,12 @@ def _passage(one: Explanation, at: Row) -> str:
 
 
 def passage(one: Explanation, at: Row) -> str:
-    """Return a safe quote of a span or a sequence of a row's text; at: its bytes."""
+    """Return a safe quote of a span or a sequence of a row's text.
+
+    Args:
+        one: the explanation of the row.
+        at: the span or sequence, with `start_byte` and `end_byte`.
+    """
     masked = one.config.report.mask
     return quote(one.text or "", at["start_byte"], at["end_byte"], masked=masked)
 

@@ -138,7 +138,7 @@ def ask(data: bytes, config: Config, name: str) -> Question:
 
 
 def _sought(words: Words, numbers: Uint32, known: Uint64, size: int, seed: int) -> Sought:
-    """Return the windows of `size` words of a text, indexed; numbers: the number of each word."""
+    """Return the windows of `size` words of a text in a hash table, by the number of each word."""
     _, hashes = text.runs(words, size, seed)
     slots = np.zeros(2 << hashes.size.bit_length(), np.uint32)
     first, later = np.empty(hashes.size, np.int64), np.empty(hashes.size, np.int64)

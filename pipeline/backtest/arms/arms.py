@@ -158,7 +158,7 @@ def removed_documents(arm_input: ArmInput, order: Int64, rows: Int64) -> Flags:
 
 
 def _planned(arm_input: ArmInput, name: str, risk: Float64) -> tuple[Arm, Training]:
-    """Return an arm and its training; risk: of each document, (documents,)."""
+    """Return an arm and its training, by the risk of each document, (documents,)."""
     owner, known = arm_input.subject.owner, arm_input.subject.material.known
     rows = np.bincount(owner, minlength=len(known.family))
     plain = replace(arm_input.plain, name=f"arm-{name}", recipe=name)

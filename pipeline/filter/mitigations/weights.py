@@ -12,10 +12,10 @@ from pipeline.text.arrays import Uint64
 
 
 def weights(work: Work, documents: pa.Table, gone: Uint64) -> pl.Series:
-    """Return one over the count of each document among the rows that stay; null if it is removed.
+    """Return the sampling weight of each document that stays, null for a removed one, (documents,).
 
-    The weights of a group of equal texts add up to one with `exact`, and to less with `effective`
-    where the group has near copies.
+    The weight is one over the document's count among the rows that stay. With `exact` the weights
+    of a group of equal texts add up to one, with `effective` to less where it has near copies.
 
     Args:
         work: the unit of work of the decisions.
