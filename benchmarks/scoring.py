@@ -37,9 +37,9 @@ from pipeline.score.proxy.pool import torch_threads
 from pipeline.score.proxy.precision import in_precision, precision_of
 from pipeline.score.proxy.statistics import ProxyScorer
 from pipeline.score.proxy.train import Schedule, TrainingOptions, train
+from pipeline.score.slices import PREFIX, ROW_TOKENS, SEQUENCE, SUFFIX
 
-SEQUENCE, SUFFIX = 64, 32
-PREFIX = 1 + SEQUENCE - SUFFIX
+PROMPT = 1 + PREFIX  # EOS and the prefix
 STEP_ROWS = 16
 CHILD = "ROTE_BENCHMARK_CHILD"
 
@@ -67,9 +67,9 @@ def best(sides: dict[str, Callable[[], object]], repeat: int, device: str) -> di
 def rows_for(model: Transformer, count: int, device: str) -> np.ndarray:
     """Return random rows; every other one ends as the model goes on, so that it is memorized."""
     generator = np.random.Generator(np.random.PCG64(1))
-    rows = generator.integers(1, model.vocabulary, (count, 1 + SEQUENCE))
+    rows = generator.integers(1, model.vocabulary, (count, ROW_TOKENS))
     rows[:, 0] = 0
-    own = torch.from_numpy(rows[::2, :PREFIX].copy()).to(device)
+    own = torch.from_numpy(rows[::2, :PROMPT].copy()).to(device)
     with torch.inference_mode():
         for _ in range(SUFFIX):
             last = model.head(model.hidden(own)[:, -1])
@@ -101,9 +101,9 @@ def generation(
     return torch.cat(
         [
             other.generate(part, attention_mask=torch.ones_like(part), generation_config=plan)[
-                :, PREFIX:
+                :, PROMPT:
             ]
-            for part in rows[:, :PREFIX].split(batch)
+            for part in rows[:, :PROMPT].split(batch)
         ]
     )
 
@@ -153,7 +153,7 @@ def scoring(shape: Shape, asked: argparse.Namespace) -> dict[str, Any]:
     )
     slow["generate, no cache"] *= len(rows) / len(few)
     per_second = {name: asked.rows * SEQUENCE / taken for name, taken in {**quick, **slow}.items()}
-    right = (made["greedy"].cpu().numpy() == rows[:, PREFIX:]).all(1)
+    right = (made["greedy"].cpu().numpy() == rows[:, PROMPT:]).all(1)
     labels = made["scoring"]["memorized"]
     return {
         "tokens_per_second": per_second,
@@ -181,7 +181,7 @@ def training(shape: Shape, asked: argparse.Namespace) -> dict[str, Any]:
     Operations of a step: 6 for each token and weight, the head among them, and attention's.
     """
     generator = np.random.Generator(np.random.PCG64(2))
-    rows = generator.integers(1, shape.vocabulary, (STEP_ROWS * 12, 1 + SEQUENCE))
+    rows = generator.integers(1, shape.vocabulary, (STEP_ROWS * 12, ROW_TOKENS))
     rows[:, 0] = 0
     options = TrainingOptions(precision_of(asked.device))
     schedule = Schedule(1, STEP_ROWS, 0.003, 1)
@@ -242,7 +242,11 @@ def measure(part: str, asked: argparse.Namespace) -> dict[str, Any]:
 
 
 def child(part: str) -> dict[str, Any]:
-    """Run a part in a process of its own."""
+    """Run a part in a process of its own.
+
+    Raises:
+        SystemExit: when it fails.
+    """
     ended = subprocess.run(
         [sys.executable, *sys.argv],
         env={**os.environ, CHILD: part},

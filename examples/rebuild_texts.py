@@ -26,7 +26,6 @@ def originals(
         spans: the rows of removed/spans of the same shards.
         column: the column of kept/ that texts were cut in.
         struct: the column that the filter added, `emit.column`.
-
     """
     cuts: dict[int, list[tuple[int, bytes]]] = {}
     for row in spans.select(["row_key", "column", "start_byte", "text"]).to_pylist():

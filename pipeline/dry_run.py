@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config.sections import Config
-from pipeline.engine.run_folder import RunFolder, load_manifest
+from pipeline.engine.run_folder import read_run
 from pipeline.engine.session import Session, idle
 from pipeline.engine.stage import Receipt, Work
 from pipeline.filter import decisions
@@ -29,7 +29,7 @@ def preview(out: Path, config: Config) -> dict[str, Any] | None:
     Raises:
         ConfigError: When the policy needs a forecast that the run does not have.
     """
-    session = Session(RunFolder(out, load_manifest(out)), config, idle, STAGES)
+    session = Session(read_run(out), config, idle, STAGES)
     if not all(session.current(stage) for stage in SCAN):
         return None
     decisions.require_scored(config, scored=session.current(STAGES["risk"]), folder=out)

@@ -8,10 +8,17 @@ from __future__ import annotations
 
 
 class PipelineError(Exception):
-    """Anything that rote itself reports; `str(error)` is the whole message for a person.
+    """Any error that rote itself reports; `str(error)` is the whole message for a person.
 
-    what: the fault in a sentence. where: file, row, column or option. found, expected: the two
-    sides of the disagreement. fix: what to do next. Empty parts are left out of the message.
+    Empty parts are left out of the message.
+
+    Attributes:
+        exit_code: of the command line.
+        what: the fault in a sentence.
+        where: file, row, column or option.
+        found: what is there.
+        expected: what should be there.
+        fix: what to do next.
     """
 
     exit_code = 1
@@ -40,6 +47,7 @@ class PipelineError(Exception):
 
 
 def _rebuild(kind: type[PipelineError], state: dict[str, str]) -> PipelineError:
+    """Return the error that was pickled: exceptions with keyword arguments do not pickle alone."""
     return kind(**state)
 
 
@@ -68,7 +76,7 @@ class RunFolderError(InputError):
 class IntegrityError(PipelineError):
     """A stage's output breaks its own contract.
 
-    A bug or a damaged run folder, never the user's data.
+    The reason is a bug or a damaged run folder, never the user's data.
     """
 
 

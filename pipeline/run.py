@@ -15,9 +15,9 @@ from pipeline.config.load import load_config
 from pipeline.config.sections import Config
 from pipeline.engine.files import writing
 from pipeline.engine.memory import begin
-from pipeline.engine.run_folder import RunFolder, load_manifest, open_run, refuse_foreign
+from pipeline.engine.run_folder import RunFolder, load_manifest, open_run, read_run, refuse_foreign
 from pipeline.engine.session import Session, idle
-from pipeline.engine.stage import ALL, Mapper, Stage
+from pipeline.engine.stage import ALL, Mapper, Recall, Stage
 from pipeline.errors import ConfigError
 from pipeline.filter import decisions, documents
 from pipeline.filter.emit import emit, seal
@@ -34,53 +34,93 @@ from schemas.manifest import SCHEMA_VERSION
 UNICODE = "14.0.0"
 
 
-def _sketched(config: Config) -> list[dict[str, Any]]:
-    return [config.input.model_dump(exclude={"skip_bad_files"}), config.sketch.model_dump()]
+def _read(config: Config) -> Any:  # noqa: ANN401 - plain values
+    """Return the settings by which rows of the corpus are read."""
+    return config.input.model_dump(exclude={"skip_bad_files"})
+
+
+def _probed(config: Config) -> Any:  # noqa: ANN401
+    return [config.probes.model_dump(), config.proxy.model_dump(), _read(config)]
+
+
+def _decided(config: Config) -> Any:  # noqa: ANN401
+    near, added = config.near, config.mitigation
+    return [
+        config.policy.model_dump(),
+        [added.sink_id, added.weights],
+        [near.threshold, near.keep, near.sources],
+        [config.window.words, config.sketch.seed],
+    ]
 
 
 SCAN = (
     Stage(
-        "sketch", signatures.sketch, signatures.VERSION, _sketched, by_group=True, conserves=True
+        "sketch",
+        signatures.sketch,
+        signatures.VERSION,
+        lambda c: [_read(c), c.sketch.model_dump()],
+        tables=("signatures", "words", "rejected"),
+        by_group=True,
+        conserves=True,
+        registers=True,
     ),
-    Stage("copies", copies.copies, copies.VERSION, lambda _: None, ("sketch",), conserves=True),
+    Stage(
+        "copies",
+        copies.copies,
+        copies.VERSION,
+        lambda _: None,
+        tables=("copies",),
+        needs=("sketch",),
+        conserves=True,
+    ),
     Stage(
         "candidates",
         candidates.candidates,
         candidates.VERSION,
-        lambda c: [c.near.bucket_cap, c.near.neighbours],
-        ("sketch", "copies"),
+        lambda c: [c.near.bucket_cap, c.near.neighbours, c.sketch.model_dump()],
+        tables=("buckets", "candidates", "audit"),
+        needs=("sketch", "copies"),
     ),
     Stage(
         "pairs",
         pairs.pairs,
         pairs.VERSION,
-        lambda c: c.near.count_threshold,
-        ("candidates", "sketch"),
+        lambda c: [c.near.count_threshold, c.sketch.model_dump()],
+        tables=("pairs",),
+        needs=("candidates", "sketch"),
     ),
     Stage(
-        "windows", windows.windows, windows.VERSION, lambda c: c.window.model_dump(), ("sketch",)
+        "windows",
+        windows.windows,
+        windows.VERSION,
+        lambda c: [c.window.model_dump(), c.sketch.model_dump()],
+        tables=("windows", "spans", "repeats", "links"),
+        needs=("sketch",),
     ),
     Stage(
         "contained",
         contained.contained,
         contained.VERSION,
-        lambda c: c.near.containment > 0,
-        ("sketch", "copies", "windows"),
+        lambda c: [c.near.containment > 0, c.window.model_dump(), c.sketch.model_dump()],
+        tables=("contained",),
+        needs=("sketch", "copies", "windows"),
     ),
     Stage(
         "families",
         families.families,
         families.VERSION,
         lambda _: None,
-        ("sketch", "copies", "pairs", "windows"),
+        tables=("families",),
+        needs=("sketch", "copies", "pairs", "windows"),
         conserves=True,
     ),
     Stage(
         "counts",
         counts.counts,
         counts.VERSION,
-        lambda _: None,
-        ("sketch", "copies", "candidates", "pairs", "windows", "families"),
+        lambda c: [c.near.bucket_cap, c.window.words],
+        tables=("counts",),
+        needs=("sketch", "copies", "candidates", "pairs", "windows", "families"),
         conserves=True,
     ),
 )
@@ -89,18 +129,25 @@ SCORE = (
         "sequences",
         sequences.sequences,
         sequences.VERSION,
-        sequences.settings,
-        ("counts", "windows", "sketch"),
+        lambda c: [_read(c), sequences.settings(c), c.window.words, c.sketch.seed],
+        tables=("sequences", "contexts", "models"),
+        needs=("counts", "windows", "sketch"),
     ),
     Stage(
-        "risk", risk.risk, risk.VERSION, lambda c: c.target.model_dump(), ("sequences", "counts")
+        "risk",
+        risk.risk,
+        risk.VERSION,
+        lambda c: [c.target.model_dump(), c.proxy.seed],
+        tables=("risk", "document_risk", "laws", "risk_model"),
+        needs=("sequences", "counts"),
     ),
     Stage(
         "probes",
         probes.probes,
         probes.VERSION,
-        lambda c: c.probes.model_dump() if c.probes.signals else [],
-        ("sequences", "counts"),
+        lambda c: _probed(c) if c.probes.signals else [],
+        tables=("probes",),
+        needs=("sequences", "counts"),
     ),
 )
 FILTER = (
@@ -109,39 +156,46 @@ FILTER = (
         documents.documents,
         documents.VERSION,
         lambda c: [c.near.threshold, c.near.keep, c.near.sources, c.near.containment],
-        ("counts", "pairs", "contained"),
+        tables=("documents",),
+        needs=("counts", "pairs", "contained"),
         conserves=True,
     ),
     Stage(
         "decisions",
         decisions.decisions,
         decisions.VERSION,
-        lambda c: [c.policy.model_dump(), c.mitigation.sink_id, c.mitigation.weights],
-        ("documents", "pairs"),
-        conserves=True,
+        _decided,
+        tables=("decisions", "cuts"),
+        needs=("documents", "pairs"),
         optional=("risk",),
         also=decisions.also_needs,
         beside=(("risk", "sketch"),),
-        recalls=("restored", "forgotten"),
+        recalls=(Recall("restored"), Recall("forgotten", needs=("sketch", "windows"))),
+        conserves=True,
     ),
     Stage(
         "emit",
         emit.emit,
         emit.VERSION,
-        emit.settings,
-        ("documents", "decisions"),
-        by_group=True,
-        conserves=True,
+        lambda c: [_read(c), emit.settings(c), c.near.threshold, c.near.containment],
+        tables=("kept", "removed"),
+        needs=("documents", "decisions"),
         optional=("risk",),
         also=emit.also_needs,
+        recalls=(Recall("forgotten"),),
+        by_group=True,
+        conserves=True,
+        names_scan=True,
     ),
     Stage(
         "seal",
         seal.seal,
         seal.VERSION,
-        seal.settings,
-        ("emit",),
+        lambda c: [seal.settings(c), _read(c)] if c.mitigation.memfree_n else [],
+        tables=("kept", "removed", "mitigation"),
+        needs=("emit",),
         also=seal.also_needs,
+        names_scan=True,
         records=True,
     ),
 )
@@ -151,12 +205,15 @@ REPORT = (
         report.report,
         report.VERSION,
         lambda c: c.model_dump(mode="json", exclude={"limits"}),  # the page shows all of it
-        ("counts", "pairs", "windows", "candidates"),
+        tables=("report",),
+        needs=("sketch", "counts", "pairs", "windows", "candidates"),
         optional=("sequences", "risk", "probes", "documents", "decisions", "emit"),
+        names_scan=True,
         outside=report.outside,
     ),
 )
 STAGES = {stage.name: stage for stage in (*SCAN, *SCORE, *FILTER, *REPORT)}
+TABLES = frozenset(table for stage in STAGES.values() for table in stage.tables)
 
 
 def scan(session: Session) -> None:
@@ -223,7 +280,7 @@ def _require(session: Session, stages: Sequence[Stage], command: str) -> None:
             fix="finish it: rote scan CORPUS... --out RUN (with the same settings)",
         )
     if command == "filter":
-        found = [session.run.folder / record["path"] for record in session.run.files("counts")]
+        found = session.run.paths("counts")
         documents.require_sources(found, session.config.near)
         decisions.require_sources(found, session.config.policy)
         decisions.require_scored(
@@ -249,7 +306,8 @@ def session(
     begin()
     if corpus:
         check_places(corpus, out)
-    with writing(out), open_run(out, create=new_manifest() if corpus else None) as run:
+    created = new_manifest() if corpus else None
+    with writing(out), open_run(out, tables=TABLES, create=created) as run:
         yield Session(run, config, mapper, STAGES, verify, tuple(corpus))
 
 
@@ -273,11 +331,11 @@ def saved_config(out: Path) -> dict[str, Any]:
 
 def stale_tables(out: Path) -> frozenset[str]:
     """Return the tables of a run folder that its last scan or settings have left behind."""
-    manifest = load_manifest(out)
-    known = Session(RunFolder(out, manifest), load_config(base=manifest["config"]), idle, STAGES)
+    run = read_run(out)
+    known = Session(run, load_config(base=run.manifest["config"]), idle, STAGES)
     return frozenset(
         record["table"]
-        for output, entry in manifest["outputs"].items()
+        for output, entry in run.manifest["outputs"].items()
         if not known.current(STAGES[output.partition("/")[0]])
         for record in entry["files"]
     )

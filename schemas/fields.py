@@ -12,15 +12,24 @@ def field(
     nullable: bool = False,
     stored: str = "",
 ) -> pa.Field:
-    """Return one column: its meaning and unit travel in the Arrow field metadata.
+    """Return one column of a table; its meaning and unit travel in the Arrow field metadata.
 
-    stored: "plain" for bytes that do not compress, "delta" for integers that mostly grow; else
-    zstd.
+    Args:
+        name: of the column.
+        kind: its type.
+        doc: its meaning.
+        unit: of its numbers, where the name does not say it.
+        nullable: whether there may be none.
+        stored: "plain" for bytes that do not compress, "delta" for integers that mostly grow; else
+            zstd.
     """
     metadata = {"doc": doc, "unit": unit, **({"stored": stored} if stored else {})}
     return pa.field(name, kind, nullable=nullable, metadata=metadata)
 
 
 def table(name: str, version: int, grain: str, fields: list[pa.Field]) -> pa.Schema:
-    """Return a table's schema; a changed meaning of any field bumps `version`."""
+    """Return the schema of a table.
+
+    A changed meaning of any field bumps `version`.
+    """
     return pa.schema(fields, metadata={"table": name, "version": str(version), "grain": grain})

@@ -71,10 +71,26 @@ from schemas.backtest import (
 from schemas.scan.counts import COUNTS
 from schemas.score.sequences import SEQUENCES
 
+WRITTEN = (
+    ARMS,
+    CORPUS,
+    CURVE,
+    DIFFERENCES,
+    DOSES,
+    METRICS,
+    PANEL,
+    PLANTED,
+    RELIABILITY,
+    RESERVE,
+    SCORES,
+)
 FOLDER = "backtest"
 RESULT = "backtest.json"
 TOKENIZER = "models/tokenizer.json"
-JUDGED = 2  # version of the judgement: of its tables and their metrics
+JUDGED = 3  # version of the judgement: of its tables and their metrics
+TABLES = frozenset(
+    ["models", "sequences", *(schema.metadata[b"table"].decode() for schema in WRITTEN)]
+)
 NO_ROWS = np.zeros((0, 65), np.int64)
 
 
@@ -97,7 +113,7 @@ def backtest(
     size = size_of(size_name, config.backtest)
     require_arms(arms)
     folder = out / FOLDER
-    with writing(out), open_run(folder, create=run.new_manifest()) as opened:
+    with writing(out), open_run(folder, tables=TABLES, create=run.new_manifest()) as opened:
         ledger = Ledger(opened)
         with torch_threads(config.proxy.threads):
             backtest_run = _prepare(out, ledger, size, config)
@@ -158,7 +174,7 @@ def _corpus(out: Path, ledger: Ledger, size: Size, config: Config) -> Output:
                 found=f"not current: {', '.join(missing)}",
                 fix="finish it: rote scan CORPUS... --out RUN (with the same settings)",
             )
-        scanned = opened.fingerprint(run.STAGES["counts"], ALL)
+        scanned = opened.manifest["outputs"][f"counts/{ALL}"]["digest"]
         parts = [scanned, asdict(size), config.proxy.vocabulary, config.proxy.seed]
 
         def build() -> Built:

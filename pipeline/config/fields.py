@@ -1,4 +1,4 @@
-"""What a section of the configuration is, and the types of its fields."""
+"""The base class of the sections of the configuration, and the types of their fields."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -17,31 +18,74 @@ from pipeline.errors import ConfigError
 def load_config(
     path: Path | None = None, settings: Sequence[str] = (), base: Mapping[str, Any] | None = None
 ) -> Config:
-    """Return the configuration: `base` (a saved one), then the TOML file, then each `a.b=value`.
+    """Return the configuration: `base`, changed by the TOML file, then by each setting.
 
-    Raises ConfigError naming the key for anything unknown or out of range.
+    Args:
+        path: a TOML file.
+        settings: each `section.key=value`, as after --set.
+        base: a configuration saved before, instead of the defaults.
+
+    Raises:
+        ConfigError: When a setting is unknown or out of range; it names the key.
     """
-    values: dict[str, Any] = json.loads(json.dumps(base or {}))
-    if path is not None:
-        _merge(values, _read_toml(path))
-    for setting in settings:
-        _merge(values, _parse_setting(setting))
+    values: dict[str, Any] = {}
+    for _, layer in layers(path, settings, base):
+        _merge(values, layer)
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(
-            "The configuration is not valid.",
-            where=f"{key or 'configuration'}{f' in {path}' if path else ''}",
-            found="no such setting"
-            if first["type"] == "extra_forbidden"
-            else f"{first['msg']} (given: {first.get('input')!r})"[:300],
-            fix="correct the key; docs/configuration.md lists all of them",
-        ) from error
+        raise _refused(error, path) from error
+
+
+def layers(
+    path: Path | None = None,
+    settings: Sequence[str] = (),
+    base: Mapping[str, Any] | None = None,
+    folder: str = "the run folder",
+) -> list[tuple[str, Mapping[str, Any]]]:
+    """Return where settings come from, and those of each, the later ones over the earlier.
+
+    Raises:
+        ConfigError: the file cannot be read or is no TOML; a setting has not the form a.b=value.
+    """
+    named: list[tuple[str, Mapping[str, Any]]] = [(folder, base or {})]
+    if path is not None:
+        named.append((str(path), _read_toml(path)))
+    named.extend((f"--set {setting}", _parse_setting(setting)) for setting in settings)
+    return named
+
+
+def _refused(error: ValidationError, path: Path | None) -> ConfigError:
+    """Return the error for the first setting that is unknown or out of range."""
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    unknown = first["type"] == "extra_forbidden"
+    close = get_close_matches(key, _names(), 1) if unknown else []
+    return ConfigError(
+        "The configuration is not valid.",
+        where=f"{key or 'configuration'}{f' in {path}' if path else ''}",
+        found="no such setting"
+        if unknown
+        else f"{first['msg']} (given: {first.get('input')!r})"[:300],
+        fix=(f"did you mean {close[0]}? " if close else "correct it; ") + "rote config lists all",
+    )
+
+
+def _names() -> list[str]:
+    """Return the names of all sections and settings."""
+    sections = {name: getattr(Config(), name) for name in Config.model_fields}
+    return [
+        *sections,
+        *(f"{name}.{key}" for name, one in sections.items() for key in type(one).model_fields),
+    ]
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
+    """Return what a TOML file says.
+
+    Raises:
+        ConfigError: When the file cannot be read or is not TOML.
+    """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -56,11 +100,16 @@ def _read_toml(path: Path) -> dict[str, Any]:
             "The configuration file is not TOML.",
             where=str(path),
             found=str(error),
-            fix="correct that place; docs/configuration.md lists all keys",
+            fix="correct that place; rote config lists all settings",
         ) from error
 
 
 def _parse_setting(setting: str) -> dict[str, Any]:
+    """Return `section.key=value` as nested dictionaries; a value that is no TOML is a string.
+
+    Raises:
+        ConfigError: When there is no key or no equals sign.
+    """
     key, equals, text = setting.partition("=")
     if not equals or not key.strip():
         raise ConfigError(
@@ -79,6 +128,7 @@ def _parse_setting(setting: str) -> dict[str, Any]:
 
 
 def _merge(into: dict[str, Any], new: Mapping[str, Any]) -> None:
+    """Write the new values over the old ones, section by section, in place."""
     for key, value in new.items():
         if isinstance(value, Mapping) and isinstance(into.get(key), dict):
             _merge(into[key], value)

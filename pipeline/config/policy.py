@@ -16,7 +16,13 @@ MASKS, DROPS = "mask", "drop"
 
 
 class SourcePolicy(Section):
-    """What differs for one source: the rules that may take its rows, and their thresholds."""
+    """What differs for one source: the rules that may take its rows, and their thresholds.
+
+    Attributes:
+        rules: of policy.rules, those that apply; None: all.
+        keep: in place of policy.keep.
+        risk: in place of policy.risk.
+    """
 
     rules: tuple[Rule, ...] | None = None
     keep: Count | None = None
@@ -71,22 +77,31 @@ class PolicyConfig(Section):
 
     @field_validator("rules", "exempt", mode="before")
     @classmethod
-    def _one(cls, value: object) -> object:
+    def _as_tuple(cls, value: object) -> object:
         return (value,) if isinstance(value, str) else value
 
     @model_validator(mode="after")
-    def _in_order(self) -> PolicyConfig:
+    def _rules_fit(self) -> PolicyConfig:
+        """Return the policy; refuse rules that contradict one another.
+
+        Raises:
+            ValueError: When a rule is named twice, misplaced, or lacks its threshold.
+        """
         if len(set(self.rules)) < len(self.rules):
             raise ValueError("a rule is named twice in policy.rules")
         if "cut-spans" in self.rules[:-1]:
             raise ValueError("cut-spans must be the last of policy.rules: it cuts what stays")
-        asked = (self.risk, self.risk_share, *(own.risk or 0 for own in self.sources.values()))
-        if "drop-risk" in self.rules and not any(asked):
+        thresholds = (
+            self.risk,
+            self.risk_share,
+            *(policy.risk or 0 for policy in self.sources.values()),
+        )
+        if "drop-risk" in self.rules and not any(thresholds):
             raise ValueError("drop-risk needs policy.risk or policy.risk_share")
-        for name, own in self.sources.items():
-            strange = sorted(set(own.rules or ()) - set(self.rules))
-            if strange:
-                raise ValueError(f"policy.sources.{name} names {strange[0]}, not in policy.rules")
+        for name, policy in self.sources.items():
+            unknown = sorted(set(policy.rules or ()) - set(self.rules))
+            if unknown:
+                raise ValueError(f"policy.sources.{name} names {unknown[0]}, not in policy.rules")
         return self
 
 

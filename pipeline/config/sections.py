@@ -31,7 +31,7 @@ class InputConfig(Section):
 
     @field_validator("text", mode="before")
     @classmethod
-    def _one_name(cls, value: object) -> object:
+    def _as_tuple(cls, value: object) -> object:
         return (value,) if isinstance(value, str) else value
 
 
@@ -87,7 +87,7 @@ class NearConfig(Section):
 
     @field_validator("sources", mode="before")
     @classmethod
-    def _one_source(cls, value: object) -> object:
+    def _as_tuple(cls, value: object) -> object:
         return (value,) if isinstance(value, str) else value
 
 
@@ -136,7 +136,7 @@ class ProxyConfig(Section):
 
     @field_validator("models", mode="before")
     @classmethod
-    def _one_model(cls, value: object) -> object:
+    def _as_tuple(cls, value: object) -> object:
         return (value,) if isinstance(value, str) else value
 
     @model_validator(mode="after")
@@ -176,7 +176,7 @@ Signal = Literal[
 
 
 class ProbesConfig(Section):
-    """Dear measures of memorization, on request, over a panel; docs/signals.md has them all."""
+    """Expensive measures of memorization, on request, over a panel (docs/signals.md)."""
 
     signals: tuple[Signal, ...] = Field(
         (),

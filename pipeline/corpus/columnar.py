@@ -28,7 +28,12 @@ FEATHER_1_MAGIC = b"FEA1"
 
 
 def parquet_schema(path: str) -> pa.Schema:
-    """Return a Parquet file's columns from its footer; views as plain strings."""
+    """Return a Parquet file's columns from its footer; views become plain strings.
+
+    Raises:
+        CorruptFile: When the file cannot be read.
+        SchemaMismatch: When a column has a type that cannot be written as Parquet.
+    """
     with reading(path), _open_parquet(path) as file:
         return _writable(file.schema_arrow, path)
 
@@ -36,13 +41,22 @@ def parquet_schema(path: str) -> pa.Schema:
 def parquet_batches(
     path: str, names: list[str] | None, batch_bytes: int
 ) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of the columns `names` (None: all), about `batch_bytes` decoded at a time."""
+    """Yield the rows of the columns `names` (None: all), about `batch_bytes` decoded at a time.
+
+    Raises:
+        CorruptFile: When the file is damaged, also midway.
+    """
     with reading(path), _open_parquet(path) as file:
         yield from _regrouped(_parquet_pieces(file, names, batch_bytes), batch_bytes)
 
 
 def ipc_schema(path: str) -> pa.Schema:
-    """Return the columns of an Arrow file or stream; views as plain strings."""
+    """Return the columns of an Arrow file or stream; views become plain strings.
+
+    Raises:
+        CorruptFile: When the file cannot be read.
+        SchemaMismatch: When a column has a type that cannot be written as Parquet.
+    """
     with reading(path), _map(path) as source, _open_ipc(path, source) as file:
         return _writable(file.schema, path)
 
@@ -51,13 +65,20 @@ def ipc_batches(path: str, names: list[str] | None, batch_bytes: int) -> Iterato
     """Yield the rows of the columns `names` (None: all), about `batch_bytes` at a time.
 
     The file is mapped, so that one record batch larger than memory can be read in slices.
+
+    Raises:
+        CorruptFile: When the file is damaged, also midway.
     """
     with reading(path), _map(path) as source, _open_ipc(path, source) as file:
         yield from _regrouped(_ipc_pieces(file, names, batch_bytes), batch_bytes)
 
 
 def _writable(schema: pa.Schema, path: str) -> pa.Schema:
-    """Return the schema without views; SchemaMismatch if Parquet cannot hold it."""
+    """Return the schema without views.
+
+    Raises:
+        SchemaMismatch: When Parquet cannot hold it.
+    """
     plain = _retyped(schema, NO_VIEWS)
     try:
         rows = schema.empty_table().cast(plain).take(pa.array([], pa.int64()))
@@ -82,6 +103,11 @@ def _open_parquet(path: str) -> pq.ParquetFile:
 def _parquet_pieces(
     file: pq.ParquetFile, names: list[str] | None, batch_bytes: int
 ) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a Parquet file in small pieces.
+
+    Raises:
+        ArrowInvalid: When a row group holds another number of rows than the footer says.
+    """
     for group in range(file.metadata.num_row_groups):
         facts = file.metadata.row_group(group)
         if facts.num_rows == 0:
@@ -110,7 +136,11 @@ def _map(path: str) -> pa.NativeFile:
 def _open_ipc(
     path: str, source: pa.NativeFile
 ) -> pa.ipc.RecordBatchFileReader | pa.ipc.RecordBatchStreamReader:
-    """Open the file format or the stream format, whichever the first bytes show."""
+    """Open the file format or the stream format, whichever the first bytes show.
+
+    Raises:
+        CorruptFile: When the first bytes are of another format.
+    """
     start = source.read(8)
     source.seek(0)
     if start.startswith((FEATHER_1_MAGIC, PARQUET_MAGIC)) or not start:
@@ -148,9 +178,10 @@ def _ipc_pieces(
 
 
 def _check_layout(batch: pa.RecordBatch) -> None:
-    """Raise ArrowInvalid if offsets point outside their buffers or indices outside a dictionary.
+    """Check that offsets lie in their buffers and indices in their dictionaries.
 
-    Strings are looked at as bytes: those that are not UTF-8 are judged row by row.
+    Arrow raises ArrowInvalid otherwise. Strings are looked at as bytes: those that are not UTF-8
+    are judged row by row.
     """
     batch.validate()  # first: the import below takes the sizes of buffers from the offsets
     raw = _retyped(batch.schema, BYTES)
@@ -161,7 +192,7 @@ def _check_layout(batch: pa.RecordBatch) -> None:
 
 
 def _retyped(schema: pa.Schema, leaves: Mapping[pa.DataType, pa.DataType]) -> pa.Schema:
-    """Return the schema with some types in place of others, at every depth; other fields as is."""
+    """Return the schema with some types in place of others, at every depth."""
     kinds = [_replaced(field.type, leaves) for field in schema]
     fields = [
         field if kind == field.type else field.with_type(kind)
@@ -171,6 +202,7 @@ def _retyped(schema: pa.Schema, leaves: Mapping[pa.DataType, pa.DataType]) -> pa
 
 
 def _replaced(kind: pa.DataType, leaves: Mapping[pa.DataType, pa.DataType]) -> pa.DataType:
+    """Return a type with some types in place of others, at every depth."""
     if pa.types.is_struct(kind):
         inner = [kind.field(position) for position in range(kind.num_fields)]
         return pa.struct([field.with_type(_replaced(field.type, leaves)) for field in inner])
@@ -197,6 +229,7 @@ def _replaced(kind: pa.DataType, leaves: Mapping[pa.DataType, pa.DataType]) -> p
 
 
 def _piece_rows(row_bytes: int, batch_bytes: int) -> int:
+    """Return how many rows of a size to decode at once."""
     return int(np.clip(batch_bytes // max(1, row_bytes), 1, MAX_PIECE_ROWS))
 
 
@@ -209,11 +242,12 @@ def _regrouped(pieces: Iterator[pa.RecordBatch], batch_bytes: int) -> Iterator[p
         held.append(piece if plain.types == piece.schema.types else piece.cast(plain))
         size += piece.nbytes
         if size >= batch_bytes:
-            yield _one(held)
+            yield _joined(held)
             held, size = [], 0
     if held:
-        yield _one(held)
+        yield _joined(held)
 
 
-def _one(held: list[pa.RecordBatch]) -> pa.RecordBatch:
+def _joined(held: list[pa.RecordBatch]) -> pa.RecordBatch:
+    """Return batches as one."""
     return held[0] if len(held) == 1 else pa.concat_batches(held)

@@ -1,4 +1,4 @@
-"""Which columns of a shard are read as text, id, source and priority."""
+"""The choice of the columns of a shard that are read as text, id, source and priority."""
 
 from __future__ import annotations
 
@@ -20,7 +20,15 @@ TEXT_TYPES = "text, bytes or a list of chat messages"
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns read as what; `guessed` says which roles were not configured."""
+    """The columns of a shard that are read as what.
+
+    Attributes:
+        text: one or several, joined.
+        id: of the document's name, None without one.
+        source: of the document's source, None without one.
+        priority: of a number that ranks copies, None without one.
+        guessed: roles that were not configured.
+    """
 
     text: tuple[str, ...]
     id: str | None
@@ -30,12 +38,21 @@ class Columns:
 
 
 def resolve_columns(schema: pa.Schema, config: InputConfig, where: str, format: str) -> Columns:
-    """Return the columns of a shard whose columns are `schema`; `where` names the file in errors.
+    """Return the columns of a shard that are read as text, id, source and priority.
 
     In JSON Lines the schema is what the head of the file shows and each row is judged by itself, so
-    text and id types are not checked there. A text file always has the columns id and text. Raises
-    SchemaMismatch for a missing or doubled column, a wrong type, or when no text column can be
-    guessed.
+    text and id types are not checked there. A text file always has the columns id and text.
+
+    Args:
+        schema: the columns of the shard.
+        config: the columns that the user named.
+        where: the file, for errors.
+        format: of the file.
+
+    Raises:
+        SchemaMismatch: When a column is missing, doubled or of a wrong type, or no text column can
+            be
+        guessed.
     """
     if format == "text":
         return Columns(("text",), "id", None, None, ())
@@ -56,7 +73,7 @@ def resolve_columns(schema: pa.Schema, config: InputConfig, where: str, format: 
 
 
 def is_string(kind: pa.DataType) -> bool:
-    """Say whether a type holds text or bytes, perhaps behind a dictionary; nulls only count."""
+    """Tell whether a type holds text or bytes, perhaps behind a dictionary; nulls only count."""
     if pa.types.is_dictionary(kind):
         return is_string(kind.value_type)
     tests = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
@@ -64,13 +81,13 @@ def is_string(kind: pa.DataType) -> bool:
 
 
 def is_bytes(kind: pa.DataType) -> bool:
-    """Say whether a type holds bytes of any length."""
+    """Tell whether a type holds bytes of any length."""
     tests = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view)
     return any(test(kind) for test in tests)
 
 
 def is_chat(kind: pa.DataType) -> bool:
-    """Say whether a type is a list of structs with a string field `content`, or else `value`."""
+    """Tell whether a type is a list of structs with a string field `content`, or else `value`."""
     if not is_list(kind) or not pa.types.is_struct(kind.value_type):
         return False
     field = message_field(kind.value_type)
@@ -78,7 +95,7 @@ def is_chat(kind: pa.DataType) -> bool:
 
 
 def is_list(kind: pa.DataType) -> bool:
-    """Say whether a type is a list of any of Arrow's plain layouts."""
+    """Tell whether a type is a list of any of Arrow's plain layouts."""
     return bool(
         pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
     )
@@ -91,17 +108,19 @@ def message_field(struct: pa.StructType) -> str | None:
 
 
 def is_scalar(kind: pa.DataType) -> bool:
-    """Say whether a value of this type can be written as one string: nothing nested."""
+    """Tell whether a value of this type can be written as one string: nothing nested."""
     if isinstance(kind, pa.BaseExtensionType):
         return is_scalar(kind.storage_type)
     return not pa.types.is_nested(kind)
 
 
 def _is_text(kind: pa.DataType) -> bool:
+    """Tell whether a column of this type can be the text."""
     return is_string(kind) or is_chat(kind)
 
 
 def _is_number(kind: pa.DataType) -> bool:
+    """Tell whether a column of this type can be the priority."""
     return bool(
         pa.types.is_integer(kind)
         or pa.types.is_floating(kind)
@@ -111,6 +130,11 @@ def _is_number(kind: pa.DataType) -> bool:
 
 
 def _configured(schema: pa.Schema, config: InputConfig, where: str) -> list[str]:
+    """Return the columns that the user named.
+
+    Raises:
+        SchemaMismatch: When one is missing.
+    """
     single = (("id", config.id), ("source", config.source), ("priority", config.priority))
     named = [("text", name) for name in config.text]
     named += [(role, name) for role, name in single if name is not None]
@@ -127,6 +151,11 @@ def _configured(schema: pa.Schema, config: InputConfig, where: str) -> list[str]
 
 
 def _check_types(schema: pa.Schema, config: InputConfig, where: str, format: str) -> None:
+    """Check the types of the columns that the user named.
+
+    Raises:
+        SchemaMismatch: When a column cannot be read as its role.
+    """
     for name in config.text:
         if not _is_text(schema.field(name).type):
             raise _wrong_type(schema, name, where, TEXT_TYPES)
@@ -142,6 +171,11 @@ def _check_types(schema: pa.Schema, config: InputConfig, where: str, format: str
 
 
 def _guess_text(schema: pa.Schema, taken: set[str | None], where: str, format: str) -> str:
+    """Return the column that is probably the text: by its name, or the only string column.
+
+    Raises:
+        SchemaMismatch: When there is none, or more than one.
+    """
     name = next((name for name in (*TEXT_NAMES, *CHAT_NAMES) if name in schema.names), None)
     if name is not None and (format == "jsonl" or _is_text(schema.field(name).type)):
         return name
@@ -166,12 +200,14 @@ def _guess_text(schema: pa.Schema, taken: set[str | None], where: str, format: s
 def _first(
     schema: pa.Schema, names: Sequence[str], fits: Callable[[pa.DataType], bool]
 ) -> str | None:
+    """Return the first of the names that is a column of a fitting type."""
     return next(
         (name for name in names if name in schema.names and fits(schema.field(name).type)), None
     )
 
 
 def _wrong_type(schema: pa.Schema, name: str, where: str, expected: str) -> SchemaMismatch:
+    """Return the error for a column whose type cannot be read as asked."""
     return SchemaMismatch(
         "A column has a type that cannot be read as asked.",
         where=f"{where}, column {name}",
@@ -182,6 +218,11 @@ def _wrong_type(schema: pa.Schema, name: str, where: str, expected: str) -> Sche
 
 
 def _refuse_doubled(schema: pa.Schema, where: str) -> None:
+    """Check that no two columns have the same name.
+
+    Raises:
+        SchemaMismatch: When two have.
+    """
     doubled = sorted({name for name in schema.names if schema.names.count(name) > 1})
     if doubled:
         raise SchemaMismatch(
@@ -193,17 +234,23 @@ def _refuse_doubled(schema: pa.Schema, where: str) -> None:
 
 
 def _listing(schema: pa.Schema) -> str:
+    """Return the columns and their types, as a message shows them."""
     shown = [f"{field.name}: {_short(field.type)}" for field in list(schema)[:40]]
     return ", ".join(shown) + (", ..." if len(schema) > len(shown) else "") or "no columns"
 
 
 def _short(kind: pa.DataType) -> str:
+    """Return a type in at most 60 characters."""
     text = str(kind)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def check_column(schema: pa.Schema, column: str, where: str) -> None:
-    """Refuse a corpus whose own columns have the name of the one that is added."""
+    """Check that no column of the corpus has the name of the one that rote adds.
+
+    Raises:
+        SchemaMismatch: When one has, in capitals or small letters.
+    """
     same = [name for name in schema.names if name.casefold() == column.casefold()]
     if same:  # SQL engines do not tell them apart by case
         raise SchemaMismatch(

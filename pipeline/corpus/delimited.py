@@ -24,7 +24,13 @@ PRIORITY_HEAD = 1000
 
 @dataclass(frozen=True)
 class _Record:
-    """One record: its fields, its lines (bytes that are not UTF-8 as surrogates), its quotes."""
+    """One record of a delimited file.
+
+    Attributes:
+        fields: as written.
+        raw: its lines, with bytes that are not UTF-8 as surrogates.
+        closed: the file did not end inside of it.
+    """
 
     fields: list[str]
     raw: str
@@ -32,9 +38,11 @@ class _Record:
 
 
 class _Feed:
-    """The lines of a file for csv.reader; keeps those of the record at hand.
+    """The lines of a file for csv.reader, which keeps those of the record at hand.
 
-    ended: the file ended before the record did.
+    Attributes:
+        taken: lines since the last record.
+        ended: the file ended before the record did.
     """
 
     def __init__(self, stream: io.TextIOWrapper) -> None:
@@ -55,6 +63,15 @@ class _Feed:
 
 @dataclass
 class _CsvBatch:
+    """Records collected for the next batch.
+
+    Attributes:
+        rows: number of each record in the file.
+        fields: of each record.
+        unparsed: the records that could not be parsed.
+        size: characters so far.
+    """
+
     rows: list[int] = field(default_factory=list)
     fields: list[list[str]] = field(default_factory=list)
     unparsed: list[Rejected] = field(default_factory=list)
@@ -62,7 +79,11 @@ class _CsvBatch:
 
 
 def csv_schema(path: str) -> pa.Schema:
-    """Return the header's columns, all strings; raises CorruptFile when there is no header."""
+    """Return the columns that the header names, all strings.
+
+    Raises:
+        CorruptFile: When there is no header, or it is not UTF-8.
+    """
     header = next(_records(path), None)
     if header is None:
         raise CorruptFile(
@@ -74,7 +95,11 @@ def csv_schema(path: str) -> pa.Schema:
 
 
 def check_priority(path: str, schema: pa.Schema, columns: Columns) -> None:
-    """Raise SchemaMismatch if a priority near the start is no number; later ones become null."""
+    """Check that the priorities in the head of a file are numbers.
+
+    Raises:
+        SchemaMismatch: When one is not.
+    """
     if columns.priority is None:
         return
     position = schema.names.index(columns.priority)
@@ -127,7 +152,11 @@ def csv_records(
 
 
 def _records(path: str) -> Iterator[_Record]:
-    """Yield the records that are not blank lines, the header first."""
+    """Yield the records that are not blank lines, the header first.
+
+    Raises:
+        CorruptFile: When the file cannot be split into records.
+    """
     csv.field_size_limit(MAX_FIELD_CHARACTERS)
     with reading(path), open_stream(path) as stream:
         feed = _Feed(
@@ -152,6 +181,7 @@ def _records(path: str) -> Iterator[_Record]:
 def _to_records(
     pending: _CsvBatch, schema: pa.Schema, columns: Columns, separator: str, *, everything: bool
 ) -> Records:
+    """Return a batch with its columns read as text, id, source and priority."""
     fields = list(zip(*pending.fields, strict=True)) or [()] * len(schema)
     batch = pa.RecordBatch.from_arrays(
         [pa.array(values, pa.string()) for values in fields], schema=schema
@@ -183,6 +213,7 @@ def _as_number(written: str) -> float | None:
 
 
 def _is_text(characters: str) -> bool:
+    """Tell whether all characters are Unicode, none a byte that is not UTF-8."""
     try:
         characters.encode()
     except UnicodeEncodeError:
@@ -191,4 +222,5 @@ def _is_text(characters: str) -> bool:
 
 
 def _raw(record: _Record) -> bytes:
+    """Return the bytes of a record, without its line end."""
     return record.raw.rstrip("\r\n").encode(errors="surrogateescape")

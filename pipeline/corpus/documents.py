@@ -25,7 +25,13 @@ LONE_SURROGATE = "lone_surrogate"
 
 @dataclass(frozen=True)
 class Rejected:
-    """A record that is no document: its row number, why, and its text or raw line if any."""
+    """A record that is no document.
+
+    Attributes:
+        row: number in the shard.
+        reason: why.
+        text: its text or its raw line, None when there is none.
+    """
 
     row: int
     reason: str
@@ -34,14 +40,20 @@ class Rejected:
 
 @dataclass(frozen=True)
 class Records:
-    """A run of records of one shard, as a format reader hands them over.
+    """A run of records of one shard, as the reader of a format hands them over.
 
-    All arrays have one entry a record. texts: bytes, null when there is no text. columns: the
-    user's columns. marked: records, by position, that parsed but have no usable text. unparsed:
-    records that are not in the arrays.
+    Attributes:
+        rows: number of each in the shard.
+        texts: bytes, null when there is no text.
+        ids: of the user, null without one.
+        sources: of the user, null without one.
+        priorities: of the user, null without one.
+        columns: the user's columns; None unless everything was asked for.
+        marked: by position, records that were parsed but have no usable text.
+        unparsed: records that are not in the arrays.
     """
 
-    rows: Int64
+    rows: Int64  # (records,)
     texts: pa.LargeBinaryArray
     ids: pa.StringArray
     sources: pa.StringArray
@@ -55,14 +67,21 @@ class Records:
 class DocumentBatch:
     """The documents of some consecutive records of a shard, and the records that are none.
 
-    rows: row number in the shard. texts: valid UTF-8, not null, not empty. ids: the user's, else
-    `shard#row`. columns: the user's columns of those rows, unchanged; None unless everything was
-    asked for. rejected: in order of row. rejected_columns: the user's columns of the rejected rows
-    that could be parsed, numbered by rejected_rows; a text that is not UTF-8 is null there, its
-    bytes are in rejected.
+    Attributes:
+        rows: number of each document in the shard.
+        texts: valid UTF-8, not null, not empty.
+        ids: of the user, else `shard#row`.
+        sources: of the user, null without one.
+        priorities: of the user, null without one.
+        columns: the user's columns of those rows, unchanged; None unless everything was asked for.
+        rejected: records that are no documents, in order of row.
+        rejected_columns: the user's columns of the rejected rows that could be parsed; a text that
+            is not
+        UTF-8 is null there, its bytes are in `rejected`.
+        rejected_rows: number of each of these rows in the shard.
     """
 
-    rows: Int64
+    rows: Int64  # (documents,)
     texts: pa.LargeStringArray
     ids: pa.StringArray
     sources: pa.StringArray
@@ -70,7 +89,7 @@ class DocumentBatch:
     columns: pa.RecordBatch | None
     rejected: tuple[Rejected, ...]
     rejected_columns: pa.RecordBatch | None
-    rejected_rows: Int64
+    rejected_rows: Int64  # (parsed rows,)
 
 
 def to_documents(records: Records, columns: Columns, shard_name: str) -> DocumentBatch:
@@ -94,7 +113,7 @@ def to_documents(records: Records, columns: Columns, shard_name: str) -> Documen
 
 
 def from_columns(batch: pa.RecordBatch, columns: Columns, rows: Int64, separator: str) -> Records:
-    """Return a batch's records, its columns read as text, id, source and priority."""
+    """Return a batch's records, with its columns read as text, id, source and priority."""
     texts = [text_parts(batch.column(name), separator) for name in columns.text]
     count = batch.num_rows
     priority = pa.nulls(count, pa.float64())
@@ -154,7 +173,7 @@ def as_priorities(column: pa.Array) -> pa.DoubleArray:
 
 
 def all_utf8(values: pa.LargeBinaryArray) -> bool:
-    """Say whether every value is valid UTF-8."""
+    """Tell whether every value is valid UTF-8."""
     return bool(np.all(valid_utf8(values) | _flags(values.is_null())))
 
 
@@ -186,7 +205,7 @@ def _chat_texts(chats: pa.Array, separator: str) -> pa.LargeBinaryArray:
 def _glued(
     parts: pa.LargeBinaryArray, owners: Int64, absent: Flags, separator: str
 ) -> pa.LargeBinaryArray:
-    """Join the parts of each owner in order, skipping nulls; only empty parts stay empty."""
+    """Join the parts of each owner in order, skipping nulls; empty when all of them are."""
     present = parts.is_valid()
     held = owners[_flags(present)]
     parts = parts.filter(present)
@@ -230,6 +249,7 @@ def _named(records: Records, shard_name: str) -> pa.StringArray:
 
 
 def _rejected_columns(user: pa.RecordBatch, bad: Flags, columns: Columns) -> pa.RecordBatch:
+    """Return the user's columns of the rejected rows."""
     kept = _only(user, bad)
     arrays = [
         _readable(array, field) if field.name in columns.text and is_string(field.type) else array
@@ -262,4 +282,5 @@ def _only(data: pa.Array, chosen: Flags) -> pa.Array:
 
 
 def _flags(booleans: pa.BooleanArray) -> Flags:
+    """Return booleans as a NumPy array."""
     return np.asarray(booleans.to_numpy(zero_copy_only=False), dtype=np.bool_)

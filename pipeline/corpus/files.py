@@ -62,7 +62,11 @@ def delimiter(path: str) -> str:
 
 
 def open_stream(path: str) -> pa.NativeFile:
-    """Open a JSON Lines or CSV file, unpacked; CorruptFile if its first bytes belie its name."""
+    """Open a JSON Lines or CSV file, unpacked.
+
+    Raises:
+        CorruptFile: When the first bytes are those of another format than the name says.
+    """
     codec = CODECS.get(_suffixes(path)[1])
     with Path(path).open("rb") as stream:
         start = stream.read(8)
@@ -85,8 +89,12 @@ def open_stream(path: str) -> pa.NativeFile:
 def reading(path: str) -> Iterator[None]:
     """Translate what pyarrow and the system raise about a corpus file into the pipeline's errors.
 
-    Raises CorruptFile, or TransientIOError for system errors that may pass. A damaged length asks
-    for absurd memory, so a failed allocation counts as damage too. Interrupts go through.
+    A damaged length asks for absurd memory, so a failed allocation counts as damage too.
+
+    Raises:
+        ArrowCancelled: When the user interrupts: it goes through as it is.
+        CorruptFile: When the file cannot be read.
+        TransientIOError: When the system reports an error that may pass.
     """
     try:
         yield
@@ -106,6 +114,7 @@ def reading(path: str) -> Iterator[None]:
 
 
 def _first_line(error: BaseException) -> str:
+    """Return the first line of what an error says."""
     if isinstance(error, OSError) and error.errno:
         return os.strerror(error.errno)
     return str(error).partition("\n")[0][:200]

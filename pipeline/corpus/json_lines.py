@@ -41,7 +41,14 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 @dataclass
 class _JsonBatch:
-    """Objects collected for the next batch, with their row numbers and the rows that gave none."""
+    """Objects collected for the next batch.
+
+    Attributes:
+        rows: number of each in the file.
+        objects: the parsed lines.
+        unparsed: the lines that gave no object.
+        size: bytes so far.
+    """
 
     rows: list[int] = field(default_factory=list)
     objects: list[Object] = field(default_factory=list)
@@ -52,7 +59,8 @@ class _JsonBatch:
 def head_schema(path: str, wanted: frozenset[str]) -> pa.Schema:
     """Return the columns that the file's head shows, or all of it if the head lacks a wanted one.
 
-    Raises CorruptFile for a file that is one JSON document rather than one a line.
+    Raises:
+        CorruptFile: When the file is one JSON document, not one object a line.
     """
     _refuse_array(path)
     head: list[bytes] = []
@@ -105,6 +113,7 @@ def json_records(
 def _records(
     pending: _JsonBatch, columns: Columns, config: InputConfig, schema: pa.Schema | None
 ) -> Records:
+    """Return a batch with its fields read as text, id, source and priority."""
     objects = pending.objects
     texts: list[str | None] = []
     marked: dict[int, Rejected] = {}
@@ -146,6 +155,7 @@ def _lines(path: str) -> Iterator[bytes]:
 
 
 def _unless_blank(parts: list[bytes]) -> tuple[bytes, ...]:
+    """Return the line that the parts make, nothing when it is blank."""
     line = b"".join(parts).removesuffix(b"\r")
     return (line,) if line and not line.isspace() else ()
 
@@ -170,6 +180,7 @@ def _parse(line: bytes) -> Object | str:
 
 
 def _is_deeper(value: Json, levels: int) -> bool:
+    """Tell whether a value is nested deeper than some levels."""
     if not isinstance(value, dict | list):
         return False
     inner = value.values() if isinstance(value, dict) else value
@@ -177,6 +188,7 @@ def _is_deeper(value: Json, levels: int) -> bool:
 
 
 def _is_encodable(value: Json) -> bool:
+    """Tell whether a value can be written as UTF-8: it holds no lone surrogate."""
     try:
         to_json(value).encode()
     except UnicodeEncodeError:
@@ -185,11 +197,16 @@ def _is_encodable(value: Json) -> bool:
 
 
 def _is_json(path: str) -> bool:
+    """Tell whether a file is named .json, packed or not."""
     return path.lower().removesuffix(".gz").removesuffix(".zst").endswith(".json")
 
 
 def _refuse_array(path: str) -> None:
-    """Raise CorruptFile for a .json file that starts with an array, before its one line is read."""
+    """Refuse a .json file that starts with an array, before its one line is read.
+
+    Raises:
+        CorruptFile: When it does.
+    """
     with reading(path), open_stream(path) as stream:
         start = stream.read(BLOCK_BYTES).removeprefix(BYTE_ORDER_MARK).lstrip()
     if start.startswith(b"[") and _is_json(path):
@@ -197,6 +214,7 @@ def _refuse_array(path: str) -> None:
 
 
 def _one_document(path: str) -> CorruptFile:
+    """Return the error for a file that is one JSON document."""
     return CorruptFile(
         "A file is one JSON document, not JSON Lines.",
         where=path,

@@ -20,7 +20,13 @@ AS_JSON = {b"encoding": b"json"}
 
 @dataclass
 class Kinds:
-    """What one field was seen to hold: kinds of values, names in objects, items of lists."""
+    """What one field of JSON objects was seen to hold.
+
+    Attributes:
+        seen: kinds of values.
+        fields: of objects, by name.
+        items: of lists, None before the first.
+    """
 
     seen: set[str] = field(default_factory=set)
     fields: dict[str, Kinds] = field(default_factory=dict)
@@ -114,12 +120,14 @@ def to_batch(
 
 
 def _int_kind(value: int) -> str:
+    """Return whether an integer fits a double, an int64, or neither."""
     if -EXACT_DOUBLE <= value <= EXACT_DOUBLE:
         return "int"
     return "wide" if -INT64 <= value < INT64 else "huge"
 
 
 def _is_text(value: Json) -> bool:
+    """Tell whether a value can be the text of a document, or is null."""
     if value is None or isinstance(value, str):
         return True
     try:
@@ -130,10 +138,11 @@ def _is_text(value: Json) -> bool:
 
 
 def _nothing(_: Json) -> None:
-    return None
+    """Return null for any value."""
 
 
 def _is_json(column: pa.Field) -> bool:
+    """Tell whether a column holds the JSON of its values."""
     return (column.metadata or {}).get(b"encoding") == b"json"
 
 
@@ -157,6 +166,7 @@ def _fitter(column: pa.Field) -> Fit | None:
 
 
 def _fit_object(value: Object | None, fits: dict[str, Fit]) -> Object | None:
+    """Return an object with some of its values fitted."""
     if value is None:
         return None
     return {**value, **{name: fit(value[name]) for name, fit in fits.items() if name in value}}

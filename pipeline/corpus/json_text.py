@@ -17,12 +17,20 @@ class NotText(Exception):
 
 
 def object_text(item: Object, names: Sequence[str], separator: str) -> str | None:
-    """Return the text of an object, several columns joined, null ones skipped; raises NotText."""
+    """Return the text of an object: several columns are joined, null ones skipped.
+
+    Raises:
+        NotText: When a value is neither text, null nor a chat.
+    """
     return _join([value_text(item.get(name), separator) for name in names], separator)
 
 
 def value_text(value: Json, separator: str) -> str | None:
-    """Return the text of one value; a chat is its contents, joined; raises NotText."""
+    """Return the text of one value; a chat is its contents, joined.
+
+    Raises:
+        NotText: When the value is neither text, null nor a chat.
+    """
     if value is None or isinstance(value, str):
         return value
     if not isinstance(value, list):
@@ -55,6 +63,11 @@ def to_json(value: Json) -> str:
 
 
 def _content(message: Json) -> str | None:
+    """Return the content of a chat message.
+
+    Raises:
+        NotText: When the message is no object, or its content no text.
+    """
     if not isinstance(message, dict):
         raise NotText
     content = next((message[name] for name in MESSAGE_FIELDS if name in message), None)

@@ -23,10 +23,14 @@ BATCH_BYTES = 32 << 20
 
 
 def check_shard(shard: Shard, config: InputConfig) -> pa.Schema:
-    """Open a shard, resolve its columns and return them; no more than footer or first rows is read.
+    """Return the columns of a shard, after a check that it can be opened and read as configured.
 
-    Raises CorruptFile or SchemaMismatch. JSON Lines that lack an asked-for column in their first
-    rows are read whole.
+    No more than the footer or the first rows is read; JSON Lines that lack an asked-for column in
+    their first rows are read whole.
+
+    Raises:
+        CorruptFile: When the file cannot be read.
+        SchemaMismatch: When its columns are not as configured.
     """
     schema = _schema(shard, config)
     columns = _columns(shard, config, schema)
@@ -46,7 +50,7 @@ def shard_schema(shard: Shard, config: InputConfig) -> pa.Schema:
 
 
 def text_columns(shard: Shard, config: InputConfig, schema: pa.Schema) -> tuple[str, ...]:
-    """Return the names of the columns that hold the text; schema: that of the shard."""
+    """Return the names of the columns that hold the text of a shard, whose columns are `schema`."""
     return _columns(shard, config, schema).text
 
 
@@ -60,10 +64,19 @@ def read_documents(
 ) -> Iterator[DocumentBatch]:
     """Yield the documents and the rejected rows of a shard, in row order, batch by batch.
 
-    batch_bytes: about how much is decoded at a time. everything: also the user's columns. schema:
-    for JSON Lines the result of `shard_schema`, to save its pass. Rows, their numbers and values do
-    not depend on batch_bytes. A shard without rows yields nothing. Raises CorruptFile also midway,
-    when damage shows only there.
+    Rows, their numbers and values do not depend on batch_bytes. A shard without rows yields
+    nothing.
+
+    Args:
+        shard: the file.
+        config: says how columns are read.
+        everything: also give the user's columns.
+        schema: for JSON Lines the result of `shard_schema`, to save its pass.
+        batch_bytes: about how much is decoded at a time.
+
+    Raises:
+        CorruptFile: When the file is damaged, also midway.
+        SchemaMismatch: When its columns are not as configured.
     """
     columns = _columns(shard, config)
     for records in _records(shard, config, columns, schema, batch_bytes, everything=everything):
@@ -71,6 +84,7 @@ def read_documents(
 
 
 def _schema(shard: Shard, config: InputConfig) -> pa.Schema:
+    """Return the columns of a shard, from its head or footer."""
     if shard.format == "jsonl":
         named = [*config.text, config.id, config.source, config.priority]
         return head_schema(shard.path, frozenset(name for name in named if name is not None))
@@ -82,6 +96,7 @@ def _schema(shard: Shard, config: InputConfig) -> pa.Schema:
 
 
 def _columns(shard: Shard, config: InputConfig, schema: pa.Schema | None = None) -> Columns:
+    """Return the columns of a shard that are read as text, id, source and priority."""
     schema = _schema(shard, config) if schema is None else schema
     if shard.format == "jsonl" and not schema.names:
         return Columns(config.text or ("text",), config.id, config.source, config.priority, ())
@@ -97,6 +112,7 @@ def _records(
     *,
     everything: bool,
 ) -> Iterator[Records]:
+    """Yield the records of a shard of any format."""
     if shard.format == "jsonl":
         if everything and schema is None:
             schema = whole_schema(shard.path, columns.text)
@@ -121,6 +137,7 @@ def _records(
 def _columnar(
     shard: Shard, config: InputConfig, columns: Columns, batch_bytes: int, *, everything: bool
 ) -> Iterator[Records]:
+    """Yield the records of a Parquet or Arrow shard."""
     names = [
         *columns.text,
         *(name for name in (columns.id, columns.source, columns.priority) if name is not None),

@@ -22,10 +22,18 @@ BLOCK_BYTES = 1 << 20
 class Shard:
     """One input file.
 
-    number and group belong to the run's registry; `find_shards` counts provisionally. name:
-    root-relative path with `/`, unique in the corpus. path: absolute. bytes, mtime_ns and
-    tail_digest (BLAKE2b-128 of the last 64 KiB, where Parquet and Arrow files keep their footers)
-    tell an unchanged file without reading all of it.
+    Size, time and tail tell an unchanged file without reading all of it.
+
+    Attributes:
+        number: in the registry of the run; `find_shards` counts provisionally.
+        group: of shards that are read as one unit of work, in the registry likewise.
+        name: root-relative path with `/`, unique in the corpus.
+        path: absolute.
+        format: parquet, jsonl, arrow, csv or text.
+        bytes: size of the file.
+        mtime_ns: time of the last change.
+        tail_digest: BLAKE2b-128 of the last 64 KiB, where Parquet and Arrow files keep their
+            footers.
     """
 
     number: int
@@ -40,7 +48,12 @@ class Shard:
 
 @dataclass(frozen=True)
 class _FoundFile:
-    """A file and the folder that its name is relative to."""
+    """A file and the folder that its name is relative to.
+
+    Attributes:
+        root: the folder.
+        path: the file.
+    """
 
     root: Path
     path: Path
@@ -50,10 +63,15 @@ def find_shards(corpus: Sequence[str], *, own: bool = False) -> tuple[list[Shard
     """Return the shards of the files, folders and globs of a corpus by name, and the paths ignored.
 
     Ignored in folders and globs: names that start with `.` or `_` (a whole folder is one entry),
-    unknown suffixes, and run folders of rote. own: a run may read its own files, as the back-test
-    does. The result does not depend on the order of `corpus`.
-    Raises InputError when a root does not exist, is empty, holds nothing readable, or lies in a run
-    folder.
+    unknown suffixes, and run folders of rote. The result does not depend on the order of `corpus`.
+
+    Args:
+        corpus: files, folders and globs.
+        own: a run may read its own files, as the back-test does.
+
+    Raises:
+        InputError: When a root does not exist, is empty, holds nothing readable, or lies in a run
+            folder.
     """
     found: list[_FoundFile] = []
     ignored: set[str] = set()
@@ -91,6 +109,11 @@ def content_digest(path: Path) -> str:
 
 
 def _shard(number: int, name: str, path: Path) -> Shard:
+    """Return a file as a shard.
+
+    Raises:
+        InputError: When its name is not UTF-8 or it cannot be opened.
+    """
     if any(0xD800 <= ord(character) <= 0xDFFF for character in str(path)):
         raise InputError("A file name is not UTF-8.", where=ascii(str(path)), fix="rename the file")
     try:
@@ -103,7 +126,11 @@ def _shard(number: int, name: str, path: Path) -> Shard:
 
 
 def _expand(root: str, *, own: bool = False) -> tuple[list[_FoundFile], list[str]]:
-    """Return the files that one corpus argument stands for, and what was ignored."""
+    """Return the files that one corpus argument stands for, and what was ignored.
+
+    Raises:
+        InputError: When it is nothing, or a file that rote does not read.
+    """
     path = _absolute(root)
     if path.exists():
         if not own:
@@ -127,6 +154,11 @@ def _expand(root: str, *, own: bool = False) -> tuple[list[_FoundFile], list[str
 
 
 def _matches(pattern: str) -> tuple[list[_FoundFile], list[str]]:
+    """Return the files that a glob stands for, and what was ignored.
+
+    Raises:
+        InputError: When it matches nothing.
+    """
     absolute = str(_absolute(pattern))
     matched = sorted(glob.glob(absolute, recursive=True))  # noqa: PTH207 - skips hidden names
     if not matched:
@@ -176,12 +208,18 @@ def _walk(folder: Path, root: Path) -> tuple[list[_FoundFile], list[str]]:
 
 
 def _unreadable(error: OSError) -> None:
+    """Refuse a folder that cannot be read, when os.walk meets it.
+
+    Raises:
+        InputError: Always.
+    """
     raise InputError(
         "A folder cannot be read.", where=str(error.filename), found=error.strerror or ""
     ) from error
 
 
 def _take(path: Path, root: Path, files: list[_FoundFile], ignored: list[str]) -> None:
+    """Add a file to the found ones if rote reads it, else to the ignored ones."""
     if file_format(path.name) is None or not path.is_file():
         ignored.append(str(path))
     else:
@@ -189,15 +227,17 @@ def _take(path: Path, root: Path, files: list[_FoundFile], ignored: list[str]) -
 
 
 def _is_hidden(name: str) -> bool:
+    """Tell whether files of this name are ignored."""
     return name.startswith((".", "_"))
 
 
 def _is_skipped(path: Path) -> bool:
+    """Tell whether a file or folder is ignored, by its name or as a run folder."""
     return _is_hidden(path.name) or _is_run_folder(path)
 
 
 def _is_run_folder(folder: Path) -> bool:
-    """Say whether rote wrote this folder: its manifest.json is an object with the key `rote`."""
+    """Tell whether rote wrote this folder: its manifest.json is an object with the key `rote`."""
     try:
         manifest = json.loads((folder / "manifest.json").read_bytes())
     except (OSError, ValueError, RecursionError):
@@ -206,6 +246,11 @@ def _is_run_folder(folder: Path) -> bool:
 
 
 def _refuse_run_folder(path: Path) -> None:
+    """Refuse a path in a run folder.
+
+    Raises:
+        InputError: When it lies in one.
+    """
     for folder in (path, *path.parents):
         if _is_run_folder(folder):
             raise InputError(
@@ -218,6 +263,7 @@ def _refuse_run_folder(path: Path) -> None:
 
 
 def _nothing_readable(root: str, ignored: Sequence[str]) -> InputError:
+    """Return the error for a root that holds nothing readable."""
     path = _absolute(root)
     if path.is_dir() and not any(path.iterdir()):
         return InputError(
@@ -260,6 +306,7 @@ def _names(found: Sequence[_FoundFile]) -> dict[str, Path]:
 
 
 def _relative(path: Path, root: Path) -> str:
+    """Return the path relative to its root, with `/`."""
     return path.relative_to(root).as_posix()
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,59 +22,20 @@ from schemas.manifest import SCHEMA_VERSION
 
 MANIFEST = "manifest.json"
 LOCK = ".lock"
-# a file that someone else put beside ours is left alone
+# of the files in a stage's folders; one that someone else put beside ours is left alone
 OWN_SUFFIXES = frozenset(
     {".parquet", ".json", ".jsonl", ".bloom", ".safetensors", ".html", TEMPORARY}
 )
 SUCCESS = "_SUCCESS"
-OWN_FOLDERS = frozenset(
-    {
-        "signatures",
-        "words",
-        "copies",
-        "audit",
-        "buckets",
-        "candidates",
-        "pairs",
-        "links",
-        "windows",
-        "spans",
-        "repeats",
-        "contained",
-        "families",
-        "counts",
-        "documents",
-        "decisions",
-        "cuts",
-        "mitigation",
-        "sequences",
-        "risk",
-        "risk_model",
-        "document_risk",
-        "probes",
-        "models",
-        "kept",
-        "removed",
-        "rejected",
-        "events",
-        "report",
-        "backtest_corpus",
-        "backtest_reserve",
-        "backtest_planted",
-        "backtest_scores",
-        "backtest_panel",
-        "backtest_metrics",
-        "backtest_differences",
-        "backtest_curve",
-        "backtest_reliability",
-        "backtest_doses",
-        "backtest_arms",
-    }
-)
 
 
 class RunFolder:
-    """An open run folder: the manifest in memory, and the lock while writing."""
+    """A run folder: its place, and its manifest in memory.
+
+    Attributes:
+        folder: where it is.
+        manifest: what `manifest.json` holds, or will hold after `save`.
+    """
 
     def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
         self.folder = folder
@@ -81,9 +43,9 @@ class RunFolder:
         self._sound: set[str] = set()
 
     def fresh(self, output: str, fingerprint: str, *, verify: bool = False) -> bool:
-        """Tell whether `output` was made from exactly this and its files are all there.
+        """Tell whether an output was made from exactly this and its files are all there.
 
-        verify: bit for bit.
+        With `verify` their bytes are read, else their sizes are trusted.
         """
         entry = self.manifest["outputs"].get(output)
         if entry is None or entry["fingerprint"] != fingerprint:
@@ -92,14 +54,14 @@ class RunFolder:
             path = self.folder / record["path"]
             if not path.is_file() or path.stat().st_size != record["bytes"]:
                 return False
-        return not verify or self.damaged(output, anew=True) is None
+        return not verify or self.damaged(output) is None
 
-    def damaged(self, output: str, *, anew: bool = False) -> Path | None:
+    def damaged(self, output: str) -> Path | None:
         """Return the first file of an output that has other bytes than were written.
 
-        Unless `anew`, an output that this process wrote or has found sound is not read again.
+        An output that this process wrote or has found sound is not read again.
         """
-        if anew or output not in self._sound:
+        if output not in self._sound:
             for record in self.manifest["outputs"][output]["files"]:
                 path: Path = self.folder / record["path"]
                 if digest_file(path) != record["digest"]:
@@ -142,17 +104,21 @@ class RunFolder:
         with path.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(event) + "\n")
 
-    def files(self, table: str) -> list[dict[str, Any]]:
-        """Return the records of a table's files, in order of output name."""
-        return [
-            record
-            for _, entry in sorted(self.manifest["outputs"].items())
-            for record in entry["files"]
-            if record["table"] == table
-        ]
+    def tables(self, without: Collection[str] = ()) -> dict[str, list[Path]]:
+        """Return the files of each table but some, in order of their outputs' names."""
+        entries = [entry for _, entry in sorted(self.manifest["outputs"].items())]
+        return {
+            table: [self.folder / path for path in paths]
+            for table, paths in tables_of(entries).items()
+            if table not in without
+        }
 
-    def sweep(self) -> None:
-        """Delete what a killed run left: temporary files, and our files without an entry."""
+    def paths(self, table: str) -> list[Path]:
+        """Return the files of a table, in order of their outputs' names; empty without one."""
+        return self.tables().get(table, [])
+
+    def sweep(self, tables: Collection[str]) -> None:
+        """Delete what a killed run left: spilled data, and files of tables without an entry."""
         known = {
             record["path"]
             for entry in self.manifest["outputs"].values()
@@ -160,7 +126,7 @@ class RunFolder:
         }
         for path in self.folder.glob(f"{SPILL}*"):
             shutil.rmtree(path, ignore_errors=True)
-        for name in sorted(OWN_FOLDERS - {"events"}):
+        for name in sorted(set(tables)):
             for path in sorted((self.folder / name).rglob("*"), reverse=True):
                 if path.is_dir():
                     with contextlib.suppress(OSError):  # not empty: it holds known files
@@ -171,10 +137,35 @@ class RunFolder:
                     path.unlink()
 
 
+def tables_of(entries: Iterable[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
+    """Return the files of each table that outputs wrote, in the order of their manifest entries."""
+    tables: dict[str, list[str]] = {}
+    for entry in entries:
+        for record in entry["files"]:
+            tables.setdefault(record["table"], []).append(record["path"])
+    return {table: tuple(paths) for table, paths in tables.items()}
+
+
+def digest_of(value: Any) -> str:  # noqa: ANN401 - what JSON can hold
+    """Return the BLAKE2b-128 of a plain value, as hex; the order of names does not matter."""
+    data = json.dumps(value, sort_keys=True).encode()
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def read_run(folder: Path) -> RunFolder:
+    """Return a run folder to read.
+
+    Raises:
+        RunFolderError: it is none, is damaged, or of another version.
+    """
+    return RunFolder(folder, load_manifest(folder))
+
+
 def load_manifest(folder: Path) -> dict[str, Any]:
     """Return the manifest of a run folder.
 
-    Raises RunFolderError when it is none, is damaged, or of another version.
+    Raises:
+        RunFolderError: it is none, is damaged, or of another version.
     """
     path = folder / MANIFEST
     try:
@@ -206,12 +197,20 @@ def load_manifest(folder: Path) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def open_run(folder: Path, *, create: dict[str, Any] | None = None) -> Iterator[RunFolder]:
-    """Open a run folder for writing, alone.
+def open_run(
+    folder: Path, *, tables: Collection[str] = (), create: dict[str, Any] | None = None
+) -> Iterator[RunFolder]:
+    """Open a run folder for writing, alone, and sweep away what a killed run left in it.
 
-    With `create`, make it with that manifest when it is not there. The lock is the kernel's
-    (flock), so a killed process leaves none behind. Raises RunFolderError for a folder that holds
-    anything that is not ours, and for one that another process is writing.
+    The lock is the kernel's (flock), so a killed process leaves none behind.
+
+    Args:
+        folder: where it is.
+        tables: those whose files without an entry are swept away: those of the stages to run.
+        create: the manifest to make it with when it is not there; None to refuse then.
+
+    Raises:
+        RunFolderError: it holds anything that is not ours, or another process is writing to it.
     """
     if create is None:
         load_manifest(folder)
@@ -222,12 +221,16 @@ def open_run(folder: Path, *, create: dict[str, Any] | None = None) -> Iterator[
         if create is not None and not (folder / MANIFEST).exists():
             RunFolder(folder, create).save()
         run = RunFolder(folder, load_manifest(folder))
-        run.sweep()
+        run.sweep(tables)
         yield run
 
 
 def refuse_foreign(folder: Path) -> None:
-    """Raise RunFolderError for an output that is neither new nor empty nor a run folder."""
+    """Refuse an output that is neither new nor empty nor a run folder.
+
+    Raises:
+        RunFolderError: for such a one; nothing was touched.
+    """
     if not folder.exists():
         return
     if not folder.is_dir():

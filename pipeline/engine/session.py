@@ -1,14 +1,14 @@
-"""A stage, and an open run: the mechanism that runs the stages, skips them and records them.
+"""An open run: the mechanism that runs the stages, skips those that are current, records them.
 
 An output (`pairs/all`, `sketch/g00003`) is current when the manifest has it with the fingerprint
-that its stage would give it now: hash(stage, version, its settings, fingerprints of its inputs).
-Resume and caching are this one rule. Which stages there are is told in `pipeline.run`.
+that its stage would give it now. A fingerprint is a hash of named parts: the stage and its version,
+its settings, and the digests of the outputs that it reads, which must be current themselves. So a
+stage that is run again and gives the same bytes leaves everything after it current. Resume and
+caching are this one rule. Which stages there are is told in `pipeline.run`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -20,7 +20,7 @@ from pipeline.engine.files import damaged_file, writing
 from pipeline.engine.memory import CHUNK, base, budget_of, release, workers_of
 from pipeline.engine.memory import plan as plan_memory
 from pipeline.engine.progress import current
-from pipeline.engine.run_folder import RunFolder
+from pipeline.engine.run_folder import RunFolder, digest_of, tables_of
 from pipeline.engine.shards import active_shards, output_names
 from pipeline.engine.stage import ALL, FileRecord, Mapper, Receipt, Stage, StageFunction, Work
 from pipeline.errors import IntegrityError
@@ -29,7 +29,16 @@ from schemas.manifest import SCHEMA_VERSION
 
 @dataclass
 class Session:
-    """An open run: the folder, the configuration, who runs the units, every stage by name."""
+    """An open run: its folder, the configuration, the stages, and who runs their units.
+
+    Attributes:
+        run: the run folder.
+        config: the configuration of this command.
+        mapper: runs the units of a stage.
+        stages: every stage, by name.
+        verify: whether outputs are read again, once, instead of trusting their size.
+        corpus: files, folders and globs of a scan, as given.
+    """
 
     run: RunFolder
     config: Config
@@ -37,7 +46,8 @@ class Session:
     stages: Mapping[str, Stage]
     verify: bool = False
     corpus: tuple[str, ...] = ()
-    _known: dict[str, str | None] = field(default_factory=dict)
+    _fingerprints: dict[str, str | None] = field(default_factory=dict)
+    _inputs: dict[str, dict[str, str] | None] = field(default_factory=dict)
 
     @property
     def manifest(self) -> dict[str, Any]:
@@ -53,37 +63,50 @@ class Session:
     def fingerprint(self, stage: Stage, key: str) -> str | None:
         """Return the fingerprint that a unit would have now.
 
-        None while the content of a shard is not known.
+        None while that cannot be known: an input is not current, or a shard's content not read.
         """
         output = f"{stage.name}/{key}"
-        if output not in self._known:
-            self._known[output] = self._fingerprint(stage, key)
-        return self._known[output]
+        if output not in self._fingerprints:
+            self._fingerprints[output] = self._fingerprint(stage, key)
+        return self._fingerprints[output]
 
     def _fingerprint(self, stage: Stage, key: str) -> str | None:
-        parts: list[Any] = [SCHEMA_VERSION, stage.name, stage.version, stage.settings(self.config)]
-        if stage.by_group:
-            parts.append(self._content(key))
-            parts.append(self.manifest["scan"] if stage.name == "emit" else None)
-        if stage.outside is not None:
-            parts[3] = [parts[3], stage.outside(self.run.folder, self.config)]
-        parts.extend(
-            self.fingerprint(self.stages[name], unit)
-            for name in self._inputs(stage)
-            for unit in self.units(self.stages[name])
-        )
-        if (stage.by_group and parts[4] is None) or any(
-            part is None for part in parts[6 if stage.by_group else 4 :]
-        ):
+        inputs = self._digests(stage)
+        shards = self._content(key) if stage.by_group else []
+        if inputs is None or shards is None:
             return None
-        parts.extend(
-            [name, self.manifest[name]] for name in stage.recalls if self.manifest.get(name)
-        )
-        return hashlib.blake2b(
-            json.dumps(parts, sort_keys=True).encode(), digest_size=16
-        ).hexdigest()
+        outside = stage.outside(self.run.folder, self.config) if stage.outside else None
+        parts = {
+            "schema": SCHEMA_VERSION,
+            "stage": stage.name,
+            "version": stage.version,
+            "settings": stage.settings(self.config),
+            "inputs": inputs,
+            "shards": shards,
+            "scan": self.manifest["scan"] if stage.names_scan else None,
+            "recalled": {one.key: self.manifest.get(one.key) or None for one in stage.recalls},
+            "outside": outside,
+        }
+        return digest_of(parts)
+
+    def _digests(self, stage: Stage) -> dict[str, str] | None:
+        """Return the digest of each output that a stage reads; None when one is not current."""
+        if stage.name not in self._inputs:
+            self._inputs[stage.name] = self._read_digests(stage)
+        return self._inputs[stage.name]
+
+    def _read_digests(self, stage: Stage) -> dict[str, str] | None:
+        digests: dict[str, str] = {}
+        for source in self._sources(stage):
+            for unit in self.units(source):
+                if not self.fresh(source, unit):
+                    return None
+                output = f"{source.name}/{unit}"
+                digests[output] = self.manifest["outputs"][output]["digest"]
+        return digests
 
     def _content(self, key: str) -> list[list[Any]] | None:
+        """Return what names and bytes a group's shards have; None while a digest is not known."""
         shards = [entry for entry in self.manifest["corpus"]["shards"] if entry["active"]]
         names = output_names(active_shards(self.manifest))
         own = [entry for entry in shards if f"g{entry['group']:05d}" == key]
@@ -128,6 +151,7 @@ class Session:
         for place, receipt in self.mapper(stage.name, partial(_unit, stage.function), works):
             self._record(stage, due[place], receipt, time.perf_counter() - begun)
             current().unit_done(stage.name)
+        self._forget_what_was_known()
         release()
 
     def plan_memory(self) -> None:
@@ -142,13 +166,14 @@ class Session:
         workers = workers_of(self.config)
         at_once = min(workers, units)
         memory = max(1, (budget_of(self.config) - base()) // at_once)
+        entries = self._entries(stage)
         return Work(
             stage.name,
             key,
             self.run.folder,
             self.config,
             tuple(own),
-            self._tables(stage),
+            tables_of(entries),
             {shard.number: names[shard.number] for shard in own},
             self.manifest["scan"],
             max(1, min(workers // at_once, memory // CHUNK)),
@@ -158,42 +183,37 @@ class Session:
                 (text["text_hash"], text["named"]) for text in self.manifest.get("forgotten", ())
             ),
             self.manifest["corpus"].get("known", 0),
-            self._records(stage) if stage.records else (),
+            tuple(FileRecord(**record) for entry in entries for record in entry["files"])
+            if stage.records
+            else (),
         )
 
-    def _inputs(self, stage: Stage) -> list[str]:
-        """Return the stages whose outputs a stage reads."""
+    def _sources(self, stage: Stage) -> list[Stage]:
+        """Return the stages whose outputs a stage reads, each once."""
         names = [*stage.needs, *stage.also(self.config)]
         names += [name for name in stage.optional if self.current(self.stages[name])]
         names += [other for name, other in stage.beside if name in names]
-        if "forgotten" in stage.recalls and self.manifest.get("forgotten"):
-            names += ["sketch", "windows"]
-        return list(dict.fromkeys(names))
+        names += [n for one in stage.recalls if self.manifest.get(one.key) for n in one.needs]
+        return [self.stages[name] for name in dict.fromkeys(names)]
+
+    def _outputs(self, stage: Stage) -> list[str]:
+        """Return the names of the outputs that a stage reads, in the order in which it does."""
+        return [
+            f"{source.name}/{unit}"
+            for source in self._sources(stage)
+            for unit in self.units(source)
+        ]
+
+    def _entries(self, stage: Stage) -> list[dict[str, Any]]:
+        recorded = self.manifest["outputs"]
+        return [recorded[output] for output in self._outputs(stage) if output in recorded]
 
     def _require_sound(self, stage: Stage) -> None:
         """Refuse to read files of an earlier run that changed since: DuckDB checks no page."""
-        for name in self._inputs(stage):
-            for key in self.units(self.stages[name]):
-                path = self.run.damaged(f"{name}/{key}")
-                if path is not None:
-                    raise damaged_file(path, "other bytes than were written")
-
-    def _tables(self, stage: Stage) -> dict[str, tuple[str, ...]]:
-        tables: dict[str, list[str]] = {}
-        for name in self._inputs(stage):
-            for key in self.units(self.stages[name]):
-                entry = self.manifest["outputs"].get(f"{name}/{key}", {"files": ()})
-                for record in entry["files"]:
-                    tables.setdefault(record["table"], []).append(record["path"])
-        return {table: tuple(paths) for table, paths in tables.items()}
-
-    def _records(self, stage: Stage) -> tuple[FileRecord, ...]:
-        return tuple(
-            FileRecord(**record)
-            for name in self._inputs(stage)
-            for key in self.units(self.stages[name])
-            for record in self.manifest["outputs"][f"{name}/{key}"]["files"]
-        )
+        for output in self._outputs(stage):
+            path = self.run.damaged(output)
+            if path is not None:
+                raise damaged_file(path, "other bytes than were written")
 
     def _record(self, stage: Stage, key: str, receipt: Receipt, elapsed_s: float) -> None:
         if stage.conserves and receipt.rows_in != receipt.rows_out:
@@ -203,15 +223,16 @@ class Session:
                 found=str(receipt.rows_out),
                 expected=str(receipt.rows_in),
             )
-        if stage.name == "sketch":
+        if stage.registers:
             self._register(receipt)
-        fingerprint = self.fingerprint(stage, key)
+        files = [asdict(record) for record in receipt.files]
         entry = {
-            "fingerprint": fingerprint,
+            "fingerprint": self.fingerprint(stage, key),
+            "digest": digest_of([files, receipt.facts]),
             "rows_in": receipt.rows_in,
             "rows_out": receipt.rows_out,
             "facts": receipt.facts,
-            "files": [asdict(record) for record in receipt.files],
+            "files": files,
         }
         self.run.commit(f"{stage.name}/{key}", entry)
         self.run.event(
@@ -225,13 +246,17 @@ class Session:
         )
 
     def _register(self, receipt: Receipt) -> None:
-        """Take the content digests that the sketch read into the registry."""
+        """Take the content digests that a stage read into the registry of shards."""
         by_number = {entry["number"]: entry for entry in self.manifest["corpus"]["shards"]}
         for facts in receipt.facts["shards"]:
             by_number[facts["number"]].update(
                 {key: facts[key] for key in ("content_digest", "documents", "rejected")}
             )
-        self._known.clear()
+        self._forget_what_was_known()
+
+    def _forget_what_was_known(self) -> None:
+        self._fingerprints.clear()
+        self._inputs.clear()
 
 
 def _unit(function: StageFunction, work: Work) -> Receipt:
@@ -254,6 +279,6 @@ def one_by_one(
     function: StageFunction,
     works: Iterable[Work],
 ) -> Iterator[tuple[int, Receipt]]:
-    """Yield each receipt with the place of its work."""
+    """Run units in their order and yield each receipt with the place of its work."""
     for place, work in enumerate(works):
         yield place, function(work)

@@ -1,6 +1,6 @@
-"""What a stage is: a function from a unit of work to a receipt.
+"""What a stage is: a function from a unit of work to a receipt, and what is declared about it.
 
-Nothing larger crosses a task edge.
+Nothing larger than a unit of work or a receipt crosses a task edge.
 """
 
 from __future__ import annotations
@@ -14,11 +14,20 @@ from pipeline.config.sections import Config
 from pipeline.corpus import Shard
 
 ALL = "all"
+"""The key of the only unit of a reduce."""
 
 
 @dataclass(frozen=True)
 class FileRecord:
-    """One finished file of the run folder: enough to tell it from a half-written or damaged one."""
+    """One finished file of the run folder: enough to tell it from a half-written or damaged one.
+
+    Attributes:
+        table: the table that it is part of.
+        path: below the run folder, with forward slashes.
+        rows: rows in it; 0 for a file that is no table.
+        bytes: its size.
+        digest: BLAKE2b-128 of its bytes, hex.
+    """
 
     table: str
     path: str
@@ -31,14 +40,21 @@ class FileRecord:
 class Work:
     """One unit of a stage: small, frozen, picklable.
 
-    key: "all" for a reduce; "g00000" for a map over one group of shards. shards: those of the
-    group, or every active one. tables: the files of each table as the manifest has them when the
-    work is made, run-folder-relative. names: the file that each shard's rows are written to, below
-    kept/, removed/ and rejected/. scan: the number of the scan. cores, memory (bytes): what this
-    unit may use; they never change a result. restored, forgotten: what `rote restore` and
-    `--forget` named: rows by key and text hash, text hashes and whether each was named itself.
-    known: shards that were there before the last were added. records: the files of `tables`, for a
-    stage that asks for them.
+    Attributes:
+        stage: name of the stage.
+        key: "all" for a reduce, "g00000" for a map over one group of shards.
+        folder: the run folder.
+        config: the whole configuration; a stage reads only the settings that it declares.
+        shards: those of the group, or every active one, by number.
+        tables: files of each input table when the work is made, below the run folder.
+        names: the file of each shard's rows below kept/, removed/ and rejected/, by shard number.
+        scan: number of the scan.
+        cores: threads that this unit may use; changes no result.
+        memory: bytes that this unit may use; changes no result.
+        restored: rows that `rote restore` named: row key and text hash in hex.
+        forgotten: texts that `--forget` named: text hash in hex, and whether it was named itself.
+        known: number of shards that were there before the last were added.
+        records: the files of `tables`, for a stage that asks for them.
     """
 
     stage: str
@@ -57,7 +73,7 @@ class Work:
     records: tuple[FileRecord, ...] = ()
 
     def paths(self, table: str) -> list[Path]:
-        """Return the files of `table`, in order; empty when the run has none."""
+        """Return the files of a table, in order; empty when the run has none."""
         return [self.folder / name for name in self.tables.get(table, ())]
 
 
@@ -65,7 +81,11 @@ class Work:
 class Receipt:
     """What a unit of work made.
 
-    facts: plain numbers and words for the manifest and the report; no clock in them.
+    Attributes:
+        files: the finished files.
+        rows_in: rows that it read, as its stage counts them.
+        rows_out: rows that it accounts for; equal to rows_in where the stage conserves rows.
+        facts: plain numbers and words for the manifest and the report; no clock in them.
     """
 
     files: tuple[FileRecord, ...]
@@ -89,27 +109,54 @@ class Mapper(Protocol):
 
 
 @dataclass(frozen=True)
-class Stage:
-    """One stage of the pipeline.
+class Recall:
+    """Something that the user asked a run folder to remember, and a stage acts on.
 
-    settings: what of the configuration it depends on. needs: the stages whose outputs it reads;
-    optional: those that it reads when they are current. also: those that a configuration makes it
-    need. beside: what it reads beside an input. recalls: what of the manifest it depends on.
-    by_group: a map over groups of shards instead of a reduce. conserves: rows in must equal rows
-    out. records: whether it wants the records of the files that it reads. outside: a digest of
-    what it reads besides outputs of this run.
+    Attributes:
+        key: its name in the manifest.
+        needs: stages whose outputs are read as well while anything is remembered.
+    """
+
+    key: str
+    needs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of the pipeline: what it does, and everything that its outputs depend on.
+
+    Attributes:
+        name: name of the stage, and of its outputs: `name/key`.
+        function: makes the output of one unit of work.
+        version: raised when the same inputs and settings give other bytes than before.
+        settings: what of the configuration it reads, as plain values.
+        tables: folders of the run folder that it writes its files to.
+        needs: stages whose outputs it reads.
+        optional: stages whose outputs it reads where they are current.
+        also: stages that a configuration makes it need.
+        beside: (a stage that it may read, a stage that it then reads too).
+        recalls: what users asked the run folder to remember and this stage acts on.
+        by_group: whether it is a map over groups of shards; else it is a reduce.
+        conserves: whether rows in must equal rows out.
+        registers: whether its facts tell each shard's content digest, for the registry of shards.
+        names_scan: whether the number of the scan is in its output.
+        records: whether it wants the records of the files that it reads.
+        outside: digest of what it reads besides outputs of this run; None for nothing.
     """
 
     name: str
     function: StageFunction
     version: int
     settings: Callable[[Config], Any]
+    tables: tuple[str, ...]
     needs: tuple[str, ...] = ()
-    by_group: bool = False
-    conserves: bool = False
     optional: tuple[str, ...] = ()
     also: Callable[[Config], tuple[str, ...]] = lambda _: ()
     beside: tuple[tuple[str, str], ...] = ()
-    recalls: tuple[str, ...] = ()
+    recalls: tuple[Recall, ...] = ()
+    by_group: bool = False
+    conserves: bool = False
+    registers: bool = False
+    names_scan: bool = False
     records: bool = False
     outside: Callable[[Path, Config], Any] | None = None

@@ -26,7 +26,6 @@ def texts_of_rows(
         shards: the shards to look in.
         config: the settings that the corpus was scanned with.
         keys: the wanted row keys, in any order, (rows,).
-
     """
     wanted = np.unique(keys)
     for shard in shards:

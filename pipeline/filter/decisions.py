@@ -50,7 +50,6 @@ def decisions(work: Work) -> Receipt:
 
     Raises:
         IntegrityError: When a decision breaks a promise of the filter.
-
     """
     policy = work.config.policy
     table = read_table(work.paths("documents"), DOCUMENTS, _columns(work))
@@ -184,7 +183,6 @@ def _audit(work: Work, decided: list[Path], frame: pl.DataFrame) -> None:
 
     Raises:
         IntegrityError: When a row breaks one.
-
     """
     spared = frame.filter("spared").select("row_key").to_arrow()
     forgotten = pa.table({"row_key": forgotten_rows(work)})
@@ -208,7 +206,6 @@ def require_sources(counts: list[Path], policy: PolicyConfig) -> None:
 
     Raises:
         ConfigError: When `policy.exempt` or `policy.sources` names one.
-
     """
     if policy.exempt or policy.sources:
         frame = pl.from_arrow(read_table(counts, COUNTS, SOURCES))
@@ -226,7 +223,6 @@ def require_scored(config: Config, scored: bool, folder: Path) -> None:
 
     Raises:
         ConfigError: When a setting needs a forecast and the run has none.
-
     """
     needing = [
         (drop_risk.NAME in config.policy.rules, "rule drop-risk in policy.rules"),

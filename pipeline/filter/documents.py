@@ -24,7 +24,7 @@ from pipeline.engine.tables import ROW_GROUP, evenly, read_batches, read_table, 
 from pipeline.errors import IntegrityError
 from pipeline.filter.sources import SOURCES, require_known_sources
 from pipeline.scan.components import components, smallest_hash
-from pipeline.scan.near.pairs import at_least
+from pipeline.scan.shingle_sets import at_least
 from pipeline.text.sorting import among
 from schemas.filter.documents import DOCUMENTS
 from schemas.scan.contained import CONTAINED
@@ -53,7 +53,6 @@ def documents(work: Work) -> Receipt:
     Raises:
         ConfigError: When `near.sources` names a source that no document has.
         IntegrityError: When a removal is not proved by a pair.
-
     """
     near = work.config.near
     columns = [*RANKED_BY, *(SOURCES if near.sources else ())]
@@ -81,7 +80,6 @@ def _joined(counts: list[Path], added: pa.Table) -> Iterator[pa.RecordBatch]:
 
     Raises:
         IntegrityError: When the two have different rows.
-
     """
     keeper_keys = np.unique(added["keeper"].drop_null().to_numpy())  # (keepers,), sorted
     names = [pa.array([], pa.string())]
@@ -111,7 +109,6 @@ def require_sources(counts: Sequence[Path], config: NearConfig) -> None:
 
     Raises:
         ConfigError: When `near.sources` names one.
-
     """
     if config.sources:
         _require_sources(read_table(counts, COUNTS, SOURCES), config)
@@ -128,7 +125,6 @@ def _require_proofs(work: Work, documents: list[Path]) -> None:
 
     Raises:
         IntegrityError: When one is not.
-
     """
     near = work.config.near
     (top, bottom), (most, whole) = at_least(near.threshold), at_least(near.containment or 1.0)
@@ -164,7 +160,6 @@ def keepers(counts: pa.Table, pairs: pa.Table, contained: pa.Table, config: Near
         pairs: all rows of `pairs`.
         contained: all rows of `contained`.
         config: the thresholds, and what ranks first.
-
     """
     keys = counts["row_key"].to_numpy()  # (documents,)
     group = np.searchsorted(keys, counts["representative"].to_numpy())  # (documents,)

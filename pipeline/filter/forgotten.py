@@ -9,7 +9,7 @@ import pyarrow as pa
 from pipeline.engine.query import limits, run
 from pipeline.engine.stage import Work
 from pipeline.filter.rules.cuts import Order, order_of_rows, windows_in
-from pipeline.scan.near.pairs import at_least
+from pipeline.scan.shingle_sets import at_least
 from pipeline.scan.words import chunk_places
 from pipeline.text.arrays import Uint64
 from pipeline.text.sorting import among
@@ -22,7 +22,6 @@ def sharing_a_window(work: Work, state: pl.DataFrame, forgotten: Uint64) -> int:
         work: the unit of work of the decisions.
         state: the documents as decided, with shard and row.
         forgotten: keys of the forgotten rows, sorted, (rows,).
-
     """
     places = chunk_places(work.paths("words"))
     forgotten_order = Order(forgotten, np.arange(forgotten.size), 0)

@@ -37,7 +37,6 @@ def restore(out: Path, names: Sequence[str], *, undo: bool = False) -> int:
 
     Raises:
         ConfigError: When no document has one of the names.
-
     """
     with open_run(out) as run:
         rows = find(run, names)
@@ -64,7 +63,6 @@ def forget(out: Path, names: Sequence[str], config: Config) -> int:
 
     Raises:
         ConfigError: When no document has one of the names.
-
     """
     with open_run(out) as run:
         rows = find(run, names)
@@ -85,9 +83,8 @@ def find(run: RunFolder, names: Sequence[str]) -> pa.Table:
 
     Raises:
         ConfigError: When no document has one of the names.
-
     """
-    counts = [run.folder / record["path"] for record in run.files("counts")]
+    counts = run.paths("counts")
     wanted = pa.table({"name": pa.array(sorted(set(names)), pa.string())})
     rows = query("filter/named_rows", {"counts": counts, "wanted": wanted}) if counts else None
     found = set() if rows is None else set(rows["name"].to_pylist())
@@ -105,12 +102,11 @@ def find(run: RunFolder, names: Sequence[str]) -> pa.Table:
 
 def _near_texts(run: RunFolder, representatives: np.ndarray, config: Config) -> pa.ChunkedArray:
     """Return the hashes of the texts that are verified near copies of some documents."""
-    paths = [run.folder / record["path"] for record in run.files("pairs")]
-    pairs = read_table(paths, PAIRS, ["a", "b", "inter", "union"])
+    pairs = read_table(run.paths("pairs"), PAIRS, ["a", "b", "inter", "union"])
     near = reaching(pairs, "union", config.near.threshold)
     a, b = (near[name].to_numpy() for name in ("a", "b"))
     others = np.concatenate([b[np.isin(a, representatives)], a[np.isin(b, representatives)]])
-    counts = [run.folder / record["path"] for record in run.files("counts")]
+    counts = run.paths("counts")
     table = read_table(counts, COUNTS, ["row_key", "text_hash"])
     return table.filter(pa.array(np.isin(table["row_key"].to_numpy(), others)))["text_hash"]
 
@@ -124,7 +120,6 @@ def cannot_reach(manifest: dict[str, Any]) -> list[str]:
 
     Args:
         manifest: the manifest of a run folder.
-
     """
     facts = manifest["outputs"].get("decisions/all", {}).get("facts", {}).get("forgotten")
     if not facts:

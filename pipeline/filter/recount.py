@@ -16,12 +16,12 @@ from pipeline.scan.words import Chunk, chunk_places, read_chunk
 from pipeline.score.forecast.risk_model import risk_at
 from pipeline.score.sequences.occurrence_kernels import Runs, count_runs, index_runs
 from pipeline.score.sequences.occurrences import Places, spelled
+from pipeline.score.slices import SUFFIX
 from pipeline.text.arrays import Float64, Int64, Uint64
 from pipeline.text.sorting import among
 from schemas.filter.decisions import CUTS
 from schemas.score.risk import RISK_MODEL
 
-SUFFIX = 32
 NOWHERE = np.uint64(0)  # replaces the hash of a word that is cut
 
 

@@ -23,7 +23,6 @@ def require_known_sources(documents: pl.DataFrame, names: Sequence[str], setting
 
     Raises:
         ConfigError: When no document has one of the sources.
-
     """
     if not names:
         return

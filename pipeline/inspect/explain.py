@@ -12,7 +12,7 @@ from pipeline.config.sections import Config
 from pipeline.corpus import Shard
 from pipeline.corpus.columns import ID_NAMES
 from pipeline.engine.query import run as query
-from pipeline.engine.run_folder import load_manifest
+from pipeline.engine.run_folder import read_run
 from pipeline.engine.shards import active_shards
 from pipeline.engine.tables import Row
 from pipeline.engine.texts import texts_of_rows
@@ -109,21 +109,17 @@ def explanations(folder: Path, doc_id: str, stale: Collection[str] = ()) -> list
 
 
 def _open(folder: Path, stale: Collection[str]) -> _ExplainedRun:
-    manifest = load_manifest(folder)
-    tables: dict[str, list[Path]] = {}
-    for _, entry in sorted(manifest["outputs"].items()):
-        for record in entry["files"]:
-            if record["table"] not in stale:
-                tables.setdefault(record["table"], []).append(folder / record["path"])
+    run = read_run(folder)
+    tables = run.tables(without=stale)
     if "counts" not in tables:
         raise InputError(
             "This run folder has no counts yet.",
             where=str(folder),
             fix="finish the scan: rote scan CORPUS... --out RUN",
         )
-    facts = manifest["outputs"].get("risk/all", {}).get("facts", {})
-    config = Config.model_validate(manifest["config"])
-    return _ExplainedRun(folder, config, tuple(active_shards(manifest)), tables, facts)
+    facts = run.manifest["outputs"].get("risk/all", {}).get("facts", {})
+    config = Config.model_validate(run.manifest["config"])
+    return _ExplainedRun(folder, config, tuple(active_shards(run.manifest)), tables, facts)
 
 
 def _unknown(run: _ExplainedRun, folder: Path, doc_id: str) -> InputError:

@@ -20,7 +20,7 @@ import pyarrow as pa
 from pipeline.config.sections import Config
 from pipeline.corpus import Shard
 from pipeline.engine.progress import current
-from pipeline.engine.run_folder import load_manifest
+from pipeline.engine.run_folder import read_run
 from pipeline.engine.shards import active_shards, row_of, shard_of
 from pipeline.engine.tables import read_keys
 from pipeline.errors import ConfigError, IntegrityError
@@ -248,12 +248,8 @@ def lookup(
 
 
 def _open(folder: Path, stale: Collection[str]) -> _ScannedRun:
-    manifest = load_manifest(folder)
-    tables: dict[str, list[Path]] = {}
-    for _, entry in sorted(manifest["outputs"].items()):
-        for record in entry["files"]:
-            if record["table"] not in stale:
-                tables.setdefault(record["table"], []).append(folder / record["path"])
+    run = read_run(folder)
+    tables = run.tables(without=stale)
     missing = [table for table in NEEDED if table not in tables]
     if missing:
         raise ConfigError(
@@ -262,9 +258,9 @@ def _open(folder: Path, stale: Collection[str]) -> _ScannedRun:
             found=f"missing or not current: {', '.join(missing)}",
             fix="finish it: rote scan CORPUS... --out RUN (with the same settings)",
         )
-    shards = {shard.number: shard for shard in active_shards(manifest)}
+    shards = {shard.number: shard for shard in active_shards(run.manifest)}
     by_group = {int(path.stem.removeprefix("g")): path for path in tables["signatures"]}
-    return _ScannedRun(Config.model_validate(manifest["config"]), shards, by_group, tables)
+    return _ScannedRun(Config.model_validate(run.manifest["config"]), shards, by_group, tables)
 
 
 def _answer(

@@ -21,8 +21,9 @@ import pyarrow as pa
 from pipeline.config.sections import SketchConfig
 from pipeline.engine.tables import read_group
 from pipeline.inspect import lookup_kernels
-from pipeline.scan.near import pair_kernels
-from pipeline.scan.near.pair_kernels import COLLISION, Sets
+from pipeline.scan import pair_kernels
+from pipeline.scan.pair_kernels import COLLISION, Sets
+from pipeline.scan.shingle_sets import shingle_sets
 from pipeline.scan.signatures import short_hashes, signature_matrix
 from pipeline.scan.words import chunk_places, collision, in_order
 from pipeline.text import minhash
@@ -155,17 +156,6 @@ def _halves(column: pa.Array) -> Uint64:
     """Return the two 64-bit halves of each text hash, (documents, 2)."""
     raw = np.frombuffer(column.buffers()[1], np.uint64).reshape(-1, 2)
     return raw[column.offset : column.offset + len(column)]
-
-
-def shingle_sets(words: Words, sketch: SketchConfig) -> Sets:
-    """Return the shingle sets of some documents."""
-    offsets, hashes = text.shingles(words, sketch.shingle_words, sketch.seed)
-    ends, kept, places = pair_kernels.distinct(
-        offsets, hashes, words.offsets, words.hashes, sketch.shingle_words
-    )
-    if ends[0] == COLLISION:
-        raise collision(sketch.seed)
-    return Sets(ends, kept, places, words.offsets, words.hashes)
 
 
 def verified(own: Sets, keys: Uint64, words: Words, sketch: SketchConfig) -> list[Near]:

@@ -20,8 +20,9 @@ from pipeline.engine.tables import read_group
 from pipeline.errors import ConfigError
 from pipeline.inspect import lookup_kernels
 from pipeline.inspect.lookup_kernels import ChunkCounts, Sought
-from pipeline.inspect.nearest import Near, shingle_sets, verified
-from pipeline.scan.near.pair_kernels import Sets
+from pipeline.inspect.nearest import Near, verified
+from pipeline.scan.pair_kernels import Sets
+from pipeline.scan.shingle_sets import shingle_sets
 from pipeline.scan.words import collision
 from pipeline.text import segmentation as text
 from pipeline.text import unicode14

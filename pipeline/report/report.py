@@ -12,7 +12,7 @@ from pipeline.engine.stage import Receipt, Work
 from pipeline.errors import InputError
 from pipeline.report.data import backtest
 from pipeline.report.data.alarms import alarms
-from pipeline.report.data.comparison import compared
+from pipeline.report.data.comparison import compared_digest
 
 __all__ = ["VERSION", "alarms", "outside", "report"]
 
@@ -22,15 +22,18 @@ VERSION = 2
 def outside(folder: Path, config: Config) -> list[str]:
     """Return digests of what the report shows besides the tables of its run.
 
-    That is its back-test and the run that it is held against.
+    That is its back-test and the run that it is compared with.
     """
-    return [backtest.digest(folder), compared(config)]
+    return [backtest.digest(folder), compared_digest(config)]
 
 
 def report(work: Work) -> Receipt:
-    """Reduce: write report.json, index.html and summary.md from the tables of the run.
+    """Write report.json, index.html and summary.md from the tables of the run.
 
-    Runs without a forecast too. Raises InputError before the filter has decided about rows.
+    A *reduce* stage, in DuckDB. It works without a forecast too.
+
+    Raises:
+        InputError: When the filter has not decided about rows yet.
     """
     # the page's parts are of no use to other commands, which start faster without them
     from pipeline.report.data.gather import gather

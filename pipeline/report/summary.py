@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from pipeline.engine.tables import Row
-from pipeline.report.data.priorities import some
+from pipeline.report.data.priorities import top_rows
 from pipeline.report.html.markup import DASH, number, percent, size
 from pipeline.report.html.phrases import kind
 from pipeline.report.page.opening import sentences
@@ -17,7 +17,10 @@ ROWS = 6
 
 
 def summary(data: Row) -> str:
-    """Return the page; names from the corpus are escaped, so that none becomes markup."""
+    """Return summary.md, the whole page.
+
+    Names from the corpus are escaped, so that none becomes markup.
+    """
     parts = [
         "# rote: what this corpus would teach by rote",
         _corpus(data),
@@ -37,6 +40,7 @@ def summary(data: Row) -> str:
 
 
 def _end(data: Row) -> str:
+    """Return the last lines of summary.md: digest, version, what the page is not."""
     return (
         f"Corpus digest `{data['provenance']['corpus']}`; rote {data['rote']['version']}. No part "
         "of this is a privacy guarantee. The whole report is index.html, its numbers report.json."
@@ -51,11 +55,13 @@ def plain(text: str) -> str:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table; all columns but the first are set right."""
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _corpus(data: Row) -> str:
+    """Return the sentence of summary.md about the size of the corpus."""
     corpus = data["corpus"]
     return (
         f"{number(corpus['documents'])} documents, {size(corpus['text_bytes'])} of text, "
@@ -66,7 +72,8 @@ def _corpus(data: Row) -> str:
 
 
 def _first(data: Row) -> str:
-    rows = some(data["first"], ROWS)
+    """Return the table of summary.md of what to remove first."""
+    rows = top_rows(data["first"], ROWS)
     if not rows:
         return ""
     lines = [
@@ -83,6 +90,7 @@ def _first(data: Row) -> str:
 
 
 def _funnel(data: Row) -> str:
+    """Return the table of summary.md of what became of the rows."""
     total = data["corpus"]["rows"]
     lines = [
         (plain(step["title"]), number(step["rows"]), percent(step["rows"], total))
@@ -92,6 +100,7 @@ def _funnel(data: Row) -> str:
 
 
 def _forecast(data: Row) -> str:
+    """Return the section of summary.md about the forecast."""
     if not data["risk"]:
         return "Not scored: `rote score RUN` makes a forecast."
     model = data["risk"]["model"]
@@ -106,17 +115,19 @@ def _forecast(data: Row) -> str:
         for key, name in (("base_rate", "base rate"), ("floor", "never-seen floor"))
         if isinstance(model.get(key), dict)
     ]
-    told = f"Of the largest proxy: {'; '.join(rates)} (95% by family)." if rates else ""
-    return "\n\n".join(part for part in (_table(head, lines), told) if part)
+    line = f"Of the largest proxy: {'; '.join(rates)} (95% by family)." if rates else ""
+    return "\n\n".join(part for part in (_table(head, lines), line) if part)
 
 
 def _rate(row: Row) -> str:
+    """Return a share with its 95% interval."""
     ends = row.get("rate_of_families_95")
     share = DASH if row.get("rate") is None else f"{row['rate']:.1%}"
     return f"{share} [{ends[0]:.1%}, {ends[1]:.1%}]" if ends else share
 
 
 def _changes(data: Row) -> list[str]:
+    """Return the section of summary.md about another run; nothing without one."""
     found = data["changes"]
     if not found:
         return []
@@ -131,6 +142,7 @@ def _changes(data: Row) -> list[str]:
 
 
 def _alarms(data: Row) -> str:
+    """Return the list of alarms of summary.md, the first ten."""
     lines = [f"- {plain(entry['sentence'])}" for entry in data["alarms"][:MOST_ALARMS]]
     more = len(data["alarms"]) - len(lines)
     return "\n".join([*lines, *([f"- and {more:,} more"] if more > 0 else [])]) or "None."

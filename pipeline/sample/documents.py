@@ -8,7 +8,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class SampleDocument:
-    """One row to be written; `shard` names its file, without it the hash of the id decides."""
+    """One row to be written.
+
+    Attributes:
+        id: name of the document.
+        text: may be null, which is a case to be rejected.
+        source: path-like; its first segment is the group.
+        package: the software that the text came with.
+        tags: what kind of text it is.
+        shard: file to be written to; without it the hash of the id decides.
+    """
 
     id: str
     text: str | None
@@ -19,24 +28,30 @@ class SampleDocument:
 
     @property
     def text_bytes(self) -> int:
-        """Size of the text in UTF-8."""
+        """Return the size of the text in UTF-8, in bytes."""
         return len((self.text or "").encode())
 
     @property
     def group(self) -> str:
-        """First segment of the source."""
+        """Return the first segment of the source."""
         return self.source.split("/", 1)[0]
 
 
 @dataclass(frozen=True)
 class PlantedCase:
-    """One planted case: which documents belong together, how, and how many times the text occurs.
+    """One planted case: which documents belong together, how, and how often the text occurs.
 
-    kind: `whole` (exact copies of a document), `passage` (one passage inside different documents),
-    `near` (the second is the first with edits), `contained` (the first lies inside the second),
-    `cjk`, `short`, `wordless`, `empty`, `null`. dose: exact number of occurrences of the family's
-    text, which is the text of the first id, without its own frame for `passage`; 1 where no text
-    is repeated. detail: the edit and its rate.
+    Attributes:
+        family: name of the case.
+        kind: `whole` (exact copies of a document), `passage` (one passage inside different
+            documents),
+        `near` (the second is the first with edits), `contained` (the first lies inside the second),
+        `cjk`, `short`, `wordless`, `empty` or `null`.
+        dose: exact number of occurrences of the text of the first id, without its own frame for
+            `passage`;
+        1 where no text is repeated.
+        ids: of the documents.
+        detail: the edit and its rate.
     """
 
     family: str

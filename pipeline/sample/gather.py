@@ -24,9 +24,14 @@ MOST_MEGABYTES = 200  # all text is held in memory
 class SampleSummary:
     """What a sample holds; kept in `_SAMPLE.json`, so that a second call need not gather.
 
-    documents counts all rows, those with empty or null text included; text_bytes is their UTF-8
-    text. sources maps each group (first segment of the source) to its number of documents. files
-    are relative to the folder.
+    Attributes:
+        megabytes: asked for, of 10^6 bytes.
+        seed: asked for.
+        files: relative to the folder.
+        documents: all rows, those with empty or null text included.
+        text_bytes: their text in UTF-8.
+        sources: number of documents of each group, the first segment of the source.
+        planted: the planted cases.
     """
 
     megabytes: int
@@ -58,12 +63,21 @@ def gather(
 ) -> SampleSummary:
     """Build the corpus in `folder` and return what is in it; a finished one is left as it is.
 
-    megabytes is the text asked for in units of 10^6 bytes: a machine with little text gives less,
-    and the planted cases (0.5 MB, 2.2 MB from 10 on) are always there. roots says where to look,
-    by default what is installed here. The same text on the machine and the same seed give the
-    same bytes. An interrupted sample is made again. Raises ConfigError for a size out of range,
-    InputError for a folder with anything else in it or a sample made with other settings,
-    TransientIOError when writing fails.
+    The same text on the machine and the same seed give the same bytes. An interrupted sample is
+    made again.
+
+    Args:
+        folder: new or empty, or an earlier sample.
+        megabytes: of text, in units of 10^6 bytes; a machine with little text gives less, and the
+            planted
+        cases (0.5 MB, 2.2 MB from 10 on) are always there.
+        seed: chooses text and planted cases.
+        roots: where to look; by default what is installed here.
+
+    Raises:
+        ConfigError: When the size is out of range.
+        InputError: When the folder holds anything else, or a sample made with other settings.
+        TransientIOError: When writing fails.
     """
     if not 1 <= megabytes <= MOST_MEGABYTES:
         raise ConfigError(
@@ -94,6 +108,7 @@ def gather(
 def _summary(
     shards: dict[str, list[SampleDocument]], record: list[PlantedCase], megabytes: int, seed: int
 ) -> SampleSummary:
+    """Return what the documents of a sample add up to."""
     documents = [document for rows in shards.values() for document in rows]
     groups = Counter(document.group for document in documents)
     return SampleSummary(
@@ -108,7 +123,11 @@ def _summary(
 
 
 def _claimed(folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
-    """Return the marker of our own folder, {} for a new one; refuse every other."""
+    """Return the marker of our own folder, {} for a new one.
+
+    Raises:
+        InputError: When the folder is not ours, or of other settings.
+    """
     if not folder.exists():
         return {}
     if not folder.is_dir():
@@ -123,18 +142,20 @@ def _claimed(folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
         raise InputError(
             "the folder holds a sample that was made with other settings",
             where=str(folder),
-            found=_told(found),
-            expected=_told(settings),
+            found=_shown(found),
+            expected=_shown(settings),
             fix="name another folder, or remove this one first",
         )
     return marker
 
 
-def _told(settings: dict[str, Any]) -> str:
+def _shown(settings: dict[str, Any]) -> str:
+    """Return settings as a message shows them."""
     return ", ".join(f"{name} {settings[name]}" for name in ("version", "megabytes", "seed"))
 
 
 def _foreign(folder: Path, found: str) -> InputError:
+    """Return the error for a folder that is not ours."""
     return InputError(
         "the sample is not written into a folder that holds something else",
         where=str(folder),
@@ -145,6 +166,7 @@ def _foreign(folder: Path, found: str) -> InputError:
 
 
 def _marker(folder: Path) -> dict[str, Any]:
+    """Return the marker of a folder, {} when there is none that can be read."""
     try:
         marker = json.loads((folder / MARKER).read_bytes())
     except (FileNotFoundError, IsADirectoryError, ValueError):
@@ -159,7 +181,11 @@ def _write_all(
     settings: dict[str, Any],
     stale: list[str],
 ) -> None:
-    """Write the marker as unfinished, the files, then the marker as finished."""
+    """Write the marker as unfinished, the files, then the marker as finished.
+
+    Raises:
+        TransientIOError: When writing fails.
+    """
     begun = {**settings, "finished": False, "files": sorted({*stale, *summary.files})}
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -180,12 +206,14 @@ def _write_all(
 
 
 def _write_marker(folder: Path, marker: dict[str, Any]) -> None:
+    """Write the marker whole."""
     partial = folder / f"{MARKER}.partial"
     partial.write_text(json.dumps(marker, ensure_ascii=False) + "\n", encoding="utf-8")
     partial.replace(folder / MARKER)
 
 
 def _from_marker(marker: dict[str, Any]) -> SampleSummary:
+    """Return the summary that a marker keeps."""
     planted = tuple(
         PlantedCase(**{**case, "ids": tuple(case["ids"])}) for case in marker["planted"]
     )

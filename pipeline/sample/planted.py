@@ -1,11 +1,11 @@
 """Planted cases: texts whose copies are counted exactly, because they were written here.
 
-The dose families are for the forecast: a passage of 52 to 60 unique words at 1 to 128
-occurrences. It is longer than a window (50 words), so its windows repeat exactly `dose` times. In
-half of the families the document is the passage and nothing else; in the other half each copy has
-an opening and a closing sentence of its own, which together are short enough that two such
-documents keep a Jaccard above 0.5: a family then holds together at any dose, also where a window
-in more than 64 documents no longer links.
+The dose families are for the forecast: a passage of 52 to 60 unique words at 1 to 128 occurrences.
+It is longer than a window (50 words), so its windows repeat exactly `dose` times. In half of the
+families the document is the passage and nothing else; in the other half each copy has an opening
+and a closing sentence of its own, which together are short enough that two such documents keep a
+Jaccard above 0.5: a family then holds together at any dose, also where a window in more than 64
+documents no longer links.
 """
 
 from __future__ import annotations
@@ -37,7 +37,10 @@ Case = tuple[list[SampleDocument], PlantedCase]
 
 
 def plant(seed: int, megabytes: int) -> tuple[list[SampleDocument], list[PlantedCase]]:
-    """Return the planted documents and their record; under 10 MB there are fewer dose families."""
+    """Return the planted documents and the record of them.
+
+    Under 10 MB there are fewer dose families.
+    """
     documents: list[SampleDocument] = []
     record: list[PlantedCase] = []
     families = max(2, min(FAMILIES, 2 * megabytes))
@@ -54,6 +57,7 @@ def plant(seed: int, megabytes: int) -> tuple[list[SampleDocument], list[Planted
 
 
 def _doses(seed: int, families: int) -> Iterator[Case]:
+    """Yield the dose families."""
     for dose in DOSES:
         for number in range(families):
             yield _family(seed, dose, number)
@@ -74,10 +78,12 @@ def _family(seed: int, dose: int, number: int) -> Case:
 
 
 def _framed(passage: str, writer: Writer) -> str:
+    """Return a passage between two sentences of its own."""
     return f"{writer.passage(*FRAME_WORDS)} {passage} {writer.passage(*FRAME_WORDS)}"
 
 
 def _near(seed: int) -> Iterator[Case]:
+    """Yield pairs of a text and an edited copy, for each edit and rate."""
     for edit in EDITS:
         for rate in RATES:
             name = f"near/{edit}-{rate:g}"
@@ -109,6 +115,7 @@ def _edited(words: list[str], edit: str, rate: float, writer: Writer) -> list[st
 
 
 def _contained(seed: int) -> Iterator[Case]:
+    """Yield pairs of a text and a longer one that contains it."""
     for number in range(CONTAINED):
         name = f"contained/{number}"
         writer = Writer(f"{seed}/{name}")
@@ -164,8 +171,10 @@ def _edges() -> Iterator[Case]:
 
 
 def _document(doc_id: str, text: str, source: str) -> SampleDocument:
+    """Return a planted document."""
     return SampleDocument(doc_id, text, source, tags=("planted",))
 
 
 def _note(path: str, text: str) -> SampleDocument:
+    """Return a planted document that is a text file."""
     return SampleDocument(path, text, path, tags=("planted",), shard=path)

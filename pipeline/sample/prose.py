@@ -2,8 +2,8 @@
 
 No sentence template recurs: length, order and kind of every phrase are drawn, and invented names,
 places and numbers stand between the drawn words. A model can therefore only know a passage from
-having seen it. No word holds a hyphen or an apostrophe, so that splitting at spaces counts the
-same words as rote does.
+having seen it. No word holds a hyphen or an apostrophe, so that splitting at spaces counts the same
+words as rote does.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 
 def _words(text: str) -> tuple[str, ...]:
+    """Return the words of a block of text."""
     return tuple(text.split())
 
 
@@ -130,6 +131,7 @@ class Writer:
         return " ".join(sentences)
 
     def _clause(self) -> list[str]:
+        """Return the words of one clause."""
         words = self._thing()
         if self.below(3) == 0:
             words.append(self.pick(ADVERBS))
@@ -139,6 +141,7 @@ class Writer:
         return words
 
     def _thing(self) -> list[str]:
+        """Return the words of one noun phrase."""
         kind = self.below(8)
         if kind == 0:
             return [self.name()]

@@ -1,4 +1,4 @@
-"""Writing the sample: same documents, same bytes; the hash spreads relatives over the files."""
+"""The files of the sample: the same documents give the same bytes."""
 
 from __future__ import annotations
 
@@ -46,7 +46,10 @@ NOTES = 6  # help topics that become plain text files, besides three planted one
 
 
 def deal(documents: list[SampleDocument], seed: int) -> dict[str, list[SampleDocument]]:
-    """Return the documents of each file, in hash order; a few are plain text files."""
+    """Return the documents of each file, in hash order; a few are plain text files.
+
+    The hash spreads copies and near copies over the files.
+    """
     wheel = [name for name, weight in WEIGHTS.items() for _ in range(weight)]
     shards: dict[str, list[SampleDocument]] = {name: [] for name in WEIGHTS}
     ordered = sorted(documents, key=lambda document: (rank(seed, document.id), document.id))
@@ -69,7 +72,10 @@ def _note(document: SampleDocument) -> SampleDocument:
 
 
 def write(folder: Path, name: str, documents: list[SampleDocument]) -> None:
-    """Write one file; its name says the format. No time, host or path goes into it."""
+    """Write one file in the format that its name says.
+
+    No time, host or path goes into it.
+    """
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     writer = _WRITERS[path.suffix]
@@ -77,46 +83,56 @@ def write(folder: Path, name: str, documents: list[SampleDocument]) -> None:
 
 
 def _row(document: SampleDocument) -> dict[str, Any]:
+    """Return a document as a row."""
     lines = (document.text or "").count("\n")
     meta = {"package": document.package, "lines": lines, "tags": list(document.tags)}
     return {"id": document.id, "text": document.text, "source": document.source, "meta": meta}
 
 
 def _table(documents: list[SampleDocument]) -> pa.Table:
+    """Return documents as a table."""
     return pa.Table.from_pylist([_row(document) for document in documents], schema=SCHEMA)
 
 
 def _json_lines(documents: list[SampleDocument]) -> bytes:
+    """Return documents as JSON Lines."""
     return b"".join(json.dumps(_row(d), ensure_ascii=False).encode() + b"\n" for d in documents)
 
 
 def _parquet(path: Path, documents: list[SampleDocument]) -> None:
+    """Write documents as Parquet."""
     parquet.write_table(_table(documents), path, compression="zstd", row_group_size=ROWS)
 
 
 def _arrow(path: Path, documents: list[SampleDocument]) -> None:
+    """Write documents as an Arrow file."""
     with ipc.new_file(str(path), SCHEMA) as sink:
         sink.write_table(_table(documents), max_chunksize=ROWS)
 
 
 def _csv(path: Path, documents: list[SampleDocument]) -> None:
+    """Write documents as CSV."""
     csv.write_csv(_table(documents).drop_columns(["meta"]), path)
 
 
 def _jsonl(path: Path, documents: list[SampleDocument]) -> None:
+    """Write documents as JSON Lines."""
     path.write_bytes(_json_lines(documents))
 
 
 def _gzip(path: Path, documents: list[SampleDocument]) -> None:
+    """Write documents as JSON Lines, packed by gzip."""
     path.write_bytes(gzip.compress(_json_lines(documents), compresslevel=6, mtime=0))
 
 
 def _zstandard(path: Path, documents: list[SampleDocument]) -> None:
+    """Write documents as JSON Lines, packed by Zstandard."""
     with pa.CompressedOutputStream(str(path), "zstd") as sink:
         sink.write(_json_lines(documents))
 
 
 def _text(path: Path, documents: list[SampleDocument]) -> None:
+    """Write one document as a text file."""
     (document,) = documents
     path.write_bytes((document.text or "").encode())
 

@@ -44,7 +44,15 @@ SHARES = {
 
 @dataclass(frozen=True)
 class Roots:
-    """Where to look; folders that do not exist give nothing."""
+    """The folders to look in; those that do not exist give nothing.
+
+    Attributes:
+        stdlib: Python's own modules.
+        packages: installed packages.
+        documents: documentation of the system's packages.
+        licences: licences of the system.
+        manuals: manual pages.
+    """
 
     stdlib: Path
     packages: tuple[Path, ...]
@@ -69,8 +77,16 @@ class Roots:
 
 @dataclass(frozen=True)
 class _File:
+    """A file that may become a document.
+
+    Attributes:
+        path: where it is.
+        name: group/path, the id and source of the document.
+        package: the software that it came with.
+    """
+
     path: Path
-    name: str  # group/path, the id and source of the document
+    name: str
     package: str | None
 
 
@@ -109,6 +125,7 @@ def _take(stream: Iterator[SampleDocument], budget: int) -> Iterator[SampleDocum
 
 
 def _in_turn(streams: list[Iterator[SampleDocument]]) -> Iterator[SampleDocument]:
+    """Yield documents of the streams by turns, until all are empty."""
     while streams:
         for stream in list(streams):
             document = next(stream, None)
@@ -130,6 +147,7 @@ def _distinct(documents: list[SampleDocument]) -> list[SampleDocument]:
 
 
 def _files(roots: Roots) -> dict[str, list[_File]]:
+    """Return the files of each group of sources."""
     groups: dict[str, list[_File]] = {group: [] for group in SHARES if group != "topics"}
     for path in _walk(roots.stdlib, skip=("site-packages", "dist-packages", "pydoc_data")):
         group = "licences" if LICENCE.match(Path(path).name) else "stdlib"
@@ -150,6 +168,7 @@ def _files(roots: Roots) -> dict[str, list[_File]]:
 
 
 def _add_package_file(groups: dict[str, list[_File]], root: Path, path: str) -> None:
+    """Add a file of a package to its group, unless it is of rote or no text."""
     top, _, rest = path.partition("/")
     package = re.sub(r"(-[^-]*)?\.(dist|egg)-info$", "", top.removesuffix(".py"))
     if package.split("-")[0] in OURS or top.startswith("__editable__"):
@@ -165,6 +184,7 @@ def _add_package_file(groups: dict[str, list[_File]], root: Path, path: str) -> 
 
 
 def _file(root: Path, path: str, group: str, package: str | None, prefix: str = "") -> _File:
+    """Return a file with its name in the sample."""
     named = path if group == "stdlib" else prefix + path
     return _File(root / path, f"{group}/{named}", package)
 
@@ -181,6 +201,7 @@ def _walk(root: Path, skip: tuple[str, ...]) -> Iterator[str]:
 
 
 def _ordered(files: list[_File], seed: int) -> Iterable[_File]:
+    """Return files in the order of the hash of their names, relatives together."""
     shared = Counter(file.path.name for file in files)
 
     def key(file: _File) -> tuple[int, str]:
@@ -233,4 +254,5 @@ def _topics(stdlib: Path) -> Iterator[SampleDocument]:
 
 
 def _literal(node: ast.expr | None) -> str:
+    """Return the string of a literal, empty for anything else."""
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""

@@ -11,9 +11,11 @@ HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
 
 
 def components(keys: np.ndarray, edges: list[pa.Table]) -> np.ndarray:
-    """Return the component number of each of `keys` (sorted).
+    """Return the number of the connected component of each document, (documents,).
 
-    Each table's two columns are the ends of edges.
+    Args:
+        keys: row_key of the documents, ascending.
+        edges: tables whose first two columns are the ends of edges between documents.
     """
     ends = [
         np.concatenate([np.searchsorted(keys, table.column(side).to_numpy()) for table in edges])
@@ -30,7 +32,12 @@ def components(keys: np.ndarray, edges: list[pa.Table]) -> np.ndarray:
 
 
 def smallest_hash(labels: np.ndarray, hashes: pa.ChunkedArray) -> pa.Array:
-    """Return, for each document, the hex of the smallest text hash under its label."""
+    """Return, for each document, the hex of the smallest text hash in its component.
+
+    Args:
+        labels: (documents,), component of each.
+        hashes: text hash of each, 16 bytes.
+    """
     raw = np.frombuffer(b"".join(_bytes(chunk) for chunk in hashes.chunks), np.uint8)
     raw = raw.reshape(-1, 16)
     named = np.arange(len(labels))  # the document whose hash is the name: mostly its own
@@ -48,6 +55,7 @@ def smallest_hash(labels: np.ndarray, hashes: pa.ChunkedArray) -> pa.Array:
 
 
 def _bytes(chunk: pa.Array) -> bytes:
+    """Return the bytes of a fixed-size binary array."""
     width = chunk.type.byte_width
     return bytes(
         memoryview(chunk.buffers()[1])[chunk.offset * width : (chunk.offset + len(chunk)) * width]

@@ -11,7 +11,10 @@ VERSION = 3
 
 
 def copies(work: Work) -> Receipt:
-    """Reduce: group documents by their text hash."""
+    """Write the table `copies`: the exact group of each document, by its text hash.
+
+    A *reduce* stage, in DuckDB.
+    """
     with write_table(work.folder, "copies", work.key, COPIES) as out:
         for batch in stream(
             "scan/copies", {"signatures": work.paths("signatures")}, limits=limits(work)

@@ -16,7 +16,10 @@ TOP_FOLDER = "(top folder)"
 
 
 def counts(work: Work) -> Receipt:
-    """Reduce: join the scan's tables into one row per document."""
+    """Write the table `counts`: the scan's tables joined into one row per document.
+
+    A *reduce* stage, in DuckDB.
+    """
     tables = ("signatures", "copies", "pairs", "buckets", "repeats", "families")
     folders = [PurePosixPath(shard.name).parent.as_posix() for shard in work.shards]
     shards = pa.table(

@@ -1,6 +1,6 @@
 """Families: documents linked by pairs, by the same text, or by a repeated window.
 
-The unit of sampling and of folds.
+Samples are drawn and folds are made of whole families, so that no text is on both sides.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ VERSION = 2
 
 
 def families(work: Work) -> Receipt:
-    """Reduce: name each document's connected component after its smallest text hash."""
+    """Write the table `families`: each document's connected component.
+
+    A component is named after its smallest text hash. A *reduce* stage: the edges are in memory.
+    """
     signatures = read_table(work.paths("signatures"), SIGNATURES, ["row_key", "text_hash"])
     copies = read_table(work.paths("copies"), COPIES, ["row_key", "representative"])
     pairs = read_table(work.paths("pairs"), PAIRS, ["a", "b"])

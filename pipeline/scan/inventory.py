@@ -1,6 +1,6 @@
-"""What is to be scanned: files against the registry of the run folder.
+"""The registry of shards: which files the corpus has now, and under which number each is known.
 
-The registry numbers them once and for all.
+A shard keeps its number as long as the run folder lives.
 """
 
 from __future__ import annotations
@@ -40,12 +40,22 @@ def inventory(
     verify: bool = False,
     own: bool = False,
 ) -> None:
-    """Bring the manifest's registry up to date with the files of the corpus.
+    """Bring the registry in the manifest up to date with the files of the corpus.
 
     A known shard keeps its number and group; an unchanged one (size, mtime and tail) keeps its
     content digest; a new one is appended; a vanished one is retired and its number is never given
-    again. Every shard is opened first: all that cannot be read are named in one error, or listed in
-    the manifest with `input.skip_bad_files`. own: the corpus may lie in a run folder.
+    again. Every shard is opened first, so that all that cannot be read are named in one error, or
+    listed in the manifest with `input.skip_bad_files`.
+
+    Args:
+        manifest: changed in place.
+        corpus: files, folders and globs.
+        config: says how columns are read.
+        verify: read known shards anew, also where they look unchanged.
+        own: the corpus may lie in a run folder.
+
+    Raises:
+        InputError: When a file cannot be used.
     """
     found, ignored = find_shards(corpus, own=own)
     skipped = _check(found, config)
@@ -68,7 +78,7 @@ def inventory(
 
 
 def _guess(schema: pa.Schema, shard: Shard, config: Config) -> str:
-    """Return which columns were taken for what without being told; empty when none were."""
+    """Return the columns that were taken for a role without being told; empty when none were."""
     try:
         columns = resolve_columns(schema, config.input, shard.name, shard.format)
     except SchemaMismatch:  # the file passed its check: it is empty, or its head lacks a column
@@ -78,12 +88,13 @@ def _guess(schema: pa.Schema, shard: Shard, config: Config) -> str:
 
 
 def _named(paths: list[str]) -> str:
+    """Return the first three paths and how many more there are."""
     more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
     return ", ".join(paths[:3]) + more
 
 
 def _registry(manifest: dict[str, Any]) -> list[list[Any]]:
-    """Return what makes a corpus another one: which shards are in it, and their bytes.
+    """Return what identifies a corpus: which shards are in it, and their bytes.
 
     Size and time stand in for the digest while it is not known; a file that was only touched is the
     same.
@@ -95,6 +106,11 @@ def _registry(manifest: dict[str, Any]) -> list[list[Any]]:
 
 
 def _check(shards: list[Shard], config: Config) -> dict[str, str]:
+    """Return the shards that cannot be used, with the reason of each.
+
+    Raises:
+        InputError: When there is one and `input.skip_bad_files` is off, or when none can be used.
+    """
     bad: dict[str, PipelineError] = {}
     guesses: dict[str, int] = {}
     for shard in shards:
@@ -113,7 +129,8 @@ def _check(shards: list[Shard], config: Config) -> dict[str, str]:
         return {}
     if not config.input.skip_bad_files:
         if len(bad) == 1:
-            raise next(iter(bad.values()))
+            (only,) = bad.values()
+            raise only
         raise InputError(
             f"{len(bad)} of {len(shards)} files cannot be used; nothing was scanned.",
             found="\n".join(
@@ -129,7 +146,7 @@ def _check(shards: list[Shard], config: Config) -> dict[str, str]:
 
 
 def _refresh(entry: dict[str, Any], shard: Shard, verify: bool) -> None:
-    """Update a known shard; its content digest stays when the bytes do."""
+    """Update the entry of a known shard; its content digest stays when the bytes do."""
     same = all(entry[key] == getattr(shard, key) for key in IDENTITY)
     entry.update(active=True, path=shard.path, format=shard.format)
     if same and not verify:
@@ -141,7 +158,7 @@ def _refresh(entry: dict[str, Any], shard: Shard, verify: bool) -> None:
 
 
 def _append(manifest: dict[str, Any], new: list[Shard]) -> None:
-    """Append new shards, numbered by name, and pack them into groups.
+    """Append new shards, numbered by name, and pack them into groups of some megabytes.
 
     The packing depends on nothing but the files.
     """
@@ -163,7 +180,11 @@ def _append(manifest: dict[str, Any], new: list[Shard]) -> None:
 
 
 def require_unchanged(manifest: dict[str, Any]) -> None:
-    """Refuse to work on a corpus whose files are no longer those that were scanned; name them."""
+    """Refuse to work on a corpus whose files are no longer those that were scanned.
+
+    Raises:
+        InputError: When a file is changed or missing; it names the first ten.
+    """
     changed = [shard.name for shard in active_shards(manifest) if not _is_same(shard)]
     if changed:
         raise InputError(
@@ -175,6 +196,7 @@ def require_unchanged(manifest: dict[str, Any]) -> None:
 
 
 def _is_same(shard: Shard) -> bool:
+    """Tell whether a shard's file is there with the size, time and tail that were recorded."""
     try:
         return identify(Path(shard.path)) == (shard.bytes, shard.mtime_ns, shard.tail_digest)
     except (OSError, InputError):
@@ -182,7 +204,11 @@ def _is_same(shard: Shard) -> bool:
 
 
 def check_places(corpus: Sequence[str], out: Path) -> None:
-    """Refuse an output inside the input, or the other way round."""
+    """Refuse an output folder inside the corpus, or a corpus inside the output folder.
+
+    Raises:
+        ConfigError: When one lies inside the other.
+    """
     target = out.resolve()
     for root in corpus:
         place = Path(root).resolve()

@@ -1,4 +1,4 @@
-"""Sketch: one pass over each text makes its hash, its MinHash signature and its words."""
+"""The sketch: one pass over each text makes its hash, its MinHash signature and its words."""
 
 from __future__ import annotations
 
@@ -41,9 +41,13 @@ SIGNATURES_AT_ONCE = 16 << 20  # bytes
 
 
 def sketch(work: Work) -> Receipt:
-    """Map: read each shard of the group once.
+    """Write `signatures`, `words` and, for bad rows, `rejected` of a group of shards.
 
-    Write `signatures`, `words` and, for bad rows, `rejected`.
+    A *map* stage: each shard is read once.
+
+    Raises:
+        IntegrityError: When a document is lost between the tables.
+        InputError: When a shard changes while it is read.
     """
     shards: list[dict[str, Any]] = []
     files: list[FileRecord] = []
@@ -78,7 +82,7 @@ def sketch(work: Work) -> Receipt:
 
 
 class Sketcher:
-    """Turns batches of texts into rows of `signatures` and `words`, in one pass over each text.
+    """A maker of rows of `signatures` and `words` from batches of texts, one pass over each text.
 
     Words are taken in pieces that fit the processor's cache: cut, hashed, shingled and encoded
     before the next piece is read. A document may lie in any number of pieces, so its length costs
@@ -95,7 +99,7 @@ class Sketcher:
         self._words = words
 
     def add(self, shard: int, batch: DocumentBatch) -> Iterator[pa.Table]:
-        """Yield the rows of `signatures` of a batch, in order, not too many at once."""
+        """Yield the rows of `signatures` of a batch, in order, some megabytes at a time."""
         keys = row_keys(shard, batch.rows)
         offsets, data = text.text_buffers(batch.texts)
         self._words.begin(keys)
@@ -112,18 +116,19 @@ class Sketcher:
             size += made[-1].nbytes
             whole = int(rows[1]) - int(not rows[2])
             if size > SIGNATURES_AT_ONCE or whole == len(keys):
-                own = slice(written, whole)
-                column = _signature_column(counts[own], few[own], made, self._size)
-                yield _rows(batch, keys, own, counts, column)
+                part = slice(written, whole)
+                column = _signature_column(counts[part], few[part], made, self._size)
+                yield _rows(batch, keys, part, counts, column)
                 written, made, size = whole, [], 0
 
     def _pieces(
         self, offsets: np.ndarray, data: np.ndarray
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Fill the sink and yield rows and bounds of its words, until all are taken.
+        """Fill the sink with words and yield which rows they are of, until all texts are taken.
 
-        rows: the first row, the row after the last, whether the last is whole. Row r owns the words
-        from bounds[r] to bounds[r + 1]; before bounds[rows[0]] stand those carried over.
+        Yields rows (the first row, the row after the last, whether the last is whole) and bounds:
+        row r owns the words from bounds[r] to bounds[r + 1]; before bounds[rows[0]] are the words
+        that were carried over from the piece before.
         """
         place, bounds = np.zeros(3, np.int64), np.zeros(offsets.size, np.int64)
         while place[0] < offsets.size - 1:
@@ -137,6 +142,7 @@ class Sketcher:
 
 
 def _require_room(shard: Shard, batch: DocumentBatch, work: Work) -> None:
+    """Refuse a text for which the memory budget is too small."""
     lengths = np.diff(_offsets(batch.texts))
     if lengths.size:
         row = int(lengths.argmax())
@@ -145,18 +151,19 @@ def _require_room(shard: Shard, batch: DocumentBatch, work: Work) -> None:
 
 
 def _rows(
-    batch: DocumentBatch, keys: np.ndarray, own: slice, counts: np.ndarray, column: pa.Array
+    batch: DocumentBatch, keys: np.ndarray, part: slice, counts: np.ndarray, column: pa.Array
 ) -> pa.Table:
-    size = own.stop - own.start
-    texts = batch.texts.slice(own.start, size)
+    """Return the rows of `signatures` of some consecutive documents of a batch."""
+    size = part.stop - part.start
+    texts = batch.texts.slice(part.start, size)
     return pa.table(
         {
-            "row_key": keys[own],
-            "doc_id": batch.ids.slice(own.start, size),
-            "source": batch.sources.slice(own.start, size),
-            "priority": batch.priorities.slice(own.start, size),
+            "row_key": keys[part],
+            "doc_id": batch.ids.slice(part.start, size),
+            "source": batch.sources.slice(part.start, size),
+            "priority": batch.priorities.slice(part.start, size),
             "text_bytes": pa.array(np.diff(_offsets(texts))),
-            "words": pa.array(counts[own]),
+            "words": pa.array(counts[part]),
             "text_hash": text_hashes(texts),
             "signature": column,
         }
@@ -166,7 +173,14 @@ def _rows(
 def _signature_column(
     counts: np.ndarray, few: np.ndarray, made: list[np.ndarray], size: int
 ) -> pa.Array:
-    """Return the signatures `made` of documents of `size` words and more, `few` of shorter ones."""
+    """Return the column of signatures of some documents.
+
+    Args:
+        counts: words of each document.
+        few: the only shingle of each document of fewer words than a shingle has.
+        made: signatures of the others, in order.
+        size: words of a shingle.
+    """
     signed, short = counts >= size, (counts > 0) & (counts < size)
     values = np.concatenate(
         [np.zeros(0, np.uint8), *(part.reshape(-1).view(np.uint8) for part in made)]
@@ -184,7 +198,7 @@ def _signature_column(
 
 
 def text_hashes(texts: pa.LargeStringArray) -> pa.Array:
-    """Return the BLAKE2b-128 of each text's bytes.
+    """Return the BLAKE2b-128 hash of each text's bytes.
 
     A Python loop per row: 1 us a row and 0.9 GB/s, a fiftieth of what the rest of the sketch takes
     on prose.
@@ -199,6 +213,7 @@ def text_hashes(texts: pa.LargeStringArray) -> pa.Array:
 
 
 def _offsets(texts: pa.LargeStringArray) -> np.ndarray:
+    """Return the offsets of some texts in their buffer."""
     count = len(texts)
     if count == 0:
         return np.zeros(1, np.int64)
@@ -206,7 +221,7 @@ def _offsets(texts: pa.LargeStringArray) -> np.ndarray:
 
 
 def binary_column(data: np.ndarray, offsets: np.ndarray) -> pa.Array:
-    """Return a large_binary array over one run of bytes cut at `offsets` (int64, n + 1)."""
+    """Return a large_binary array over one run of bytes, cut at offsets of shape (rows + 1,)."""
     ends = pa.py_buffer(np.ascontiguousarray(offsets, np.int64))
     return pa.Array.from_buffers(
         pa.large_binary(), len(offsets) - 1, [None, ends, pa.py_buffer(data)]
@@ -214,12 +229,15 @@ def binary_column(data: np.ndarray, offsets: np.ndarray) -> pa.Array:
 
 
 def signature_matrix(column: pa.Array, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return (rows that have a signature, their values uint32[n, count]) of a column."""
+    """Return which rows of a column have a signature, and these as uint32 (rows, count).
+
+    The values may be a view of the column.
+    """
     return _wide(column, 4 * count, np.uint32, count)
 
 
 def short_hashes(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    """Return (rows of documents too short for a signature, the hash of their one shingle)."""
+    """Return which rows of a column are too short for a signature, and their one shingle hash."""
     rows, values = _wide(column, 8, np.uint64, 1)
     return rows, values[:, 0]
 
@@ -227,6 +245,7 @@ def short_hashes(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
 def _wide(
     column: pa.Array, width: int, kind: type[np.generic], count: int
 ) -> tuple[np.ndarray, np.ndarray]:
+    """Return which values of a binary column have a width, and these as numbers (rows, count)."""
     places, data = column.buffers()[1:]
     ends = np.frombuffer(places, np.int64)[column.offset : column.offset + len(column) + 1]
     present = np.flatnonzero(np.diff(ends) == width)
@@ -273,6 +292,11 @@ def rejected_rows(shard: str, batch: DocumentBatch, schema: pa.Schema) -> pa.Tab
 
 
 def _unchanged(shard: Shard) -> None:
+    """Refuse a shard that changed while it was read.
+
+    Raises:
+        InputError: When its size, time or tail is another one now.
+    """
     if identify(Path(shard.path)) != (shard.bytes, shard.mtime_ns, shard.tail_digest):
         raise InputError(
             "A shard changed while it was read.", where=shard.name, fix="run the same command again"

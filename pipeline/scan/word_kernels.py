@@ -1,6 +1,6 @@
-"""Compiled loops behind `pipeline.scan.words`: vocabularies, codes, gaps, letters behind hashes.
+"""Compiled loops behind the table `words`: vocabularies, codes, gaps, the letters of a hash.
 
-Nothing is checked here and no array grows, `pipeline.scan.words` sees to both.
+Nothing is checked here and no array grows, `pipeline.scan.words` does both.
 """
 
 from __future__ import annotations
@@ -27,32 +27,48 @@ _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 class Encoder(NamedTuple):
     """What the encoding loop looks up and fills.
 
-    characters: folding and classes. slots: open addressing over a power of two of places, entry +
-    1 in each. records: of each entry its hash, size in the text, and folded letters if it is an
-    ASCII word of at most eight, four numbers with a spare one; frequent words come early, so what
-    most words need lies close together.
-    ends: of each entry's folded letters. codes, gaps: of each word. state: the registers above.
+    Frequent words come early in a vocabulary, so what most words need lies close together.
+
+    Attributes:
+        characters: folded character and word class of each code point.
+        slots: open addressing over a power of two of places, entry + 1 in each.
+        records: four numbers of each entry: its hash, its size in the text, its folded letters if
+            it is an
+        ASCII word of at most eight, a spare one.
+        ends: of each entry's folded letters.
+        letters: folded letters of all entries, UTF-8.
+        codes: entry of each word.
+        gaps: bytes before each word since the one before, see `LONG`.
+        state: the registers WORDS to ROW.
     """
 
-    characters: Uint32
-    slots: Uint32
-    records: Uint64
-    ends: Int64
-    letters: Uint8
-    codes: Uint32
-    gaps: Uint8
-    state: Int64
+    characters: Uint32  # (code points,)
+    slots: Uint32  # (2^bits,)
+    records: Uint64  # (4 * entries,)
+    ends: Int64  # (entries + 1,)
+    letters: Uint8  # (bytes,)
+    codes: Uint32  # (words,)
+    gaps: Uint8  # (bytes,)
+    state: Int64  # (6,)
 
 
 @kernel
 def encode_words(  # noqa: C901, PLR0912, PLR0915 - one loop: a call a word costs half the speed
     data: Uint8, offsets: Int64, rows: Int64, bounds: Int64, words: Value, e: Encoder, full: Int64
 ) -> Value:
-    """Add the words of rows[0] up to rows[1], whose words end at bounds[row + 1].
+    """Add the words of some rows to the vocabulary and the codes of a chunk.
 
-    words: first place, hashes, starts, ends. full: words and entries at which a chunk closes, at
-    the end of a document; rows[2] tells whether the last row is whole. Returns the row after the
-    one that closed the chunk, `rows[1]` when none did, COLLISION when a word has another's hash.
+    Returns the row after the one that closed the chunk, rows[1] when none did, COLLISION when a
+    word has the hash of another.
+
+    Args:
+        data: (bytes,), of the texts.
+        offsets: (texts + 1,), into the bytes.
+        rows: the first row, the row after the last, whether the last is whole.
+        bounds: (texts + 1,), the words of a row end at bounds[row + 1].
+        words: place of the first word in the arrays that follow it: hashes, starts, ends.
+        e: what is looked up and filled.
+        full: words and entries at which a chunk closes, at the end of a document.
     """
     first, hashes, starts, ends = words
     # names of their own: through the tuple, every access would count references
@@ -65,14 +81,14 @@ def encode_words(  # noqa: C901, PLR0912, PLR0915 - one loop: a call a word cost
     row = rows[0]
     while row < rows[1]:
         for j in range(first, bounds[row + 1]):
-            start, end, own = np.int64(starts[j]), np.int64(ends[j]), hashes[j]
+            start, end, key = np.int64(starts[j]), np.int64(ends[j]), hashes[j]
             place, size = offsets[row] + start, end - start
             piece = np.uint64(0)
             if size <= 8 and place <= readable:
                 low = _ALL >> np.uint64(64 - 8 * size)
                 piece = load8(data, place) & low
                 piece = (piece | LOWER) & low if (piece & _HIGH) == 0 else np.uint64(0)
-            slot = (own ^ (np.uint64(size) * _SPREAD)) & mask
+            slot = (key ^ (np.uint64(size) * _SPREAD)) & mask
             while True:
                 entry = np.int64(slots[slot]) - 1
                 record = entry * 4
@@ -80,13 +96,13 @@ def encode_words(  # noqa: C901, PLR0912, PLR0915 - one loop: a call a word cost
                     entry = entries
                     slots[slot] = entry + 1
                     record = entry * 4
-                    records[record], records[record + 1] = own, np.uint64(size)
+                    records[record], records[record + 1] = key, np.uint64(size)
                     records[record + 2] = piece
                     begin = spelled[entry]
                     spelled[entry + 1] = _write(data, place, size, characters, letters, begin)
                     entries += 1
                     break
-                if records[record] == own and records[record + 1] == np.uint64(size):
+                if records[record] == key and records[record + 1] == np.uint64(size):
                     if (piece == 0 or records[record + 2] != piece) and not _same(
                         data, place, size, characters, letters, spelled[entry], spelled[entry + 1]
                     ):
@@ -147,7 +163,7 @@ def _same(
 
 @kernel
 def find_slots(records: Uint64, entries: int, slots: Uint32) -> None:
-    """Put the entries of an encoder into an empty, larger table."""
+    """Put the entries of an encoder into an empty, larger hash table."""
     mask = np.uint64(slots.size - 1)
     for entry in range(entries):
         slot = (records[4 * entry] ^ (records[4 * entry + 1] * _SPREAD)) & mask
@@ -158,7 +174,7 @@ def find_slots(records: Uint64, entries: int, slots: Uint32) -> None:
 
 @kernel
 def spell(codes: Value, hashes: Uint64, out: Uint64) -> None:
-    """Write the hash of each word."""
+    """Write the hash of each word of a chunk, looked up by its code."""
     for j in range(codes.size):
         out[j] = hashes[codes[j]]
 
@@ -167,7 +183,16 @@ def spell(codes: Value, hashes: Uint64, out: Uint64) -> None:
 def place_words(
     codes: Value, sizes: Uint32, gaps: Uint8, offsets: Int64, starts: Uint32, ends: Uint32
 ) -> Value:
-    """Write where each word lies in its document; return whether the gaps are whole."""
+    """Write where each word lies in its document; return whether the gaps fit the words.
+
+    Args:
+        codes: (words,), entry of each.
+        sizes: (entries,), bytes of each entry in the text.
+        gaps: (bytes,), see `LONG`.
+        offsets: (documents + 1,), into the words.
+        starts: (words,), filled.
+        ends: (words,), filled.
+    """
     at = 0
     for row in range(offsets.size - 1):
         place = np.int64(0)
@@ -191,7 +216,13 @@ def place_words(
 
 @kernel
 def take_letters(order: Int64, ends: Int64, letters: Uint8) -> Uint8:
-    """Return the letters of entries in another order; ends cuts them as they are."""
+    """Return the letters of entries in another order.
+
+    Args:
+        order: (entries,), numbers of the entries.
+        ends: (entries + 1,), cuts the letters as they are.
+        letters: (bytes,), of all entries.
+    """
     out = np.empty(letters.size, np.uint8)
     at = 0
     for entry in order:
@@ -203,7 +234,13 @@ def take_letters(order: Int64, ends: Int64, letters: Uint8) -> Uint8:
 
 @kernel
 def hold_letters(hashes: Uint64, lengths: Uint32, letters: Uint8) -> Value:
-    """Compare the letters of all entries of one hash; return the different hashes, or COLLISION."""
+    """Compare the letters of all entries of one hash; return the different hashes, or COLLISION.
+
+    Args:
+        hashes: (entries,), of each.
+        lengths: (entries,), bytes of each.
+        letters: (bytes,), of all entries, one after another.
+    """
     bits = 4
     while (1 << bits) < 2 * hashes.size:
         bits += 1

@@ -53,17 +53,22 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Chunk:
-    """The documents `keys` (uint64[n], ascending) and their words (`segmentation.Words`).
+    """Some documents and their words; what was not asked for is empty.
 
-    What was not asked for is empty.
+    Attributes:
+        keys: row_key of each document, ascending.
+        words: the words of each.
     """
 
-    keys: Uint64
+    keys: Uint64  # (documents,)
     words: Words
 
 
 class WordWriter:
-    """Turns words, piece by piece, into rows of `words`; `finish` writes what is left."""
+    """A writer of rows of `words`, which takes words piece by piece.
+
+    `finish` writes what is left.
+    """
 
     def __init__(self, out: TableWriter, seed: int) -> None:
         self._out = out
@@ -88,7 +93,18 @@ class WordWriter:
         self._state[ROW] = -1
 
     def add(self, data: Uint8, offsets: Int64, rows: Int64, bounds: Int64, sink: WordSink) -> None:
-        """Add a piece: the words of rows[0] up to rows[1], the last whole or not."""
+        """Add a piece of words, and write a chunk when one is full.
+
+        Args:
+            data: (bytes,), of the texts.
+            offsets: (texts + 1,), into the bytes.
+            rows: the first row, the row after the last, whether the last is whole.
+            bounds: (texts + 1,), row r owns the words from bounds[r] to bounds[r + 1].
+            sink: the words.
+
+        Raises:
+            IntegrityError: When two words have the same hash.
+        """
         rows, first = rows.copy(), int(bounds[rows[0]])
         while rows[0] < rows[1]:
             last = int(bounds[rows[1]])
@@ -107,7 +123,7 @@ class WordWriter:
             rows[0], first = done, int(bounds[done])
 
     def _note(self, rows: Int64, bounds: Int64, done: int) -> None:
-        """Take down which documents became whole, and their words."""
+        """Take down which documents became whole, and how many words they have."""
         counts = np.diff(bounds[rows[0] : done + 1])
         counts[0] += self._open
         whole = len(counts) if done < rows[1] or rows[2] else len(counts) - 1
@@ -116,7 +132,7 @@ class WordWriter:
         self._counts.append(counts[:whole].astype(np.uint32))
 
     def _make_room(self, words: int, sink: WordSink, first: int, last: int) -> None:
-        """Grow the arrays for that many words more, all of them new."""
+        """Grow the arrays for that many more words, all of them new to the vocabulary."""
         size = int((sink.ends[first:last].astype(np.int64) - sink.starts[first:last]).sum())
         state = self._state
         # two bytes fold to three at most
@@ -132,12 +148,14 @@ class WordWriter:
             self._arrays["slots"] = slots
 
     def _grow(self, name: str, size: int) -> None:
+        """Double an array until it has room."""
         held = self._arrays[name]
         if held.size < size:
             self._arrays[name] = np.empty(max(size, 2 * held.size), held.dtype)
             self._arrays[name][: held.size] = held
 
     def _write(self) -> None:
+        """Write the open chunk as one row, and begin another."""
         words, entries, gaps, letters = (
             int(self._state[register]) for register in (WORDS, ENTRIES, GAPS, LETTERS)
         )
@@ -160,7 +178,7 @@ class WordWriter:
         self._state[[WORDS, ENTRIES, GAPS, LETTERS, PREVIOUS]] = 0
 
     def finish(self) -> int:
-        """Write the last chunk; return the documents of all."""
+        """Write the last chunk; return how many documents all chunks hold."""
         if any(len(keys) for keys in self._keys):
             self._write()
         return self._documents
@@ -179,12 +197,16 @@ def chunk_places(paths: Sequence[Path]) -> list[ChunkPlace]:
 
 
 def chunk_keys(place: ChunkPlace) -> Uint64:
-    """Return the documents of one chunk, ascending."""
+    """Return the row_key of each document of one chunk, ascending."""
     return _cells(place, ["row_keys"])["row_keys"].view(np.uint64)
 
 
 def read_chunk(place: ChunkPlace, *, hashes: bool = True, positions: bool = False) -> Chunk:
-    """Return one chunk, decoded: the hash of each word, the bytes that it covers, or both."""
+    """Return one chunk, decoded: the hash of each word, the bytes that it covers, or both.
+
+    Raises:
+        IntegrityError: When the positions of the chunk do not fit its words.
+    """
     names = ["row_keys", "counts", "codes"]
     names += ["hashes"] if hashes else []
     names += ["sizes", "gaps"] if positions else []
@@ -220,7 +242,10 @@ def _cells(place: ChunkPlace, names: Sequence[str]) -> dict[str, Uint8]:
 def in_order(
     threads: ThreadPoolExecutor, ahead: int, task: Callable[[P], T], works: Iterable[P]
 ) -> Iterator[T]:
-    """Yield task(work) of each work in order, with at most `ahead` of them under way or waiting."""
+    """Yield task(work) for each work, in order, computed on threads.
+
+    Memory follows `ahead`: so many results at most are under way or waiting.
+    """
     running: deque[Future[T]] = deque()
     for work in works:
         running.append(threads.submit(task, work))
@@ -232,20 +257,31 @@ def in_order(
 
 @dataclass(frozen=True)
 class _Vocabulary:
-    """Entries of some chunks by shares of the hashes; entries and bounds cut the shares."""
+    """The entries of the vocabularies of some chunks, grouped into shares of the hashes.
+
+    Attributes:
+        hashes: of each entry.
+        lengths: bytes of each entry's letters.
+        letters: of all entries, one after another.
+        entries: cuts the entries into shares.
+        bounds: cuts the letters into shares.
+    """
 
     hashes: Ref
     lengths: Ref
     letters: Ref
-    entries: Int64
-    bounds: Int64
+    entries: Int64  # (shares + 1,)
+    bounds: Int64  # (shares + 1,)
 
 
 def hold_words(places: Sequence[ChunkPlace], seed: int, spill: Spill, cores: int = 1) -> int:
-    """Show that no hash of the corpus stands for two words; return the different hashes.
+    """Show that no hash of the corpus stands for two words; return how many hashes there are.
 
     The vocabularies are grouped into shares of the hashes that fit a cache, and the letters of
-    entries of one hash compared. Raises IntegrityError on a collision.
+    entries of one hash compared.
+
+    Raises:
+        IntegrityError: When two different words have the same hash.
     """
     total = sum(_vocabulary_size(place) for place in places)
     bits = min(MOST_SHARE_BITS, max(0, int(np.ceil(np.log2(max(1, total / SHARE))))))
@@ -260,10 +296,12 @@ def hold_words(places: Sequence[ChunkPlace], seed: int, spill: Spill, cores: int
 
 
 def _vocabulary_size(place: ChunkPlace) -> int:
+    """Return how many entries the vocabulary of a chunk has."""
     return cell_bytes(*place, "hashes") // 8
 
 
 def _grouped(spill: Spill, bits: int, places: Sequence[ChunkPlace]) -> _Vocabulary:
+    """Return the vocabularies of some chunks, grouped by the top bits of their hashes."""
     parts = [_cells(place, ["hashes", "lengths", "letters"]) for place in places]
     hashes, lengths, letters = (
         np.concatenate([part[name].view(kind) for part in parts])
@@ -279,21 +317,22 @@ def _grouped(spill: Spill, bits: int, places: Sequence[ChunkPlace]) -> _Vocabula
 
 
 def _hold(spill: Spill, blocks: Sequence[_Vocabulary], share: int) -> int:
-    own = [block.entries[share : share + 2].tolist() for block in blocks]
-    spelled = [block.bounds[share : share + 2].tolist() for block in blocks]
+    """Compare the entries of one share; return the different hashes, or COLLISION."""
+    entries = [block.entries[share : share + 2].tolist() for block in blocks]
+    bounds = [block.bounds[share : share + 2].tolist() for block in blocks]
     hashes, lengths, letters = (
         np.concatenate([spill.get(ref, *span) for ref, span in zip(refs, spans, strict=True)])
         for refs, spans in (
-            ([block.hashes for block in blocks], own),
-            ([block.lengths for block in blocks], own),
-            ([block.letters for block in blocks], spelled),
+            ([block.hashes for block in blocks], entries),
+            ([block.lengths for block in blocks], entries),
+            ([block.letters for block in blocks], bounds),
         )
     )
     return int(word_kernels.hold_letters(hashes, lengths, letters))
 
 
 def collision(seed: int) -> IntegrityError:
-    """Return the error for two words of one hash."""
+    """Return the error for two different words or shingles of one hash."""
     return IntegrityError(
         "Two different words or shingles have the same 64-bit hash, so counts cannot be trusted.",
         where=f"sketch.seed = {seed}",

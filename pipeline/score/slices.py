@@ -1,6 +1,7 @@
-"""Where the sequences of a tokenized document start, and how long they are.
+"""How long sequences are, and where those of a tokenized document start.
 
-A sequence is 64 tokens: 32 of prefix, 32 of suffix.
+A sequence is 64 tokens: 32 of prefix, 32 of suffix. It is trained on and scored as a row of 65, the
+end-of-text token before it.
 """
 
 from __future__ import annotations
@@ -9,15 +10,17 @@ import numpy as np
 
 from pipeline.text.arrays import Int64
 
-SEQUENCE = 64
-SUFFIX = 32
-STRIDE = 32
+SEQUENCE = 64  # tokens
+SUFFIX = 32  # tokens that are forecast and scored
+PREFIX = SEQUENCE - SUFFIX
+STRIDE = 32  # tokens from the start of a sequence to that of the next
+ROW_TOKENS = 1 + SEQUENCE  # EOS and a sequence
 
 
 def starts(tokens: int) -> Int64:
-    """Return where the sequences of a document of so many tokens start.
+    """Return the first tokens of the sequences of a document of so many tokens, (sequences,).
 
-    Every 32nd, and one that ends at its end.
+    They are every 32nd and one whose end is the document's; none in a document below 64 tokens.
     """
     if tokens < SEQUENCE:
         return np.zeros(0, np.int64)

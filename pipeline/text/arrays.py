@@ -1,4 +1,4 @@
-"""Names of the array types that signatures here are written in."""
+"""Short names of the array types that annotations in this project use."""
 
 from __future__ import annotations
 

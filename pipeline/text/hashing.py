@@ -13,9 +13,9 @@ _OFFSET = 0x632BE59BD9B4E019  # so that keyed_hash(0, 0) is not the finalizer's 
 
 
 def finalize(state: Value) -> Value:
-    """Return SplitMix64's finalizer of uint64 states, an array or one; Numba can compile it.
+    """Return the SplitMix64 finalizer of one uint64 state, or of an array of them.
 
-    Steele, Lea and Flood 2014, figure 16.
+    Numba can compile it. Source: Steele, Lea and Flood 2014, figure 16.
     """
     state = (state ^ (state >> np.uint64(30))) * FIRST
     state = (state ^ (state >> np.uint64(27))) * SECOND
@@ -29,6 +29,9 @@ def keyed_hash(keys: Uint64, seed: int) -> Uint64:
 
 
 def splitmix64(state: int) -> int:
-    """Return the generator's output for a state, taken modulo 2^64: seeds become keys."""
+    """Return the output of the SplitMix64 generator for a state, taken modulo 2^64.
+
+    It turns seeds and numbers into keys that are unlike one another.
+    """
     with np.errstate(over="ignore"):
         return int(finalize(np.uint64((state + GOLDEN) % 2**64)))

@@ -1,17 +1,18 @@
-"""MinHash signatures of shingle hashes, their bands, and the bridge to datasketch.
+"""MinHash signatures of shingle hashes, and the keys of their bands.
 
 A signature value is the minimum over a document's shingles of a*x + b mod 2^32, where x is the high
 half of the 64-bit shingle hash and a is odd, so that each of the maps is a permutation. This is
 datasketch's scheme "affine32" with other constants and without its pre-mix of x, which the shingle
-hash has had. Two signatures agree in a value with a probability of very nearly the Jaccard of the
-two shingle sets (Broder 1997); affine maps are not exactly min-wise independent, but x is already
-random, and the test of the estimate over planted pairs finds no bias. Signatures only propose
-candidates: nothing is removed by them.
+hash has had; `pipeline.scan.interchange` makes datasketch's objects of signatures. Two signatures
+agree in a value with a probability of very nearly the Jaccard of the two shingle sets (Broder
+1997); affine maps are not exactly min-wise independent, but x is already random, and the test of
+the estimate over planted pairs finds no bias. Signatures only propose candidates: nothing is
+removed by them.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, overload
+from typing import NamedTuple, overload
 
 import numpy as np
 from numba import njit
@@ -20,10 +21,6 @@ from pipeline.text.arrays import Float64, Int64, Uint32, Uint64
 from pipeline.text.hashing import splitmix64
 from pipeline.text.segmentation import run_key
 from pipeline.text.segmentation_kernels import BASE, finish
-
-if TYPE_CHECKING:
-    from datasketch import LeanMinHash
-
 
 EMPTY = 0xFFFFFFFF  # every value of a document without shingles
 _STEP = 0x9E3779B97F4A7C15  # SplitMix64's increment
@@ -35,8 +32,8 @@ _BAND2 = np.uint64(0xC4CEB9FE1A85EC53)
 def permutations(count: int, seed: int) -> tuple[Uint32, Uint32]:
     """Return the odd multipliers and the addends of `count` permutations of 32-bit numbers.
 
-    The high and the low half of SplitMix64's first outputs from `seed`: the same for every NumPy
-    and machine, and the first values do not depend on `count`.
+    They are the high and the low half of SplitMix64's first outputs from `seed`: the same for every
+    NumPy and machine, and the first values do not depend on `count`.
     """
     outputs = [splitmix64(seed + k * _STEP) for k in range(count)]
     multipliers = np.array([(value >> 32) | 1 for value in outputs], np.uint32)
@@ -44,9 +41,16 @@ def permutations(count: int, seed: int) -> tuple[Uint32, Uint32]:
 
 
 def signatures(offsets: Int64, shingle_hashes: Uint64, count: int, seed: int) -> Uint32:
-    """Return the signature of each document, n x count; all EMPTY for documents without shingles.
+    """Return the MinHash signature of each document, (documents, count).
 
-    Document i owns shingle hashes offsets[i] to offsets[i + 1]; repeats and order do not matter.
+    Repeats and order of a document's shingles do not matter; a document without shingles has EMPTY
+    in every value.
+
+    Args:
+        offsets: (documents + 1,), document i owns the shingles from offsets[i] to offsets[i + 1].
+        shingle_hashes: (shingles,), of all documents.
+        count: values in a signature.
+        seed: chooses the permutations.
     """
     multipliers, addends = lanes(count, seed)
     out = np.empty((offsets.size - 1, count), np.uint32)
@@ -55,30 +59,37 @@ def signatures(offsets: Int64, shingle_hashes: Uint64, count: int, seed: int) ->
 
 
 def lanes(count: int, seed: int) -> tuple[Uint32, Uint32]:
-    """Return the permutations with the first ones repeated up to a whole number of vectors."""
+    """Return the permutations, padded to whole vectors by repeating the first ones."""
     padded = -(-count // _LANES) * _LANES
     multipliers, addends = permutations(count, seed)
     return np.resize(multipliers, padded), np.resize(addends, padded)
 
 
 class Shingler(NamedTuple):
-    """What the shingle loop uses, and what it knows of a document that is cut between two pieces.
+    """The working arrays of the signature loop, and its state between two pieces of a document.
 
-    keys: of runs of 0 to `size` words. drop: B^size. state: words of the document, at most
-    size - 1, that stand before the piece; its shingles so far. least: its minimums so far.
+    Attributes:
+        keys: hash keys of runs of 0 to `size` words.
+        drop: BASE^size, the weight of the word that leaves a run.
+        multipliers: of the permutations.
+        addends: of the permutations.
+        state: words of the document, at most size - 1, that stand before the piece; its shingles so
+            far.
+        least: minimum of each permutation over the document's shingles so far.
+        halves: room for the high halves of the shingle hashes of a piece.
     """
 
-    keys: Uint64
+    keys: Uint64  # (size + 1,)
     drop: np.uint64
-    multipliers: Uint32
-    addends: Uint32
-    state: Int64
-    least: Uint32
-    halves: Uint32
+    multipliers: Uint32  # (lanes,)
+    addends: Uint32  # (lanes,)
+    state: Int64  # (2,)
+    least: Uint32  # (lanes,)
+    halves: Uint32  # (words of a piece,)
 
 
 def shingler(size: int, count: int, seed: int, room: int) -> Shingler:
-    """Return the state of a signature loop over pieces of at most `room` words."""
+    """Return fresh working arrays for a signature loop over pieces of at most `room` words."""
     keys = np.array([run_key(seed, length) for length in range(size + 1)], np.uint64)
     multipliers, addends = lanes(count, seed)
     return Shingler(
@@ -96,10 +107,16 @@ def shingler(size: int, count: int, seed: int, room: int) -> Shingler:
 def sketch_piece(
     hashes: Uint64, rows: Int64, bounds: Int64, s: Shingler, few: Uint64, out: Uint32
 ) -> int:
-    """Write the signatures of the documents that end in a piece, return how many have one.
+    """Write the signatures of the documents that end in a piece; return how many have one.
 
-    rows, bounds: see `pipeline.scan.signatures`. few[r]: the only shingle of a document of fewer
-    words than a shingle has, which gets no signature.
+    Args:
+        hashes: (words,), of the words of the piece.
+        rows: the first row, the row after the last, whether the last is whole.
+        bounds: (rows + 1,), row r owns the words from bounds[r] to bounds[r + 1].
+        s: the working arrays, changed in place.
+        few: (rows,), few[r] becomes the only shingle of a document of fewer words than a shingle
+            has.
+        out: (signatures, values), filled from the top.
     """
     base, size, made = np.uint64(BASE), s.keys.size - 1, 0
     begin = bounds[rows[0]] - s.state[0]
@@ -136,10 +153,10 @@ def sketch_piece(
 
 
 def band_keys(signatures: Uint32, bands: int, rows: int) -> Uint64:
-    """Return the 64-bit key of each band of `rows` values, n x bands, its number mixed in.
+    """Return the 64-bit key of each band of each signature, (documents, bands).
 
-    Documents without shingles all share their keys, so they must be left out before keys are
-    compared.
+    A band is `rows` consecutive values, and its number is mixed into its key. Documents without
+    shingles all share their keys, so they must be left out before keys are compared.
     """
     out = np.empty((signatures.shape[0], bands), np.uint64)
     starts = np.array([splitmix64(band) for band in range(bands)], np.uint64)
@@ -152,19 +169,11 @@ def s_curve(similarity: float, bands: int, rows: int) -> float: ...
 @overload
 def s_curve(similarity: Float64, bands: int, rows: int) -> Float64: ...
 def s_curve(similarity: float | Float64, bands: int, rows: int) -> float | Float64:
-    """Return the probability that a pair of this Jaccard shares a band: 1 - (1 - s^rows)^bands."""
-    return 1.0 - (1.0 - similarity**rows) ** bands
+    """Return the probability that a pair of this Jaccard shares a band: 1 - (1 - s^rows)^bands.
 
-
-def to_datasketch(signature: Uint32, seed: int) -> LeanMinHash:
-    """Return a signature as datasketch's LeanMinHash, for its indexes and estimates.
-
-    Comparable with other signatures of rote of the same seed only, not with hashes that datasketch
-    takes itself.
+    Source: Leskovec, Rajaraman and Ullman, Mining of Massive Datasets, section 3.4.2.
     """
-    from datasketch import LeanMinHash  # it is needed for export only
-
-    return LeanMinHash(seed=seed, hashvalues=signature, scheme="affine32")
+    return 1.0 - (1.0 - similarity**rows) ** bands
 
 
 @njit(nogil=True, cache=True)
@@ -185,7 +194,7 @@ def _minimums(
 def _lower(
     halves: Uint32, first: int, last: int, multipliers: Uint32, addends: Uint32, least: Uint32
 ) -> None:
-    """Lower the running minimums by shingles first to last.
+    """Lower the running minimums of each permutation by the shingles from `first` to `last`.
 
     Two shingles a round halve the traffic to the minimums; the arithmetic stays in 32-bit lanes.
     """
@@ -203,6 +212,7 @@ def _lower(
 
 @njit(nogil=True, cache=True)
 def _keys(signatures: Uint32, rows: int, starts: Uint64, out: Uint64) -> None:
+    """Write the key of each band of each signature."""
     for i in range(out.shape[0]):
         for band in range(out.shape[1]):
             key = starts[band]

@@ -1,11 +1,10 @@
-"""Words, shingles and windows of texts, straight over Arrow's string buffers.
+"""Words, shingles and windows of texts, read from Arrow's string buffers.
 
 The definition of a word: fold each character by itself to lower case, where that is one character
 (Unicode 14.0), then take maximal runs of letters, marks, numbers and connectors; a Han, Kana or
 Bopomofo character is a word by itself. Nothing here makes a Python object per word or per row, and
-the loops (`pipeline.text.segmentation_kernels`) release the interpreter lock. All are *map* stages:
-a document's words depend on its own bytes only, so that any batching and any slice give the same
-rows.
+the loops (`pipeline.text.segmentation_kernels`) release the interpreter lock. A document's words
+depend on its own bytes only, so any batching and any slice give the same rows.
 
 Hashes are 64-bit and keyed by a seed; the expected number of equal hashes among n different words,
 shingles or windows is n^2 / 2^65. What must be exact compares words, whose hashes are held against
@@ -21,60 +20,38 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.errors import InputError, SchemaMismatch
+from pipeline.errors import InputError
 from pipeline.text import segmentation_kernels as kernels
 from pipeline.text import unicode14
 from pipeline.text.arrays import Int64, Uint8, Uint32, Uint64
 from pipeline.text.hashing import splitmix64
 
 _TEXT = pa.large_string()
-_TEXT_TYPES = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
 
 
 @dataclass(frozen=True)
 class Words:
-    """The words of a batch of n documents: document i owns words offsets[i] to offsets[i + 1].
+    """The words of a batch of documents, one after another.
 
-    hashes: keyed hash of each folded word. starts, ends: its first byte and the one past its last,
-    counted in the UTF-8 text of its own document.
+    Attributes:
+        offsets: document i owns the words from offsets[i] to offsets[i + 1].
+        hashes: keyed hash of each folded word.
+        starts: first byte of each word in the UTF-8 text of its own document.
+        ends: the byte after the last of each word, counted likewise.
     """
 
-    offsets: Int64
-    hashes: Uint64
-    starts: Uint32
-    ends: Uint32
-
-
-def as_texts(array: pa.Array | pa.ChunkedArray) -> pa.LargeStringArray:
-    """Return the texts as one contiguous large_string array; nulls stay null.
-
-    Accepts string, large_string, string_view and dictionaries of those; raises SchemaMismatch for
-    any other type.
-    """
-    kind = array.type.value_type if pa.types.is_dictionary(array.type) else array.type
-    if not any(is_text(kind) for is_text in _TEXT_TYPES):
-        raise SchemaMismatch(
-            "A text column does not hold text.",
-            found=str(array.type),
-            expected="string, large_string, string_view or a dictionary of one of these",
-            fix="name the text column with input.text, or convert it",
-        )
-    chunks = array.chunks if isinstance(array, pa.ChunkedArray) else [array]
-    parts = [_plain(chunk) for chunk in chunks]
-    return parts[0] if len(parts) == 1 else pa.concat_arrays(parts or [pa.array([], _TEXT)])
-
-
-def _plain(chunk: pa.Array) -> pa.LargeStringArray:
-    if pa.types.is_dictionary(chunk.type):  # Arrow cannot take from string views: cast first
-        return chunk.dictionary.cast(_TEXT).take(chunk.indices)
-    return chunk.cast(_TEXT)
+    offsets: Int64  # (documents + 1,)
+    hashes: Uint64  # (words,)
+    starts: Uint32  # (words,)
+    ends: Uint32  # (words,)
 
 
 def valid_utf8(array: pa.Array) -> npt.NDArray[np.bool_]:
-    """Return per row whether its bytes are UTF-8: no surrogates, no overlong forms, up to U+10FFFF.
+    """Return for each row whether its bytes are well-formed UTF-8; a null row is not.
 
-    Accepts binary and string types of any width, since Arrow's readers do not check string columns.
-    Null rows are False. Costs Arrow's own check when all is valid, one more pass otherwise.
+    Well-formed: no surrogates, no overlong forms, nothing above U+10FFFF. Binary and string types
+    of any width are accepted, because Arrow's readers do not check string columns. Costs Arrow's
+    own check when all is valid, one more pass otherwise.
     """
     binary = array.cast(pa.large_binary())
     present: npt.NDArray[np.bool_] = binary.is_valid().to_numpy(zero_copy_only=False)
@@ -90,7 +67,10 @@ def valid_utf8(array: pa.Array) -> npt.NDArray[np.bool_]:
 def words(texts: pa.LargeStringArray, seed: int) -> Words:
     """Return the words of each text, in order, with their keyed hashes and byte positions.
 
-    Texts are valid UTF-8 without nulls, shorter than 4 GiB each (InputError otherwise).
+    The texts must be valid UTF-8 without nulls.
+
+    Raises:
+        InputError: When a text has 4 GiB or more.
     """
     offsets, data = text_buffers(texts)
     # A word takes a byte and one after it, unless it ends the text or stands alone: then 3 bytes.
@@ -113,7 +93,7 @@ def word_sink(most: int, seed: int) -> kernels.WordSink:
 
 
 def take(words: Words, documents: Int64) -> Words:
-    """Return the word hashes of some documents, in that order; positions are left out."""
+    """Return the word hashes of some documents, in the order asked for; positions are left out."""
     lengths = words.offsets[documents + 1] - words.offsets[documents]
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     hashes = np.empty(int(offsets[-1]), np.uint64)
@@ -123,16 +103,17 @@ def take(words: Words, documents: Int64) -> Words:
 
 
 def runs(words: Words, size: int, seed: int) -> tuple[Int64, Uint64]:
-    """Return offsets and the hash of every `size` consecutive words of each document, in order.
+    """Return the offsets and the hashes of all runs of `size` words of each document, in order.
 
-    A document of fewer words has none; documents never run into one another.
+    Offsets are (documents + 1,), hashes (runs,). A document of fewer words has no run; no run goes
+    over the end of a document.
     """
     lengths = np.diff(words.offsets)
     return _roll(words, size, seed, np.maximum(lengths - (size - 1), 0))
 
 
 def shingles(words: Words, size: int, seed: int) -> tuple[Int64, Uint64]:
-    """Return offsets and the shingle hashes of each document, in order and with repeats.
+    """Return the offsets and the hashes of the shingles of each document, in order, with repeats.
 
     As `runs`, but a document of 1 to size - 1 words has one shingle, all its words; the hash
     depends on their number.
@@ -142,6 +123,7 @@ def shingles(words: Words, size: int, seed: int) -> tuple[Int64, Uint64]:
 
 
 def _roll(words: Words, size: int, seed: int, counts: Int64) -> tuple[Int64, Uint64]:
+    """Return offsets and hashes of the runs of each document; `counts` says how many it has."""
     offsets = np.zeros(counts.size + 1, np.int64)
     np.cumsum(counts, out=offsets[1:])
     hashes = np.empty(int(offsets[-1]), np.uint64)
@@ -152,12 +134,16 @@ def _roll(words: Words, size: int, seed: int, counts: Int64) -> tuple[Int64, Uin
 
 
 def run_key(seed: int, size: int) -> np.uint64:
-    """Return the key of word hashes (size 0) or of runs of `size` words."""
+    """Return the hash key of single words (size 0) or of runs of `size` words."""
     return np.uint64(splitmix64(splitmix64(seed) ^ size))
 
 
 def text_buffers(texts: pa.LargeStringArray) -> tuple[Int64, Uint8]:
-    """Return the offsets and the bytes of texts, each shorter than 4 GiB (InputError otherwise)."""
+    """Return the offsets (texts + 1,) and the bytes of some texts, without a copy.
+
+    Raises:
+        InputError: When a text has 4 GiB or more.
+    """
     offsets, data = _buffers(texts)
     longest, most = int(np.diff(offsets).max(initial=0)), 2**32
     if longest >= most:

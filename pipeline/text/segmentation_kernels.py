@@ -42,16 +42,25 @@ _machine: Any = intrinsic
 
 
 class WordSink(NamedTuple):
-    """What the word loops look up and fill: character table, hash key, three numbers a word."""
+    """What the word loops look up, and the arrays that they write words to.
 
-    table: Uint32
+    Attributes:
+        table: folded character and word class of each code point, see `unicode14.characters`.
+        key: hash key of single words.
+        hashes: of each word.
+        starts: first byte of each word in its document.
+        ends: the byte after the last of each word in its document.
+    """
+
+    table: Uint32  # (code points,)
     key: np.uint64
-    hashes: Uint64
-    starts: Uint32
-    ends: Uint32
+    hashes: Uint64  # (room,)
+    starts: Uint32  # (room,)
+    ends: Uint32  # (room,)
 
 
 def _load(context: Value, builder: Value, array: Value, place: Value, kind: Value) -> Value:
+    """Return the LLVM load of a machine value of any width from a place of an array, unaligned."""
     data = cgutils.create_struct_proxy(array[0])(context, builder, array[1]).data  # type: ignore[no-untyped-call, unused-ignore]
     load = builder.load(builder.bitcast(builder.gep(data, [place]), kind.as_pointer()))
     load.align = 1
@@ -60,7 +69,7 @@ def _load(context: Value, builder: Value, array: Value, place: Value, kind: Valu
 
 @_machine
 def _lowest(_context: Value, _word: Value) -> Value:
-    """Return the place of a word's lowest set bit, 64 when it has none."""
+    """Return the place of the lowest set bit of a 64-bit number, 64 when it has none."""
 
     def build(_target: Value, builder: Value, _signature: Value, args: Value) -> Value:
         return builder.cttz(args[0], ir.Constant(ir.IntType(1), 0))
@@ -70,7 +79,10 @@ def _lowest(_context: Value, _word: Value) -> Value:
 
 @_machine
 def load8(_context: Value, array: Value, _index: Value) -> Value:
-    """Return 8 bytes from an index on, the first one lowest; the caller keeps within the array."""
+    """Return 8 bytes of an array from an index on, the first one lowest.
+
+    The caller keeps within the array.
+    """
 
     def build(context: Value, builder: Value, signature: Value, args: Value) -> Value:
         where = (signature.args[0], args[0])
@@ -81,7 +93,7 @@ def load8(_context: Value, array: Value, _index: Value) -> Value:
 
 @_machine
 def _classify(_context: Value, array: Value, _index: Value) -> Value:
-    """Return for 64 bytes, a bit each: is an ASCII word character; is not ASCII.
+    """Return two bits for each of 64 bytes: it is an ASCII word character; it is not ASCII.
 
     As LLVM vectors, since no loop is turned into the two or three instructions that collect bits.
     """
@@ -112,13 +124,17 @@ def _classify(_context: Value, array: Value, _index: Value) -> Value:
 # with bit 7 set. So different words have different pieces, and words of one piece different hashes.
 @inline
 def _mix(state: Value, piece: Value) -> Value:
+    """Return the hash state of a word after 8 more of its bytes."""
     state ^= piece * _MIX1
     return ((state << np.uint64(29)) | (state >> np.uint64(35))) * _MIX2
 
 
 @inline
 def finish(state: Value) -> Value:
-    """Return a hash whose every bit depends on all of the state; different for different states."""
+    """Return a hash whose every bit depends on the whole state.
+
+    Different states have different hashes. Source: the 64-bit finalizer of MurmurHash3.
+    """
     state = (state ^ (state >> np.uint64(33))) * _MUR1
     state = (state ^ (state >> np.uint64(33))) * _MUR2
     return state ^ (state >> np.uint64(33))
@@ -126,6 +142,7 @@ def finish(state: Value) -> Value:
 
 @inline
 def _below(bit: Value) -> Value:
+    """Return the mask of all bits below one."""
     return (np.uint64(1) << np.uint64(bit)) - np.uint64(1)
 
 
@@ -145,6 +162,7 @@ def decode(data: Uint8, i: Value) -> Value:
 
 @inline
 def _put(sink: WordSink, n: Value, base: Value, start: Value, end: Value) -> Value:
+    """Write where a word starts and ends in its document; return the number of words then."""
     sink.starts[n] = start - base
     sink.ends[n] = end - base
     return n + 1
@@ -152,10 +170,16 @@ def _put(sink: WordSink, n: Value, base: Value, start: Value, end: Value) -> Val
 
 @kernel
 def scan_words(data: Uint8, offsets: Int64, place: Int64, sink: WordSink, out: Int64) -> Value:
-    """Write words from a place (row, byte) on until all are written or the sink is nearly full.
+    """Write words from a place in the texts on until all are written or the sink is nearly full.
 
-    Words start at sink place `place[2]`. `out[row + 1]` is where the words of a row end so far.
-    Returns the place after the last word; `place` then tells where to go on.
+    Returns the place after the last word in the sink; `place` then tells where to go on.
+
+    Args:
+        data: (bytes,), of all texts.
+        offsets: (texts + 1,), into the bytes.
+        place: row, byte, and the place in the sink to begin at; the first two are changed.
+        sink: filled with words.
+        out: (texts + 1,), out[row + 1] becomes where the words of a row end so far.
     """
     n, room = place[2], sink.hashes.size - ROOM
     row, i = place[0], place[1]
@@ -180,9 +204,10 @@ def scan_words(data: Uint8, offsets: Int64, place: Int64, sink: WordSink, out: I
 
 @kernel
 def _scan_ascii(data: Uint8, i: Value, span: Value, n: Value, sink: WordSink) -> Value:
-    """Write the words that end in the ASCII at the head of a block; `i` is not inside a word.
+    """Write the words that end in the ASCII at the head of a block of 64 bytes.
 
-    Returns where to go on, up to where `_scan_any` must take over (0: not at all), and the count.
+    `i` is not inside a word. Returns where to go on, up to where `_scan_any` must take over (0: not
+    at all), and the count.
     """
     base, end = span
     bits, high = _classify(data, i)
@@ -210,6 +235,7 @@ def _scan_ascii(data: Uint8, i: Value, span: Value, n: Value, sink: WordSink) ->
 
 @inline
 def _hash_ascii(data: Uint8, place: Value, length: Value, state: Value) -> Value:
+    """Return the hash of an ASCII word, its letters lowered."""
     while length > 8:
         state = _mix(state, load8(data, place) | LOWER)
         place += 8
@@ -220,7 +246,7 @@ def _hash_ascii(data: Uint8, place: Value, length: Value, state: Value) -> Value
 
 @inline
 def _token(character: Value) -> Value:
-    """Return a folded character as the bytes that are hashed, and how many."""
+    """Return the bytes that a folded character is hashed as, and how many they are."""
     token = np.uint64(character)
     if token < 0x80:
         return token | np.uint64(0x20), 1
@@ -230,7 +256,7 @@ def _token(character: Value) -> Value:
 
 @kernel
 def _scan_any(data: Uint8, i: Value, limit: Value, span: Value, n: Value, sink: WordSink) -> Value:
-    """Write words character by character, up to the first place from `limit` on outside a word."""
+    """Write words character by character, up to the first place outside a word from `limit` on."""
     base, end = span
     state, piece, held, start = sink.key, np.uint64(0), 0, np.int64(-1)
     while i < end and (i < limit or start >= 0):
@@ -267,10 +293,19 @@ def _scan_any(data: Uint8, i: Value, limit: Value, span: Value, n: Value, sink: 
 def roll_rows(
     offsets: Int64, hashes: Uint64, keys: Uint64, drop: Value, out_offsets: Int64, out: Uint64
 ) -> None:
-    """Write the hash of each run of `size` words, keys.size - 1 of them; `drop` is B^size.
+    """Write the hash of each run of words of each document.
 
-    sum(w[j] * B^(size - 1 - j)) mod 2^64 in O(1) a word, finished with the key of its length; where
-    a document has fewer words and room for one run, that of all its words.
+    The hash of a run is sum(w[j] * BASE^(size - 1 - j)) mod 2^64, kept up in O(1) a word, finished
+    with the key of its length (Karp and Rabin 1987). Where a document has fewer words and room for
+    one run, that of all its words is written.
+
+    Args:
+        offsets: (documents + 1,), into the words.
+        hashes: (words,), of single words.
+        keys: (size + 1,), of runs of 0 to size words.
+        drop: BASE^size, the weight of the word that leaves a run.
+        out_offsets: (documents + 1,), into the runs.
+        out: (runs,), filled.
     """
     base, size = np.uint64(BASE), keys.size - 1
     for row in range(offsets.size - 1):
@@ -292,7 +327,15 @@ def roll_rows(
 
 @kernel
 def take_rows(offsets: Int64, values: Uint64, rows: Int64, out_offsets: Int64, out: Uint64) -> None:
-    """Copy the values of some rows one after another."""
+    """Copy the values of some rows one after another.
+
+    Args:
+        offsets: (all rows + 1,), into the values.
+        values: of all rows.
+        rows: numbers of those wanted.
+        out_offsets: (rows + 1,), into `out`.
+        out: filled.
+    """
     for k in range(rows.size):
         first = offsets[rows[k]]
         for j in range(out_offsets[k + 1] - out_offsets[k]):
@@ -315,7 +358,10 @@ def encode(c: Value, out: Uint8, at: Value) -> Value:
 
 @kernel
 def valid_rows(data: Uint8, offsets: Int64) -> Value:
-    """Return per row whether it is UTF-8, well-formed by table 3-7 of the Unicode Standard."""
+    """Return for each row whether it is UTF-8, (rows,).
+
+    Source: the Unicode Standard, table 3-7 of well-formed byte sequences.
+    """
     valid = np.ones(offsets.size - 1, np.bool_)
     for row in range(offsets.size - 1):
         i, end = offsets[row], offsets[row + 1]

@@ -1,4 +1,7 @@
-"""A stable order of 64-bit hashes, in time linear in their number: they are spread evenly."""
+"""A stable sort and a grouping of 64-bit hashes, in time linear in their number.
+
+Both rely on hashes being spread evenly.
+"""
 
 from __future__ import annotations
 
@@ -16,18 +19,21 @@ _LARGE = 64  # a bucket of more, which equal keys make, is sorted by merging
 def order_of(keys: Uint64, spread: int) -> Int64:
     """Return the places of the keys in ascending order, equal ones in order of place.
 
-    spread: how many of the top bits are the same in all keys, 0 for whole hashes. More than that
-    gives a wrong order, fewer cost time.
+    Args:
+        keys: (n,), hashes, or anything spread as evenly.
+        spread: how many of the top bits are the same in all keys, 0 for whole hashes; more than
+            that gives
+        a wrong order, fewer cost time.
     """
     count = keys.size
     bits = 0
     while (_PER_BUCKET << bits) < count and bits < 24:
         bits += 1
     if bits == 0:
-        order, own = np.arange(count), keys.copy()
-        _sort(own, order, 0, count)
+        order, values = np.arange(count), keys.copy()
+        _sort(values, order, 0, count)
         return order
-    order, own = np.empty(count, np.int64), np.empty(count, np.uint64)
+    order, values = np.empty(count, np.int64), np.empty(count, np.uint64)
     ends = np.zeros((1 << bits) + 1, np.int64)
     shift, left = np.uint64(64 - bits), np.uint64(spread)
     for key in keys:
@@ -38,15 +44,16 @@ def order_of(keys: Uint64, spread: int) -> Int64:
     for place in range(count):
         key = keys[place]
         at = np.int64((key << left) >> shift)
-        order[filled[at]], own[filled[at]] = place, key
+        order[filled[at]], values[filled[at]] = place, key
         filled[at] += 1
     for bucket in range(1 << bits):
-        _sort(own, order, ends[bucket], ends[bucket + 1])
+        _sort(values, order, ends[bucket], ends[bucket + 1])
     return order
 
 
 @njit(nogil=True, cache=True)
 def _sort(keys: Uint64, order: Int64, first: int, last: int) -> None:
+    """Sort the keys from `first` to `last` in place, and their places with them; stable."""
     if last - first > _LARGE:
         by = np.argsort(keys[first:last], kind="mergesort")
         held, places = keys[first:last].copy(), order[first:last].copy()
@@ -69,8 +76,8 @@ def group(hashes: Uint64, bits: int) -> tuple[Int64, Int64]:
         bounds[1] = hashes.size
         return np.arange(hashes.size), bounds
     shift = np.uint64(64 - bits)
-    for own in hashes:
-        bounds[np.int64(own >> shift) + 1] += 1
+    for key in hashes:
+        bounds[np.int64(key >> shift) + 1] += 1
     for part in range(1 << bits):
         bounds[part + 1] += bounds[part]
     places, filled = np.empty(hashes.size, np.int64), bounds[:-1].copy()
@@ -82,7 +89,10 @@ def group(hashes: Uint64, bits: int) -> tuple[Int64, Int64]:
 
 
 def among(values: Uint64, known: Uint64) -> npt.NDArray[np.bool_]:
-    """Return which values are among `known`, which is sorted; np.isin would sort it every time."""
+    """Return for each value whether it is among the `known` ones, which must be sorted.
+
+    np.isin would sort them every time.
+    """
     if not known.size:
         return np.zeros(values.size, np.bool_)
     place = np.minimum(np.searchsorted(known, values), known.size - 1)

@@ -156,7 +156,7 @@ def folds() -> npt.NDArray[np.uint32]:
 
 @cache
 def characters() -> npt.NDArray[np.uint32]:
-    """Return for every code point its folded one, and from bit 24 up the class of that.
+    """Return for every code point its folded one, and from bit 24 up the word class of that.
 
     Folding comes first in the definition of a word, so the class asked for is always that of the
     folded character; one array makes it one look-up. 4.4 MB, built once in a few milliseconds,

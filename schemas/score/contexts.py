@@ -1,4 +1,4 @@
-"""One row per sequence of a panel, proxy and length of prefix: what a shorter context extracts."""
+"""Schema of `contexts`: a row per trained sequence, proxy and length of prefix given."""
 
 import pyarrow as pa
 

@@ -1,4 +1,4 @@
-"""One row per point of a dose, size or context curve, measured on the run's own proxies."""
+"""Schema of `laws`: a row per point of a dose, size or context curve of the run's own proxies."""
 
 import pyarrow as pa
 

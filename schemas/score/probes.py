@@ -1,4 +1,4 @@
-"""What probes of the panel found, in long form."""
+"""Schema of `probes`: a row per sequence of the panel, proxy and number."""
 
 import pyarrow as pa
 

@@ -1,4 +1,4 @@
-"""One row per scored sequence: the forecast."""
+"""Schemas of the forecast: `risk`, `document_risk` and `risk_model`."""
 
 import pyarrow as pa
 

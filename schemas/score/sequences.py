@@ -1,4 +1,4 @@
-"""One row per scored sequence and one column set per proxy."""
+"""Schema of `sequences`: a row per scored sequence, with a struct of statistics for each proxy."""
 
 import pyarrow as pa
 

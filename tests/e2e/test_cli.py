@@ -1,11 +1,13 @@
 """Bad input, bad folders and bad commands: an exit code and one clear message."""
 
 import json
+from importlib.metadata import version
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.config.load import load_config
 from tests.e2e import corpora
 from tests.e2e.command import files, fresh, manifest, rote
 
@@ -230,13 +232,56 @@ def test_a_file_that_is_not_toml_is_usage(tmp_path, corpus):
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["scna"], ["scan"], ["scan", "x"], ["filter"], ["report", "x", "--fast"]]
+    "arguments", [["scna"], ["scan"], ["scan", "x"], ["filter"], ["report", "x", "--fast"]]
 )
 def test_a_wrong_command_line_is_usage(arguments):
-    """The parser's own errors end with 2 as well."""
+    """What is wrong is said in the same form as everything else, with where the help is."""
     ended = rote(*arguments)
+    assert_refused(ended, USAGE, "The command line is not valid.", "--help")
+
+
+def test_what_was_probably_meant_is_said(tmp_path, corpus):
+    """A slip of the pen in a command, an option or a setting gets the name that is near it."""
+    assert 'Did you mean "scan"?' in rote("scna").err
+    assert "Did you mean --dry-run?" in rote("run", corpus, "--out", "r", "--dry-rnu").err
+    ended = rote("scan", corpus, "--out", tmp_path / "run", "--set=near.treshold=0.9")
+    assert "did you mean near.threshold? rote config lists all" in ended.err
+    assert "did you mean mitigation? rote" in rote("config", "--set", "mitigations.x=1").err
+
+
+def test_no_command_is_usage_with_the_help():
+    """Whoever types the name alone sees the commands, and no success."""
+    ended = rote()
     assert ended.code == USAGE
-    assert ended.err.startswith("usage: rote")
+    assert "The four acts" in ended.out
+
+
+def test_the_version_is_that_of_the_package():
+    """--version prints name and version, and nothing else."""
+    ended = rote("--version")
+    assert (ended.code, ended.out) == (OK, f"rote {version('rote')}\n")
+
+
+def test_config_prints_a_file_that_loads_as_it_stands(tmp_path, run):
+    """Every setting is there with its value; one that was changed says by whom."""
+    plain = rote("config")
+    (tmp_path / "all.toml").write_text(plain.out)
+    assert load_config(tmp_path / "all.toml") == load_config()
+    assert rote("config", "-c", tmp_path / "all.toml").out == plain.out
+    rote("filter", run, "--local", "--set=near.threshold=0.9")
+    changed = rote("config", run, "--set", "near.keep=earliest").out.replace("\n# ", " ")
+    assert f"(from {run}; default 0.8)\nthreshold = 0.9 " in changed
+    assert '(from --set near.keep=earliest; default "longest")\nkeep = "earliest" ' in changed
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_knows_commands_and_options(shell):
+    """The script for each shell names the commands and their options."""
+    ended = rote("completion", shell)
+    assert ended.code == OK
+    assert [
+        name for name in ("backtest", "dry-run", "skip-bad-files") if name not in ended.out
+    ] == []
 
 
 @pytest.mark.parametrize("command", ["score", "filter", "report", "explain"])
@@ -259,7 +304,7 @@ def test_an_unfinished_scan_is_not_filtered(run):
     for command in ("filter", "score", "report"):
         ended = rote(command, run, "--local")
         assert_refused(
-            ended, USAGE, "cannot be used for", "not current: pairs, counts", "rote scan"
+            ended, USAGE, "cannot be used for", "not current: pairs, families, counts", "rote scan"
         )
 
 

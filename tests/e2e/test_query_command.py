@@ -70,7 +70,7 @@ def test_a_wrong_question_is_usage(run, options):
     """Exactly one of --text and --file."""
     ended = rote("query", run, *options)
     assert (ended.code, ended.out) == (USAGE, "")
-    assert ended.err.startswith("usage: rote")
+    assert ended.err.startswith("rote: The command line is not valid.")
 
 
 def test_a_text_that_cannot_be_asked_for_is_refused(run, tmp_path):

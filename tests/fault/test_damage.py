@@ -110,6 +110,9 @@ def test_a_short_or_missing_file_is_made_anew(run, corpus, finished, path, harm)
     assert_same_files(run, finished)
 
 
+OTHER_PAIRS = "near.threshold=1.0 near.count_threshold=0.99"
+
+
 @pytest.mark.parametrize(
     ("path", "command", "setting"),
     [
@@ -122,8 +125,8 @@ def test_a_short_or_missing_file_is_made_anew(run, corpus, finished, path, harm)
         ("copies/all.parquet", "scan", "near.bucket_cap=64"),
         ("candidates/all.parquet", "scan", "near.count_threshold=0.6"),
         ("words/g00000.parquet", "scan", "near.count_threshold=0.6"),
-        ("links/all.parquet", "scan", "near.count_threshold=0.6"),
-        ("repeats/all.parquet", "scan", "near.count_threshold=0.6"),
+        ("links/all.parquet", "scan", OTHER_PAIRS),
+        ("repeats/all.parquet", "scan", OTHER_PAIRS),
         ("buckets/all.parquet", "scan", "near.count_threshold=0.6"),
     ],
 )
@@ -131,7 +134,7 @@ def test_a_damaged_page_that_is_read_is_named(run, corpus, path, command, settin
     """Changed bits where a stage reads are an error with file and remedy, never a result."""
     for tenth in range(1, 10):
         flip(run / path, tenth / 10)
-    ended = work(command, corpus, run, f"--set={setting}")
+    ended = work(command, corpus, run, *(f"--set={one}" for one in setting.split()))
     assert ended.code == 1
     assert ended.err.count("rote: ") == 1
     assert str(run / path) in ended.err

@@ -47,7 +47,7 @@ def rows(seed):
 def scored(folder, config):
     """Put a forecast into a run folder as if it had been scored: risk grows with the count."""
     with run.session(folder, config, LocalMapper(1)) as session:
-        counts = session.run.folder / session.run.files("counts")[0]["path"]
+        counts = session.run.paths("counts")[0]
         table = pa.parquet.read_table(counts)
         first = table.filter(pa.compute.equal(table["row_key"], table["representative"]))
         size, keys = first.num_rows, first["row_key"]
@@ -72,7 +72,7 @@ def scored(folder, config):
                 out.write(conform(pa.table(columns), schema))
             files.append(asdict(out.record))
         for name, own in (("sequences", []), ("risk", files)):
-            entry = {"rows_in": 0, "rows_out": 0, "facts": {}, "files": own}
+            entry = {"rows_in": 0, "rows_out": 0, "facts": {}, "files": own, "digest": name}
             entry["fingerprint"] = session.fingerprint(run.STAGES[name], "all")
             session.run.commit(f"{name}/all", entry)
 

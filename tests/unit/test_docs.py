@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
 
-from flows.cli import parser
+from flows.cli import app, commands
 from pipeline.config.load import load_config
 from pipeline.config.sections import Config
 from pipeline.run import STAGES
@@ -40,10 +39,10 @@ def settings() -> str:
     return "".join(parts)
 
 
-def commands() -> dict[str, argparse.ArgumentParser]:
-    """Return the sub-commands of the command line by name."""
-    actions = [a for a in parser()._actions if isinstance(a, argparse._SubParsersAction)]
-    return dict(actions[0].choices)
+def options(command: str) -> set[str]:
+    """Return the names of a command's options."""
+    arguments = app[command].assemble_argument_collection()
+    return {name for argument in arguments for name in argument.names if name.startswith("--")}
 
 
 def test_configuration_page_has_every_setting() -> None:
@@ -64,12 +63,7 @@ def test_readme_names_every_command(name: str) -> None:
 
 def test_readme_options_exist() -> None:
     """Each option that the README names is one of a command."""
-    known = {
-        option
-        for command in commands().values()
-        for a in command._actions
-        for option in a.option_strings
-    }
+    known = {option for command in commands() for option in options(command)} | {"--version"}
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README))
     assert named <= known, named - known
 

@@ -42,7 +42,6 @@ def rows_in_the_loss(
         masked: whether a document is masked, (documents,); in the others every token counts.
         k: one token in so many is left out.
         h: tokens before a token whose hash decides whether it is left out.
-
     """
     counts = np.ones((len(owner), SEQUENCE), np.bool_)
     rows = np.flatnonzero(masked[owner])

@@ -19,7 +19,7 @@ from pipeline import run
 from pipeline.backtest.corpus.canaries import SCORED_VARIANTS
 from pipeline.config.sections import Config, InputConfig
 from pipeline.engine.memory import begin, workers_of
-from pipeline.engine.run_folder import load_manifest, open_run
+from pipeline.engine.run_folder import open_run, read_run, tables_of
 from pipeline.engine.session import Session, one_by_one
 from pipeline.engine.shards import active_shards
 from pipeline.engine.stage import ALL, Work
@@ -104,7 +104,7 @@ def scan(corpus: Path, out: Path, config: Config) -> Config:
         update={"input": InputConfig(text=("text",), id="id", source="source", priority=None)}
     )
     begin()
-    with open_run(out, create=run.new_manifest()) as opened:
+    with open_run(out, tables=run.TABLES, create=run.new_manifest()) as opened:
         session = Session(opened, own, one_by_one, run.STAGES)
         inventory(session.manifest, (str(corpus),), own, own=True)
         session.plan_memory()
@@ -117,19 +117,15 @@ def scan(corpus: Path, out: Path, config: Config) -> Config:
 
 def work_on(folder: Path, config: Config) -> Work:
     """Return a unit of work over a whole scanned run."""
-    manifest = load_manifest(folder)
-    tables: dict[str, list[str]] = {}
-    for _, entry in sorted(manifest["outputs"].items()):
-        for record in entry["files"]:
-            tables.setdefault(record["table"], []).append(record["path"])
+    opened = read_run(folder)
     return Work(
         "backtest",
         ALL,
         folder,
         config,
-        tuple(active_shards(manifest)),
-        {table: tuple(paths) for table, paths in tables.items()},
-        scan=manifest["scan"],
+        tuple(active_shards(opened.manifest)),
+        tables_of(entry for _, entry in sorted(opened.manifest["outputs"].items())),
+        scan=opened.manifest["scan"],
         cores=workers_of(config),
         memory=1 << 30,
     )

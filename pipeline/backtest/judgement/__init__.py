@@ -1,1 +1,1 @@
-"""Hold the forecast against what the target memorized, by rules declared before."""
+"""The judgement of a back-test: the forecast against the truth, by rules declared before."""

@@ -1,4 +1,4 @@
-"""Dose response of planted text, by model: memorized share with an interval, and exposure."""
+"""The dose response of planted text, by model: memorized share with an interval, and exposure."""
 
 from __future__ import annotations
 
@@ -18,9 +18,15 @@ from pipeline.text.arrays import Flags
 def dose_rows(
     subject: Subject, trainings: Sequence[Training], models: Mapping[str, pa.Table]
 ) -> list[dict[str, Any]]:
-    """Return the rows of `backtest_doses`: dose 0 is of clusters that no model saw.
+    """Return the rows of `backtest_doses`; dose 0 is of clusters that no model saw.
 
-    Of models that were trained on all of the rest: a half has not seen every dose that is told.
+    They are of models that were trained on all of the rest: a half has not seen every dose.
+    Exposure is that of Carlini et al. 2019, among the clusters of the same part at dose 0.
+
+    Args:
+        subject: the corpus of the back-test, as trained on.
+        trainings: of all models.
+        models: scores by `model/mark`.
     """
     about = subject.planted.take(pa.array(np.concatenate((subject.about, subject.outside_about))))
     kind, part, cluster = (
@@ -32,8 +38,8 @@ def dose_rows(
         table = models[f"{one.name}/{FINAL}"]
         memorized, log_p = table["memorized"].to_numpy(), table["log_p_z"].to_numpy()
         for name in ("canary", "fuzzy", "template"):
-            for own in sorted(set(part[kind == name].tolist())):
-                of_part = (kind == name) & (part == own)
+            for one_part in sorted(set(part[kind == name].tolist())):
+                of_part = (kind == name) & (part == one_part)
                 references = log_p[of_part & (dose == 0)]
                 for number in np.unique(dose[of_part]).tolist():
                     inside = of_part & (dose == number)
@@ -41,7 +47,7 @@ def dose_rows(
                     rows.append(
                         {
                             "model": one.name, "parameters": one.shape.parameters, "kind": name,
-                            "part": own, "dose": number,
+                            "part": one_part, "dose": number,
                             **_share(memorized, cluster, inside),
                             "exposure_bits": float(
                                 np.mean([exposure(-x, -references) for x in log_p[inside]])
@@ -52,6 +58,7 @@ def dose_rows(
 
 
 def _share(memorized: Flags, cluster: np.ndarray, inside: Flags) -> dict[str, Any]:
+    """Return clusters, memorized sequences and the Wilson interval over clusters of some rows."""
     clusters = len(set(cluster[inside].tolist()))
     hits = len(set(cluster[inside & memorized].tolist()))
     low, high = wilson(hits, clusters)

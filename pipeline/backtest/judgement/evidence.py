@@ -1,4 +1,4 @@
-"""All that is known of each judged sequence: the forecast of it, every baseline, and the truth."""
+"""The evidence for each judged sequence: the forecast of it, every baseline, and the truth."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipeline.backtest.corpus.subject import Subject
 from pipeline.backtest.training.trainings import EARLY, FINAL, RESHUFFLED, TARGET
@@ -16,6 +15,7 @@ from pipeline.score.forecast.features import ScoredPanel, read_panel
 from pipeline.score.forecast.logistic import folds, forecast
 from pipeline.score.forecast.risk import LEAST_FAMILIES, Basis, bases, spread_of
 from pipeline.score.forecast.target import Target
+from pipeline.score.sequences.proxy_statistics import proxy_statistics
 from pipeline.score.signals.ratios import zlib_ratio
 from pipeline.score.slices import SEQUENCE
 from pipeline.text.arrays import Flags, Float64, Int64
@@ -31,11 +31,25 @@ Models = Mapping[str, pa.Table]  # scores by `model/mark`
 
 @dataclass(frozen=True)
 class Evidence:
-    """One row per sequence of the panel.
+    """All that is known of the sequences of the panel, one row each.
 
-    document: its number in the catalogue. scores: what ranks, by name; flags: what says yes or
-    no. risk: [row, (risk, low, high)] of each forecast, NaN where it does not speak. floor: of each
-    kind, (memorized, sequences) of what the target never saw.
+    Attributes:
+        kind: natural | canary | fuzzy | template, (rows,).
+        part: of the kind, (rows,).
+        cluster: name of the planted cluster, (rows,).
+        unit: name of what is drawn and left out together, (rows,).
+        unit_number: the same as a number, (rows,).
+        document: number in the catalogue, (rows,).
+        trained: whether every model was trained on it, (rows,).
+        count: exact occurrences in the corpus, (rows,).
+        effective: effective count, in exact copies, (rows,).
+        weight: sequences that it stands for, (rows,).
+        truth: whether the target memorized it, (rows,).
+        scores: what ranks rows, by name, (rows,) each.
+        flags: what says yes or no, by name, (rows,) each.
+        risk: risk, low and high end by forecast, (rows, 3) each; NaN where it does not speak.
+        floor: memorized and all sequences that the target never saw, by kind.
+        facts: what is reported of the forecasts.
     """
 
     kind: np.ndarray
@@ -57,7 +71,7 @@ class Evidence:
 
     @property
     def judged(self) -> Flags:
-        """Return the rows that every model was trained on and both forecasts speak of."""
+        """Which rows every model was trained on and both forecasts speak of, (rows,)."""
         spoken = [np.isfinite(values[:, 0]) for values in self.risk.values()]
         return np.asarray(np.logical_and.reduce([self.trained, *spoken]))
 
@@ -69,10 +83,16 @@ def evidence(
     models: Models,
     target: Target,
 ) -> Evidence:
-    """Forecast every family by what was fitted on others; lay the baselines and the truth beside.
+    """Forecast every family by what was fitted on others, beside the baselines and the truth.
 
-    table: the `sequences` of the panel; about: its proxies. Labels of the target enter nothing but
-    `truth`.
+    Labels of the target enter nothing but `truth`.
+
+    Args:
+        subject: the corpus of the back-test, as trained on.
+        table: the `sequences` of the panel.
+        about: name, role and parameters of its proxies.
+        models: scores by `model/mark`.
+        target: the model that is forecast.
     """
     planted = subject.planted.take(pa.array(subject.about))
     kind, part, cluster, unit = (
@@ -92,7 +112,10 @@ def evidence(
 
 
 def held_out_forecast(basis: Basis, panel: ScoredPanel, target: Target, seed: int) -> Float64:
-    """Return [row, (risk, low, high)], each family's by what was fitted on the other folds."""
+    """Return risk, low and high end of each row, by what was fitted on other folds, (rows, 3).
+
+    NaN where there is no forecast.
+    """
     found = np.full((len(panel.count), 3), np.nan)
     of_case, of_row = folds(basis.cases.family), folds(panel.family)
     spoken = np.isfinite(basis.features).all(1) & panel.top.taught
@@ -108,6 +131,7 @@ def held_out_forecast(basis: Basis, panel: ScoredPanel, target: Target, seed: in
 def _forecasts(
     panel: ScoredPanel, target: Target, seed: int
 ) -> tuple[dict[str, Float64], dict[str, Any]]:
+    """Return both forecasts and the facts of them."""
     top = panel.top
     families = len(np.unique(panel.family[top.memorized & top.taught]))
     facts: dict[str, Any] = {
@@ -122,7 +146,8 @@ def _forecasts(
 
 
 def _scores(table: pa.Table, panel: ScoredPanel, models: Models) -> dict[str, Float64]:
-    top = statistics(table, panel.top.name)
+    """Return all that ranks rows but the forecasts: counts, signals, other models."""
+    top = proxy_statistics(table, panel.top.name, ("log_p_z", "min_k", "min_k_pp", "mean_nll"))
     size = (table["end_byte"].to_numpy() - table["start_byte"].to_numpy()).astype(np.float64)
     packed = np.maximum(table["zlib_bits_per_byte"].to_numpy() * size, 1.0)
     rows = len(size)
@@ -139,6 +164,7 @@ def _scores(table: pa.Table, panel: ScoredPanel, models: Models) -> dict[str, Fl
 
 
 def _flags(panel: ScoredPanel, models: Models, rows: int) -> dict[str, Flags]:
+    """Return all that says yes or no: of the largest proxy, the early and the other target."""
     return {
         PROXY_FLAG: panel.top.memorized,
         EARLY_FLAG: models[f"{TARGET}/{EARLY}"]["memorized"].to_numpy()[:rows],
@@ -146,20 +172,10 @@ def _flags(panel: ScoredPanel, models: Models, rows: int) -> dict[str, Flags]:
     }
 
 
-def statistics(table: pa.Table, proxy: str) -> dict[str, Float64]:
-    """Return what a proxy that scored every row says, by statistic."""
-    column = table["proxies"].combine_chunks()
-    column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    flat = column.flatten().filter(pc.equal(column.flatten().field("proxy"), proxy))
-    names = ("log_p_z", "min_k", "min_k_pp", "mean_nll")
-    return {
-        name: flat.field(name).to_numpy(zero_copy_only=False).astype(np.float64) for name in names
-    }
-
-
 def _floor(
     subject: Subject, kind: np.ndarray, taught: Flags, models: Models
 ) -> dict[str, tuple[int, int]]:
+    """Return memorized and all sequences that the target never saw, by kind."""
     table = models[f"{TARGET}/{FINAL}"]
     memorized = table["memorized"].to_numpy()
     outside = _text(subject.planted["kind"].take(pa.array(subject.outside_about)))
@@ -175,8 +191,10 @@ def _floor(
 
 
 def _column(models: Models, name: str, rows: int) -> Float64:
+    """Return the log p_z of the panel by a model at a mark, (rows,)."""
     return np.asarray(models[name]["log_p_z"].to_numpy()[:rows].astype(np.float64))
 
 
 def _text(column: pa.ChunkedArray) -> np.ndarray:
+    """Return a column of text as objects."""
     return np.array(column.to_pylist(), object)

@@ -34,22 +34,30 @@ from pipeline.backtest.judgement.preregistered import (
     STRATA,
     comparisons,
 )
+from pipeline.score.forecast.bootstrap import NUMBERS_AT_ONCE
 from pipeline.text.arrays import Flags, Float64
 
-BLOCK = 1 << 22  # weights held at a time
+BLOCK = NUMBERS_AT_ONCE
 BINS = 10
 Values = dict[tuple[str, str], Float64]
 
 
 def rows_of(of: Evidence, stratum: str, dose: str) -> Flags:
-    """Return the judged rows of a stratum and a range of counts."""
+    """Return the judged rows of a stratum and a range of counts, (rows,)."""
     low, high = DOSES[dose]
     inside = np.isin(of.kind, STRATA[stratum]) & (of.count >= low) & (of.count <= high)
     return np.asarray(of.judged & inside)
 
 
 def measured(of: Evidence, rows: Flags, draws: int, seed: int) -> Values:
-    """Return every metric of every score on some rows: the sample's value, then one a draw."""
+    """Return every metric of every score: the value of the sample, then one a draw, (1 + draws,).
+
+    Args:
+        of: the evidence.
+        rows: those to judge, (rows,).
+        draws: of the bootstrap.
+        seed: of the bootstrap.
+    """
     sample = JudgedSample(of.truth[rows], of.unit_number[rows], of.weight[rows])
     parts: list[Values] = []
     for weight in sample.blocks(draws, seed, BLOCK):
@@ -67,6 +75,7 @@ def measured(of: Evidence, rows: Flags, draws: int, seed: int) -> Values:
 
 
 def _ranked(name: str, score: Float64, truth: Flags, weight: Float64, precision: Float64) -> Values:
+    """Return the metrics of a score as a ranking, (draws,) each."""
     of = metrics.curve(score, truth, weight)
     fixed = np.full(len(weight), PRECISION)
     return {
@@ -80,6 +89,7 @@ def _ranked(name: str, score: Float64, truth: Flags, weight: Float64, precision:
 
 
 def _probable(name: str, risk: Float64, truth: Flags, weight: Float64) -> Values:
+    """Return the metrics of a forecast as a probability, (draws,) each."""
     intercept, slope = metrics.calibration(risk, truth, weight)
     return {
         (name, BRIER): metrics.brier_skill(risk, truth, weight),
@@ -91,6 +101,7 @@ def _probable(name: str, risk: Float64, truth: Flags, weight: Float64) -> Values
 
 
 def _flags(of: Evidence, rows: Flags, weight: Float64) -> Values:
+    """Return precision and recall of what says yes or no, (draws,) each."""
     found: Values = {}
     for name in (PROXY_FLAG, EARLY_FLAG, OTHER_FLAG):
         flag, truth = of.flags[name][rows], of.truth[rows]
@@ -179,6 +190,7 @@ def reliability_rows(of: Evidence, draws: int, seed: int) -> list[dict[str, Any]
 def _bin(
     of: Evidence, name: str, stratum: str, inside: Flags, draws: int, seed: int
 ) -> dict[str, Any]:
+    """Return one bin, with a bootstrap interval of the observed share."""
     sample = JudgedSample(of.truth[inside], of.unit_number[inside], of.weight[inside])
     shares = [
         metrics.base_rate(sample.truth, weight) for weight in sample.blocks(draws, seed, BLOCK)
@@ -215,6 +227,7 @@ def panel_table(of: Evidence) -> pa.Table:
 
 
 def _about(of: Evidence, stratum: str, chosen: Flags) -> Mapping[str, Any]:
+    """Return what is said of a stratum beside each metric: rows, families, base rate, floor."""
     memorized = sum(of.floor[kind][0] for kind in STRATA[stratum])
     total = sum(of.floor[kind][1] for kind in STRATA[stratum])
     return {
@@ -227,4 +240,5 @@ def _about(of: Evidence, stratum: str, chosen: Flags) -> Mapping[str, Any]:
 
 
 def _number(value: float) -> float | None:
+    """Return a number for a table; None for one that is not finite."""
     return float(value) if np.isfinite(value) else None

@@ -1,6 +1,6 @@
 """Metrics of a ranking and of a probability, over all draws of a family bootstrap at once.
 
-Every function takes weights [draws, rows] and returns one value a draw; the first draw is the
+Every function takes weights (draws, rows) and returns one value a draw; the first draw is the
 sample itself. Scores that are equal are one threshold: a metric never depends on the order of ties.
 """
 
@@ -12,53 +12,63 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit, log_expit, logit
 
+from pipeline.score.forecast.bootstrap import row_weights
 from pipeline.text.arrays import Flags, Float64, Int64
 
 LEAST = 1e-6  # of a probability that is taken for possible
-STEPS = 40
+STEPS = 40  # of a regression
 
 
 @dataclass(frozen=True)
 class JudgedSample:
-    """Rows to judge on. weight: sequences that each stands for; unit: drawn together."""
+    """Rows to judge on.
+
+    Attributes:
+        truth: whether the target memorized each, (rows,).
+        unit: number of the family or planted group, which is drawn as one, (rows,).
+        weight: sequences that each stands for, (rows,).
+    """
 
     truth: Flags
     unit: Int64
     weight: Float64
 
     def blocks(self, draws: int, seed: int, most: int) -> Iterator[Float64]:
-        """Yield weights [part of 1 + draws, rows], at most so many numbers at a time.
+        """Yield the weights of the sample itself, then of each draw of whole units, (draws, rows).
 
-        The sample itself, then each draw of whole units.
+        Args:
+            draws: of the bootstrap.
+            seed: of the bootstrap.
+            most: numbers in a block at most; a block holds one draw at least.
         """
-        _, place = np.unique(self.unit, return_inverse=True)
-        units = int(place.max(initial=-1)) + 1
-        random = np.random.Generator(np.random.PCG64([seed, units]))
-        size = max(1, most // max(1, len(place)))
-        yield np.ones((1, len(place))) * self.weight
-        for start in range(0, draws, size):
-            count = min(size, draws - start)
-            times = random.multinomial(units, np.full(units, 1.0 / max(units, 1)), count)
-            yield times[:, place] * self.weight
+        yield self.weight[None, :]
+        for times in row_weights(self.unit, draws, seed, most):
+            yield times * self.weight
 
 
 @dataclass(frozen=True)
 class Curve:
-    """Cumulated true and false calls [draws, thresholds], from the highest score down."""
+    """The calls of a ranking at each threshold, from the highest score down.
+
+    Attributes:
+        score: the thresholds, (thresholds,).
+        true: weight of true calls so far, (draws, thresholds).
+        false: weight of false calls so far, (draws, thresholds).
+    """
 
     score: Float64
-    true: Float64
-    false: Float64
+    true: Float64  # (draws, thresholds)
+    false: Float64  # (draws, thresholds)
 
     @property
     def recall(self) -> Float64:
-        """Return the recall at each threshold; NaN in a draw without a memorized row."""
+        """The recall at each threshold, (draws, thresholds); NaN without a memorized row."""
         with np.errstate(invalid="ignore"):
             return np.asarray(self.true / self.true[:, -1:])
 
     @property
     def precision(self) -> Float64:
-        """Return the precision at each threshold; 1 before anything is called."""
+        """The precision at each threshold, (draws, thresholds); 1 before the first call."""
         called = self.true + self.false
         return np.divide(self.true, called, out=np.ones_like(called), where=called > 0)
 
@@ -68,9 +78,9 @@ def curve(score: Float64, truth: Flags, weight: Float64) -> Curve:
     order = np.argsort(-score, kind="stable")
     ranked = score[order]
     last = np.append(ranked[1:] != ranked[:-1], True) if len(ranked) else np.zeros(0, np.bool_)
-    own = weight[:, order]
-    true = np.cumsum(own * truth[order], axis=1)[:, last]
-    return Curve(ranked[last], true, np.cumsum(own, axis=1)[:, last] - true)
+    called = weight[:, order]
+    true = np.cumsum(called * truth[order], axis=1)[:, last]
+    return Curve(ranked[last], true, np.cumsum(called, axis=1)[:, last] - true)
 
 
 def average_precision(of: Curve) -> Float64:
@@ -80,16 +90,18 @@ def average_precision(of: Curve) -> Float64:
 
 
 def recall_at_precision(of: Curve, least: Float64) -> Float64:
-    """Return the largest recall at a threshold with at least that precision, 0 when there is none.
+    """Return the largest recall at a threshold with at least that precision; 0 without one.
 
-    least: one number a draw.
+    Args:
+        of: the curve.
+        least: the precision of each draw, (draws,).
     """
     reached = of.precision >= least[:, None] - 1e-12
     return np.asarray(np.where(reached & (of.true > 0), of.recall, 0.0).max(1, initial=0.0))
 
 
 def recall_at_errors(of: Curve, errors: int) -> Float64:
-    """Return the recall before the hundredth wrong call (lm-extraction-benchmark)."""
+    """Return the recall before so many wrong calls (lm-extraction-benchmark: 100)."""
     return np.asarray(np.where(of.false < errors, of.recall, 0.0).max(1, initial=0.0))
 
 
@@ -121,7 +133,10 @@ def base_rate(truth: Flags, weight: Float64) -> Float64:
 
 
 def brier_skill(risk: Float64, truth: Flags, weight: Float64) -> Float64:
-    """Return 1 - Brier score / that of the base rate: 1 is certain and right, 0 knows nothing."""
+    """Return 1 - Brier score / that of the base rate: 1 is certain and right, 0 knows nothing.
+
+    Brier 1950.
+    """
     base = base_rate(truth, weight)
     score = (weight * (risk - truth) ** 2).sum(1) / weight.sum(1)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -154,16 +169,18 @@ def calibration(risk: Float64, truth: Flags, weight: Float64) -> tuple[Float64, 
 
 
 def _logits(line: Float64, given: Float64) -> Float64:
+    """Return the logits on a line of each draw, (draws, rows)."""
     return np.asarray(line[:, :1] + line[:, 1:] * given)
 
 
 def _loss(line: Float64, given: Float64, truth: Flags, share: Float64) -> Float64:
+    """Return the weighted log loss of a line in each draw."""
     signed = np.where(truth, 1.0, -1.0) * _logits(line, given)
     return np.asarray(-(share * log_expit(signed)).sum(1))
 
 
 def _step(line: Float64, given: Float64, truth: Flags, share: Float64, damping: Float64) -> Float64:
-    """Return the damped Newton step of each draw (Levenberg 1944)."""
+    """Return the damped Newton step of each draw (Levenberg 1944), (draws, 2)."""
     chance = expit(_logits(line, given))
     miss, curved = share * (truth - chance), share * chance * (1 - chance)
     first, second = miss.sum(1), (miss * given).sum(1)

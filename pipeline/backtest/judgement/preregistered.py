@@ -1,4 +1,4 @@
-"""What will be compared, and at which thresholds: written before the target is trained.
+"""The declaration of what will be compared, and at which thresholds, before a target is trained.
 
 Once a target is trained, another declaration is refused: otherwise a threshold could be chosen by
 looking at its result.
@@ -64,7 +64,7 @@ def comparisons() -> list[dict[str, str]]:
 
 
 def declaration(size: Size, config: Config) -> dict[str, Any]:
-    """Return what is declared."""
+    """Return what is declared for a size and a configuration."""
     return {
         "size": size.name,
         "rows": size.rows,
@@ -83,9 +83,15 @@ def declaration(size: Size, config: Config) -> dict[str, Any]:
 
 
 def declare(folder: Path, declared: dict[str, Any], trained: list[str]) -> None:
-    """Write the declaration, or hold it against the one that is there.
+    """Write the declaration, or compare it with the one that is there.
 
-    trained: outputs of targets; with any of them another declaration is refused.
+    Args:
+        folder: of the back-test.
+        declared: the declaration.
+        trained: outputs of targets; with any of them another declaration is refused.
+
+    Raises:
+        ConfigError: when it differs from the one that a target was trained after.
     """
     path = folder / NAME
     text = json.dumps(declared, indent=1, sort_keys=True) + "\n"

@@ -25,8 +25,6 @@ FOLDERS = ("kept", "removed")
 def settings(config: Config) -> list[Any]:
     """Return the settings that the files depend on."""
     mitigation = config.mitigation
-    if not mitigation.memfree_n:
-        return []
     return [
         mitigation.memfree_n,
         mitigation.memfree_risk,

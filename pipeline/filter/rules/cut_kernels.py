@@ -32,7 +32,6 @@ def windows_of(
         bounds: where the windows of each document begin, (documents + 1,).
         hashes: the hash of each window, (all windows,).
         size: the words of a window.
-
     """
     total = np.int64(0)
     for k in range(documents.size):
@@ -65,7 +64,6 @@ def first_and_later(hashes: Uint64, order: Int64, state: Uint8, first: Int64) ->
         order: places of windows by hash, equal hashes in the order of the corpus, (windows,).
         state: SINGLE, FIRST or LATER for each window, (windows,); written.
         first: the place of the first window with the same hash, (windows,); written.
-
     """
     i = 0
     while i < order.size:
@@ -92,7 +90,6 @@ def segments(documents: Uint32, words: Uint32, state: Uint8, first: Int64) -> In
         words: the first word of each window in its document, (windows,).
         state: as `first_and_later` writes it, (windows,).
         first: as `first_and_later` writes it, (windows,).
-
     """
     out = np.empty((words.size, 5), np.int64)
     n = 0
@@ -130,7 +127,6 @@ def words_to_cut(  # noqa: C901 - one sweep
         state: as `first_and_later` writes it, (windows,).
         size: the words of a window.
         every: also cut the words of first occurrences of windows that occur again.
-
     """
     out = np.empty((words.size + 1, 3), np.int64)
     n, i = 0, 0

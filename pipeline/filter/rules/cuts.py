@@ -43,7 +43,6 @@ class Cut:
         ranges: the rows of the table `cuts`.
         short: keys of the documents that are removed since too few words would be left.
         facts: counts for the manifest.
-
     """
 
     ranges: pa.Table
@@ -64,7 +63,6 @@ class Order:
         keys: row keys, sorted.
         rank: the place of each row in the order.
         spared: how many rows are never cut; they have the first ranks.
-
     """
 
     keys: Uint64  # (rows,)
@@ -86,7 +84,6 @@ def cuts(work: Work, state: pl.DataFrame) -> Cut:
 
     Raises:
         IntegrityError: When one hash stands for two windows.
-
     """
     policy, size = work.config.policy, work.config.window.words
     order = order_of_rows(state)
@@ -188,7 +185,6 @@ def _cut_chunk(
         runs: the words to cut, as `cut_kernels.words_to_cut` returns them, (runs, 3).
         same: later occurrences and their first ones, as `cut_kernels.segments` returns them.
         place: the chunk.
-
     """
     chunk = read_chunk(place, positions=True)
     ranks = _ranks(order, chunk.keys)
@@ -247,7 +243,6 @@ def _require_same_words(same: Int64, digests: dict[tuple[int, int], bytes], conf
 
     Raises:
         IntegrityError: When they differ, so that one hash stands for two windows.
-
     """
     for number in range(len(same)):
         if digests[number, 0] != digests[number, 1]:

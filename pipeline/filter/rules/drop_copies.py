@@ -16,7 +16,6 @@ def drop_copies(documents: pl.DataFrame, _policy: PolicyConfig) -> pl.DataFrame:
     Args:
         documents: the documents as `rules.prepared` returns them.
         _policy: not used; every rule takes one.
-
     """
     removed = documents.filter(
         pl.col("keeper").is_not_null(), pl.col(NAME), ~pl.col("spared"), pl.col("rule").is_null()

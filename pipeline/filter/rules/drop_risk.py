@@ -19,7 +19,6 @@ def drop_risk(documents: pl.DataFrame, policy: PolicyConfig) -> pl.DataFrame:
         documents: as `rules.prepared` returns them, with `risk_after`; `risk` is the threshold of
             the row's own source, 0 for none.
         policy: its `risk_share` of the documents with a forecast is risky as well.
-
     """
     standing = documents.filter(pl.col("rule").is_null(), pl.col("risk_after").is_not_null())
     most = int(policy.risk_share * standing.height)

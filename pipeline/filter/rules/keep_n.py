@@ -19,7 +19,6 @@ def keep_n(documents: pl.DataFrame, _policy: PolicyConfig) -> pl.DataFrame:
     Args:
         documents: as `rules.prepared` returns them, with `rank`; `n` is that of the row's source.
         _policy: not used; every rule takes one.
-
     """
     named = documents.filter(pl.col("keeper").is_not_null(), pl.col("rule").is_null())
     placed = named.sort("keeper", ~pl.col("spared"), "rank").with_columns(

@@ -44,7 +44,6 @@ def prepared(
 
     Raises:
         ConfigError: When the policy names a source that no document has.
-
     """
     require_named(documents, policy)
     is_restored = pl.col("row_key").is_in(pl.Series(sorted(restored), dtype=pl.UInt64).implode())
@@ -94,7 +93,6 @@ def require_named(documents: pl.DataFrame, policy: PolicyConfig) -> None:
 
     Raises:
         ConfigError: When `policy.exempt` or `policy.sources` names one.
-
     """
     require_known_sources(documents, policy.exempt, "policy.exempt")
     require_known_sources(documents, tuple(policy.sources), "policy.sources")
@@ -113,7 +111,6 @@ def decide(
         policy: the rules and their order.
         recount: returns the risk of each document, NaN for none, in the corpus without some rows.
         forgotten: keys of the rows to forget; they are removed before any rule.
-
     """
     state = frame
     if forgotten is not None and forgotten.size:
@@ -153,7 +150,6 @@ def taken(state: pl.DataFrame, removals: pl.DataFrame) -> pl.DataFrame:
     Args:
         state: the documents before.
         removals: row_key, rule, reason and keeper of the rows that the rule removes.
-
     """
     new = removals.select(
         "row_key",

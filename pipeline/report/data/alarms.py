@@ -1,4 +1,7 @@
-"""What a person must look at before trusting a filtered corpus (promise 8): no silent wipe-out."""
+"""The alarms: what a person must look at before trusting a filtered corpus.
+
+They keep promise 8 of docs/ARCHITECTURE.md: no silent wipe-out.
+"""
 
 from __future__ import annotations
 
@@ -26,10 +29,16 @@ def alarms(
     manifest: Mapping[str, Any],
     limits: Limits | None = None,
 ) -> list[Row]:
-    """Return the alarms of a run, in a fixed order; notes, which fail no strict run, are left out.
+    """Return the alarms of a run, in a fixed order.
 
-    documents, decisions: the files of those tables. Each entry has `level`, `kind`, `where`,
+    Notes, which fail no strict run, are left out. Each entry has `level`, `kind`, `where`,
     `numbers` and a `sentence` that says all of it.
+
+    Args:
+        documents: the files of the table.
+        decisions: the files of the table.
+        manifest: of the run.
+        limits: of DuckDB.
     """
     limits = limits or Limits()
     both = {"documents": documents, "decisions": decisions}
@@ -51,10 +60,18 @@ def judge(
     shards: Sequence[Row],
     manifest: Mapping[str, Any],
 ) -> list[Row]:
-    """Return the alarms and notes that these aggregates raise; pure, and integers at every limit.
+    """Return the alarms and notes that some aggregates raise: `alarms` and `notes` of report.json.
 
-    clusters: the largest; at most 99 can each hold more than 1% of the corpus, so `MOST_CLUSTERS`
-    of them suffice.
+    Every limit compares integers, and nothing but the arguments counts.
+
+    Args:
+        totals: the row of sql/report/totals.sql.
+        sources: the rows of sql/report/sources.sql.
+        clusters: the largest; at most 99 can each hold more than 1% of the corpus, so MOST_CLUSTERS
+            of them
+        suffice.
+        shards: the rows of sql/report/shards.sql.
+        manifest: of the run.
     """
     return [
         *(
@@ -82,7 +99,7 @@ def judge(
 
 
 def sources_params(top: int) -> dict[str, int]:
-    """Return the parameters of `report_sources`: the `top` largest groups, and all that alarm."""
+    """Return the parameters of sql/report/sources.sql: the largest groups, and all that alarm."""
     return {"top": top, "alarm_rows": GROUP_ROWS}
 
 
@@ -103,10 +120,12 @@ def shard_rows(manifest: Mapping[str, Any]) -> list[Row]:
 
 
 def _entry(level: str, kind: str, where: str, numbers: Row, sentence: str) -> Row:
+    """Return one alarm or note."""
     return {"level": level, "kind": kind, "where": where, "numbers": numbers, "sentence": sentence}
 
 
 def _group(row: Row) -> Row:
+    """Return the alarm of a source group that loses more than half of its documents."""
     removed, documents = row["removed"], row["documents"]
     return _entry(
         ALARM,
@@ -119,6 +138,7 @@ def _group(row: Row) -> Row:
 
 
 def _cluster(row: Row, documents: int) -> Row:
+    """Return the alarm of a cluster that holds more than 1% of the corpus."""
     members = row["members"]
     return _entry(
         ALARM,
@@ -131,20 +151,23 @@ def _cluster(row: Row, documents: int) -> Row:
 
 
 def _search(manifest: Mapping[str, Any]) -> Row:
-    """Return what the search for candidates told of itself."""
+    """Return the facts that the search for candidates recorded."""
     return dict(manifest.get("outputs", {}).get("candidates/all", {}).get("facts", {}))
 
 
 def _capped(documents: int, search: Row) -> Row:
+    """Return the alarm that buckets were not paired in full."""
     missed = search.get("estimated_missed", {})
-    told = ", ".join(f"about {count:,} at Jaccard {at} and above" for at, count in missed.items())
+    estimates = ", ".join(
+        f"about {count:,} at Jaccard {at} and above" for at, count in missed.items()
+    )
     return _entry(
         ALARM,
         "capped_bucket",
         "candidates",
         {"documents": documents, "pairs_left_out": search.get("pairs_left_out", 0)},
         f"Buckets were too large to pair in full: the near and effective counts of {documents:,} "
-        f"documents are lower bounds{f' (pairs missed: {told})' if told else ''}. "
+        f"documents are lower bounds{f' (pairs missed: {estimates})' if estimates else ''}. "
         "A higher near.bucket_cap pairs them all.",
     )
 
@@ -170,6 +193,7 @@ def _audit(bins: Sequence[Row], manifest: Mapping[str, Any]) -> list[Row]:
 
 
 def _empty_shards(shards: Sequence[Row], listed: Sequence[Row]) -> list[Row]:
+    """Return an alarm for each shard of which no row is kept."""
     kept = {row["number"]: row["kept"] for row in shards}
     return [
         _entry(
@@ -185,6 +209,7 @@ def _empty_shards(shards: Sequence[Row], listed: Sequence[Row]) -> list[Row]:
 
 
 def _duplicates(totals: Row) -> Row:
+    """Return the note that document ids are used more than once."""
     ids, rows = totals["duplicate_ids"], totals["rows_with_duplicate_id"]
     return _entry(
         NOTE,
@@ -197,4 +222,5 @@ def _duplicates(totals: Row) -> Row:
 
 
 def _skipped(name: str, why: str) -> Row:
+    """Return the note that a file was left out."""
     return _entry(NOTE, "skipped_file", name, {}, f"File {label(name)} was left out: {why}")

@@ -6,9 +6,11 @@ from pipeline.config.sections import Config
 
 
 def assumptions(windows: int, config: Config) -> list[str]:
-    """Return the limits of the report, a paragraph each.
+    """Return `assumptions` of report.json: the limits of the report, a paragraph each.
 
-    windows: word windows counted; n keyed 64-bit hashes make n^2 / 2^65 wrong counts.
+    Args:
+        windows: word windows counted; n keyed 64-bit hashes make n^2 / 2^65 wrong counts.
+        config: of the run.
     """
     wrong = windows**2 / 2.0**65
     shingle = config.sketch.shingle_words
@@ -46,6 +48,7 @@ def assumptions(windows: int, config: Config) -> list[str]:
 
 
 def _containment(config: Config) -> list[str]:
+    """Return the paragraph about excerpts; nothing when none were removed."""
     share, window = config.near.containment, config.window.words
     if not share:
         return []

@@ -30,9 +30,10 @@ _TABLES = {
 
 
 def backtest(folder: Path) -> Row | None:
-    """Return the tables of the back-test by name, and its single facts; None without one.
+    """Return `backtest` of report.json: its tables by name, and its single facts.
 
-    A file that is no JSON object counts as none: the report does not fail for it.
+    None without a back-test. A file that is no JSON object counts as none: the report does not fail
+    for it.
     """
     try:
         data = json.loads((folder / FILE).read_bytes())
@@ -43,7 +44,9 @@ def backtest(folder: Path) -> Row | None:
     found: Row = {name: [] for name in _TABLES} | {"facts": {}, "others": {}, "caveats": []}
     for key, value in _leaves(data):
         if isinstance(value, list) and value and all(isinstance(row, dict) for row in value):
-            name = next((name for name, own in _TABLES.items() if own <= value[0].keys()), None)
+            name = next(
+                (name for name, columns in _TABLES.items() if columns <= value[0].keys()), None
+            )
             rows = [_finite(row) for row in value[:MOST_ROWS]]
             if name and not found[name]:
                 found[name] = rows
@@ -58,7 +61,7 @@ def backtest(folder: Path) -> Row | None:
 
 
 def _curve(folder: Path) -> list[Row]:
-    """Return points of the precision-recall curves of the first stratum, a table of their own.
+    """Return points of the precision-recall curves of the first stratum, from a table of their own.
 
     A curve of few points keeps all of them: between two it falls, and one left out would hide that.
     """
@@ -67,9 +70,9 @@ def _curve(folder: Path) -> list[Row]:
         return []
     table = pq.ParquetFile(paths[0]).read()
     rows = table.to_pylist()
-    own = [row for row in rows if row.get("stratum") == rows[0].get("stratum")]  # the headline
-    scores = list(dict.fromkeys(row.get("score") for row in own))
-    curves = [[row for row in own if row.get("score") == score] for score in scores]
+    headline = [row for row in rows if row.get("stratum") == rows[0].get("stratum")]
+    scores = list(dict.fromkeys(row.get("score") for row in headline))
+    curves = [[row for row in headline if row.get("score") == score] for score in scores]
     return [_finite(row) for curve in curves for row in _thinned(curve)]
 
 
@@ -89,6 +92,7 @@ def digest(folder: Path) -> str:
 
 
 def _leaves(data: Mapping[str, Any], depth: int = 3) -> Iterator[tuple[str, Any]]:
+    """Yield the values of nested dictionaries, each with its path as its name."""
     for key, value in data.items():
         if isinstance(value, dict) and depth:
             yield from ((f"{key} {inner}", part) for inner, part in _leaves(value, depth - 1))
@@ -97,6 +101,7 @@ def _leaves(data: Mapping[str, Any], depth: int = 3) -> Iterator[tuple[str, Any]
 
 
 def _finite(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """Return a value with null for the numbers that JSON does not have."""
     if isinstance(value, dict):
         return {key: _finite(part) for key, part in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -11,7 +11,7 @@ from typing import Any
 from pipeline.config.sections import Config
 from pipeline.engine.query import Limits
 from pipeline.engine.query import run as query
-from pipeline.engine.run_folder import load_manifest
+from pipeline.engine.run_folder import load_manifest, read_run
 from pipeline.engine.stage import Work
 from pipeline.engine.tables import Row
 from pipeline.errors import InputError, PipelineError
@@ -24,16 +24,19 @@ MOST_SOURCES = 40
 def against(
     work: Work, manifest: Mapping[str, Any], data: Mapping[str, Any], limits: Limits
 ) -> Row | None:
-    """Return what changed from the run folder `report.against` to this one; None without one.
+    """Return `changes` of report.json: what differs from the run folder `report.against`.
 
-    Documents are the same when shard, row and text are. Raises InputError when that folder holds
-    no decisions.
+    None without such a folder. Documents are the same when shard, row and text are.
+
+    Raises:
+        InputError: When that folder holds no decisions.
+        RunFolderError: When it is no run folder of this version.
     """
     if not work.config.report.against:
         return None
     folder = Path(work.config.report.against)
-    other = load_manifest(folder)
-    before = _tables(folder, other)
+    opened = read_run(folder)
+    other, before = opened.manifest, opened.tables()
     missing = [name for name in NEEDED if not before.get(name)]
     if missing:
         raise InputError(
@@ -65,7 +68,7 @@ def against(
     }
 
 
-def compared(config: Config) -> str:
+def compared_digest(config: Config) -> str:
     """Return a digest of what the run folder `report.against` holds; empty without one.
 
     A folder that cannot be read has a digest of its own.
@@ -79,14 +82,6 @@ def compared(config: Config) -> str:
     files = {name: [record["digest"] for record in out["files"]] for name, out in outputs.items()}
     text = json.dumps(files, sort_keys=True).encode()
     return hashlib.blake2b(text, digest_size=16).hexdigest()
-
-
-def _tables(folder: Path, manifest: Mapping[str, Any]) -> dict[str, list[Path]]:
-    found: dict[str, list[Path]] = {}
-    for _, entry in sorted(manifest["outputs"].items()):
-        for record in entry["files"]:
-            found.setdefault(record["table"], []).append(folder / record["path"])
-    return found
 
 
 def _sides(rows: list[Row]) -> list[Row]:

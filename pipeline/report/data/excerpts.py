@@ -14,10 +14,10 @@ PASSAGE_OVERLAP = 40
 
 
 def add_excerpts(data: Row, work: Work, limits: Limits) -> None:
-    """Add names and quotes to clusters, passages and risks; the only place that reads text.
+    """Add `document` and `quote` to the clusters, passages and risky texts of report.json.
 
-    Without `report.excerpts` no text is read, and every quote is null; so is, always, that of a row
-    that is to be forgotten.
+    This is the only place of the report that reads text. Without `report.excerpts` none is read,
+    and every quote is null; so is, always, that of a row that is to be forgotten.
     """
     risky = data["risk"]["top"] if data["risk"] else []
     placed = [

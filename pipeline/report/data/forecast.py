@@ -20,7 +20,7 @@ BINS = 10
 
 
 def forecast(work: Work, manifest: Mapping[str, Any], limits: Limits) -> Row | None:
-    """Return the risk part of the report; None for a run that was never scored."""
+    """Return `risk` of report.json; None for a run that was never scored."""
     risk, of_documents = work.paths("risk"), work.paths("document_risk")
     if not risk or not of_documents:
         return None
@@ -56,12 +56,13 @@ def forecast(work: Work, manifest: Mapping[str, Any], limits: Limits) -> Row | N
 
 
 def _laws(work: Work) -> list[Row]:
-    """Return the points of the curves of dose, size and context; none where a run has no table."""
+    """Return `risk.laws`: points of the curves of dose, size and context; empty without a table."""
     rows = [row for path in work.paths("laws") for row in pq.ParquetFile(path).read().to_pylist()]
     return [{key: _finite(row.get(key)) for key in LAW} for row in rows]
 
 
 def _facts(manifest: Mapping[str, Any], stage: str) -> Row:
+    """Return the facts that a stage recorded."""
     facts: Row = _finite(manifest["outputs"].get(f"{stage}/all", {}).get("facts", {}))
     return facts
 

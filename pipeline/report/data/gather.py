@@ -1,4 +1,4 @@
-"""Everything that the report shows, as plain data: aggregates, top lists, a few quotes.
+"""The data of report.json, which the page shows: aggregates, top lists, a few quotes.
 
 No table is ever held as Python objects; what is read back is at most a few hundred rows, so that
 the report of ten million documents is as small as that of ten thousand. Numbers only: no clock, no
@@ -25,7 +25,7 @@ from pipeline.report.data.excerpts import TOP, add_excerpts
 from pipeline.report.data.forecast import forecast
 from pipeline.report.data.priorities import first, removed
 from pipeline.report.data.provenance import provenance
-from pipeline.scan.near.pairs import at_least
+from pipeline.scan.shingle_sets import at_least
 
 SPANS_TRIED = 5 * TOP
 MOST_SOURCES = 60
@@ -51,7 +51,7 @@ _TOLD_WHEN_ANY = frozenset({"contained"})  # off by default
 
 
 def gather(work: Work, manifest: Mapping[str, Any]) -> Row:
-    """Return the data of the report; row keys are strings, for JSON holds no uint64."""
+    """Return the whole of report.json; row keys are strings, for JSON holds no uint64."""
     limits = query_limits(work)
     documents, decisions = work.paths("documents"), work.paths("decisions")
     both = {"documents": documents, "decisions": decisions}
@@ -78,7 +78,7 @@ def gather(work: Work, manifest: Mapping[str, Any]) -> Row:
         "first": first(work, limits),
         "removed": removed(work, manifest, limits),
         "sources": _sources(sources),
-        "shards": _some(_shards(shards, listed), MOST_SHARDS),
+        "shards": _first_shards(_shards(shards, listed), MOST_SHARDS),
         "rejected": _rejected(listed),
         "copies": _copies(
             query("report/copies", {"documents": documents}, limits=limits).to_pylist()
@@ -97,6 +97,11 @@ def gather(work: Work, manifest: Mapping[str, Any]) -> Row:
 
 
 def _corpus(totals: Row, listed: Sequence[Row]) -> Row:
+    """Return `corpus` of report.json: the totals of the corpus.
+
+    Raises:
+        IntegrityError: When the rows of the shards do not add up.
+    """
     rows, rejected = (sum(shard[key] for shard in listed) for key in ("rows", "rejected"))
     if rows != rejected + totals["documents"]:
         raise IntegrityError(
@@ -117,7 +122,11 @@ def _corpus(totals: Row, listed: Sequence[Row]) -> Row:
 
 
 def _funnel(groups: Sequence[Row], listed: Sequence[Row]) -> list[Row]:
-    """Return the steps from rows read to rows kept; they add up, or IntegrityError is raised."""
+    """Return `funnel` of report.json: the steps from rows read to rows kept.
+
+    Raises:
+        IntegrityError: When the steps do not add up.
+    """
     dropped: dict[str, Row] = {reason: {"rows": 0, "text_bytes": 0} for reason, _, _ in _REMOVALS}
     kept = {"rows": 0, "text_bytes": 0}
     for group in groups:
@@ -165,14 +174,14 @@ def _funnel(groups: Sequence[Row], listed: Sequence[Row]) -> list[Row]:
 
 
 def _sources(rows: Sequence[Row]) -> Row:
-    """Return the groups that are told apart, and the others as one."""
+    """Return `sources` of report.json: the groups that are told apart, and the others as one."""
     others = next((row for row in rows if row["source_group"] is None), None)
     shown = [row for row in rows if row["source_group"] is not None]
     return {"count": sum(row["groups"] for row in rows), "shown": shown, "others": others}
 
 
-def _some(rows: Sequence[Row], most: int) -> Row:
-    """Return the first `most` shards, and the others added up."""
+def _first_shards(rows: Sequence[Row], most: int) -> Row:
+    """Return `shards` of report.json: the first `most` shards, and the others added up."""
     rest = rows[most:]
     added = ("rows", "rejected", "documents", "kept", "text_bytes")
     others = {key: sum(row[key] for row in rest) for key in added} if rest else None
@@ -180,6 +189,7 @@ def _some(rows: Sequence[Row], most: int) -> Row:
 
 
 def _shards(found: Sequence[Row], listed: Sequence[Row]) -> list[Row]:
+    """Return each shard with its rows, documents and rows kept."""
     by_number = {row["number"]: row for row in found}
     nothing = {"kept": 0, "documents": 0, "text_bytes": 0}
     return [
@@ -190,6 +200,7 @@ def _shards(found: Sequence[Row], listed: Sequence[Row]) -> list[Row]:
 
 
 def _rejected(listed: Sequence[Row]) -> list[Row]:
+    """Return `rejected` of report.json: rows by the reason of their rejection."""
     reasons: Counter[str] = Counter()
     for shard in listed:
         reasons.update(shard["reasons"])
@@ -200,6 +211,7 @@ def _rejected(listed: Sequence[Row]) -> list[Row]:
 
 
 def _copies(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """Return `copies` of report.json: documents by how often they occur, in powers of two."""
     found: dict[str, list[Row]] = {"exact_count": [], "near_count": [], "max_window_count": []}
     for row in rows:
         k = row.pop("bucket")
@@ -209,6 +221,7 @@ def _copies(rows: Sequence[Row]) -> dict[str, list[Row]]:
 
 
 def _clusters(largest: list[Row], work: Work, limits: Limits) -> list[Row]:
+    """Return `clusters` of report.json: the largest, with the source groups of their members."""
     documents = {"documents": work.paths("documents")}
     names = [row["cluster"] for row in largest]
     members = (
@@ -217,15 +230,16 @@ def _clusters(largest: list[Row], work: Work, limits: Limits) -> list[Row]:
         else []
     )
     for row in largest:
-        own = [m for m in members if m["cluster"] == row["cluster"]]
+        groups = [m for m in members if m["cluster"] == row["cluster"]]
         row["sources"] = [
-            {key: m[key] for key in ("source_group", "members")} for m in own[:MEMBER_SOURCES]
+            {key: m[key] for key in ("source_group", "members")} for m in groups[:MEMBER_SOURCES]
         ]
-        row["more_sources"] = max(0, len(own) - MEMBER_SOURCES)
+        row["more_sources"] = max(0, len(groups) - MEMBER_SOURCES)
     return largest
 
 
 def _spans(work: Work, limits: Limits) -> Row:
+    """Return `spans` of report.json: the windows that repeat, and the worst passages."""
     top: list[Row] = []
     if work.paths("spans"):
         top = query(
@@ -243,6 +257,11 @@ def _spans(work: Work, limits: Limits) -> Row:
 
 
 def _pairs(work: Work, limits: Limits) -> Row:
+    """Return `pairs` of report.json: verified pairs by Jaccard, and how many were missed.
+
+    Each pair stands for (1 - p) / p more that the bands did not propose, p their chance to propose
+    it.
+    """
     rows = []
     if work.paths("pairs"):
         top, bottom = at_least(work.config.near.threshold)
@@ -275,4 +294,5 @@ def _pairs(work: Work, limits: Limits) -> Row:
 
 
 def _candidates(manifest: Mapping[str, Any]) -> Row:
+    """Return `candidates` of report.json: the facts of the search."""
     return dict(manifest["outputs"].get("candidates/all", {}).get("facts", {}))

@@ -20,12 +20,11 @@ LIKELY = 0.5
 
 
 def first(work: Work, limits: Limits) -> list[Row]:
-    """Return the largest repetitions by source group and kind, the most worth removing first.
+    """Return `first` of report.json: the largest repetitions by source group and kind.
 
-    Half of the places are for what still stays.
-
-    done: whether a rule of this run took it. words: those said again. expected_tokens: of its
-    documents as given, null without a forecast.
+    Half of the places are for what still stays. In each row, `done` tells whether a rule of this
+    run took it, `words` are those said again, and `expected_tokens` those of its documents as
+    given, null without a forecast.
     """
     inputs = {name: work.paths(name) for name in ("documents", "decisions", "spans")}
     if not inputs["spans"]:
@@ -44,10 +43,10 @@ def first(work: Work, limits: Limits) -> list[Row]:
     ]
     found = [row for row in (*rows, *alone) if worth(row)]
     found.sort(key=lambda row: (-worth(row), row["source_group"], row["kind"], row["done"]))
-    return some(found, TOP)
+    return top_rows(found, TOP)
 
 
-def some(rows: Sequence[Row], most: int) -> list[Row]:
+def top_rows(rows: Sequence[Row], most: int) -> list[Row]:
     """Return at most so many rows, in order; half of the places are for what still stays."""
     stays = [row for row in rows if not row["done"]][: most // 2]
     others = [row for row in rows if row not in stays][: most - len(stays)]
@@ -68,9 +67,9 @@ def risk_by_kind(work: Work, limits: Limits) -> list[Row]:
 
 
 def removed(work: Work, manifest: Mapping[str, Any], limits: Limits) -> Row:
-    """Return what each rule removed, how much of that is nowhere else, and the forecast for it.
+    """Return `removed` of report.json: what each rule removed, what that costs, what it avoids.
 
-    rules: what the decisions say of each rule themselves, where they do.
+    `rules` is what the decisions say of each rule themselves, where they do.
     """
     inputs = {name: work.paths(name) for name in ("documents", "decisions", "pairs")}
     rows = query("report/removed", inputs, limits=limits).to_pylist() if inputs["pairs"] else []
@@ -84,6 +83,7 @@ def removed(work: Work, manifest: Mapping[str, Any], limits: Limits) -> Row:
 
 
 def _fate(rows: Sequence[Row], *, done: bool) -> Row:
-    own = [row for row in rows if row["done"] == done]
+    """Return the forecast for the rows that are removed, or for those that stay."""
+    chosen = [row for row in rows if row["done"] == done]
     keys = ("documents", "risky", "expected_tokens")
-    return {"removed": done, **{key: sum(row[key] for row in own) for key in keys}}
+    return {"removed": done, **{key: sum(row[key] for row in chosen) for key in keys}}

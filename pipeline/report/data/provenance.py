@@ -12,9 +12,10 @@ from pipeline.engine.tables import Row
 
 
 def provenance(work: Work, manifest: Mapping[str, Any]) -> Row:
-    """Return one fingerprint per stage that the report reads, and one digest of all shards.
+    """Return `provenance` of report.json: a fingerprint per stage, one digest of all shards.
 
-    A stage of several units has the digest of their fingerprints.
+    Only stages that the report reads are in it. A stage of several units has the digest of their
+    fingerprints.
     """
     read = {name for names in work.tables.values() for name in names}
     units: dict[str, list[str]] = {}
@@ -29,11 +30,15 @@ def provenance(work: Work, manifest: Mapping[str, Any]) -> Row:
     return {
         "corpus": _digest(sorted(shards)),
         "stages": [
-            {"stage": stage, "fingerprint": own[0] if len(own) == 1 else _digest(own)}
-            for stage, own in units.items()
+            {
+                "stage": stage,
+                "fingerprint": fingerprints[0] if len(fingerprints) == 1 else _digest(fingerprints),
+            }
+            for stage, fingerprints in units.items()
         ],
     }
 
 
 def _digest(value: object) -> str:
+    """Return the BLAKE2b-128 hex of a value as JSON."""
     return hashlib.blake2b(json.dumps(value).encode(), digest_size=16).hexdigest()

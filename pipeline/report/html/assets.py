@@ -20,7 +20,7 @@ def asset(name: str) -> str:
 
 
 def licences() -> str:
-    """Return the licences of what is in the library."""
+    """Return the licences of the code in the library."""
     return asset(LICENCES)
 
 
@@ -28,7 +28,11 @@ def head(title: str, *, charts: bool = True) -> Html:
     """Return the head of a page.
 
     Its policy forbids every load, and every script and style but those of this package, by hash:
-    whatever the text of a corpus holds, a browser runs none of it. charts: with their library.
+    whatever the text of a corpus holds, a browser runs none of it.
+
+    Args:
+        title: of the page.
+        charts: whether the page has the library that draws them.
     """
     allowed = " ".join(_hash(asset(name)) for name in _scripts(charts=charts))
     policy = (
@@ -53,9 +57,11 @@ def scripts(*, charts: bool = True) -> Html:
 
 
 def _scripts(*, charts: bool) -> list[str]:
+    """Return the names of the scripts of a page."""
     return [LIBRARY, CODE] if charts else [CODE]
 
 
 def _hash(text: str) -> str:
+    """Return the hash of a script or style, as a content policy writes it."""
     digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
     return f"'sha256-{digest}'"

@@ -1,6 +1,6 @@
 """Charts: a Vega-Lite specification, the same numbers as a table, and a bar for a table's cell.
 
-The page draws a specification with the Vega that lies in it; colours come from the page's style.
+The page draws a specification with the Vega that it carries; colours come from the page's style.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ HEIGHT = 300
 
 
 def meter(share: float, kind: str = "bar") -> Html:
-    """Return a bar of 0 to 1 for a cell; it repeats a number, so screen readers skip it."""
+    """Return a bar of 0 to 1 for a cell of a table.
+
+    It repeats a number, so screen readers skip it.
+    """
     width = max(1.0, round(100 * min(1.0, share), 2)) if share > 0 else 0.0
     return tag(
         "svg",
@@ -35,20 +38,30 @@ def chart(
 ) -> Html:
     """Return a figure: its title, the chart, and its numbers as a table that opens on request.
 
-    name: unique in the page. The table is what a screen reader and a page without scripts have.
-    opened: the table is of use beside the chart and shown at once.
+    The table is what a screen reader and a page without scripts have.
+
+    Args:
+        name: unique in the page.
+        title: of the figure.
+        spec: the specification of the chart.
+        table: the same numbers.
+        note: a sentence after the title.
+        opened: show the table at once, because it is of use beside the chart.
     """
     drawn = tag("div", id=f"chart-{name}", class_="vega", role="img", aria_label=title)
     summary = tag("summary", "The numbers of this chart")
     numbers = tag("details", summary, table, class_="numbers", open=opened or None)
-    told = tag("figcaption", tag("strong", title), *([f" {note}"] if note else []))
-    return tag("figure", told, drawn, embedded(spec, "spec"), numbers, class_="drawn")
+    caption = tag("figcaption", tag("strong", title), *([f" {note}"] if note else []))
+    return tag("figure", caption, drawn, embedded(spec, "spec"), numbers, class_="drawn")
 
 
 def spec(values: Sequence[Row], height: int = HEIGHT, **parts: object) -> Spec:
     """Return a specification as wide as its place, over rows of our own numbers.
 
-    height: pixels, with axes and legend.
+    Args:
+        values: the rows.
+        height: pixels, with axes and legend.
+        **parts: of the specification.
     """
     return {
         "width": "container",
@@ -60,19 +73,22 @@ def spec(values: Sequence[Row], height: int = HEIGHT, **parts: object) -> Spec:
 
 
 def number(field: str, title: str | None, **more: object) -> Row:
-    """Return the channel of a quantity."""
+    """Return the encoding channel of a quantity."""
     return {"field": field, "type": "quantitative", "title": title, **more}
 
 
 def name(field: str, title: str | None, **more: object) -> Row:
-    """Return the channel of a name, in the order of the rows."""
+    """Return the encoding channel of a name, in the order of the rows."""
     return {"field": field, "type": "nominal", "title": title, "sort": None, **more}
 
 
 def colour(field: str, names: Sequence[str], colours: Sequence[str] = ()) -> Row:
-    """Return the channel that tells names apart by colour, in one order in all charts.
+    """Return the encoding channel that tells names apart by colour, in one order in all charts.
 
-    colours: names of the page's colours, which page.js resolves; without, its categories.
+    Args:
+        field: that holds the names.
+        names: in order.
+        colours: names of the page's colours, which page.js resolves; without, its categories.
     """
     scale: Row = {"domain": list(names)}
     if colours:
@@ -84,7 +100,10 @@ def colour(field: str, names: Sequence[str], colours: Sequence[str] = ()) -> Row
 def rule(at: float, text: str, *, low: bool = False) -> list[Spec]:
     """Return the layers of a line up the chart at a value of its horizontal axis.
 
-    low: the words stand at its foot, where the head is taken.
+    Args:
+        at: the value.
+        text: the words beside the line.
+        low: the words stand at its foot, where the head is taken.
     """
     place = {"x": {"datum": at, "type": "quantitative"}}
     once: Row = {"data": {"values": [{}]}}

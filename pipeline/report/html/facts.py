@@ -18,8 +18,12 @@ def blocks(
 ) -> list[Html]:
     """Return the single facts as one table, then one table per list or group of facts, in order.
 
-    about: stands before the titles. names: titles of facts that their own names do not tell. A
-    fact named `x_95` is the 95% interval of the fact `x` and is shown beside it.
+    A fact named `x_95` is the 95% interval of the fact `x` and is shown beside it.
+
+    Args:
+        facts: by name.
+        about: stands before the titles.
+        names: titles of facts that their own names do not tell.
     """
     single = {name: value for name, value in facts.items() if _is_single(value)}
     found = [_pairs(single, about)] if single else []
@@ -40,7 +44,7 @@ def words(name: str) -> str:
 
 
 def shown(value: object) -> str:
-    """Return one fact for a person; a list of two numbers is an interval."""
+    """Return one fact as a person reads it; a list of two numbers is an interval."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
@@ -53,6 +57,7 @@ def shown(value: object) -> str:
 
 
 def _is_single(value: object) -> bool:
+    """Tell whether a fact is one value, or a list of such."""
     if isinstance(value, list):
         return all(not isinstance(part, Mapping | list) for part in value)
     return not isinstance(value, Mapping)
@@ -70,9 +75,12 @@ def _grouped(value: Mapping[str, Any], title: str) -> list[Html]:
 
 
 def _pairs(single: Row, title: str) -> Html:
-    """Return names and values; sentences, which would make a wide column, go into the caption."""
-    told = {name: value for name, value in single.items() if len(str(value)) > SENTENCE}
-    base = [name for name in single if name not in told and not _is_interval(name, single)]
+    """Return names and values as a table.
+
+    Sentences, which would make a wide column, go into the caption.
+    """
+    sentences = {name: value for name, value in single.items() if len(str(value)) > SENTENCE}
+    base = [name for name in single if name not in sentences and not _is_interval(name, single)]
     intervals = any(f"{name}{INTERVAL}" in single for name in base)
     lines = []
     for name in base:
@@ -81,16 +89,18 @@ def _pairs(single: Row, title: str) -> Html:
         lines.append((words(name), shown(single[name]), *beside))
     head = ["", "value", *(["95% interval"] if intervals else [])]
     caption = "; ".join(
-        [title, *(f"{words(name)}: {shown(value)}" for name, value in told.items())]
+        [title, *(f"{words(name)}: {shown(value)}" for name, value in sentences.items())]
     )
     return table(f"{caption}.", head, lines, class_="small facts")
 
 
 def _is_interval(name: str, single: Row) -> bool:
+    """Tell whether a fact is the interval of another."""
     return name.endswith(INTERVAL) and name.removesuffix(INTERVAL) in single
 
 
 def _listed(rows: list[Row], title: str) -> Html:
+    """Return a list of facts of the same names as a table."""
     keys = list(dict.fromkeys(key for row in rows for key in row))
     textual = [
         place

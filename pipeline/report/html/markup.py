@@ -11,13 +11,17 @@ _VOID = frozenset({"meta", "line", "circle", "polyline"})
 
 
 class Html(str):
-    """Markup that may be written as it is; made only here."""
+    """Markup that may be written as it is; made only in this module."""
 
     __slots__ = ()
 
 
 class Figure(str):
-    """A number as a person reads it; `value` is what a column of them is sorted by."""
+    """A number as a person reads it.
+
+    Attributes:
+        value: what a column of figures is sorted by.
+    """
 
     value: float
 
@@ -77,9 +81,16 @@ def table(
     words: Sequence[int] = (0,),
     **attributes: object,
 ) -> Html:
-    """Return a table in a box that scrolls sideways; columns not in `words` are set right.
+    """Return a table in a box that scrolls sideways.
 
     The first cell of a row is its header. `data_sort=True` lets readers sort it by its columns.
+
+    Args:
+        caption: of the table.
+        head: names of the columns.
+        rows: of cells.
+        words: columns of words; the others are set right.
+        **attributes: of the element.
     """
     kinds = [None if place in words else "n" for place in range(len(head))]
     header = tag(
@@ -143,5 +154,6 @@ def size(count: float | None) -> str:
 
 
 def _attribute(key: str, value: object) -> str:
+    """Return an attribute as it is written."""
     name = key.rstrip("_").replace("_", "-") if key != "viewBox" else key
     return f" {name}" if value is True else f' {name}="{escape(str(value))}"'

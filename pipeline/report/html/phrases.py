@@ -79,7 +79,7 @@ def removed_as(reason: str) -> str:
 
 
 def wrapped(text: str, indent: int) -> str:
-    """Return a text in lines for a terminal, all but the first two steps further in."""
+    """Return a text in lines for a terminal; all but the first are two spaces further in."""
     return textwrap.fill(
         text,
         WIDTH,
@@ -90,10 +90,10 @@ def wrapped(text: str, indent: int) -> str:
 
 
 def times(count: int) -> str:
-    """Return how often in words."""
+    """Return a number of times in words."""
     return {1: "once", 2: "twice"}.get(count, f"{count:,} times")
 
 
 def number(count: int, noun: str, plural: str = "") -> str:
-    """Return how many of what."""
+    """Return a number with its noun, in the singular or plural."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {plural or f'{noun}s'}"

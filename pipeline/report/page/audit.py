@@ -1,4 +1,4 @@
-"""Self-audit and alarms: what the search for pairs could have missed, and what to look at."""
+"""The section "Self-audit and alarms": what the search for pairs could have missed."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ CURVE_STEPS = 50
 
 
 def audit(data: Row) -> Html:
-    """Return the section."""
+    """Return the section "Self-audit and alarms" of the page."""
     raised = [*data["alarms"], *data["notes"]]
-    told = opening.alarms(raised, MOST_ALARMS, "") if raised else tag("p", "No alarm was raised.")
+    listed = opening.alarms(raised, MOST_ALARMS, "") if raised else tag("p", "No alarm was raised.")
     charts = tag("div", _histogram(data), _s_curve(data), class_="two")
-    return join([told, _introduction(data), charts, _search(data)])
+    return join([listed, _introduction(data), charts, _search(data)])
 
 
 def _introduction(data: Row) -> Html:
+    """Return the paragraph on the pairs that were proved, and those that were missed."""
     pairs, near, sketch = data["pairs"], data["config"]["near"], data["config"]["sketch"]
     return tag(
         "p",
@@ -36,6 +37,7 @@ def _introduction(data: Row) -> Html:
 
 
 def _histogram(data: Row) -> Html:
+    """Return the chart of verified pairs by exact Jaccard."""
     near, bins = data["config"]["near"], data["pairs"]["bins"]
     values = [
         {"from": row["from"], "to": min(1.0, row["from"] + 0.02), "pairs": row["pairs"]}
@@ -77,6 +79,7 @@ def _histogram(data: Row) -> Html:
 
 
 def _s_curve(data: Row) -> Html:
+    """Return the chart of the chance that a pair is proposed, with the planted copies."""
     near = data["config"]["near"]
     line = [
         {"jaccard": k / CURVE_STEPS, "chance": _chance(data, k / CURVE_STEPS)}
@@ -123,11 +126,13 @@ def _s_curve(data: Row) -> Html:
 
 
 def _chance(data: Row, jaccard: float) -> float:
+    """Return the chance that a pair of a Jaccard is proposed."""
     sketch = data["config"]["sketch"]
     return float(1 - (1 - jaccard ** sketch["rows"]) ** sketch["bands"])
 
 
 def _search(data: Row) -> Html:
+    """Return the table of the search for pairs and windows."""
     facts = data["candidates"]
     windows = data["corpus"]["windows"]
     lines = [
@@ -163,4 +168,5 @@ def _search(data: Row) -> Html:
 
 
 def _about(missed: float) -> str:
+    """Return an estimated number in words."""
     return "fewer than one" if missed < 1 else f"about {missed:,.0f}"

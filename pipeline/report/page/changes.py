@@ -1,4 +1,4 @@
-"""What changed since another run: the section of the comparison."""
+"""The section "What changed": this run beside another one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pipeline.report.quotes.quotes import label
 
 
 def changes(data: Row) -> Html:
-    """Return the section."""
+    """Return the section "What changed" of the page."""
     found = data["changes"]
     shards = found["shards"]
     intro = (
@@ -36,6 +36,7 @@ def changes(data: Row) -> Html:
 
 
 def _sides(caption: str, rows: list[Row]) -> Html:
+    """Return a table of measures before and now."""
     lines = [
         (
             row["measure"].replace("_", " "),
@@ -49,12 +50,14 @@ def _sides(caption: str, rows: list[Row]) -> Html:
 
 
 def _change(before: float, now: float) -> Figure:
+    """Return a difference with its sign."""
     difference = now - before
     sign = "+" if difference > 0 else "\N{MINUS SIGN}" if difference < 0 else ""
     return figure(f"{sign}{abs(difference):,}", difference)
 
 
 def _fates(rows: list[Row]) -> Html:
+    """Return the table of documents whose fate changed."""
     lines = [
         (fate(row["before"]), fate(row["now"]), number(row["documents"]), size(row["text_bytes"]))
         for row in rows
@@ -66,6 +69,7 @@ def _fates(rows: list[Row]) -> Html:
 
 
 def _settings(rows: list[Row]) -> Html:
+    """Return the table of settings that differ."""
     lines = [(row["setting"], _setting(row["before"]), _setting(row["now"])) for row in rows]
     return table(
         "Settings that differ.", ("setting", "before", "now"), lines, (0, 1, 2), class_="small"
@@ -73,10 +77,12 @@ def _settings(rows: list[Row]) -> Html:
 
 
 def _setting(value: object) -> str:
+    """Return a setting as it is shown."""
     return DASH if value is None else label(str(value))
 
 
 def _sources(rows: list[Row]) -> Html:
+    """Return the table of source groups that changed."""
     lines = [
         (
             label(row["source_group"]),
@@ -93,6 +99,7 @@ def _sources(rows: list[Row]) -> Html:
 
 
 def _clusters(rows: list[Row]) -> Html:
+    """Return the table of clusters that are new."""
     if not rows:
         return tag("p", "No cluster of copies is new.", class_="prose")
     lines = [

@@ -1,4 +1,4 @@
-"""Dose, size and context: what more copies, larger models and longer prefixes do."""
+"""The section "Dose, size and context": what more copies, larger models, longer prefixes do."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _DOSE_KEYS = ("trained_on", "times", "sequences", "families")
 
 
 def curves(data: Row) -> Html:
-    """Return the section."""
+    """Return the section "Dose, size and context" of the page."""
     parts = [_counts(data)]
     found = data["risk"] or {}
     model, laws = found.get("model", {}), found.get("laws") or []
@@ -52,7 +52,7 @@ def curves(data: Row) -> Html:
 
 
 def _counts(data: Row) -> Html:
-    """Return how often texts repeat: the doses that there are."""
+    """Return the chart of how often texts repeat: the doses that there are."""
     total = data["corpus"]["documents"]
     values = [
         {"measure": title, "times": _range(row), "order": row["from"]}
@@ -90,11 +90,13 @@ def _counts(data: Row) -> Html:
 
 
 def _range(row: Row) -> str:
+    """Return a range of counts as it is shown."""
     low, high = row["from"], min(row["to"], row["largest"])
     return f"{low:,}" if low == high else f"{low:,}\N{EN DASH}{high:,}"
 
 
 def _dose(rows: object) -> list[Html]:
+    """Return the chart of the share memorized by dose; nothing without numbers."""
     found = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
     if not found:
         return []
@@ -134,6 +136,7 @@ def _dose(rows: object) -> list[Html]:
 
 
 def _size(rows: object) -> list[Html]:
+    """Return the chart of the share memorized by size; nothing below two sizes."""
     found = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
     found = [
         row
@@ -167,7 +170,10 @@ def _size(rows: object) -> list[Html]:
 
 
 def _law(rows: Sequence[Row], law: str) -> list[Html]:
-    """Return one curve of the laws, with its 95% interval by family; each proxy is a line."""
+    """Return the chart of one curve of the laws, with its 95% interval by family.
+
+    Each proxy is a line. Nothing without numbers.
+    """
     found = [row for row in rows if row["law"] == law and row["share"] is not None]
     if not found:
         return []
@@ -208,21 +214,26 @@ def _law(rows: Sequence[Row], law: str) -> list[Html]:
 
 
 def _percent(share: float) -> Figure:
+    """Return a share in per cent, with its value."""
     return figure(f"{share:.1%}", share)
 
 
 def _first(times: str) -> int:
+    """Return the first number of a range."""
     return int(str(times).split(" ")[0])
 
 
 def _line() -> Spec:
+    """Return the mark of a line with points."""
     return {"type": "line", "point": True}
 
 
 def _log(field: str, title: str) -> Row:
+    """Return the channel of a quantity on a logarithmic axis."""
     axis = {"format": "~s", "labelOverlap": True, "tickCount": 6}
     return number(field, title, scale={"type": "log"}, axis=axis)
 
 
 def _share(field: str, title: str, low: Sequence[float] = (0, 1)) -> Row:
+    """Return the channel of a share in per cent."""
     return number(field, title, scale={"domain": list(low)}, axis={"format": "%", "tickCount": 5})

@@ -1,4 +1,4 @@
-"""The end of the page: limits, settings, versions, fingerprints, licences."""
+"""The section "Limits, settings, versions, fingerprints", and the last lines of the page."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pipeline.report.quotes.quotes import label
 
 
 def ending(data: Row) -> Html:
-    """Return the section."""
+    """Return the section "Limits, settings, versions, fingerprints" of the page."""
     limits = tag("ul", *(tag("li", text) for text in data["assumptions"]), class_="prose")
     return join(
         [
@@ -27,6 +27,7 @@ def ending(data: Row) -> Html:
 
 
 def _settings(data: Row) -> Html:
+    """Return the list of all settings, to be opened."""
     lines = [
         (f"{section}.{key}", value)
         for section, values in sorted(data["config"].items())
@@ -44,6 +45,7 @@ def _settings(data: Row) -> Html:
 
 
 def _setting(value: object) -> str:
+    """Return a setting as it is shown."""
     if value is None or value in ([], "", {}):
         return "\N{EN DASH}"
     if isinstance(value, list):
@@ -52,6 +54,7 @@ def _setting(value: object) -> str:
 
 
 def _fingerprints(data: Row) -> Html:
+    """Return the table of versions and fingerprints, to be opened."""
     rote = data["rote"]
     lines = [
         ("rote", str(rote["version"])),

@@ -1,9 +1,9 @@
-"""The first screen: what to remove first and why, the figures, the loudest alarms."""
+"""The first screen of the page: what to remove first and why, the figures, the first alarms."""
 
 from __future__ import annotations
 
 from pipeline.engine.tables import Row
-from pipeline.report.data.priorities import some
+from pipeline.report.data.priorities import top_rows
 from pipeline.report.html.markup import Html, join, number, percent, size, table, tag
 from pipeline.report.html.phrases import RULES, WHY, kind
 from pipeline.report.page import risk as risk_page
@@ -14,7 +14,7 @@ SHOWN = 6
 
 
 def header(data: Row) -> Html:
-    """Return the title and one line on the corpus."""
+    """Return the title of the page and one line on the corpus."""
     corpus = data["corpus"]
     shards = f"{corpus['shards']:,} shard{'' if corpus['shards'] == 1 else 's'}"
     facts = (
@@ -30,18 +30,22 @@ def header(data: Row) -> Html:
 
 
 def sentences(data: Row) -> list[str]:
-    """Return what to remove first, in a sentence; then what is largest among what still stays."""
+    """Return the sentences on what to remove first.
+
+    The second, where there is one, is on what is largest among what still stays.
+    """
     rows = data["first"]
     if not rows:
         return ["Nothing to remove: no copy, no repeated passage and no risky text was found."]
     top, stays = rows[0], next((row for row in rows if not row["done"]), None)
-    told = [f"First: {_told(top)}. {_state(top, data)}"]
+    found = [f"First: {_in_words(top)}. {_state(top, data)}"]
     if stays is not None and stays is not top:
-        told.append(f"Next, still in kept/: {_told(stays)}. {_state(stays, data)}")
-    return told
+        found.append(f"Next, still in kept/: {_in_words(stays)}. {_state(stays, data)}")
+    return found
 
 
-def _told(row: Row) -> str:
+def _in_words(row: Row) -> str:
+    """Return one kind of repetition in words."""
     amount = (
         f"{row['words']:,} words that say again what stays"
         if row["words"] is not None
@@ -53,6 +57,7 @@ def _told(row: Row) -> str:
 
 
 def _state(row: Row, data: Row) -> str:
+    """Return a sentence on whether it is removed, and by which rule it could be."""
     if row["done"]:
         return "This filter has removed them."
     rule = RULES.get(row["kind"])
@@ -62,11 +67,11 @@ def _state(row: Row, data: Row) -> str:
 
 
 def remove_first(data: Row) -> Html:
-    """Return the section that a reader in a hurry reads."""
-    rows = some(data["first"], SHOWN)
+    """Return the section "What to remove first" of the page."""
+    rows = top_rows(data["first"], SHOWN)
     scored = any(row["expected_tokens"] is not None for row in rows)
-    told = [tag("p", text, class_="lead") for text in sentences(data)]
-    parts: list[Html] = [tag("h2", "What to remove first", id="first-title"), *told]
+    lead = [tag("p", text, class_="lead") for text in sentences(data)]
+    parts: list[Html] = [tag("h2", "What to remove first", id="first-title"), *lead]
     if rows:
         head = ["what and why", "rows", "words repeated"]
         head += ["expected tokens"] if scored else []
@@ -87,7 +92,7 @@ def remove_first(data: Row) -> Html:
 
 
 def _named(row: Row, data: Row) -> Html:
-    """Return what it is, why it should go, and whether it has gone."""
+    """Return the first cell of a row: what it is, why it should go, whether it has gone."""
     rule = RULES.get(row["kind"])
     how = "left by" if rule in data["config"]["policy"]["rules"] else "rule"
     state = (
@@ -100,7 +105,7 @@ def _named(row: Row, data: Row) -> Html:
 
 
 def tiles(data: Row) -> Html:
-    """Return the figures of the whole."""
+    """Return the tiles of the page: the figures of the whole."""
     corpus, steps = data["corpus"], {step["step"]: step["rows"] for step in data["funnel"]}
     gone, window = corpus["documents"] - steps["kept"], data["config"]["window"]["words"]
     alarms = len(data["alarms"])
@@ -143,7 +148,7 @@ def tiles(data: Row) -> Html:
 
 
 def alarms(entries: list[Row], most: int = ALARMS, where: str = "#audit") -> Html:
-    """Return a list of alarms and notes, and how many more there are."""
+    """Return the list of the first alarms and notes, and how many more there are."""
     if not entries:
         return join([])
     items = [

@@ -52,10 +52,12 @@ def page(data: Row) -> str:
 
 
 def _section(name: str, title: str, body: Html) -> Html:
+    """Return one section with its title."""
     heading = tag("h2", title, id=f"{name}-title")
     return tag("section", heading, body, id=name, aria_labelledby=f"{name}-title")
 
 
 def _contents(sections: list[tuple[str, str]]) -> Html:
+    """Return the list of the sections, with links."""
     links = [tag("li", tag("a", title, href=f"#{name}")) for name, title in sections]
     return tag("nav", tag("ul", *links), aria_label="Sections")

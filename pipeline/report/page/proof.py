@@ -1,4 +1,4 @@
-"""Whether the forecast is right: calibration on held-out families, and the back-test."""
+"""The section "Calibration and back-test": whether the forecast is right."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MOST_LINES = 6
 
 
 def proof(data: Row) -> Html:
-    """Return the section."""
+    """Return the section "Calibration and back-test" of the page."""
     model = data["risk"]["model"] if data["risk"] else {}
     parts = _held_out(model)
     if data["backtest"]:
@@ -42,6 +42,7 @@ def proof(data: Row) -> Html:
 
 
 def _held_out(model: Row) -> list[Html]:
+    """Return the chart and the tables of the tests on held-out families."""
     parts: list[Html] = []
     bins = model.get("calibration_unseen")
     rows = [row for row in bins if isinstance(row, dict)] if isinstance(bins, list) else []
@@ -57,6 +58,7 @@ def _held_out(model: Row) -> list[Html]:
 
 
 def _reliability(key: str, title: str, values: Sequence[Row], numbers: Html) -> Html:
+    """Return a chart of the share memorized by forecast, beside the ideal line."""
     scores = list(dict.fromkeys(row["score"] for row in values))
     x = number(
         "forecast",
@@ -91,6 +93,7 @@ def _reliability(key: str, title: str, values: Sequence[Row], numbers: Html) -> 
 
 
 def _backtest(found: Row) -> list[Html]:
+    """Return the part of the section about the back-test."""
     facts = [
         (words(key), shown(value))
         for key, value in found["facts"].items()
@@ -121,12 +124,13 @@ def _headline(rows: Sequence[Row]) -> list[Row]:
 
 
 def _curve(rows: Sequence[Row]) -> list[Html]:
-    own = _headline(rows)
-    scores = list(dict.fromkeys(str(row.get("score", "forecast")) for row in own))[:MOST_LINES]
+    """Return the chart of precision and recall; nothing without numbers."""
+    points = _headline(rows)
+    scores = list(dict.fromkeys(str(row.get("score", "forecast")) for row in points))[:MOST_LINES]
     values = [
         {"score": words(score), "recall": row["recall"], "precision": row["precision"]}
         for score in scores
-        for row in own
+        for row in points
         if str(row.get("score", "forecast")) == score
     ]
     if not values:
@@ -155,21 +159,23 @@ def _curve(rows: Sequence[Row]) -> list[Html]:
 
 
 def _backtest_reliability(rows: Sequence[Row]) -> list[Html]:
-    own = [{**row, "score": words(str(row.get("score", "forecast")))} for row in _headline(rows)]
-    if not own:
+    """Return the chart of calibration in the back-test; nothing without numbers."""
+    bins = [{**row, "score": words(str(row.get("score", "forecast")))} for row in _headline(rows)]
+    if not bins:
         return []
     keys = ("score", "forecast", "observed", "low", "high", "sequences")
-    lines = [[row["score"], *(shown(row.get(key)) for key in keys[1:])] for row in own]
+    lines = [[row["score"], *(shown(row.get(key)) for key in keys[1:])] for row in bins]
     numbers = table(
         "Calibration in the back-test.", [words(key) for key in keys], lines, data_sort=True
     )
-    return [_reliability("reliability", "Calibration against the larger model", own, numbers)]
+    return [_reliability("reliability", "Calibration against the larger model", bins, numbers)]
 
 
 def _metrics(rows: Sequence[Row]) -> Html:
-    own = [row for row in _headline(rows) if row.get("dose") in (None, "all")]
+    """Return the table of metrics of the back-test."""
+    chosen = [row for row in _headline(rows) if row.get("dose") in (None, "all")]
     place = {metric: at for at, metric in enumerate(_FIRST)}
-    own.sort(key=lambda row: place.get(row["metric"], len(place)))
+    chosen.sort(key=lambda row: place.get(row["metric"], len(place)))
     lines = [
         [
             words(str(row["metric"])),
@@ -177,9 +183,9 @@ def _metrics(rows: Sequence[Row]) -> Html:
             _value(row.get("value")),
             _between(row),
         ]
-        for row in own[:MOST_METRICS]
+        for row in chosen[:MOST_METRICS]
     ]
-    base = next((row.get("base_rate") for row in own if row.get("base_rate") is not None), None)
+    base = next((row.get("base_rate") for row in chosen if row.get("base_rate") is not None), None)
     caption = "Metrics of the back-test, with 95% intervals by family"
     caption += f"; base rate {shown(base)}." if base is not None else "."
     return table(
@@ -188,6 +194,7 @@ def _metrics(rows: Sequence[Row]) -> Html:
 
 
 def _differences(rows: Sequence[Row]) -> Html:
+    """Return the table of the forecast's lead over the baselines."""
     lines = [
         [
             words(str(row.get("metric", ""))),
@@ -205,13 +212,16 @@ def _differences(rows: Sequence[Row]) -> Html:
 
 
 def _between(row: Row) -> str:
+    """Return a 95% interval as it is shown."""
     low, high = row.get("low"), row.get("high")
     return "" if low is None or high is None else f"{low:.3f} to {high:.3f}"
 
 
 def _value(value: object) -> str | Figure:
+    """Return a metric as it is shown."""
     return figure(f"{value:.3f}", value) if isinstance(value, int | float) else shown(value)
 
 
 def _share(value: float) -> Figure:
+    """Return a share in per cent, with its value."""
     return figure(f"{100 * value:.1f}%", value)

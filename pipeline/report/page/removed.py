@@ -1,4 +1,4 @@
-"""What was removed, what that costs and what it avoids."""
+"""The section "What was removed": what that costs and what it avoids."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pipeline.report.html.phrases import reason
 
 
 def removed(data: Row) -> Html:
-    """Return the section."""
+    """Return the section "What was removed, what that costs and avoids" of the page."""
     rows, corpus = data["removed"]["by_reason"], data["corpus"]
     if not rows:
         return tag("p", "Nothing was removed.", class_="prose")
@@ -48,12 +48,13 @@ def removed(data: Row) -> Html:
 
 
 def _rules(rows: list[Row]) -> Html:
-    """Return what the decisions say of each rule, over doses counted again after it."""
+    """Return the table of rules, over doses counted again after each."""
     names = {"rules": "Rules, in their order"}
     return join(blocks({"rules": rows}, "", names)) if rows else join([])
 
 
 def _forecast(data: Row) -> Html:
+    """Return the table of the forecast for removed rows and for those that stay."""
     gone, stays = data["removed"]["forecast"]
     if not gone["documents"] + stays["documents"]:
         return join([])

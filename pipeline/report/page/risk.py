@@ -1,4 +1,4 @@
-"""What a model would learn by rote, and how sure that is: base rate and floor, forecast, spread."""
+"""The section "What a model would learn by rote": base rate and floor, forecast, spread."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NAMES = {
 
 
 def tile(data: Row) -> tuple[str, str, str, str]:
-    """Return name, figure, note and kind of the forecast's tile."""
+    """Return the tile of the forecast: name, figure, note and style."""
     title = "documents at risk"
     if not data["risk"]:
         return title, "not scored", "rote score makes a forecast", ""
@@ -40,7 +40,7 @@ def tile(data: Row) -> tuple[str, str, str, str]:
 
 
 def risk(data: Row) -> Html:
-    """Return the section."""
+    """Return the section "What a model would learn by rote" of the page."""
     if not data["risk"]:
         return tag(
             "p",
@@ -58,6 +58,7 @@ def risk(data: Row) -> Html:
 
 
 def _introduction(model: Row) -> Html:
+    """Return the paragraphs on what risk means, the target, and why there is no forecast."""
     parts = [
         tag(
             "p",
@@ -79,7 +80,8 @@ def _introduction(model: Row) -> Html:
 
 
 def _target(target: Row) -> str:
-    told = (
+    """Return the sentence about the model to be trained."""
+    text = (
         f"Target: {shown(target.get('parameters'))} parameters, "
         f"{shown(target.get('times_the_largest_proxy'))} times the largest proxy; "
         f"{shown(target.get('tokens'))} tokens; epochs of this corpus: "
@@ -87,15 +89,15 @@ def _target(target: Row) -> str:
         f"{shown(target.get('assumption'))}."
     )
     if target.get("extrapolated"):
-        told += (
+        text += (
             " That is more than ten times the largest proxy: read the risks below as an order, "
             "not as probabilities."
         )
-    return told
+    return text
 
 
 def _observed(model: Row) -> Html:
-    """Return what the largest proxy did memorize: of what it saw, and of what it never saw."""
+    """Return the table of what the largest proxy memorized, of what it saw and never saw."""
     rows = [
         (title, model[key]) for key, title in _OBSERVED.items() if isinstance(model.get(key), dict)
     ]
@@ -111,11 +113,13 @@ def _observed(model: Row) -> Html:
 
 
 def _expected(model: Row) -> Html:
+    """Return the table of the share that is expected to be memorized."""
     rows = model.get("expected")
     return join(blocks({"expected": rows}, "", NAMES) if isinstance(rows, dict) else [])
 
 
 def _spread(found: Row) -> Html:
+    """Return the chart of how risk spreads over documents and sequences."""
     spread, step = found["histogram"], 1 / found["bins"]
     totals = {key: sum(counts) for key, counts in spread.items()}
     names = [f"{place * step:.1f} to {(place + 1) * step:.1f}" for place in range(found["bins"])]
@@ -162,12 +166,14 @@ def _spread(found: Row) -> Html:
 
 
 def _warnings(model: Row) -> Html:
+    """Return the list of warnings about the forecast."""
     rows = model.get("warnings")
     texts = [shown(row.get("warning")) for row in rows if isinstance(row, dict)] if rows else []
     return tag("ul", *(tag("li", text) for text in texts), class_="prose") if texts else join([])
 
 
 def _details(found: Row) -> Html:
+    """Return all other facts of the forecast and the proxies, to be opened."""
     rest = {key: value for key, value in found["model"].items() if key not in _ELSEWHERE}
     return tag(
         "details",
@@ -177,5 +183,5 @@ def _details(found: Row) -> Html:
 
 
 def risk_figure(value: float) -> Figure:
-    """Return a risk as it is shown."""
+    """Return a risk as it is shown, with its value."""
     return figure(f"{value:.3f}", value)

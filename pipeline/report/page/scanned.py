@@ -1,4 +1,4 @@
-"""What was scanned, and whether it is whole: the funnel, checks, rejected rows, the shards."""
+"""The section "What was scanned, and is it whole": funnel, rejected rows, shards."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pipeline.report.quotes.quotes import label
 
 
 def scanned(data: Row) -> Html:
-    """Return the section."""
+    """Return the section "What was scanned, and is it whole" of the page."""
     corpus = data["corpus"]
     skipped = [note for note in data["notes"] if note["kind"] == "skipped_file"]
     whole = (
@@ -39,6 +39,7 @@ def scanned(data: Row) -> Html:
 
 
 def _funnel(data: Row) -> Html:
+    """Return the table from rows read to rows kept."""
     total = data["corpus"]["rows"]
     ends = {"read", "kept"}
     lines = [
@@ -58,10 +59,12 @@ def _funnel(data: Row) -> Html:
 
 
 def _minus(count: int) -> str:
+    """Return a number that is taken away, with its sign."""
     return f"\N{MINUS SIGN}{count:,}" if count else "0"
 
 
 def _rejected(data: Row) -> Html:
+    """Return the table of rejected rows by reason."""
     lines = [
         (
             join(
@@ -84,6 +87,7 @@ def _rejected(data: Row) -> Html:
 
 
 def _shards(data: Row) -> Html:
+    """Return the table of shards, to be opened."""
     shards = data["shards"]
     shown = list(shards["shown"])
     names = [label(row["name"]) for row in shown]

@@ -1,4 +1,4 @@
-"""Where repetition and risk come from: the source groups, as charts and tables."""
+"""The section "Where it comes from": repetition and risk by source group."""
 
 from __future__ import annotations
 
@@ -23,14 +23,15 @@ _FATES = (
 
 
 def sources(data: Row) -> Html:
-    """Return the section."""
+    """Return the section "Where it comes from" of the page."""
     parts = [_by_fate(data)]
     if data["risk"] and data["risk"]["sources"]:
         parts.append(_by_risk(data["risk"]["sources"]))
     return join(parts)
 
 
-def _told(data: Row) -> list[Row]:
+def _shown_groups(data: Row) -> list[Row]:
+    """Return the source groups with the names that the page shows."""
     found = data["sources"]
     rows = [{"name": label(row["source_group"], 60), **row} for row in found["shown"]]
     if found["others"]:
@@ -39,7 +40,8 @@ def _told(data: Row) -> list[Row]:
 
 
 def _by_fate(data: Row) -> Html:
-    rows = _told(data)
+    """Return the chart of what became of the documents of each source group."""
+    rows = _shown_groups(data)
     fates = [fate for fate in _FATES if any(row[fate[0]] for row in rows)]
     values = [
         {"source": row["name"], "fate": title, "documents": row[key]}
@@ -77,6 +79,7 @@ def _by_fate(data: Row) -> Html:
 
 
 def _table(data: Row, rows: list[Row]) -> Html:
+    """Return the table of source groups."""
     window = data["config"]["window"]["words"]
     others = any(row["others"] for row in rows)
     contained = any(row["contained"] for row in rows)
@@ -93,6 +96,7 @@ def _table(data: Row, rows: list[Row]) -> Html:
 
 
 def _line(row: Row, *, contained: bool, others: bool) -> list[object]:
+    """Return one row of the table of source groups."""
     return [
         row["name"],
         shown_number(row["documents"]),
@@ -109,6 +113,7 @@ def _line(row: Row, *, contained: bool, others: bool) -> list[object]:
 
 
 def _removed(row: Row) -> object:
+    """Return the share removed, marked when it raises an alarm."""
     share = percent(row["removed"], row["documents"])
     alarms = row["documents"] >= GROUP_ROWS and 2 * row["removed"] > row["documents"]
     return (
@@ -117,6 +122,7 @@ def _removed(row: Row) -> object:
 
 
 def _by_risk(rows: list[Row]) -> Html:
+    """Return the chart of the source groups with most tokens expected to be memorized."""
     values = [{"source": label(row["source_group"], 60), **row} for row in rows]
     channels = {
         "y": name("source", None, axis={"labelLimit": 170}),
@@ -159,4 +165,5 @@ def _by_risk(rows: list[Row]) -> Html:
 
 
 def _risk(value: float) -> Figure:
+    """Return a risk as it is shown, with its value."""
     return figure(f"{value:.3f}", value)

@@ -1,4 +1,4 @@
-"""The worst of it, with excerpts: clusters of copies, repeated passages, texts of highest risk."""
+"""The section "The worst clusters and passages", with excerpts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HIDDEN = "(report.excerpts is off)"
 
 
 def worst(data: Row) -> Html:
-    """Return the section."""
+    """Return the section "The worst clusters and passages" of the page."""
     hidden = not data["config"]["report"]["excerpts"]
     parts = []
     if data["clusters"]:
@@ -29,7 +29,7 @@ def worst(data: Row) -> Html:
 
 
 def document(found: Row) -> Html:
-    """Return the name of a document and where it lies."""
+    """Return the name of a document and where it is."""
     where = f"{label(found['shard'])}, row {found['shard_row']:,}"
     return join([tag("span", label(found["doc_id"]), class_="id"), tag("small", where)])
 
@@ -42,6 +42,7 @@ def quoted(text: str | None, *, hidden: bool = False) -> Html:
 
 
 def _clusters(data: Row, *, hidden: bool) -> Html:
+    """Return the table of the largest clusters of copies."""
     corpus = data["corpus"]
     intro = tag(
         "p",
@@ -93,6 +94,7 @@ def _clusters(data: Row, *, hidden: bool) -> Html:
 
 
 def _members(row: Row) -> Html:
+    """Return the list of source groups of a cluster."""
     items = [
         tag("li", f"{label(part['source_group'], 40)} {part['members']:,}")
         for part in row["sources"]
@@ -103,6 +105,7 @@ def _members(row: Row) -> Html:
 
 
 def _spans(data: Row, *, hidden: bool) -> Html:
+    """Return the table of the most repeated passages."""
     window = data["config"]["window"]["words"]
     windows = data["spans"]["windows"]
     parts = []
@@ -143,6 +146,7 @@ def _spans(data: Row, *, hidden: bool) -> Html:
 
 
 def _risky(risk: Row, *, hidden: bool) -> Html:
+    """Return the table of the texts of highest risk."""
     lines = [
         (
             risk_figure(row["risk"]),

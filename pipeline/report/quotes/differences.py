@@ -65,6 +65,7 @@ def differences(own: str | None, kept: str | None, *, masked: bool = True) -> st
 
 
 def _side(name: str, words: Sequence[str], change: tuple[int, int], *, masked: bool) -> str:
+    """Return one line of a difference: the changed words between a few that are the same."""
     start, end = change
     before = _quoted(words[max(0, start - AROUND) : start], masked=masked)
     changed = _quoted(words[start : min(end, start + SHOWN_WORDS)], masked=masked) or "(nothing)"
@@ -83,12 +84,19 @@ def _side(name: str, words: Sequence[str], change: tuple[int, int], *, masked: b
 
 
 def _quoted(words: Sequence[str], *, masked: bool) -> str:
+    """Return words as a safe quote."""
     return quote(" ".join(words), masked=masked)
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A run of words of two texts. same: whether they agree; own, kept: the words of each."""
+    """A run of words of two texts, the same in both or not.
+
+    Attributes:
+        same: whether the texts agree.
+        own: words of the one.
+        kept: words of the other, which stays.
+    """
 
     same: bool
     own: str
@@ -96,11 +104,11 @@ class Piece:
 
 
 def side_by_side(own: str, kept: str, *, masked: bool = True) -> tuple[list[Piece], bool]:
-    """Return the pieces of two texts from a little before their first difference, and if all.
+    """Return the pieces of two texts around their first difference, and whether that is all.
 
     At most SIDE characters of each are compared; masks and escapes come before the comparison.
     """
-    start = max(0, _same(own, kept) - LEAD)
+    start = max(0, _common_start(own, kept) - LEAD)
     a, b = (_safe_words(text, start, masked=masked) for text in (own, kept))
     matcher = difflib.SequenceMatcher(None, a, b, autojunk=False)
     pieces = [
@@ -111,8 +119,8 @@ def side_by_side(own: str, kept: str, *, masked: bool = True) -> tuple[list[Piec
     return pieces, whole
 
 
-def _same(own: str, kept: str) -> int:
-    """Return how many characters two texts begin with alike."""
+def _common_start(own: str, kept: str) -> int:
+    """Return how many characters two texts have in common at their start."""
     at = 0
     while at < min(len(own), len(kept)) and own[at : at + STEP] == kept[at : at + STEP]:
         at += STEP

@@ -12,7 +12,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Form:
-    """One kind of secret. pattern: a group `s`, where there is one, is what is hidden."""
+    """One kind of secret.
+
+    Attributes:
+        name: what stands in its place.
+        pattern: its form; a group `s`, where there is one, is what is hidden.
+        holds: a test that the hidden text must pass.
+    """
 
     name: str
     pattern: re.Pattern[str]
@@ -20,23 +26,31 @@ class Form:
 
 
 def luhn(text: str) -> bool:
-    """Tell whether the digits of `text` pass the check of payment cards (ISO/IEC 7812-1)."""
+    """Tell whether the digits of `text` pass the check of payment cards.
+
+    Source: ISO/IEC 7812-1.
+    """
     digits = [int(digit) for digit in text if digit.isdigit()]
     doubled = [digit * 2 - 9 * (digit > 4) for digit in digits[-2::-2]]
     return bool(digits) and (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0
 
 
 def _card(text: str) -> bool:
+    """Tell whether a number can be that of a payment card."""
     digits = re.sub(r"\D", "", text)
     return len(set(digits)) > 1 and luhn(digits)
 
 
 def _mixed(text: str) -> bool:
+    """Tell whether a text has letters and digits."""
     return any(map(str.isdigit, text)) and any(map(str.isalpha, text))
 
 
 def _dialled(text: str) -> bool:
-    """Tell whether there are as many digits as a telephone number has (E.164: at most 15)."""
+    """Tell whether there are as many digits as a telephone number has.
+
+    Source: E.164, at most 15.
+    """
     return 7 <= sum(map(str.isdigit, text)) <= 15
 
 
@@ -120,19 +134,20 @@ FORMS = (
 )
 
 
-def found(text: str) -> list[tuple[int, int, str]]:
+def secrets(text: str) -> list[tuple[int, int, str]]:
     """Return (start, end, name) of what must be hidden, in order, none over another."""
     taken: list[tuple[int, int, str]] = []
     for form in FORMS:
         taken += [
             span
-            for span in _of(form, text)
+            for span in _spans_of(form, text)
             if all(span[1] <= start or end <= span[0] for start, end, _ in taken)
         ]
     return sorted(taken)
 
 
-def _of(form: Form, text: str) -> Iterator[tuple[int, int, str]]:
+def _spans_of(form: Form, text: str) -> Iterator[tuple[int, int, str]]:
+    """Yield the spans of one kind of secret."""
     group: int | str = "s" if "s" in form.pattern.groupindex else 0
     for match in form.pattern.finditer(text):
         if form.holds(match[group]):
@@ -146,7 +161,7 @@ def mask(text: str, start: int = 0, end: int | None = None) -> str:
     """
     stop = len(text) if end is None else end
     parts, at = [], start
-    for first, last, name in found(text):
+    for first, last, name in secrets(text):
         if last <= start or first >= stop:
             continue
         parts += [text[at : max(at, first)], name]

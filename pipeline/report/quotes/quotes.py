@@ -30,7 +30,13 @@ _JOINERS = "\u200c\u200d"
 
 @dataclass(frozen=True)
 class RowPlace:
-    """A passage to quote: bytes [start, end) of the text of a row_key; no end: to the last."""
+    """A passage of a document to be quoted.
+
+    Attributes:
+        row_key: of the document.
+        start: first byte in its text.
+        end: the byte after the last; None: to the end of the text.
+    """
 
     row_key: int
     start: int = 0
@@ -38,9 +44,10 @@ class RowPlace:
 
 
 def visible(text: str) -> str:
-    """Return `text` on one line; control, bidi, zero-width, unassigned characters written out.
+    """Return `text` on one line, with characters that cannot be seen written out.
 
-    Joiners stay, for scripts and emoji need them; of a pile of combining marks the first four stay.
+    Those are control, bidi, zero-width and unassigned characters. Joiners stay, for scripts and
+    emoji need them; of a pile of combining marks the first four stay.
     """
     parts: list[str] = []
     marks = 0
@@ -53,6 +60,7 @@ def visible(text: str) -> str:
 
 
 def _shown(character: str, category: str) -> str:
+    """Return one character as it is shown."""
     if (
         character.isspace()
         and category in {"Cc", "Zs", "Zl", "Zp"}

@@ -1,8 +1,8 @@
 """The scan's own check: near copies planted from a sample of the corpus, in memory only.
 
-Words of sampled documents are inserted, deleted, substituted and appended at known rates; the
-share of the planted copies that the bands propose, by their exact Jaccard, is the recall of this
-run on its own text. What is proposed is verified exactly, so nothing else can be missed.
+Words of sampled documents are inserted, deleted, substituted and appended at known rates. The share
+of the planted copies that the bands propose, by their exact Jaccard, is the recall of this run on
+its own text. What is proposed is verified exactly, so nothing else can be missed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import pyarrow as pa
 from pipeline.config.sections import SketchConfig
 from pipeline.scan.near import band_kernels
 from pipeline.scan.near.band_kernels import Bands
-from pipeline.scan.near.pair_kernels import COLLISION, Sets, distinct, intersections
+from pipeline.scan.pair_kernels import COLLISION, intersections
+from pipeline.scan.shingle_sets import shingle_sets
 from pipeline.scan.words import chunk_keys, chunk_places, collision, read_chunk
 from pipeline.text import minhash
 from pipeline.text import segmentation as text
@@ -32,20 +33,28 @@ APPENDED = 10  # times the rate, since words at the end spoil fewer shingles
 
 @dataclass
 class PlantedCopies:
-    """Planted copies: the sampled document (its place), its key, and what was done to it.
+    """Planted copies of sampled documents, and whether the bands propose them.
 
-    keys: band keys uint64[n, bands]. low: stands for the text hash of each. inter and union are
-    exact. proposed: filled band by band.
+    Attributes:
+        of: place of the sampled document.
+        row_key: its key.
+        edit: what was done to its words.
+        rate: edits per word.
+        inter: shingles that the copy shares with its document, exact.
+        union: shingles of both, exact.
+        keys: band keys of the copy.
+        low: stands for 64 bits of the copy's text hash.
+        proposed: filled band by band.
     """
 
-    of: Int64
-    row_key: Uint64
+    of: Int64  # (copies,)
+    row_key: Uint64  # (copies,)
     edit: list[str]
-    rate: np.ndarray
-    inter: Int64
-    union: Int64
-    keys: Uint64
-    low: Uint64
+    rate: np.ndarray  # (copies,)
+    inter: Int64  # (copies,)
+    union: Int64  # (copies,)
+    keys: Uint64  # (copies, bands)
+    low: Uint64  # (copies,)
     proposed: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
@@ -60,9 +69,11 @@ class PlantedCopies:
         for copy in np.flatnonzero(same & ~full & ~self.proposed).tolist():
             at = int(np.flatnonzero(members == self.of[copy])[0])
             bucket = int(np.searchsorted(ends, at, "right")) - 1
-            own = members[ends[bucket] : ends[bucket + 1]]
+            bucket_members = members[ends[bucket] : ends[bucket + 1]]
             place = np.uint64(band_kernels.place_of(self.low[copy], number))
-            self.proposed[copy] = band_kernels.proposed(bands, b, own, place, self.of[copy])
+            self.proposed[copy] = band_kernels.proposed(
+                bands, b, bucket_members, place, self.of[copy]
+            )
 
     def bins(self) -> list[dict[str, float]]:
         """Return planted and proposed copies by tenths of their exact Jaccard, from 0.5 on."""
@@ -77,7 +88,7 @@ class PlantedCopies:
         ]
 
     def table(self) -> pa.Table:
-        """Return the rows of `audit`."""
+        """Return the rows of the table `audit`."""
         return pa.table(
             {
                 "row_key": self.row_key,
@@ -94,10 +105,17 @@ class PlantedCopies:
 def plant(
     paths: list[Path], keys: Uint64, low: Uint64, words: Int64, config: SketchConfig
 ) -> PlantedCopies:
-    """Return copies of documents sampled from the files of `words`.
+    """Return edited copies of documents that are sampled from the files of `words`.
 
-    keys: row_key of the documents that have a signature, ascending; low: 64 bits of their hashes;
-    words: how many each has.
+    Args:
+        paths: the files.
+        keys: row_key of the documents that have a signature, ascending.
+        low: 64 bits of their text hashes.
+        words: how many each has.
+        config: the settings of the sketch.
+
+    Raises:
+        IntegrityError: When two different shingles have the same hash.
     """
     of: list[int] = []
     edits: list[str] = []
@@ -106,34 +124,29 @@ def plant(
     chosen = _chosen(low, words)
     sampled = _sampled(paths, keys, chosen)
     others = np.concatenate([np.zeros(0, np.uint64), *(sampled[p] for p in chosen.tolist())])
-    for rank, place in sorted(enumerate(chosen.tolist()), key=lambda own: own[1]):
-        own = sampled[place]
-        texts.append(own)
+    for rank, place in sorted(enumerate(chosen.tolist()), key=lambda pair: pair[1]):
+        original = sampled[place]
+        texts.append(original)
         for turn, edit in enumerate(EDITS):
             rate = RATES[(rank + turn) % len(RATES)]
             rate *= APPENDED if edit == "append" else 1
             draw = np.random.default_rng([config.seed, int(low[place] >> np.uint64(1)), turn])
-            texts.append(_edited(own, others, edit, rate, draw))
+            texts.append(_edited(original, others, edit, rate, draw))
             of.append(place)
             edits.append(edit)
             rates.append(rate)
     places = np.array(of, np.int64)
     batch = _batch(texts)
-    offsets, hashes = text.shingles(batch, config.shingle_words, config.seed)
-    sets = Sets(
-        *distinct(offsets, hashes, batch.offsets, batch.hashes, config.shingle_words),
-        batch.offsets,
-        batch.hashes,
-    )
+    sets = shingle_sets(batch, config)
     group = len(EDITS) + 1
     copies = np.flatnonzero(np.arange(len(texts)) % group)
     pairs = np.stack([copies - copies % group, copies], axis=1)
     inter = np.zeros(len(pairs), np.int64)
     intersections(pairs, sets, sets, config.shingle_words, np.array([1, 10**9]), inter)
-    if sets.sets[0] == COLLISION or np.any(inter == COLLISION):
+    if np.any(inter == COLLISION):
         raise collision(config.seed)
     union = np.diff(sets.sets)[pairs].sum(axis=1) - inter
-    values = minhash.signatures(offsets, hashes, config.bands * config.rows, config.seed)
+    values = minhash.signatures(sets.sets, sets.hashes, config.bands * config.rows, config.seed)
     band_keys = minhash.band_keys(values[copies], config.bands, config.rows)
     return PlantedCopies(
         places, keys[places], edits, np.array(rates), inter, union, band_keys, band_keys[:, 0]
@@ -141,13 +154,14 @@ def plant(
 
 
 def _batch(texts: list[Uint64]) -> text.Words:
+    """Return texts, each given as its word hashes, as one batch without positions."""
     none = np.zeros(0, np.uint32)
     offsets = np.cumsum([0, *(len(words) for words in texts)])
     return text.Words(offsets, np.concatenate([np.zeros(0, np.uint64), *texts]), none, none)
 
 
 def _chosen(low: Uint64, words: Int64) -> Int64:
-    """Return the places of the documents to sample, by their hashes: in the order of these."""
+    """Return the places of the documents to sample: those of smallest hash, in its order."""
     fit = np.flatnonzero((words >= WORDS[0]) & (words <= WORDS[1]))
     return fit[np.argsort(low[fit], kind="stable")[:SAMPLED]]
 
@@ -160,9 +174,11 @@ def _sampled(paths: list[Path], keys: Uint64, chosen: Int64) -> dict[int, Uint64
         if not among(chunk_keys(place), wanted).any():
             continue
         chunk = read_chunk(place)
-        for own in np.flatnonzero(among(chunk.keys, wanted)).tolist():
-            words = chunk.words.hashes[chunk.words.offsets[own] : chunk.words.offsets[own + 1]]
-            found[int(np.searchsorted(keys, chunk.keys[own]))] = words.copy()
+        for document in np.flatnonzero(among(chunk.keys, wanted)).tolist():
+            words = chunk.words.hashes[
+                chunk.words.offsets[document] : chunk.words.offsets[document + 1]
+            ]
+            found[int(np.searchsorted(keys, chunk.keys[document]))] = words.copy()
     return found
 
 

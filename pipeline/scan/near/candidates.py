@@ -1,10 +1,10 @@
-"""Which pairs of documents are worth verifying.
+"""The table `candidates`: pairs of documents that are worth verifying.
 
-Exact groups first, then bands of their representatives. A bucket of equal band keys is paired in
-full up to a cap; above it each member meets its neighbours in an order that differs from band to
-band, and the hubs: the members of highest priority, the longest and the earliest. What a cap leaves
-out is estimated from a sample, and what the bands find is measured on planted copies
-(`pipeline.scan.near.audit`).
+Exact copies are represented by one document. Representatives are put into buckets by the keys of
+their bands. A bucket is paired in full up to a cap; above it each member meets its neighbours in an
+order that differs from band to band, and the hubs: the members of highest priority, the longest and
+the earliest. What a cap leaves out is estimated from a sample, and what the bands find is measured
+on planted copies (`pipeline.scan.near.audit`).
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ BAND_BYTES = 24  # of a document in a band: key, member, rank, and the order whi
 
 
 def candidates(work: Work) -> Receipt:
-    """Reduce: bucket the representatives by band, pair each bucket.
+    """Write `candidates`, `buckets` and `audit`: pairs that share a bucket of a band.
 
-    Large buckets are capped and counted.
+    A *reduce* stage. Large buckets are capped and counted.
     """
     sketch = work.config.sketch
     signed, short = _documents(work)
@@ -82,13 +82,21 @@ def candidates(work: Work) -> Receipt:
 
 @dataclass(frozen=True)
 class _Documents:
-    """Representatives of one kind: row_key, 64 bits of the text hash, bytes, words, priority."""
+    """Representatives of exact copies, all with a signature or all too short for one.
 
-    keys: Uint64
-    low: Uint64
-    text_bytes: Int64
-    words: Int64
-    priority: np.ndarray
+    Attributes:
+        keys: row_key, ascending.
+        low: 64 bits of the text hash.
+        text_bytes: length of the text.
+        words: words of the text.
+        priority: of the user, -inf where there is none.
+    """
+
+    keys: Uint64  # (documents,)
+    low: Uint64  # (documents,)
+    text_bytes: Int64  # (documents,)
+    words: Int64  # (documents,)
+    priority: np.ndarray  # (documents,)
 
 
 def _documents(work: Work) -> tuple[_Documents, _Documents]:
@@ -100,13 +108,13 @@ def _documents(work: Work) -> tuple[_Documents, _Documents]:
     place, size = 0, work.config.sketch.shingle_words
     for path in work.paths("signatures"):
         for batch in read_batches(path, names):
-            own = alone[place : place + batch.num_rows]
+            kept = alone[place : place + batch.num_rows]
             place += batch.num_rows
             words = batch["words"].to_numpy()
             halves = np.frombuffer(batch["text_hash"].buffers()[1], np.uint64).reshape(-1, 2)
             low = halves[batch["text_hash"].offset :][: batch.num_rows, 0]
             for kind, rows in zip(
-                held, (own & (words >= size), own & (words > 0) & (words < size)), strict=True
+                held, (kept & (words >= size), kept & (words > 0) & (words < size)), strict=True
             ):
                 priority = pc.fill_null(batch["priority"], -np.inf).to_numpy()
                 columns = (
@@ -121,6 +129,7 @@ def _documents(work: Work) -> tuple[_Documents, _Documents]:
 
 
 def _gathered(parts: list[Any]) -> _Documents:
+    """Return the columns of several batches as one."""
     kinds = (np.uint64, np.uint64, np.int64, np.int64, np.float64)
     return _Documents(
         *(
@@ -132,7 +141,16 @@ def _gathered(parts: list[Any]) -> _Documents:
 
 @dataclass
 class _BandPass:
-    """One run over all bands, which writes `buckets`."""
+    """One run over all bands, which writes `buckets`.
+
+    Attributes:
+        work: the unit of work.
+        buckets: the writer of the table.
+        planted: the copies that are looked for besides.
+        capped_documents: documents in a bucket that was not paired in full.
+        largest: members of the largest bucket.
+        left_out: pairs that the caps left out.
+    """
 
     work: Work
     buckets: TableWriter
@@ -157,28 +175,31 @@ class _BandPass:
         self.capped_documents = int(capped.sum() + few.sum())
 
     def _band_keys(self, documents: _Documents, numbers: Int64) -> Uint64:
+        """Return the keys of some bands, (bands, documents)."""
         sketch, found = (
             self.work.config.sketch,
             np.empty((len(numbers), len(documents.keys)), np.uint64),
         )
         at = 0
-        for own, column in self._signatures(documents.keys):
+        for count, column in self._signatures(documents.keys):
             _, values = signature_matrix(column, sketch.bands * sketch.rows)
             keys = minhash.band_keys(values, sketch.bands, sketch.rows)
-            found[:, at : at + own] = keys[:, numbers].T
-            at += own
+            found[:, at : at + count] = keys[:, numbers].T
+            at += count
         return found
 
     def _short_keys(self, documents: _Documents) -> Uint64:
+        """Return the one key of documents too short for a signature, (1, documents)."""
         parts = [short_hashes(column)[1] for _, column in self._signatures(documents.keys)]
         return np.concatenate(parts)[None, :]
 
     def _signatures(self, keys: Uint64) -> Iterator[tuple[int, pa.Array]]:
+        """Yield the signatures of the documents `keys`, batch by batch, and how many they are."""
         for path in self.work.paths("signatures"):
             for batch in read_batches(path, ["row_key", "signature"], 8192):
-                own = np.flatnonzero(among(batch["row_key"].to_numpy(), keys))
-                if len(own):
-                    yield len(own), batch["signature"].take(pa.array(own))
+                rows = np.flatnonzero(among(batch["row_key"].to_numpy(), keys))
+                if len(rows):
+                    yield len(rows), batch["signature"].take(pa.array(rows))
 
     def _paired(
         self,
@@ -188,6 +209,7 @@ class _BandPass:
         capped: np.ndarray,
         planted: PlantedCopies | None,
     ) -> Iterator[pa.RecordBatch]:
+        """Yield the pairs that meet in some bands, and write the buckets of these."""
         near = self.work.config.near
         limits = np.array([near.bucket_cap, near.neighbours], np.int64)
         bands = Bands(
@@ -218,6 +240,7 @@ class _BandPass:
     def _write(
         self, documents: _Documents, bands: Bands, b: int, members: Uint32, ends: Int64
     ) -> None:
+        """Write the rows of `buckets` of one band."""
         sizes = np.diff(ends)
         self.largest = max(self.largest, int(sizes.max(initial=0)))
         self.buckets.write(
@@ -261,8 +284,8 @@ def _left_out(work: Work, buckets: list[Path]) -> dict[str, Any]:
         alike = np.where(short, 1.0, found["equal"].to_numpy() / sketch.bands)
         weight = out / found["together"].to_numpy() * float(pairs.sum()) / SAMPLE
         missed = np.array([weight[alike >= at**sketch.rows].sum() for at in MISSED_AT])
-    told = zip(MISSED_AT, missed.tolist(), strict=True)
+    estimates = zip(MISSED_AT, missed.tolist(), strict=True)
     return {
         "capped_buckets": large.num_rows,
-        "estimated_missed": {str(at): round(count) for at, count in told},
+        "estimated_missed": {str(at): round(count) for at, count in estimates},
     }

@@ -1,11 +1,12 @@
-"""Which documents lie, to a good part, in a longer one: excerpts, which bands never propose.
+"""The table `contained`: documents that lie, to a good part, in a longer one.
 
-A document and a longer one become candidates when they share a repeated window: of each document
-up to CHOSEN windows are looked up, those of smallest hash among the ones that a longer text holds
-and that at most `window.link_documents` different texts hold. So that a document is found when any
-`window.words` consecutive words of it stand unchanged in the longer one, unless it has more than
-CHOSEN repeated windows and the longer text few of them: with a share f of them, it is missed with
-probability (1 - f)^CHOSEN. Each candidate is then proved as a pair is (`pipeline.scan.near.pairs`).
+Bands never propose such excerpts. A document and a longer one become candidates when they share a
+repeated window: of each document up to CHOSEN windows are looked up, those of smallest hash among
+the ones that a longer text holds and that at most `window.link_documents` different texts hold. So
+a document is found when any `window.words` consecutive words of it stand unchanged in the longer
+one, unless it has more than CHOSEN repeated windows and the longer text few of them: with a share f
+of them, it is missed with probability (1 - f)^CHOSEN. Each candidate is then proved
+(`pipeline.scan.shingle_sets`).
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ from pipeline.engine.query import limits, stream
 from pipeline.engine.spill import spilling
 from pipeline.engine.stage import Receipt, Work
 from pipeline.engine.tables import TableWriter, read_batches, read_table, write_table
-from pipeline.scan.near.pairs import PAIRS_AT_ONCE, ROWS_AT_ONCE, Criterion, shared_shingles
 from pipeline.scan.repeats import contained_kernels
 from pipeline.scan.repeats.contained_kernels import FILLED
+from pipeline.scan.shingle_sets import PAIRS_AT_ONCE, ROWS_AT_ONCE, Criterion, shared_shingles
 from pipeline.scan.words import ChunkPlace, chunk_places, hold_words, in_order, read_chunk
 from pipeline.text import segmentation as text
 from pipeline.text.arrays import Int64, Uint8, Uint32, Uint64
@@ -43,13 +44,17 @@ OCCURRENCE_BYTES = 64  # of a window: hash and document, twice while joined, and
 
 
 def contained(work: Work) -> Receipt:
-    """Reduce: prove which texts lie in longer ones; nothing is done unless it is asked for."""
+    """Write the table `contained`: texts that are proved to lie in longer ones.
+
+    A *reduce* stage. The table is empty unless `near.containment` is set.
+    """
     with write_table(work.folder, "contained", work.key, CONTAINED) as out:
         facts = _fill(work, out) if work.config.near.containment else {}
     return Receipt((out.record,), facts.get("candidates", 0), out.rows, facts)
 
 
 def _fill(work: Work, out: TableWriter) -> dict[str, int]:
+    """Write the rows of `contained`; return the facts of the stage."""
     seed, places = work.config.sketch.seed, chunk_places(work.paths("words"))
     texts = _texts(work)
     met = pa.RecordBatchReader.from_batches(MET, _met(work, places, texts))
@@ -73,13 +78,19 @@ def _fill(work: Work, out: TableWriter) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class _WindowHolders:
-    """The different texts that hold a repeated window: representative, words."""
+    """The different texts that hold a repeated window.
 
-    keys: Uint64
-    words: Int64
+    Attributes:
+        keys: row_key of the representative, ascending.
+        words: words of the text.
+    """
+
+    keys: Uint64  # (texts,)
+    words: Int64  # (texts,)
 
 
 def _texts(work: Work) -> _WindowHolders:
+    """Return the representatives that hold a repeated window."""
     copies = read_table(work.paths("copies"), COPIES, ["row_key", "representative"])
     repeated = read_table(work.paths("repeats"), REPEATS, ["row_key"])["row_key"].to_numpy()
     first = copies["row_key"].to_numpy() == copies["representative"].to_numpy()
@@ -89,10 +100,10 @@ def _texts(work: Work) -> _WindowHolders:
     for path in work.paths("signatures"):
         for batch in read_batches(path, ["row_key", "words"]):
             keys = batch["row_key"].to_numpy()
-            own = first[at : at + len(keys)] & among(keys, repeated)
+            rows = first[at : at + len(keys)] & among(keys, repeated)
             at += len(keys)
-            held.append(keys[own])
-            lengths.append(batch["words"].to_numpy()[own])
+            held.append(keys[rows])
+            lengths.append(batch["words"].to_numpy()[rows])
     return _WindowHolders(np.concatenate(held), np.concatenate(lengths))
 
 
@@ -127,7 +138,7 @@ def _ranges(work: Work) -> int:
 def _codes(
     work: Work, windows: tuple[Uint64, Uint32], texts: _WindowHolders, chosen: Uint8
 ) -> Iterator[Uint64]:
-    """Yield different (document << 32 | longer document), places among the texts."""
+    """Yield the different pairs document << 32 | longer document, as places among the texts."""
     most = min(work.config.window.link_documents, max(1, len(texts.keys)))
     numbers = np.array([most, CHOSEN], np.int64)
     state, codes = np.zeros(3, np.int64), np.empty(most + CODES_AT_ONCE, np.uint64)
@@ -149,8 +160,8 @@ def _occurrences(
     hashes: list[Uint64] = [np.zeros(0, np.uint64)]
     holders: list[Uint32] = [np.zeros(0, np.uint32)]
     with ThreadPoolExecutor(work.cores) as threads:
-        for own, documents in in_order(threads, work.cores, find, places):
-            hashes.append(own)
+        for found, documents in in_order(threads, work.cores, find, places):
+            hashes.append(found)
             holders.append(documents)
             current().advance(len(hashes) - 1, len(places), "chunks of words")
     return np.concatenate(hashes), np.concatenate(holders)
@@ -172,16 +183,18 @@ def _repeated(work: Work, range_: Int64) -> Uint64:
 def _find(
     work: Work, texts: _WindowHolders, where: tuple[Int64, Uint64, Int64, int], place: ChunkPlace
 ) -> tuple[Uint64, Uint32]:
+    """Return hash and text of the repeated windows of a range in one chunk."""
     chunk = read_chunk(place)
-    own = np.flatnonzero(among(chunk.keys, texts.keys))
-    words = text.take(chunk.words, own)
+    rows = np.flatnonzero(among(chunk.keys, texts.keys))
+    words = text.take(chunk.words, rows)
     offsets, hashes = text.runs(words, work.config.window.words, work.config.sketch.seed)
     found, holders = contained_kernels.occurrences(offsets, hashes, *where)
-    first = np.searchsorted(texts.keys, chunk.keys[own]).astype(np.uint32)
+    first = np.searchsorted(texts.keys, chunk.keys[rows]).astype(np.uint32)
     return found, first[holders]
 
 
 def _slabs(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[Uint64, Uint64]]:
+    """Yield the candidates of some batches, several million at a time."""
     held: list[pa.RecordBatch] = []
     for batch in batches:
         held.append(batch)
@@ -193,6 +206,7 @@ def _slabs(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[Uint64, Uint64]]
 
 
 def _sides(batches: list[pa.RecordBatch]) -> tuple[Uint64, Uint64]:
+    """Return the two columns of several batches."""
     table = pa.Table.from_batches(batches)
     return table["document"].to_numpy(), table["container"].to_numpy()
 

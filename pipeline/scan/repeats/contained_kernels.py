@@ -15,8 +15,8 @@ def starts(hashes: Uint64, skip: int, bits: int) -> Int64:
     """Return where the sorted hashes of each value of `bits` bits after the top `skip` begin."""
     found = np.zeros((1 << bits) + 1, np.int64)
     left, shift = np.uint64(skip), np.uint64(64 - bits)
-    for own in hashes:
-        found[np.int64((own << left) >> shift) + 1] += 1
+    for key in hashes:
+        found[np.int64((key << left) >> shift) + 1] += 1
     for cell in range(1 << bits):
         found[cell + 1] += found[cell]
     return found
@@ -26,9 +26,15 @@ def starts(hashes: Uint64, skip: int, bits: int) -> Int64:
 def occurrences(
     offsets: Int64, hashes: Uint64, range_: Int64, table: Uint64, begins: Int64, bits: int
 ) -> tuple[Uint64, Uint32]:
-    """Return (hash, document) of every window of a range that is in a sorted table.
+    """Return the hash and the document of every window of a range that is in a sorted table.
 
-    range_: how many top bits name it, and its number. begins: `starts` of the table.
+    Args:
+        offsets: (documents + 1,), into the windows.
+        hashes: (windows,), of each.
+        range_: how many top bits name the range, and its number.
+        table: (entries,), hashes of the range, ascending.
+        begins: `starts` of the table.
+        bits: as given to `starts`.
     """
     kept, holder = np.empty(hashes.size, np.uint64), np.empty(hashes.size, np.uint32)
     skip, number = np.uint64(range_[0]), np.uint64(range_[1])
@@ -36,13 +42,13 @@ def occurrences(
     n = 0
     for d in range(offsets.size - 1):
         for i in range(offsets[d], offsets[d + 1]):
-            own = hashes[i]
-            if skip > 0 and own >> away != number:
+            key = hashes[i]
+            if skip > 0 and key >> away != number:
                 continue
-            cell = np.int64((own << skip) >> shift)
+            cell = np.int64((key << skip) >> shift)
             for k in range(begins[cell], begins[cell + 1]):
-                if table[k] == own:
-                    kept[n], holder[n] = own, d
+                if table[k] == key:
+                    kept[n], holder[n] = key, d
                     n += 1
                     break
     return kept[:n].copy(), holder[:n].copy()
@@ -58,11 +64,18 @@ def meet(
     state: Int64,
     codes: Uint64,
 ) -> bool:
-    """Fill `codes` (document << 32 | longer document); return whether there is more to give.
+    """Fill `codes` with pairs document << 32 | longer document; return whether there are more.
 
-    hashes, holders: windows and the documents that hold them, in that order. limits: a window in
-    more documents is passed over; windows chosen of a document, those of smallest hash that a
-    longer one holds. chosen: how many so far. state: where to go on, see GROUP.
+    Args:
+        hashes: (occurrences,), of windows, ascending.
+        holders: (occurrences,), the document of each, ascending within a window.
+        words: (documents,), of each document.
+        limits: documents above which a window is passed over; windows chosen of a document, those
+            of
+        smallest hash that a longer one holds.
+        chosen: (documents,), windows chosen so far.
+        state: where to go on, and how many codes are filled: GROUP, MEMBER, FILLED.
+        codes: filled.
     """
     state[FILLED] = 0
     group = np.empty(limits[0], np.uint32)
@@ -91,6 +104,7 @@ def meet(
 def _choose(
     group: Uint32, m: Value, words: Int64, most: Value, chosen: Uint8, state: Int64, codes: Uint64
 ) -> None:
+    """Write the longer documents that share a window with one, unless it has enough windows."""
     document = group[m]
     if chosen[document] >= most:
         return

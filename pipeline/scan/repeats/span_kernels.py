@@ -19,9 +19,21 @@ def cut(
     ends: np.ndarray,
     size: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return spans int64[m, 7], and per document repeated words and largest count.
+    """Return the spans of a chunk, (spans, 7), and repeated words and largest count per document.
 
-    The columns are those of SPANS, the document as its number.
+    A span is a maximal run of repeated windows. Its columns are those of the table `spans`, with
+    the document as its number.
+
+    Args:
+        document: (windows,), number of the document of each repeated window, in text order.
+        word: (windows,), its first word in the document.
+        hashes: (windows,), its hash.
+        occurrences: (windows,), times it occurs.
+        documents: (windows,), documents that hold it.
+        offsets: (documents + 1,), into the words.
+        starts: (words,), first byte of each word.
+        ends: (words,), the byte after its last.
+        size: words of a window.
     """
     spans = np.empty((len(word), 7), np.int64)
     repeated = np.zeros(len(offsets) - 1, np.int64)

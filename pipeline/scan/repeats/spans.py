@@ -12,10 +12,14 @@ from pipeline.scan.words import Chunk
 def cut_spans(
     chunk: Chunk, counted: tuple[np.ndarray, ...], size: int
 ) -> tuple[pa.Table, pa.Table]:
-    """Return the rows of `spans` and `repeats` of a chunk read with positions.
+    """Return the rows of `spans` and of `repeats` of one chunk.
 
-    counted: document (its place in the chunk), word, hash, occurrences and documents of each
-    repeated window, in text order. size: words in a window.
+    Args:
+        chunk: documents with the positions of their words.
+        counted: document (its place in the chunk), word, hash, occurrences and documents of each
+            repeated
+        window, in text order, each (windows,).
+        size: words of a window.
     """
     rows, repeated, largest = span_kernels.cut(
         *counted, chunk.words.offsets, chunk.words.starts, chunk.words.ends, size

@@ -11,10 +11,16 @@ from pipeline.text.sorting import order_of
 
 @njit(nogil=True, cache=True)
 def anchors(offsets: Int64, runs: Uint64, reach: int) -> Uint64:
-    """Return the hash of every anchor: the least of the `reach` runs in a window, where it changes.
+    """Return the hash of every anchor, each time that it changes from one window to the next.
 
-    offsets cuts the runs of each document. Equal windows have their anchor at the same place in
-    them, so a window that occurs twice has an anchor that was given twice.
+    The anchor of a window is the least of the `reach` runs in it. Equal windows have their anchor
+    at the same place in them, so a window that occurs twice has an anchor that was given twice.
+    Source: winnowing, Schleimer, Wilkerson and Aiken 2003.
+
+    Args:
+        offsets: (documents + 1,), into the runs.
+        runs: (runs,), hash of each run of words.
+        reach: runs in a window.
     """
     out = np.empty(runs.size, np.uint64)
     n = 0
@@ -33,7 +39,8 @@ def anchors(offsets: Int64, runs: Uint64, reach: int) -> Uint64:
 def _anchor(runs: Uint64, first: Value, reach: Value, held: Value) -> Value:
     """Return the place of the least of the runs from `first` on, the first of equal ones.
 
-    held: that of the window before. The last run alone is new, unless the least has gone.
+    The anchor of the window before, `held`, saves the search: the last run alone is new, unless the
+    least has gone.
     """
     last = first + reach - 1
     if held >= first:
@@ -47,16 +54,20 @@ def _anchor(runs: Uint64, first: Value, reach: Value, held: Value) -> Value:
 
 @njit(nogil=True, cache=True)
 def mark(hashes: Uint64, range_: Int64, bits: int, cells: Uint8) -> None:
-    """Count each hash of a range up to two, in a cell that the next `bits` bits name.
+    """Count each hash of a range up to two, in a two-bit cell.
 
-    range_: how many top bits name it, and its number.
+    Args:
+        hashes: of anchors.
+        range_: how many top bits name the range, and its number.
+        bits: the next bits of a hash, which name its cell.
+        cells: (2^bits / 4,), four cells a byte, changed.
     """
     skip, number = np.uint64(range_[0]), np.uint64(range_[1])
     shift, away = np.uint64(64 - bits), np.uint64(64 - range_[0])
-    for own in hashes:
-        if skip > 0 and own >> away != number:
+    for anchor in hashes:
+        if skip > 0 and anchor >> away != number:
             continue
-        cell = (own << skip) >> shift
+        cell = (anchor << skip) >> shift
         byte = np.int64(cell >> np.uint64(2))
         place = np.uint8((cell & np.uint64(3)) << np.uint64(1))
         held = cells[byte]
@@ -68,9 +79,16 @@ def mark(hashes: Uint64, range_: Int64, bits: int, cells: Uint8) -> None:
 def select(
     offsets: Int64, runs: Uint64, reach: int, windows: Value, range_: Int64, bits: int, cells: Uint8
 ) -> tuple[Uint64, Uint32, Uint32]:
-    """Return (hash, document, word) of every window whose anchor is of a range and counts two.
+    """Return (hash, document, word) of every window whose anchor is of a range and was seen twice.
 
-    windows: offsets and hashes of the windows of each document.
+    Args:
+        offsets: (documents + 1,), into the runs.
+        runs: (runs,), hash of each.
+        reach: runs in a window.
+        windows: offsets (documents + 1,) and hashes (windows,) of the windows.
+        range_: how many top bits name the range, and its number.
+        bits: as given to `mark`.
+        cells: as filled by `mark`.
     """
     bounds, hashes = windows
     kept = np.empty(hashes.size, np.uint64)
@@ -83,11 +101,11 @@ def select(
         for i in range(bounds[d + 1] - bounds[d]):
             place = _anchor(runs, offsets[d] + i, reach, held)
             if place != held:
-                held, own = place, runs[place]
-                cell = (own << skip) >> shift
+                held, anchor = place, runs[place]
+                cell = (anchor << skip) >> shift
                 count = cells[np.int64(cell >> np.uint64(2))]
                 count >>= np.uint8((cell & np.uint64(3)) << np.uint64(1))
-                good = count & np.uint8(2) != 0 and (skip == 0 or own >> away == number)
+                good = count & np.uint8(2) != 0 and (skip == 0 or anchor >> away == number)
             if good:
                 kept[n], document[n], word[n] = hashes[bounds[d] + i], d, i
                 n += 1
@@ -98,9 +116,16 @@ def select(
 def count_windows(
     hashes: Uint64, documents: Uint32, bits: int
 ) -> tuple[Uint64, Int64, Int64, Uint32, Uint32, Int64]:
-    """Return the repeated windows with occurrences and documents, then both for every place.
+    """Count windows exactly.
 
-    Last the places by hash, equal ones in text order. All hashes have the same top `bits` bits.
+    Returns the hash, the occurrences and the documents of each repeated window; then occurrences
+    and documents of the window at every place, (places,); last the places by hash, equal ones in
+    text order.
+
+    Args:
+        hashes: (places,), in text order.
+        documents: (places,), of each.
+        bits: top bits that are the same in all hashes.
     """
     order = order_of(hashes, bits)
     occurrences, holders = np.empty(hashes.size, np.uint32), np.empty(hashes.size, np.uint32)
@@ -108,15 +133,15 @@ def count_windows(
     counts, wide = np.empty(window.size, np.int64), np.empty(window.size, np.int64)
     n, i = 0, 0
     while i < order.size:
-        own, distinct = hashes[order[i]], 1
+        key, distinct = hashes[order[i]], 1
         j = i + 1
-        while j < order.size and hashes[order[j]] == own:
+        while j < order.size and hashes[order[j]] == key:
             distinct += documents[order[j]] != documents[order[j - 1]]
             j += 1
         for k in range(i, j):
             occurrences[order[k]], holders[order[k]] = j - i, distinct
         if j - i > 1:
-            window[n], counts[n], wide[n] = own, j - i, distinct
+            window[n], counts[n], wide[n] = key, j - i, distinct
             n += 1
         i = j
     return window[:n].copy(), counts[:n].copy(), wide[:n].copy(), occurrences, holders, order
@@ -126,7 +151,16 @@ def count_windows(
 def link(
     hashes: Uint64, documents: Uint32, holders: Uint32, order: Int64, most: int, parents: Uint32
 ) -> None:
-    """Join the documents that share a window, unless more than `most` documents hold it."""
+    """Join the documents that share a window, unless more than `most` documents hold it.
+
+    Args:
+        hashes: (places,), of windows.
+        documents: (places,), of each.
+        holders: (places,), documents that hold the window at each place.
+        order: (places,), places by hash.
+        most: documents above which a window does not link.
+        parents: (documents,), a forest of earlier documents, changed.
+    """
     for k in range(1, order.size):
         i, j = order[k - 1], order[k]
         if 1 < holders[j] <= most and hashes[i] == hashes[j]:
@@ -139,6 +173,7 @@ def link(
 
 @njit(nogil=True, cache=True)
 def _root(parents: Uint32, document: Value) -> Value:
+    """Return the first document of a component, and shorten the way to it (union-find)."""
     place = np.int64(document)
     while parents[place] != place:
         parents[place] = parents[parents[place]]
@@ -148,6 +183,6 @@ def _root(parents: Uint32, document: Value) -> Value:
 
 @njit(nogil=True, cache=True)
 def roots(parents: Uint32) -> None:
-    """Name the first document of its component for every document."""
+    """Write the first document of its component for every document."""
     for place in range(parents.size):
         parents[place] = parents[parents[place]]

@@ -1,4 +1,4 @@
-"""Which runs of words occur more than once: windows counted exactly, spans cut in text order.
+"""The tables `windows`, `spans`, `repeats` and `links`: runs of words that occur more than once.
 
 Two passes over the table `words`. A window's anchor is the least hash of the runs of 30 words in it
 (winnowing: Schleimer, Wilkerson and Aiken 2003), so that equal windows have equal anchors, and
@@ -48,9 +48,14 @@ BLOCKS = 128  # when there is memory for so few
 
 @dataclass(frozen=True)
 class Chosen:
-    """The windows of one chunk that may repeat, in text order: hash, document of it and word.
+    """The windows of one chunk that may repeat, in text order.
 
-    first: the number of the chunk's first document in the corpus. place: of the chunk.
+    Attributes:
+        place: of the chunk.
+        hashes: of each window.
+        documents: its document in the chunk.
+        words: its first word in the document.
+        first: number of the chunk's first document in the corpus.
     """
 
     place: ChunkPlace
@@ -62,24 +67,39 @@ class Chosen:
 
 @dataclass(frozen=True)
 class Grouped:
-    """The same by parts of the hashes: hash and document of the corpus; bounds cuts the parts."""
+    """The windows of some chunks that may repeat, grouped by the top bits of their hash.
+
+    Attributes:
+        hashes: of each window.
+        documents: its document in the corpus.
+        bounds: cuts the windows into parts.
+    """
 
     hashes: Ref
     documents: Ref
-    bounds: Int64
+    bounds: Int64  # (parts + 1,)
 
 
 @dataclass(frozen=True)
 class GroupCounts:
-    """Occurrences and documents of each window of a part, as grouped; bounds cuts the chunks."""
+    """The counts of the windows of one part, in the order of `Grouped`.
+
+    Attributes:
+        occurrences: times that each window occurs.
+        documents: documents that hold it.
+        bounds: cuts the windows into blocks of chunks.
+    """
 
     occurrences: Ref
     documents: Ref
-    bounds: Int64
+    bounds: Int64  # (blocks + 1,)
 
 
 def windows(work: Work) -> Receipt:
-    """Reduce: count every window that occurs more than once, and cut the spans."""
+    """Write `windows`, `spans`, `repeats` and `links`: every window that occurs more than once.
+
+    A *reduce* stage. Counts are exact up to collisions of 64-bit hashes.
+    """
     keys, total = _documents(work)
     places = chunk_places(work.paths("words"))
     with (
@@ -115,7 +135,7 @@ def windows(work: Work) -> Receipt:
 
 
 def _documents(work: Work) -> tuple[Uint64, int]:
-    """Return the row_key of every document, and the windows of all."""
+    """Return the row_key of every document, and how many windows all have."""
     keys, total, size = [np.zeros(0, np.uint64)], 0, work.config.window.words
     for path in work.paths("signatures"):
         for batch in read_batches(path, ["row_key", "words"]):
@@ -125,11 +145,12 @@ def _documents(work: Work) -> tuple[Uint64, int]:
 
 
 def _bits_for(count: int, at_once: int) -> int:
+    """Return the bits that cut `count` things into parts of at most about `at_once`."""
     return max(0, int(np.ceil(np.log2(max(1, count / at_once)))))
 
 
 def _blocks(chosen: list[Chosen], size: int) -> list[list[Chosen]]:
-    """Return the chunks in blocks of about `size` windows, within limits."""
+    """Return the chunks in blocks of about `size` windows."""
     blocks: list[list[Chosen]] = []
     held = size
     for chunk in chosen:
@@ -142,6 +163,7 @@ def _blocks(chosen: list[Chosen], size: int) -> list[list[Chosen]]:
 
 
 def _links(keys: Uint64, parents: Uint32) -> pa.Table:
+    """Return the rows of `links`: each document with the first one of its component."""
     window_kernels.roots(parents)
     linked = np.flatnonzero(parents != np.arange(len(parents)))
     return pa.table({"a": keys[parents[linked]], "b": keys[linked]})
@@ -174,8 +196,10 @@ class _WindowPass:
         for number in range(1 << ranges):
             range_ = np.array([ranges, number], np.int64)
             cells = np.zeros(2**bits // CELLS_PER_BYTE, np.uint8)
-            for own in in_order(self._threads, self._ahead, self._anchors, self._places):
-                window_kernels.mark(own, range_, bits, cells)
+            for anchors_of_chunk in in_order(
+                self._threads, self._ahead, self._anchors, self._places
+            ):
+                window_kernels.mark(anchors_of_chunk, range_, bits, cells)
             select = partial(self._select, range_, bits, cells)
             found.append(list(in_order(self._threads, self._ahead, select, self._places)))
             current().advance(number + 1, 1 << ranges, "ranges of windows")
@@ -186,12 +210,14 @@ class _WindowPass:
         ]
 
     def _anchors(self, place: ChunkPlace) -> Uint64:
+        """Return the anchors of one chunk."""
         offsets, runs = text.runs(read_chunk(place).words, self._run, self._seed)
         return np.asarray(window_kernels.anchors(offsets, runs, self._reach))
 
     def _select(
         self, range_: Int64, bits: int, cells: Uint8, place: ChunkPlace
     ) -> tuple[int, Ref, Ref, Ref]:
+        """Put aside the windows of one chunk that may repeat; return how many documents it has."""
         words = read_chunk(place).words
         offsets, runs = text.runs(words, self._run, self._seed)
         windows = text.runs(words, self._run + self._reach - 1, self._seed)
@@ -219,12 +245,14 @@ class _WindowPass:
         return list(self._threads.map(partial(self._group, bits), blocks))
 
     def _group(self, bits: int, block: list[Chosen]) -> Grouped:
+        """Return the windows of one block of chunks grouped by their hash."""
         hashes, places, bounds = self._grouping(bits, block)
         documents = [self._spill.get(chunk.documents) + np.uint32(chunk.first) for chunk in block]
         put = self._spill.put
         return Grouped(put(hashes[places]), put(np.concatenate(documents)[places]), bounds)
 
     def _grouping(self, bits: int, block: list[Chosen]) -> tuple[Uint64, Int64, Int64]:
+        """Return the hashes of a block, and the places and bounds of their groups."""
         hashes = np.concatenate([self._spill.get(chunk.hashes) for chunk in block])
         return (hashes, *group(hashes, bits))
 
@@ -250,13 +278,14 @@ class _WindowPass:
     def _count(
         self, grouped: list[Grouped], bits: int, parents: Uint32, lock: threading.Lock, part: int
     ) -> tuple[pa.RecordBatch, GroupCounts]:
+        """Count one part of the windows; return the rows of `windows` and the counts by place."""
         get, ends = self._spill.get, [chunk.bounds[part : part + 2].tolist() for chunk in grouped]
-        own = list(zip(grouped, ends, strict=True))
+        spans = list(zip(grouped, ends, strict=True))
         hashes = np.concatenate(
-            [np.zeros(0, np.uint64), *(get(chunk.hashes, *span) for chunk, span in own)]
+            [np.zeros(0, np.uint64), *(get(chunk.hashes, *span) for chunk, span in spans)]
         )
         documents = np.concatenate(
-            [np.zeros(0, np.uint32), *(get(chunk.documents, *span) for chunk, span in own)]
+            [np.zeros(0, np.uint32), *(get(chunk.documents, *span) for chunk, span in spans)]
         )
         window, count, wide, occurrences, holders, order = window_kernels.count_windows(
             hashes, documents, bits
@@ -279,6 +308,7 @@ class _WindowPass:
     def _cut(
         self, blocks: list[list[Chosen]], counted: list[GroupCounts], bits: int, number: int
     ) -> list[tuple[pa.Table, pa.Table]]:
+        """Return the rows of `spans` and `repeats` of each chunk of a block."""
         get, block = self._spill.get, blocks[number]
         hashes, places, _ = self._grouping(bits, block)
         found = np.empty((2, hashes.size), np.uint32)
@@ -292,8 +322,8 @@ class _WindowPass:
         made = []
         for chunk, (low, high) in zip(block, pairwise(ends), strict=True):
             repeated = low + np.flatnonzero(found[0, low:high] > 1)
-            own = repeated - low
-            columns = get(chunk.documents)[own], get(chunk.words)[own], hashes[repeated]
+            rows = repeated - low
+            columns = get(chunk.documents)[rows], get(chunk.words)[rows], hashes[repeated]
             made.append(
                 cut_spans(
                     read_chunk(chunk.place, hashes=False, positions=True),

@@ -1,1 +1,1 @@
-"""The forecast: from what small proxies memorized to what the target will."""
+"""The forecast of what a larger model memorizes, from what small proxies did."""

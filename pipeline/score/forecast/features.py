@@ -1,4 +1,4 @@
-"""From scored sequences to cases of the risk model: features of one proxy, labels of another."""
+"""Cases of the risk model: features of one proxy, labels of another, of the scored sequences."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.score.forecast.logistic import Cases
+from pipeline.score.sequences.proxy_statistics import proxy_statistics
+from pipeline.score.slices import SUFFIX
 from pipeline.text.arrays import Flags, Float64, Int64
 
-SUFFIX = 32
 # Tried and left out, since families left out of the fit gained nothing by them: entropy, rank, run
 # length, Min-K% and Min-K%++ of the suffix, window count; figures in docs/LOG.md, 2026-11-28.
 UNSEEN = (
@@ -27,15 +28,21 @@ UNSEEN = (
 )
 SEEN = (*UNSEEN, "log dose ratio", "least margin")
 LEAST_SHARE = 1e-3  # of a prefix's occurrences, for its logarithm
-MOST_MARGIN = 10.0  # nats; beyond it a larger lead tells nothing more
+MOST_MARGIN = 10.0  # nats; a larger lead says nothing more
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What one proxy says of every sequence; NaN, and False, where it did not score it.
+    """The statistics of one proxy for every sequence; NaN, and False, where it did not score it.
 
-    role: see `Proxy`. dose: times it was trained on each. margin: the least lead, in nats, of a
-    suffix token over the best other one: at least 0 where it is memorized.
+    Attributes:
+        name: of the proxy.
+        role: see `pipeline.score.proxy.ensemble.Proxy`.
+        parameters: non-embedding parameters of the proxy.
+        dose: times it was trained on each sequence, (sequences,).
+        log_p: log probability of the suffix given the prefix, in nats, (sequences,).
+        memorized: whether every suffix token is the arg-max, (sequences,).
+        margin: least lead of a suffix token over the best other one, in nats, (sequences,).
     """
 
     name: str
@@ -48,16 +55,23 @@ class Seen:
 
     @property
     def taught(self) -> Flags:
-        """Return which sequences it was trained on (and scored)."""
+        """Which sequences it was trained on (and scored), (sequences,)."""
         return np.asarray(self.dose > 0)
 
 
 @dataclass(frozen=True)
 class ScoredPanel:
-    """The scored sequences as arrays, with what each proxy says of them. family: a number.
+    """The scored sequences as arrays, with the statistics of each proxy.
 
-    compressed: bits per byte, by zlib. continued: share of the occurrences of a sequence's prefix
-    that its suffix follows.
+    Attributes:
+        count: exact occurrences in the corpus, (sequences,).
+        effective: effective count of the document, in exact copies, (sequences,).
+        suffix: exact occurrences of the suffix, (sequences,).
+        weight: sequences of the corpus that each stands for, (sequences,).
+        compressed: bits per byte by zlib, (sequences,).
+        continued: share of the occurrences of the prefix that the suffix follows, (sequences,).
+        family: number of the family, (sequences,).
+        proxies: the statistics, in the order of the run's list of proxies.
     """
 
     count: Float64
@@ -75,28 +89,21 @@ class ScoredPanel:
 
     @property
     def top(self) -> Seen:
-        """Return the largest proxy."""
+        """The largest proxy of those that were trained on all of the sample."""
         return self.of_role("ladder")[-1]
 
 
 def read_panel(table: pa.Table, proxies: Sequence[Mapping[str, Any]]) -> ScoredPanel:
-    """Return the panel of a `sequences` table; proxies: name, role and parameters of each."""
-    column = table["proxies"].combine_chunks()
-    column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    row = pc.list_parent_indices(column).to_numpy()
-    flat = column.flatten()
-    names = flat.field("proxy").to_numpy(zero_copy_only=False)
-    statistics = {
-        name: flat.field(name).to_numpy(zero_copy_only=False)
-        for name in ("seen", "log_p_z", "memorized", "margin")
-    }
-    found = []
+    """Return the panel of a `sequences` table.
+
+    Args:
+        table: the table.
+        proxies: name, role and parameters of each proxy.
+    """
+    seen = []
     for proxy in proxies:
-        own = names == proxy["proxy"]
-        values = {name: np.full(table.num_rows, np.nan) for name in statistics}
-        for name, value in statistics.items():
-            values[name][row[own]] = value[own]
-        found.append(
+        values = proxy_statistics(table, proxy["proxy"], ("seen", "log_p_z", "memorized", "margin"))
+        seen.append(
             Seen(
                 proxy["proxy"],
                 proxy["role"],
@@ -117,12 +124,12 @@ def read_panel(table: pa.Table, proxies: Sequence[Mapping[str, Any]]) -> ScoredP
         table["zlib_bits_per_byte"].to_numpy().astype(np.float64),
         table["continuation_share"].to_numpy().astype(np.float64),
         family.indices.to_numpy().astype(np.int64),
-        tuple(found),
+        tuple(seen),
     )
 
 
 def seen_cases(panel: ScoredPanel) -> Cases:
-    """Return a row per sequence that the proxies saw and ordered pair of sizes.
+    """Return a case for each sequence that two proxies saw and each ordered pair of their sizes.
 
     The features are of a proxy after all epochs, as those of the target's forecast are; the larger
     one after one epoch too, so that the dose varies apart from them. (With proxies after one epoch
@@ -143,7 +150,7 @@ def seen_cases(panel: ScoredPanel) -> Cases:
 
 
 def unseen_cases(panel: ScoredPanel) -> Cases:
-    """Return a row per sequence that one cross-fit proxy alone saw, and proxy of the ladder."""
+    """Return a case for each sequence that one cross-fit proxy alone saw and each ladder proxy."""
     parts = []
     sizes = [proxy.parameters for proxy in panel.of_role("ladder")]
     for large in panel.proxies:
@@ -157,9 +164,13 @@ def unseen_cases(panel: ScoredPanel) -> Cases:
 
 
 def seen_features(panel: ScoredPanel, proxy: Seen, dose: Float64, ratio: float) -> Float64:
-    """Return the features `SEEN` of every row for a model of `ratio` times the proxy's size.
+    """Return the features SEEN of every sequence, (sequences, features).
 
-    dose: times that model sees each row.
+    Args:
+        panel: the scored sequences.
+        proxy: whose statistics they are made of.
+        dose: times that the other model sees each sequence, (sequences,).
+        ratio: size of the other model over that of the proxy.
     """
     times = np.where(proxy.taught, dose / np.maximum(proxy.dose, 1.0), 1.0)
     margin = np.clip(proxy.margin, -MOST_MARGIN, MOST_MARGIN)
@@ -167,14 +178,20 @@ def seen_features(panel: ScoredPanel, proxy: Seen, dose: Float64, ratio: float) 
 
 
 def unseen_features(panel: ScoredPanel, dose: Float64, ratio: float) -> Float64:
-    """Return the features `UNSEEN` likewise; ratio: to the size of a cross-fit proxy."""
+    """Return the features UNSEEN of every sequence, (sequences, features).
+
+    Args:
+        panel: the scored sequences.
+        dose: times that the model sees each sequence, (sequences,).
+        ratio: its size over that of a cross-fit proxy.
+    """
     return _features(panel, dose, outside_log_p(panel), ratio)
 
 
 def _features(panel: ScoredPanel, dose: Float64, log_p: Float64, ratio: float) -> Float64:
-    """Return the features that both share.
+    """Return the features that both kinds of case share, (sequences, features).
 
-    Effective and suffix counts are of the corpus; a model that sees only some of a row's
+    Effective and suffix counts are of the corpus; a model that sees only some of a sequence's
     occurrences, or each of them several times, is taken to see its near copies and its suffix
     elsewhere in the same proportion.
     """
@@ -188,9 +205,9 @@ def _features(panel: ScoredPanel, dose: Float64, log_p: Float64, ratio: float) -
 
 
 def outside_log_p(panel: ScoredPanel) -> Float64:
-    """Return log p_z by the cross-fit proxy that did not see a row, the mean for one neither saw.
+    """Return log p_z by the cross-fit proxy that did not see a sequence, in nats, (sequences,).
 
-    NaN where both saw it.
+    The mean of both where neither saw it, NaN where both did.
     """
     halves = panel.of_role("half")
     if len(halves) < 2:
@@ -202,6 +219,7 @@ def outside_log_p(panel: ScoredPanel) -> Float64:
 
 
 def _split(panel: ScoredPanel) -> Flags:
+    """Return which sequences one cross-fit proxy alone was trained on, (sequences,)."""
     halves = panel.of_role("half")
     if len(halves) < 2:
         return np.zeros(len(panel.count), np.bool_)
@@ -209,12 +227,14 @@ def _split(panel: ScoredPanel) -> Flags:
 
 
 def _half_size(panel: ScoredPanel) -> int:
+    """Return the parameters of a cross-fit proxy; 1 without one."""
     return next((half.parameters for half in panel.of_role("half")), 1)
 
 
 def _part(
     panel: ScoredPanel, rows: Int64, inputs: Float64, large: Seen, sizes: list[int], top: bool
 ) -> Cases:
+    """Return the cases of one pair of proxies."""
     count = len(rows)
     return Cases(
         inputs,
@@ -226,6 +246,7 @@ def _part(
 
 
 def _joined(parts: list[Cases], features: int) -> Cases:
+    """Return the cases of all pairs."""
     return Cases(
         np.concatenate([np.zeros((0, features)), *(part.features for part in parts)]),
         np.concatenate([np.zeros(0, np.bool_), *(part.label for part in parts)]),

@@ -1,4 +1,4 @@
-"""What the report says beside a forecast: memorized by count, the non-member floor, intervals."""
+"""What proxies memorized, as a report says it beside a forecast: counts, shares, the floor."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from pipeline.text.arrays import Flags
 def dose_response(panel: ScoredPanel) -> list[dict[str, Any]]:
     """Return the share that each ladder proxy memorized, by powers of two of a count.
 
-    Of what they were trained on by the times they saw it, of the rest by `sequence_count`: there
-    it is the non-member floor, however often the text occurs.
+    The count of what they were trained on is the times that they saw it, of the rest it is
+    `sequence_count`: there the share is the floor of non-members, however often the text occurs.
     """
     taught = panel.top.taught
     count = np.where(taught, panel.top.dose, panel.count)
@@ -41,7 +41,7 @@ def dose_response(panel: ScoredPanel) -> list[dict[str, Any]]:
 
 
 def memorized_families(panel: ScoredPanel) -> list[dict[str, Any]]:
-    """Return per proxy how many of the families that it saw hold a sequence that it memorized."""
+    """Return for each proxy how many families that it saw hold a memorized sequence."""
     return [
         {
             "proxy": proxy.name,
@@ -60,7 +60,7 @@ def rate(panel: ScoredPanel, rows: Flags) -> dict[str, Any]:
 
     The interval is Wilson's over families, which are the independent units; 3/n of them is its
     upper end when there is none (the rule of three). The weighted share is of the corpus's
-    sequences of that kind.
+    sequences of that kind. No bootstrap: without a hit it would have no width.
     """
     families = len(np.unique(panel.family[rows]))
     hit = panel.top.memorized & rows
@@ -81,7 +81,14 @@ def rate(panel: ScoredPanel, rows: Flags) -> dict[str, Any]:
 
 
 def wilson(hits: int, total: int) -> tuple[float, float]:
-    """Return Wilson's 95% interval of a share (Wilson 1927); 0 to 3/n when there is no hit."""
+    """Return the 95% interval of a share; 0 to 3/n when there is no hit.
+
+    Wilson 1927; the rule of three (Hanley and Lippman-Hand 1983).
+
+    Args:
+        hits: units with a hit.
+        total: units.
+    """
     if total == 0:
         return 0.0, 1.0
     if hits == 0:

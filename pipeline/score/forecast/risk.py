@@ -1,10 +1,9 @@
-"""The forecast: which sequences will the target memorize, how sure is that.
+"""The forecast: which sequences a target will memorize, how sure that is, and how it was checked.
 
-What was it checked against?
-
-Two models share one panel. `seen`: features of the largest proxy, for rows that it was trained on.
-`unseen`: features of a cross-fit proxy that was not, for all others; headline figures are its.
-Neither is a privacy guarantee: paraphrase, attributes and other prefixes are not looked at.
+Two models share one panel. `seen` has features of the largest proxy, for sequences that it was
+trained on; `unseen` those of a cross-fit proxy that was not, for all others, and headline figures
+are its. Neither is a privacy guarantee: paraphrase, attributes and other prefixes are not looked
+at.
 """
 
 from __future__ import annotations
@@ -34,6 +33,7 @@ from pipeline.score.forecast.logistic import (
 from pipeline.score.forecast.observed import dose_response, memorized_families, rate
 from pipeline.score.forecast.risk_model import risk_model
 from pipeline.score.forecast.target import Target, target_of
+from pipeline.score.slices import SUFFIX
 from pipeline.text.arrays import Flags, Float64
 from schemas.scan.counts import COUNTS
 from schemas.score.contexts import CONTEXTS
@@ -41,11 +41,11 @@ from schemas.score.laws import LAWS
 from schemas.score.risk import DOCUMENT_RISK, RISK, RISK_MODEL
 from schemas.score.sequences import SEQUENCES
 
-VERSION = 5
+VERSION = 6
 LEAST_FAMILIES = 30
-LIKELY = 0.5
-GUESSABLE = 0.5
-RECITED = 6
+LIKELY = 0.5  # risk from which a sequence has a kind
+GUESSABLE = 0.5  # probability of a token
+RECITED = 6  # occurrences
 NOTHING = np.nan
 WARNINGS = (
     "A forecast with an error, not a privacy guarantee: only this prefix of a text is looked at.",
@@ -57,9 +57,14 @@ WARNINGS = (
 
 @dataclass(frozen=True)
 class Basis:
-    """One of the two models with what it is applied to.
+    """One of the two models of the forecast, with what it is applied to.
 
-    features: of all rows; rows: which of them it speaks of.
+    Attributes:
+        name: `seen` or `unseen`.
+        names: of the features, in order.
+        cases: what it is fitted on.
+        features: of all sequences, (sequences, features).
+        rows: which sequences it speaks of, (sequences,).
     """
 
     name: str
@@ -70,9 +75,9 @@ class Basis:
 
 
 def risk(work: Work) -> Receipt:
-    """Reduce: fit the forecast on the scored sequences, apply it to each.
+    """Write `risk`, `document_risk`, `laws` and `risk_model` (a reduce stage).
 
-    Write `risk`, `document_risk` and `laws`.
+    The forecast is fitted on the scored sequences and applied to each of them.
     """
     about = json.loads(
         next(path for path in work.paths("models") if path.name == "proxies.json").read_bytes()
@@ -83,15 +88,15 @@ def risk(work: Work) -> Receipt:
     if table.num_rows and trained:
         panel = read_panel(table, about["proxies"])
         shorter = read_table(work.paths("contexts"), CONTEXTS)
-        curves, fitted = laws(panel, shorter, work.config.proxy.seed)
+        curves, law_facts = laws(panel, shorter, work.config.proxy.seed)
         target = target_of(work.config.target, panel.top.parameters, about["corpus_tokens"])
         known = _observed(panel, target)
-        told = bases(panel, target) if known["fitted"] else []
-        values, facts = _forecast(panel, target, told, work.config.proxy.seed)
-        facts = {**known, **facts, "laws": fitted}
+        fitted_bases = bases(panel, target) if known["fitted"] else []
+        values, facts = _forecast(panel, target, fitted_bases, work.config.proxy.seed)
+        facts = {**known, **facts, "laws": law_facts}
         kinds = _kinds(panel, values[:, 0])
         rows = _rows(table, values, kinds, panel.top.taught, extrapolated=target.extrapolated)
-        model = risk_model(table, told, target.epochs)
+        model = risk_model(table, fitted_bases, target.epochs)
     else:
         model = RISK_MODEL.empty_table()
         values = np.full((table.num_rows, 3), NOTHING)
@@ -114,18 +119,21 @@ def risk(work: Work) -> Receipt:
 
 
 def _forecast(
-    panel: ScoredPanel, target: Target, told: Sequence[Basis], seed: int
+    panel: ScoredPanel, target: Target, fitted_bases: Sequence[Basis], seed: int
 ) -> tuple[Float64, dict[str, Any]]:
-    """Return [row, (risk, low, high)], NaN where there is no forecast, and the facts."""
+    """Return risk, low and high end of each sequence, (sequences, 3), and the facts.
+
+    NaN where there is no forecast.
+    """
     values = np.full((len(panel.count), 3), NOTHING)
     facts: dict[str, Any] = {}
-    for basis in told:
+    for basis in fitted_bases:
         spread = spread_of(basis.cases, panel, target)
         values[basis.rows] = np.column_stack(
             forecast(basis.cases, basis.features[basis.rows], spread, seed)
         )
         facts |= _about(basis, spread, seed)
-    if told:
+    if fitted_bases:
         facts["expected"] = _expected(panel, values)
     return values, facts
 
@@ -144,9 +152,10 @@ def bases(panel: ScoredPanel, target: Target) -> list[Basis]:
 
 
 def spread_of(cases: Cases, panel: ScoredPanel, target: Target) -> float:
-    """Return the transfer error in logits for the step to the target.
+    """Return the transfer error of the step to the target, in logits.
 
-    It grows from the error of the step to the top rung.
+    It grows from the error of the step to the top rung, in proportion to the logs of the ratios of
+    sizes.
     """
     sizes = [proxy.parameters for proxy in panel.of_role("ladder")]
     steps = abs(np.log(target.ratio)) / np.log(sizes[-1] / sizes[-2])
@@ -181,6 +190,7 @@ def _observed(panel: ScoredPanel, target: Target) -> dict[str, Any]:
 
 
 def _about(basis: Basis, spread: float, seed: int) -> dict[str, Any]:
+    """Return the facts of one model: coefficients, held-out quality, calibration."""
     cases = basis.cases
     log_count = cases.features[:, 0]
     slopes = fit(cases).slopes()
@@ -225,9 +235,12 @@ def _expected(panel: ScoredPanel, values: Float64) -> dict[str, Any]:
 
 
 def _kinds(panel: ScoredPanel, value: Float64) -> np.ndarray:
-    """Return none, reconstructed, recited or recollected; None where there is no forecast."""
+    """Return none, reconstructed, recited or recollected; None where there is no forecast.
+
+    The classes of Prashanth et al. 2024: what can be guessed, what is repeated, and the rest.
+    """
     outside = features.outside_log_p(panel)
-    guessable = np.nan_to_num(outside, nan=-np.inf) / features.SUFFIX >= np.log(GUESSABLE)
+    guessable = np.nan_to_num(outside, nan=-np.inf) / SUFFIX >= np.log(GUESSABLE)
     kinds = np.where(
         guessable, "reconstructed", np.where(panel.count >= RECITED, "recited", "recollected")
     )
@@ -239,6 +252,7 @@ def _kinds(panel: ScoredPanel, value: Float64) -> np.ndarray:
 def _rows(
     table: pa.Table, values: Float64, kinds: np.ndarray, taught: Flags, *, extrapolated: bool
 ) -> pa.Table:
+    """Return the rows of `risk`."""
     numbers = {
         name: pa.array(values[:, place], pa.float64(), mask=np.isnan(values[:, place]))
         for place, name in enumerate(("risk", "risk_low", "risk_high"))
@@ -257,7 +271,7 @@ def _rows(
 def _of_documents(work: Work, table: pa.Table, rows: pa.Table) -> pa.Table:
     """Return one row per document whose text has a scored sequence, exact copies included.
 
-    The riskiest sequence speaks for it; among equals the first.
+    The sequence of highest risk stands for it; among equals the first.
     """
     keys, first, scored = np.unique(
         rows["row_key"].to_numpy(), return_index=True, return_counts=True
@@ -270,7 +284,7 @@ def _of_documents(work: Work, table: pa.Table, rows: pa.Table) -> pa.Table:
         ],
         np.int64,
     )
-    tokens = np.add.reduceat(value, first) * features.SUFFIX if len(first) else np.zeros(0)
+    tokens = np.add.reduceat(value, first) * SUFFIX if len(first) else np.zeros(0)
     counts = read_table(work.paths("counts"), COUNTS, ["row_key", "representative"]).sort_by(
         "row_key"
     )

@@ -1,7 +1,8 @@
 """The fitted forecast as a function of the dose, so that a filter can ask what is left of a risk.
 
-The risk model is linear in the logs of the doses. What no dose enters is summed up once a sequence;
-then the risk at any other dose is one line of arithmetic, without a proxy, a text or a fit.
+The risk model is linear in the logs of the doses. What depends on no dose is added up once for a
+sequence; then the risk at any other dose is one line of arithmetic, without a proxy, a text or a
+fit.
 """
 
 from __future__ import annotations
@@ -22,7 +23,14 @@ SLOPES = ("slope_count", "slope_effective", "slope_suffix", "slope_ratio")
 
 
 class Fitted(Protocol):
-    """What is asked of a basis of the forecast; see `risk.Basis`."""
+    """The properties that `risk_model` reads of a basis of the forecast; see `risk.Basis`.
+
+    Attributes:
+        names: of the features, in order.
+        cases: what it is fitted on.
+        features: of all sequences, (sequences, features).
+        rows: which sequences it speaks of, (sequences,).
+    """
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -30,29 +38,31 @@ class Fitted(Protocol):
 
     @property
     def cases(self) -> Cases:
-        """What it is fitted on."""
+        """The cases that it is fitted on."""
 
     @property
     def features(self) -> Float64:
-        """The features of all rows."""
+        """The features of all sequences, (sequences, features)."""
 
     @property
     def rows(self) -> Flags:
-        """The rows that it speaks of."""
+        """The sequences that it speaks of, (sequences,)."""
 
 
 def risk_model(table: pa.Table, bases: Sequence[Fitted], epochs: float) -> pa.Table:
     """Return the rows of `risk_model` for the sequences that have a forecast.
 
-    table: `sequences`. bases: the two models, each with its own rows; none when nothing was fitted.
+    Args:
+        table: `sequences`.
+        bases: the two models, each with sequences of its own; none when nothing was fitted.
+        epochs: times the target sees the corpus.
     """
     offset = np.full(table.num_rows, np.nan)
     slopes = np.zeros((table.num_rows, len(SLOPES)))
     for basis in bases:
         fitted = fit(basis.cases)
         slope = dict(zip(basis.names, fitted.slopes(), strict=True))
-        own = [slope.get(name, 0.0) for name in DOSES]
-        slopes[basis.rows] = own
+        slopes[basis.rows] = [slope.get(name, 0.0) for name in DOSES]
         offset[basis.rows] = fitted.logit(basis.features[basis.rows])
     counts, effective, suffix = (
         table[name].to_numpy() for name in ("sequence_count", "effective_count", "suffix_count")
@@ -73,18 +83,26 @@ def risk_model(table: pa.Table, bases: Sequence[Fitted], epochs: float) -> pa.Ta
 
 
 def _log_doses(count: Float64, effective: Float64, suffix: Float64) -> Float64:
-    """Return [row, slope] what each slope is multiplied with; a dose below one counts as one."""
+    """Return what each slope is multiplied with, (sequences, slopes).
+
+    A dose below one counts as one.
+    """
     least = (np.log(np.maximum(dose, 1.0)) for dose in (count, effective, suffix))
     ratio = np.log(np.where(count > 0, count, 1.0))
     return np.column_stack((*least, ratio))
 
 
 def risk_at(model: pa.Table, count: Float64, effective: Float64, suffix: Float64) -> Float64:
-    """Return the risk of each row of `risk_model` if the corpus held it so many times.
+    """Return the risk of each row of `risk_model` if the corpus held it so many times, (rows,).
 
-    count, effective, suffix: as sequence_count, effective_count and suffix_count. A sequence that
-    the corpus no longer holds is not learnt from it: 0. (A model may still guess it: that is the
-    floor, which no filter lowers.)
+    A sequence that the corpus no longer holds is not learnt from it: 0. (A model may still guess
+    it: that is the floor, which no filter lowers.)
+
+    Args:
+        model: the table.
+        count: as `sequence_count`, (rows,).
+        effective: as `effective_count`, (rows,).
+        suffix: as `suffix_count`, (rows,).
     """
     epochs = model["epochs"].to_numpy()
     slopes = np.column_stack([model[name].to_numpy() for name in SLOPES])

@@ -21,7 +21,12 @@ TABLE = 50_304
 class Target:
     """The model that is forecast.
 
-    ratio: its size over the largest proxy's; tokens: trained on, in all.
+    Attributes:
+        parameters: non-embedding parameters.
+        epochs: times it sees the corpus.
+        tokens: trained on, in all.
+        ratio: its size over the largest proxy's.
+        assumed: what was not configured, and what was assumed for it.
     """
 
     parameters: int
@@ -32,12 +37,18 @@ class Target:
 
     @property
     def extrapolated(self) -> bool:
-        """Return whether it is beyond what the proxies can speak of as a probability."""
+        """Whether it is beyond what the proxies can speak of as a probability."""
         return self.ratio > MOST_TIMES
 
 
 def target_of(config: TargetConfig, largest: int, corpus_tokens: int) -> Target:
-    """Return the target; largest: parameters of the largest proxy. What is not given is assumed."""
+    """Return the target; what is not configured is assumed.
+
+    Args:
+        config: the settings.
+        largest: non-embedding parameters of the largest proxy.
+        corpus_tokens: tokens of the whole corpus.
+    """
     parameters = config.parameters or without_embeddings(config.total_parameters)
     tokens = config.tokens or round(corpus_tokens * config.epochs)
     return Target(
@@ -50,23 +61,24 @@ def target_of(config: TargetConfig, largest: int, corpus_tokens: int) -> Target:
 
 
 def _assumptions(config: TargetConfig, parameters: int) -> str:
+    """Return in words what was not configured and what was assumed for it."""
     missing = [
         name for name, value in (("parameters", parameters), ("tokens", config.tokens)) if not value
     ]
-    told = []
+    parts = []
     if missing:
         rule = f"{TIMES_LARGEST}x the largest proxy, this corpus"
-        told.append(f"assumed (no target.{', no target.'.join(missing)} given): {rule}")
+        parts.append(f"assumed (no target.{', no target.'.join(missing)} given): {rule}")
     if parameters and not config.parameters:
-        told.append(
+        parts.append(
             f"target.total_parameters = {config.total_parameters:,} is {parameters:,} without "
             f"embeddings (width {ASPECT} x layers, two tables of {TABLE:,} tokens)"
         )
-    return "; ".join(told) or "as configured"
+    return "; ".join(parts) or "as configured"
 
 
 def without_embeddings(total: int) -> int:
-    """Return the non-embedding parameters of a model of `total` in all, by the rule above.
+    """Return the non-embedding parameters of a model of `total` parameters, by the rule above.
 
     Solves 12 width^3 / 128 + 2 x 50,304 width = total for the width.
     """

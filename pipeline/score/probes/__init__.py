@@ -1,1 +1,1 @@
-"""Expensive measures over a panel of sequences, made only when they are asked for."""
+"""Expensive measures of memorization, on request, of a panel of sequences."""

@@ -1,4 +1,4 @@
-"""What probes cost, said before they begin: forward passes of one sequence, and seconds here."""
+"""The cost of probes, said before they begin: forward passes of one sequence, and seconds here."""
 
 from __future__ import annotations
 
@@ -6,31 +6,34 @@ import time
 from typing import TYPE_CHECKING
 
 from pipeline.config.sections import Config
+from pipeline.score.slices import SEQUENCE, STRIDE, SUFFIX
 
 if TYPE_CHECKING:
     from pipeline.score.probes.panel import ProbedModel
 
-SUFFIX = 32
 HALVES = 2
 BACKWARD = 2  # a backward pass counts as two forward ones
 LENGTHS_TRIED = 8
 SEARCH_BATCH = 32
 TABLES, ROWS_AND_CUTS = 50, 29
-TIMED_ROWS = 64
+TIMED_ROWS = 64  # of a batch
 
 
 def passes(config: Config, proxies: int | None = None) -> dict[str, int]:
-    """Return per signal asked for the forward passes that it takes, at most.
+    """Return for each signal that was asked for the forward passes that it takes, at most.
 
     A pass is of one sequence of up to 64 tokens by the largest proxy; a step of generation is one.
-    proxies: how many are asked; None: as many as the settings make.
+
+    Args:
+        config: the settings.
+        proxies: how many are probed; None for as many as the settings make.
     """
-    asked, panel = config.probes, config.probes.panel
+    probes, panel = config.probes, config.probes.panel
     if proxies is None:
-        proxies = 1 if asked.models == "largest" else len(config.proxy.shapes) + HALVES
-    searched = min(panel, asked.acr_panel)
+        proxies = 1 if probes.models == "largest" else len(config.proxy.shapes) + HALVES
+    searched = min(panel, probes.acr_panel)
     smallest, *_, largest = (layers * width * width for layers, width in config.proxy.shapes)
-    rows = config.proxy.sample_tokens // SUFFIX * config.proxy.epochs // 2 * (1 + BACKWARD) + panel
+    rows = config.proxy.sample_tokens // STRIDE * config.proxy.epochs // 2 * (1 + BACKWARD) + panel
     each = {
         "extraction": 5 * panel,
         "exposure": panel,
@@ -39,17 +42,23 @@ def passes(config: Config, proxies: int | None = None) -> dict[str, int]:
         "limem": 5 * panel,
         "offsets": 6 * panel,
         "gradients": (1 + BACKWARD) * panel,
-        "cdd": SUFFIX * (1 + asked.samples) * panel,
-        "acr": searched * LENGTHS_TRIED * asked.acr_steps * (SEARCH_BATCH + 1 + BACKWARD),
+        "cdd": SUFFIX * (1 + probes.samples) * panel,
+        "acr": searched * LENGTHS_TRIED * probes.acr_steps * (SEARCH_BATCH + 1 + BACKWARD),
         "tabular": TABLES * ROWS_AND_CUTS * SUFFIX,
-        "counterfactual": -(-asked.subsets * rows * smallest // largest),
+        "counterfactual": -(-probes.subsets * rows * smallest // largest),
     }
     once = {"counterfactual"}
-    return {name: each[name] * (1 if name in once else proxies) for name in asked.signals}
+    return {name: each[name] * (1 if name in once else proxies) for name in probes.signals}
 
 
 def lines(config: Config, proxies: int | None = None, pass_s: float | None = None) -> list[str]:
-    """Return what to say of the costs: passes, and seconds when it is known how long one takes."""
+    """Return what to say of the costs; nothing without a signal.
+
+    Args:
+        config: the settings.
+        proxies: how many are probed; None for as many as the settings make.
+        pass_s: seconds of one pass; None where that is not known.
+    """
     found = passes(config, proxies)
     if not found:
         return []
@@ -66,7 +75,7 @@ def pass_seconds(subject: ProbedModel) -> float:
     """Return the seconds of one pass here: the fastest of three batches; it enters no table."""
     import torch
 
-    tokens = torch.zeros(TIMED_ROWS, 2 * SUFFIX, dtype=torch.int64, device=subject.device)
+    tokens = torch.zeros(TIMED_ROWS, SEQUENCE, dtype=torch.int64, device=subject.device)
     spent = []
     for _ in range(3):
         begun = time.perf_counter()

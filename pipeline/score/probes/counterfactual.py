@@ -1,6 +1,7 @@
 """Counterfactual memorization from proxies trained on halves of the families, many times.
 
-Training rows are the scored sequences that the largest proxy saw, each as often as it did in an
+The estimator of Feldman and Zhang 2020 (Zhang et al. 2021, eq. 1), as `signals.counterfactual` has
+it. Training rows are the scored sequences that the largest proxy saw, each as often as it did in an
 epoch; whole families are put in or left out. Text that two families share is not left out whole.
 """
 
@@ -21,7 +22,7 @@ from pipeline.score.proxy.model import Shape, Transformer
 from pipeline.score.proxy.train import Schedule, train
 from pipeline.score.sequences.training_rows import token_rows
 from pipeline.score.signals.counterfactual import counterfactual
-from pipeline.score.slices import SUFFIX
+from pipeline.score.slices import ROW_TOKENS, SUFFIX
 from pipeline.text.arrays import Int64
 from pipeline.text.hashing import keyed_hash
 
@@ -30,15 +31,21 @@ _SUBSET = 31
 
 @dataclass(frozen=True)
 class SubsetRows:
-    """What subset models learn from. family: number of each row; key: of each number's name."""
+    """The rows that subset models are trained on.
 
-    rows: Int64
+    Attributes:
+        rows: EOS and a sequence each, (rows, 65).
+        family: number of each row's family, (rows,).
+        key: hash of each family's name, by number, (families,).
+    """
+
+    rows: Int64  # (rows, 65)
     family: Int64
     key: NDArray[np.uint64]
 
 
 def subset_rows(work: Work, of: ProbeInput) -> SubsetRows:
-    """Read the scored sequences that the largest proxy saw, with their multiplicity."""
+    """Read the scored sequences that the largest proxy saw, each as often as in an epoch."""
     top = of.top
     place = np.flatnonzero(top.seen)
     documents = np.searchsorted(of.known.row_key, of.table["row_key"].to_numpy()[place])
@@ -49,7 +56,7 @@ def subset_rows(work: Work, of: ProbeInput) -> SubsetRows:
         for number, start in zip(documents.tolist(), starts.tolist(), strict=True)
     ]
     times = np.maximum(1, top.seen[place] // work.config.proxy.epochs)
-    tokens = np.concatenate([np.zeros((0, 65), np.int64), *rows])
+    tokens = np.concatenate([np.zeros((0, ROW_TOKENS), np.int64), *rows])
     tokens[:, 0] = top.eos
     key = of.known.text_key[documents] ^ keyed_hash(starts.astype(np.uint64), 1)
     order = np.argsort(key, kind="stable")  # no name of a shard orders what is learnt
@@ -57,8 +64,8 @@ def subset_rows(work: Work, of: ProbeInput) -> SubsetRows:
     return SubsetRows(tokens[again], of.known.family[documents][again], of.known.family_key)
 
 
-def taken(of: SubsetRows, number: int, seed: int) -> NDArray[np.bool_]:
-    """Return per family whether model `number` is trained on it: one in two."""
+def in_subset(of: SubsetRows, number: int, seed: int) -> NDArray[np.bool_]:
+    """Return whether model `number` is trained on each family, one in two, (families,)."""
     return np.asarray(keyed_hash(of.key, seed * 1_000 + _SUBSET + number) % np.uint64(2) == 0)
 
 
@@ -69,14 +76,19 @@ def score_one(
     config: ProxyConfig,
     turn: tuple[int, Callable[[int, int], None]],
 ) -> NDArray[np.float64]:
-    """Train a model and return its log p_z of each sequence of the panel, in bits.
+    """Train a model and return its log p_z of each sequence of the panel, in bits, (sequences,).
 
-    turn: its number, and what hears how far it is.
+    Args:
+        of: the rows of all families.
+        panel: the sequences to score.
+        like: a proxy of the run, for its vocabulary and device.
+        config: the shapes and the schedule.
+        turn: the model's number, and the function that is called with its progress.
     """
     number, on_progress = turn
     layers, width = config.shapes[0]
     shape = Shape(like.model.shape.vocabulary, layers, width)
-    rows = of.rows[taken(of, number, config.seed)[of.family]]
+    rows = of.rows[in_subset(of, number, config.seed)[of.family]]
     schedule = Schedule(config.epochs, config.batch, config.rate, config.seed + number)
     if len(rows):
         model = train(shape, rows, schedule, like.device, on_progress).model
@@ -90,10 +102,19 @@ def score_one(
 def estimate(
     of: SubsetRows, panel: Probed, scores: list[NDArray[np.float64]], seed: int
 ) -> dict[str, NDArray[np.float64]]:
-    """Return the counterfactual memorization of each sequence that a subset model learnt."""
+    """Return the counterfactual memorization of each sequence that a subset model learnt.
+
+    In bits, with its standard error; NaN for a sequence that none could learn.
+
+    Args:
+        of: the rows of all families.
+        panel: the sequences.
+        scores: of each model, in its order, (sequences,) each.
+        seed: that decided which families each model saw.
+    """
     learnt = np.isin(panel.family, of.family)
     inside = np.stack(
-        [taken(of, number, seed)[panel.family] & learnt for number in range(len(scores))]
+        [in_subset(of, number, seed)[panel.family] & learnt for number in range(len(scores))]
     )
     value, error = counterfactual(np.stack(scores), inside)
     return {"counterfactual_bits": value, "standard_error_bits": error}

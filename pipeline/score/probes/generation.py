@@ -23,10 +23,17 @@ def generate(
     decoding: Decoding | None = None,
     seed: int = 0,
 ) -> Int64:
-    """Return `steps` tokens after each prompt [rows, tokens]: greedy, or drawn by `decoding`.
+    """Return `steps` tokens after each prompt, (rows, steps): greedy, or drawn by `decoding`.
 
     Rows with the same history share a forward pass. Tokens are drawn by the inverse of the
     distribution in double precision, from numbers that depend on the seed and the place alone.
+
+    Args:
+        subject: the proxy.
+        prompts: EOS and what is given, (rows, tokens).
+        steps: tokens to generate.
+        decoding: the way to draw; None for greedy.
+        seed: of the random numbers.
     """
     tokens = np.asarray(prompts)
     source = np.random.Generator(np.random.PCG64(seed))
@@ -43,7 +50,7 @@ def generate(
 
 
 def next_logits(subject: ProbedModel, rows: Int64) -> Tensor:
-    """Return the logits [rows, vocabulary] of the token after each row."""
+    """Return the logits of the token after each row, (rows, vocabulary)."""
     parts = [logits[:, -1] for logits, _ in _chunks(subject, rows, 1)]
     return torch.cat(parts) if parts else torch.zeros(0, subject.model.shape.vocabulary)
 
@@ -51,7 +58,14 @@ def next_logits(subject: ProbedModel, rows: Int64) -> Tensor:
 def suffix_log_p(
     subject: ProbedModel, rows: Int64, suffix: int, decoding: Decoding | None = None
 ) -> Tensor:
-    """Return log q [rows, suffix] of the last tokens of each row, given the true history."""
+    """Return log q in nats of the last tokens of each row, given the true history, (rows, suffix).
+
+    Args:
+        subject: the proxy.
+        rows: EOS and tokens, (rows, tokens).
+        suffix: tokens of the suffix.
+        decoding: the distribution q; None for the model's own.
+    """
     parts = []
     for logits, own in _chunks(subject, rows[:, :-1], suffix):
         true = torch.from_numpy(rows[own, -suffix:]).to(subject.device)
@@ -61,7 +75,13 @@ def suffix_log_p(
 
 
 def suffix_hits(subject: ProbedModel, rows: Int64, suffix: int) -> Tensor:
-    """Return [rows, suffix] whether each of the last tokens is the arg-max, given the true past."""
+    """Return whether each of a row's last tokens is the arg-max, given the true history.
+
+    Args:
+        subject: the proxy.
+        rows: EOS and tokens, (rows, tokens).
+        suffix: tokens of the suffix: the result is (rows, suffix).
+    """
     parts = [
         logits.argmax(-1).cpu() == torch.from_numpy(rows[own, -suffix:])
         for logits, own in _chunks(subject, rows[:, :-1], suffix)
@@ -70,7 +90,7 @@ def suffix_hits(subject: ProbedModel, rows: Int64, suffix: int) -> Tensor:
 
 
 def _chunks(subject: ProbedModel, rows: Int64, last: int) -> Iterator[tuple[Tensor, slice]]:
-    """Yield the logits [some, last, vocabulary] of some rows at a time, and which rows."""
+    """Yield the last logits of some rows at a time, (rows, last, vocabulary), and which rows."""
     for start in range(0, len(rows), BATCH):
         own = slice(start, start + BATCH)
         with torch.inference_mode():
@@ -79,7 +99,13 @@ def _chunks(subject: ProbedModel, rows: Int64, last: int) -> Iterator[tuple[Tens
 
 
 def _drawn(cumulative: NDArray[np.float64], place: Int64, random: NDArray[np.float64]) -> Int64:
-    """Return the first token of each row whose cumulative probability is above a random share."""
+    """Return the first token of each row whose cumulative probability is above a random share.
+
+    Args:
+        cumulative: of each history, (histories, vocabulary).
+        place: history of each row, (rows,).
+        random: numbers in [0, 1), (rows,).
+    """
     found = np.empty(len(place), np.int64)
     for row, share in enumerate(random.tolist()):
         own = cumulative[place[row]]

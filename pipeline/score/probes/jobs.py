@@ -1,4 +1,4 @@
-"""Probes as jobs for a crew: every signal of every proxy, side by side."""
+"""Jobs of probing, side by side in a pool: every signal of every proxy."""
 
 from __future__ import annotations
 
@@ -24,15 +24,21 @@ ResultT = TypeVar("ResultT")
 
 @dataclass(frozen=True)
 class ProbeJob(Generic[ResultT]):
-    """A part of the work. cost: in passes; run: hears how far it is."""
+    """A part of the work.
+
+    Attributes:
+        name: of the job, for its progress.
+        cost: in forward passes.
+        run: does it, and calls its argument with (done, total).
+    """
 
     name: str
     cost: float
     run: Callable[[OnProgress], ResultT]
 
 
-def ask(work: Work, of: ProbeInput, panel: Probed, pool: WorkerPool) -> list[SignalValues]:
-    """Return what the proxies say, in the order of the proxies and of the signals asked for."""
+def probe_all(work: Work, of: ProbeInput, panel: Probed, pool: WorkerPool) -> list[SignalValues]:
+    """Return the numbers of all signals that were asked for, by proxy and then by signal."""
     config, costs = work.config, passes(work.config, 1)
     jobs = [
         ProbeJob(
@@ -53,6 +59,8 @@ def ask(work: Work, of: ProbeInput, panel: Probed, pool: WorkerPool) -> list[Sig
 
 
 def _done(pool: WorkerPool, note: str, jobs: list[ProbeJob[ResultT]]) -> list[ResultT]:
+    """Return the results of jobs, in their order."""
+
     def do(job: ProbeJob[ResultT]) -> ResultT:
         on_progress = pool.progress_of(job.name, job.cost)
         result = job.run(on_progress)
@@ -65,12 +73,14 @@ def _done(pool: WorkerPool, note: str, jobs: list[ProbeJob[ResultT]]) -> list[Re
 def _measured(
     subject: ProbedModel, signal: str, panel: Probed, work: Work, on_progress: OnProgress
 ) -> SignalValues:
+    """Return the numbers of one signal of one proxy."""
     config = work.config
     values = MEASURES[signal](subject, panel, config.probes, config.proxy.seed, on_progress)
     return SignalValues(signal, subject.name, panel, subject.seen[panel.place], values)
 
 
 def _of_tables(work: Work, of: ProbeInput, pool: WorkerPool, cost: float) -> list[SignalValues]:
+    """Return the rates of all tables, by proxy."""
     tables = probes_tabular.tables(work, of)
     panel = probes_tabular.panel_of(tables, of)
 
@@ -87,6 +97,7 @@ def _of_tables(work: Work, of: ProbeInput, pool: WorkerPool, cost: float) -> lis
 
 
 def _counterfactual(work: Work, of: ProbeInput, panel: Probed, pool: WorkerPool) -> SignalValues:
+    """Return the counterfactual memorization of the panel by subset models."""
     config, top = work.config, of.top
     lesson = probes_subsets.subset_rows(work, of)
 

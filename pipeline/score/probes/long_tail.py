@@ -1,6 +1,6 @@
 """The long-tail report: what the largest proxy memorized, by deciles of token frequency.
 
-Made of columns of `sequences` alone, so every scored run has it.
+Feldman 2020. It is made of columns of `sequences` alone, so every scored run has it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pipeline.engine.stage import Work
 from pipeline.engine.tables import read_table
 from pipeline.score.forecast.observed import wilson
+from pipeline.score.sequences.proxy_statistics import proxy_statistics
 from pipeline.score.signals.long_tail import by_decile, deciles
 from schemas.score.sequences import SEQUENCES
 
@@ -23,31 +24,21 @@ COLUMNS = ["token_bits", "weight", "family", "gap_bits", "proxies"]
 
 
 def long_tail(work: Work) -> dict[str, list[dict[str, Any]]]:
-    """Return rows for what the largest proxy saw and for what it did not; none without a proxy."""
+    """Return deciles of what the largest proxy saw and of what it did not; none without one."""
     about = next(path for path in work.paths("models") if path.name == "proxies.json")
-    ladder = [own for own in json.loads(about.read_bytes())["proxies"] if own["role"] == "ladder"]
+    proxies = json.loads(about.read_bytes())["proxies"]
+    ladder = [proxy for proxy in proxies if proxy["role"] == "ladder"]
     table = read_table(work.paths("sequences"), SEQUENCES, COLUMNS)
     if not ladder or not table.num_rows:
         return {}
-    memorized, seen = said_by(table, ladder[-1]["proxy"], "memorized", "seen")
-    parts = {"seen": seen > 0, "unseen": seen == 0}
+    found = proxy_statistics(table, ladder[-1]["proxy"], ("memorized", "seen"))
+    memorized, seen = found["memorized"] > 0, found["seen"] > 0
+    parts = {"seen": seen, "unseen": ~seen}
     return {
-        name: _rows(table.filter(pa.array(own)), memorized[own] > 0)
-        for name, own in parts.items()
-        if own.any()
+        name: _rows(table.filter(pa.array(inside)), memorized[inside])
+        for name, inside in parts.items()
+        if inside.any()
     }
-
-
-def said_by(table: pa.Table, proxy: str, *names: str) -> list[NDArray[np.int64]]:
-    """Return columns of what a proxy says of every sequence; 0 where it did not score it."""
-    column = pa.concat_arrays(table["proxies"].chunks)
-    row = pc.list_parent_indices(column).to_numpy()
-    flat = column.flatten()
-    own = flat.field("proxy").to_numpy(zero_copy_only=False) == proxy
-    found = [np.zeros(table.num_rows, np.int64) for _ in names]
-    for values, name in zip(found, names, strict=True):
-        values[row[own]] = flat.field(name).to_numpy(zero_copy_only=False)[own]
-    return found
 
 
 def _rows(table: pa.Table, memorized: NDArray[np.bool_]) -> list[dict[str, Any]]:
@@ -61,10 +52,11 @@ def _rows(table: pa.Table, memorized: NDArray[np.bool_]) -> list[dict[str, Any]]
     for row, number in zip(
         by_decile(value, weight, memorized), np.unique(place).tolist(), strict=True
     ):
-        own = place == number
-        families, hit = len(np.unique(names[own])), len(np.unique(names[own & memorized]))
+        inside = place == number
+        families = len(np.unique(names[inside]))
+        hit = len(np.unique(names[inside & memorized]))
         low, high = wilson(hit, families)
-        known = gap[own & ~np.isnan(gap)]
+        known = gap[inside & ~np.isnan(gap)]
         rows.append(
             {
                 **row,

@@ -1,7 +1,7 @@
-"""One function per expensive signal: what a proxy says of every sequence of the panel.
+"""One function per expensive signal, each asked of one proxy for every sequence of the panel.
 
-Each returns named numbers, one per sequence; NaN where a number does not exist. docs/signals.md has
-their units.
+Each returns named numbers, (sequences,) each; NaN where a number does not exist. Formulas and their
+sources are in `pipeline.score.signals`, units in docs/signals.md.
 """
 
 from __future__ import annotations
@@ -26,22 +26,21 @@ from pipeline.score.signals.extraction import extractible, probability_within, t
 from pipeline.score.signals.localisation import lower_share
 from pipeline.score.signals.perturbation import perturbed
 from pipeline.score.signals.ratios import prior_bits
-from pipeline.score.slices import SEQUENCE, SUFFIX
+from pipeline.score.slices import PREFIX, SEQUENCE, SUFFIX
 
 Values = dict[str, NDArray[np.float64]]
 Measure = Callable[[ProbedModel, Probed, ProbesConfig, int, OnProgress], Values]
-PREFIX = SEQUENCE - SUFFIX
 DECODINGS = {
     "t1": Decoding(),
     "t0.8": Decoding(temperature=0.8),
     "top_k40": Decoding(top_k=40),
     "top_p0.9": Decoding(top_p=0.9),
 }
-LENGTHS = ((16, 16), (32, 16), (16, 32), (32, 32), (48, 16))
+LENGTHS = ((16, 16), (32, 16), (16, 32), (32, 32), (48, 16))  # tokens of prefix and suffix
 TRIES = (1, 100, 10_000)
-EVEN = 0.5
-OFFSETS = (0, 16, 32)
-SHORT = 16  # prefix and suffix of a probe by offset: it fits into a training row at any of them
+EVEN = 0.5  # probability for which tries are counted
+OFFSETS = (0, 16, 32)  # tokens before the passage
+SHORT = 16  # tokens of prefix and of suffix at an offset: both fit into a row at any of them
 PERTURBATIONS = 4
 CDD = Decoding(temperature=0.8)
 
@@ -49,7 +48,10 @@ CDD = Decoding(temperature=0.8)
 def extraction(
     subject: ProbedModel, panel: Probed, _config: ProbesConfig, _seed: int, _on_progress: OnProgress
 ) -> Values:
-    """Measure k-extractibility by lengths, and (n, p)-extraction by ways of decoding."""
+    """Return k-extractibility by lengths, and (n, p)-extraction by ways of decoding.
+
+    Carlini et al. 2023, definition 3.1; Hayes et al. 2024, eq. 2.
+    """
     hits = suffix_hits(subject, panel.tokens, SEQUENCE)
     found: Values = {
         f"extractible_{before}_{after}": _numbers(extractible(hits, before, after))
@@ -68,7 +70,11 @@ def extraction(
 def exposure_among_unseen(
     subject: ProbedModel, panel: Probed, _config: ProbesConfig, _seed: int, _on_progress: OnProgress
 ) -> Values:
-    """Measure the exposure of each suffix among those of the panel that the proxy never saw."""
+    """Return the exposure of each suffix among those that the proxy never saw, in bits.
+
+    Carlini et al. 2019; the references are suffixes of the panel, so the form is that of the
+    corpus.
+    """
     loss = -_numbers(suffix_log_p(subject, panel.tokens, SUFFIX).double().sum(1))
     unseen = subject.seen[panel.place] == 0
     places = np.arange(len(loss))
@@ -79,7 +85,10 @@ def exposure_among_unseen(
 def prior(
     subject: ProbedModel, panel: Probed, _config: ProbesConfig, _seed: int, _on_progress: OnProgress
 ) -> Values:
-    """Measure what the prefix tells of the suffix."""
+    """Return how much more probable each suffix is after its prefix than after EOS alone.
+
+    Prior-aware memorization, arXiv 2602.18733.
+    """
     given = _numbers(suffix_log_p(subject, panel.tokens, SUFFIX).double().sum(1))
     alone = _without_prefix(panel.tokens)
     log_p = _numbers(suffix_log_p(subject, alone, SUFFIX).double().sum(1))
@@ -89,9 +98,13 @@ def prior(
 def approximate(
     subject: ProbedModel, panel: Probed, _config: ProbesConfig, _seed: int, _on_progress: OnProgress
 ) -> Values:
-    """Decode every suffix greedily and compare it with the true one."""
-    said = generate(subject, panel.tokens[:, : 1 + PREFIX], SUFFIX).tolist()
-    pairs = list(zip(said, panel.tokens[:, -SUFFIX:].tolist(), strict=True))
+    """Return how close greedy decoding comes to each true suffix.
+
+    Edit distance (Levenshtein 1966), BLEU-4 (Papineni et al. 2002), ROUGE-L (Lin 2004) and the
+    share of matching tokens (Biderman et al. 2023, eq. 1).
+    """
+    generated = generate(subject, panel.tokens[:, : 1 + PREFIX], SUFFIX).tolist()
+    pairs = list(zip(generated, panel.tokens[:, -SUFFIX:].tolist(), strict=True))
     edits = [edit_distance(*pair) for pair in pairs]
     return {
         "edit_distance": np.array(edits, np.float64),
@@ -105,7 +118,10 @@ def approximate(
 def limem(
     subject: ProbedModel, panel: Probed, _config: ProbesConfig, seed: int, _on_progress: OnProgress
 ) -> Values:
-    """Tell which suffixes are recalled, and how often still when a prefix token is another."""
+    """Return which suffixes are recalled, and how often still when a prefix token is another.
+
+    The parts of LiMem (Xie et al. 2024), of which aggregates make the score.
+    """
     right = suffix_hits(subject, panel.tokens, SUFFIX).all(1)
     vocabulary = subject.model.shape.vocabulary
     changed = [
@@ -123,15 +139,16 @@ def limem(
 def offsets(
     subject: ProbedModel, panel: Probed, _config: ProbesConfig, _seed: int, _on_progress: OnProgress
 ) -> Values:
-    """Ask for the first 32 tokens of each sequence at several places of the model's context.
+    """Return the extractibility of a passage at several places of the model's context.
 
-    What stands before is of another sequence of the panel, of another family where there is one.
+    The first 32 tokens of each sequence are its prefix and suffix; what stands before is of another
+    sequence, of another family where there is one (arXiv 2505.13171).
     """
     found: Values = {}
     other = panel.tokens[_others(panel.family)]
     for offset in OFFSETS:
-        eos, own = panel.tokens[:, :1], panel.tokens[:, 1 : 1 + 2 * SHORT]
-        rows = np.concatenate((eos, other[:, 1 : 1 + offset], own), axis=1)
+        eos, passage = panel.tokens[:, :1], panel.tokens[:, 1 : 1 + 2 * SHORT]
+        rows = np.concatenate((eos, other[:, 1 : 1 + offset], passage), axis=1)
         found[f"log_p_at_{offset}"] = _numbers(suffix_log_p(subject, rows, SHORT).double().sum(1))
         found[f"extractible_at_{offset}"] = _numbers(suffix_hits(subject, rows, SHORT).all(1))
     return found
@@ -140,25 +157,28 @@ def offsets(
 def gradients(
     subject: ProbedModel, panel: Probed, _config: ProbesConfig, _seed: int, _on_progress: OnProgress
 ) -> Values:
-    """Measure where the gradient of each suffix's loss lies."""
+    """Return where the gradient of each suffix's loss is, and its norm (Stoehr et al. 2024)."""
     squares = np.array([_squares(subject, row) for row in panel.tokens])
-    shares = np.array([lower_share(own) for own in squares])
+    shares = np.array([lower_share(norms) for norms in squares])
     return {"lower_share": shares, "gradient_norm": np.sqrt(squares.sum(1))}
 
 
 def cdd(
     subject: ProbedModel, panel: Probed, config: ProbesConfig, seed: int, on_progress: OnProgress
 ) -> Values:
-    """Draw continuations and measure how they crowd around the greedy one."""
+    """Return how samples of each continuation crowd around the greedy one.
+
+    CDD and TED of Dong et al. 2024.
+    """
     prompts = panel.tokens[:, : 1 + PREFIX]
     greedy = generate(subject, prompts, SUFFIX).tolist()
     found: Values = {
         name: np.empty(len(greedy)) for name in ("peak", "contaminated", "ted_kept", "ted_rouge_l")
     }
-    for row, own in enumerate(greedy):
+    for row, output in enumerate(greedy):
         copies = np.tile(prompts[row], (config.samples, 1))
         samples = generate(subject, copies, SUFFIX, CDD, seed + row).tolist()
-        apart = distances(own, samples)
+        apart = distances(output, samples)
         kept, true = ted(samples, apart), panel.tokens[row, -SUFFIX:].tolist()
         found["peak"][row] = peak(apart, SUFFIX)
         found["contaminated"][row] = contaminated(found["peak"][row])
@@ -172,12 +192,14 @@ def cdd(
 def acr(
     subject: ProbedModel, panel: Probed, config: ProbesConfig, seed: int, on_progress: OnProgress
 ) -> Values:
-    """Look for the shortest prompt that elicits each suffix; on a part of the panel."""
+    """Return the adversarial compression ratio of each suffix of a part of the panel.
+
+    Schwarzschild et al. 2024: tokens of the suffix over those of the shortest prompt that elicits
+    it.
+    """
     effort = Effort(config.acr_steps)
     found: Values = {name: np.full(len(panel.place), np.nan) for name in ("acr", "prompt_tokens")}
-    model = copy.deepcopy(
-        subject.model
-    )  # the search swaps its embedding while others ask the proxy
+    model = copy.deepcopy(subject.model)  # others use the proxy while its embedding is swapped
     searched = panel.tokens[: config.acr_panel]  # the panel's order goes round the levels of dose
     for row, tokens in enumerate(searched):
         both = torch.from_numpy(tokens).to(subject.device)
@@ -208,15 +230,20 @@ MEASURES: Mapping[str, Measure] = {
 
 
 def _numbers(values: torch.Tensor) -> NDArray[np.float64]:
+    """Return a tensor as float64 on the CPU."""
     return values.double().numpy()
 
 
 def _without_prefix(rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return rows of EOS and the suffix, (rows, 33)."""
     return np.concatenate((rows[:, :1], rows[:, -SUFFIX:]), axis=1)
 
 
 def _others(family: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return for each row the next one of another family; the next one when all are of one."""
+    """Return for each row the next one of another family, (rows,).
+
+    The next one when all are of one family.
+    """
     count = len(family)
     chosen = (np.arange(count) + 1) % count
     for _ in range(count):

@@ -1,4 +1,4 @@
-"""Which sequences are probed, in what tokens, and the proxies that are asked."""
+"""The input of probes: which sequences are probed, their tokens, and the proxies."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import pyarrow as pa
 
 from pipeline.engine.stage import Work
 from pipeline.engine.tables import read_table
-from pipeline.score.probes.long_tail import said_by
 from pipeline.score.proxy.tokenizer import read_tokenizer
 from pipeline.score.sequences.catalogue import COLUMNS, Catalogue, catalogue
+from pipeline.score.sequences.proxy_statistics import proxy_statistics
 from pipeline.score.sequences.training_rows import Text, read_texts, token_rows, tokenized
 from pipeline.text.arrays import Int64, Uint64
 from pipeline.text.hashing import keyed_hash
@@ -31,9 +31,15 @@ _ORDER = 21
 
 @dataclass(frozen=True)
 class ProbedModel:
-    """A proxy to be probed. role: see `pipeline.score.proxy.ensemble.Proxy`.
+    """A proxy that is probed.
 
-    seen: times that it was trained on each sequence of the table.
+    Attributes:
+        name: of the proxy.
+        role: see `pipeline.score.proxy.ensemble.Proxy`.
+        model: its weights.
+        device: where they are.
+        eos: number of the token that a sequence is scored after.
+        seen: times that it was trained on each sequence of the table, (sequences,).
     """
 
     name: str
@@ -48,29 +54,31 @@ class ProbedModel:
 class Probed:
     """The panel: sequences in the order of choice, which goes round the levels of dose.
 
-    place: row of `sequences`; tokens: [n, 65], the first is EOS; family: a number.
+    Attributes:
+        place: row of `sequences`, (rows,).
+        row_key: of the document, (rows,).
+        start_token: first token in the document, (rows,).
+        family: number of the document's family, (rows,).
+        tokens: EOS and the sequence, (rows, 65).
     """
 
     place: Int64
     row_key: Uint64
     start_token: Int64
     family: Int64
-    tokens: Int64
-
-    def at(self, own: Int64) -> Probed:
-        """Return some of them."""
-        return Probed(
-            self.place[own],
-            self.row_key[own],
-            self.start_token[own],
-            self.family[own],
-            self.tokens[own],
-        )
+    tokens: Int64  # (rows, 65)
 
 
 @dataclass(frozen=True)
 class ProbeInput:
-    """All that probes read: the scored sequences, the catalogue, the tokenizer, the proxies."""
+    """All that probes read of a run.
+
+    Attributes:
+        table: the scored sequences.
+        known: the documents.
+        tokenizer: of the run.
+        subjects: the proxies that are probed, smallest first, then the pair.
+    """
 
     table: pa.Table
     known: Catalogue
@@ -79,14 +87,14 @@ class ProbeInput:
 
     @property
     def top(self) -> ProbedModel:
-        """Return the largest proxy of those that saw the whole sample."""
-        return [own for own in self.subjects if own.role == "ladder"][-1]
+        """The largest proxy of those that saw the whole sample."""
+        return [subject for subject in self.subjects if subject.role == "ladder"][-1]
 
 
 def probe_input(work: Work) -> ProbeInput | None:
     """Load what probes need; None when no proxy was trained here, or nothing was scored.
 
-    Proxies that were loaded from elsewhere are not asked.
+    Proxies that were loaded from elsewhere are not probed.
     """
     from pipeline.score.proxy.ensemble import chosen_device
 
@@ -107,9 +115,14 @@ def probe_input(work: Work) -> ProbeInput | None:
 
 
 def choose(of: ProbeInput, count: int, seed: int) -> Int64:
-    """Return rows of `sequences` by the largest proxy's dose: each power of two has its turn.
+    """Return rows of `sequences` in turns by the largest proxy's dose, a power of two each.
 
     Within a level first one sequence of each family, in the order of a hash of its text and place.
+
+    Args:
+        of: what was read.
+        count: rows to choose.
+        seed: of the hash.
     """
     documents = np.searchsorted(of.known.row_key, of.table["row_key"].to_numpy())
     starts = of.table["start_token"].to_numpy().astype(np.uint64)
@@ -122,7 +135,7 @@ def choose(of: ProbeInput, count: int, seed: int) -> Int64:
 
 
 def levels(seen: Int64) -> Int64:
-    """Return 0 for what was never seen, else 1 + floor(log2 of the times)."""
+    """Return 0 for what was never seen, else 1 + floor(log2 of the times), (rows,)."""
     return np.where(seen > 0, 1 + np.floor(np.log2(np.maximum(seen, 1))), 0).astype(np.int64)
 
 
@@ -148,7 +161,7 @@ def read_tokens(work: Work, of: ProbeInput, documents: Int64) -> dict[int, Text]
 
 
 def _rank(group: Int64) -> Int64:
-    """Return the place of each row among the rows of its group."""
+    """Return the place of each row among the rows of its group, (rows,)."""
     order = np.argsort(group, kind="stable")
     _, first, sizes = np.unique(group[order], return_index=True, return_counts=True)
     rank = np.empty(len(group), np.int64)
@@ -172,12 +185,14 @@ def _trained_here(name: str, paths: dict[str, Path]) -> bool:
 def _subject(
     entry: dict[str, Any], paths: dict[str, Path], table: pa.Table, device: str
 ) -> ProbedModel:
+    """Load a proxy of the run folder."""
     from pipeline.score.proxy.model import Shape, from_safetensors
 
     name = entry["proxy"]
     config: dict[str, Any] = json.loads(paths[f"models/{name}/config.json"].read_bytes())
     shape = Shape(config["vocab_size"], config["num_hidden_layers"], config["hidden_size"])
     model = from_safetensors(shape, paths[f"models/{name}/model.safetensors"].read_bytes())
-    (seen,) = said_by(table, name, "seen")
+    found = proxy_statistics(table, name, ("seen",))["seen"]
+    seen = np.nan_to_num(found).astype(np.int64)
     eos = int(config["eos_token_id"])
     return ProbedModel(name, entry["role"], model.to(device).eval(), device, eos, seen)

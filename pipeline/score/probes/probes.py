@@ -1,4 +1,4 @@
-"""Dear measures of memorization, on request: a panel of sequences, asked in many ways.
+"""The stage of the expensive measures: a panel of sequences, probed in many ways on request.
 
 No model is loaded when none is asked for: then there is the long-tail report alone. The cost is
 said before anything begins.
@@ -21,17 +21,17 @@ from schemas.score.probes import PROBES
 if TYPE_CHECKING:
     from pipeline.score.probes.aggregates import SignalValues
 
-VERSION = 1
+VERSION = 2
 NO_PROXY = "the run has no proxy of its own, or no sequence was scored"
 KEYS = ("row_key", "start_token", "proxy", "signal", "name")
 
 
 def probes(work: Work) -> Receipt:
-    """Reduce: ask the proxies about a panel and write `probes`; empty when nothing is asked for."""
-    asked = work.config.probes.signals
+    """Write `probes`, empty when no signal is asked for (a reduce stage)."""
+    signals = work.config.probes.signals
     found: list[SignalValues] = []
-    facts: dict[str, Any] = {"asked": list(asked), "why_not": None, "long_tail": long_tail(work)}
-    if asked:
+    facts: dict[str, Any] = {"asked": list(signals), "why_not": None, "long_tail": long_tail(work)}
+    if signals:
         found, about = _probed(work)
         facts |= about
     with write_table(work.folder, "probes", work.key, PROBES) as out:
@@ -40,8 +40,9 @@ def probes(work: Work) -> Receipt:
 
 
 def _probed(work: Work) -> tuple[list[SignalValues], dict[str, Any]]:
+    """Return the numbers of all signals that were asked for, and the facts."""
     from pipeline.score.probes.aggregates import aggregates
-    from pipeline.score.probes.jobs import ask
+    from pipeline.score.probes.jobs import probe_all
     from pipeline.score.probes.panel import probe_input, read_panel
     from pipeline.score.proxy.pool import WorkerPool, torch_threads
 
@@ -55,7 +56,7 @@ def _probed(work: Work) -> tuple[list[SignalValues], dict[str, Any]]:
         for line in lines(config, len(of.subjects), pass_s):
             current().message(line)
         panel = read_panel(work, of, config.probes.panel)
-        found = ask(work, of, panel, pool)
+        found = probe_all(work, of, panel, pool)
     facts = {
         "sequences": len(panel.place),
         "families": len(np.unique(panel.family)),

@@ -3,9 +3,10 @@
 ACR = tokens of the target / tokens of the shortest prompt that elicits it greedily; memorized iff
 above 1 (Schwarzschild et al. 2024). MiniPrompt, as their code has it: begin with 5 free tokens, one
 fewer after a success, 5 more after a failure. Prompts are found by greedy coordinate gradient (Zou
-et al. 2023): the gradient of the loss by each prompt token's one-hot vector names candidates, a
-batch of single replacements is tried, the best is taken. The search begins at the target's own last
-prefix tokens, so what they elicit is never missed. What is found is an upper bound of the shortest.
+et al. 2023, algorithm 1): the gradient of the loss by each prompt token's one-hot vector names
+candidates, a batch of single replacements is tried, the best is taken. The search begins at the
+target's own last prefix tokens, so what they elicit is never missed. What is found is an upper
+bound of the shortest.
 """
 
 from __future__ import annotations
@@ -24,7 +25,13 @@ FIRST, LONGER = 5, 5
 
 @dataclass(frozen=True)
 class Effort:
-    """How hard a prompt of one length is looked for. top: candidates per place, by gradient."""
+    """The effort of the search for a prompt of one length.
+
+    Attributes:
+        steps: replacements at most.
+        batch: prompts tried in a step.
+        top: candidates for each place, by gradient.
+    """
 
     steps: int
     batch: int = 32
@@ -32,9 +39,12 @@ class Effort:
 
 
 def shortest(find: Callable[[int], bool], most: int, first: int = FIRST) -> int | None:
-    """Return the least length, of at most `most`, that the search meets with success.
+    """Return the least length with which the search succeeds; None without a success.
 
-    find: whether a prompt of so many tokens was found. None when none was.
+    Args:
+        find: tells whether a prompt of so many tokens was found.
+        most: tokens at most.
+        first: tokens of the first prompt.
     """
     size, best = first, None
     while 1 <= size <= most:
@@ -57,8 +67,11 @@ def find_prompt(
 ) -> bool:
     """Tell whether the search from a prompt finds one that elicits the target.
 
-    sides: tokens of the first prompt, which begins with EOS (it stays), and of the target. model:
-    nobody else's, because its embedding is swapped for moments.
+    Args:
+        model: used by nobody else meanwhile, because its embedding is swapped for moments.
+        sides: tokens of the first prompt, which begins with EOS (it stays), and of the target.
+        effort: how long the search goes on.
+        seed: of the candidates.
     """
     prompt, target = sides
     generator = torch.Generator().manual_seed(seed)
@@ -74,7 +87,10 @@ def find_prompt(
 
 
 def _losses(model: Transformer, prompts: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Return per prompt the NLL of the target and whether it is said greedily."""
+    """Return the NLL of the target after each prompt, and whether it is said greedily.
+
+    In nats; (prompts,) each.
+    """
     rows = torch.cat((prompts, target.expand(len(prompts), -1)), 1)
     with torch.inference_mode():
         logits = model.head(model.hidden(rows[:, :-1])[:, -len(target) :]).float()
@@ -85,8 +101,8 @@ def _losses(model: Transformer, prompts: Tensor, target: Tensor) -> tuple[Tensor
 def _slopes(model: Transformer, prompt: Tensor, target: Tensor) -> Tensor:
     """Return the gradient of the target's NLL by the one-hot vector of each free token.
 
-    The free tokens get numbers past the vocabulary whose embeddings are leaves; the logits of those
-    numbers are cut off.
+    Its shape is (free tokens, vocabulary). The free tokens get numbers past the vocabulary whose
+    embeddings are leaves; the logits of those numbers are cut off.
     """
     embedding = model.embedding.detach()
     free = embedding[prompt[1:]].clone().requires_grad_()
@@ -102,7 +118,7 @@ def _slopes(model: Transformer, prompt: Tensor, target: Tensor) -> Tensor:
 def _candidates(
     prompt: Tensor, slopes: Tensor, effort: Effort, generator: torch.Generator
 ) -> Tensor:
-    """Return a batch of prompts, each with one token replaced by one that the gradient favours."""
+    """Return prompts with one token replaced by one that the gradient favours, (batch, tokens)."""
     best = (-slopes).topk(min(effort.top, slopes.shape[1]), dim=1).indices
     place = torch.randint(len(slopes), (effort.batch,), generator=generator).to(prompt.device)
     choice = torch.randint(best.shape[1], (effort.batch,), generator=generator).to(prompt.device)

@@ -1,4 +1,4 @@
-"""Row, header and first-token tests of documents that are tables."""
+"""Row, header and first-token tests of documents that are tables (Bordt et al. 2024)."""
 
 from __future__ import annotations
 
@@ -17,29 +17,32 @@ from pipeline.score.signals.tabular import (
     modal_share,
     table_rows,
 )
-from pipeline.score.slices import SUFFIX
+from pipeline.score.slices import PREFIX, SUFFIX
 from pipeline.text.arrays import Int64
 from pipeline.text.hashing import keyed_hash
 
 DOCUMENTS = 1_000
 TABLES = 50
 QUERIES = 25
-CONTEXT = 32
 _ORDER = 23
-TableRow = tuple[int, int, str, float]
 
 
 @dataclass(frozen=True)
 class Table:
-    """A document that is a table, in tokens. seen: times trained on its first scored sequence.
+    """A document that is a table, in tokens.
 
-    prompts: the 32 tokens before each queried row; answers: its first 32 tokens; headers: prompts
-    and the 32 tokens that follow for each place where the header test cuts.
+    Attributes:
+        row_key: of the document.
+        place: row of `sequences` of its first scored sequence.
+        prompts: EOS and the tokens before each queried row, at most 32, (queries, tokens).
+        answers: first 32 tokens of each queried row.
+        texts: text of each queried row.
+        headers: for each cut of the header test the tokens before it and the 32 that follow.
     """
 
     row_key: int
     place: int
-    prompts: Int64
+    prompts: Int64  # (queries, tokens)
     answers: list[list[int]]
     texts: list[str]
     headers: list[tuple[list[int], list[int]]]
@@ -65,8 +68,9 @@ def tables(work: Work, of: ProbeInput) -> list[Table]:
 
 def probe(subject: ProbedModel, table: Table) -> dict[str, float]:
     """Return the rates of one table, each with its baseline, and whether they may be judged."""
-    said = generate(subject, table.prompts, SUFFIX).tolist()
-    right = [own[: len(true)] == true for own, true in zip(said, table.answers, strict=True)]
+    generated = generate(subject, table.prompts, SUFFIX).tolist()
+    pairs = zip(generated, table.answers, strict=True)
+    right = [output[: len(true)] == true for output, true in pairs]
     first = [true[0] for true in table.answers]
     guessed = next_logits(subject, table.prompts).argmax(-1).tolist()
     return {
@@ -90,11 +94,11 @@ def panel_of(found: list[Table], of: ProbeInput) -> Probed:
 
 
 def _header(subject: ProbedModel, table: Table) -> float:
-    """Return the best share, of the cuts, of the 32 tokens that follow said without a miss."""
+    """Return the best share, of the cuts, of the tokens that follow said without a miss."""
     best = 0.0
     for prompt, true in table.headers:
-        own = generate(subject, np.array([prompt]), len(true))[0].tolist()
-        misses = [place for place, token in enumerate(true) if own[place] != token]
+        output = generate(subject, np.array([prompt]), len(true))[0].tolist()
+        misses = [place for place, token in enumerate(true) if output[place] != token]
         best = max(best, (misses[0] if misses else len(true)) / len(true))
     return best
 
@@ -102,13 +106,13 @@ def _header(subject: ProbedModel, table: Table) -> float:
 def _cut(
     tokenizer: Tokenizer, text: str, rows: list[tuple[int, int]], eos: int
 ) -> tuple[Int64, list[list[int]], list[str], list[tuple[list[int], list[int]]]]:
-    """Return prompts, answers and texts of the queried rows, and the header test's cuts.
+    """Return prompts, answers and texts of the queried rows, and the cuts of the header test.
 
-    Rows are evenly spread from the third on. A header is cut in the middle of a row.
+    Queried rows are evenly spread from the third on. A header is cut in the middle of a row.
     """
     chosen = np.unique(np.linspace(2, len(rows) - 1, QUERIES).astype(np.int64)).tolist()
-    spoken = [text[slice(*rows[place])] for place in chosen]
-    answers = [tokenizer.encode(row, add_special_tokens=False).ids[:SUFFIX] for row in spoken]
+    texts = [text[slice(*rows[place])] for place in chosen]
+    answers = [tokenizer.encode(row, add_special_tokens=False).ids[:SUFFIX] for row in texts]
     before = [_before(tokenizer, text[: rows[place][0]], eos) for place in chosen]
     length = min(len(tokens) for tokens in before)
     prompts = np.array([[eos, *tokens[len(tokens) - length + 1 :]] for tokens in before], np.int64)
@@ -118,8 +122,9 @@ def _cut(
             middle = sum(rows[count]) // 2
             after = tokenizer.encode(text[middle : middle + 500], add_special_tokens=False).ids
             headers.append((_before(tokenizer, text[:middle], eos), after[:SUFFIX]))
-    return prompts, answers, spoken, headers
+    return prompts, answers, texts, headers
 
 
 def _before(tokenizer: Tokenizer, text: str, eos: int) -> list[int]:
-    return [eos, *tokenizer.encode(text[-1000:], add_special_tokens=False).ids[-CONTEXT:]]
+    """Return EOS and the last tokens of a text, at most 32."""
+    return [eos, *tokenizer.encode(text[-1000:], add_special_tokens=False).ids[-PREFIX:]]

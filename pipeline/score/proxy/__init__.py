@@ -1,5 +1,5 @@
 """Small causal language models that stand in for the one a user is going to train.
 
-Needs only torch, tokenizers, numpy and safetensors. Import the modules of this package inside
+Needs only torch, transformers, numpy and numba. Import the modules of this package inside
 functions: nothing but scoring pays for Torch.
 """

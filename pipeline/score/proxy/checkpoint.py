@@ -1,8 +1,8 @@
-"""What a killed training or scoring goes on from: one file of tensors, whole or not there.
+"""Checkpoints that a killed training or scoring goes on from, one file of tensors each.
 
-A checkpoint belongs to one key, the hash of everything that its numbers follow from (settings,
-data, Torch build, threads); one of another key, or with a flipped bit, is passed over. It is no
-output: it lies in a folder of its own, which is removed when the stage is done.
+A checkpoint belongs to a key, the hash of everything that its numbers follow from (settings, data,
+Torch build, threads); one of another key, or with a flipped bit, is passed over. It is no output:
+it is in a folder of its own, which is removed when the stage is done.
 """
 
 from __future__ import annotations
@@ -26,7 +26,13 @@ DIGEST = 16
 
 @dataclass
 class Checkpoint:
-    """The place of a checkpoint. seconds: between two at least."""
+    """The file in which a job keeps what it has done, replaced whole or not at all.
+
+    Attributes:
+        path: the file.
+        key: hash of all that the stored numbers follow from, as `key_of` makes it.
+        seconds: least time between two checkpoints; None for SECONDS.
+    """
 
     path: Path
     key: str
@@ -35,7 +41,10 @@ class Checkpoint:
     _cost: float = field(default=0.0, init=False)
 
     def load(self) -> tuple[dict[str, Tensor], int] | None:
-        """Return the tensors and how much was done; None without a sound one of this key."""
+        """Return the stored tensors and how much was done, or None.
+
+        None stands for no file, a damaged one, and one of another key.
+        """
         try:
             data = self.path.read_bytes()
         except FileNotFoundError:
@@ -48,12 +57,17 @@ class Checkpoint:
         return (load(body), int(about["done"])) if about["key"] == self.key else None
 
     def due(self) -> bool:
-        """Tell whether the next one is worth its time."""
+        """Tell whether enough time has passed for the next checkpoint to be worth its cost."""
         least = SECONDS if self.seconds is None else self.seconds
         return time.monotonic() - self._saved >= max(least, COST_SHARE * self._cost)
 
     def save(self, tensors: dict[str, Tensor], done: int) -> None:
-        """Replace the checkpoint, whole or not at all."""
+        """Write a checkpoint in place of the former one, whole or not at all.
+
+        Args:
+            tensors: what to go on from, by name.
+            done: how much of the work they hold, in units of the caller.
+        """
         begun = time.monotonic()
         held = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         body = save(held, {"key": self.key, "done": str(done)})
@@ -69,7 +83,12 @@ class Checkpoint:
 
 
 def key_of(parts: Iterable[object], *arrays: memoryview) -> str:
-    """Return the key of what follows from `parts`, the arrays, this Torch build and its threads."""
+    """Return a hash of settings, arrays, this Torch build and its number of threads.
+
+    Args:
+        parts: the settings; their `repr` is hashed.
+        *arrays: the data, hashed byte by byte.
+    """
     settings = [*map(repr, parts), torch.__version__, torch.get_num_threads()]
     digest = hashlib.blake2b(json.dumps(settings).encode(), digest_size=DIGEST)
     for array in arrays:

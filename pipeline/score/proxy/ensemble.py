@@ -1,6 +1,6 @@
-"""The proxies of a run: three or more sizes trained on the whole sample.
+"""The proxies of a run: several sizes trained on the whole sample, two more on a half of it each.
 
-With them comes a cross-fit pair on its halves.
+The two are the cross-fit pair: each shows what the other's half is to a model that never saw it.
 """
 
 from __future__ import annotations
@@ -8,12 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pipeline.config.sections import ProxyConfig
 from pipeline.score.proxy.checkpoint import key_of
 from pipeline.score.proxy.model import Shape
 from pipeline.score.proxy.pool import WorkerPool
@@ -22,19 +22,28 @@ from pipeline.score.proxy.pretrained import load_models
 from pipeline.score.proxy.statistics import BATCHES, ProxyScorer, Scorable, Statistics
 from pipeline.score.proxy.train import Schedule, TrainedProxy, TrainingOptions, train
 
+if TYPE_CHECKING:
+    from pipeline.config.sections import ProxyConfig
+
 HALVES = ("half-a", "half-b")
-TRAINING = 2  # the version of what a training computes: in the key of a checkpoint
+TRAINING = 3  # the version of what a training computes: in the key of a checkpoint
 
 
 @dataclass(frozen=True)
 class Proxy:
-    """A trained or loaded proxy.
+    """A model that was trained here or loaded, with what is known of its training.
 
-    role: ladder | early (a ladder proxy after its first epoch) | half | loaded. halves: numbers of
-    the halves of the families that it saw, `epochs` times each. tokens: trained on, repeats
-    included; 0 for a loaded one, of which that is not known. loss: of the last epoch, NaN for
-    `early` and `loaded`. identity: a key of all that its weights follow from; source: where a
-    loaded one is from.
+    Attributes:
+        name: its name in tables and folders, such as p0, p0-early, half-a or m0.
+        role: ladder | early (a ladder proxy after its first epoch) | half | loaded.
+        model: the weights.
+        halves: numbers of the halves of the families that it was trained on.
+        epochs: times that it saw each row of those halves.
+        tokens: trained on, repeats included; 0 for a loaded one, of which that is not known.
+        loss: mean of the last epoch, nats per token; NaN for `early` and `loaded`.
+        device: `cpu` or `cuda`.
+        identity: key of all that its weights follow from; empty where that is not known.
+        source: where a loaded one is from; empty for the others.
     """
 
     name: str
@@ -50,12 +59,21 @@ class Proxy:
 
     @property
     def parameters(self) -> int:
-        """Return the non-embedding parameters."""
+        """The number of non-embedding parameters."""
         return self.model.size
 
 
 @dataclass(frozen=True)
 class _ProxyPlan:
+    """A training that is to be done.
+
+    Attributes:
+        name: of the proxy.
+        shape: its size.
+        halves: numbers of the halves of the families that it sees.
+        rows: what it is trained on, (rows, 65).
+    """
+
     name: str
     shape: Shape
     halves: tuple[int, ...]
@@ -63,6 +81,7 @@ class _ProxyPlan:
 
     @property
     def cost(self) -> float:
+        """The work of an epoch, in parameters times rows."""
         return self.shape.parameters * len(self.rows)
 
 
@@ -73,40 +92,46 @@ def train_all(
     config: ProxyConfig,
     pool: WorkerPool,
 ) -> list[Proxy]:
-    """Return the proxies trained on `rows` [n, 65], smallest first, then the pair.
-
-    half: 0 or 1 per row.
+    """Return the proxies trained on a sample: the ladder, smallest first, then the cross-fit pair.
 
     The order of the rows and the schedule are the same for every size, so size is all that differs
     between them. A half without rows has no proxy.
+
+    Args:
+        rows: EOS and a sequence each, (rows, 65).
+        half: 0 or 1, the half that each row's family is in, (rows,).
+        vocabulary: number of tokens.
+        config: the shapes and the schedule.
+        pool: the threads that train side by side.
     """
     device = chosen_device(config)
     schedule = Schedule(config.epochs, config.batch, config.rate, config.seed)
     precision = precision_of(device)
-    lessons = _proxy_plans(rows, half, vocabulary, config)
-    keys = {one.name: _key(one, schedule, device, precision) for one in lessons}
+    plans = _proxy_plans(rows, half, vocabulary, config)
+    keys = {one.name: _key(one, schedule, device, precision) for one in plans}
 
-    def teach(lesson: _ProxyPlan) -> TrainedProxy:
-        on_progress = pool.progress_of(lesson.name, lesson.cost)
-        checkpoint = pool.checkpoint(f"{lesson.name}.training", keys[lesson.name])
+    def train_one(plan: _ProxyPlan) -> TrainedProxy:
+        on_progress = pool.progress_of(plan.name, plan.cost)
+        checkpoint = pool.checkpoint(f"{plan.name}.training", keys[plan.name])
         options = TrainingOptions(precision, checkpoint)
-        return train(lesson.shape, lesson.rows, schedule, device, on_progress, options)
+        return train(plan.shape, plan.rows, schedule, device, on_progress, options)
 
-    done = pool.map("training proxies", teach, lessons, lambda lesson: lesson.cost)
-    for lesson, trained in zip(lessons, done, strict=True):
+    done = pool.map("training proxies", train_one, plans, lambda plan: plan.cost)
+    for plan, trained in zip(plans, done, strict=True):
         if trained.rows_at_once < schedule.rows:
-            pool.short[f"training {lesson.name}"] = trained.rows_at_once
+            pool.short[f"training {plan.name}"] = trained.rows_at_once
     return [
         proxy
-        for lesson, trained in zip(lessons, done, strict=True)
-        for proxy in _proxies(lesson, trained, config.epochs, device, keys[lesson.name])
+        for plan, trained in zip(plans, done, strict=True)
+        for proxy in _proxies(plan, trained, config.epochs, device, keys[plan.name])
     ]
 
 
 def load_all(config: ProxyConfig, vocabulary: int) -> list[Proxy]:
-    """Return the proxies of `proxy.models`, smallest first.
+    """Return the models of `proxy.models` as proxies, smallest first.
 
-    What they were trained on is not known: as far as the corpus goes they have seen nothing.
+    What they were trained on is not known, so they count as having seen nothing of the corpus. A
+    folder that holds no model that can be scored with is refused with a ConfigError.
     """
     device = chosen_device(config)
     return [
@@ -118,9 +143,15 @@ def load_all(config: ProxyConfig, vocabulary: int) -> list[Proxy]:
 def score_all(
     proxies: list[Proxy], tokens: list[NDArray[np.int64]], pool: WorkerPool
 ) -> list[Statistics]:
-    """Return the statistics of each proxy on its own rows of tokens [n, 65]."""
+    """Return the statistics of each proxy on rows of its own.
 
-    def mark(job: tuple[Proxy, NDArray[np.int64]]) -> Statistics:
+    Args:
+        proxies: the models.
+        tokens: for each proxy its rows of EOS and a sequence, (rows, 65).
+        pool: the threads that score side by side.
+    """
+
+    def score_one(job: tuple[Proxy, NDArray[np.int64]]) -> Statistics:
         proxy, rows = job
         precision = precision_of(proxy.device)
         identity = (proxy.identity, proxy.name, proxy.device, precision, BATCHES)
@@ -142,16 +173,17 @@ def score_all(
     def cost(job: tuple[Proxy, NDArray[np.int64]]) -> float:
         return float(job[0].parameters * len(job[1]))
 
-    return pool.map("scoring sequences", mark, zip(proxies, tokens, strict=True), cost)
+    return pool.map("scoring sequences", score_one, zip(proxies, tokens, strict=True), cost)
 
 
-def _key(lesson: _ProxyPlan, schedule: Schedule, device: str, precision: str) -> str:
-    parts = (TRAINING, lesson.name, lesson.shape, schedule, device, precision)
-    return key_of(parts, np.ascontiguousarray(lesson.rows).data)
+def _key(plan: _ProxyPlan, schedule: Schedule, device: str, precision: str) -> str:
+    """Return the key of all that the weights of a training follow from."""
+    parts = (TRAINING, plan.name, plan.shape, schedule, device, precision)
+    return key_of(parts, np.ascontiguousarray(plan.rows).data)
 
 
 def chosen_device(config: ProxyConfig) -> str:
-    """Return `cpu` or `cuda`."""
+    """Return the device of the proxies, `cpu` or `cuda`; `auto` is the GPU where there is one."""
     if config.device != "auto":
         return config.device
     return "cuda" if torch.cuda.is_available() else "cpu"
@@ -160,6 +192,7 @@ def chosen_device(config: ProxyConfig) -> str:
 def _proxy_plans(
     rows: NDArray[np.int64], half: NDArray[np.int64], vocabulary: int, config: ProxyConfig
 ) -> list[_ProxyPlan]:
+    """Return the trainings of a run: each size on all rows, the middle size on each half."""
     middle = config.shapes[len(config.shapes) // 2]
     parts = [(f"p{number}", shape, (0, 1)) for number, shape in enumerate(config.shapes)]
     named = [*parts, *((name, middle, (number,)) for number, name in enumerate(HALVES))]
@@ -167,16 +200,17 @@ def _proxy_plans(
         _ProxyPlan(name, Shape(vocabulary, layers, width), halves, rows[np.isin(half, halves)])
         for name, (layers, width), halves in named
     ]
-    return [lesson for lesson in found if len(lesson.rows)]
+    return [plan for plan in found if len(plan.rows)]
 
 
 def _proxies(
-    lesson: _ProxyPlan, done: TrainedProxy, epochs: int, device: str, key: str
+    plan: _ProxyPlan, done: TrainedProxy, epochs: int, device: str, key: str
 ) -> Iterator[Proxy]:
-    tokens = lesson.rows[:, 1:].size
-    role = "ladder" if len(lesson.halves) == 2 else "half"
+    """Yield the proxies of one training: after its last epoch and, of the ladder, its first."""
+    tokens = plan.rows[:, 1:].size
+    role = "ladder" if len(plan.halves) == 2 else "half"
     seen = tokens * epochs
-    yield Proxy(lesson.name, role, done.model, lesson.halves, epochs, seen, done.loss, device, key)
+    yield Proxy(plan.name, role, done.model, plan.halves, epochs, seen, done.loss, device, key)
     if role == "ladder" and done.early is not None:
-        name = f"{lesson.name}-early"
-        yield Proxy(name, "early", done.early, lesson.halves, 1, tokens, math.nan, device, key)
+        name = f"{plan.name}-early"
+        yield Proxy(name, "early", done.early, plan.halves, 1, tokens, math.nan, device, key)

@@ -1,7 +1,7 @@
-"""One plain decoder-only transformer, stored in the transformers Llama format.
+"""A plain decoder-only transformer, stored in the Llama format of transformers.
 
-Own module because a sequence is 64 tokens long and widths are small: call overhead is most of the
-time. The weights and `config.json` are those of `LlamaForCausalLM`, so that
+It is a module of its own because a sequence is 64 tokens long and widths are small: the overhead of
+calls is most of the time. The weights and `config.json` are those of `LlamaForCausalLM`, so that
 `AutoModelForCausalLM.from_pretrained(folder)` loads them.
 """
 
@@ -17,14 +17,20 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from pipeline.score.proxy.block import HEAD_WIDTH as HEAD_WIDTH
-from pipeline.score.proxy.block import NORM_EPSILON, ROPE_BASE, Turn, Weights, fused, plain, turns
+from pipeline.score.proxy.block import NORM_EPSILON, ROPE_BASE, Block, rms_norm, rotary_turns
 
 CONTEXT = 128
 
 
 @dataclass(frozen=True)
 class Shape:
-    """The size of a proxy. width: a multiple of 32, one head per 32."""
+    """The size of a proxy.
+
+    Attributes:
+        vocabulary: number of tokens.
+        layers: number of blocks.
+        width: length of a hidden state, a multiple of 32; there is one head per 32.
+    """
 
     vocabulary: int
     layers: int
@@ -32,84 +38,68 @@ class Shape:
 
     @property
     def hidden(self) -> int:
-        """Return the width inside the gated MLP: 8/3 of the model's, rounded to 16."""
+        """The width inside the gated MLP: 8/3 of the model's, rounded to a multiple of 16."""
         return max(16, round(self.width * 8 / 3 / 16) * 16)
 
     @property
     def parameters(self) -> int:
-        """Return the non-embedding parameters, which DESIGN calls the size of a model."""
+        """The number of non-embedding parameters, which is called the size of a model."""
         attention = 4 * self.width * self.width
         return (
             self.layers * (attention + 3 * self.width * self.hidden + 2 * self.width) + self.width
         )
 
 
-class Block(nn.Module):
-    """Pre-norm attention and gated MLP."""
-
-    def __init__(self, shape: Shape) -> None:
-        super().__init__()
-        self.norm_attention = nn.Parameter(torch.ones(shape.width))
-        self.norm_mlp = nn.Parameter(torch.ones(shape.width))
-        self.qkv = nn.Linear(shape.width, 3 * shape.width, bias=False)
-        self.out = nn.Linear(shape.width, shape.width, bias=False)
-        self.gate_up = nn.Linear(shape.width, 2 * shape.hidden, bias=False)
-        self.down = nn.Linear(shape.hidden, shape.width, bias=False)
-
-    def forward(self, hidden: Tensor, turn: Turn) -> Tensor:
-        """Return the new hidden states; hidden: [rows, tokens, width]."""
-        own = Weights(
-            self.norm_attention,
-            self.qkv.weight,
-            self.out.weight,
-            self.norm_mlp,
-            self.gate_up.weight,
-            self.down.weight,
-        )
-        in_full = hidden.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
-        return (fused if hidden.device.type == "cpu" and in_full else plain)(hidden, turn, own)
-
-
 class Transformer(nn.Module):
-    """A causal language model with tied embeddings."""
+    """A causal language model with tied embeddings.
+
+    Attributes:
+        shape: its size.
+        embedding: table of the tokens and head, (vocabulary, width).
+        blocks: the layers, lowest first.
+        norm: gain of the last norm, (width,).
+    """
 
     def __init__(self, shape: Shape, seed: int) -> None:
         super().__init__()
         self.shape = shape
         self.embedding = nn.Parameter(torch.empty(shape.vocabulary, shape.width))
-        self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.layers))
+        self.blocks = nn.ModuleList(Block(shape.width, shape.hidden) for _ in range(shape.layers))
         self.norm = nn.Parameter(torch.ones(shape.width))
         self._initialise(seed)
 
     @property
     def parts(self) -> list[Block]:
-        """Return the blocks, typed."""
+        """The blocks, typed."""
         return [block for block in self.blocks if isinstance(block, Block)]
 
     @property
     def vocabulary(self) -> int:
-        """Return the tokens that it has logits of."""
+        """The number of tokens that it has logits of."""
         return self.shape.vocabulary
 
     @property
     def size(self) -> int:
-        """Return the non-embedding parameters."""
+        """The number of non-embedding parameters."""
         return self.shape.parameters
 
     def hidden(self, tokens: Tensor) -> Tensor:
-        """Return the last hidden states [rows, tokens, width] of `tokens` [rows, tokens]."""
+        """Return the last hidden states (rows, tokens, width) of `tokens` (rows, tokens)."""
         hidden = functional.embedding(tokens, self.embedding)
-        turn = turns(tokens.shape[1], self.shape.width // HEAD_WIDTH, hidden.device)
+        turns = rotary_turns(tokens.shape[1], hidden.device)
         for block in self.parts:
-            hidden = block(hidden, turn)
-        return _normed(hidden, self.norm)
+            hidden = block(hidden, turns)
+        return rms_norm(hidden, self.norm)
 
     def head(self, hidden: Tensor) -> Tensor:
-        """Return the logits of hidden states; apart from `hidden`, so that callers can chunk it."""
+        """Return the logits (..., vocabulary) of hidden states (..., width).
+
+        It is apart from `hidden` so that callers can make the logits a chunk at a time.
+        """
         return functional.linear(hidden, self.embedding)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Return logits [rows, tokens, vocabulary]."""
+        """Return the logits (rows, tokens, vocabulary) of `tokens` (rows, tokens)."""
         return self.head(self.hidden(tokens))
 
     @torch.no_grad()
@@ -125,7 +115,7 @@ class Transformer(nn.Module):
 
 
 def to_safetensors(model: Transformer) -> bytes:
-    """Return the weights as one safetensors file under the names that transformers uses."""
+    """Return the weights as one safetensors file, under the names that transformers uses."""
     return save(
         {name: _as_stored(tensor).cpu().contiguous() for name, tensor in _named(model)},
         {"format": "pt"},
@@ -133,7 +123,7 @@ def to_safetensors(model: Transformer) -> bytes:
 
 
 def from_safetensors(shape: Shape, data: bytes) -> Transformer:
-    """Return the model of a file written by `to_safetensors`."""
+    """Return the model of a file that `to_safetensors` wrote, on the CPU."""
     model = Transformer(shape, seed=0)
     stored = load(data)
     with torch.no_grad():
@@ -143,7 +133,12 @@ def from_safetensors(shape: Shape, data: bytes) -> Transformer:
 
 
 def config_json(shape: Shape, eos: int) -> bytes:
-    """Return the `config.json` that makes a folder loadable by transformers."""
+    """Return the `config.json` that makes a folder loadable by transformers.
+
+    Args:
+        shape: the size of the model.
+        eos: number of the token that ends a text.
+    """
     values = {
         "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",
@@ -170,14 +165,15 @@ def config_json(shape: Shape, eos: int) -> bytes:
 
 
 def _as_stored(tensor: Tensor) -> Tensor:
+    """Return a weight as a matrix or vector, the views of `_named` flattened."""
     return tensor.detach().flatten(0, -2) if tensor.ndim > 2 else tensor.detach()
 
 
 def _named(model: Transformer) -> Iterator[tuple[str, Tensor]]:
-    """Yield weights under their names in transformers.
+    """Yield each weight with its name in transformers.
 
     A rotary pair is two neighbours here and half a head apart there, so queries and keys come as
-    views [heads, 2, pairs, width].
+    views (heads, 2, pairs, width).
     """
     yield "model.embed_tokens.weight", model.embedding
     yield "model.norm.weight", model.norm
@@ -192,7 +188,3 @@ def _named(model: Transformer) -> Iterator[tuple[str, Tensor]]:
         yield f"{prefix}.mlp.down_proj.weight", block.down.weight
         yield f"{prefix}.input_layernorm.weight", block.norm_attention
         yield f"{prefix}.post_attention_layernorm.weight", block.norm_mlp
-
-
-def _normed(hidden: Tensor, weight: Tensor) -> Tensor:
-    return functional.rms_norm(hidden, (hidden.shape[-1],), weight, NORM_EPSILON)

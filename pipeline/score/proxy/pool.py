@@ -1,4 +1,4 @@
-"""A pool of threads that train and score proxies side by side, and say how far they are.
+"""A pool of threads that train and score proxies side by side, and report their progress.
 
 Models are small, so cores are used by training several at once, each on `proxy.threads` threads: on
 two cores that is as fast as two threads each, does not collapse when another process wants a core,
@@ -32,11 +32,13 @@ class _Stopped(Exception):
 
 
 class WorkerPool:
-    """Runs jobs on several threads, each of which Torch may use `threads` more of.
+    """Threads that run jobs, each of which Torch may use `threads` more of.
 
-    It says how far they are. unfinished: a folder for what a killed run goes on from; None for
-    none. short: what had to be done in smaller parts because the device was out of memory, and
-    rows: that were scored again in fp32, each by proxy.
+    Attributes:
+        workers: jobs at a time.
+        unfinished: folder for what a killed run goes on from; None for none.
+        short: rows at a time, by job, where the device was out of memory for a whole batch.
+        relabelled: rows that were scored again in fp32, by proxy.
     """
 
     def __init__(
@@ -57,9 +59,15 @@ class WorkerPool:
         jobs: Iterable[JobT],
         cost: Callable[[JobT], float],
     ) -> list[ResultT]:
-        """Return the results in the order of `jobs`; the costliest begin first.
+        """Return the results in the order of `jobs`; the most expensive ones begin first.
 
-        An error stops all of them.
+        An error in one stops all of them.
+
+        Args:
+            note: what the progress is shown as.
+            work: what is done with a job.
+            jobs: what there is to do.
+            cost: how much of the whole a job is, in any unit.
         """
         listed = list(jobs)
         self._note, self._total = note, sum(cost(job) for job in listed)
@@ -75,11 +83,18 @@ class WorkerPool:
                 raise
 
     def checkpoint(self, name: str, key: str) -> Checkpoint | None:
-        """Return where a job keeps what it has done, when it is kept."""
+        """Return the checkpoint of a job; None where nothing is kept."""
         return Checkpoint(self.unfinished / name, key) if self.unfinished and key else None
 
     def progress_of(self, name: str, cost: float) -> Callable[[int, int], None]:
-        """Return what a job tells its own (done, total) to."""
+        """Return the function that a job calls with (done, total) as it goes on.
+
+        It ends the job with an exception of this module when another job failed.
+
+        Args:
+            name: of the job, different from all others of the same `map`.
+            cost: how much of the whole the job is.
+        """
 
         def on_progress(done: int, total: int) -> None:
             if self._stop.is_set():
@@ -92,9 +107,13 @@ class WorkerPool:
 
 @contextmanager
 def torch_threads(count: int, *, exact: bool = False) -> Iterator[None]:
-    """Hold Torch at `count` threads, here and in threads begun inside.
+    """Hold Torch at `count` threads, here and in threads that are started inside.
 
-    The order of its sums depends on it. exact: deterministic kernels only, on a GPU.
+    The order of its sums depends on their number.
+
+    Args:
+        count: threads of one operation.
+        exact: whether a GPU may use deterministic kernels only.
     """
     _return_freed_memory()
     before = torch.get_num_threads()
@@ -107,7 +126,7 @@ def torch_threads(count: int, *, exact: bool = False) -> Iterator[None]:
 
 
 def _return_freed_memory() -> None:
-    """Have glibc hand large freed blocks back at once.
+    """Have glibc return large freed blocks to the system at once.
 
     By default its threshold grows with what is freed, and the logits of each step then split the
     heap: measured, 7 MB more of the process a step, gigabytes in all; with a fixed one, none.

@@ -1,4 +1,4 @@
-"""With what a model computes: device, precision, and how a device short of memory goes on."""
+"""The precision of a device, and how work goes on when its memory is too small for a batch."""
 
 from __future__ import annotations
 
@@ -17,50 +17,61 @@ CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
 
 
 class DeviceMemoryError(PipelineError):
-    """A device has too little memory for the least that can be asked of it."""
+    """A device has too little memory for the smallest batch there is, of one row."""
 
 
 def precision_of(device: str) -> Precision:
-    """Return bf16 on a GPU that has it, fp32 otherwise: a CPU's float32 is the reference."""
+    """Return the precision of products on a device.
+
+    It is bf16 on a GPU that has it and fp32 otherwise: float32 on a CPU is the reference.
+    """
     return "bf16" if device == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
 
 
 def in_precision(device: str, precision: Precision) -> contextlib.AbstractContextManager[object]:
-    """Return the context in which matrix products run in that precision."""
+    """Return the context in which matrix products run in a precision."""
     if precision == "fp32":
         return contextlib.nullcontext()
     return torch.autocast(device, torch.bfloat16)
 
 
 def halving(rows: int, at_once: int, work: Callable[[int], MadeT], where: str) -> tuple[MadeT, int]:
-    """Return what `work` makes and the rows at a time with which it could.
+    """Return the result of `work` and the number of rows at a time with which it succeeded.
 
-    Starts with `at_once` of `rows`; each time that the device is out of memory it is half as many.
+    Each time that the device is out of memory, the number is halved.
+
+    Args:
+        rows: how many there are.
+        at_once: how many at a time to begin with.
+        work: makes the result with so many rows at a time.
+        where: what an error names as the place.
+
+    Raises:
+        DeviceMemoryError: when one row at a time is too much.
     """
     while True:
         try:
             return work(at_once), at_once
         except torch.OutOfMemoryError as error:
             if min(at_once, rows) <= 1:
-                raise _too_small(where) from error
+                raise DeviceMemoryError(
+                    "The device is out of memory even with one sequence at a time.",
+                    where=where,
+                    fix="free memory on it, choose smaller proxy.shapes or proxy.models, or "
+                    "--set proxy.device=cpu",
+                ) from error
         # outside of the handler, whose traceback keeps the failed attempt's tensors alive
         at_once = -(-min(at_once, rows) // 2)
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
 
-def _too_small(where: str) -> DeviceMemoryError:
-    return DeviceMemoryError(
-        "The device is out of memory even with one sequence at a time.",
-        where=where,
-        fix="free memory on it, choose smaller proxy.shapes or proxy.models, or "
-        "--set proxy.device=cpu",
-    )
-
-
 @contextlib.contextmanager
 def deterministic(*, wanted: bool) -> Iterator[None]:
-    """Have Torch use deterministic kernels only, where wanted; cuBLAS hears of it from outside."""
+    """Have Torch use deterministic kernels only, where `wanted`.
+
+    cuBLAS reads an environment variable for that, which is set when it is not there.
+    """
     if not wanted:
         yield
         return

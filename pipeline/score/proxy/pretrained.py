@@ -1,4 +1,4 @@
-"""Existing causal models as proxies: weights from safetensors only, no code of theirs is run.
+"""Existing causal models as proxies, from safetensors only; no code of theirs is run.
 
 A model comes from a folder, or by its hub name from the local cache or the network. What it learnt
 is not known, so a loaded proxy counts as not having seen anything.
@@ -11,28 +11,37 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from pipeline.config.sections import ProxyConfig
 from pipeline.errors import ConfigError
 from pipeline.score.proxy.tokenizer import Language, load_language
+from pipeline.score.slices import ROW_TOKENS
+
+if TYPE_CHECKING:
+    from pipeline.config.sections import ProxyConfig
 
 WHERE, TOKENIZER = "proxy.models", "proxy.tokenizer"
 WANTED = ("*.json", "*.safetensors")
-LEAST_CONTEXT = 65
-PROBE = (2, 16)
-CLOSE = 1e-3
+PROBE = (2, 16)  # rows, tokens
+CLOSE = 1e-3  # of the largest logit
 # what some architectures do to their logits behind the head's matrix, by the key in their config
 DIVIDED, TIMES, CAPPED = "logits_scaling", "logit_scale", "final_logit_softcapping"
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model that `statistics.ProxyScorer` can score with. name: as configured; digest: of it."""
+    """A model from elsewhere that `statistics.ProxyScorer` can score with.
+
+    Attributes:
+        name: as configured, a folder or a hub name.
+        digest: of its configuration and weights.
+        model: the model, of a class of transformers.
+        device: where its weights are.
+    """
 
     name: str
     digest: str
@@ -41,18 +50,18 @@ class Loaded:
 
     @property
     def vocabulary(self) -> int:
-        """Return the tokens that it has logits of."""
+        """The number of tokens that it has logits of."""
         return int(self.model.get_output_embeddings().weight.shape[0])
 
     @property
     def size(self) -> int:
-        """Return the parameters that are in no table of embeddings and not in the head."""
+        """The number of parameters that are in no table of embeddings and not in the head."""
         tables = [part.weight for part in self.model.modules() if isinstance(part, nn.Embedding)]
         apart = {id(weight) for weight in (*tables, self.model.get_output_embeddings().weight)}
         return sum(value.numel() for value in self.model.parameters() if id(value) not in apart)
 
     def hidden(self, tokens: Tensor) -> Tensor:
-        """Return the last hidden states [rows, tokens, width]."""
+        """Return the last hidden states (rows, tokens, width) of `tokens` (rows, tokens)."""
         found: Tensor = self.model.base_model(input_ids=tokens, use_cache=False).last_hidden_state
         return found
 
@@ -66,9 +75,12 @@ class Loaded:
 
 
 def language_of(config: ProxyConfig) -> Language | None:
-    """Return the one tokenizer that was given, by itself or beside the models; None without one.
+    """Return the one tokenizer that was given, alone or beside the models; None without one.
 
     All must encode alike and end a text with the same token.
+
+    Raises:
+        ConfigError: when two of them differ.
     """
     named = [] if config.tokenizer is None else [(TOKENIZER, Path(config.tokenizer).expanduser())]
     for name in config.models:
@@ -90,7 +102,16 @@ def language_of(config: ProxyConfig) -> Language | None:
 
 
 def load_models(names: Sequence[str], vocabulary: int, device: str) -> list[Loaded]:
-    """Return the models, smallest first; `vocabulary`: how many tokens the tokenizer has."""
+    """Return the models of a run, smallest first.
+
+    Args:
+        names: folders or hub names.
+        vocabulary: how many tokens the tokenizer has.
+        device: where they will run.
+
+    Raises:
+        ConfigError: when a model has fewer tokens than the tokenizer.
+    """
     found = [_load(name, found_folder(name), device) for name in names]
     for one in found:
         if one.vocabulary < vocabulary:
@@ -106,7 +127,11 @@ def load_models(names: Sequence[str], vocabulary: int, device: str) -> list[Load
 
 
 def found_folder(name: str) -> Path:
-    """Return the folder of a model, from the hub's cache or the hub where it is a hub name."""
+    """Return the folder of a model, of the hub's cache or the hub where it is a hub name.
+
+    Raises:
+        ConfigError: when the folder has no safetensors weights, or brings code of its own.
+    """
     folder = Path(name).expanduser()
     if not folder.is_dir():
         folder = _from_hub(name)
@@ -133,6 +158,11 @@ def found_folder(name: str) -> Path:
 
 
 def _from_hub(name: str) -> Path:
+    """Return the folder of a hub name in the local cache, downloaded when it is not there.
+
+    Raises:
+        ConfigError: when it is neither in the cache nor to be had.
+    """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
 
@@ -150,6 +180,11 @@ def _from_hub(name: str) -> Path:
 
 
 def _load(name: str, folder: Path, device: str) -> Loaded:
+    """Return a model with its weights in float32.
+
+    Raises:
+        ConfigError: when transformers cannot load it, or would draw some weights at random.
+    """
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging
 
@@ -167,20 +202,22 @@ def _load(name: str, folder: Path, device: str) -> Loaded:
         )
     except (ValueError, OSError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         found = f"{type(error).__name__}: {str(error).splitlines()[0][:200]}"
-        raise _not_loaded(name, found) from error
+        raise ConfigError(**_loading_fault(name, found)) from error
     if about["missing_keys"]:  # transformers would draw them at random
-        raise _not_loaded(name, f"no weights of {min(about['missing_keys'])}")
+        found = f"no weights of {min(about['missing_keys'])}"
+        raise ConfigError(**_loading_fault(name, found))
     return Loaded(name, _digest(folder), model.to(device).eval(), device)
 
 
-def _not_loaded(name: str, found: str) -> ConfigError:
-    return ConfigError(
-        "A model cannot be loaded.",
-        where=f"{WHERE}: {name}",
-        found=found,
-        expected="a causal language model in the transformers format",
-        fix="try AutoModelForCausalLM.from_pretrained on the folder to see all of the reason",
-    )
+def _loading_fault(name: str, found: str) -> dict[str, str]:
+    """Return the parts of the error for a model that cannot be loaded."""
+    return {
+        "what": "A model cannot be loaded.",
+        "where": f"{WHERE}: {name}",
+        "found": found,
+        "expected": "a causal language model in the transformers format",
+        "fix": "try AutoModelForCausalLM.from_pretrained on the folder to see all of the reason",
+    }
 
 
 def _digest(folder: Path) -> str:
@@ -192,27 +229,34 @@ def _digest(folder: Path) -> str:
     return total.hexdigest()
 
 
-def _probe(one: Loaded) -> None:
-    """Refuse a model whose logits are not its head's, that looks ahead, or takes too few tokens."""
-    context = getattr(one.model.config, "max_position_embeddings", None) or LEAST_CONTEXT
-    count = one.vocabulary
-    tokens = (torch.arange(PROBE[0] * PROBE[1]) * 7919 % count).view(PROBE).to(one.device)
+def _probe(loaded: Loaded) -> None:
+    """Refuse a model that cannot be scored with.
+
+    Its logits must be those of its head, no token may see those after it, and a row must fit into
+    its context.
+
+    Raises:
+        ConfigError: when one of these does not hold.
+    """
+    context = getattr(loaded.model.config, "max_position_embeddings", None) or ROW_TOKENS
+    count = loaded.vocabulary
+    tokens = (torch.arange(PROBE[0] * PROBE[1]) * 7919 % count).view(PROBE).to(loaded.device)
     other = tokens.clone()
     other[:, -1] = (other[:, -1] + 1) % count
     with torch.inference_mode():
-        own = one.model(input_ids=tokens, use_cache=False).logits
-        head, ahead = (one.head(one.hidden(rows)) for rows in (tokens, other))
-    close = CLOSE * float(own.abs().max())
+        logits = loaded.model(input_ids=tokens, use_cache=False).logits
+        head, ahead = (loaded.head(loaded.hidden(rows)) for rows in (tokens, other))
+    close = CLOSE * float(logits.abs().max())
     faults = {
-        f"its context is {context} tokens": context < LEAST_CONTEXT,
-        "its logits are not those of its head": float((own - head).abs().max()) > close,
+        f"its context is {context} tokens": context < ROW_TOKENS,
+        "its logits are not those of its head": float((logits - head).abs().max()) > close,
         "a token sees those after it": float((head - ahead)[:, :-1].abs().max()) > close,
     }
     for fault, is_so in faults.items():
         if is_so:
             raise ConfigError(
                 "A model cannot be scored with.",
-                where=f"{WHERE}: {one.name}",
+                where=f"{WHERE}: {loaded.name}",
                 found=fault,
                 expected="a causal model of plain logits and a context of 65 tokens",
                 fix="choose another model",
@@ -220,4 +264,5 @@ def _probe(one: Loaded) -> None:
 
 
 def _number(config: object, key: str, default: float) -> float:
+    """Return a number of a model's configuration, or the default where it has none."""
     return float(getattr(config, key, None) or default)

@@ -1,7 +1,7 @@
-"""One teacher-forced pass over sequences, reduced on the device to a dozen numbers each.
+"""Scoring: one forward pass over sequences, reduced on the device to a dozen numbers each.
 
-A scored sequence is EOS and 64 tokens, 32 of prefix and 32 of suffix: exactly the rows that proxies
-are trained on. No logits of more than a chunk of tokens exist at a time, and none leave the device.
+A scored row is EOS and 64 tokens, 32 of prefix and 32 of suffix: exactly the rows that proxies are
+trained on. No logits of more than a chunk of tokens exist at a time, and none leave the device.
 """
 
 from __future__ import annotations
@@ -19,34 +19,25 @@ from pipeline.score.proxy.checkpoint import Checkpoint
 from pipeline.score.proxy.precision import Precision, halving, in_precision
 from pipeline.score.signals.extraction import log_p_z, memorized, run_length
 from pipeline.score.signals.min_k import min_k, standardised
+from pipeline.score.slices import SEQUENCE, SUFFIX
 
-SEQUENCE = 64
-SUFFIX = 32
-BATCHES = {"cpu": 64, "cuda": 1024}
+BATCHES = {"cpu": 64, "cuda": 1024}  # rows
 CHUNK_ELEMENTS = 1 << 18  # logits at a time: what stays in a core's cache
 CHUNK_ELEMENTS_CUDA = 1 << 27
 # Measured with models of random weights: at 0.05 the labels of 5 of 96 rows were not float32's, as
 # leads were off by up to 0.18.
-DOUBTFUL = 0.25
+DOUBTFUL = 0.25  # nats
 CLOSEST = "closest"  # how near a suffix token that decides comes to the best other one; not kept
 
 Statistics = dict[str, NDArray[np.generic]]
 
 
-class Scorer(Protocol):
-    """Anything that scores sequences: a trained proxy, a loaded model, a fake in a test."""
-
-    def score(self, tokens: NDArray[np.int64]) -> Statistics:
-        """Return one array per statistic of `schemas.score.sequences`, `seen` apart.
-
-        tokens: [n, 65], the first is EOS.
-        """
-
-
 class Scorable(Protocol):
-    """A model in two parts, so that the head can be taken in chunks.
+    """A model in two parts, so that the head can be taken a chunk at a time.
 
-    vocabulary: of the logits; size: non-embedding parameters.
+    Attributes:
+        vocabulary: number of tokens that it has logits of.
+        size: number of non-embedding parameters.
     """
 
     @property
@@ -56,20 +47,28 @@ class Scorable(Protocol):
     def size(self) -> int: ...  # noqa: D102
 
     def hidden(self, tokens: Tensor) -> Tensor:
-        """Return the last hidden states [rows, tokens, width]."""
+        """Return the last hidden states (rows, tokens, width) of `tokens` (rows, tokens)."""
 
     def head(self, hidden: Tensor) -> Tensor:
-        """Return the logits of hidden states."""
+        """Return the logits (..., vocabulary) of hidden states (..., width)."""
 
 
 @dataclass
 class ProxyScorer:
-    """Scores with a proxy, a batch at a time.
+    """A scorer that runs one proxy over rows, a batch at a time.
 
-    batch: 0 for the device's own; fewer rows at a time where it is short of memory, then
-    `rows_at_once` tells how many. advance hears (done, total) rows. precision: with bf16, rows
-    whose labels rest on a lead or lag of less than DOUBTFUL nats are scored again in fp32, and
-    `relabelled` tells how many. checkpoint: what a killed scoring goes on from.
+    With bf16, rows whose labels rest on a lead or lag of less than DOUBTFUL nats are scored again
+    in fp32.
+
+    Attributes:
+        model: the proxy.
+        device: `cpu` or `cuda`.
+        batch: rows at a time; 0 for the device's own number.
+        advance: is called with (done, total) rows; None for nothing.
+        precision: of the matrix products.
+        checkpoint: what a killed scoring goes on from; None for none.
+        rows_at_once: rows at a time in the end, fewer than a batch where memory was short.
+        relabelled: rows that were scored again in fp32.
     """
 
     model: Scorable
@@ -82,7 +81,11 @@ class ProxyScorer:
     relabelled: int = field(default=0, init=False)
 
     def score(self, tokens: NDArray[np.int64]) -> Statistics:
-        """Return the statistics of each row, their order kept."""
+        """Return the statistics of `schemas.score.sequences` but for `seen`, (rows,) each.
+
+        Args:
+            tokens: EOS and a sequence each, (rows, 65); shorter rows hold less of the prefix.
+        """
         batch = self.rows_at_once = self._batch
         parts, done = self._begun()
         with torch.inference_mode():
@@ -99,14 +102,16 @@ class ProxyScorer:
 
     @property
     def short(self) -> bool:
-        """Tell whether the device was out of memory for a batch."""
+        """Whether the device was out of memory for a batch."""
         return self.rows_at_once < self._batch
 
     @property
     def _batch(self) -> int:
+        """The rows at a time that were asked for."""
         return self.batch or BATCHES[self.device]
 
     def _begun(self) -> tuple[list[dict[str, Tensor]], int]:
+        """Return what a checkpoint holds, in parts, and how many rows that is."""
         found = None if self.checkpoint is None else self.checkpoint.load()
         if found is None:
             return [], 0
@@ -131,6 +136,7 @@ class ProxyScorer:
         return found
 
     def _of(self, rows: Tensor) -> dict[str, Tensor]:
+        """Return the statistics of some rows, the doubtful ones by fp32."""
         found = _joined(self._parts(rows, self.precision))
         doubtful = found.pop(CLOSEST) < DOUBTFUL
         if self.precision != "fp32" and bool(doubtful.any()):
@@ -141,6 +147,7 @@ class ProxyScorer:
         return found
 
     def _parts(self, rows: Tensor, precision: Precision) -> Iterator[dict[str, Tensor]]:
+        """Yield the statistics of some rows, a chunk of logits at a time."""
         with in_precision(self.device, precision):
             hidden = self.model.hidden(rows[:, :-1])
         elements = CHUNK_ELEMENTS_CUDA if self.device == "cuda" else CHUNK_ELEMENTS
@@ -152,34 +159,45 @@ class ProxyScorer:
 
 
 def _joined(parts: Iterable[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Return the statistics of several parts as one, on the CPU."""
     listed = list(parts)
     return {name: torch.cat([part[name].cpu() for part in listed]) for name in listed[0]}
 
 
 def _none() -> dict[str, Tensor]:
+    """Return the statistics of no row."""
     tokens = torch.zeros(0, SEQUENCE, dtype=torch.int64)
     return statistics(torch.zeros(0, SEQUENCE, 2), tokens)
 
 
 def statistics(logits: Tensor, tokens: Tensor) -> dict[str, Tensor]:
-    """Return the statistics of logits [rows, 64, vocabulary] of the true `tokens` [rows, 64]."""
+    """Return the statistics of logits.
+
+    Args:
+        logits: of each step, (rows, 64, vocabulary).
+        tokens: the true ones, (rows, 64).
+    """
     found = _reduced(logits, tokens)
     del found[CLOSEST]
     return found
 
 
 def _reduced(logits: Tensor, tokens: Tensor) -> dict[str, Tensor]:
-    """Reduce logits [rows, 64, vocabulary] in float32 of the true `tokens` [rows, 64].
+    """Return the statistics of logits, and how near each row comes to another label.
 
     log_p_z, hits, margin, entropy and rank are of the 32 suffix tokens; mean NLL and Min-K of all
-    64. What is reduced is the lead of each token, its logit over the largest, which differs from
+    64. What is reduced is the lead of each token, its logit minus the largest, which differs from
     log p by a number that no deviation and no comparison depends on: log p is never made.
+
+    Args:
+        logits: of each step, float32, (rows, 64, vocabulary).
+        tokens: the true ones, (rows, 64).
     """
     index = tokens.unsqueeze(-1)
-    lead = logits - logits.amax(-1, keepdim=True)
-    true_lead = lead.gather(-1, index)
+    lead = logits - logits.amax(-1, keepdim=True)  # (rows, 64, vocabulary)
+    true_lead = lead.gather(-1, index)  # (rows, 64, 1)
     rank, other = _against(lead[:, -SUFFIX:], true_lead[:, -SUFFIX:], index[:, -SUFFIX:])
-    true_suffix = true_lead[:, -SUFFIX:].squeeze(-1)
+    true_suffix = true_lead[:, -SUFFIX:].squeeze(-1)  # (rows, 32)
     hits = true_suffix > other
     if bool((true_suffix == other).any()):  # greedy decoding takes the first of equals
         hits = logits[:, -SUFFIX:].argmax(-1) == tokens[:, -SUFFIX:]
@@ -205,7 +223,8 @@ def _reduced(logits: Tensor, tokens: Tensor) -> dict[str, Tensor]:
 def _closest(leads: Tensor) -> Tensor:
     """Return the smallest lead or lag of each row up to its first sure miss: what labels rest on.
 
-    leads: of the true over the best other token, [rows, tokens].
+    Args:
+        leads: of the true token over the best other one, (rows, tokens).
     """
     missed = leads < -DOUBTFUL
     decided = missed.int().cumsum(-1) - missed.int() > 0
@@ -213,10 +232,15 @@ def _closest(leads: Tensor) -> Tensor:
 
 
 def _against(lead: Tensor, true_lead: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
-    """Return how many tokens lead the true one, and the best lead of another.
+    """Return how many tokens lead the true one, and the largest lead of another, (rows, tokens).
 
-    `lead` comes back as it was. Comparing into float32 and adding those is four times as fast on a
-    CPU as adding booleans, and exact.
+    `lead` is changed and changed back. Comparing into float32 and adding those is four times as
+    fast on a CPU as adding booleans, and exact.
+
+    Args:
+        lead: logits minus the largest of their step, (rows, tokens, vocabulary).
+        true_lead: of the true tokens, (rows, tokens, 1).
+        index: numbers of the true tokens, (rows, tokens, 1).
     """
     rank = torch.gt(lead, true_lead, out=torch.empty_like(lead)).sum(-1)
     lead.scatter_(-1, index, -torch.inf)
@@ -226,6 +250,12 @@ def _against(lead: Tensor, true_lead: Tensor, index: Tensor) -> tuple[Tensor, Te
 
 
 def _moments(odds: Tensor, lead: Tensor, total: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the mean and the mean square of the lead under the model; `odds` is used up."""
+    """Return the mean and the mean square of the lead under the model, (rows, tokens).
+
+    Args:
+        odds: exp(lead), (rows, tokens, vocabulary); it is overwritten.
+        lead: logits minus the largest of their step, (rows, tokens, vocabulary).
+        total: sum of the odds, (rows, tokens).
+    """
     mean = odds.mul_(lead).sum(-1) / total
     return mean, odds.mul_(lead).sum(-1) / total

@@ -22,10 +22,13 @@ NOT_ENCODING = ("decoder", "post_processor", "padding", "truncation", "version")
 
 @dataclass(frozen=True)
 class Encoded:
-    """A text in tokens.
+    """A text in tokens, with the bytes that each covers.
 
-    starts, ends: byte positions of each token, widened to character boundaries. eos: the number of
-    the token that a sequence is scored after.
+    Attributes:
+        tokens: numbers of the tokens, (tokens,).
+        starts: first byte of each token, widened to a character boundary, (tokens,).
+        ends: byte past each token, widened likewise, (tokens,).
+        eos: number of the token that a sequence is scored after.
     """
 
     tokens: NDArray[np.int64]
@@ -35,10 +38,10 @@ class Encoded:
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Tokenizer:
-    """Return a byte-level BPE of at most `vocabulary` tokens; EOS is number 0.
+    """Return a byte-level BPE of at most `vocabulary` tokens, trained on texts; EOS is number 0.
 
     The same texts in the same order give the same tokenizer: merges are by count, then by token
-    number. A tiny sample has fewer merges, never fewer than the 256 bytes.
+    number. A tiny sample has fewer merges, never fewer tokens than the 256 bytes.
     """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -56,7 +59,13 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Tokenizer:
 
 @dataclass(frozen=True)
 class Language:
-    """A tokenizer with the number and name of its end of text."""
+    """A tokenizer with the token that ends a text.
+
+    Attributes:
+        tokenizer: of the tokenizers library.
+        eos: number of the end of text.
+        eos_name: its name in the vocabulary.
+    """
 
     tokenizer: Tokenizer
     eos: int = EOS_ID
@@ -64,17 +73,17 @@ class Language:
 
     @property
     def size(self) -> int:
-        """Return one more than the largest token number, so that numbers may have gaps."""
+        """One more than the largest token number: numbers may have gaps."""
         return 1 + max(self.tokenizer.get_vocab(with_added_tokens=True).values())
 
     @property
     def stored(self) -> bytes:
-        """Return its `tokenizer.json`."""
+        """The bytes of its `tokenizer.json`."""
         return self.tokenizer.to_str().encode()
 
     @property
     def digest(self) -> str:
-        """Return the digest of what decides how a text is encoded, and of EOS."""
+        """A digest of what decides how a text is encoded, and of EOS."""
         about = json.loads(self.tokenizer.to_str())
         parts = {key: value for key, value in about.items() if key not in NOT_ENCODING}
         data = json.dumps([parts, self.eos], sort_keys=True).encode()
@@ -82,9 +91,14 @@ class Language:
 
 
 def read_tokenizer(path: Path, where: str) -> Tokenizer:
-    """Return a stored tokenizer that takes no character of a text for a special token.
+    """Return a stored tokenizer, set so that no characters of a text become a special token.
 
-    where: what names the file. Raises ConfigError for a file that is no tokenizer.
+    Args:
+        path: a `tokenizer.json`.
+        where: what an error names as the place of the file.
+
+    Raises:
+        ConfigError: when the file is no tokenizer.
     """
     try:
         tokenizer = Tokenizer.from_file(str(path))
@@ -105,8 +119,12 @@ def read_tokenizer(path: Path, where: str) -> Tokenizer:
 def load_language(folder: Path, where: str) -> Language:
     """Return the tokenizer of a model's folder, as fast tokenizers store it.
 
-    where: the setting that names the folder. Raises ConfigError for a folder without
-    `tokenizer.json`, and for one that does not say which token ends a text.
+    Args:
+        folder: the model's.
+        where: the setting that names the folder.
+
+    Raises:
+        ConfigError: when there is no `tokenizer.json`, or nothing says which token ends a text.
     """
     path = folder / "tokenizer.json"
     if not path.is_file():
@@ -132,6 +150,7 @@ def load_language(folder: Path, where: str) -> Language:
 
 
 def _eos_name(folder: Path, tokenizer: Tokenizer) -> str | None:
+    """Return the name of the token that ends a text by the files of a folder, or None."""
     named = _json(folder / "tokenizer_config.json").get("eos_token")
     if isinstance(named, dict):
         named = named.get("content")
@@ -146,6 +165,7 @@ def _eos_name(folder: Path, tokenizer: Tokenizer) -> str | None:
 
 
 def _json(path: Path) -> dict[str, Any]:
+    """Return the object in a JSON file; an empty one without the file."""
     found = json.loads(path.read_bytes()) if path.is_file() else {}
     return found if isinstance(found, dict) else {}
 
@@ -176,7 +196,7 @@ def _encoded(text: str, encoding: object, eos: int) -> Encoded:
 
 
 def _bytes_before(text: str) -> NDArray[np.int64]:
-    """Return the byte position of each character and of the end."""
+    """Return the byte position of each character and of the end, (characters + 1,)."""
     codes = np.frombuffer(text.encode("utf-32-le"), np.uint32)
     widths = 1 + (codes > 0x7F).astype(np.int64) + (codes > 0x7FF) + (codes > 0xFFFF)
     return np.concatenate((np.zeros(1, np.int64), np.cumsum(widths)))

@@ -18,9 +18,9 @@ from pipeline.score.proxy.model import Shape, Transformer
 from pipeline.score.proxy.precision import Precision, halving, in_precision
 from pipeline.text.hashing import keyed_hash
 
-WARM_UP = 0.05
-FINAL_RATE = 0.05
-CLIP = 1.0
+WARM_UP = 0.05  # of all steps
+FINAL_RATE = 0.05  # of the peak rate
+CLIP = 1.0  # largest norm of a gradient
 # A proxy sees few batches. Measured on planted families (3 layers of 64, 2 epochs): sequences of 8
 # copies memorized went from 10% to 88% when the embedding's rate was raised from 1x to 4x of the
 # matrices'; Muon reached the same.
@@ -29,7 +29,14 @@ EMBEDDING_RATE = 8.0
 
 @dataclass(frozen=True)
 class Schedule:
-    """How a proxy is trained. rate: peak learning rate of AdamW; rows: sequences in a batch."""
+    """The course of a training.
+
+    Attributes:
+        epochs: times that each row is seen.
+        rows: rows in a batch.
+        rate: peak learning rate of AdamW, of all weights but the embedding.
+        seed: of the initial weights and of the order of the rows.
+    """
 
     epochs: int
     rows: int
@@ -39,9 +46,11 @@ class Schedule:
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """With what a proxy is trained.
+    """The means of a training, apart from its course.
 
-    checkpoint: what a killed training goes on from; None for none.
+    Attributes:
+        precision: of the matrix products.
+        checkpoint: what a killed training goes on from; None for none.
     """
 
     precision: Precision = "fp32"
@@ -52,8 +61,12 @@ class TrainingOptions:
 class TrainedProxy:
     """A proxy after its last epoch and, when there were several, after its first.
 
-    loss: mean of the last epoch, in nats per token. rows_at_once: of a batch, at the end; fewer
-    than the batch where the device was short of memory.
+    Attributes:
+        model: after the last epoch.
+        early: after the first one; None where that is the last.
+        loss: mean of the last epoch, nats per token.
+        rows_at_once: rows of a batch at a time in the end, fewer than a batch where memory was
+            short.
     """
 
     model: Transformer
@@ -64,7 +77,16 @@ class TrainedProxy:
 
 @dataclass
 class _State:
-    """A training after so many steps. losses: of the present epoch's steps."""
+    """A training after some steps.
+
+    Attributes:
+        model: with the weights of now.
+        optimiser: with its moments.
+        early: copy of the model after the first epoch, once there is one.
+        losses: of the steps of this epoch, nats per token.
+        steps: done so far.
+        at_once: rows of a batch at a time.
+    """
 
     model: Transformer
     optimiser: torch.optim.Optimizer
@@ -82,11 +104,19 @@ def train(
     advance: Callable[[int, int], None] | None = None,
     options: TrainingOptions | None = None,
 ) -> TrainedProxy:
-    """Train a proxy on `rows` [n, 65], each seen once an epoch, in an order fixed by a hash.
+    """Train a proxy; each row is seen once an epoch, in an order fixed by a hash.
 
-    Each is scored later in exactly the same context. Same rows, schedule, device, Torch build and
-    threads give the same weights: no random generator orders them, and a training that was killed
-    and goes on from its checkpoint makes the same steps.
+    Each is scored later in exactly the same context. The same rows, schedule, device, Torch build
+    and threads give the same weights: no random generator orders the rows, and a training that was
+    killed and goes on from its checkpoint makes the same steps.
+
+    Args:
+        shape: the size of the proxy.
+        rows: EOS and a sequence each, (rows, 65).
+        schedule: the course.
+        device: `cpu` or `cuda`.
+        advance: is called with (done, total) steps; None for nothing.
+        options: precision and checkpoint; None for float32 without a checkpoint.
     """
     options = options or TrainingOptions()
     state = _begun(shape, schedule, device, options.checkpoint)
@@ -123,6 +153,7 @@ def _begun(shape: Shape, schedule: Schedule, device: str, checkpoint: Checkpoint
 
 
 def _saved(state: _State) -> dict[str, Tensor]:
+    """Return all tensors that the next steps follow from, by name."""
     tensors = {"losses": torch.stack(state.losses), "at_once": torch.tensor(state.at_once)}
     for number, value in enumerate(state.model.parameters()):
         tensors[f"weight.{number}"] = value
@@ -135,6 +166,7 @@ def _saved(state: _State) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def _restore(state: _State, tensors: dict[str, Tensor], steps: int) -> None:
+    """Put a training where the tensors of `_saved` left it."""
     state.steps, state.at_once = steps, int(tensors["at_once"])
     device = state.model.embedding.device
     state.losses = list(tensors["losses"].to(device))
@@ -151,6 +183,7 @@ def _restore(state: _State, tensors: dict[str, Tensor], steps: int) -> None:
 
 
 def _groups(model: Transformer) -> list[dict[str, Any]]:
+    """Return the parameters as groups of the optimiser: the embedding has a rate of its own."""
     embedding = [model.embedding]
     rest = [value for value in model.parameters() if value is not model.embedding]
     return [{"params": rest, "times": 1.0}, {"params": embedding, "times": EMBEDDING_RATE}]
@@ -174,7 +207,14 @@ def _step(state: _State, tokens: Tensor, precision: Precision) -> None:
 
 
 def _backward(model: Transformer, tokens: Tensor, share: float, precision: Precision) -> Tensor:
-    """Add the gradient of the mean loss of `tokens`, times their share of the batch."""
+    """Add the gradient of the mean loss of some rows, times their share of the batch.
+
+    Args:
+        model: whose gradient it is.
+        tokens: the rows, (rows, 65).
+        share: of the batch that they are.
+        precision: of the matrix products.
+    """
     with in_precision(tokens.device.type, precision):
         hidden = model.hidden(tokens[:, :-1]).flatten(0, 1)
     loss = head_loss(hidden.float(), model.embedding, tokens[:, 1:].reshape(-1)) * share
@@ -183,7 +223,7 @@ def _backward(model: Transformer, tokens: Tensor, share: float, precision: Preci
 
 
 def _batches(rows: NDArray[np.int64], schedule: Schedule, done: int) -> Iterator[NDArray[np.int64]]:
-    """Yield the batches of each epoch after the first `done`."""
+    """Yield the batches (rows, 65) of all epochs, after the first `done`."""
     numbers = np.arange(len(rows), dtype=np.uint64)
     per_epoch = -(-len(rows) // schedule.rows)
     for epoch in range(done // max(1, per_epoch), schedule.epochs):

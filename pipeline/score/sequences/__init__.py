@@ -1,1 +1,1 @@
-"""Sequences, the unit of risk: choose them, train proxies on them, score each in one pass."""
+"""Scored sequences: what proxies are trained on, what is scored, and the resulting table."""

@@ -26,11 +26,19 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Catalogue:
-    """The documents of a run in order of row_key, as arrays; family numbers index family_key.
+    """The documents of a run in order of row_key.
 
-    text_key: first 8 bytes of the text hash. repetition: how often the document's words occur, by
-    exact and near copies or by the share of its words in repeated windows. family_key: first 8
-    bytes of the family's name.
+    Attributes:
+        row_key: names of the documents, (documents,).
+        text_bytes: size of each text, (documents,).
+        text_key: first 8 bytes of the text hash, (documents,).
+        representative: row_key of the first document of the same text, (documents,).
+        exact_count: documents of the same text, (documents,).
+        effective_count: exact copies that all copies are worth, (documents,).
+        repetition: how often its words occur, by copies or by repeated windows, (documents,).
+        family: number of the family, which indexes the two below, (documents,).
+        family_key: first 8 bytes of each family's name, (families,).
+        family_names: name of each family.
     """
 
     row_key: Uint64
@@ -46,12 +54,16 @@ class Catalogue:
 
     @property
     def first(self) -> Flags:
-        """Return which documents stand for their exact group."""
+        """Which documents stand for their exact group, (documents,)."""
         return np.asarray(self.row_key == self.representative)
 
 
 def catalogue(counts: pa.Table) -> Catalogue:
-    """Return the documents of a `counts` table, sorted by row_key."""
+    """Return the documents of a `counts` table, sorted by row_key.
+
+    The repetition of a document is the larger of its effective count and of the count of its most
+    frequent window, in proportion to the share of its words that repeated windows cover.
+    """
     counts = counts.sort_by("row_key").combine_chunks()
     values = {
         name: counts[name].to_numpy() for name in COLUMNS if name not in ("text_hash", "family")
@@ -76,10 +88,12 @@ def catalogue(counts: pa.Table) -> Catalogue:
 
 
 def _text_keys(hashes: pa.ChunkedArray) -> Uint64:
+    """Return the first 8 bytes of hashes as numbers."""
     raw = b"".join(hashes.to_pylist())
     return np.frombuffer(raw, ">u8").reshape(-1, 2)[:, 0].astype(np.uint64)
 
 
 def _family_keys(names: pa.Array) -> Uint64:
+    """Return the first 8 bytes of names in hexadecimal as numbers."""
     raw = bytes.fromhex("".join(names.to_pylist()))
     return np.frombuffer(raw, ">u8").reshape(-1, 2)[:, 0].astype(np.uint64)

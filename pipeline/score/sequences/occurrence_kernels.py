@@ -1,10 +1,8 @@
-"""Exact occurrences of runs of words in a corpus.
-
-Compiled, one pass over the word hashes, no Python loop per word.
+"""Compiled counting of runs of words in a corpus: exact, one pass, no Python loop per word.
 
 A run is found by its first words, its anchor: a hash of 8 (of 4, 2 or 1 in a shorter run) rolls
 over the corpus and is looked up in a small table; at each hit the whole run is compared word hash
-by word hash.
+by word hash (Karp and Rabin 1987).
 """
 
 from __future__ import annotations
@@ -25,9 +23,14 @@ _SPREAD = np.uint64(0xD6E8FEB86659FD93)
 class Runs:
     """Distinct runs of words with their anchors in a table.
 
-    words: all their word hashes; run i owns words[begins[i]:begins[i + 1]]. Per anchor length:
-    heads is the table of first runs (-1 is none) at the top bits of the anchor's hash, following
-    the next run in the same place.
+    Attributes:
+        words: word hashes of all runs; run i has words[begins[i]:begins[i + 1]], (words,).
+        begins: where each run begins, and the end, (runs + 1,).
+        anchors: hash of the first words of each run, (runs,).
+        lengths: how many words that hash is of, (runs,).
+        heads: first run at each slot for each length, -1 for none, (lengths, slots).
+        following: next run in the same slot, -1 for none, (runs,).
+        shift: bits by which a hash is shifted to give its slot.
     """
 
     words: Uint64
@@ -40,7 +43,12 @@ class Runs:
 
 
 def index_runs(words: Uint64, begins: Int64) -> Runs:
-    """Return the table over runs of at least one word each."""
+    """Return the table over runs of at least one word each.
+
+    Args:
+        words: word hashes of all runs, one after the other, (words,).
+        begins: where each run begins, and the end, (runs + 1,).
+    """
     sizes = np.diff(begins)
     lengths = np.select([sizes >= size for size in ANCHORS], list(ANCHORS), 0).astype(np.int64)
     bits = max(10, int(sizes.size * 4).bit_length())
@@ -51,10 +59,17 @@ def index_runs(words: Uint64, begins: Int64) -> Runs:
 
 
 def count_runs(runs: Runs, offsets: Int64, words: Uint64, groups: Int64, counts: Int64) -> None:
-    """Add each occurrence of each run in a batch to counts[run, group of the document].
+    """Add each occurrence of each run in some documents to its count.
 
-    Document d owns words[offsets[d]:offsets[d + 1]] and belongs to groups[d]; occurrences never
-    cross documents and may overlap. Integers only, so that batches may come in any order.
+    Occurrences never cross documents and may overlap. Integers only, so documents may come in any
+    order.
+
+    Args:
+        runs: what is counted.
+        offsets: document d has words[offsets[d]:offsets[d + 1]], (documents + 1,).
+        words: word hashes of the documents, (words,).
+        groups: group of each document, (documents,).
+        counts: changed in place, (runs, groups).
     """
     for place, length in enumerate(ANCHORS):
         if (runs.lengths == length).any():
@@ -69,6 +84,7 @@ def count_runs(runs: Runs, offsets: Int64, words: Uint64, groups: Int64, counts:
 
 @njit(nogil=True, cache=True)
 def _index(words, begins, lengths, shift, anchors, heads, following):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Fill anchors, heads and following, the table of all runs."""
     base = np.uint64(_BASE)
     for run in range(begins.size - 1):
         total = np.uint64(0)
@@ -85,6 +101,7 @@ def _index(words, begins, lengths, shift, anchors, heads, following):  # type: i
 
 @njit(nogil=True, cache=True)
 def _count(runs, table, batch, counts):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Count the runs whose anchor has one length."""
     run_words, begins, anchors, following = runs
     heads, length, drop, shift = table
     offsets, words, groups = batch
@@ -110,6 +127,7 @@ def _count(runs, table, batch, counts):  # type: ignore[no-untyped-def]  # noqa:
 
 @njit(nogil=True, cache=True, inline="always")
 def _same(run_words, begin, end, words, start, last):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Tell whether a run is in the text from `start` on."""
     if start + (end - begin) > last:
         return False
     for place in range(end - begin):

@@ -1,6 +1,6 @@
-"""How often the words of a sequence occur in the corpus, exactly.
+"""Exact occurrences of the words of a sequence in the corpus.
 
-The same in each group of documents that proxies saw.
+They are counted apart for each group of documents: those that no proxy saw, and each half.
 """
 
 from __future__ import annotations
@@ -23,7 +23,13 @@ from pipeline.text.sorting import among
 
 @dataclass(frozen=True)
 class Places:
-    """Sequences in order of row_key: the bytes that each covers in its document."""
+    """The bytes of sequences in their documents, in order of row_key.
+
+    Attributes:
+        row_key: of the document, (sequences,).
+        start_byte: first byte, (sequences,).
+        end_byte: byte past the last, (sequences,).
+    """
 
     row_key: Uint64
     start_byte: Int64
@@ -34,7 +40,10 @@ class Places:
 class Spelled:
     """The words of sequences.
 
-    words: hashes of the whole words inside each. first, last: the words it touches at all.
+    Attributes:
+        words: hashes of the whole words inside each, as bytes.
+        first: number of the first word that it touches in its document, (sequences,).
+        last: number past the last one that it touches, (sequences,).
     """
 
     words: list[bytes]
@@ -57,6 +66,7 @@ def spelled(work: Work, places: Places) -> Spelled:
 
 
 def _spell(chunk: Chunk, document: int, places: Places, found: Spelled) -> None:
+    """Fill in the words of the sequences of one document."""
     own = slice(chunk.words.offsets[document], chunk.words.offsets[document + 1])
     starts, ends = chunk.words.starts[own], chunk.words.ends[own]
     key = chunk.keys[document]
@@ -71,11 +81,15 @@ def _spell(chunk: Chunk, document: int, places: Places, found: Spelled) -> None:
 
 
 def occurrences(work: Work, words: list[bytes], seen: tuple[Uint64, Int64], groups: int) -> Int64:
-    """Return [sequence, group] how often each run of words occurs in the corpus.
+    """Return how often each run of words occurs in the corpus, (runs, groups).
 
-    Zeros for a sequence without words.
+    Zeros for a run without words.
 
-    seen: row_keys, sorted, and the group of each; every other document is of group 0.
+    Args:
+        work: of the stage, for the table `words`.
+        words: hashes of each run, as bytes.
+        seen: row_keys, sorted, and the group of each; every other document is of group 0.
+        groups: how many there are.
     """
     numbers: dict[bytes, int] = {}
     of_sequence = np.array(
@@ -91,6 +105,7 @@ def occurrences(work: Work, words: list[bytes], seen: tuple[Uint64, Int64], grou
 
 
 def _groups(keys: Uint64, known: Uint64, groups: Int64) -> Int64:
+    """Return the group of each document, 0 for one that is not known, (documents,)."""
     place = np.minimum(np.searchsorted(known, keys), max(0, len(known) - 1))
     if not len(known):
         return np.zeros(len(keys), np.int64)
@@ -98,15 +113,21 @@ def _groups(keys: Uint64, known: Uint64, groups: Int64) -> Int64:
 
 
 def _corpus(work: Work) -> Iterator[tuple[Uint64, Words]]:
+    """Yield row_keys and words of all documents, a chunk at a time."""
     for place in chunk_places(work.paths("words")):
         chunk = read_chunk(place)
         yield chunk.keys, chunk.words
 
 
 def window_counts(work: Work, places: Places, touched: Spelled) -> Int64:
-    """Return the largest count of a window that shares a word with each sequence.
+    """Return the largest count of a window that shares a word with each sequence, (sequences,).
 
     0 where none is repeated.
+
+    Args:
+        work: of the stage, for the tables `words` and `windows`.
+        places: the sequences.
+        touched: the words that each touches.
     """
     result = np.zeros(len(places.row_key), np.int64)
     size = work.config.window.words

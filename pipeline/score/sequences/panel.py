@@ -1,10 +1,10 @@
-"""Which sequences are scored.
+"""The panel: which sequences are scored.
 
-Repeated text by decreasing count, and a stratified sample with known weights.
-
+Repeated text is taken by decreasing count, other text from a stratified sample with known weights.
 Texts are named by their first document: what it is scored for holds for all copies. A sequence's
 weight is how many of the corpus's sequences it stands for: its document's exact copies for one
-chosen with certainty, times the inverse of its chance for a sampled one.
+chosen with certainty, times the inverse of its chance for a sampled one (Horvitz and Thompson
+1952).
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from pipeline.score.slices import STRIDE, starts
 from pipeline.text.arrays import Flags, Int64
 from pipeline.text.hashing import keyed_hash
 
-MOST_BYTES = 1 << 20
-PER_TRAINED_FAMILY = 8
+MOST_BYTES = 1 << 20  # of a text
+PER_TRAINED_FAMILY = 8  # sequences at most
 PER_FAMILY = 16
 PER_DOCUMENT = 8
 LEAST_PER_DOCUMENT = 2
@@ -32,9 +32,13 @@ _PLACE = 5
 class Wanted:
     """Documents to read, by number: certain ones in the order of choice, and sampled ones.
 
-    trained: of repeated families that the proxies saw. stratum: per document its stratum of the
-    sampled half, -1 for documents that cannot be drawn. drawn: numbers of the documents drawn;
-    per_document: sequences taken from each.
+    Attributes:
+        trained: certain ones of repeated families that the proxies saw, (documents,).
+        repeated: certain ones of all repeated families, (documents,).
+        stratum: of each document of the catalogue; -1 for one that cannot be drawn.
+        drawn: sampled ones, (drawn,).
+        per_document: sequences taken from each of these, (drawn,).
+        budget: sequences in all.
     """
 
     trained: Int64
@@ -45,13 +49,21 @@ class Wanted:
     budget: int
 
     def documents(self) -> Int64:
-        """Return all documents to read, once each."""
+        """Return all documents to read, once each, sorted."""
         return np.unique(np.concatenate((self.trained, self.repeated, self.drawn)))
 
 
 @dataclass(frozen=True)
 class Panel:
-    """The chosen sequences in order of row_key and start_token; document indexes the catalogue."""
+    """The chosen sequences in order of row_key and start_token.
+
+    Attributes:
+        document: number in the catalogue, (sequences,).
+        start_token: first token in the document, (sequences,).
+        of_document: sequences in the document, scored or not, (sequences,).
+        sampled: whether it was sampled, else it was certain, (sequences,).
+        weight: sequences of the corpus that it stands for, (sequences,).
+    """
 
     document: Int64
     start_token: Int64
@@ -63,11 +75,17 @@ class Panel:
 def want(
     known: Catalogue, trained: Flags, bytes_per_token: float, budget: int, seed: int
 ) -> Wanted:
-    """Choose documents for `budget` sequences.
+    """Choose documents to read for `budget` sequences.
 
-    A quarter trained and repeated, a quarter repeated, half sampled.
+    A quarter of them is of repeated text that proxies were trained on, a quarter of repeated text,
+    half of a sample. Documents above MOST_BYTES are left out.
 
-    trained: per document, whether a proxy saw its family. Documents above MOST_BYTES are left out.
+    Args:
+        known: the documents.
+        trained: whether a proxy saw the text of each, (documents,).
+        bytes_per_token: of the run's tokenizer, about.
+        budget: sequences to choose.
+        seed: of the hashes that order documents.
     """
     order = document_order(known, seed)
     order = order[(known.first & (known.text_bytes <= MOST_BYTES))[order]]
@@ -81,7 +99,14 @@ def want(
 
 
 def choose(known: Catalogue, wanted: Wanted, tokens: Mapping[int, int], seed: int) -> Panel:
-    """Choose the sequences of the documents that were read; tokens: length by document number."""
+    """Choose the sequences of the documents that were read.
+
+    Args:
+        known: the documents.
+        wanted: what was chosen to be read.
+        tokens: length of each text that was read, by number of the document.
+        seed: of the hash that orders the places in a document.
+    """
     certain: dict[tuple[int, int], None] = {}
     limit = wanted.budget // 4
     for documents, per_family, most in (
@@ -99,7 +124,14 @@ def choose(known: Catalogue, wanted: Wanted, tokens: Mapping[int, int], seed: in
 def _up_to(order: Int64, known: Catalogue, guess: Int64, per_family: int, budget: int) -> Int64:
     """Return the first documents of each family that should hold `per_family` sequences.
 
-    `budget` in all.
+    They are guessed to hold `budget` in all.
+
+    Args:
+        order: documents, in the order of choice.
+        known: all documents.
+        guess: sequences that each document should hold, (documents,).
+        per_family: sequences of a family at most.
+        budget: sequences in all.
     """
     ends = np.zeros(len(order), np.int64)
     by_family = np.argsort(known.family[order], kind="stable")
@@ -119,6 +151,10 @@ def _up_to(order: Int64, known: Catalogue, guess: Int64, per_family: int, budget
 def _draw(
     order: Int64, known: Catalogue, trained: Flags, budget: int
 ) -> tuple[Int64, Int64, Int64]:
+    """Return the stratum of each document, the documents drawn, and the sequences of each.
+
+    Every stratum has an equal share of the budget.
+    """
     stratum = np.full(len(known.row_key), -1, np.int64)
     stratum[order] = (strata(known.repetition) * 2 + trained)[order]
     found = np.unique(stratum[order])
@@ -140,6 +176,7 @@ def _take(
     most: int,
     chosen: dict[tuple[int, int], None],
 ) -> None:
+    """Add sequences of documents, in order, to `chosen` until a bound is reached."""
     of_family: dict[int, int] = {}
     for document in documents.tolist():
         family = int(known.family[document])
@@ -157,6 +194,7 @@ def _sampled(
     certain: set[tuple[int, int]],
     seed: int,
 ) -> list[tuple[int, int, bool, float]]:
+    """Return the sequences of the sampled documents, with their weights."""
     population = np.bincount(wanted.stratum[wanted.stratum >= 0])
     sizes = np.bincount(wanted.stratum[wanted.drawn], minlength=len(population))
     rows: list[tuple[int, int, bool, float]] = []
@@ -178,6 +216,7 @@ def _sampled(
 def _panel(
     known: Catalogue, rows: list[tuple[int, int, bool, float]], tokens: Mapping[int, int]
 ) -> Panel:
+    """Return the panel of (document, start, sampled, weight), sorted."""
     rows.sort(key=lambda row: (int(known.row_key[row[0]]), row[1]))
     document = np.array([row[0] for row in rows], np.int64)
     totals = {number: len(starts(tokens[number])) for number in {row[0] for row in rows}}

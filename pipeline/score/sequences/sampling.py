@@ -1,4 +1,4 @@
-"""What the proxies are trained on and what is scored, chosen by hash before any text is read.
+"""The sample that the proxies are trained on, chosen by hash before any text is read.
 
 Whole families are sampled, with all their copies: sampling documents would divide the very counts
 that are to be learnt from. Nothing here depends on the names or the number of shards: the keys are
@@ -15,11 +15,11 @@ from pipeline.score.sequences.catalogue import Catalogue
 from pipeline.text.arrays import Flags, Float64, Int64
 from pipeline.text.hashing import keyed_hash
 
-REPEATED = 1.5
-HELD_OUT = 8
-LARGEST_SHARE = 24
-TELLING_LEVEL = 2
-SATURATED_LEVEL = 5
+REPEATED = 1.5  # repetition from which a text counts as repeated
+HELD_OUT = 8  # one family in so many
+LARGEST_SHARE = 24  # a family is at most the budget over this
+TELLING_LEVEL = 2  # log2 of repetition
+SATURATED_LEVEL = 5  # log2 of repetition; levels above are one
 _HELD_OUT, _HALF, _ORDER = 1, 2, 3
 
 
@@ -27,7 +27,10 @@ _HELD_OUT, _HALF, _ORDER = 1, 2, 3
 class Sample:
     """Families to train on, by number, each part in the order of its choice.
 
-    skipped: families too large for the budget.
+    Attributes:
+        repeated: those chosen for their repetition.
+        random: those chosen by hash.
+        skipped: families that are too large for the budget.
     """
 
     repeated: Int64
@@ -36,7 +39,7 @@ class Sample:
 
     @property
     def families(self) -> Int64:
-        """Return all of them."""
+        """All of them, (families,)."""
         return np.concatenate((self.repeated, self.random))
 
 
@@ -44,17 +47,20 @@ NOTHING = Sample(np.zeros(0, np.int64), np.zeros(0, np.int64), 0)
 
 
 def held_out(known: Catalogue, seed: int) -> Flags:
-    """Return which families no proxy may see: an eighth, the non-members of the floor."""
+    """Return which families no proxy may see, (families,).
+
+    They are an eighth: the non-members whose rate of memorized sequences is the floor.
+    """
     return np.asarray(keyed_hash(known.family_key, seed + _HELD_OUT) % np.uint64(HELD_OUT) == 0)
 
 
 def half_of(known: Catalogue, seed: int) -> Int64:
-    """Return 0 or 1 per family: the half whose cross-fit proxy is trained on it."""
+    """Return the half, 0 or 1, whose cross-fit proxy is trained on each family, (families,)."""
     return (keyed_hash(known.family_key, seed + _HALF) % np.uint64(2)).astype(np.int64)
 
 
 def bytes_of_families(known: Catalogue) -> Int64:
-    """Return the bytes of each family, all its documents together."""
+    """Return the bytes of each family, all its documents together, (families,)."""
     return np.bincount(known.family, known.text_bytes, len(known.family_key)).astype(np.int64)
 
 
@@ -63,9 +69,16 @@ def choose_families(
 ) -> Sample:
     """Return whole families of at most `budget`: half by decreasing repetition, half by hash.
 
-    size, budget: in any unit. The repeated half gives each power of two of repetition, from the
-    top, an equal share of what is left, so that no few large families of one dose take all of it.
-    A family above 1/24 of the budget is skipped: a few large ones would leave few families.
+    The repeated half gives each power of two of repetition, from the top, an equal share of what is
+    left, so that no few large families of one dose take all of it. A family above 1/24 of the
+    budget is skipped: a few large ones would leave few families.
+
+    Args:
+        known: the documents.
+        size: of each family, in any unit, (families,).
+        budget: in the same unit.
+        allowed: which families may be chosen, (families,).
+        seed: of the hash that orders families.
     """
     order = np.argsort(keyed_hash(known.family_key, seed + _ORDER), kind="stable")
     fitting = allowed & (size * LARGEST_SHARE <= budget)
@@ -78,7 +91,7 @@ def choose_families(
 
 
 def family_repetition(known: Catalogue) -> Float64:
-    """Return each family's mean repetition, weighted by bytes."""
+    """Return each family's mean repetition, weighted by bytes, (families,)."""
     count = len(known.family_key)
     weight = np.maximum(known.text_bytes, 1)
     total = np.bincount(known.family, weight, count)
@@ -88,7 +101,7 @@ def family_repetition(known: Catalogue) -> Float64:
 
 
 def take_that_fit(order: Int64, size: Int64, budget: int) -> Int64:
-    """Return those of `order`, in order, that still fit into `budget`, passing over the others."""
+    """Return those of `order`, in order, that still fit into `budget`, leaving out the others."""
     chosen = []
     for number in order.tolist():
         if size[number] <= budget:
@@ -100,7 +113,7 @@ def take_that_fit(order: Int64, size: Int64, budget: int) -> Int64:
 
 
 def strata(repetition: Float64) -> Int64:
-    """Return floor(log2(repetition)): 0 for text that occurs once."""
+    """Return floor(log2(repetition)), in its shape: 0 for text that occurs once."""
     return np.floor(np.log2(np.maximum(repetition, 1.0) + 1e-9)).astype(np.int64)
 
 
@@ -110,15 +123,16 @@ def document_order(known: Catalogue, seed: int) -> Int64:
 
 
 def _by_repetition(order: Int64, repetition: Float64, size: Int64, budget: int) -> Int64:
+    """Return families of each power of two of repetition, with equal shares of the budget.
+
+    What is left over goes first to those levels where families are small and tell most.
+    """
     order = order[repetition[order] >= REPEATED]
     level = np.minimum(strata(repetition)[order], SATURATED_LEVEL)
     down = sorted(set(level.tolist()), reverse=True)
     up = sorted(down, key=lambda name: (name < TELLING_LEVEL, name))
     chosen: list[Int64] = []
-    for names in (
-        down,
-        up,
-    ):  # what is left over goes to those levels first where families are small and tell most
+    for names in (down, up):
         for place, name in enumerate(names):
             candidates = order[(level == name) & ~np.isin(order, _joined(chosen))]
             part = take_that_fit(candidates, size, budget // (len(names) - place))

@@ -17,18 +17,25 @@ from pipeline.score.sequences.catalogue import Catalogue
 from pipeline.score.sequences.contexts import TrainedSequences, contexts
 from pipeline.score.sequences.occurrences import Places, occurrences, spelled, window_counts
 from pipeline.score.sequences.panel import Panel
-from pipeline.score.sequences.text_features import surface
+from pipeline.score.sequences.text_features import text_features
 from pipeline.score.sequences.training_rows import Text, TrainingRows, token_rows
 from pipeline.score.signals.gap import gap_bits
 from pipeline.score.signals.repetition import continuation_share
-from pipeline.score.slices import SEQUENCE, SUFFIX
+from pipeline.score.slices import PREFIX, ROW_TOKENS, SEQUENCE
 from pipeline.text.arrays import Int64
 from schemas.score.sequences import SEQUENCES, STATISTICS
 
 
 @dataclass(frozen=True)
 class ScoringInput:
-    """What was chosen and read: the panel is scored, by proxies that learnt the lessons."""
+    """All that was chosen and read: a panel to score, and what the proxies learnt.
+
+    Attributes:
+        known: the documents.
+        learnt: the rows that the proxies were trained on.
+        panel: the sequences to score.
+        texts: by number of the document, of all that are trained on or scored.
+    """
 
     known: Catalogue
     learnt: TrainingRows
@@ -37,13 +44,20 @@ class ScoringInput:
 
     @property
     def trained(self) -> Int64:
-        """Return per document 0 when no proxy saw it, else 1 + its half."""
+        """0 for each document that no proxy saw, else 1 + its half, (documents,)."""
         return trained(self.known, self.learnt)
 
 
 @dataclass(frozen=True)
 class ScoredSequences:
-    """The statistics of one proxy. rows: which of the panel's sequences it scored."""
+    """The statistics of one proxy.
+
+    Attributes:
+        name: of the proxy.
+        rows: which of the panel's sequences it scored, (scored,).
+        seen: times it was trained on each of these, (scored,).
+        values: statistics by name, (scored,) each.
+    """
 
     name: str
     rows: Int64
@@ -52,7 +66,7 @@ class ScoredSequences:
 
 
 def trained(known: Catalogue, learnt: TrainingRows) -> Int64:
-    """Return per document, copies included, 0 when no proxy saw its text, else 1 + its half."""
+    """Return 0 for each document whose text no proxy saw, else 1 + its half, (documents,)."""
     group = np.zeros(len(known.row_key), np.int64)
     group[learnt.documents] = 1 + learnt.half
     return np.asarray(group[np.searchsorted(known.row_key, known.representative)])
@@ -65,7 +79,7 @@ def sequence_tables(
     panel = of.panel
     places = _places(of, 0, SEQUENCE)
     words = spelled(work, places)
-    parts = [(SEQUENCE - SUFFIX, SEQUENCE), (0, SEQUENCE - SUFFIX)]
+    parts = [(PREFIX, SEQUENCE), (0, PREFIX)]  # tokens of the suffix, of the prefix
     runs = [words.words, *(spelled(work, _places(of, *part)).words for part in parts)]
     by_half, of_suffix, of_prefix = np.split(_occurrences(work, of, runs), 3)
     tokens = _tokens(of)
@@ -74,7 +88,7 @@ def sequence_tables(
         "row_key": places.row_key,
         "start_byte": places.start_byte,
         "end_byte": places.end_byte,
-        "suffix_byte": _places(of, SEQUENCE - SUFFIX, SEQUENCE).start_byte,
+        "suffix_byte": _places(of, PREFIX, SEQUENCE).start_byte,
         "start_token": panel.start_token,
         "document_sequences": panel.of_document,
         "family": _families(of),
@@ -86,19 +100,19 @@ def sequence_tables(
         "effective_count": of.known.effective_count[panel.document],
         "gap_bits": _gaps(scored, len(panel.document)),
         "continuation_share": continuation_share(by_half.sum(1), of_prefix.sum(1)),
-        **surface(panel, of.texts, places, tokens[:, 1:]),
+        **text_features(panel, of.texts, places, tokens[:, 1:]),
         "proxies": _nested(scored, len(panel.document)),
     }
     ladder = [one for one in proxies if one.role == "ladder"]
     doses = [one.seen for one in scored if one.name in {proxy.name for proxy in ladder}]
-    own = TrainedSequences(
+    sequences = TrainedSequences(
         places.row_key,
         panel.start_token,
         columns["family"],
         tokens,
         np.column_stack([np.zeros((len(tokens), 0), np.int64), *doses]),
     )
-    return pa.table(columns), contexts(own, ladder, pool)
+    return pa.table(columns), contexts(sequences, ladder, pool)
 
 
 def _places(of: ScoringInput, start: int, end: int) -> Places:
@@ -112,15 +126,20 @@ def _places(of: ScoringInput, start: int, end: int) -> Places:
 
 
 def _families(of: ScoringInput) -> pa.Array:
+    """Return the name of the family of each sequence."""
     numbers = of.known.family[of.panel.document].tolist()
     return pa.array([of.known.family_names[number] for number in numbers], pa.string())
 
 
 def _occurrences(work: Work, of: ScoringInput, runs: list[list[bytes]]) -> Int64:
-    """Return [run, 3]: occurrences in documents that no proxy saw, in half 0 and in half 1.
+    """Return the occurrences of runs in documents that no proxy saw, and in each half, (runs, 3).
 
-    runs: words of the panel's sequences, then of parts of them. A run without whole words counts
-    as often as its document does.
+    A run without whole words counts as often as its document does.
+
+    Args:
+        work: of the stage.
+        of: what was chosen and read.
+        runs: words of the panel's sequences, then of parts of them.
     """
     group = of.trained
     words = [run for part in runs for run in part]
@@ -133,9 +152,10 @@ def _occurrences(work: Work, of: ScoringInput, runs: list[list[bytes]]) -> Int64
 
 
 def _tokens(of: ScoringInput) -> Int64:
+    """Return EOS and the tokens of each sequence of the panel, (sequences, 65)."""
     pairs = zip(of.panel.document.tolist(), of.panel.start_token.tolist(), strict=True)
     rows = [token_rows(of.texts[number], np.array([start])) for number, start in pairs]
-    return np.concatenate([np.zeros((0, SEQUENCE + 1), np.int64), *rows])
+    return np.concatenate([np.zeros((0, ROW_TOKENS), np.int64), *rows])
 
 
 def _score(
@@ -163,6 +183,7 @@ def _score(
 
 
 def _gaps(scored: list[ScoredSequences], rows: int) -> pa.Array:
+    """Return the column `gap_bits`; null where there is no gap."""
     pair = [one for one in scored if one.name in HALVES]
     if len(pair) < len(HALVES):
         return pa.nulls(rows, pa.float32())
@@ -172,10 +193,7 @@ def _gaps(scored: list[ScoredSequences], rows: int) -> pa.Array:
 
 
 def _nested(scored: list[ScoredSequences], rows: int) -> pa.Array:
-    """Return the list column `proxies`.
-
-    Per sequence one struct for each proxy that scored it, in their order.
-    """
+    """Return the list column `proxies`: a struct for each proxy that scored the sequence."""
     kind = SEQUENCES.field("proxies").type
     row = _joined([one.rows for one in scored]).astype(np.int64)
     order = np.argsort(row, kind="stable")

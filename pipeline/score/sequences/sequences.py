@@ -1,4 +1,4 @@
-"""Sequences of 64 tokens, scored by small proxies that were trained on a sample of the corpus.
+"""The stage of scoring: sequences of 64 tokens, scored by proxies trained on a sample.
 
 The sample is of whole families. Every sequence of it is a training row (EOS and the 64 tokens), so
 each is scored in the context that it was learnt in. An eighth of the families is never trained on:
@@ -44,14 +44,14 @@ if TYPE_CHECKING:
     from pipeline.score.sequences.sequence_table import ScoringInput
     from pipeline.score.sequences.training_rows import Text
 
-VERSION = 3
+VERSION = 4
 DEFAULT_TOKENS = {"cpu": 262_144, "cuda": 200_000_000}
-BYTES_PER_TOKEN = 4.0
+BYTES_PER_TOKEN = 4.0  # before a tokenizer is known
 MODELS = "models"
 PROXIES = "proxies.json"
 MANIFEST = "sample.json"
 UNFINISHED = ".unfinished"
-ENDS = 1 << 20
+ENDS = 1 << 20  # bytes
 
 
 def settings(config: Config) -> list[Any]:
@@ -71,6 +71,7 @@ def _held(folder: Path) -> list[list[Any]]:
 
 
 def _ends(path: Path) -> str:
+    """Return a digest of the first and the last bytes of a file."""
     digest = hashlib.blake2b(digest_size=16)
     with path.open("rb") as stream:
         digest.update(stream.read(ENDS))
@@ -80,9 +81,10 @@ def _ends(path: Path) -> str:
 
 
 def sequences(work: Work) -> Receipt:
-    """Reduce: train or load the proxies, score a sample; write `sequences`, `contexts`, models.
+    """Train or load the proxies, score a sample; write `sequences`, `contexts` and the models.
 
-    A killed run goes on from what it left in UNFINISHED, which is removed at the end.
+    A reduce stage. A killed run goes on from what it left in UNFINISHED, which is removed at the
+    end.
     """
     from pipeline.score.proxy.pool import torch_threads
 
@@ -95,6 +97,7 @@ def sequences(work: Work) -> Receipt:
 
 
 def _sequences(work: Work, known: Catalogue) -> Receipt:
+    """Choose, read, train and score; write the tables and the models."""
     from pipeline.score.proxy.ensemble import load_all, train_all
     from pipeline.score.proxy.pool import WorkerPool
     from pipeline.score.proxy.pretrained import language_of
@@ -127,7 +130,7 @@ def _sequences(work: Work, known: Catalogue) -> Receipt:
         out.write(scored)
     with write_table(work.folder, "contexts", work.key, CONTEXTS) as of_contexts:
         of_contexts.write(shorter)
-    facts = _facts(work, material, proxies) | _means(work, language, pool)
+    facts = _facts(work, material, proxies) | _provenance(work, language, pool)
     files = _write_models(work, material, proxies, language, facts)
     tables = (out.record, of_contexts.record)
     return Receipt((*tables, *files), len(known.row_key), out.rows, facts)
@@ -141,6 +144,7 @@ def _sample(known: Catalogue, config: ProxyConfig) -> Sample:
 
 
 def _budget(work: Work) -> int:
+    """Return the sequences to score at most."""
     from pipeline.score.proxy.ensemble import chosen_device
 
     default = DEFAULT_TOKENS[chosen_device(work.config.proxy)]
@@ -148,12 +152,14 @@ def _budget(work: Work) -> int:
 
 
 def _bytes_per_token(texts: Mapping[int, Text]) -> float:
+    """Return the mean bytes of a token in the texts read."""
     tokens = sum(len(text.encoded.tokens) for text in texts.values())
     size = sum(len(text.text.encode()) for text in texts.values())
     return size / tokens if tokens else BYTES_PER_TOKEN
 
 
 def _facts(work: Work, of: ScoringInput, proxies: list[Proxy]) -> dict[str, Any]:
+    """Return the facts of the stage: proxies, sample, what was scored, and the machine."""
     import torch
 
     config, panel, learnt, known = work.config.proxy, of.panel, of.learnt, of.known
@@ -189,7 +195,7 @@ def _facts(work: Work, of: ScoringInput, proxies: list[Proxy]) -> dict[str, Any]
     }
 
 
-def _means(work: Work, language: Language, pool: WorkerPool) -> dict[str, Any]:
+def _provenance(work: Work, language: Language, pool: WorkerPool) -> dict[str, Any]:
     """Return with what the models were made: tokenizer, seeds, precision, and what was short."""
     from pipeline.score.proxy.ensemble import chosen_device
     from pipeline.score.proxy.precision import precision_of
@@ -215,6 +221,7 @@ def _means(work: Work, language: Language, pool: WorkerPool) -> dict[str, Any]:
 
 
 def _about(proxy: Proxy) -> dict[str, Any]:
+    """Return the facts of one proxy."""
     return {
         "proxy": proxy.name,
         "role": proxy.role,
@@ -231,7 +238,7 @@ def _write_models(
 ) -> list[FileRecord]:
     """Write each trained proxy as a folder that transformers loads.
 
-    Beside them go the facts that `risk` needs, and which families the proxies were taught.
+    Beside them go the facts that `risk` needs, and which families the proxies were trained on.
     """
     from pipeline.score.proxy.model import Transformer, config_json, to_safetensors
     from pipeline.score.proxy.tokenizer import tokenizer_config

@@ -1,4 +1,4 @@
-"""What the tokens and the text of scored sequences tell without any model."""
+"""Features of scored sequences that need no model: of their tokens and of their text."""
 
 from __future__ import annotations
 
@@ -25,13 +25,19 @@ from pipeline.text.arrays import Int64
 Float32 = NDArray[np.float32]
 
 
-def surface(
+def text_features(
     panel: Panel, texts: Mapping[int, Text], places: Places, tokens: Int64
 ) -> dict[str, Float32]:
-    """Return the columns of `sequences` that need neither a model nor a count.
+    """Return the columns of `sequences` that need neither a model nor a count, (sequences,) each.
 
-    tokens: [sequence, 64]. Frequencies are over all texts read, each counted once: they are of the
-    sample and the panel, not of the whole corpus.
+    Frequencies are over all texts read, each counted once: they are of the sample and the panel,
+    not of the whole corpus.
+
+    Args:
+        panel: the sequences.
+        texts: by number of the document.
+        places: the bytes of each sequence.
+        tokens: of each sequence, (sequences, 64).
     """
     size = 1 + max((int(text.encoded.tokens.max(initial=0)) for text in texts.values()), default=0)
     counts = np.zeros(size, np.int64)
@@ -58,16 +64,17 @@ def _spelled(panel: Panel, texts: Mapping[int, Text], tokens: Int64, size: int) 
     names, first = np.unique(tokens, return_index=True)
     for name, place in zip(names.tolist(), first.tolist(), strict=True):
         row, step = divmod(place, SEQUENCE)
-        own = texts[int(panel.document[row])]
+        text = texts[int(panel.document[row])]
         at = int(panel.start_token[row]) + step
-        start, end = int(own.encoded.starts[at]), int(own.encoded.ends[at])
-        spelled[name] = own.raw[start:end]
+        start, end = int(text.encoded.starts[at]), int(text.encoded.ends[at])
+        spelled[name] = text.raw[start:end]
     return spelled
 
 
 def _of_text(
     panel: Panel, texts: Mapping[int, Text], places: Places
 ) -> dict[str, NDArray[np.float64]]:
+    """Return the columns that are of the text itself, (sequences,) each."""
     found = np.zeros((3, len(panel.document)))
     for row, number in enumerate(panel.document.tolist()):
         data = texts[number].raw[places.start_byte[row] : places.end_byte[row]]

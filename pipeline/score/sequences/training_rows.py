@@ -1,6 +1,6 @@
-"""What the proxies are trained on.
+"""The rows that proxies are trained on: EOS and each sequence of whole families.
 
-Whole families as rows of EOS and 64 tokens, each in the context it is scored in.
+Each is trained on in the context that it is scored in.
 """
 
 from __future__ import annotations
@@ -18,40 +18,50 @@ from pipeline.engine.texts import texts_of_rows
 from pipeline.score.proxy.tokenizer import EOS_ID, Encoded, encode
 from pipeline.score.sequences.catalogue import Catalogue
 from pipeline.score.sequences.sampling import Sample, choose_families, half_of
-from pipeline.score.slices import SEQUENCE, starts
+from pipeline.score.slices import ROW_TOKENS, SEQUENCE, starts
 from pipeline.text.arrays import Int64
 
 
 @dataclass(frozen=True)
 class Text:
-    """A document's text, whole, with its tokens."""
+    """The whole text of a document, with its tokens.
+
+    Attributes:
+        text: the text.
+        encoded: its tokens.
+    """
 
     text: str
     encoded: Encoded
 
     @cached_property
     def raw(self) -> bytes:
-        """Return the text as UTF-8."""
+        """The text as UTF-8."""
         return self.text.encode()
 
     @property
     def starts(self) -> Int64:
-        """Return where its sequences start."""
+        """The first tokens of its sequences, (sequences,)."""
         return starts(len(self.encoded.tokens))
 
 
 @dataclass(frozen=True)
 class TrainingRows:
-    """The training rows of the sample. documents: first documents by number, sorted; half: of each.
+    """The rows of the sample that proxies are trained on.
 
-    rows: [n, 65], in an order that no name of a shard enters; row_half: of each. tokens: of the
-    sample's documents, copies included, also of those too short for a sequence. skipped: families
-    too large for the sample.
+    Attributes:
+        documents: first documents of their texts, by number, sorted, (documents,).
+        half: 0 or 1, of each document, (documents,).
+        rows: EOS and a sequence each, in an order that no name of a shard enters, (rows, 65).
+        row_half: half of each row, (rows,).
+        families: how many the sample has.
+        tokens: of the sample's documents, copies included, also of those too short for a sequence.
+        skipped: families that are too large for the sample.
     """
 
     documents: Int64
     half: Int64
-    rows: Int64
+    rows: Int64  # (rows, 65)
     row_half: Int64
     families: int
     tokens: int
@@ -59,7 +69,13 @@ class TrainingRows:
 
 
 def read_texts(work: Work, known: Catalogue, numbers: Int64) -> dict[int, str]:
-    """Return the texts of some documents of the catalogue, by their numbers in it."""
+    """Return the texts of some documents by their number; only shards that hold any are read.
+
+    Args:
+        work: of the stage.
+        known: the documents.
+        numbers: of those to read.
+    """
     keys = known.row_key[numbers]
     number_of = dict(zip(keys.tolist(), numbers.tolist(), strict=True))
     found = texts_of_rows(work.shards, work.config.input, keys)
@@ -83,7 +99,14 @@ def by_text(known: Catalogue, numbers: Int64) -> list[int]:
 def sample_rows(
     known: Catalogue, sample: Sample, texts: Mapping[int, Text], config: ProxyConfig
 ) -> TrainingRows:
-    """Choose again from what was read, now by its tokens, and cut it into rows."""
+    """Choose again from what was read, now by its tokens, and cut it into rows.
+
+    Args:
+        known: the documents.
+        sample: the families that were read.
+        texts: by number of the document.
+        config: the settings of the proxies.
+    """
     size = np.zeros(len(known.family_key), np.int64)
     for number, text in texts.items():
         size[known.family[number]] += len(text.encoded.tokens) * int(known.exact_count[number])
@@ -103,19 +126,19 @@ def sample_rows(
 def training_rows(
     known: Catalogue, order: list[int], texts: Mapping[int, Text]
 ) -> tuple[Int64, Int64]:
-    """Return the rows of every sequence of the documents, once for each copy.
+    """Return a row for every sequence of the documents, once for each copy, and its document.
 
-    Beside them, the document of each.
+    Their shapes are (rows, 65) and (rows,).
     """
-    rows, owner = [np.zeros((0, SEQUENCE + 1), np.int64)], [np.zeros(0, np.int64)]
+    rows, owner = [np.zeros((0, ROW_TOKENS), np.int64)], [np.zeros(0, np.int64)]
     for number in order:
-        own = token_rows(texts[number], texts[number].starts)
-        rows.append(np.tile(own, (int(known.exact_count[number]), 1)))
+        once = token_rows(texts[number], texts[number].starts)
+        rows.append(np.tile(once, (int(known.exact_count[number]), 1)))
         owner.append(np.full(len(rows[-1]), number, np.int64))
     return np.concatenate(rows), np.concatenate(owner)
 
 
 def token_rows(text: Text, places: Int64) -> Int64:
-    """Return [n, 65]: EOS and the 64 tokens from each place."""
+    """Return EOS and the 64 tokens from each place of a text, (places, 65)."""
     inside = text.encoded.tokens[places[:, None] + np.arange(SEQUENCE)]
     return np.concatenate((np.full((len(places), 1), text.encoded.eos, np.int64), inside), axis=1)

@@ -1,1 +1,1 @@
-"""Measures of memorization, one small module each, with its formula and where it comes from."""
+"""Measures of memorization, one small module each, with their equations and papers."""

@@ -1,9 +1,9 @@
-"""Contamination by the peak of the output distribution (CDD) and its repair (TED).
+"""Contamination by the peak of the output distribution (CDD), and its repair (TED).
 
 Dong et al. 2024: draw samples of a continuation, and take the share of them within an edit distance
 of alpha x the longest one's length of the greedy output. A model that learnt the text keeps saying
 the same. Contaminated iff the peak is above xi. TED leaves out what is too near the greedy output,
-and repeated samples, so that what remains says what the model can do without its memory.
+and repeated samples, so that what remains shows what the model can do without its memory.
 """
 
 from __future__ import annotations
@@ -14,18 +14,26 @@ import numpy as np
 
 from pipeline.score.signals.approximate import edit_distance
 
-ALPHA = 0.05
+ALPHA = 0.05  # of the longest sample
 XI = 0.01
-TAU = 2
+TAU = 2  # edits
 
 
 def peak(distances: Sequence[int], longest: int, alpha: float = ALPHA) -> float:
-    """Return the share of samples within alpha x `longest` tokens of the greedy output."""
+    """Return the share of samples within alpha x `longest` tokens of the greedy output.
+
+    Peak(M; x) = (1/n) sum over samples of 1[d <= alpha l] (Dong et al. 2024).
+
+    Args:
+        distances: of each sample from the greedy output, in edits.
+        longest: tokens of the longest sample.
+        alpha: the share of them.
+    """
     return float(np.mean(np.asarray(distances) <= alpha * longest))
 
 
 def contaminated(value: float, threshold: float = XI) -> bool:
-    """Tell whether a peak is that of a text that was learnt."""
+    """Tell whether a peak is that of a text that was learnt: above xi."""
     return value > threshold
 
 
@@ -35,7 +43,13 @@ def distances(greedy: Sequence[int], samples: Sequence[Sequence[int]]) -> list[i
 
 
 def ted(samples: Sequence[Sequence[int]], apart: Sequence[int], tau: int = TAU) -> list[int]:
-    """Return which samples stay: the first of each, more than tau edits from the greedy output."""
+    """Return which samples stay: the first of each, more than tau edits from the greedy output.
+
+    Args:
+        samples: tokens of each.
+        apart: edits of each from the greedy output.
+        tau: the edits up to which a sample counts as the greedy output.
+    """
     seen: set[tuple[int, ...]] = set()
     kept = []
     for place, (sample, distance) in enumerate(zip(samples, apart, strict=True)):

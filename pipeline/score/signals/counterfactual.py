@@ -14,11 +14,14 @@ from pipeline.text.arrays import Float64
 
 
 def counterfactual(scores: Float64, inside: NDArray[np.bool_]) -> tuple[Float64, Float64]:
-    """Return per row the difference of the means and its standard error.
+    """Return the difference of the two means of each row and its standard error, (rows,) each.
 
-    scores, inside: [models, rows]; the score of each model, and whether it was trained on the row.
     SE = sqrt(v_in / K_in + v_out / K_out) with the unbiased variances of the models inside and
     outside. NaN where no model is on one side; the error too where a side has fewer than two.
+
+    Args:
+        scores: of each model, (models, rows).
+        inside: whether the model was trained on the row, (models, rows).
     """
     mean_in, error_in = _side(scores, inside)
     mean_out, error_out = _side(scores, ~inside)
@@ -26,7 +29,7 @@ def counterfactual(scores: Float64, inside: NDArray[np.bool_]) -> tuple[Float64,
 
 
 def _side(scores: Float64, taken: NDArray[np.bool_]) -> tuple[Float64, Float64]:
-    """Return mean and squared standard error of the models taken, per row."""
+    """Return mean and squared standard error of the chosen models, (rows,) each."""
     count = taken.sum(0).astype(np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = np.where(taken, scores, 0.0).sum(0) / count

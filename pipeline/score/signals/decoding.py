@@ -2,8 +2,8 @@
 
 (n, p)-extraction (Hayes et al. 2024) is of the decoding distribution q: the logits over the
 temperature, cut to the k most probable tokens, then to the smallest set of them whose probability
-reaches p (nucleus sampling, Holtzman et al. 2020), renormalised. One teacher-forced pass gives
-p_z = product of q(z_t | z_<t) under any of them.
+reaches p (nucleus sampling, Holtzman et al. 2020, eq. 2), renormalised. One teacher-forced pass
+gives p_z = product of q(z_t | z_<t) under any of them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,13 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Decoding:
-    """How tokens are drawn. top_k: 0 is all of them; top_p: 1 is all of them."""
+    """The way in which tokens are drawn.
+
+    Attributes:
+        temperature: the logits are divided by it.
+        top_k: how many of the most probable tokens can be drawn; 0 is all of them.
+        top_p: probability that the tokens which can be drawn reach; 1 is all of them.
+    """
 
     temperature: float = 1.0
     top_k: int = 0
@@ -24,7 +30,7 @@ class Decoding:
 
 
 def log_q(logits: Tensor, decoding: Decoding) -> Tensor:
-    """Return log q of every token [..., vocabulary]; -inf for one that is never drawn.
+    """Return log q of every token in nats, (..., vocabulary); -inf for one that is never drawn.
 
     Among tokens of one logit at the border of top-k all stay; at that of top-p those of smaller
     number.
@@ -40,8 +46,3 @@ def log_q(logits: Tensor, decoding: Decoding) -> Tensor:
         gone = torch.zeros_like(reached).scatter(-1, order, reached)
         scores = scores.masked_fill(gone, -torch.inf)
     return scores.log_softmax(-1)
-
-
-def log_p_z_under(logits: Tensor, suffix: Tensor, decoding: Decoding) -> Tensor:
-    """Return log p_z in nats of suffixes [rows, tokens], logits [rows, tokens, vocabulary]."""
-    return log_q(logits, decoding).gather(-1, suffix.unsqueeze(-1)).squeeze(-1).sum(-1)

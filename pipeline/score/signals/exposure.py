@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 
 def exposure(canary: float, references: NDArray[np.float64]) -> float:
-    """Return the exposure in bits; canary, references: losses, lower is more probable."""
+    """Return the exposure in bits.
+
+    Args:
+        canary: its loss; lower is more probable.
+        references: theirs, (references,).
+    """
     rank = 1 + int((references < canary).sum())
     return float(np.log2(len(references) + 1) - np.log2(rank))
-
-
-def chance_exposure(size: int) -> float:
-    """Return the mean exposure over all ranks among `size` texts: that of a text not learnt."""
-    return float(np.log2(size) - np.log2(np.arange(1, size + 1)).mean())

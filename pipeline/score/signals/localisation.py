@@ -1,7 +1,7 @@
-"""Gradient localisation: where in the model the gradient of a suffix's loss lies.
+"""Gradient localisation: in which layers the gradient of a suffix's loss is.
 
-Stoehr et al. 2024 find that memorized paragraphs have larger gradients in lower layers. The measure
-is the share of the squared gradient norm of all blocks that is in the lowest third of them.
+Stoehr et al. 2024 find that memorized paragraphs have larger gradients in lower layers.
+The measure is the share of the squared gradient norm of all blocks that is in the lowest third.
 """
 
 from __future__ import annotations
@@ -16,6 +16,10 @@ def lowest(layers: int) -> int:
 
 
 def lower_share(squares: NDArray[np.float64]) -> float:
-    """Return the share of the squared gradient norms by layer, lowest first; 0 without gradient."""
+    """Return the share of the squared gradient norm in the lowest third; 0 without gradient.
+
+    Args:
+        squares: squared norm of each layer, lowest first, (layers,).
+    """
     total = float(squares.sum())
     return float(squares[: lowest(len(squares))].sum()) / total if total > 0 else 0.0

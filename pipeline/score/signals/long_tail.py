@@ -16,7 +16,11 @@ from pipeline.text.arrays import Float64
 def deciles(value: Float64, weight: Float64) -> NDArray[np.int64]:
     """Return the weighted decile of each row, 0 for the lowest values; equal values share one.
 
-    A value's decile is where the middle of its weight lies.
+    A value's decile is where the middle of its weight is.
+
+    Args:
+        value: what rows are ordered by, (rows,).
+        weight: how many sequences each stands for, (rows,).
     """
     names, place = np.unique(value, return_inverse=True)
     mass = np.bincount(place, weight, len(names))
@@ -27,20 +31,26 @@ def deciles(value: Float64, weight: Float64) -> NDArray[np.int64]:
 def by_decile(
     value: Float64, weight: Float64, memorized: NDArray[np.bool_]
 ) -> list[dict[str, float | int]]:
-    """Return per decile its bounds, rows, and the plain and weighted share memorized."""
+    """Return for each decile its bounds, rows, and the plain and weighted share memorized.
+
+    Args:
+        value: what rows are ordered by, (rows,).
+        weight: how many sequences each stands for, (rows,).
+        memorized: whether each is, (rows,).
+    """
     decile = deciles(value, weight)
     rows: list[dict[str, float | int]] = []
     for number in np.unique(decile).tolist():
-        own = decile == number
+        inside = decile == number
         rows.append(
             {
                 "decile": number + 1,
-                "from": round(float(value[own].min()), 3),
-                "to": round(float(value[own].max()), 3),
-                "sequences": int(own.sum()),
-                "memorized": round(float(memorized[own].mean()), 4),
+                "from": round(float(value[inside].min()), 3),
+                "to": round(float(value[inside].max()), 3),
+                "sequences": int(inside.sum()),
+                "memorized": round(float(memorized[inside].mean()), 4),
                 "memorized_weighted": round(
-                    float(np.average(memorized[own], weights=weight[own])), 4
+                    float(np.average(memorized[inside], weights=weight[inside])), 4
                 ),
             }
         )

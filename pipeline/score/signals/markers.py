@@ -2,7 +2,7 @@
 
 De-identified text leaves traces (`[**Name**]`, `___`, `<PERSON>`, `XXXX`) that stand for what was
 taken out: a model that learns such a passage learns the frame, and what it fills in is its own. The
-patterns are a list of what is common, not a test of anonymity.
+patterns are a list of what is common, not a test of anonymity; they follow no paper.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ LATIN_END = 0x24F
 
 
 def redaction_share(text: str) -> float:
-    """Return the share of the characters of `text` that are in such a marker; 0 of nothing."""
+    """Return the share of the characters of a text that are in a marker; 0 of an empty text."""
     covered = sum(
         found.end() - found.start() for found in MARKERS.finditer(text) if _alone(found, text)
     )
@@ -59,7 +59,7 @@ def _alone(found: re.Match[str], text: str) -> bool:
 
 
 def non_latin_share(text: str) -> float:
-    """Return the share of the letters of `text` that are of another script than Latin."""
+    """Return the share of the letters of a text that are of another script than Latin."""
     if text.isascii():
         return 0.0
     letters = [character for character in text if character.isalpha()]

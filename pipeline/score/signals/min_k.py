@@ -15,16 +15,26 @@ LEAST_DEVIATION = 1e-4
 
 
 def min_k(log_probabilities: Tensor, share: float = SHARE) -> Tensor:
-    """Return the mean of the lowest `share` of each row [rows, tokens]; of one token at least."""
+    """Return the mean of the lowest `share` of each row, of one token at least, (rows,).
+
+    Args:
+        log_probabilities: of the tokens, standardised for Min-K%++, (rows, tokens).
+        share: k / 100.
+    """
     count = max(1, int(log_probabilities.shape[-1] * share))
     return log_probabilities.topk(count, dim=-1, largest=False).values.mean(-1)
 
 
 def standardised(log_probabilities: Tensor, mean: Tensor, square: Tensor) -> Tensor:
-    """Return (log p - mu) / sigma per token; square: sum_v p (log p)^2.
+    """Return (log p - mu) / sigma of each token, (rows, tokens).
 
-    A certain model has sigma near 0 where every score would blow up: sigma is at least
+    A certain model has sigma near 0, where every score would grow without bound: sigma is at least
     LEAST_DEVIATION.
+
+    Args:
+        log_probabilities: log p of the true tokens, (rows, tokens).
+        mean: mu, sum_v p log p, (rows, tokens).
+        square: sum_v p (log p)^2, (rows, tokens).
     """
     deviation = (square - mean * mean).clamp_min(LEAST_DEVIATION**2).sqrt()
     return (log_probabilities - mean) / deviation

@@ -1,4 +1,4 @@
-"""Ratios of losses: against compressed size, another model, and the suffix without its prefix.
+"""Comparisons of a loss: with the compressed size, and with the suffix without its prefix.
 
 They are baselines: on text of one kind, membership tests of this sort are near chance.
 """
@@ -9,34 +9,30 @@ import numpy as np
 
 from pipeline.text.arrays import Float64
 
-BITS = 1.0 / np.log(2.0)
+BITS = 1.0 / np.log(2.0)  # in a nat
 
 
 def zlib_ratio(mean_nll: Float64, tokens: int, zlib_bits: Float64) -> Float64:
-    """Return total NLL bits / total zlib bits (Carlini et al. 2021); low for what is memorized.
+    """Return total NLL bits / total zlib bits (Carlini et al. 2021, section 5.2), (rows,).
 
-    mean_nll: nats a token, over `tokens`. Peers divide a mean by a total, which depends on length.
+    It is low for what is memorized. Others divide a mean by a total, which depends on the length.
+
+    Args:
+        mean_nll: nats per token, (rows,).
+        tokens: how many the mean is over.
+        zlib_bits: compressed size, (rows,).
     """
     return np.asarray(mean_nll * tokens * BITS / zlib_bits)
 
 
-def reference_gap(nll: Float64, reference: Float64) -> Float64:
-    """Return by how many nats a text is more probable to the model than to the reference.
-
-    Zero for what is merely easy; Carlini et al. 2021 compare with a smaller model.
-    """
-    return np.asarray(reference - nll)
-
-
-def reference_ratio(nll: Float64, reference: Float64) -> Float64:
-    """Return perplexity / perplexity of the reference, from mean NLLs in nats."""
-    return np.exp(-reference_gap(nll, reference))
-
-
 def prior_bits(log_p_given: Float64, log_p_alone: Float64) -> Float64:
-    """Return log2 of P(s|p) / P(s), in bits: what the prefix p tells of the suffix s.
+    """Return log2 of P(s|p) / P(s), in bits: what the prefix p tells of the suffix s, (rows,).
 
     Near 0 for boilerplate, which is as probable without its prefix (prior-aware memorization, arXiv
-    2602.18733). Both are log probabilities in nats.
+    2602.18733).
+
+    Args:
+        log_p_given: log probability of the suffix after its prefix, in nats, (rows,).
+        log_p_alone: the same after EOS alone, in nats, (rows,).
     """
     return np.asarray((log_p_given - log_p_alone) * BITS)

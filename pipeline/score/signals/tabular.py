@@ -1,8 +1,8 @@
 """Tables in text: would the model complete rows of this table, better than a guess would.
 
-Row, header and first-token tests after Bordt et al. 2024 (tabmemcheck). Two of its safeguards are
-kept: a rate means something only beside that of the modal answer, and a table whose rows tell
-little (their entropy is low, or a first token is nearly always the same) is not judged at all.
+Row, header and first-token tests after Bordt et al. 2024 (tabmemcheck). Two of its
+safeguards are kept: a rate means something only beside that of the modal answer, and a table whose
+rows tell little (their entropy is low, or a first token is nearly always the same) is not judged.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ HEADER_ROWS = (2, 4, 6, 8)
 def table_rows(text: str) -> list[tuple[int, int]] | None:
     """Return the places [start, end) of the rows of a text that is a table; None of another.
 
-    A table has 8 rows, and nine in ten of its rows the same number of one delimiter.
+    A table has 8 rows, and nine in ten of its rows the same number of one delimiter. Places are of
+    characters.
     """
     rows, start = [], 0
     for line in text.splitlines(keepends=True):
@@ -46,13 +47,21 @@ def modal_share(answers: Sequence[Hashable]) -> float:
 
 
 def entropy_bits(answers: Sequence[Hashable]) -> float:
-    """Return the entropy of the distribution of answers; log2 of their number when all differ."""
+    """Return the entropy of the distribution of answers, in bits.
+
+    It is log2 of their number when all differ.
+    """
     total = len(answers)
     return -sum(n / total * math.log2(n / total) for n in Counter(answers).values()) + 0.0
 
 
 def judged(rows: Sequence[Hashable], first: Sequence[Hashable]) -> bool:
-    """Tell whether a table can be judged: rows that differ, first tokens that are not one."""
+    """Tell whether a table can be judged: its rows differ, and so do its first tokens.
+
+    Args:
+        rows: text of each row.
+        first: first token of each row.
+    """
     if len(rows) < 2:
         return False
     telling = entropy_bits(rows) >= LEAST_ENTROPY * math.log2(len(rows))

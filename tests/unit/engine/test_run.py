@@ -1,13 +1,16 @@
+import ast
 import dataclasses
 import json
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
 from flows.runners import LocalMapper
 from pipeline import run
 from pipeline.config.load import load_config
+from pipeline.engine import session
 from pipeline.engine.run_folder import load_manifest
 from pipeline.engine.stage import Receipt
 from pipeline.errors import ConfigError, InputError, IntegrityError, RunFolderError
@@ -114,29 +117,54 @@ def test_two_folders_of_one_corpus_are_the_same_bytes(first, tmp_path, scan):
         ("policy.rules=[]", ["decisions/all", *EMITS]),
         ("near.threshold=0.9", [*DECIDED, *EMITS]),
         ("near.keep=earliest", [*DECIDED, *EMITS]),
-        ("near.sources=(top folder)", [*DECIDED, *EMITS]),
-        ("near.containment=0.9", [*all_of("contained"), *DECIDED, *EMITS]),
-        (
-            "window.link_documents=9",
-            [*all_of("windows", "contained", "families", "counts"), *DECIDED, *EMITS],
-        ),
-        ("near.count_threshold=0.6", [*all_of("pairs", "families", "counts"), *DECIDED, *EMITS]),
-        (
-            "near.bucket_cap=99",
-            [*all_of("candidates", "pairs", "families", "counts"), *DECIDED, *EMITS],
-        ),
+        ("near.sources=(top folder)", [*DECIDED, "seal/all"]),  # one source: the same keepers
+        ("near.containment=0.9", ["contained/all", "documents/all", *EMITS]),
+        ("window.link_documents=9", all_of("windows", "contained")),
+        ("near.count_threshold=0.6", ["pairs/all"]),  # no pair lies between 0.5 and 0.6
+        ("near.bucket_cap=99", all_of("candidates", "counts")),
         (
             "window.words=40",
-            [*all_of("windows", "contained", "families", "counts"), *DECIDED, *EMITS],
+            all_of("windows", "contained", "families", "counts", "decisions", "seal"),
         ),
-        ("sketch.seed=2", EVERYTHING),
+        ("sketch.seed=2", [*SKETCHES, *all_of(*REDUCES, "decisions", "seal")]),
         ("sketch.shingle_words=4", EVERYTHING),
-        ("input.text_separator=x", EVERYTHING),
+        ("input.text_separator=x", [*SKETCHES, *EMITS]),  # one text column: the same documents
     ],
 )
 def test_a_setting_redoes_what_depends_on_it_and_nothing_else(corpus, done, scan, setting, again):
-    """Thresholds and rules redo the filter alone, hashing redoes all, limits redo nothing."""
+    """What reads a setting is run again, and what reads other bytes than before; nothing else."""
     assert sorted(scan(corpus, done.folder, setting).performed) == sorted(again)
+
+
+def test_a_new_version_of_the_same_bytes_redoes_one_stage(corpus, done, scan, monkeypatch):
+    """What follows a stage rests on the bytes that it made, not on the code that made them."""
+    newer = dataclasses.replace(run.STAGES["windows"], version=99)
+    monkeypatch.setitem(run.STAGES, "windows", newer)
+    stages = tuple(newer if stage.name == "windows" else stage for stage in run.SCAN)
+    monkeypatch.setattr(run, "SCAN", stages)
+    assert scan(corpus, done.folder).performed == ["windows/all"]
+    assert scan(corpus, done.folder).performed == []
+
+
+def test_the_engine_knows_no_stage_by_its_name():
+    """No name of a stage or of a table is a string of the engine's code."""
+    counted = {"documents", "rejected"}  # what the registry of shards counts of each, too
+    named = {*run.STAGES, *run.TABLES} - counted
+    folder = Path(session.__file__).parent
+    for path in sorted(folder.glob("*.py")):
+        strings = {
+            node.value
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        }
+        assert strings & named == set(), path.name
+
+
+def test_every_table_of_a_run_belongs_to_a_stage(first):
+    """The folders that are swept are those that the stages write to, and no others."""
+    for output, entry in first.manifest["outputs"].items():
+        stage = run.STAGES[output.partition("/")[0]]
+        assert {record["path"].partition("/")[0] for record in entry["files"]} <= {*stage.tables}
 
 
 def test_a_setting_and_back_gives_the_first_bytes(corpus, done, scan):

@@ -12,6 +12,7 @@ from pipeline.engine import files, tables
 from pipeline.engine import run_folder as store
 from pipeline.errors import IntegrityError, RunFolderError
 from schemas.fields import field, table
+from schemas.manifest import SCHEMA_VERSION
 
 THINGS = table(
     "candidates",
@@ -28,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 def new_manifest():
     """Return the least that the store needs of a manifest."""
-    return {"rote": 2, "outputs": {}}
+    return {"rote": SCHEMA_VERSION, "outputs": {}}
 
 
 def put(folder, name="all", keys=(1, 2)):
@@ -136,8 +137,8 @@ def test_a_crash_before_the_manifest_entry_leaves_no_file(tmp_path, place):
     left = [name for name in everything_in(tmp_path / "run") if "two" in name]
     assert len(left) == 1
     assert left[0].endswith(".tmp") == (place == "rename")
-    with store.open_run(tmp_path / "run") as run:
-        assert [record["path"] for record in run.files("candidates")] == ["candidates/one.parquet"]
+    with store.open_run(tmp_path / "run", tables=["candidates"]) as run:
+        assert run.paths("candidates") == [tmp_path / "run" / "candidates/one.parquet"]
         assert sorted(everything_in(tmp_path / "run")) == [
             ".lock",
             "candidates/one.parquet",
@@ -159,7 +160,7 @@ def test_the_sweep_removes_orphans_and_nothing_else(tmp_path):
         (tmp_path / "kept" / "deep" / "x.parquet").write_bytes(b"half")
         (tmp_path / ".spill-x" / "y").mkdir(parents=True)
         (tmp_path / "notes.txt").write_text("mine")
-    with store.open_run(tmp_path):
+    with store.open_run(tmp_path, tables=["candidates", "pairs", "kept"]):
         assert sorted(everything_in(tmp_path)) == [
             ".lock",
             "candidates/all.parquet",
@@ -284,14 +285,14 @@ def test_a_folder_that_is_no_run_is_not_opened_without_create(tmp_path):
     assert not (tmp_path / "absent").exists()
 
 
-@pytest.mark.parametrize("number", [0, 1, 3, None, "2"])
+@pytest.mark.parametrize("number", [0, SCHEMA_VERSION - 1, SCHEMA_VERSION + 1, None, "2"])
 def test_another_version_is_refused_with_what_to_do(tmp_path, number):
     """A manifest of another schema version is refused, found and expected named."""
     (tmp_path / "manifest.json").write_text(json.dumps({**new_manifest(), "rote": number}))
     with pytest.raises(RunFolderError, match="another version") as refused:
         store.open_run(tmp_path).__enter__()
     assert refused.value.found == f"version {number}"
-    assert refused.value.expected == "version 2"
+    assert refused.value.expected == f"version {SCHEMA_VERSION}"
     assert "rote run" in refused.value.fix
 
 
@@ -303,7 +304,7 @@ def test_a_folder_killed_while_it_was_made_is_taken_up(tmp_path):
     (tmp_path / "manifest.json.tmp").write_text('{"ro')
     with store.open_run(tmp_path, create=new_manifest()) as run:
         assert run.manifest["outputs"] == {}
-    assert store.load_manifest(tmp_path)["rote"] == 2
+    assert store.load_manifest(tmp_path)["rote"] == SCHEMA_VERSION
 
 
 def test_a_flipped_byte_is_found_and_the_file_named(tmp_path):
@@ -478,6 +479,6 @@ def test_file_of_someone_else_is_left_alone(tmp_path: Path) -> None:
     (folder / "kept").mkdir()
     (folder / "kept" / "mine.txt").write_text("mine")
     (folder / "kept" / "orphan.parquet").write_text("orphan")
-    with store.open_run(folder):
+    with store.open_run(folder, tables=["kept"]):
         pass
     assert sorted(path.name for path in (folder / "kept").iterdir()) == ["mine.txt"]

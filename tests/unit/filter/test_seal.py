@@ -88,7 +88,7 @@ def test_success_is_gone_while_kept_is_not_whole(done, tmp_path, scan):
         run.filter_rows(session)
     assert not mark.exists()
     mark.touch()  # as if the kill had come between the manifest and the file
-    with open_run(again.folder):
+    with open_run(again.folder, tables=run.TABLES):
         assert not mark.exists()
     with run.session(again.folder, config, LocalMapper(2)) as session:
         run.filter_rows(session)

@@ -8,7 +8,7 @@ import pytest
 from pipeline.engine import query
 from pipeline.errors import ConfigError
 from pipeline.inspect.explain import explain
-from pipeline.scan.near import pair_kernels, pairs
+from pipeline.scan import pair_kernels, shingle_sets
 from pipeline.scan.repeats import contained, contained_kernels
 from schemas.scan.contained import CONTAINED
 from tests import reference, truth
@@ -195,7 +195,9 @@ def test_ranges_blocks_and_batches_change_nothing(tmp_path, make_corpus, scan, m
     whole = found(scan(corpus, tmp_path / "whole", *settings, filtered=False))
     monkeypatch.setattr(contained, "_ranges", lambda _: 3)
     monkeypatch.setattr(contained, "CODES_AT_ONCE", 0)
-    monkeypatch.setattr(pairs, "_block_of", lambda _work, keys, _a, _b: np.arange(len(keys)) % 3)
+    monkeypatch.setattr(
+        shingle_sets, "_block_of", lambda _work, keys, _a, _b: np.arange(len(keys)) % 3
+    )
     assert found(scan(corpus, tmp_path / "parts", *settings, filtered=False)) == whole
     assert len(whole) > 20
 

@@ -11,8 +11,8 @@ from pipeline.corpus import find_shards
 from pipeline.engine.stage import Work
 from pipeline.engine.tables import read_batches, read_table, write_table
 from pipeline.errors import IntegrityError
-from pipeline.scan import signatures, words
-from pipeline.scan.near import pair_kernels, pairs
+from pipeline.scan import pair_kernels, shingle_sets, signatures, words
+from pipeline.scan.near import pairs
 from pipeline.text import segmentation as text
 from pipeline.text import segmentation_kernels as kernels
 from schemas.scan.candidates import CANDIDATES
@@ -170,10 +170,10 @@ def test_thresholds_are_exact_integers(verify, threshold, shape, listed):
 )
 def test_thresholds_as_integers_stay_small(threshold):
     """Numerator and denominator times a uint32 fit an int64, and their ratio is the threshold."""
-    top, bottom = pairs.at_least(threshold)
+    top, bottom = shingle_sets.at_least(threshold)
     assert 0 < top <= bottom <= 10**9
     assert abs(top / bottom - threshold) < 1e-9
-    assert pairs.at_least(0.8) == (4, 5)
+    assert shingle_sets.at_least(0.8) == (4, 5)
 
 
 def test_shards_and_cores_do_not_change_the_numbers(verify):
@@ -198,16 +198,16 @@ def test_blocks_change_no_byte(verify, monkeypatch, seed, memory):
     texts, loose = random_texts(40, seed), ("near.count_threshold=0.05", "near.threshold=0.05")
     usual, _ = verify(texts, *loose, files=2)
     whole = verify.last.read_bytes()
-    monkeypatch.setattr(pairs, "SMALLEST_BLOCK", 1)
+    monkeypatch.setattr(shingle_sets, "SMALLEST_BLOCK", 1)
     met = []
-    honest = pairs._by_blocks
+    honest = shingle_sets._by_blocks
 
     def noted(blocks):
         for first, second, rows in honest(blocks):
             met.append((first, second))
             yield first, second, rows
 
-    monkeypatch.setattr(pairs, "_by_blocks", noted)
+    monkeypatch.setattr(shingle_sets, "_by_blocks", noted)
     assert verify(texts, *loose, files=2, memory=memory)[0] == usual
     assert verify.last.read_bytes() == whole
     assert len(met) > 3

@@ -8,7 +8,7 @@ import pytest
 from scipy.special import expit
 
 from pipeline.score.forecast.features import ScoredPanel, Seen
-from pipeline.score.forecast.laws import laws, shared
+from pipeline.score.forecast.laws import laws, memorized_share
 from schemas.score.contexts import CONTEXTS
 from schemas.score.laws import LAWS
 
@@ -68,7 +68,7 @@ def test_the_curves_find_what_was_planted():
 
 def test_a_dose_without_a_memorized_sequence_keeps_an_upper_end():
     """Nothing in n families is told as 0 to 3/n, never as certainly nothing."""
-    own = shared(np.zeros(40, bool), np.repeat(np.arange(20), 2), seed=1)
+    own = memorized_share(np.zeros(40, bool), np.repeat(np.arange(20), 2), seed=1)
     assert (own.share, own.low, own.high) == (0.0, 0.0, pytest.approx(3 / 20))
     assert (own.sequences, own.families) == (40, 20)
 
@@ -76,8 +76,8 @@ def test_a_dose_without_a_memorized_sequence_keeps_an_upper_end():
 def test_the_interval_is_over_families():
     """A hundred sequences of one family are one observation: copies make nothing more certain."""
     hit, family = np.arange(40) % 2 == 0, np.arange(40)
-    one = shared(hit, family, seed=1)
-    many = shared(np.repeat(hit, 100), np.repeat(family, 100), seed=1)
+    one = memorized_share(hit, family, seed=1)
+    many = memorized_share(np.repeat(hit, 100), np.repeat(family, 100), seed=1)
     assert (many.low, many.high) == (one.low, one.high)
     assert one.high - one.low > 0.2
 

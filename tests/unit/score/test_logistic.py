@@ -52,16 +52,6 @@ def test_labels_of_one_kind_have_a_finite_fit():
     assert expit(fitted.logit(none.features)).max() < 0.05
 
 
-def test_weights_of_a_bootstrap_keep_families_together():
-    """Rows of one family are drawn the same number of times, and as many families as there are."""
-    family = np.array([3, 3, 3, 8, 8, 1, 1, 5])
-    weights = forecast.family_weights(family, draw=0, seed=1)
-    for name in np.unique(family):
-        assert len(set(weights[family == name].tolist())) == 1
-    assert sum(weights[family == name][0] for name in np.unique(family)) == 4
-    assert weights.tolist() == forecast.family_weights(family, draw=0, seed=1).tolist()
-
-
 def test_an_interval_holds_its_forecast_and_grows_with_the_transfer_error():
     """Low <= risk <= high for every row, and a larger transfer error widens all of them."""
     given = cases()

@@ -3,7 +3,7 @@
 import json
 import math
 import shutil
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pyarrow as pa
@@ -28,7 +28,7 @@ from pipeline.score.proxy.pool import torch_threads
 from pipeline.score.proxy.statistics import ProxyScorer
 from pipeline.score.proxy.train import Schedule, train
 from pipeline.score.sequences.catalogue import Catalogue
-from pipeline.score.signals.decoding import Decoding, log_p_z_under
+from pipeline.score.signals.decoding import Decoding, log_q
 from pipeline.score.signals.extraction import probability_within
 from pipeline.text.hashing import keyed_hash
 from tests.e2e.command import QUICK_SCORE
@@ -68,7 +68,8 @@ def subject(panel):
 def measured(subject, panel):
     """Give a function that takes one measure of the panel, and takes it once."""
     known = {}
-    some = panel.at(np.array([0, 1, REPEATED, REPEATED + 1]))
+    chosen = np.array([0, 1, REPEATED, REPEATED + 1])
+    some = Probed(*(getattr(panel, field.name)[chosen] for field in fields(Probed)))
 
     def measure(name):
         if name not in known:
@@ -116,8 +117,7 @@ def _slow_log_p(subject, row, decoding):
     total = 0.0
     for place in range(33, 65):
         logits = next_logits(subject, row[None, :place])
-        step = torch.tensor([[row[place]]])
-        total += float(log_p_z_under(logits[:, None], step, decoding))
+        total += float(log_q(logits[0], decoding)[row[place]])
     return total
 
 

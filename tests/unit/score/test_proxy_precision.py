@@ -1,10 +1,9 @@
-"""Half precision and the hand-written backward pass, held against float32 and Torch's own."""
+"""Half precision, held against float32."""
 
 import numpy as np
 import pytest
 import torch
 
-from pipeline.score.proxy import block
 from pipeline.score.proxy.model import Shape, Transformer
 from pipeline.score.proxy.pool import torch_threads
 from pipeline.score.proxy.precision import deterministic, precision_of
@@ -97,25 +96,6 @@ def test_training_in_half_precision_learns_the_same(lesson):
 def test_a_cpu_is_exact():
     """On a CPU everything is float32."""
     assert precision_of("cpu") == "fp32"
-
-
-def test_the_hand_written_gradients_are_torchs():
-    """Value and all gradients of a block are those of Torch's autograd on the plain formulas."""
-    generator = torch.Generator().manual_seed(2)
-
-    def draw(*size):
-        return (torch.randn(*size, generator=generator) * size[-1] ** -0.5).requires_grad_()
-
-    hidden, weights = draw(3, 20, 64), (draw(64), draw(192, 64), draw(64, 64), draw(64))
-    own = block.Weights(*weights, draw(96, 64), draw(64, 48))
-    above, turn = draw(3, 20, 64).detach(), block.turns(20, 2, hidden.device)
-    made = [way(hidden, turn, own) for way in (block.fused, block.plain)]
-    assert torch.allclose(*made, rtol=1e-4, atol=1e-5)
-    slopes = [torch.autograd.grad(one, (hidden, *vars(own).values()), above) for one in made]
-    for found, right in zip(*slopes, strict=True):
-        assert torch.allclose(found, right, rtol=1e-3, atol=1e-3 * float(right.abs().max()))
-    with torch.no_grad():
-        assert torch.equal(block.fused(hidden, turn, own), made[0])
 
 
 def test_deterministic_kernels_only_where_wanted():

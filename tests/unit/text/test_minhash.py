@@ -4,7 +4,6 @@ from itertools import pairwise
 import numpy as np
 import pyarrow as pa
 import pytest
-from datasketch import MinHashLSH
 
 from pipeline.text import minhash
 from pipeline.text import segmentation as text
@@ -123,21 +122,6 @@ def test_the_s_curve_is_what_happens():
     share = (keys[::2] == keys[1::2]).any(axis=1).mean()
     assert minhash.s_curve(30 / 70, 10, 3) == pytest.approx(0.5595, abs=1e-4)
     assert share == pytest.approx(0.5595, abs=0.04)
-
-
-def test_signatures_load_into_datasketch():
-    """A LeanMinHash of ours estimates the same Jaccard there, and its index finds the pair."""
-    documents = planted(1, 200, 180, seed=4)
-    first, second = signed([*documents])
-    ours, theirs = minhash.to_datasketch(first, 1), minhash.to_datasketch(second, 1)
-    assert ours.jaccard(theirs) == (first == second).mean()
-    assert ours.jaccard(theirs) == pytest.approx(176 / 216, abs=0.1)
-    assert minhash.to_datasketch(signed([""])[0], 1).is_empty()
-    index = MinHashLSH(num_perm=126, params=(42, 3))
-    index.insert("first", ours)
-    assert index.query(theirs) == ["first"]
-    with pytest.raises(ValueError, match="different seeds"):
-        ours.jaccard(minhash.to_datasketch(second, 2))
 
 
 def test_signatures_are_pinned():

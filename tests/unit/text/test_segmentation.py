@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline.errors import InputError, SchemaMismatch
+from pipeline.errors import InputError
 from pipeline.text import segmentation as text
 from pipeline.text import unicode14
 from tests import reference
@@ -178,29 +178,6 @@ def test_no_character_folds_to_more_than_half_as_much_again():
         (int(a), int(b)) for a, b in zip(sizes, sizes[unicode14.folds()], strict=True) if b > a
     }
     assert growth == {(2, 3)}
-
-
-def test_texts_of_every_string_type_are_accepted():
-    """Strings, large strings, views, dictionaries of them and chunks become one array."""
-    rows = ["a", None, "é", "a"]
-    kinds = [pa.string(), pa.large_string(), pa.string_view()]
-    arrays = [pa.array(rows, kind) for kind in kinds]
-    arrays += [
-        pa.DictionaryArray.from_arrays([0, None, 1, 0], pa.array(["a", "é"], k)) for k in kinds
-    ]
-    for array in arrays:
-        for given in (array, pa.chunked_array([array.slice(0, 1), array.slice(1)])):
-            made = text.as_texts(given)
-            assert made.type == LARGE
-            assert made.to_pylist() == rows
-    assert text.as_texts(pa.chunked_array([], pa.string())).to_pylist() == []
-
-
-def test_other_types_are_not_texts():
-    """A column of numbers or bytes is a schema mismatch."""
-    for array in (pa.array([1]), pa.array([b"a"]), pa.array([1]).dictionary_encode()):
-        with pytest.raises(SchemaMismatch, match="does not hold text"):
-            text.as_texts(array)
 
 
 def test_a_slice_gives_what_its_rows_give():

@@ -1,4 +1,4 @@
-"""Compiled loops over shingle sets: distinct shingles of a document, shared shingles of a pair."""
+"""Compiled loops over shingle sets: distinct shingles of documents, shared shingles of pairs."""
 
 from __future__ import annotations
 
@@ -14,42 +14,53 @@ COLLISION = -1
 
 
 class Sets(NamedTuple):
-    """Shingle sets: `sets` cuts hashes (sorted, distinct) and places, `words` cuts spelled.
+    """The sets of distinct shingles of some documents, and the words that prove them.
 
-    places: number of the shingle's first word in its document. spelled: hash of each word.
+    Attributes:
+        sets: document i owns the shingles from sets[i] to sets[i + 1].
+        hashes: of each shingle, ascending and distinct within a document.
+        places: number of the shingle's first word in its document.
+        words: document i owns the words from words[i] to words[i + 1].
+        spelled: hash of each word.
     """
 
-    sets: Int64
-    hashes: Uint64
-    places: Uint32
-    words: Int64
-    spelled: Uint64
+    sets: Int64  # (documents + 1,)
+    hashes: Uint64  # (shingles,)
+    places: Uint32  # (shingles,)
+    words: Int64  # (documents + 1,)
+    spelled: Uint64  # (words,)
 
 
 @njit(nogil=True, cache=True)
 def distinct(
     offsets: Int64, hashes: Uint64, words: Int64, spelled: Uint64, size: int
 ) -> tuple[Int64, Uint64, Uint32]:
-    """Return the sorted different shingles of each document.
+    """Return the sorted distinct shingles of each document: their ends, hashes and first places.
 
-    That is where each document's end, their hashes, and where in it each first stands. The first
-    end is COLLISION when a hash has two meanings.
+    The first end is COLLISION when two different shingles of a document have the same hash.
+
+    Args:
+        offsets: (documents + 1,), into the shingles.
+        hashes: (shingles,), in text order, with repeats.
+        words: (documents + 1,), into the words.
+        spelled: (words,), hash of each word.
+        size: words of a shingle.
     """
     ends = np.zeros(offsets.size, np.int64)
     kept, places = np.empty(hashes.size, np.uint64), np.empty(hashes.size, np.uint32)
     n = 0
     for d in range(offsets.size - 1):
-        own = hashes[offsets[d] : offsets[d + 1]]
+        shingles = hashes[offsets[d] : offsets[d + 1]]
         text = spelled[words[d] : words[d + 1]]
-        order = order_of(own, 0)
+        order = order_of(shingles, 0)
         begin = n
         for place in order:
-            if n > begin and kept[n - 1] == own[place]:
+            if n > begin and kept[n - 1] == shingles[place]:
                 if not _same(place, text, np.int64(places[n - 1]), text, size):
                     ends[0] = COLLISION
                     return ends, kept, places
                 continue
-            kept[n], places[n] = own[place], place
+            kept[n], places[n] = shingles[place], place
             n += 1
         ends[d + 1] = n
     return ends, kept[:n].copy(), places[:n].copy()
@@ -57,7 +68,7 @@ def distinct(
 
 @njit(nogil=True, cache=True)
 def _same(i: Value, left: Uint64, j: Value, right: Uint64, size: int) -> bool:
-    """Tell whether two shingles are the same words; a shorter document has one, all its words."""
+    """Tell whether two shingles are the same words; a short document has one, all its words."""
     length = min(size, left.size)
     if length != min(size, right.size):
         return False
@@ -71,10 +82,16 @@ def _same(i: Value, left: Uint64, j: Value, right: Uint64, size: int) -> bool:
 def intersections(
     pairs: Int64, left: Sets, right: Sets, size: int, ratio: Int64, inter: Int64
 ) -> None:
-    """Fill `inter` with the shared shingles of each pair that reaches ratio[0] / ratio[1].
+    """Count the shared shingles of each pair whose Jaccard is at least ratio[0] / ratio[1].
 
-    pairs: [n, 2], documents of left and right. 0 for a pair below, as soon as that is certain; the
-    shingles of the others are compared word by word, COLLISION where a hash has two meanings.
+    Args:
+        pairs: (pairs, 2), a document of `left` and one of `right`.
+        left: sets of the first documents.
+        right: sets of the second documents.
+        size: words of a shingle.
+        ratio: (2,), numerator and denominator.
+        inter: (pairs,), filled; 0 where the pair is below the ratio, COLLISION where a hash has two
+        meanings.
     """
     for p in range(pairs.shape[0]):
         x, y = pairs[p, 0], pairs[p, 1]
@@ -88,20 +105,31 @@ def intersections(
 def contained(
     pairs: Int64, turned: Flags, left: Sets, right: Sets, size: int, ratio: Int64, inter: Int64
 ) -> None:
-    """As `intersections`, for the share of the first document's shingles that the second has.
+    """Count the shared shingles of each pair whose first document is contained in the second.
 
-    turned: the first is the document of `right`.
+    That is the case when at least ratio[0] / ratio[1] of the first document's shingles are shared.
+
+    Args:
+        pairs: (pairs, 2), a document of `left` and one of `right`.
+        turned: (pairs,), the first document of the pair is that of `right`.
+        left: sets of documents.
+        right: sets of documents.
+        size: words of a shingle.
+        ratio: (2,), numerator and denominator.
+        inter: (pairs,), filled as by `intersections`.
     """
     for p in range(pairs.shape[0]):
         x, y = pairs[p, 0], pairs[p, 1]
-        own = right.sets[y + 1] - right.sets[y] if turned[p] else left.sets[x + 1] - left.sets[x]
-        need = -((-ratio[0] * own) // ratio[1])  # shared / own >= top / bottom
+        shingles = (
+            right.sets[y + 1] - right.sets[y] if turned[p] else left.sets[x + 1] - left.sets[x]
+        )
+        need = -((-ratio[0] * shingles) // ratio[1])  # shared / shingles >= top / bottom
         inter[p] = _matched(left, x, right, y, size, need)
 
 
 @njit(nogil=True, cache=True)
 def _matched(left: Sets, x: Value, right: Sets, y: Value, size: int, need: Value) -> Value:
-    """Return the shared shingles of two documents, proved; 0 when fewer than `need`."""
+    """Return the shared shingles of two documents, proved by words; 0 when fewer than `need`."""
     a = left.hashes[left.sets[x] : left.sets[x + 1]]
     b = right.hashes[right.sets[y] : right.sets[y + 1]]
     shared = _shared(a, b, need) if 0 < need <= min(a.size, b.size) else 0
@@ -146,6 +174,7 @@ def _proved(
     text_b: Uint64,
     size: int,
 ) -> bool:
+    """Tell whether all shingles that two sets share by hash are the same words."""
     i, j = 0, 0
     while i < a.size and j < b.size:
         if a[i] == b[j]:

@@ -1,0 +1,221 @@
+"""The arguments of each command: frozen dataclasses, which the command line is parsed into.
+
+A field's `Parameter` holds its help. Nothing heavy is imported here, so that `rote --help` and a
+refusal are quick.
+"""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
+from typing import Annotated, Literal, TypeAlias
+
+from cyclopts import ArgumentCollection, Group, Parameter
+
+
+def _one(arguments: ArgumentCollection) -> None:
+    """Refuse both or neither of the ways to give a text."""
+    if sum(bool(argument.tokens) for argument in arguments) != 1:
+        raise ValueError("Give the text itself with --text, or a file with it with --file.")
+
+
+ONE_TEXT = Group("Text (one of)", validator=_one)
+FLAT = Parameter(name="*")
+
+Flag: TypeAlias = Annotated[bool, Parameter(negative=(), show_default=False)]
+Repeatable: TypeAlias = Annotated[
+    tuple[str, ...], Parameter(negative=(), consume_multiple=False, show_default=False)
+]
+Corpus: TypeAlias = Annotated[
+    tuple[str, ...], Parameter(help="Files, folders or quoted globs.", negative=())
+]
+RunFolder: TypeAlias = Annotated[Path, Parameter(help="A run folder.")]
+NewRun: TypeAlias = Annotated[Path, Parameter(help="The run folder.")]
+
+
+@FLAT
+@dataclass(frozen=True)
+class SettingOptions:
+    """Settings that differ from the defaults, or from those of the run folder."""
+
+    _: KW_ONLY
+    config: Annotated[Path | None, Parameter(alias="-c", help="A TOML file of settings.")] = None
+    set: Annotated[Repeatable, Parameter(help="One setting: SECTION.KEY=VALUE; repeatable.")] = ()
+
+
+@FLAT
+@dataclass(frozen=True)
+class WorkOptions:
+    """What all commands that run stages take."""
+
+    _: KW_ONLY
+    settings: SettingOptions = SettingOptions()
+    skip_bad_files: Annotated[
+        Flag, Parameter(help="Go on without files that cannot be read; list them.")
+    ] = False
+    local: Annotated[Flag, Parameter(help="No Prefect: threads of this process.")] = False
+    dry_run: Annotated[Flag, Parameter(help="Print the plan, write nothing.")] = False
+    strict: Annotated[Flag, Parameter(help="Exit with 1 when there is an alarm.")] = False
+    verify: Annotated[
+        Flag, Parameter(help="Read inputs and outputs anew, trust no size or date.")
+    ] = False
+    verbose: Annotated[Flag, Parameter(alias="-v", help="A log line per unit of work.")] = False
+
+
+@FLAT
+@dataclass(frozen=True)
+class SampleArguments:
+    """`rote sample`."""
+
+    folder: Annotated[Path, Parameter(help="A new folder.")]
+    _: KW_ONLY
+    megabytes: Annotated[int, Parameter(help="Megabytes of text.")] = 14
+
+
+@FLAT
+@dataclass(frozen=True)
+class CorpusArguments:
+    """`rote run` and `rote scan`."""
+
+    corpus: Corpus
+    _: KW_ONLY
+    out: NewRun
+    options: WorkOptions = WorkOptions()
+
+
+@FLAT
+@dataclass(frozen=True)
+class RunArguments:
+    """`rote score`."""
+
+    run: RunFolder
+    _: KW_ONLY
+    options: WorkOptions = WorkOptions()
+
+
+@FLAT
+@dataclass(frozen=True)
+class FilterArguments:
+    """`rote filter`."""
+
+    run: RunFolder
+    _: KW_ONLY
+    forget: Annotated[
+        Repeatable,
+        Parameter(
+            help="Take a row, its exact and its verified near copies out for good; repeatable."
+        ),
+    ] = ()
+    options: WorkOptions = WorkOptions()
+
+
+@FLAT
+@dataclass(frozen=True)
+class ReportArguments:
+    """`rote report`."""
+
+    run: RunFolder
+    _: KW_ONLY
+    against: Annotated[
+        Path | None, Parameter(help="Tell what changed since another run folder.")
+    ] = None
+    options: WorkOptions = WorkOptions()
+
+
+@FLAT
+@dataclass(frozen=True)
+class RestoreArguments:
+    """`rote restore`."""
+
+    run: RunFolder
+    doc_ids: Annotated[tuple[str, ...], Parameter(help="Ids of rows, or SHARD#ROW.", negative=())]
+    _: KW_ONLY
+    undo: Annotated[Flag, Parameter(help="Leave them to the rules again.")] = False
+
+
+@FLAT
+@dataclass(frozen=True)
+class ExplainArguments:
+    """`rote explain`."""
+
+    run: RunFolder
+    doc_id: Annotated[str, Parameter(help="The row's id, or SHARD#ROW.")]
+    _: KW_ONLY
+    html: Annotated[Path | None, Parameter(help="Write it as a page, too.")] = None
+
+
+@FLAT
+@dataclass(frozen=True)
+class QueryArguments:
+    """`rote query`."""
+
+    run: RunFolder
+    _: KW_ONLY
+    text: Annotated[
+        str | None,
+        Parameter(group=ONE_TEXT, allow_leading_hyphen=True, help="The text to look for."),
+    ] = None
+    file: Annotated[
+        Path | None,
+        Parameter(group=ONE_TEXT, allow_leading_hyphen=True, help="A file with it; - for input."),
+    ] = None
+    json: Annotated[Flag, Parameter(help="The answer as JSON.")] = False
+    verbose: Annotated[Flag, Parameter(alias="-v", help="Say how long it took.")] = False
+
+
+@FLAT
+@dataclass(frozen=True)
+class BacktestArguments:
+    """`rote backtest`."""
+
+    run: RunFolder
+    _: KW_ONLY
+    size: Annotated[str, Parameter(help="smoke, miniature or full (a large GPU).")] = "miniature"
+    arms: Annotated[
+        str,
+        Parameter(
+            help="Of filter,random,count,goldfish,sinks: one more training each.",
+            show_default=False,
+        ),
+    ] = ""
+    settings: SettingOptions = SettingOptions()
+    local: Annotated[Flag, Parameter(help="As always here: no Prefect.")] = False
+    dry_run: Annotated[Flag, Parameter(help="Say the cost, train nothing.")] = False
+    json: Annotated[Flag, Parameter(help="Print backtest.json.")] = False
+
+
+@FLAT
+@dataclass(frozen=True)
+class ScheduleArguments:
+    """`rote schedule`."""
+
+    corpus: Corpus
+    _: KW_ONLY
+    out: NewRun
+    cron: Annotated[str, Parameter(help='When, for example "0 3 * * *".')]
+    name: Annotated[str, Parameter(help="Name of the deployment.")] = "rote"
+    settings: SettingOptions = SettingOptions()
+    skip_bad_files: Annotated[
+        Flag, Parameter(help="Go on without files that cannot be read; list them.")
+    ] = False
+    strict: Annotated[Flag, Parameter(help="A run with an alarm fails.")] = False
+
+
+@FLAT
+@dataclass(frozen=True)
+class ConfigArguments:
+    """`rote config`."""
+
+    run: Annotated[Path | None, Parameter(help="A run folder whose settings are shown.")] = None
+    _: KW_ONLY
+    settings: SettingOptions = SettingOptions()
+
+
+@FLAT
+@dataclass(frozen=True)
+class CompletionArguments:
+    """`rote completion`."""
+
+    shell: Annotated[
+        Literal["bash", "zsh", "fish"], Parameter(help="The shell that is to complete.")
+    ]

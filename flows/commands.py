@@ -1,0 +1,273 @@
+"""What each command does: from its arguments to an exit code.
+
+All work is in `pipeline`; all orchestration in the flow.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from flows.arguments import (
+    BacktestArguments,
+    ConfigArguments,
+    ExplainArguments,
+    FilterArguments,
+    QueryArguments,
+    ReportArguments,
+    RestoreArguments,
+    SampleArguments,
+    ScheduleArguments,
+    SettingOptions,
+    WorkOptions,
+)
+from flows.runners import LocalMapper
+from flows.terminal import open_progress
+from pipeline.config.load import load_config
+from pipeline.config.sections import Config
+from pipeline.engine.progress import current, listen
+from pipeline.errors import ConfigError
+
+OK, FAILED = 0, 1
+SKIP_BAD_FILES = "input.skip_bad_files=true"
+
+
+def sample(asked: SampleArguments) -> int:
+    """Gather a corpus and say what is in it."""
+    from pipeline.sample import gather
+
+    summary = gather(asked.folder, asked.megabytes)
+    sys.stdout.write("\n".join(summary.lines()) + "\n")
+    return OK
+
+
+def work(command: str, out: Path, options: WorkOptions, corpus: Sequence[str] = ()) -> int:
+    """Run the stages of a command on a run folder, or print what they would be."""
+    from pipeline.run import saved_config
+
+    base = {} if corpus else saved_config(out)
+    return _work(command, out, options, _configured(options, base), corpus)
+
+
+def filter_rows(asked: FilterArguments) -> int:
+    """Run the stages of the filter, after noting what is to be forgotten."""
+    from pipeline.filter.overrides import forget
+    from pipeline.run import saved_config
+
+    config = _configured(asked.options, saved_config(asked.run))
+    if asked.forget and not asked.options.dry_run:
+        texts = forget(asked.run, asked.forget, config)
+        sys.stdout.write(
+            f"forgetting {texts:,} texts: those named and their verified near copies\n"
+        )
+    return _work("filter", asked.run, asked.options, config)
+
+
+def report(asked: ReportArguments) -> int:
+    """Run the stage of the report; a comparison is asked for each time."""
+    from pipeline.engine.run_folder import load_manifest
+    from pipeline.run import saved_config
+
+    base = saved_config(asked.run)
+    if asked.against:
+        load_manifest(asked.against)  # refused before the report that is there is taken away
+    other = str(asked.against.absolute()) if asked.against else ""
+    base["report"] = {**base.get("report", {}), "against": other}
+    return _work("report", asked.run, asked.options, _configured(asked.options, base))
+
+
+def _work(
+    command: str, out: Path, options: WorkOptions, config: Config, corpus: Sequence[str] = ()
+) -> int:
+    if options.dry_run:
+        _print_plan(command, out, config, corpus)
+        return OK
+    progress = open_progress()
+    listen(progress)
+    try:
+        _start(command, out, options, config, corpus)
+    finally:
+        progress.close()
+    from flows.summary import summarize
+
+    text, alarms = summarize(out)
+    sys.stdout.write(text)
+    return FAILED if options.strict and alarms else OK
+
+
+def _start(
+    command: str, out: Path, options: WorkOptions, config: Config, corpus: Sequence[str]
+) -> None:
+    """Run the stages with or without Prefect."""
+    from pipeline.engine.memory import workers_of
+    from pipeline.run import COMMANDS, session
+
+    if options.local:
+        mapper = LocalMapper(workers_of(config))
+        with session(out, config, mapper, corpus=corpus, verify=options.verify) as opened:
+            COMMANDS[command](opened)
+        return
+    from flows.orchestrator import start
+
+    start(
+        command=command,
+        corpus=corpus,
+        out=str(out),
+        config=config.model_dump(mode="json"),
+        verify=options.verify,
+    )
+
+
+def _print_plan(command: str, out: Path, config: Config, corpus: Sequence[str]) -> None:
+    """Print which units of which stages are due, what is expensive, what each rule would take."""
+    from flows.summary import preview_lines
+    from pipeline.dry_run import preview
+    from pipeline.run import plan
+    from pipeline.score.probes.cost import lines as costs
+
+    lines = [f"Plan for {out} (nothing is written):"]
+    for stage, due, units in plan(command, out, config, corpus):
+        lines.append(
+            f"  {stage:<12} {'already done' if not due else f'{due} of {units} units to do'}"
+        )
+        if stage == "probes" and due:
+            lines += [f"    {line}" for line in costs(config)]
+    if command == "filter":
+        lines += preview_lines(preview(out, config))
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+def restore(asked: RestoreArguments) -> int:
+    """Note which rows are to stay, or no longer."""
+    from pipeline.filter.overrides import restore as note
+
+    rows = note(asked.run, asked.doc_ids, undo=asked.undo)
+    what = "are left to the rules again" if asked.undo else "will stay"
+    sys.stdout.write(f"{rows:,} rows {what} with the next filter: rote filter {asked.run}\n")
+    return OK
+
+
+def explain(asked: ExplainArguments) -> int:
+    """Print, and write as a page if asked, what is known of each row of a name."""
+    from flows.terminal import show_explanation
+    from pipeline.inspect.explain import explanations
+    from pipeline.inspect.explanation_words import in_words
+    from pipeline.run import stale_tables
+
+    told = explanations(asked.run, asked.doc_id, stale_tables(asked.run))
+    show_explanation(in_words(told))
+    if asked.html is not None:
+        from pipeline.inspect.explanation_page import explanation_page
+
+        _write_page(asked.html, explanation_page(told))
+    return OK
+
+
+def _write_page(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            "The page cannot be written.",
+            where=f"--html {path}",
+            found=os.strerror(error.errno or 0),
+            expected="a file in a folder that is there",
+            fix="name another",
+        ) from error
+
+
+def query(asked: QueryArguments) -> int:
+    """Print how often a text occurs."""
+    from flows.answer import as_json, in_words
+    from pipeline.inspect.lookup import lookup
+    from pipeline.run import stale_tables
+
+    data, name = _asked_text(asked)
+    threads, begun = len(os.sched_getaffinity(0)), time.perf_counter()
+    progress = open_progress()
+    listen(progress)
+    progress.stage("query", 1)
+    try:
+        answer = lookup(asked.run, data, stale_tables(asked.run), threads, name=name)
+    finally:
+        progress.close()
+    if asked.verbose:
+        sys.stderr.write(f"query: done in {time.perf_counter() - begun:.2f} s\n")
+    sys.stdout.write((as_json if asked.json else in_words)(answer) + "\n")
+    return OK
+
+
+def _asked_text(asked: QueryArguments) -> tuple[bytes, str]:
+    """Return the text of a query as it was given, and where it is from."""
+    if asked.text is not None:
+        return os.fsencode(asked.text), "--text"
+    path = Path(asked.file or "-")
+    if str(path) == "-":
+        return sys.stdin.buffer.read(), "--file - (standard input)"
+    try:
+        return path.read_bytes(), f"--file {path}"
+    except OSError as error:
+        raise ConfigError(
+            "The file with the text cannot be read.",
+            where=f"--file {path}",
+            found=os.strerror(error.errno or 0),
+            expected="a file of UTF-8 text",
+            fix="name another, or give the text itself with --text",
+        ) from error
+
+
+def backtest(asked: BacktestArguments) -> int:
+    """Run or continue a back-test in this process; print what came out."""
+    from pipeline.backtest.backtest import FOLDER, RESULT
+    from pipeline.backtest.backtest import backtest as hold
+    from pipeline.backtest.result import headline_lines
+    from pipeline.run import saved_config
+
+    settings = asked.settings
+    config = load_config(settings.config, settings.set, saved_config(asked.run))
+    arms = [name for name in asked.arms.split(",") if name]
+    progress = open_progress()
+    listen(progress)
+    try:
+        result = hold(asked.run, config, asked.size, arms, dry_run=asked.dry_run)
+        current().unit_done("backtest")
+    finally:
+        progress.close()
+    if asked.json:
+        sys.stdout.write(json.dumps(result, indent=1) + "\n")
+    elif not asked.dry_run:
+        lines = [*headline_lines(result), f"back-test: {asked.run / FOLDER / RESULT}"]
+        sys.stdout.write("\n".join(lines) + "\n")
+    return OK
+
+
+def schedule(asked: ScheduleArguments) -> int:
+    """Serve the deployment until Ctrl-C."""
+    from flows.schedule import serve
+
+    config = _loaded(asked.settings, {}, skip_bad_files=asked.skip_bad_files)
+    return serve(asked.corpus, asked.out, config, asked.cron, asked.name, strict=asked.strict)
+
+
+def config(asked: ConfigArguments) -> int:
+    """Print every setting as TOML."""
+    from pipeline.config.explained import explained
+    from pipeline.run import saved_config
+
+    base = saved_config(asked.run) if asked.run else {}
+    sys.stdout.write(explained(asked.settings.config, asked.settings.set, base, str(asked.run)))
+    return OK
+
+
+def _configured(options: WorkOptions, base: dict[str, Any]) -> Config:
+    return _loaded(options.settings, base, skip_bad_files=options.skip_bad_files)
+
+
+def _loaded(settings: SettingOptions, base: dict[str, Any], *, skip_bad_files: bool) -> Config:
+    extra = [SKIP_BAD_FILES] if skip_bad_files else []
+    return load_config(settings.config, [*settings.set, *extra], base)
