@@ -55,6 +55,7 @@ from pipeline.score.proxy.tokenizer import read_tokenizer
 from pipeline.score.sequences.catalogue import COLUMNS, catalogue
 from pipeline.score.sequences.sequence_table import sequence_tables
 from pipeline.score.sequences.sequences import VERSION as SCORED
+from pipeline.score.slices import ROW_TOKENS
 from schemas.backtest import (
     ARMS,
     CORPUS,
@@ -91,7 +92,7 @@ JUDGED = 3  # version of the judgement: of its tables and their metrics
 TABLES = frozenset(
     ["models", "sequences", *(schema.metadata[b"table"].decode() for schema in WRITTEN)]
 )
-NO_ROWS = np.zeros((0, 65), np.int64)
+NO_ROWS = np.zeros((0, ROW_TOKENS), np.int64)
 
 
 def backtest(

@@ -27,6 +27,7 @@ from pipeline.config.sections import Config
 from pipeline.errors import ConfigError
 from pipeline.score.sequences.sampling import take_that_fit
 from pipeline.score.sequences.training_rows import token_rows, tokenized
+from pipeline.score.slices import ROW_TOKENS
 from pipeline.text.arrays import Flags, Float64, Int64
 from pipeline.text.hashing import keyed_hash
 from schemas.backtest import RESERVE, SCORES
@@ -74,7 +75,7 @@ def reserve_rows(corpus: Output, tokenizer: Tokenizer) -> Int64:
     """Return the rows of the documents that were kept back, (rows, 65)."""
     texts = tokenized(tokenizer, dict(enumerate(corpus.table(RESERVE)["text"].to_pylist())))
     rows = [token_rows(text, text.starts) for text in texts.values() if len(text.starts)]
-    return np.concatenate([np.zeros((0, 65), np.int64), *rows])
+    return np.concatenate([np.zeros((0, ROW_TOKENS), np.int64), *rows])
 
 
 def plan(arm_input: ArmInput, names: Sequence[str], found: Evidence) -> list[tuple[Arm, Training]]:
