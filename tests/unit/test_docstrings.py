@@ -80,7 +80,7 @@ def test_docstrings_stand_alone(path: Path) -> None:
             continue
         first = text.splitlines()[0]
         if (
-            not (first[0].isupper() or first[0] in "`\"'<")
+            not (first[0].isupper() or first[0] in "`\"'<" or first[0].isdigit())
             or first[-1] not in ".:?"
             or " " not in first
         ):

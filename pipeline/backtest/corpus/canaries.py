@@ -27,7 +27,7 @@ COPIES_OF_INSTANCES = (1, 2, 4)
 SCORED_VARIANTS = 3
 PER_DOCUMENT = 4  # passages of one document
 
-Words = Mapping[int, Sequence[str]]  # by their length in tokens
+WordsByLength = Mapping[int, Sequence[str]]  # by their length in tokens
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class PlantedText:
     text: str
 
 
-def vocabulary(tokenizer: Tokenizer, texts: Sequence[str]) -> Words:
+def vocabulary(tokenizer: Tokenizer, texts: Sequence[str]) -> WordsByLength:
     """Return the words that occur often enough, with a space before each, by length in tokens."""
     times: dict[str, int] = {}
     for text in texts:
@@ -101,7 +101,7 @@ def passages(
 
 
 def plant(
-    tokenizer: Tokenizer, words: Words, source: Iterator[str], size: Size, seed: int
+    tokenizer: Tokenizer, words: WordsByLength, source: Iterator[str], size: Size, seed: int
 ) -> list[PlantedText]:
     """Return everything to plant, also the clusters that stay outside.
 
@@ -126,10 +126,17 @@ def plant(
 
 @dataclass
 class _Maker:
-    """A maker of texts to plant, each checked to have exactly 64 tokens."""
+    """A maker of texts to plant, each checked to have exactly 64 tokens.
+
+    Attributes:
+        tokenizer: of the proxies.
+        words: the words to draw from, by their number of tokens.
+        source: passages of the corpus.
+        random: what all is drawn with.
+    """
 
     tokenizer: Tokenizer
-    words: Words
+    words: WordsByLength
     source: Iterator[str]
     random: np.random.Generator
 

@@ -19,8 +19,7 @@ from pipeline.backtest.training.memsinks import SinkTransformer
 from pipeline.engine.progress import OnProgress
 from pipeline.score.proxy.loss import head_loss
 from pipeline.score.proxy.model import Shape, Transformer
-from pipeline.score.proxy.train import CLIP, EMBEDDING_RATE, FINAL_RATE, WARM_UP, Schedule
-from pipeline.text.hashing import keyed_hash
+from pipeline.score.proxy.train import CLIP, Schedule, epoch_order, optimiser_of, rate_at
 
 
 @dataclass(frozen=True)
@@ -58,33 +57,19 @@ def train_target(
     """
     schedule = spec.schedule
     model = _model(spec).to(device)
-    orders = [order(len(spec.rows), schedule.seed, epoch) for epoch in range(schedule.epochs)]
+    orders = [epoch_order(len(spec.rows), schedule.seed, epoch) for epoch in range(schedule.epochs)]
     batches = [batch for each in orders for batch in _cut(each, schedule.rows)]
     due = steps_at(spec.marks, len(batches))
-    optimiser = _optimiser(model, schedule.rate)
+    optimiser = optimiser_of(model, schedule.rate)
     found: list[Transformer] = []
     for step, batch in enumerate(batches):
         for group in optimiser.param_groups:
-            group["lr"] = schedule.rate * group["times"] * rate(step, len(batches))
+            group["lr"] = schedule.rate * group["times"] * rate_at(step, len(batches))
         _step(model, optimiser, spec, batch, device)
         found += [_snapshot(model)] * due.count(step + 1)
         if on_progress is not None:
             on_progress(step + 1, len(batches))
     return found
-
-
-def order(rows: int, seed: int, epoch: int) -> NDArray[np.int64]:
-    """Return the order of the rows in an epoch, by a hash, as for the proxies, (rows,)."""
-    numbers = np.arange(rows, dtype=np.uint64)
-    return np.argsort(keyed_hash(numbers, seed * 1_000 + epoch), kind="stable")
-
-
-def rate(step: int, total: int) -> float:
-    """Return the share of the peak rate at a step: linear warm-up, then linear decay."""
-    warm = max(1, round(total * WARM_UP))
-    if step < warm:
-        return (step + 1) / warm
-    return 1.0 - (1.0 - FINAL_RATE) * (step - warm) / max(1, total - warm)
 
 
 def steps_at(marks: Sequence[float], total: int) -> list[int]:
@@ -100,15 +85,6 @@ def _model(spec: TargetSpec) -> Transformer:
     if spec.sinks is None:
         return Transformer(spec.shape, spec.schedule.seed)
     return SinkTransformer(spec.shape, spec.schedule.seed)
-
-
-def _optimiser(model: Transformer, peak: float) -> torch.optim.Optimizer:
-    rest = [value for value in model.parameters() if value is not model.embedding]
-    groups = [
-        {"params": rest, "times": 1.0},
-        {"params": [model.embedding], "times": EMBEDDING_RATE},
-    ]
-    return torch.optim.AdamW(groups, peak, (0.9, 0.95), weight_decay=0.0, fused=True)
 
 
 def _step(

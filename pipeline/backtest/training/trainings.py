@@ -19,7 +19,7 @@ from pipeline.backtest.ledger import Built, Ledger, Output, digest
 from pipeline.backtest.sizes import target_shape
 from pipeline.backtest.training.target import TargetSpec, train_target
 from pipeline.config.sections import Config, ProxyConfig
-from pipeline.score.proxy.ensemble import HALVES, Proxy, chosen_device
+from pipeline.score.proxy.ensemble import HALVES, TRAINING, Proxy, chosen_device
 from pipeline.score.proxy.model import Shape, Transformer, from_safetensors, to_safetensors
 from pipeline.score.proxy.pool import WorkerPool
 from pipeline.score.proxy.statistics import ProxyScorer
@@ -175,7 +175,7 @@ class Trainer:
         shape = [one.shape.vocabulary, one.shape.layers, one.shape.width]
         config = self._config
         schedule = [config.epochs, config.batch, config.rate, one.seed]
-        machine = [self._device, str(torch.__version__), config.threads]
+        machine = [TRAINING, self._device, str(torch.__version__), config.threads]
         extra = [one.recipe, None if one.keep is None else digest_rows(one.keep)]
         return f"train/{one.name}", [
             one.role, shape, schedule, machine, digest_rows(one.rows), extra,

@@ -30,10 +30,19 @@ def tokenizer_path(config: Config, models: Sequence[Path]) -> Path:
         models: the files of the table `models`.
 
     Raises:
-        ConfigError: When `mitigation.tokenizer` names no file.
+        ConfigError: When `mitigation.tokenizer` names no file, or names none and no proxy has one.
     """
     if not config.mitigation.tokenizer:
-        return next(path for path in models if path.name == FILE)
+        found = [path for path in models if path.name == FILE]
+        if not found:
+            raise ConfigError(
+                "There is no tokenizer to write tokens by.",
+                where="mitigation.tokenizer",
+                found="empty, and no proxy was trained: the sample was too small for any family",
+                expected="a tokenizer.json, or a folder with one",
+                fix="name one: --set mitigation.tokenizer=PATH; or raise proxy.sample_tokens",
+            )
+        return found[0]
     path = Path(config.mitigation.tokenizer)
     path = path / FILE if path.is_dir() else path
     if not path.is_file():
