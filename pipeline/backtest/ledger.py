@@ -6,8 +6,6 @@ when it is run again.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -19,7 +17,7 @@ import pyarrow as pa
 
 from pipeline.engine.files import write_file
 from pipeline.engine.progress import current
-from pipeline.engine.run_folder import RunFolder
+from pipeline.engine.run_folder import RunFolder, digest_of
 from pipeline.engine.stage import FileRecord
 from pipeline.engine.tables import read_table, write_table
 
@@ -72,7 +70,7 @@ class Ledger:
             parts: everything that it is made from, as JSON values.
             make: makes its files and facts.
         """
-        fingerprint = digest([VERSION, name, parts])
+        fingerprint = digest_of([VERSION, name, parts])
         if not self.has(name, parts):
             with self._lock:
                 self._run.forget([name])
@@ -94,7 +92,7 @@ class Ledger:
     def has(self, name: str, parts: Any) -> bool:  # noqa: ANN401
         """Return whether an output is there and current."""
         with self._lock:
-            return self._run.fresh(name, digest([VERSION, name, parts]))
+            return self._run.fresh(name, digest_of([VERSION, name, parts]))
 
     def names(self, prefix: str) -> list[str]:
         """Return the names of the recorded outputs that begin with a prefix."""
@@ -114,11 +112,6 @@ class Ledger:
     def result(self, name: str, data: bytes) -> FileRecord:
         """Write a file beside the manifest, whole or not at all."""
         return write_file(self.folder, ".", name, data)
-
-
-def digest(parts: Any) -> str:  # noqa: ANN401
-    """Return the fingerprint of JSON values."""
-    return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
 def say(text: str) -> None:

@@ -15,10 +15,11 @@ import torch
 from numpy.typing import NDArray
 
 from pipeline.backtest.corpus.subject import Subject
-from pipeline.backtest.ledger import Built, Ledger, Output, digest
+from pipeline.backtest.ledger import Built, Ledger, Output
 from pipeline.backtest.sizes import target_shape
 from pipeline.backtest.training.target import TargetSpec, train_target
 from pipeline.config.sections import Config, ProxyConfig
+from pipeline.engine.run_folder import digest_of
 from pipeline.score.proxy.ensemble import HALVES, TRAINING, Proxy, chosen_device
 from pipeline.score.proxy.model import Shape, Transformer, from_safetensors, to_safetensors
 from pipeline.score.proxy.pool import WorkerPool
@@ -229,4 +230,4 @@ class Trainer:
 def digest_rows(rows: NDArray[Any]) -> str:
     """Return a fingerprint of an array: its type, shape and bytes."""
     data = hashlib.blake2b(np.ascontiguousarray(rows).tobytes(), digest_size=16).hexdigest()
-    return digest([str(rows.dtype), list(rows.shape), data])
+    return digest_of([str(rows.dtype), list(rows.shape), data])

@@ -26,7 +26,7 @@ SECTIONS = (
     ("curves", "Dose, size and context", curves),
     ("proof", "Calibration and back-test", proof),
     ("audit", "Self-audit and alarms", audit),
-    ("settings", "Limits, settings, versions, fingerprints", ending),
+    ("settings", "Limits, settings, versions, digests", ending),
 )
 
 
