@@ -178,10 +178,7 @@ class Session:
             self.manifest["scan"],
             max(1, min(workers // at_once, memory // CHUNK)),
             memory,
-            tuple((row["row_key"], row["text_hash"]) for row in self.manifest.get("restored", ())),
-            tuple(
-                (text["text_hash"], text["named"]) for text in self.manifest.get("forgotten", ())
-            ),
+            {one.key: tuple(self.manifest.get(one.key, ())) for one in stage.recalls},
             self.manifest["corpus"].get("known", 0),
             tuple(FileRecord(**record) for entry in entries for record in entry["files"])
             if stage.records

@@ -19,9 +19,10 @@ from pipeline.engine.stage import Receipt, Work
 from pipeline.engine.tables import read_table, write_table
 from pipeline.errors import ConfigError, IntegrityError
 from pipeline.filter.documents import RANKED_BY, ranks, reaching
-from pipeline.filter.forgotten import forgotten_rows, sharing_a_window
+from pipeline.filter.forgotten import forgotten_rows, forgotten_texts, sharing_a_window
 from pipeline.filter.mitigations.sink_ids import changed_sinks, sink_ids
 from pipeline.filter.mitigations.weights import weights
+from pipeline.filter.overrides import RESTORED
 from pipeline.filter.rules import drop_risk, keep_n
 from pipeline.filter.rules.cuts import Cut, cuts
 from pipeline.filter.rules.rules import CUT_SPANS, RESTORE, decide, gone, prepared, require_named
@@ -92,10 +93,10 @@ def _columns(work: Work) -> list[str]:
         names += RANKED_BY
     if CUT_SPANS in config.policy.rules:
         names += ["shard", "row", "words"]
-    if work.forgotten:
+    if forgotten_texts(work):
         names += ["shard", "row"]
     mitigated = config.mitigation.sink_id or config.mitigation.weights != "none"
-    if mitigated or work.restored or work.paths("risk_model"):
+    if mitigated or work.recalled.get(RESTORED) or work.paths("risk_model"):
         names += ["representative", "text_hash", "exact_count"]
     return [name for name in DOCUMENTS.names if name in names]
 
@@ -107,11 +108,11 @@ def _frame(work: Work, table: pa.Table) -> pl.DataFrame:
     if {keep_n.NAME, drop_risk.NAME} & set(work.config.policy.rules):
         frame = frame.with_columns(rank=pl.Series(ranks(table, work.config.near)))
     restored = frozenset[int]()
-    if work.restored:
-        keys, texts = (list(side) for side in zip(*work.restored, strict=True))
+    if noted := work.recalled.get(RESTORED):
         given = pl.DataFrame(
-            {"row_key": keys, "text_hash": [bytes.fromhex(text) for text in texts]},
+            [(row["row_key"], bytes.fromhex(row["text_hash"])) for row in noted],
             schema={"row_key": pl.UInt64, "text_hash": pl.Binary},
+            orient="row",
         )
         found = frame.with_columns(pl.col("text_hash").cast(pl.Binary))
         restored = frozenset(found.join(given, on=["row_key", "text_hash"])["row_key"].to_list())

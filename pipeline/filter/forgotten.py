@@ -14,6 +14,8 @@ from pipeline.scan.words import chunk_places
 from pipeline.text.arrays import Uint64
 from pipeline.text.sorting import among
 
+FORGOTTEN = "forgotten"  # key of the manifest
+
 
 def sharing_a_window(work: Work, state: pl.DataFrame, forgotten: Uint64) -> int:
     """Return how many documents that stay have a window of a forgotten one.
@@ -34,18 +36,24 @@ def sharing_a_window(work: Work, state: pl.DataFrame, forgotten: Uint64) -> int:
     return int(holders)
 
 
+def forgotten_texts(work: Work) -> dict[bytes, bool]:
+    """Return the hash of each text that is to be forgotten, and whether it was named itself."""
+    noted = work.recalled.get(FORGOTTEN, ())
+    return {bytes.fromhex(text["text_hash"]): text["named"] for text in noted}
+
+
 def forgotten_rows(work: Work) -> Uint64:
     """Return the keys of the rows that `--forget` removes, sorted, (rows,).
 
     They are the rows of a listed text, verified near copies of a named one, and rows whose keeper
     is forgotten.
     """
-    if not work.forgotten:
+    texts = forgotten_texts(work)
+    if not texts:
         return np.zeros(0, np.uint64)
     top, bottom = at_least(work.config.near.threshold)
-    hashes, named = (list(side) for side in zip(*work.forgotten, strict=True))
     listed = pa.table(
-        {"text_hash": pa.array([bytes.fromhex(h) for h in hashes], pa.binary(16)), "named": named}
+        {"text_hash": pa.array(list(texts), pa.binary(16)), "named": list(texts.values())}
     )
     found = run(
         "filter/forgotten",

@@ -20,9 +20,11 @@ from pipeline.engine.run_folder import RunFolder, open_run
 from pipeline.engine.tables import read_table
 from pipeline.errors import ConfigError
 from pipeline.filter.documents import reaching
+from pipeline.filter.forgotten import FORGOTTEN
 from schemas.scan.counts import COUNTS
 from schemas.scan.pairs import PAIRS
 
+RESTORED = "restored"  # key of the manifest
 MOST_NAMED = 5  # unknown names in a message
 OUTDATED = ("report/all", "seal/all")  # outputs that still describe a text to forget
 
@@ -40,10 +42,10 @@ def restore(out: Path, names: Sequence[str], *, undo: bool = False) -> int:
     """
     with open_run(out) as run:
         rows = find(run, names)
-        listed = {(row["row_key"], row["text_hash"]) for row in run.manifest.get("restored", ())}
+        listed = {(row["row_key"], row["text_hash"]) for row in run.manifest.get(RESTORED, ())}
         named = set(zip(rows["row_key"].to_pylist(), _hex(rows["text_hash"]), strict=True))
         listed = listed - named if undo else listed | named
-        run.manifest["restored"] = [
+        run.manifest[RESTORED] = [
             {"row_key": key, "text_hash": text} for key, text in sorted(listed)
         ]
         run.save()
@@ -68,9 +70,9 @@ def forget(out: Path, names: Sequence[str], config: Config) -> int:
         rows = find(run, names)
         texts = set(_hex(rows["text_hash"]))
         near = set(_hex(_near_texts(run, rows["representative"].to_numpy(), config))) - texts
-        listed = {text["text_hash"]: text["named"] for text in run.manifest.get("forgotten", ())}
+        listed = {text["text_hash"]: text["named"] for text in run.manifest.get(FORGOTTEN, ())}
         listed |= {text: listed.get(text, False) for text in near} | dict.fromkeys(texts, True)
-        run.manifest["forgotten"] = [
+        run.manifest[FORGOTTEN] = [
             {"text_hash": text, "named": named} for text, named in sorted(listed.items())
         ]
         run.forget(OUTDATED)

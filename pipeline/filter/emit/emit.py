@@ -34,6 +34,7 @@ from pipeline.filter.emit.edits import TextColumns, cut_batch, emptied, require_
 from pipeline.filter.emit.json_shards import JsonWriter
 from pipeline.filter.emit.row_facts import RowFacts
 from pipeline.filter.emit.struct_column import Added, kept_struct, removed_struct
+from pipeline.filter.forgotten import forgotten_texts
 from pipeline.filter.mitigations.goldfish import tokenizer_digest
 from pipeline.filter.rules.rules import CUT_SPANS
 from schemas.filter.emitted import SPANS_CUT
@@ -127,7 +128,7 @@ class _ShardWriter:
         if self._cuts:
             self._texts.require_plain(self._schema, shard.name)
             _require_no_clash(work.names[shard.number], shard.name)
-        self._forgotten = frozenset(bytes.fromhex(text) for text, _ in work.forgotten)
+        self._forgotten = frozenset(forgotten_texts(work))
         masks = work.config.mitigation.goldfish_k > 0
         self._reads_texts = self._cuts or bool(self._forgotten) or masks
 
