@@ -221,6 +221,7 @@ TABLES = frozenset(table for stage in STAGES.values() for table in stage.tables)
 def scan(session: Session) -> None:
     """Bring the inventory up to date, then count everything that is repeated in it."""
     inventory(session.manifest, session.corpus, session.config, verify=session.verify)
+    session.refresh()
     session.plan_memory()
     _adopt(session)
     for stage in SCAN:

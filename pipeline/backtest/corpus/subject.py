@@ -107,6 +107,7 @@ def scan(corpus: Path, out: Path, config: Config) -> Config:
     with open_run(out, tables=run.TABLES, create=run.new_manifest()) as opened:
         session = Session(opened, own, one_by_one, run.STAGES)
         inventory(session.manifest, (str(corpus),), own, own=True)
+        session.refresh()
         session.plan_memory()
         session.manifest["config"] = own.model_dump(mode="json", exclude={"limits"})
         opened.save()
