@@ -375,8 +375,14 @@ TERMS = (
         "task.",
     ),
     Term(
+        "digest",
+        "A hash of the bytes of a file, or of all that a stage made. Equal digests mean equal "
+        "content.",
+    ),
+    Term(
         "fingerprint",
-        "A hash of all that a result was made from: input files, settings and the version of the "
-        "program's steps. A result whose fingerprint is the same need not be made again.",
+        "A hash of all that a result depends on: the version of the stage, the settings that it "
+        "reads, and the digests of what it reads. A result whose fingerprint is the same need not "
+        "be made again.",
     ),
 )

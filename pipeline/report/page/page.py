@@ -27,7 +27,7 @@ SECTIONS = (
     ("curves", "Dose, size and context", curves),
     ("proof", "Calibration and back-test", proof),
     ("audit", "Self-audit and alarms", audit),
-    ("settings", "Limits, settings, versions, fingerprints", ending),
+    ("settings", "Limits, settings, versions, digests", ending),
 )
 WORDS = ("words", "Words")
 
