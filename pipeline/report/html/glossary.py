@@ -145,7 +145,8 @@ TERMS = (
     Term(
         "bucket",
         "Documents that agree in one part of their MinHash, so that they are compared with each "
-        "other. A bucket of more than `near.bucket_cap` different texts is capped: only some of "
+        "other; documents with fewer words than a shingle share a bucket if their words are the "
+        "same. A bucket of more than `near.bucket_cap` different texts is capped: only some of "
         "its pairs are compared.",
     ),
     Term("candidate", "A pair of different texts that were met in a bucket and are compared."),
@@ -339,8 +340,8 @@ TERMS = (
     ),
     Term(
         "arm",
-        "One more training of the larger model of a back-test, with other rows or another loss, "
-        "to measure what that changes.",
+        "One more training of the larger model of a back-test in which one thing is different, "
+        "such as the rows or the loss, to measure what that changes.",
     ),
     Term(
         "canary",
