@@ -5,6 +5,7 @@ from __future__ import annotations
 from pipeline.engine.tables import Row
 from pipeline.report.html.assets import licences
 from pipeline.report.html.markup import Html, join, table, tag
+from pipeline.report.html.terms import term
 from pipeline.report.quotes.quotes import label
 
 
@@ -63,11 +64,15 @@ def _digests(data: Row) -> Html:
         ("corpus", tag("code", data["provenance"]["corpus"])),
         *((row["stage"], tag("code", row["digest"])) for row in data["provenance"]["stages"]),
     ]
-    caption = "What the numbers were made from: equal digests, equal tables."
+    caption = (
+        "What the numbers were made from: equal ",
+        term("digest", "digests"),
+        ", equal tables.",
+    )
     return tag(
         "details",
         tag("summary", "Versions and digests"),
-        table(caption, ("what", "version or digest"), lines, (0, 1), class_="small"),
+        table(join(caption), ("what", "version or digest"), lines, (0, 1), class_="small"),
     )
 
 
