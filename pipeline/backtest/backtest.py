@@ -56,6 +56,7 @@ from pipeline.score.sequences.catalogue import COLUMNS, catalogue
 from pipeline.score.sequences.sequence_table import sequence_tables
 from pipeline.score.sequences.sequences import VERSION as SCORED
 from pipeline.score.slices import ROW_TOKENS
+from schemas import backtest as schemas
 from schemas.backtest import (
     ARMS,
     CORPUS,
@@ -72,25 +73,13 @@ from schemas.backtest import (
 from schemas.scan.counts import COUNTS
 from schemas.score.sequences import SEQUENCES
 
-WRITTEN = (
-    ARMS,
-    CORPUS,
-    CURVE,
-    DIFFERENCES,
-    DOSES,
-    METRICS,
-    PANEL,
-    PLANTED,
-    RELIABILITY,
-    RESERVE,
-    SCORES,
-)
 FOLDER = "backtest"
 RESULT = "backtest.json"
 TOKENIZER = "models/tokenizer.json"
 JUDGED = 3  # version of the judgement: of its tables and their metrics
 TABLES = frozenset(
-    ["models", "sequences", *(schema.metadata[b"table"].decode() for schema in WRITTEN)]
+    ["models", "sequences"]
+    + [s.metadata[b"table"].decode() for s in vars(schemas).values() if isinstance(s, pa.Schema)]
 )
 NO_ROWS = np.zeros((0, ROW_TOKENS), np.int64)
 
