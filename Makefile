@@ -33,6 +33,7 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q -p no:randomly tests/unit/test_docstrings.py
 	$(BIN)/sqlfluff lint --disable-progress-bar sql
 
 format: setup

@@ -14,7 +14,7 @@ from cyclopts import ArgumentCollection, Group, Parameter
 
 
 def _one(arguments: ArgumentCollection) -> None:
-    """Refuse both or neither of the ways to give a text."""
+    """Refuse both ways to give a text at once, and none of them."""
     if sum(bool(argument.tokens) for argument in arguments) != 1:
         raise ValueError("Give the text itself with --text, or a file with it with --file.")
 
@@ -65,7 +65,7 @@ class WorkOptions:
 @FLAT
 @dataclass(frozen=True)
 class SampleArguments:
-    """`rote sample`."""
+    """The arguments of `rote sample`."""
 
     folder: Annotated[Path, Parameter(help="A new folder.")]
     _: KW_ONLY
@@ -75,7 +75,7 @@ class SampleArguments:
 @FLAT
 @dataclass(frozen=True)
 class CorpusArguments:
-    """`rote run` and `rote scan`."""
+    """The arguments of `rote run` and `rote scan`."""
 
     corpus: Corpus
     _: KW_ONLY
@@ -86,7 +86,7 @@ class CorpusArguments:
 @FLAT
 @dataclass(frozen=True)
 class RunArguments:
-    """`rote score`."""
+    """The arguments of `rote score`."""
 
     run: RunFolder
     _: KW_ONLY
@@ -96,7 +96,7 @@ class RunArguments:
 @FLAT
 @dataclass(frozen=True)
 class FilterArguments:
-    """`rote filter`."""
+    """The arguments of `rote filter`."""
 
     run: RunFolder
     _: KW_ONLY
@@ -112,7 +112,7 @@ class FilterArguments:
 @FLAT
 @dataclass(frozen=True)
 class ReportArguments:
-    """`rote report`."""
+    """The arguments of `rote report`."""
 
     run: RunFolder
     _: KW_ONLY
@@ -125,7 +125,7 @@ class ReportArguments:
 @FLAT
 @dataclass(frozen=True)
 class RestoreArguments:
-    """`rote restore`."""
+    """The arguments of `rote restore`."""
 
     run: RunFolder
     doc_ids: Annotated[tuple[str, ...], Parameter(help="Ids of rows, or SHARD#ROW.", negative=())]
@@ -136,7 +136,7 @@ class RestoreArguments:
 @FLAT
 @dataclass(frozen=True)
 class ExplainArguments:
-    """`rote explain`."""
+    """The arguments of `rote explain`."""
 
     run: RunFolder
     doc_id: Annotated[str, Parameter(help="The row's id, or SHARD#ROW.")]
@@ -147,7 +147,7 @@ class ExplainArguments:
 @FLAT
 @dataclass(frozen=True)
 class QueryArguments:
-    """`rote query`."""
+    """The arguments of `rote query`."""
 
     run: RunFolder
     _: KW_ONLY
@@ -166,7 +166,7 @@ class QueryArguments:
 @FLAT
 @dataclass(frozen=True)
 class BacktestArguments:
-    """`rote backtest`."""
+    """The arguments of `rote backtest`."""
 
     run: RunFolder
     _: KW_ONLY
@@ -187,7 +187,7 @@ class BacktestArguments:
 @FLAT
 @dataclass(frozen=True)
 class ScheduleArguments:
-    """`rote schedule`."""
+    """The arguments of `rote schedule`."""
 
     corpus: Corpus
     _: KW_ONLY
@@ -204,7 +204,7 @@ class ScheduleArguments:
 @FLAT
 @dataclass(frozen=True)
 class ConfigArguments:
-    """`rote config`."""
+    """The arguments of `rote config`."""
 
     run: Annotated[Path | None, Parameter(help="A run folder whose settings are shown.")] = None
     _: KW_ONLY
@@ -214,7 +214,7 @@ class ConfigArguments:
 @FLAT
 @dataclass(frozen=True)
 class CompletionArguments:
-    """`rote completion`."""
+    """The arguments of `rote completion`."""
 
     shell: Annotated[
         Literal["bash", "zsh", "fish"], Parameter(help="The shell that is to complete.")

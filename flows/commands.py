@@ -154,17 +154,17 @@ def restore(asked: RestoreArguments) -> int:
 
 def explain(asked: ExplainArguments) -> int:
     """Print, and write as a page if asked, what is known of each row of a name."""
-    from flows.terminal import show_account
-    from pipeline.inspect.account_words import in_words
-    from pipeline.inspect.explain import accounts
+    from flows.terminal import show_explanation
+    from pipeline.inspect.explain import explanations
+    from pipeline.inspect.explanation_words import in_words
     from pipeline.run import stale_tables
 
-    told = accounts(asked.run, asked.doc_id, stale_tables(asked.run))
-    show_account(in_words(told))
+    told = explanations(asked.run, asked.doc_id, stale_tables(asked.run))
+    show_explanation(in_words(told))
     if asked.html is not None:
-        from pipeline.inspect.account_page import account_page
+        from pipeline.inspect.explanation_page import explanation_page
 
-        _write_page(asked.html, account_page(told))
+        _write_page(asked.html, explanation_page(told))
     return OK
 
 

@@ -43,10 +43,13 @@ RETRY_SECONDS = [0.5, 5.0]
 
 
 class Unexpected(Exception):
-    """Stands before Prefect for an error that is not ours.
+    """What Prefect sees in place of an error that is not ours.
 
     Prefect keeps the messages of errors in states and logs; those of other libraries may quote a
     document.
+
+    Attributes:
+        error: the error itself.
     """
 
     def __init__(self, error: Exception) -> None:
@@ -56,7 +59,11 @@ class Unexpected(Exception):
 
 @contextmanager
 def discreet() -> Iterator[None]:
-    """Let our own errors through, and put `Unexpected` before any other."""
+    """Let our own errors through, and raise another in place of any that is not ours.
+
+    Raises:
+        Unexpected: in place of it; it holds the error.
+    """
     try:
         yield
     except (PipelineError, Unexpected):

@@ -27,8 +27,11 @@ def start(
 ) -> None:
     """Run the flow `flows.flow:rote` with these parameters, in this process.
 
-    Raises what the pipeline raises, as it is; PipelineError when the server goes away; after Ctrl-C
-    KeyboardInterrupt, within PATIENCE_SECONDS.
+    What the pipeline raises comes through as it is.
+
+    Raises:
+        PipelineError: the server stopped answering.
+        KeyboardInterrupt: after Ctrl-C, within PATIENCE_SECONDS.
     """
     with _impatient(), serving() as api:
         import httpx
@@ -49,7 +52,12 @@ def start(
 
 
 class Api(NamedTuple):
-    """Where Prefect's API is, and whether it ends with this process."""
+    """Where Prefect's API is.
+
+    Attributes:
+        url: its address.
+        temporary: whether its server ends with this process.
+    """
 
     url: str
     temporary: bool
@@ -60,8 +68,11 @@ def serving(*, scheduling: bool = False) -> Iterator[Api]:
     """Give the API: of the user's server when Prefect's settings name one, else of ours.
 
     Ours ends with the block. It is started before Prefect is imported: both take seconds, and
-    neither needs the other. Raises ConfigError when the user's server does not answer,
-    PipelineError when ours does not start.
+    neither needs the other.
+
+    Raises:
+        ConfigError: the user's server does not answer.
+        PipelineError: ours does not start.
     """
     quiet_prefect()
     server = None if os.environ.get("PREFECT_API_URL") else _begin(scheduling)

@@ -34,8 +34,11 @@ def serve(
     """Run everything when `cron` says, in this machine's time zone; return 0 after Ctrl-C.
 
     One run at a time: one that is due while another still runs waits for it. When this ends the
-    schedule is paused, so that on a server of the user's nothing piles up. Raises ConfigError for a
-    cron expression that is none, and what is wrong with the corpus now.
+    schedule is paused, so that on a server of the user's nothing piles up. What is wrong with the
+    corpus now is raised before anything is registered.
+
+    Raises:
+        ConfigError: the cron expression is none or never comes, or the name is not allowed.
     """
     quiet_prefect()
     schedule = _schedule(cron)
@@ -77,7 +80,11 @@ def _schedule(cron: str) -> CronSchedule:
 
 
 def next_run(schedule: CronSchedule) -> datetime:
-    """Return when a schedule next runs, in its time zone; ConfigError when it never does."""
+    """Return when a schedule next runs, in its time zone.
+
+    Raises:
+        ConfigError: it never does.
+    """
     try:
         dates = asyncio.run(schedule.get_dates(1))
     except ValueError as error:  # croniter's own error is one

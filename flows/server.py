@@ -53,10 +53,13 @@ def database() -> Path:
 
 
 class TemporaryServer:
-    """A server process: begins with this object, ends with `stop` or with this process.
+    """A server process of ours: it begins with this object, and ends with `stop` or this process.
 
-    scheduling: with the scheduler and the browser pages too, on Prefect's usual port when that is
-    free. Raises OSError when Prefect's folder cannot be made.
+    With `scheduling` it has the scheduler and the browser pages too, on Prefect's usual port when
+    that is free. OSError is raised when Prefect's folder cannot be made.
+
+    Attributes:
+        url: address of its API.
     """
 
     def __init__(self, *, scheduling: bool = False) -> None:

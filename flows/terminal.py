@@ -25,7 +25,7 @@ PLAIN_EVERY_S = 10.0
 
 _QUOTED = "\u201c[^\u201d]*\u201d"
 _DIFFERENT = "\u00ab[^\u00bb]*\u00bb"
-ACCOUNT_STYLES = (
+EXPLANATION_STYLES = (
     (r"(?m)^(?:Counts|Risk|Otherwise|Beside what stays|Repeated spans).*$", "bold"),
     (r"(?m)^KEPT.*$", "bold green"),
     (r"(?m)^(?:REMOVED|REJECTED|NOT DECIDED).*$", "bold red"),
@@ -164,7 +164,7 @@ def open_progress() -> PlainProgress | LiveProgress:
     return LiveProgress(console) if console.is_terminal else PlainProgress()
 
 
-def show_account(text: str) -> None:
+def show_explanation(text: str) -> None:
     """Print an explanation; on a terminal verdicts, titles and differences stand out.
 
     Elsewhere the text is printed as it is. Nothing in it is taken for markup.
@@ -174,6 +174,6 @@ def show_account(text: str) -> None:
         sys.stdout.write(f"{text}\n")
         return
     shown = Text(text)
-    for pattern, style in ACCOUNT_STYLES:
+    for pattern, style in EXPLANATION_STYLES:
         shown.highlight_regex(pattern, style)
     console.print(shown)

@@ -1,4 +1,4 @@
-"""What a filter would take, rule by rule, without a trace in the run folder."""
+"""Preview what a filter would remove, rule by rule, without a change to the run folder."""
 
 from __future__ import annotations
 
@@ -14,13 +14,20 @@ from pipeline.engine.stage import Receipt, Work
 from pipeline.filter import decisions
 from pipeline.run import FILTER, SCAN, STAGES
 
-BEFORE = ("documents", "decisions")
+DECIDING = ("documents", "decisions")  # the stages of a filter that write no rows
 
 
 def preview(out: Path, config: Config) -> dict[str, Any] | None:
     """Return the facts of the decisions that a filter would make now; None without a scan.
 
-    Stages that are not current run in a temporary folder; nothing else is written.
+    The two stages run in a temporary folder; nothing else is written.
+
+    Args:
+        out: the run folder.
+        config: the settings.
+
+    Raises:
+        ConfigError: When the policy needs a forecast that the run does not have.
     """
     session = Session(read_run(out), config, idle, STAGES)
     if not all(session.current(stage) for stage in SCAN):
@@ -29,7 +36,7 @@ def preview(out: Path, config: Config) -> dict[str, Any] | None:
     made: dict[str, tuple[str, ...]] = {}
     with tempfile.TemporaryDirectory(prefix="rote-") as folder:
         for stage in FILTER:
-            if stage.name not in BEFORE:
+            if stage.name not in DECIDING:
                 continue
             work = session.work(stage, "all", 1)
             receipt = stage.function(_elsewhere(work, Path(folder), made))
@@ -38,7 +45,7 @@ def preview(out: Path, config: Config) -> dict[str, Any] | None:
 
 
 def _elsewhere(work: Work, folder: Path, made: dict[str, tuple[str, ...]]) -> Work:
-    """Return the work with its outputs in another folder; made: tables that lie there already."""
+    """Return the work with its outputs in another folder, and the tables made there as inputs."""
     tables = {
         name: tuple(str(work.folder.resolve() / path) for path in paths)
         for name, paths in work.tables.items()

@@ -21,6 +21,8 @@ from pipeline.engine.stage import ALL, Mapper, Recall, Stage
 from pipeline.errors import ConfigError
 from pipeline.filter import decisions, documents
 from pipeline.filter.emit import emit, seal
+from pipeline.filter.forgotten import FORGOTTEN
+from pipeline.filter.overrides import RESTORED
 from pipeline.report import report
 from pipeline.scan import copies, counts, families, signatures
 from pipeline.scan.inventory import check_places, inventory, require_unchanged
@@ -170,7 +172,7 @@ FILTER = (
         optional=("risk",),
         also=decisions.also_needs,
         beside=(("risk", "sketch"),),
-        recalls=(Recall("restored"), Recall("forgotten", needs=("sketch", "windows"))),
+        recalls=(Recall(RESTORED), Recall(FORGOTTEN, needs=("sketch", "windows"))),
         conserves=True,
     ),
     Stage(
@@ -182,7 +184,7 @@ FILTER = (
         needs=("documents", "decisions"),
         optional=("risk",),
         also=emit.also_needs,
-        recalls=(Recall("forgotten"),),
+        recalls=(Recall(FORGOTTEN),),
         by_group=True,
         conserves=True,
         names_scan=True,
@@ -219,6 +221,7 @@ TABLES = frozenset(table for stage in STAGES.values() for table in stage.tables)
 def scan(session: Session) -> None:
     """Bring the inventory up to date, then count everything that is repeated in it."""
     inventory(session.manifest, session.corpus, session.config, verify=session.verify)
+    session.refresh()
     session.plan_memory()
     _adopt(session)
     for stage in SCAN:

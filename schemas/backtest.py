@@ -1,4 +1,4 @@
-"""The tables of a back-test: what was planted, what models say of it, how the forecast did."""
+"""The tables of a back-test: its texts, the scores of its models, how good the forecast was."""
 
 import pyarrow as pa
 

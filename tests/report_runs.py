@@ -69,7 +69,15 @@ def make_run(
         with write_table(run, table, "all", schema) as out:
             out.write(conform(pa.Table.from_pylist(list(rows), schema=schema), schema))
         entry = outputs.setdefault(
-            output, {"fingerprint": "", "rows_in": 0, "rows_out": 0, "facts": {}, "files": []}
+            output,
+            {
+                "fingerprint": "",
+                "digest": "",
+                "rows_in": 0,
+                "rows_out": 0,
+                "facts": {},
+                "files": [],
+            },
         )
         entry["files"].append(dataclasses.asdict(out.record))
 
@@ -120,6 +128,7 @@ def make_run(
     )
     outputs["candidates/all"] = {
         "fingerprint": "",
+        "digest": "",
         "rows_in": 0,
         "rows_out": 0,
         "files": [],

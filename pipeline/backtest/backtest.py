@@ -1,4 +1,4 @@
-"""The back-test, top to bottom: corpus, scan, proxies, declaration, targets, scores, judgement."""
+"""Run a back-test, top to bottom: corpus, scan, declaration, trainings, scores, judgement."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from pipeline.backtest.judgement.preregistered import declaration, declare, targ
 from pipeline.backtest.ledger import Built, Ledger, Output, say
 from pipeline.backtest.result import summary
 from pipeline.backtest.sizes import Size, size_of
-from pipeline.backtest.training import cost
+from pipeline.backtest.training.cost import cost_lines
 from pipeline.backtest.training.trainings import (
     EARLY,
     FINAL,
@@ -55,6 +55,8 @@ from pipeline.score.proxy.tokenizer import read_tokenizer
 from pipeline.score.sequences.catalogue import COLUMNS, catalogue
 from pipeline.score.sequences.sequence_table import sequence_tables
 from pipeline.score.sequences.sequences import VERSION as SCORED
+from pipeline.score.slices import ROW_TOKENS
+from schemas import backtest as schemas
 from schemas.backtest import (
     ARMS,
     CORPUS,
@@ -71,35 +73,32 @@ from schemas.backtest import (
 from schemas.scan.counts import COUNTS
 from schemas.score.sequences import SEQUENCES
 
-WRITTEN = (
-    ARMS,
-    CORPUS,
-    CURVE,
-    DIFFERENCES,
-    DOSES,
-    METRICS,
-    PANEL,
-    PLANTED,
-    RELIABILITY,
-    RESERVE,
-    SCORES,
-)
 FOLDER = "backtest"
 RESULT = "backtest.json"
 TOKENIZER = "models/tokenizer.json"
 JUDGED = 3  # version of the judgement: of its tables and their metrics
 TABLES = frozenset(
-    ["models", "sequences", *(schema.metadata[b"table"].decode() for schema in WRITTEN)]
+    ["models", "sequences"]
+    + [s.metadata[b"table"].decode() for s in vars(schemas).values() if isinstance(s, pa.Schema)]
 )
-NO_ROWS = np.zeros((0, 65), np.int64)
+NO_ROWS = np.zeros((0, ROW_TOKENS), np.int64)
 
 
 def backtest(
     out: Path, config: Config, size_name: str, arms: Sequence[str] = (), *, dry_run: bool = False
 ) -> dict[str, Any]:
-    """Run, or go on with, the back-test of a run folder; return what `backtest.json` holds.
+    """Run the back-test of a run folder, or go on with it, and return what `backtest.json` holds.
 
-    dry_run: make the corpus, say what the trainings cost, and train nothing.
+    Args:
+        out: the run folder; its scan must be finished.
+        config: the settings.
+        size_name: smoke | miniature | full.
+        arms: the arms to train as well.
+        dry_run: make the corpus, say what the trainings cost, and train nothing.
+
+    Raises:
+        ConfigError: When there is no such size or arm, or the scan is not finished.
+        InputError: When the corpus is too small for the size.
     """
     size = size_of(size_name, config.backtest)
     require_arms(arms)
@@ -112,11 +111,12 @@ def backtest(
 
 
 def _go(backtest_run: BacktestRun, arms: Sequence[str], *, dry_run: bool) -> dict[str, Any]:
+    """Declare the comparisons, train and score every model, and judge the forecast."""
     config, subject = backtest_run.config, backtest_run.subject
     proxies = proxies_of(subject, config.proxy, backtest_run.vocabulary)
-    goals = targets_of(subject, config, backtest_run.vocabulary)
-    due = backtest_run.trainer.due([*proxies, *goals])
-    for line in cost.lines(due, config.proxy, backtest_run.pool.workers):
+    of_target = targets_of(subject, config, backtest_run.vocabulary)
+    due = backtest_run.trainer.due([*proxies, *of_target])
+    for line in cost_lines(due, config.proxy, backtest_run.pool.workers):
         say(line)
     if dry_run:
         return {"dry_run": True}
@@ -124,31 +124,32 @@ def _go(backtest_run: BacktestRun, arms: Sequence[str], *, dry_run: bool) -> dic
     declare(
         folder, declaration(backtest_run.size, config), targets(backtest_run.ledger.names("train/"))
     )
-    tried = _try(backtest_run, [*proxies, *goals])
-    table, about = _sequences(backtest_run, proxies, tried)
-    target = _target(backtest_run, goals[0], proxies)
-    found = evidence(subject, table, about, tried.models, target)
+    trained = _train(backtest_run, [*proxies, *of_target])
+    table, about = _sequences(backtest_run, proxies, trained)
+    target = _target(backtest_run, of_target[0], proxies)
+    found = evidence(subject, table, about, trained.models, target)
     reserve = reserve_rows(backtest_run.corpus, backtest_run.tokenizer) if arms else NO_ROWS
-    bottom = ArmInput(subject, config, goals[0], reserve)
-    planned = plan(bottom, arms, found)
-    results = arm_rows(backtest_run.trainer, planned, bottom, tried.outputs[len(proxies)], found)
-    return _judge(backtest_run, tried, found, target, results)
+    arm_input = ArmInput(subject, config, of_target[0], reserve)
+    planned = plan(arm_input, arms, found)
+    plain = trained.outputs[len(proxies)]
+    results = arm_rows(backtest_run.trainer, planned, arm_input, plain, found)
+    return _judge(backtest_run, trained, found, target, results)
 
 
 def _prepare(out: Path, ledger: Ledger, size: Size, config: Config) -> BacktestRun:
-    """Make the corpus of the back-test when it is not there, scan it, read what models learn."""
-    own = config.model_copy(update={"proxy": size.proxy(config.proxy)})
+    """Return a back-test that is ready to train: its corpus made, scanned and read."""
+    sized = config.model_copy(update={"proxy": size.proxy(config.proxy)})
     current().stage("backtest corpus", 1)
-    corpus = _corpus(out, ledger, size, own)
+    corpus = _corpus(out, ledger, size, sized)
     current().unit_done("backtest corpus")
     scanned = ledger.folder / "scan"
-    settings = material.scan(ledger.folder / "backtest_corpus", scanned, own)
+    settings = material.scan(ledger.folder / "backtest_corpus", scanned, sized)
     work = material.work_on(scanned, settings)
     tokenizer = read_tokenizer(corpus.files[TOKENIZER], "the back-test's own")
     subject = material.subject(work, corpus.table(PLANTED), tokenizer)
     current().stage("backtest", 1)
     pool = WorkerPool(workers_of(config), config.proxy.threads, current().advance)
-    return BacktestRun(ledger, size, own, corpus, subject, tokenizer, pool)
+    return BacktestRun(ledger, size, sized, corpus, subject, tokenizer, pool)
 
 
 def _corpus(out: Path, ledger: Ledger, size: Size, config: Config) -> Output:
@@ -190,8 +191,8 @@ def _corpus(out: Path, ledger: Ledger, size: Size, config: Config) -> Output:
         return ledger.get("corpus", parts, build)
 
 
-def _try(backtest_run: BacktestRun, trainings: list[Training]) -> TrainedModels:
-    """Train what is due and score every model on the panel and what was left outside."""
+def _train(backtest_run: BacktestRun, trainings: list[Training]) -> TrainedModels:
+    """Train what is not there yet, and score every model on the panel and what is outside."""
     outputs = backtest_run.trainer.train(trainings)
     subject = backtest_run.subject
     wanted = [
@@ -208,10 +209,10 @@ def _try(backtest_run: BacktestRun, trainings: list[Training]) -> TrainedModels:
 
 
 def _sequences(
-    backtest_run: BacktestRun, proxies: list[Training], tried: TrainedModels
+    backtest_run: BacktestRun, proxies: list[Training], trained: TrainedModels
 ) -> tuple[pa.Table, list[dict[str, Any]]]:
-    """Return the `sequences` of the panel by the proxies alone, and who they are."""
-    outputs = tried.outputs[: len(proxies)]
+    """Return the `sequences` of the panel by the proxies alone, and facts about the proxies."""
+    outputs = trained.outputs[: len(proxies)]
     models = backtest_run.trainer.proxies(proxies, outputs)
     subject = backtest_run.subject
     about = [
@@ -228,26 +229,27 @@ def _sequences(
     return found.table(SEQUENCES), about
 
 
-def _target(backtest_run: BacktestRun, one: Training, proxies: Sequence[Training]) -> Target:
+def _target(backtest_run: BacktestRun, training: Training, proxies: Sequence[Training]) -> Target:
+    """Return what the forecast is told of the target: its size and its training, no label."""
     largest = max(proxy.shape.parameters for proxy in proxies)
     epochs = backtest_run.config.proxy.epochs
-    tokens = one.rows[:, 1:].size * epochs
-    parameters = one.shape.parameters
+    tokens = training.rows[:, 1:].size * epochs
+    parameters = training.shape.parameters
     return Target(parameters, float(epochs), tokens, parameters / largest, "the back-test's own")
 
 
 def _judge(
     backtest_run: BacktestRun,
-    tried: TrainedModels,
+    trained: TrainedModels,
     found: Evidence,
     target: Target,
     arms: list[dict[str, Any]],
 ) -> dict[str, Any]:
-    """Write every table and the JSON; return what it holds."""
+    """Write every table and `backtest.json`, and return what the latter holds."""
     draws, seed = backtest_run.config.backtest.draws, backtest_run.config.proxy.seed
     parts = [
         JUDGED,
-        [output.fingerprint for output in tried.outputs],
+        [output.fingerprint for output in trained.outputs],
         [backtest_run.corpus.fingerprint, draws, seed, arms],
         [digest_rows(values) for values in found.risk.values()],
     ]
@@ -259,15 +261,15 @@ def _judge(
             DIFFERENCES: difference_rows(headline),
             CURVE: curve_rows(found),
             RELIABILITY: reliability_rows(found, draws, seed),
-            DOSES: dose_rows(backtest_run.subject, tried.trainings, tried.models),
+            DOSES: dose_rows(backtest_run.subject, trained.trainings, trained.models),
             ARMS: arms,
         }
         files = [
-            backtest_run.ledger.table(schema, "all", pa.Table.from_pylist(own, schema))
-            for schema, own in tables.items()
+            backtest_run.ledger.table(schema, "all", pa.Table.from_pylist(values, schema))
+            for schema, values in tables.items()
         ]
         files.append(backtest_run.ledger.table(PANEL, "all", panel_table(found)))
-        result = summary(backtest_run, tried.trainings, found, target, tables)
+        result = summary(backtest_run, trained.trainings, found, target, tables)
         text = json.dumps(result, indent=1, sort_keys=True) + "\n"
         return [*files, backtest_run.ledger.result(RESULT, text.encode())], {}
 

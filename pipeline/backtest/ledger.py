@@ -1,12 +1,11 @@
-"""The folder of a back-test: outputs with fingerprints, as in a run folder.
+"""Keep the outputs of a back-test in a folder, with fingerprints as in a run folder.
 
-Every training and every scoring is an output: kill it, run it again, and it goes on.
+Every training and every scoring is an output. So a back-test that was killed goes on from there
+when it is run again.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -18,17 +17,25 @@ import pyarrow as pa
 
 from pipeline.engine.files import write_file
 from pipeline.engine.progress import current
-from pipeline.engine.run_folder import RunFolder
+from pipeline.engine.run_folder import RunFolder, digest_of
 from pipeline.engine.stage import FileRecord
 from pipeline.engine.tables import read_table, write_table
 
 VERSION = 1
-Built = tuple[Iterable[FileRecord], dict[str, Any]]
+Built = tuple[Iterable[FileRecord], dict[str, Any]]  # the files of an output, and its facts
 
 
 @dataclass(frozen=True)
 class Output:
-    """A finished output: its name, fingerprint, files and facts."""
+    """A finished output.
+
+    Attributes:
+        folder: the folder of the back-test.
+        name: the name of the output.
+        fingerprint: a hash of everything that it was made from.
+        files: its files, by their path in the folder.
+        facts: plain facts about it.
+    """
 
     folder: Path
     name: str
@@ -37,14 +44,18 @@ class Output:
     facts: dict[str, Any]
 
     def table(self, schema: pa.Schema) -> pa.Table:
-        """Return the rows of its table of that schema."""
+        """Return the rows of the output's table of a schema."""
         name = (schema.metadata or {})[b"table"].decode()
-        paths = [path for own, path in self.files.items() if own.startswith(f"{name}/")]
+        paths = [path for file, path in self.files.items() if file.startswith(f"{name}/")]
         return read_table(paths, schema)
 
 
 class Ledger:
-    """Makes outputs that are not current and records each; safe to use in threads."""
+    """A record of outputs, which makes those that are not current; safe to use in threads.
+
+    Attributes:
+        folder: the folder of the back-test.
+    """
 
     def __init__(self, run: RunFolder) -> None:
         self.folder = run.folder
@@ -52,8 +63,14 @@ class Ledger:
         self._lock = threading.Lock()
 
     def get(self, name: str, parts: Any, make: Callable[[], Built]) -> Output:  # noqa: ANN401 - JSON
-        """Return an output made from `parts`: the one that is there, or a new one."""
-        fingerprint = digest([VERSION, name, parts])
+        """Return an output: the current one that is there, or a new one.
+
+        Args:
+            name: the name of the output.
+            parts: everything that it is made from, as JSON values.
+            make: makes its files and facts.
+        """
+        fingerprint = digest_of([VERSION, name, parts])
         if not self.has(name, parts):
             with self._lock:
                 self._run.forget([name])
@@ -73,35 +90,30 @@ class Ledger:
         return Output(self.folder, name, fingerprint, paths, entry["facts"])
 
     def has(self, name: str, parts: Any) -> bool:  # noqa: ANN401
-        """Tell whether an output is there and current."""
+        """Return whether an output is there and current."""
         with self._lock:
-            return self._run.fresh(name, digest([VERSION, name, parts]))
+            return self._run.fresh(name, digest_of([VERSION, name, parts]))
 
     def names(self, prefix: str) -> list[str]:
-        """Return the recorded outputs whose names begin so."""
+        """Return the names of the recorded outputs that begin with a prefix."""
         return [name for name in self._run.manifest["outputs"] if name.startswith(prefix)]
 
     def table(self, schema: pa.Schema, name: str, rows: pa.Table) -> FileRecord:
-        """Write a table whole."""
+        """Write a file of a table, whole or not at all."""
         table = (schema.metadata or {})[b"table"].decode()
         with write_table(self.folder, table, name, schema) as out:
             out.write(rows)
         return out.record
 
     def file(self, name: str, data: bytes) -> FileRecord:
-        """Write a file of models whole."""
+        """Write a file below `models`, whole or not at all."""
         return write_file(self.folder, "models", name, data)
 
     def result(self, name: str, data: bytes) -> FileRecord:
-        """Write a file beside the manifest whole."""
+        """Write a file beside the manifest, whole or not at all."""
         return write_file(self.folder, ".", name, data)
 
 
-def digest(parts: Any) -> str:  # noqa: ANN401
-    """Return the fingerprint of plain values."""
-    return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=16).hexdigest()
-
-
 def say(text: str) -> None:
-    """Tell the listener a line."""
+    """Show a line of progress."""
     current().message(text)

@@ -1,4 +1,4 @@
-"""The JSON of a back-test: what was done, the headline, every declared comparison, in one file."""
+"""Make `backtest.json`: what was done, the headline and every declared comparison, in one file."""
 
 from __future__ import annotations
 
@@ -34,7 +34,15 @@ def summary(
     target: Target,
     tables: Mapping[pa.Schema, list[dict[str, Any]]],
 ) -> dict[str, Any]:
-    """Return what `backtest.json` holds; plain numbers, rounded, no clock and no text."""
+    """Return what `backtest.json` holds: rounded numbers and words, no time and no text of the run.
+
+    Args:
+        backtest_run: the back-test.
+        trainings: what was trained.
+        found: what is known of each sequence of the panel.
+        target: the target that the forecast is for.
+        tables: the rows of each table, by its schema.
+    """
     named = {(schema.metadata or {})[b"table"].decode(): rows for schema, rows in tables.items()}
     learnt, config = backtest_run.subject.material.learnt, backtest_run.config
     rows = named["backtest_metrics"]
@@ -79,6 +87,7 @@ def summary(
 
 
 def _stratum(found: Evidence, name: str) -> dict[str, Any]:
+    """Return how many sequences of some kinds of text were judged and memorized."""
     rows = found.judged & np.isin(found.kind, STRATA[name])
     memorized = sum(found.floor[kind][0] for kind in STRATA[name])
     total = sum(found.floor[kind][1] for kind in STRATA[name])
@@ -95,6 +104,7 @@ def _stratum(found: Evidence, name: str) -> dict[str, Any]:
 
 
 def _cells(rows: Sequence[Mapping[str, Any]], stratum: str, dose: str) -> dict[str, Any]:
+    """Return [value, low, high] of each metric of each score, in one stratum and dose."""
     found: dict[str, Any] = {}
     for row in rows:
         if row["stratum"] == stratum and row["dose"] == dose:
@@ -104,7 +114,7 @@ def _cells(rows: Sequence[Mapping[str, Any]], stratum: str, dose: str) -> dict[s
 
 
 def headline_lines(result: Mapping[str, Any]) -> list[str]:
-    """Return the headline in words, for the terminal."""
+    """Return the headline of a back-test in lines for the terminal."""
     lines = [
         f"{row['stratum']}: {row['memorized']:,} of {row['sequences']:,} sequences memorized in "
         f"{row['families']:,} families; never seen: {row['floor']['memorized']} of "
@@ -133,10 +143,11 @@ def _shown(ends: Sequence[float | None]) -> str:
 
 
 def _rounded(value: Any) -> Any:  # noqa: ANN401 - JSON
+    """Return JSON values with every number rounded, null for what is not finite."""
     if isinstance(value, float):
         return round(value, DIGITS) if np.isfinite(value) else None
     if isinstance(value, dict):
-        return {key: _rounded(own) for key, own in value.items()}
+        return {key: _rounded(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_rounded(own) for own in value]
+        return [_rounded(item) for item in value]
     return value

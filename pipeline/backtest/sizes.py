@@ -1,4 +1,4 @@
-"""How large a back-test is: smoke (a minute), miniature (two cores), full (one large GPU)."""
+"""The sizes of a back-test: smoke (a minute), miniature (two cores), full (one large GPU)."""
 
 from __future__ import annotations
 
@@ -11,18 +11,28 @@ from pipeline.score.proxy.model import HEAD_WIDTH, Shape
 Shapes = tuple[tuple[int, int], ...]
 MOST_LAYERS = 24
 MOST_WIDTH = 2_048
-SLIMMEST, WIDEST = 24, 64  # width of a layer per layer, as in published models
+SLIMMEST, WIDEST = 24, 64  # width over number of layers, as in published models
 
 
 @dataclass(frozen=True)
 class Size:
     """One size of the back-test.
 
-    shapes: of the proxies, the run's own when empty. rows: training rows of natural text.
-    doses: of exact canaries; clusters: drawn for each dose, about half of them get in. shares: of
-    words replaced in fuzzy families of `copies` copies; fuzzy: families drawn for each. frames: of
-    templates, each with `instances` clusters. references: canaries that only exposure is ranked
-    among. vocabulary, epochs, batch: 0 for the run's own.
+    Attributes:
+        name: its name.
+        shapes: layers and width of each proxy; empty for those of the run.
+        vocabulary: tokens of the tokenizer; 0 for the run's setting.
+        epochs: times a model sees each row; 0 for the run's setting.
+        batch: rows of a batch; 0 for the run's setting.
+        rows: training rows of natural text.
+        doses: copies of exact canaries.
+        clusters: canaries drawn for each dose; about half of them get in.
+        shares: shares of the words that are replaced in fuzzy families.
+        fuzzy: fuzzy families drawn for each share.
+        copies: copies in a fuzzy family.
+        frames: frames of templates.
+        instances: clusters of each frame.
+        references: canaries that never get in, among which exposure ranks the others.
     """
 
     name: str
@@ -41,7 +51,7 @@ class Size:
     references: int
 
     def proxy(self, config: ProxyConfig) -> ProxyConfig:
-        """Return the run's proxies as this size trains them."""
+        """Return the settings of the run's proxies as this size changes them."""
         return config.model_copy(
             update={
                 "shapes": self.shapes or config.shapes,
@@ -73,7 +83,11 @@ SIZES = {
 
 
 def size_of(name: str, config: BacktestConfig) -> Size:
-    """Return a size by its name, with what the configuration changes of it."""
+    """Return a size by its name, with what the settings change of it.
+
+    Raises:
+        ConfigError: When there is no such size.
+    """
     if name not in SIZES:
         raise ConfigError(
             "There is no such size of the back-test.",
@@ -91,7 +105,13 @@ def size_of(name: str, config: BacktestConfig) -> Size:
 
 
 def target_shape(vocabulary: int, largest: tuple[int, int], ratio: float) -> Shape:
-    """Return the shape whose size is nearest to `ratio` times the largest proxy's."""
+    """Return the shape of the target.
+
+    Args:
+        vocabulary: tokens of the tokenizer.
+        largest: layers and width of the largest proxy.
+        ratio: how many times its parameters the target has, as nearly as a shape allows.
+    """
     wanted = Shape(vocabulary, *largest).parameters * ratio
     found = [
         Shape(vocabulary, layers, width)

@@ -118,7 +118,8 @@ class MitigationConfig(Section):
     goldfish_k: int = Field(
         0,
         ge=0,
-        description="adds loss_mask over tokens: one of k is left out of the loss; 0: off",
+        description="adds loss_mask over tokens: one of k, 2 or more, is left out of the loss; "
+        "0: off",
     )
     goldfish_h: Count = Field(
         13, description="tokens before a token whose hash decides whether it is left out"
@@ -139,6 +140,13 @@ class MitigationConfig(Section):
     memfree_bits: Count = Field(
         16, description="bits of the filter a run, rounded up to 2^m in all"
     )
+
+    @field_validator("goldfish_k")
+    @classmethod
+    def _leaves_a_loss(cls, k: int) -> int:
+        if k == 1:
+            raise ValueError("of every token none would be left in the loss: 0, or 2 or more")
+        return k
 
 
 class EmitConfig(Section):

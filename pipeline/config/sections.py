@@ -238,9 +238,13 @@ class BacktestConfig(Section):
         0.2, description="share of the training rows that the arms filter, random and count remove"
     )
     goldfish_k: Annotated[int, Field(ge=2)] = Field(
-        4, description="one token in so many is left out of the loss"
+        4,
+        description="one token in so many is left out of the loss of the arm goldfish, where "
+        "mitigation.goldfish_k is 0",
     )
-    goldfish_context: Count = Field(13, description="tokens whose hash says which")
+    goldfish_context: Count = Field(
+        13, description="tokens whose hash says which, where mitigation.goldfish_k is 0"
+    )
 
 
 class LimitsConfig(Section):

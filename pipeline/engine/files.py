@@ -34,7 +34,11 @@ def digest_file(path: Path) -> str:
 class PendingFile:
     """A file of a table that is written whole or not at all, under a name of its own until then.
 
-    folder, path: of the run, and below it. After its block `record` tells the finished file.
+    Attributes:
+        table: the table that it is part of.
+        path: below the run folder.
+        rows: rows written so far.
+        record: the finished file; there once its block has ended.
     """
 
     def __init__(self, folder: Path, table: str, path: str) -> None:
@@ -109,7 +113,11 @@ def damaged_file(path: Path, found: str) -> IntegrityError:
 
 @contextlib.contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """Translate what the system says when it does not let us write to the run folder."""
+    """Translate what the system says when it does not let us write to the run folder.
+
+    Raises:
+        RunFolderError: the disk is full, or the folder may not be written to.
+    """
     try:
         yield
     except OSError as error:

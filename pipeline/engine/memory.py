@@ -29,12 +29,10 @@ from pipeline.text.segmentation import text_buffers
 
 MIB = 1 << 20
 M_ARENA_MAX = -8  # of glibc's malloc.h
-KERNELS = (
-    208 * MIB
-)  # what compiled loops, DuckDB and Polars add to a process that has imported them
-PROCESS = (
-    515 * MIB
-)  # the least of both: so that a budget named by one process is enough for another
+# what compiled loops, DuckDB and Polars add to a process that has imported them
+KERNELS = 208 * MIB
+# the least of both: so that a budget named by one process is enough for another
+PROCESS = 515 * MIB
 UNIT = 192 * MIB  # of a map unit: a batch read, taken apart, and written
 REDUCE = 160 * MIB  # of a reduce stage, without what grows with the documents
 CHUNK = 64 * MIB  # of a thread of a reduce stage: one chunk of words in its several forms
@@ -50,7 +48,13 @@ _WORKED = [0]  # bytes that this process held when its last run began
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run may use and needs, in bytes: budget, what the process has anyway, the least."""
+    """What a run may use of memory, and what it needs.
+
+    Attributes:
+        budget: bytes that it may use.
+        base: bytes that the process has anyway.
+        smallest: the least budget that would do, in bytes.
+    """
 
     budget: int
     base: int
@@ -84,7 +88,7 @@ def _resident() -> int:
 
 
 def begin() -> None:
-    """Prepare the process for a run: one heap, and what an earlier run left is not there to use."""
+    """Prepare the process for a run: one heap, and what an earlier run left is off the budget."""
     _one_heap()
     release()
     _WORKED[0] = _resident()
@@ -112,9 +116,12 @@ def release() -> None:
 
 
 def plan(manifest: dict[str, Any], shards: Sequence[Shard], config: Config) -> Plan:
-    """Return what a run over these shards needs; raise ConfigError when the budget is too small.
+    """Return what a run over these shards needs of memory.
 
     Rows come from the manifest where a scan has counted them, else from footers and a sample.
+
+    Raises:
+        ConfigError: the budget is too small; it names the smallest that would do.
     """
     counted = {entry["number"]: entry["documents"] for entry in manifest["corpus"]["shards"]}
     documents, longest, row_bytes = 0, 0, 0.0
@@ -150,7 +157,11 @@ def too_small(budget: int, smallest: int, why: str, where: str = "limits.memory"
 
 
 def require_room(longest: int, room: int, config: Config, where: str) -> None:
-    """Refuse a document that is longer than the plan's sample has shown and than there is room."""
+    """Refuse a document that is longer than the plan's sample has shown and than there is room.
+
+    Raises:
+        ConfigError: for such a document; it names the budget that would do.
+    """
     if room and LONGEST * longest > room:
         smallest = base() + UNIT + LONGEST * longest
         raise too_small(budget_of(config), smallest, f"a document of {_mb(longest)} MB", where)

@@ -1,7 +1,4 @@
-"""How a stage says how far it is.
-
-One object per process, silent unless someone who starts work sets one.
-"""
+"""How a stage says how far it is: to one listener per process, which is silent unless set."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ OnProgress: TypeAlias = Callable[[int, int], None]  # hears (done, total) of one
 
 
 class Progress(Protocol):
-    """Hears of stages and of units done in them; must be safe to call from any thread."""
+    """A listener that is told of stages and of units done; safe to call from any thread."""
 
     def stage(self, name: str, units: int) -> None:
         """Say that a stage begins, of so many units of work."""
@@ -31,7 +28,7 @@ class Progress(Protocol):
 
 
 class Silent:
-    """Hears and says nothing."""
+    """A listener that says nothing."""
 
     def stage(self, name: str, units: int) -> None:
         """Do nothing."""

@@ -30,9 +30,12 @@ Input: TypeAlias = "Sequence[Path] | pa.Table | pa.RecordBatchReader"
 
 @dataclass(frozen=True)
 class Limits:
-    """What a query may use; never changes a result.
+    """What a query may use; it never changes a result.
 
-    memory: bytes, 0 leaves DuckDB's own default.
+    Attributes:
+        memory: bytes; 0 leaves DuckDB's own default.
+        threads: threads.
+        spill: where data that does not fit goes; None for the system's folder.
     """
 
     memory: int = 0
@@ -53,10 +56,15 @@ def run(
     schema: pa.Schema | None = None,
     limits: Limits = Limits(),
 ) -> pa.Table:
-    """Run `sql/<name>.sql` and return its rows, conformed to `schema` when one is given.
+    """Run `sql/<name>.sql` and return its rows.
 
-    inputs: a list of Parquet files is bound as the parameter of that name (`read_parquet($pairs)`),
-    an Arrow table or reader is visible as a table of that name. params: bound values.
+    Args:
+        name: of the statement.
+        inputs: a list of Parquet files is bound as the parameter of that name
+            (`read_parquet($pairs)`), an Arrow table or reader is visible as a table of that name.
+        params: values to bind.
+        schema: what the rows are conformed to; None for nothing.
+        limits: what it may use.
     """
     with _result(name, inputs, params or {}, limits) as result:
         table = result.to_arrow_table()

@@ -48,6 +48,8 @@ class Session:
     corpus: tuple[str, ...] = ()
     _fingerprints: dict[str, str | None] = field(default_factory=dict)
     _inputs: dict[str, dict[str, str] | None] = field(default_factory=dict)
+    _groups: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    _names: dict[int, str] = field(default_factory=dict)
 
     @property
     def manifest(self) -> dict[str, Any]:
@@ -56,9 +58,21 @@ class Session:
 
     def units(self, stage: Stage) -> list[str]:
         """Return the keys of a stage's units."""
-        if not stage.by_group:
-            return [ALL]
-        return sorted({f"g{shard.group:05d}" for shard in active_shards(self.manifest)})
+        return sorted(self._grouped()) if stage.by_group else [ALL]
+
+    def _grouped(self) -> dict[str, list[dict[str, Any]]]:
+        """Return the registry's entries of the shards in the corpus, by the key of their group."""
+        if not self._groups:
+            for entry in self.manifest["corpus"]["shards"]:
+                if entry["active"]:
+                    self._groups.setdefault(f"g{entry['group']:05d}", []).append(entry)
+            self._names = output_names(active_shards(self.manifest))
+        return self._groups
+
+    def refresh(self) -> None:
+        """Look at the registry of shards anew, after it was brought up to date."""
+        self._groups = {}
+        self._forget_what_was_known()
 
     def fingerprint(self, stage: Stage, key: str) -> str | None:
         """Return the fingerprint that a unit would have now.
@@ -107,13 +121,11 @@ class Session:
 
     def _content(self, key: str) -> list[list[Any]] | None:
         """Return what names and bytes a group's shards have; None while a digest is not known."""
-        shards = [entry for entry in self.manifest["corpus"]["shards"] if entry["active"]]
-        names = output_names(active_shards(self.manifest))
-        own = [entry for entry in shards if f"g{entry['group']:05d}" == key]
+        own = self._grouped()[key]
         if any(entry["content_digest"] is None for entry in own):
             return None
         return [
-            [e["number"], e["name"], names[e["number"]], e["content_digest"], e["format"]]
+            [e["number"], e["name"], self._names[e["number"]], e["content_digest"], e["format"]]
             for e in own
         ]
 
@@ -160,9 +172,9 @@ class Session:
 
     def work(self, stage: Stage, key: str, units: int) -> Work:
         """Return one of the units of a stage that are to run side by side."""
+        numbers = {entry["number"] for entry in self._grouped().get(key, ())}
         shards = active_shards(self.manifest)
-        names = output_names(shards)
-        own = [shard for shard in shards if key in (ALL, f"g{shard.group:05d}")]
+        own = [shard for shard in shards if key == ALL or shard.number in numbers]
         workers = workers_of(self.config)
         at_once = min(workers, units)
         memory = max(1, (budget_of(self.config) - base()) // at_once)
@@ -174,14 +186,11 @@ class Session:
             self.config,
             tuple(own),
             tables_of(entries),
-            {shard.number: names[shard.number] for shard in own},
+            {shard.number: self._names[shard.number] for shard in own},
             self.manifest["scan"],
             max(1, min(workers // at_once, memory // CHUNK)),
             memory,
-            tuple((row["row_key"], row["text_hash"]) for row in self.manifest.get("restored", ())),
-            tuple(
-                (text["text_hash"], text["named"]) for text in self.manifest.get("forgotten", ())
-            ),
+            {one.key: tuple(self.manifest.get(one.key, ())) for one in stage.recalls},
             self.manifest["corpus"].get("known", 0),
             tuple(FileRecord(**record) for entry in entries for record in entry["files"])
             if stage.records

@@ -17,7 +17,14 @@ from pipeline.engine.files import SPILL
 
 @dataclass(frozen=True)
 class Ref:
-    """An array put aside; `held` is None when it lies in the file, from byte `at` on."""
+    """An array that was put aside.
+
+    Attributes:
+        held: the array itself, flat; None when it lies in the file.
+        at: the byte of the file from which on it lies there.
+        size: its length.
+        kind: its type.
+    """
 
     held: np.ndarray | None
     at: int
@@ -26,7 +33,7 @@ class Ref:
 
 
 class Spill:
-    """Puts arrays aside, `memory` bytes of them at most held; threads may share it."""
+    """Puts arrays aside: in memory while there is room, then in a file; threads may share it."""
 
     def __init__(self, handle: int, memory: int) -> None:
         self._handle = handle

@@ -51,8 +51,7 @@ class Work:
         scan: number of the scan.
         cores: threads that this unit may use; changes no result.
         memory: bytes that this unit may use; changes no result.
-        restored: rows that `rote restore` named: row key and text hash in hex.
-        forgotten: texts that `--forget` named: text hash in hex, and whether it was named itself.
+        recalled: what users asked the run folder to remember, by the keys that the stage declares.
         known: number of shards that were there before the last were added.
         records: the files of `tables`, for a stage that asks for them.
     """
@@ -67,8 +66,7 @@ class Work:
     scan: int = 1
     cores: int = 1
     memory: int = 0
-    restored: tuple[tuple[int, str], ...] = ()
-    forgotten: tuple[tuple[str, bool], ...] = ()
+    recalled: dict[str, tuple[dict[str, Any], ...]] = field(default_factory=dict)
     known: int = 0
     records: tuple[FileRecord, ...] = ()
 

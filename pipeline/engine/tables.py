@@ -21,8 +21,10 @@ Row: TypeAlias = dict[str, Any]  # one row of a table, or one part of the report
 def conform(data: pa.Table | pa.RecordBatch, schema: pa.Schema) -> pa.Table:
     """Return the columns of `schema`, in its order, with its types, nullability and metadata.
 
-    DuckDB and Polars drop field metadata and nullability, so this runs at each boundary. Raises
-    IntegrityError for a missing column, a lossy cast, or a null where none may be.
+    DuckDB and Polars drop field metadata and nullability, so this runs at each boundary.
+
+    Raises:
+        IntegrityError: for a missing column, a lossy cast, or a null where none may be.
     """
     table = pa.Table.from_batches([data]) if isinstance(data, pa.RecordBatch) else data
     if table.schema.equals(schema, check_metadata=True) and all(field.nullable for field in schema):
@@ -129,10 +131,15 @@ def write_table(
     varied: Collection[str] = (),
     group: int = ROW_GROUP,
 ) -> TableWriter:
-    """Return a writer of `folder/table/name.parquet`.
+    """Return a writer of `folder/table/name.parquet`; after its block, `record` is the file.
 
-    varied: string columns for which a dictionary of values is not worth trying. group: rows of a
-    row group at most. After its block `record` tells the finished file.
+    Args:
+        folder: the run folder.
+        table: name of the table.
+        name: of the file, without suffix.
+        schema: of the table.
+        varied: string columns for which a dictionary of values is not worth trying.
+        group: rows of a row group at most.
     """
     return TableWriter(folder, table, name, schema, varied, group)
 
@@ -175,7 +182,8 @@ def read_batches(
 ) -> Iterator[pa.RecordBatch]:
     """Yield the rows of one of our own files.
 
-    A damaged page raises IntegrityError naming the file.
+    Raises:
+        IntegrityError: the file is missing, or a page is damaged; it names the file.
     """
     wanted = None if columns is None else list(columns)
     with _own_file(path) as file:
@@ -207,7 +215,10 @@ def read_keys(
 ) -> Iterator[pa.Table]:
     """Yield the rows of a table's files with `row_key` in [low, high], in order, by row group.
 
-    Groups without one are not read. A damaged page raises IntegrityError naming the file.
+    Groups without one are not read.
+
+    Raises:
+        IntegrityError: a file is missing, or a page is damaged; it names the file.
     """
     wanted = pa.schema([schema.field(name) for name in columns], schema.metadata)
     key = pc.field("row_key")

@@ -1,1 +1,1 @@
-"""The third act: decide about every row and write the filtered shards."""
+"""Filter a scanned corpus: decide about every row, then write the shards that are kept."""

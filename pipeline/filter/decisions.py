@@ -1,7 +1,7 @@
-"""What happens to each document: rules in config order, the first removal wins.
+"""Decide what happens to each document: rules in the order of the settings, the first removal wins.
 
-What is forgotten goes before the rules, and cuts are made in what they leave. The audits then show
-that every removal has its keeper, or a reason that needs none.
+Rows to forget are removed before the rules, and cuts are made in what the rules leave. Audits then
+show that every removal has its keeper, or a reason that needs none.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 import pyarrow as pa
 
@@ -19,15 +18,16 @@ from pipeline.engine.query import limits, run
 from pipeline.engine.stage import Receipt, Work
 from pipeline.engine.tables import read_table, write_table
 from pipeline.errors import ConfigError, IntegrityError
-from pipeline.filter.documents import RANKED_BY, SOURCES, ranks
-from pipeline.filter.forgotten import forgotten_rows, sharing_a_window
+from pipeline.filter.documents import RANKED_BY, ranks, reaching
+from pipeline.filter.forgotten import forgotten_rows, forgotten_texts, sharing_a_window
 from pipeline.filter.mitigations.sink_ids import changed_sinks, sink_ids
 from pipeline.filter.mitigations.weights import weights
+from pipeline.filter.overrides import RESTORED
 from pipeline.filter.rules import drop_risk, keep_n
 from pipeline.filter.rules.cuts import Cut, cuts
-from pipeline.filter.rules.rules import CUT_SPANS, RESTORE, decide, gone, prepared, require_known
+from pipeline.filter.rules.rules import CUT_SPANS, RESTORE, decide, gone, prepared, require_named
+from pipeline.filter.sources import SOURCES
 from pipeline.filter.tally import RuleTally
-from pipeline.scan.shingle_sets import at_least
 from schemas.filter.decisions import CUTS, DECISIONS
 from schemas.filter.documents import DOCUMENTS
 from schemas.scan.counts import COUNTS
@@ -38,26 +38,32 @@ ALWAYS = ("row_key", "keeper", "method", *SOURCES, "text_bytes")
 
 
 def also_needs(config: Config) -> tuple[str, ...]:
-    """Return the stages that the policy needs beyond those of every filter."""
+    """Return the names of the stages that this policy needs beyond those of every filter."""
     rules = config.policy.rules
     cutting = ("sketch", "windows") if CUT_SPANS in rules else ()
     return (*cutting, *(("risk",) if drop_risk.NAME in rules else ()))
 
 
 def decisions(work: Work) -> Receipt:
-    """Reduce: decide about every document; write `decisions` and `cuts`, and audit them."""
+    """Write the tables `decisions` and `cuts`: what happens to each document.
+
+    A *reduce* stage.
+
+    Raises:
+        IntegrityError: When a decision breaks a promise of the filter.
+    """
     policy = work.config.policy
     table = read_table(work.paths("documents"), DOCUMENTS, _columns(work))
     frame = _frame(work, table)
-    account = RuleTally(work, table)
+    tally = RuleTally(work, table)
     state = frame
-    for name, state in decide(frame, policy, account.risk_of_documents, forgotten_rows(work)):
-        account.note(name, state)
+    for name, state in decide(frame, policy, tally.risk_of_documents, forgotten_rows(work)):
+        tally.note(name, state)
     cut = Cut.nothing()
     if CUT_SPANS in policy.rules:
         cut = cuts(work, state)
         state = with_cuts(state, cut)
-        account.note(CUT_SPANS, state, cut)
+        tally.note(CUT_SPANS, state, cut)
     state, facts = _with_columns(work, table, state)
     with write_table(work.folder, "decisions", work.key, DECISIONS) as out:
         out.write(_rows(state, masks=policy.cut == MASKS))
@@ -74,7 +80,7 @@ def decisions(work: Work) -> Receipt:
         }
     facts |= {
         "reasons": dict(zip(*reasons.to_pydict().values(), strict=True)),
-        "rules": account.rules,
+        "rules": tally.rules,
         **cut.facts,
     }
     return Receipt((out.record, ranges.record), table.num_rows, out.rows, facts)
@@ -87,25 +93,26 @@ def _columns(work: Work) -> list[str]:
         names += RANKED_BY
     if CUT_SPANS in config.policy.rules:
         names += ["shard", "row", "words"]
-    if work.forgotten:
+    if forgotten_texts(work):
         names += ["shard", "row"]
     mitigated = config.mitigation.sink_id or config.mitigation.weights != "none"
-    if mitigated or work.restored or work.paths("risk_model"):
+    if mitigated or work.recalled.get(RESTORED) or work.paths("risk_model"):
         names += ["representative", "text_hash", "exact_count"]
     return [name for name in DOCUMENTS.names if name in names]
 
 
 def _frame(work: Work, table: pa.Table) -> pl.DataFrame:
+    """Return the documents as the rules see them, restored rows found by key and text."""
     frame = pl.from_arrow(table)
     assert isinstance(frame, pl.DataFrame)  # noqa: S101 - narrows the union that from_arrow declares
     if {keep_n.NAME, drop_risk.NAME} & set(work.config.policy.rules):
         frame = frame.with_columns(rank=pl.Series(ranks(table, work.config.near)))
     restored = frozenset[int]()
-    if work.restored:
-        keys, texts = (list(side) for side in zip(*work.restored, strict=True))
+    if noted := work.recalled.get(RESTORED):
         given = pl.DataFrame(
-            {"row_key": keys, "text_hash": [bytes.fromhex(text) for text in texts]},
+            [(row["row_key"], bytes.fromhex(row["text_hash"])) for row in noted],
             schema={"row_key": pl.UInt64, "text_hash": pl.Binary},
+            orient="row",
         )
         found = frame.with_columns(pl.col("text_hash").cast(pl.Binary))
         restored = frozenset(found.join(given, on=["row_key", "text_hash"])["row_key"].to_list())
@@ -113,7 +120,7 @@ def _frame(work: Work, table: pa.Table) -> pl.DataFrame:
 
 
 def with_cuts(state: pl.DataFrame, cut: Cut) -> pl.DataFrame:
-    """Return the documents with what is cut, and what goes because too little would stay."""
+    """Return the documents with the rule `cut-spans` entered where it cuts or removes."""
     cut_rows = pl.Series(cut.ranges["row_key"].unique().to_numpy(), dtype=pl.UInt64)
     repeated = pl.col("row_key").is_in(cut_rows.implode())
     short = pl.col("row_key").is_in(pl.Series(cut.short, dtype=pl.UInt64).implode())
@@ -130,7 +137,7 @@ def with_cuts(state: pl.DataFrame, cut: Cut) -> pl.DataFrame:
 def _with_columns(
     work: Work, table: pa.Table, state: pl.DataFrame
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
-    """Add the columns of the mitigations that are asked for."""
+    """Return the documents with `sink_id` and `weight`, null unless set, and facts about them."""
     wanted, facts = work.config.mitigation, dict[str, Any]()
     state = state.with_columns(sink_id=pl.lit(None, pl.UInt64), weight=pl.lit(None, pl.Float64))
     if wanted.sink_id:
@@ -147,15 +154,13 @@ def _with_columns(
 
 
 def near_pairs(work: Work) -> pa.Table:
-    """Return a and b of the pairs at or above the threshold."""
-    top, bottom = at_least(work.config.near.threshold)
+    """Return the columns a and b of the pairs at or above the threshold of near copies."""
     pairs = read_table(work.paths("pairs"), PAIRS, ["a", "b", "inter", "union"])
-    inter, union = (pairs[name].to_numpy().astype(np.int64) for name in ("inter", "union"))
-    return pairs.filter(pa.array(inter * bottom >= top * union)).select(["a", "b"])
+    return reaching(pairs, "union", work.config.near.threshold).select(["a", "b"])
 
 
 def _rows(state: pl.DataFrame, *, masks: bool) -> pa.Table:
-    """Return the rows of `decisions`."""
+    """Return the rows of the table `decisions`, with passages listed instead of cut if `masks`."""
     restored = pl.col("rule").is_null() & pl.col("restored")
     return state.select(
         "row_key",
@@ -175,10 +180,14 @@ def _rows(state: pl.DataFrame, *, masks: bool) -> pa.Table:
 
 
 def _audit(work: Work, decided: list[Path], frame: pl.DataFrame) -> None:
-    """Refuse decisions that break a promise."""
+    """Audit in SQL that the decisions keep the promises of a filter.
+
+    Raises:
+        IntegrityError: When a row breaks one.
+    """
     spared = frame.filter("spared").select("row_key").to_arrow()
     forgotten = pa.table({"row_key": forgotten_rows(work)})
-    for name, inputs, what in (
+    for name, inputs, broken in (
         ("keepers_are_kept", {}, "A removed document names a keeper that is not kept."),
         (
             "removals_are_explained",
@@ -190,21 +199,33 @@ def _audit(work: Work, decided: list[Path], frame: pl.DataFrame) -> None:
     ):
         found = run(f"filter/audits/{name}", {"decisions": decided, **inputs}, limits=limits(work))
         if found.num_rows:
-            raise IntegrityError(what, where="decisions", found=f"{found.num_rows} rows")
+            raise IntegrityError(broken, where="decisions", found=f"{found.num_rows} rows")
 
 
 def require_sources(counts: list[Path], policy: PolicyConfig) -> None:
-    """Refuse a source that does not occur before anything is written."""
-    if not (policy.exempt or policy.sources):
-        return
-    frame = pl.from_arrow(read_table(counts, COUNTS, SOURCES))
-    assert isinstance(frame, pl.DataFrame)  # noqa: S101 - narrows the union that from_arrow declares
-    require_known(frame, policy)
+    """Refuse a policy that names a source that no document has, before anything is written.
+
+    Raises:
+        ConfigError: When `policy.exempt` or `policy.sources` names one.
+    """
+    if policy.exempt or policy.sources:
+        frame = pl.from_arrow(read_table(counts, COUNTS, SOURCES))
+        assert isinstance(frame, pl.DataFrame)  # noqa: S101 - narrows from_arrow's union
+        require_named(frame, policy)
 
 
 def require_scored(config: Config, scored: bool, folder: Path) -> None:
-    """Refuse a policy that asks for what was never forecast, naming what asks."""
-    asking = [
+    """Refuse a policy that needs a forecast in a run without one, naming the setting.
+
+    Args:
+        config: the settings.
+        scored: whether the run has a forecast that is current.
+        folder: the run folder, for the message.
+
+    Raises:
+        ConfigError: When a setting needs a forecast and the run has none.
+    """
+    needing = [
         (drop_risk.NAME in config.policy.rules, "rule drop-risk in policy.rules"),
         (config.mitigation.memfree_n > 0, "mitigation.memfree_n"),
         (
@@ -212,7 +233,7 @@ def require_scored(config: Config, scored: bool, folder: Path) -> None:
             "mitigation.goldfish_k without mitigation.tokenizer",
         ),
     ]
-    names = [name for asks, name in asking if asks]
+    names = [name for needs, name in needing if needs]
     if names and not scored:
         raise ConfigError(
             "The policy needs a forecast, and this run has none that is current.",

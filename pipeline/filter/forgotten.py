@@ -1,4 +1,4 @@
-"""How much of what is forgotten other rows still say."""
+"""The rows to forget, and how many documents that stay share a passage with them."""
 
 from __future__ import annotations
 
@@ -14,31 +14,46 @@ from pipeline.scan.words import chunk_places
 from pipeline.text.arrays import Uint64
 from pipeline.text.sorting import among
 
+FORGOTTEN = "forgotten"  # key of the manifest
+
 
 def sharing_a_window(work: Work, state: pl.DataFrame, forgotten: Uint64) -> int:
-    """Return how many documents that stay hold a window of a forgotten one.
+    """Return how many documents that stay have a window of a forgotten one.
 
-    state: the documents as decided, with shard and row.
+    Args:
+        work: the unit of work of the decisions.
+        state: the documents as decided, with shard and row.
+        forgotten: keys of the forgotten rows, sorted, (rows,).
     """
     places = chunk_places(work.paths("words"))
-    gone = Order(forgotten, np.arange(forgotten.size), 0)
-    parts = [windows_in(work, gone, place)[0] for place in places]
-    known = np.unique(np.concatenate([np.zeros(0, np.uint64), *parts]))
+    forgotten_order = Order(forgotten, np.arange(forgotten.size), 0)
+    parts = [windows_in(work, forgotten_order, place)[0] for place in places]
+    forgotten_windows = np.unique(np.concatenate([np.zeros(0, np.uint64), *parts]))
     order, holders = order_of_rows(state), 0
     for place in places:
         hashes, ranks, _ = windows_in(work, order, place)
-        holders += np.unique(ranks[among(hashes, known)]).size
+        holders += np.unique(ranks[among(hashes, forgotten_windows)]).size
     return int(holders)
 
 
+def forgotten_texts(work: Work) -> dict[bytes, bool]:
+    """Return the hash of each text that is to be forgotten, and whether it was named itself."""
+    noted = work.recalled.get(FORGOTTEN, ())
+    return {bytes.fromhex(text["text_hash"]): text["named"] for text in noted}
+
+
 def forgotten_rows(work: Work) -> Uint64:
-    """Return the rows that `--forget` takes: by text, by verified near copy, by keeper."""
-    if not work.forgotten:
+    """Return the keys of the rows that `--forget` removes, sorted, (rows,).
+
+    They are the rows of a listed text, verified near copies of a named one, and rows whose keeper
+    is forgotten.
+    """
+    texts = forgotten_texts(work)
+    if not texts:
         return np.zeros(0, np.uint64)
     top, bottom = at_least(work.config.near.threshold)
-    hashes, named = (list(side) for side in zip(*work.forgotten, strict=True))
     listed = pa.table(
-        {"text_hash": pa.array([bytes.fromhex(h) for h in hashes], pa.binary(16)), "named": named}
+        {"text_hash": pa.array(list(texts), pa.binary(16)), "named": list(texts.values())}
     )
     found = run(
         "filter/forgotten",

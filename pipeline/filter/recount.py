@@ -1,4 +1,4 @@
-"""What the rows that stay still teach: doses counted again over them, and the risk that is left."""
+"""Count scored sequences again among the rows that stay, for the risk that a filter leaves."""
 
 from __future__ import annotations
 
@@ -22,28 +22,32 @@ from pipeline.text.sorting import among
 from schemas.filter.decisions import CUTS
 from schemas.score.risk import RISK_MODEL
 
-NOWHERE = np.uint64(0)  # stands in for the hash of a word that is cut
+NOWHERE = np.uint64(0)  # replaces the hash of a word that is cut
 
 
 @dataclass(frozen=True)
 class ForecastSequences:
-    """The sequences that have a forecast.
+    """The sequences that have a forecast, with their words.
 
-    runs: the distinct runs of words of them and of their suffixes; of_sequence, of_suffix: the run
-    of each, -1 without whole words. texts: the representatives that they are of, sorted; of_text:
-    the text of each sequence.
+    Attributes:
+        model: the rows of the table `risk_model`, one per sequence.
+        runs: the distinct runs of words in sequences and suffixes; None when no word is whole.
+        of_sequence: the run of each sequence, -1 without a whole word.
+        of_suffix: the run of each suffix, -1 without a whole word.
+        texts: row keys of the representatives of the texts, sorted.
+        of_text: the place in `texts` of each sequence's text.
     """
 
     model: pa.Table
     runs: Runs | None
-    of_sequence: Int64
-    of_suffix: Int64
-    texts: Uint64
-    of_text: Int64
+    of_sequence: Int64  # (sequences,)
+    of_suffix: Int64  # (sequences,)
+    texts: Uint64  # (texts,)
+    of_text: Int64  # (sequences,)
 
 
 def scored(work: Work) -> ForecastSequences | None:
-    """Return the sequences of `risk_model` with their words; None when none has a forecast."""
+    """Return the sequences that have a forecast, with their words; None without any."""
     model = read_table(work.paths("risk_model"), RISK_MODEL)
     if not model.num_rows:
         return None
@@ -53,23 +57,30 @@ def scored(work: Work) -> ForecastSequences | None:
     words = [spelled(work, Places(keys, begin, end)).words for begin in (start, suffix)]
     numbers: dict[bytes, int] = {}
     places = [
-        np.array([numbers.setdefault(run, len(numbers)) if run else -1 for run in own], np.int64)
-        for own in words
+        np.array([numbers.setdefault(run, len(numbers)) if run else -1 for run in runs], np.int64)
+        for runs in words
     ]
-    runs = None
+    distinct = None
     if numbers:
         begins = np.cumsum([0, *(len(run) // 8 for run in numbers)], dtype=np.int64)
-        runs = index_runs(np.frombuffer(b"".join(numbers), np.uint64), begins)
+        distinct = index_runs(np.frombuffer(b"".join(numbers), np.uint64), begins)
     texts, of_text = np.unique(keys, return_inverse=True)
-    return ForecastSequences(model, runs, places[0], places[1], texts, of_text)
+    return ForecastSequences(model, distinct, places[0], places[1], texts, of_text)
 
 
 def risk_after(
     work: Work, known: ForecastSequences, gone: Uint64, cuts: pa.Table | None = None
 ) -> Float64:
-    """Return the risk of each sequence in the corpus without the rows `gone` (sorted) and `cuts`.
+    """Return the risk of each sequence in the corpus without some rows and cuts, (sequences,).
 
-    One pass over the table `words`; a cut word is as good as another one that occurs nowhere.
+    It takes one pass over the table `words`, in which a cut word is replaced by one that occurs
+    nowhere.
+
+    Args:
+        work: the unit of work of the decisions.
+        known: the sequences.
+        gone: keys of the removed rows, sorted.
+        cuts: rows of the table `cuts`; None for no cuts.
     """
     staying = query(
         "filter/effective_after",
@@ -84,15 +95,15 @@ def risk_after(
     copies = staying["exact_count"].to_numpy()[known.of_text]
     effective = staying["effective_count"].to_numpy()[known.of_text]
     counts = _occurrences(work, known, gone, CUTS.empty_table() if cuts is None else cuts)
-    own, suffix = (
+    sequence, suffix = (
         np.where(place >= 0, counts[place], copies)
         for place in (known.of_sequence, known.of_suffix)
     )
-    return risk_at(known.model, own, effective, suffix)
+    return risk_at(known.model, sequence, effective, suffix)
 
 
 def _occurrences(work: Work, known: ForecastSequences, gone: Uint64, cuts: pa.Table) -> Int64:
-    """Return how often each run occurs in the rows that stay."""
+    """Return how often each run of words occurs in the rows that stay, (runs,)."""
     if known.runs is None:
         return np.zeros(1, np.int64)
     counts = np.zeros((known.runs.begins.size - 1, 2), np.int64)
@@ -104,16 +115,16 @@ def _occurrences(work: Work, known: ForecastSequences, gone: Uint64, cuts: pa.Ta
 
 
 def _left(chunk: Chunk, cuts: pa.Table) -> Uint64:
-    """Return the hashes of a chunk's words, those that are cut replaced."""
+    """Return the hashes of a chunk's words, those of cut words replaced, (words,)."""
     words = chunk.words
     if not cuts.num_rows or not chunk.keys.size:
         return words.hashes
     low, high = (pa.scalar(int(key), pa.uint64()) for key in chunk.keys[[0, -1]])
     key = cuts["row_key"]
-    own = cuts.filter(pc.and_(pc.greater_equal(key, low), pc.less_equal(key, high)))
+    here = cuts.filter(pc.and_(pc.greater_equal(key, low), pc.less_equal(key, high)))
     hashes = words.hashes.copy()
-    documents = np.searchsorted(chunk.keys, own["row_key"].to_numpy())
-    columns = (own["start_byte"].to_pylist(), own["end_byte"].to_pylist())
+    documents = np.searchsorted(chunk.keys, here["row_key"].to_numpy())
+    columns = (here["start_byte"].to_pylist(), here["end_byte"].to_pylist())
     for document, start, end in zip(documents.tolist(), *columns, strict=True):
         first, last = words.offsets[document : document + 2]
         begin, stop = np.searchsorted(words.starts[first:last], (start, end))
@@ -122,7 +133,13 @@ def _left(chunk: Chunk, cuts: pa.Table) -> Uint64:
 
 
 def of_documents(known: ForecastSequences, risk: Float64, representative: Uint64) -> Float64:
-    """Return the largest risk of each document's sequences, NaN without one that has a forecast."""
+    """Return the largest risk among each document's sequences, NaN without one, (documents,).
+
+    Args:
+        known: the sequences.
+        risk: the risk of each, (sequences,).
+        representative: the representative of each document's text, (documents,).
+    """
     largest = np.zeros(known.texts.size)
     np.maximum.at(largest, known.of_text, risk)
     place = np.minimum(np.searchsorted(known.texts, representative), known.texts.size - 1)
@@ -130,10 +147,15 @@ def of_documents(known: ForecastSequences, risk: Float64, representative: Uint64
 
 
 def expected_tokens(known: ForecastSequences, risk: Float64, exact_count: Int64) -> float:
-    """Return the tokens that the target is expected to memorize, of distinct texts.
+    """Return how many tokens of distinct texts the target is expected to memorize.
 
-    exact_count: of the texts, over the corpus as given: a sequence's weight over it is how many
-    sequences of distinct texts it stands for. Suffixes lie end to end, so no token counts twice.
+    A sequence's weight over the exact count of its text is how many sequences of distinct texts it
+    stands for. Suffixes do not overlap, so no token counts twice.
+
+    Args:
+        known: the sequences.
+        risk: the risk of each, (sequences,).
+        exact_count: exact copies of each text in the whole corpus, (texts,).
     """
     weight = known.model["weight"].to_numpy() / exact_count[known.of_text]
     return float(SUFFIX * np.sum(weight * risk))

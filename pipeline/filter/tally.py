@@ -1,4 +1,4 @@
-"""What each rule of a policy took: rows, bytes, tokens that are no longer likely memorized."""
+"""Count what each rule of a policy removed: rows, bytes, and tokens no longer memorized."""
 
 from __future__ import annotations
 
@@ -18,9 +18,12 @@ from schemas.score.risk import RISK
 
 
 class RuleTally:
-    """What each rule took: rows, bytes, and, in a scored run, what it keeps from being memorized.
+    """A count of what each rule removed, and in a scored run of the tokens that it protects.
 
-    rules: one entry each, in order. Tokens are expected ones of distinct texts, see `recount`.
+    Tokens are those of distinct texts that the target is expected to memorize, see `recount`.
+
+    Attributes:
+        rules: one entry per rule, in order, for the facts of the decisions.
     """
 
     def __init__(self, work: Work, table: pa.Table) -> None:
@@ -38,14 +41,24 @@ class RuleTally:
             self._tokens = recount.expected_tokens(self._known, given, self._exact)
 
     def risk_of_documents(self, without: Uint64) -> Float64:
-        """Return the risk of each document in the corpus without some rows; NaN for none."""
+        """Return the risk of each document in the corpus without some rows, NaN for no forecast.
+
+        Args:
+            without: keys of the removed rows, sorted.
+        """
         if self._known is None:
             return np.full(self._table.num_rows, np.nan)
         risk = recount.risk_after(self._work, self._known, without)
         return recount.of_documents(self._known, risk, self._table["representative"].to_numpy())
 
     def note(self, rule: str, state: pl.DataFrame, cut: Cut | None = None) -> None:
-        """Enter a rule that has left the documents like this."""
+        """Add an entry for a rule.
+
+        Args:
+            rule: its name.
+            state: the documents after it.
+            cut: what it cut, for `cut-spans`.
+        """
         taken = state.filter(pl.col("rule").is_not_null(), pl.col("reason") != "repeated")
         rows, size = taken.height, int(taken["text_bytes"].sum())
         entry: dict[str, Any] = {

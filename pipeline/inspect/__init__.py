@@ -1,1 +1,1 @@
-"""Questions to a finished run: how often a text occurs, and why a row stayed or went."""
+"""Answer questions about a finished run: how often a text occurs, why a row was kept or removed."""

@@ -1,4 +1,4 @@
-"""What a forecast rests on: the features of a sequence times the coefficients of the fit."""
+"""Explain a forecast: the features of a sequence times the coefficients of the fit."""
 
 from __future__ import annotations
 
@@ -20,23 +20,30 @@ PROXIES = "proxies.json"
 def contributions(
     tables: Mapping[str, Sequence[Path]], facts: Row, representative: int, risk: Row
 ) -> list[Row]:
-    """Return name, value, coefficient and contribution (in log odds) of each feature.
+    """Return feature, value, coefficient and contribution (in log odds) for each feature.
 
-    Nothing where the run holds no fit for the basis of that forecast, or other features than it.
+    Empty where the run has no fit for the basis of the forecast. A feature that the fit does not
+    have is left out.
+
+    Args:
+        tables: the files of each table of the run.
+        facts: the facts of the stage `risk`: the fit and the target.
+        representative: row key of the representative of the document's text.
+        risk: the document's row of `risk`.
     """
     coefficients = facts.get(f"coefficients_{risk['basis']}")
-    about = next((path for path in tables.get("models", []) if path.name == PROXIES), None)
-    if not coefficients or about is None:
+    proxies = next((path for path in tables.get("models", []) if path.name == PROXIES), None)
+    if not coefficients or proxies is None:
         return []
     sequences = read_table(tables["sequences"], SEQUENCES)
-    own = pc.and_(
+    is_scored = pc.and_(
         pc.equal(sequences["row_key"], pa.scalar(representative, pa.uint64())),
         pc.equal(sequences["start_byte"], risk["start_byte"]),
     )
-    table = sequences.filter(own).slice(0, 1)
+    table = sequences.filter(is_scored).slice(0, 1)
     if not table.num_rows:
         return []
-    panel = features.read_panel(table, json.loads(about.read_bytes())["proxies"])
+    panel = features.read_panel(table, json.loads(proxies.read_bytes())["proxies"])
     names, values = _features(panel, facts["target"], str(risk["basis"]))
     return [
         {
@@ -53,7 +60,7 @@ def contributions(
 def _features(
     panel: features.ScoredPanel, target: Row, basis: str
 ) -> tuple[Sequence[str], np.ndarray]:
-    """Return names and values of the features, as `risk` has them for the target."""
+    """Return the names and values of the features, computed as the stage `risk` does."""
     dose = panel.count * target["epochs"]
     if basis == "seen":
         return features.SEEN, features.seen_features(

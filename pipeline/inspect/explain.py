@@ -1,10 +1,12 @@
-"""Why a row stayed, went or was rejected: everything that a run knows of it."""
+"""Explain why a row was kept, removed or rejected, from everything that a run knows of it."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from pipeline.config.sections import Config
 from pipeline.corpus import Shard
@@ -13,13 +15,14 @@ from pipeline.engine.query import run as query
 from pipeline.engine.run_folder import read_run
 from pipeline.engine.shards import active_shards
 from pipeline.engine.tables import Row
+from pipeline.engine.texts import texts_of_rows
 from pipeline.errors import InputError, IntegrityError
-from pipeline.inspect.account import Account
-from pipeline.inspect.account_words import FORGOTTEN, in_words
-from pipeline.report.quotes.quotes import label, read_texts
+from pipeline.inspect.explanation import Explanation
+from pipeline.inspect.explanation_words import FORGOTTEN, in_words
+from pipeline.report.quotes.quotes import label
 
 MOST_ROWS = 5
-MOST_CLOSE = 3
+MOST_SIMILAR = 3  # ids in the message for an unknown one
 MOST_SPANS = 60
 MOST_PAIRS = 3
 EACH_SPAN = 3
@@ -27,7 +30,15 @@ EACH_SPAN = 3
 
 @dataclass(frozen=True)
 class _ExplainedRun:
-    """What an explanation reads: the tables of a finished run, and the shards for a few quotes."""
+    """What an explanation reads of a finished run.
+
+    Attributes:
+        folder: the run folder.
+        config: the settings of the run.
+        shards: the shards, for the texts of a few rows.
+        tables: the files of each table that is current.
+        facts: the facts of the stage `risk`.
+    """
 
     folder: Path
     config: Config
@@ -36,7 +47,13 @@ class _ExplainedRun:
     facts: Row
 
     def rows(self, name: str, tables: Sequence[str], **params: object) -> list[Row]:
-        """Return the rows of a query over tables of the run; none where a table is missing."""
+        """Return the rows of a query over tables of the run; none where a table is missing.
+
+        Args:
+            name: the query.
+            tables: the tables that it reads.
+            **params: what is bound in it.
+        """
         if not all(self.tables.get(table) for table in tables):
             return []
         return list(
@@ -45,16 +62,30 @@ class _ExplainedRun:
 
 
 def explain(folder: Path, doc_id: str, stale: Collection[str] = ()) -> str:
-    """Return the explanation of every row that carries `doc_id`, or of the row `shard#row`.
+    """Return in words the explanation of every row with the id `doc_id`, or of one `shard#row`.
 
-    stale: tables of the run that are older than its last scan; they are left out, and the text says
-    so. Raises InputError for an unknown id, with up to three ids that resemble it.
+    Args:
+        folder: the run folder.
+        doc_id: the id of a row, or shard#row.
+        stale: tables that are older than the last scan; they are left out, and the text says so.
+
+    Raises:
+        InputError: When no row has the id; it names up to three that resemble it.
     """
-    return in_words(accounts(folder, doc_id, stale))
+    return in_words(explanations(folder, doc_id, stale))
 
 
-def accounts(folder: Path, doc_id: str, stale: Collection[str] = ()) -> list[Account]:
-    """Return what is known of each row of that name, rejected ones last; MOST_ROWS + 1 at most."""
+def explanations(folder: Path, doc_id: str, stale: Collection[str] = ()) -> list[Explanation]:
+    """Return the explanation of each row of a name, rejected ones last; MOST_ROWS + 1 at most.
+
+    Args:
+        folder: the run folder.
+        doc_id: the id of a row, or shard#row.
+        stale: tables that are older than the last scan; they are left out.
+
+    Raises:
+        InputError: When no row has the name, or the run has no counts yet.
+    """
     run = _open(folder, stale)
     shard, _, number = doc_id.rpartition("#")
     row = int(number) if number.isascii() and number.isdigit() and len(number) <= 12 else None
@@ -67,12 +98,14 @@ def accounts(folder: Path, doc_id: str, stale: Collection[str] = ()) -> list[Acc
         shard_row=row,
         most=MOST_ROWS + 1,
     )
-    told = [_account(run, one) for one in found]
-    _read(run, told)
-    told += [Account(one, run.config, rejected=True) for one in _rejected(run, doc_id, place)]
-    if not told:
+    explained = [_explanation(run, row) for row in found]
+    _read_texts(run, explained)
+    explained += [
+        Explanation(row, run.config, rejected=True) for row in _rejected(run, doc_id, place)
+    ]
+    if not explained:
         raise _unknown(run, folder, doc_id)
-    return told[: MOST_ROWS + 1]
+    return explained[: MOST_ROWS + 1]
 
 
 def _open(folder: Path, stale: Collection[str]) -> _ExplainedRun:
@@ -90,8 +123,9 @@ def _open(folder: Path, stale: Collection[str]) -> _ExplainedRun:
 
 
 def _unknown(run: _ExplainedRun, folder: Path, doc_id: str) -> InputError:
-    close = run.rows("explain/close", ["counts"], doc_id=doc_id, most=MOST_CLOSE)
-    names = ", ".join(label(row["doc_id"]) for row in close)
+    """Return the error for an unknown id, with ids that resemble it."""
+    similar = run.rows("explain/close", ["counts"], doc_id=doc_id, most=MOST_SIMILAR)
+    names = ", ".join(label(row["doc_id"]) for row in similar)
     return InputError(
         "No document of this run carries that id.",
         where=str(folder),
@@ -102,37 +136,38 @@ def _unknown(run: _ExplainedRun, folder: Path, doc_id: str) -> InputError:
 
 
 def _rejected(run: _ExplainedRun, doc_id: str, place: tuple[str, int] | None) -> list[Row]:
-    """Return the rejected rows of that id or place."""
+    """Return the rejected rows of an id or a place."""
     # the files are read only here, and only for names: pyarrow.compute loads with them
     from pipeline.inspect.rejections import rejections
 
-    named = run.config.input.id
-    columns = (named,) if named else ID_NAMES
+    id_column = run.config.input.id
+    columns = (id_column,) if id_column else ID_NAMES
     return rejections(run.tables.get("rejected", []), columns, doc_id, place, MOST_ROWS)
 
 
-def _account(run: _ExplainedRun, row: Row) -> Account:
-    told = Account(row, run.config, scored=bool(run.tables.get("risk")))
+def _explanation(run: _ExplainedRun, row: Row) -> Explanation:
+    """Return what the tables say of a document, without texts."""
+    explained = Explanation(row, run.config, scored=bool(run.tables.get("risk")))
     key = row["row_key"]
     decided = run.rows("explain/decision", ["documents", "decisions"], row_key=key)
-    told.decision = decided[0] if decided else None
-    if told.decision and told.decision["keeper"] is not None:
-        told.keeper = _one(run, told.decision["keeper"])
-        told.proof = _proof(run, row, told.keeper, told.decision)
-    told.near = run.rows(
+    explained.decision = decided[0] if decided else None
+    if explained.decision and explained.decision["keeper"] is not None:
+        explained.keeper = _keeper(run, explained.decision["keeper"])
+        explained.proof = _proof(run, row, explained.keeper, explained.decision)
+    explained.near = run.rows(
         "explain/pairs", ["pairs", "counts"], representative=row["representative"], most=MOST_PAIRS
     )
-    told.spans = _spans(run, key)
-    found = run.rows(
+    explained.spans = _spans(run, key)
+    forecasts = run.rows(
         "explain/risk",
         ["risk", "document_risk"],
         row_key=key,
         representative=row["representative"],
     )
-    if found:
-        told.risk = found[0]
-        told.features = _features(run, row, found[0])
-    return told
+    if forecasts:
+        explained.risk = forecasts[0]
+        explained.features = _features(run, row, forecasts[0])
+    return explained
 
 
 def _features(run: _ExplainedRun, row: Row, risk: Row) -> list[Row]:
@@ -145,6 +180,7 @@ def _features(run: _ExplainedRun, row: Row, risk: Row) -> list[Row]:
 
 
 def _spans(run: _ExplainedRun, row_key: int) -> list[Row]:
+    """Return the repeated spans of a document, each with some other documents that repeat it."""
     spans = run.rows("explain/spans", ["spans"], row_key=row_key, most=MOST_SPANS)
     windows = sorted({span["window"] for span in spans})
     others = (
@@ -163,7 +199,12 @@ def _spans(run: _ExplainedRun, row_key: int) -> list[Row]:
     return spans
 
 
-def _one(run: _ExplainedRun, row_key: int) -> Row:
+def _keeper(run: _ExplainedRun, row_key: int) -> Row:
+    """Return the counts of a keeper.
+
+    Raises:
+        IntegrityError: When the run has no such document.
+    """
     found = run.rows("explain/keeper", ["counts"], row_key=row_key)
     if not found:
         raise IntegrityError(
@@ -176,27 +217,29 @@ def _one(run: _ExplainedRun, row_key: int) -> Row:
 
 
 def _proof(run: _ExplainedRun, row: Row, keeper: Row, decision: Row) -> Row | None:
-    own, other = row["representative"], keeper["representative"]
-    if own == other:
+    """Return the pair that proves a removal; None for exact copies, which need none."""
+    removed, kept = row["representative"], keeper["representative"]
+    if removed == kept:
         return None
     if decision["method"] == "contained":
-        found = run.rows("explain/contained", ["contained"], document=own, container=other)
+        found = run.rows("explain/contained", ["contained"], document=removed, container=kept)
     else:
-        found = run.rows("explain/proof", ["pairs"], a=min(own, other), b=max(own, other))
+        found = run.rows("explain/proof", ["pairs"], a=min(removed, kept), b=max(removed, kept))
     return found[0] if found else None
 
 
-def _read(run: _ExplainedRun, told: Sequence[Account]) -> None:
+def _read_texts(run: _ExplainedRun, explained: Sequence[Explanation]) -> None:
     """Add the texts of the rows and of their keepers, unless excerpts are off.
 
-    The text of a row that is to be forgotten is not read, nor what was kept in its place.
+    The text of a row that is to be forgotten is not read, nor that of its keeper.
     """
     if not run.config.report.excerpts:
         return
-    told = [one for one in told if (one.decision or {}).get("reason") != FORGOTTEN]
-    keys = {one.row["row_key"] for one in told}
-    keys |= {one.keeper["row_key"] for one in told if one.keeper}
-    texts = dict(read_texts(run.shards, run.config, keys))
-    for one in told:
+    shown = [one for one in explained if (one.decision or {}).get("reason") != FORGOTTEN]
+    keys = {one.row["row_key"] for one in shown}
+    keys |= {one.keeper["row_key"] for one in shown if one.keeper}
+    wanted = np.array(sorted(keys), np.uint64)
+    texts = dict(texts_of_rows(run.shards, run.config.input, wanted))
+    for one in shown:
         one.text = texts.get(one.row["row_key"])
         one.keeper_text = texts.get(one.keeper["row_key"]) if one.keeper else None

@@ -1,6 +1,6 @@
-"""How often one text occurs in a scanned corpus, and which documents are near it.
+"""Look up how often one text occurs in a scanned corpus, and which documents are near it.
 
-Every window of the text is counted exactly, those that occur once too, in one pass over the table
+Every window of the text is counted exactly, also those that occur once, in one pass over the table
 `words`; no text of the corpus is read. Memory follows the text and a chunk of words for each
 thread.
 """
@@ -21,24 +21,30 @@ from pipeline.config.sections import Config
 from pipeline.corpus import Shard
 from pipeline.engine.progress import current
 from pipeline.engine.run_folder import read_run
-from pipeline.engine.shards import active_shards
+from pipeline.engine.shards import active_shards, row_of, shard_of
 from pipeline.engine.tables import read_keys
 from pipeline.errors import ConfigError, IntegrityError
 from pipeline.inspect.nearest import Proposals, propose
 from pipeline.inspect.question import MOST_HOLDERS, Question, TextMatches, ask, look
-from pipeline.report.quotes.quotes import SHARD_BITS, quote
+from pipeline.report.quotes.quotes import quote
 from pipeline.scan.words import chunk_places, in_order
 from pipeline.text.arrays import Int64
 from schemas.filter.decisions import DECISIONS
 from schemas.scan.signatures import SIGNATURES
 
-MOST = MOST_HOLDERS  # of each list
+MOST = MOST_HOLDERS  # entries of each list
 NEEDED = ("signatures", "words", "counts")
 
 
 @dataclass(frozen=True)
 class DocumentName:
-    """How a document of the corpus is called, and where it is."""
+    """The name and the place of a document of the corpus.
+
+    Attributes:
+        doc_id: its id.
+        shard: the path of its shard in the corpus.
+        row: its row in the shard, from 0 on.
+    """
 
     doc_id: str
     shard: str
@@ -49,7 +55,11 @@ class DocumentName:
 class CorpusDocument(DocumentName):
     """A document of the corpus and what the filter did with it.
 
-    decision: kept | removed, null when nothing is decided. reason, rule, keeper: of a removal.
+    Attributes:
+        decision: kept | removed; None when nothing is decided.
+        reason: why it was removed.
+        rule: the rule that removed it.
+        keeper: the document that stays in its place.
     """
 
     decision: str | None = None
@@ -60,7 +70,12 @@ class CorpusDocument(DocumentName):
 
 @dataclass(frozen=True)
 class Holder:
-    """A document and how many words of the text lie in windows that it holds."""
+    """A document that has a window of the text.
+
+    Attributes:
+        words: how many words of the text lie in windows that it has.
+        document: the document.
+    """
 
     words: int
     document: CorpusDocument
@@ -68,9 +83,15 @@ class Holder:
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A document near the text: exact Jaccard and containment of the text's shingles in it.
+    """A document that is near the text, compared shingle by shingle.
 
-    copies: documents of the same bytes, itself included.
+    Attributes:
+        jaccard: exact Jaccard of the two shingle sets.
+        shared_shingles: distinct shingles in both.
+        all_shingles: distinct shingles in either.
+        containment: the share of the text's shingles that the document has.
+        copies: documents of the same bytes, itself included.
+        document: the document.
     """
 
     jaccard: float
@@ -83,9 +104,16 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class Stretch:
-    """Consecutive windows of the text that all occur: bytes of the text, least and largest count.
+    """Consecutive windows of the text that all occur in the corpus.
 
-    documents: most that hold one of them.
+    Attributes:
+        start_byte: the first byte in the text.
+        end_byte: one past the last byte.
+        words: how many words they cover.
+        least: occurrences of the window that occurs least.
+        most: occurrences of the window that occurs most.
+        documents: the most documents that have one and the same of these windows.
+        quote: a safe quote of the text.
     """
 
     start_byte: int
@@ -99,11 +127,24 @@ class Stretch:
 
 @dataclass(frozen=True)
 class Answer:
-    """What is known of a text; every list is cut to the first few.
+    """What a corpus has of a text; every list is cut to the first few.
 
-    window_words: of a window, all words of a shorter text. occurring: windows that occur.
-    covered_words: words in those. most: of the window that occurs most often. stretches,
-    holders: how many there are in all.
+    Attributes:
+        bytes: the length of the text in UTF-8.
+        words: its words.
+        window_words: the words of a window; all words of a text that is shorter.
+        windows: its windows.
+        occurring: windows that occur in the corpus.
+        covered_words: words in those.
+        most: the window that occurs most often; None when none occurs.
+        stretches: how many stretches of consecutive occurring windows there are.
+        top_stretches: those with the largest counts.
+        holders: how many documents have a window of the text.
+        top_holders: those that cover most of its words.
+        exact_copies: how many documents are exact copies.
+        top_exact_copies: the first of these.
+        nearest: other documents that are near, the nearest first.
+        corpus_documents: documents of the corpus.
     """
 
     bytes: int
@@ -125,16 +166,25 @@ class Answer:
 
 @dataclass(frozen=True)
 class _ScannedRun:
+    """What a lookup reads of a finished scan.
+
+    Attributes:
+        config: the settings of the run.
+        shards: the shards, by number.
+        signatures: the file of the table `signatures` of each group of shards.
+        tables: the files of each table that is current.
+    """
+
     config: Config
     shards: dict[int, Shard]
     signatures: dict[int, Path]
     tables: dict[str, list[Path]]
 
     def named(self, key: int) -> DocumentName:
-        """Return the name of a row_key, from the one row group that has it."""
-        shard = self.shards[key >> SHARD_BITS]
+        """Return the name of the document of a row_key, from the one row group that has it."""
+        shard = self.shards[shard_of(key)]
         row = _row([self.signatures[shard.group]], SIGNATURES, ["row_key", "doc_id"], key)
-        return DocumentName(str(row["doc_id"]), shard.name, key & ((1 << SHARD_BITS) - 1))
+        return DocumentName(str(row["doc_id"]), shard.name, row_of(key))
 
     def document(self, key: int) -> CorpusDocument:
         """Return the document of a row_key, with what is decided about it."""
@@ -151,6 +201,11 @@ class _ScannedRun:
 
 
 def _row(paths: list[Path], schema: pa.Schema, columns: list[str], key: int) -> dict[str, Any]:
+    """Return some columns of the row of a row_key.
+
+    Raises:
+        IntegrityError: When the table has no such row.
+    """
     parts = read_keys(paths, schema, columns, key, key)
     found: list[dict[str, Any]] = [row for part in parts for row in part.to_pylist()]
     if not found:
@@ -166,23 +221,30 @@ def _row(paths: list[Path], schema: pa.Schema, columns: list[str], key: int) -> 
 def lookup(
     folder: Path, data: bytes, stale: Collection[str] = (), threads: int = 2, *, name: str = "text"
 ) -> Answer:
-    """Return how often a text (UTF-8) occurs in the corpus of a finished scan.
+    """Return how often a text occurs in the corpus of a finished scan, and what is near it.
 
-    stale: tables that are older than the last scan. name: what the text is called in errors. Raises
-    ConfigError for a text without words and for a run whose scan is not finished.
+    Args:
+        folder: the run folder.
+        data: the text in UTF-8.
+        stale: tables that are older than the last scan.
+        threads: chunks of words that are searched side by side.
+        name: what the text is called in messages.
+
+    Raises:
+        ConfigError: When the text has no words or is not UTF-8, or the scan is not finished.
     """
     run = _open(folder, stale)
-    asked = ask(data, run.config, name)
+    question = ask(data, run.config, name)
     sketch = run.config.sketch
-    close = propose(data, asked.words, sketch, run.tables["signatures"], threads)
+    proposals = propose(data, question.words, sketch, run.tables["signatures"], threads)
     places = chunk_places(run.tables["words"])
-    total = asked.nothing()
-    search = partial(look, asked, np.sort(close.keys), sketch)
+    matches = question.nothing()
+    search = partial(look, question, np.sort(proposals.keys), sketch)
     with ThreadPoolExecutor(threads) as pool:
-        for done, share in enumerate(in_order(pool, threads, search, places)):
-            total = total.plus(share)
+        for done, of_chunk in enumerate(in_order(pool, threads, search, places)):
+            matches = matches.plus(of_chunk)
             current().advance(done + 1, len(places), "chunks of words")
-    return _answer(run, asked, close, total)
+    return _answer(run, question, proposals, matches)
 
 
 def _open(folder: Path, stale: Collection[str]) -> _ScannedRun:
@@ -201,65 +263,69 @@ def _open(folder: Path, stale: Collection[str]) -> _ScannedRun:
     return _ScannedRun(Config.model_validate(run.manifest["config"]), shards, by_group, tables)
 
 
-def _answer(run: _ScannedRun, asked: Question, close: Proposals, total: TextMatches) -> Answer:
-    first = asked.sought.first
-    counts = total.counted.occurrences[first], total.counted.documents[first]
+def _answer(
+    run: _ScannedRun, question: Question, proposals: Proposals, matches: TextMatches
+) -> Answer:
+    """Return what was found, with the names of the documents."""
+    first = question.sought.first  # (windows,)
+    counts = matches.counted.occurrences[first], matches.counted.documents[first]
     begins, past = _runs(counts[0] > 0)
     order = _most_first(counts[0], begins, past)[:MOST]
-    steps = np.zeros(asked.words.hashes.size + 1, np.int64)
+    steps = np.zeros(question.words.hashes.size + 1, np.int64)
     np.add.at(steps, begins, 1)
-    np.add.at(steps, past + asked.size - 1, -1)
+    np.add.at(steps, past + question.size - 1, -1)
     top = int(counts[0].argmax())
-    copies = dict(zip(close.keys.tolist(), close.copies.tolist(), strict=True))
-    near = sorted(total.near, key=lambda one: (-one.shared / one.union, one.row_key))[:MOST]
+    copies = dict(zip(proposals.keys.tolist(), proposals.copies.tolist(), strict=True))
+    near = sorted(matches.near, key=lambda one: (-one.shared / one.union, one.row_key))[:MOST]
     return Answer(
-        bytes=len(asked.data),
-        words=asked.words.hashes.size,
-        window_words=asked.size,
+        bytes=len(question.data),
+        words=question.words.hashes.size,
+        window_words=question.size,
         windows=first.size,
         occurring=int((counts[0] > 0).sum()),
         covered_words=int((np.cumsum(steps) > 0).sum()),
-        most=_stretch(asked, counts, top, top + 1) if begins.size else None,
+        most=_stretch(question, counts, top, top + 1) if begins.size else None,
         stretches=begins.size,
         top_stretches=tuple(
-            _stretch(asked, counts, int(begins[k]), int(past[k])) for k in order.tolist()
+            _stretch(question, counts, int(begins[k]), int(past[k])) for k in order.tolist()
         ),
-        holders=total.holders,
-        top_holders=tuple(Holder(words, run.document(key)) for words, key in total.best),
-        exact_copies=close.same,
-        top_exact_copies=tuple(run.document(key) for key in close.named),
+        holders=matches.holders,
+        top_holders=tuple(Holder(words, run.document(key)) for words, key in matches.best),
+        exact_copies=proposals.same,
+        top_exact_copies=tuple(run.document(key) for key in proposals.named),
         nearest=tuple(
             Neighbour(
                 one.shared / one.union,
                 one.shared,
                 one.union,
-                one.shared / asked.sets.hashes.size,
+                one.shared / question.sets.hashes.size,
                 copies[one.row_key],
                 run.document(one.row_key),
             )
             for one in near
         ),
-        corpus_documents=close.documents,
+        corpus_documents=proposals.documents,
     )
 
 
 def _runs(occurring: np.ndarray) -> tuple[Int64, Int64]:
-    """Return the first place of each maximal run and the one past its last."""
+    """Return the first window of each maximal run of occurring windows, and one past its last."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], occurring, [False]])))
     return edges[::2], edges[1::2]
 
 
 def _most_first(occurrences: Int64, begins: Int64, past: Int64) -> Int64:
-    """Return the runs by largest count, then the longest, then the first."""
+    """Return the numbers of the runs: largest count first, then the longest, then the earliest."""
     if not begins.size:
         return begins
     return np.lexsort((begins, begins - past, -np.maximum.reduceat(occurrences, begins)))
 
 
-def _stretch(asked: Question, counts: tuple[Int64, Int64], begin: int, past: int) -> Stretch:
+def _stretch(question: Question, counts: tuple[Int64, Int64], begin: int, past: int) -> Stretch:
+    """Return the windows [begin, past) of the text as one stretch."""
     occurrences, documents = (values[begin:past] for values in counts)
-    last = past + asked.size - 2
-    start, end = int(asked.words.starts[begin]), int(asked.words.ends[last])
+    last = past + question.size - 2
+    start, end = int(question.words.starts[begin]), int(question.words.ends[last])
     return Stretch(
         start,
         end,
@@ -267,5 +333,5 @@ def _stretch(asked: Question, counts: tuple[Int64, Int64], begin: int, past: int
         int(occurrences.min()),
         int(occurrences.max()),
         int(documents.max()),
-        quote(asked.data[start:end].decode()),
+        quote(question.data[start:end].decode()),
     )

@@ -1,8 +1,8 @@
-"""Compiled loops behind `pipeline.inspect.lookup`: the windows of one text among all the words.
+"""Compiled loops of `pipeline.inspect.lookup`: find the windows of one text among all words.
 
-Words are numbers here: a word of the text has its place among the text's different words, from 1
-on, any other word is 0. Only runs of the text's own words are hashed, and a hash that is found is
-held against the words, so that no count rests on it.
+Words are numbers here: a word of the text is its place among the text's different words, from 1 on,
+and any other word is 0. Only runs of the text's own words are hashed, and where a hash is found the
+words are compared, so that no count rests on a hash.
 """
 
 from __future__ import annotations
@@ -16,38 +16,54 @@ from pipeline.text.segmentation_kernels import BASE, finish, inline, kernel
 
 
 class Sought(NamedTuple):
-    """The windows of a text.
+    """The windows of a text, in a hash table.
 
-    words: number of each word. spelled: keyed hash of each number. slots: open addressing, window
-    + 1, a power of two of them. hashes: of each window. first: the first window of the same words;
-    only that one is in the slots. later: the next window of the same words, -1 after the last.
+    Attributes:
+        words: the number of each word.
+        spelled: the keyed hash of each number; 0 for number 0.
+        slots: the table, by open addressing: a window + 1, or 0; a power of two of them.
+        hashes: the hash of each window.
+        first: the first window of the same words; only that one is in the table.
+        later: the next window of the same words, -1 after the last.
+        key: the key of the hashes of windows.
+        drop: what a word's hash is multiplied by when it leaves the rolling hash.
     """
 
-    words: Uint32
-    spelled: Uint64
-    slots: Uint32
-    hashes: Uint64
-    first: Int64
-    later: Int64
+    words: Uint32  # (words,)
+    spelled: Uint64  # (different words + 1,)
+    slots: Uint32  # (slots,)
+    hashes: Uint64  # (windows,)
+    first: Int64  # (windows,)
+    later: Int64  # (windows,)
     key: np.uint64
     drop: np.uint64
 
 
 class ChunkCounts(NamedTuple):
-    """What a chunk holds of a text.
+    """What a chunk has of a text.
 
-    occurrences, documents: of each window that is in the slots. covered: of each document of the
-    chunk, how many words of the text lie in windows that it holds.
+    Attributes:
+        occurrences: how often each window occurs; counted at the first window of the same words.
+        documents: how many documents have each window; counted there too.
+        covered: for each document, how many words of the text lie in windows that it has.
     """
 
-    occurrences: Int64
-    documents: Int64
-    covered: Int64
+    occurrences: Int64  # (windows,)
+    documents: Int64  # (windows,)
+    covered: Int64  # (documents,)
 
 
 @kernel
 def index(words: Uint32, hashes: Uint64, slots: Uint32, first: Int64, later: Int64) -> None:
-    """Put each different window into the empty slots; chain those of the same words."""
+    """Put each different window into the empty slots, and link the windows of the same words.
+
+    Args:
+        words: the number of each word, (words,).
+        hashes: the hash of each window, (windows,).
+        slots: the empty table; written.
+        first: the first window of the same words, (windows,); written.
+        later: the next window of the same words or -1, (windows,); written.
+    """
     mask, size = np.uint64(slots.size - 1), words.size - hashes.size + 1
     last = np.empty(hashes.size, np.int64)
     for window in range(hashes.size):
@@ -77,7 +93,12 @@ def _same(words: Uint32, one: Value, other: Value, size: Value) -> Value:
 def count(codes: Value, offsets: Int64, known: Uint32, s: Sought, out: ChunkCounts) -> None:
     """Count every window of the text among the words of some documents.
 
-    codes: of each word, an entry of the vocabulary; known: the number of each entry, or 0.
+    Args:
+        codes: the vocabulary entry of each word, (words,).
+        offsets: where the words of each document begin, (documents + 1,).
+        known: the number of each vocabulary entry, or 0, (entries,).
+        s: the windows of the text.
+        out: the counts; added to.
     """
     spelled, base = s.spelled, np.uint64(BASE)
     size = s.words.size - s.hashes.size + 1
@@ -108,9 +129,16 @@ def count(codes: Value, offsets: Int64, known: Uint32, s: Sought, out: ChunkCoun
 def _find(
     own: Value, codes: Value, begin: Value, known: Uint32, s: Sought, previous: Value
 ) -> Value:
-    """Return the window of this hash that has the words from `begin` on, -1 when there is none.
+    """Return the window that has the words from `begin` on, -1 when there is none.
 
-    previous: the window of the words one before. After its neighbour only the last word can differ.
+    Args:
+        own: the hash of the words.
+        codes: the vocabulary entry of each word of the chunk.
+        begin: the first of the words.
+        known: the number of each vocabulary entry, or 0.
+        s: the windows of the text.
+        previous: the window found one word before, or -1; in the window after it only the last word
+            can differ.
     """
     mask, size = np.uint64(s.slots.size - 1), s.words.size - s.hashes.size + 1
     slot = own & mask
@@ -128,7 +156,15 @@ def _find(
 
 @kernel
 def _cover(s: Sought, window: Value, previous: Value, stamp: Value, stamps: Int64) -> Value:
-    """Stamp the words of a window, wherever it stands in the text; return how many were new."""
+    """Mark the words of a window, wherever it is in the text, and return how many were new.
+
+    Args:
+        s: the windows of the text.
+        window: the window found.
+        previous: the window found one word before, or -1; its words are marked already.
+        stamp: the mark, different for each document.
+        stamps: the mark of each word of the text; written.
+    """
     size, fresh = s.words.size - s.hashes.size + 1, 0
     while window >= 0:
         after = window > 0 and s.first[window - 1] == previous
@@ -144,9 +180,14 @@ def _cover(s: Sought, window: Value, previous: Value, stamp: Value, stamps: Int6
 def spelled_alike(
     known: Uint32, ends: Int64, letters: Uint8, own_ends: Int64, own_letters: Uint8
 ) -> Value:
-    """Tell whether the entries that have a number are spelled as the text's words of that number.
+    """Return whether each numbered vocabulary entry has the letters of the text's word.
 
-    own_ends: number n has the letters from own_ends[n - 1] to own_ends[n].
+    Args:
+        known: the number of each entry, or 0, (entries,).
+        ends: where the letters of each entry begin and end, (entries + 1,).
+        letters: the letters of the vocabulary.
+        own_ends: number n has the letters from own_ends[n - 1] to own_ends[n].
+        own_letters: the letters of the text's words.
     """
     for entry in range(known.size):
         number = np.int64(known[entry])
@@ -164,7 +205,12 @@ def spelled_alike(
 
 @kernel
 def agreements(signatures: Uint32, own: Uint32) -> Value:
-    """Return how many values of each signature equal those of one."""
+    """Return how many values of each signature equal those of one, (documents,).
+
+    Args:
+        signatures: the signatures, (documents, values).
+        own: the one, (values,).
+    """
     found = np.zeros(signatures.shape[0], np.int64)
     for row in range(signatures.shape[0]):
         same = 0

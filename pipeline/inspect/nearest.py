@@ -1,8 +1,8 @@
-"""Which documents are near one text: proposed by signature, verified on the words.
+"""Find the documents that are near one text: proposed by signature, verified on the words.
 
-The estimate of a Jaccard is the share of equal MinHash values, and sharing a band adds nothing to
-it; the best of all documents are verified. Exact copies of one another count as one text, so that a
-text of a thousand copies takes one place. Memory follows a row group and the texts proposed.
+The share of equal MinHash values estimates the Jaccard; whether a band is shared would add nothing.
+The documents with the best estimates are verified. Exact copies of one another count as one text,
+so that a text of a thousand copies takes one place. Memory follows a row group and the proposals.
 """
 
 from __future__ import annotations
@@ -33,14 +33,20 @@ from pipeline.text.segmentation import Words
 
 PROPOSED = 128  # texts that are verified
 COPIES = 5  # exact copies that are named
-FLOOR = (1, 10)  # Jaccard below which a document is not near
+FLOOR = (1, 10)  # Jaccard, as a fraction, below which a document is not near
 COLUMNS = ["row_key", "text_hash", "signature"]
 Rows: TypeAlias = tuple[Uint64, Uint64, Int64]  # row_key, text hash [n, 2], equal values
 
 
 @dataclass(frozen=True)
 class Near:
-    """A document and the distinct shingles that it shares with the text, of those in either."""
+    """A document that is near the text.
+
+    Attributes:
+        row_key: its row.
+        shared: distinct shingles in both.
+        union: distinct shingles in either.
+    """
 
     row_key: int
     shared: int
@@ -49,25 +55,31 @@ class Near:
 
 @dataclass
 class Proposals:
-    """The likeliest different texts, and the exact copies of the text itself.
+    """The different texts that are most likely near, and the exact copies of the text itself.
 
-    keys, hashes, agree, copies: first document of each text, its text hash, equal values, documents
-    of those bytes. same: exact copies; named: the first of them.
+    Attributes:
+        keys: row key of the first document of each proposed text.
+        hashes: the text hash of each, in two halves.
+        agree: how many values of its signature equal those of the text.
+        copies: how many documents have that text.
+        documents: how many documents were looked at.
+        same: how many documents are exact copies of the text itself.
+        named: row keys of the first few of these.
     """
 
-    keys: Uint64 = field(default_factory=lambda: np.zeros(0, np.uint64))
-    hashes: Uint64 = field(default_factory=lambda: np.zeros((0, 2), np.uint64))
-    agree: Int64 = field(default_factory=lambda: np.zeros(0, np.int64))
-    copies: Int64 = field(default_factory=lambda: np.zeros(0, np.int64))
+    keys: Uint64 = field(default_factory=lambda: np.zeros(0, np.uint64))  # (texts,)
+    hashes: Uint64 = field(default_factory=lambda: np.zeros((0, 2), np.uint64))  # (texts, 2)
+    agree: Int64 = field(default_factory=lambda: np.zeros(0, np.int64))  # (texts,)
+    copies: Int64 = field(default_factory=lambda: np.zeros(0, np.int64))  # (texts,)
     documents: int = 0
     same: int = 0
     named: list[int] = field(default_factory=list)
 
     def add(self, rows: Rows) -> None:
-        """Take in some rows, in order of the corpus.
+        """Add some documents, in the order of the corpus, and keep the best proposals.
 
-        What is left out never comes back: the least that is held only rises, and equal bytes agree
-        equally.
+        A text that was left out need not come back: the least agreement that is kept only rises,
+        and documents of the same text agree equally.
         """
         keys, hashes, agree = rows
         least = self.agree.min() if self.agree.size == PROPOSED else 1
@@ -90,7 +102,15 @@ class Proposals:
 def propose(
     data: bytes, words: Words, sketch: SketchConfig, paths: Sequence[Path], threads: int
 ) -> Proposals:
-    """Go through `signatures` once for documents that may be near a text, and its exact copies."""
+    """Return the documents that may be near a text, and its exact copies, in one pass.
+
+    Args:
+        data: the text in UTF-8.
+        words: its words.
+        sketch: the settings of the scan.
+        paths: the files of the table `signatures`.
+        threads: row groups that are looked at side by side.
+    """
     digest = np.frombuffer(hashlib.blake2b(data, digest_size=16).digest(), np.uint64)
     offsets, hashes = text.shingles(words, sketch.shingle_words, sketch.seed)
     own = hashes
@@ -110,9 +130,12 @@ def propose(
 
 
 def _rows(own: Uint64, place: tuple[Path, int]) -> Rows:
-    """Return the rows of one row group of `signatures`.
+    """Return row_key, text hash and equal values of each document in a row group of `signatures`.
 
-    own: a signature (uint32), or the only shingle of a text of fewer words than one has (uint64).
+    Args:
+        own: the signature of the text (uint32), or, of a text of fewer words than a shingle has,
+            its only shingle (uint64).
+        place: the row group.
     """
     table = read_group(*place, COLUMNS)
     keys = table["row_key"].to_numpy()
@@ -130,12 +153,23 @@ def _rows(own: Uint64, place: tuple[Path, int]) -> Rows:
 
 
 def _halves(column: pa.Array) -> Uint64:
+    """Return the two 64-bit halves of each text hash, (documents, 2)."""
     raw = np.frombuffer(column.buffers()[1], np.uint64).reshape(-1, 2)
     return raw[column.offset : column.offset + len(column)]
 
 
 def verified(own: Sets, keys: Uint64, words: Words, sketch: SketchConfig) -> list[Near]:
-    """Return those of some documents that are near a text, compared shingle by shingle."""
+    """Return those of some documents that are near a text, compared shingle by shingle.
+
+    Args:
+        own: the shingle set of the text.
+        keys: row keys of the documents, (documents,).
+        words: their words.
+        sketch: the settings of the scan.
+
+    Raises:
+        IntegrityError: When one hash stands for two shingles.
+    """
     sets = shingle_sets(words, sketch)
     pairs = np.zeros((len(keys), 2), np.int64)
     pairs[:, 1] = np.arange(len(keys))

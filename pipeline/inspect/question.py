@@ -1,7 +1,7 @@
-"""One text, ready to be looked for, and what a chunk of words holds of it.
+"""Prepare one text for the search of a corpus, and search one chunk of words for it.
 
-Only words of the text itself are hashed, a window that is found is compared word by word, and words
-by their letters: no count rests on a hash.
+Only words of the text itself are hashed. A window that is found is compared word by word and words
+letter by letter, so no count rests on a hash.
 """
 
 from __future__ import annotations
@@ -32,15 +32,18 @@ from pipeline.text.segmentation_kernels import BASE
 
 MOST_HOLDERS = 5
 Codes: TypeAlias = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
-FOLDED = np.uint32(0xFFFFFF)
+FOLDED = np.uint32(0xFFFFFF)  # bits of a table entry: the folded character
 
 
 @dataclass(frozen=True)
 class TextMatches:
-    """What some chunks hold of a text.
+    """What some chunks of the corpus have of a text.
 
-    holders: documents with a window of it. best: words covered and row_key of the first few. near:
-    of the documents proposed.
+    Attributes:
+        counted: the occurrences of each of its windows.
+        holders: how many documents have a window of it.
+        best: words covered and row_key of the few holders that cover most.
+        near: the proposed documents that are near it, verified.
     """
 
     counted: ChunkCounts
@@ -49,7 +52,7 @@ class TextMatches:
     near: list[Near]
 
     def plus(self, other: TextMatches) -> TextMatches:
-        """Return two shares as one; of equal documents the earlier comes first."""
+        """Return the matches of both; of documents that cover equally the earlier comes first."""
         counted = ChunkCounts(
             self.counted.occurrences + other.counted.occurrences,
             self.counted.documents + other.counted.documents,
@@ -62,33 +65,52 @@ class TextMatches:
 
 @dataclass(frozen=True)
 class Question:
-    """The text, ready to be looked for."""
+    """A text that is prepared for the search.
+
+    Attributes:
+        data: the text in UTF-8.
+        words: its words.
+        known: the hashes of its different words, sorted; a word's number is its place here + 1.
+        sought: its windows, indexed by hash.
+        ends: where the letters of each number end, in bytes.
+        letters: the folded letters of its different words, one after the other, in UTF-8.
+        sets: its shingle set.
+    """
 
     data: bytes
     words: Words
-    known: Uint64
+    known: Uint64  # (different words,)
     sought: Sought
-    ends: Int64
-    letters: Uint8
+    ends: Int64  # (different words + 1,)
+    letters: Uint8  # (bytes,)
     sets: Sets
 
     @property
     def size(self) -> int:
-        """Return the words of a window."""
+        """How many words a window has."""
         return self.sought.words.size - self.sought.hashes.size + 1
 
     def nothing(self) -> TextMatches:
-        """Return the share of no chunks."""
-        return TextMatches(self.room(0), 0, [], [])
+        """Return the matches in no chunks."""
+        return TextMatches(self.no_counts(0), 0, [], [])
 
-    def room(self, documents: int) -> ChunkCounts:
+    def no_counts(self, documents: int) -> ChunkCounts:
         """Return counts of zero, for a chunk of so many documents."""
         windows = self.sought.hashes.size
         return ChunkCounts(*(np.zeros(size, np.int64) for size in (windows, windows, documents)))
 
 
 def ask(data: bytes, config: Config, name: str) -> Question:
-    """Cut a text into words and windows, and index these."""
+    """Return a text prepared for the search: cut into words and windows, and indexed.
+
+    Args:
+        data: the text.
+        config: the settings of the run.
+        name: what the text is called in messages.
+
+    Raises:
+        ConfigError: When the text is not UTF-8 or has no words.
+    """
     try:
         decoded = data.decode()
     except UnicodeDecodeError as error:
@@ -117,6 +139,7 @@ def ask(data: bytes, config: Config, name: str) -> Question:
 
 
 def _sought(words: Words, numbers: Uint32, known: Uint64, size: int, seed: int) -> Sought:
+    """Return the windows of `size` words of a text in a hash table, by the number of each word."""
     _, hashes = text.runs(words, size, seed)
     slots = np.zeros(2 << hashes.size.bit_length(), np.uint32)
     first, later = np.empty(hashes.size, np.int64), np.empty(hashes.size, np.int64)
@@ -127,58 +150,71 @@ def _sought(words: Words, numbers: Uint32, known: Uint64, size: int, seed: int) 
 
 
 def _spelling(data: bytes, words: Words, known: Uint64, seed: int) -> tuple[Int64, Uint8]:
-    """Return the folded letters of each different word of a text, and where they end.
+    """Return where the folded letters of each different word end, and the letters.
 
-    A Python loop per word of the one text: 0.3 us each.
+    A Python loop per word of the one text takes 0.3 us each.
+
+    Raises:
+        IntegrityError: When two words have one hash.
     """
     places = zip(words.starts.tolist(), words.ends.tolist(), strict=True)
-    written = dict(zip((data[a:b] for a, b in places), words.hashes.tolist(), strict=True))
+    hash_of = dict(zip((data[a:b] for a, b in places), words.hashes.tolist(), strict=True))
     characters, spelled = unicode14.characters(), dict[int, bytes]()
-    for word, own in written.items():
+    for word, word_hash in hash_of.items():
         folded = characters[[ord(character) for character in word.decode()]] & FOLDED
         letters = "".join(map(chr, folded.tolist())).encode()
-        if spelled.setdefault(own, letters) != letters:
+        if spelled.setdefault(word_hash, letters) != letters:
             raise collision(seed)
-    parts = [spelled[own] for own in known.tolist()]
+    parts = [spelled[word_hash] for word_hash in known.tolist()]
     ends = np.cumsum([0, *map(len, parts)], dtype=np.int64)
     return ends, np.frombuffer(b"".join(parts), np.uint8)
 
 
 def look(
-    asked: Question, proposed: Uint64, sketch: SketchConfig, place: tuple[Path, int]
+    question: Question, proposed: Uint64, sketch: SketchConfig, place: tuple[Path, int]
 ) -> TextMatches:
-    """Count the windows of the text in one chunk, and verify the documents proposed in it."""
+    """Return what one chunk has of a text: counts of its windows, and proposals verified.
+
+    Args:
+        question: the text.
+        proposed: row keys of documents that may be near it, in all chunks.
+        sketch: the settings of the scan.
+        place: the chunk.
+
+    Raises:
+        IntegrityError: When one hash stands for two words.
+    """
     cells = _cells(place, ["row_keys", "counts", "hashes", "codes"])
     keys, hashes = cells["row_keys"].view(np.uint64), cells["hashes"].view(np.uint64)
     offsets = np.concatenate([[0], np.cumsum(cells["counts"].view(np.uint32), dtype=np.int64)])
     wide = cells["codes"].size == 4 * offsets[-1]
     codes: Codes = cells["codes"].view(np.uint32) if wide else cells["codes"].view(np.uint16)
-    known = _numbered(asked.known, hashes)
-    counted = asked.room(keys.size)
-    lookup_kernels.count(codes, offsets, known, asked.sought, counted)
+    known = _numbered(question.known, hashes)
+    counted = question.no_counts(keys.size)
+    lookup_kernels.count(codes, offsets, known, question.sought, counted)
     chosen = np.flatnonzero(np.isin(keys, proposed))
     near: list[Near] = []
     if chosen.size:
         words = _spelled(codes, offsets, hashes, chosen)
-        near = verified(asked.sets, keys[chosen], words, sketch)
+        near = verified(question.sets, keys[chosen], words, sketch)
     holding = np.flatnonzero(counted.covered)
     if near or holding.size:
-        _hold_letters(asked, known, place, sketch.seed)
-    best = holding[np.argsort(-counted.covered[holding], kind="stable")[:MOST_HOLDERS]]
-    held = list(zip(counted.covered[best].tolist(), keys[best].tolist(), strict=True))
-    return TextMatches(counted, holding.size, held, near)
+        _require_same_letters(question, known, place, sketch.seed)
+    most = holding[np.argsort(-counted.covered[holding], kind="stable")[:MOST_HOLDERS]]
+    best = list(zip(counted.covered[most].tolist(), keys[most].tolist(), strict=True))
+    return TextMatches(counted, holding.size, best, near)
 
 
 def _cells(place: tuple[Path, int], names: Sequence[str]) -> dict[str, Uint8]:
-    """Return the bytes of some columns of one chunk of `words`."""
+    """Return the bytes of some columns of one chunk of the table `words`."""
     table = read_group(*place, names)
     return {name: np.frombuffer(table[name].chunk(0)[0].as_buffer(), np.uint8) for name in names}
 
 
 def _numbered(known: Uint64, hashes: Uint64) -> Uint32:
-    """Return the number of each word of a vocabulary among those of the text, 0 for another."""
-    at = np.minimum(np.searchsorted(known, hashes), known.size - 1)
-    return np.where(known[at] == hashes, at + 1, 0).astype(np.uint32)
+    """Return the number of each word of a vocabulary, 0 for a word that the text does not have."""
+    place = np.minimum(np.searchsorted(known, hashes), known.size - 1)
+    return np.where(known[place] == hashes, place + 1, 0).astype(np.uint32)
 
 
 def _spelled(codes: Codes, offsets: Int64, hashes: Uint64, documents: Int64) -> Words:
@@ -189,8 +225,16 @@ def _spelled(codes: Codes, offsets: Int64, hashes: Uint64, documents: Int64) -> 
     return Words(ends, hashes[np.concatenate(parts)], none, none)
 
 
-def _hold_letters(asked: Question, known: Uint32, place: tuple[Path, int], seed: int) -> None:
+def _require_same_letters(
+    question: Question, known: Uint32, place: tuple[Path, int], seed: int
+) -> None:
+    """Refuse a chunk in which a word of other letters has the hash of a word of the text.
+
+    Raises:
+        IntegrityError: When it has one.
+    """
     cells = _cells(place, ["lengths", "letters"])
     ends = np.concatenate([[0], np.cumsum(cells["lengths"].view(np.uint32), dtype=np.int64)])
-    if not lookup_kernels.spelled_alike(known, ends, cells["letters"], asked.ends, asked.letters):
+    own = question.ends, question.letters
+    if not lookup_kernels.spelled_alike(known, ends, cells["letters"], *own):
         raise collision(seed)

@@ -1,4 +1,4 @@
-"""Rejected rows by name: of a shard and row, or of an id among the user's columns."""
+"""Find rejected rows by name: by shard and row, or by the id in the user's columns."""
 
 from __future__ import annotations
 
@@ -19,18 +19,23 @@ def rejections(
     place: tuple[str, int] | None,
     most: int,
 ) -> list[Row]:
-    """Return shard, shard_row, reason and bytes of the text of rejected rows of that name.
+    """Return doc_id, shard, shard_row, reason and text_bytes of the rejected rows of a name.
 
-    id_columns: the names that the id may have, the first that is there counts.
+    Args:
+        paths: the files of the table `rejected`.
+        id_columns: names that the id's column may have; the first that is there counts.
+        doc_id: the id.
+        place: shard and row, if the name is one.
+        most: rows to return at most.
     """
     found: list[Row] = []
     for path in paths:
         table = pq.ParquetFile(path).read(columns=None)
-        wanted = _of_place(table, place) if place else None
+        wanted = _at_place(table, place) if place else None
         ids = _ids(table, id_columns)
         if ids is not None:
-            own = pc.equal(ids, doc_id)
-            wanted = own if wanted is None else pc.or_kleene(wanted, own)
+            with_id = pc.equal(ids, doc_id)
+            wanted = with_id if wanted is None else pc.or_kleene(wanted, with_id)
         if wanted is None:
             continue
         for row in table.filter(wanted).to_pylist():
@@ -47,12 +52,12 @@ def rejections(
     return found[:most]
 
 
-def _of_place(table: pa.Table, place: tuple[str, int]) -> pa.ChunkedArray:
+def _at_place(table: pa.Table, place: tuple[str, int]) -> pa.ChunkedArray:
     return pc.and_(pc.equal(table["shard"], place[0]), pc.equal(table["row"], place[1]))
 
 
 def _ids(table: pa.Table, columns: Sequence[str]) -> pa.ChunkedArray | None:
-    """Return the user's ids as words, of the first such column; None where rows have none."""
+    """Return the user's ids as strings, from the first such column; None without one."""
     if "record" not in table.schema.names:
         return None
     kind = table.schema.field("record").type

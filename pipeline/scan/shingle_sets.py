@@ -8,7 +8,7 @@ side by side, and sets are compared block by block, so that memory follows the b
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
@@ -73,6 +73,23 @@ class Criterion:
 
     threshold: float
     of_first: bool = False
+
+
+def slabs(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[Uint64, Uint64]]:
+    """Yield the two columns of batches of candidates, PAIRS_AT_ONCE and a little more at a time."""
+    held: list[pa.RecordBatch] = []
+    for batch in batches:
+        held.append(batch)
+        if sum(part.num_rows for part in held) >= PAIRS_AT_ONCE:
+            yield _columns(held)
+            held = []
+    if held:
+        yield _columns(held)
+
+
+def _columns(held: list[pa.RecordBatch]) -> tuple[Uint64, Uint64]:
+    table = pa.Table.from_batches(held)
+    return table.column(0).to_numpy(), table.column(1).to_numpy()
 
 
 def shared_shingles(

@@ -1,4 +1,4 @@
-"""One row per document: what happens to it and why."""
+"""The tables of a filter's decisions: what happens to each document and why, and what is cut."""
 
 import pyarrow as pa
 

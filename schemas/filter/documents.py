@@ -1,4 +1,4 @@
-"""One row per document: its counts, and who stays in its place if it goes."""
+"""The table `documents`: the counts of each document, and its keeper if it can be removed."""
 
 import pyarrow as pa
 

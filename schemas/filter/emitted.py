@@ -1,4 +1,4 @@
-"""The struct column that kept and removed rows carry next to the user's own columns."""
+"""The struct column that is added to kept and removed rows, and the table of what was cut."""
 
 import pyarrow as pa
 

@@ -12,8 +12,8 @@ import pytest
 from flows.runners import LocalMapper
 from pipeline import run
 from pipeline.config.load import load_config
-from pipeline.inspect.account_page import account_page
-from pipeline.inspect.explain import accounts
+from pipeline.inspect.explain import explanations
+from pipeline.inspect.explanation_page import explanation_page
 
 HOSTILE = (
     "<script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'> "
@@ -75,7 +75,7 @@ def finished(tmp_path_factory, make_corpus):
 def pages(finished):
     """Return the pages to open: the report, and the explanation of a removed near copy."""
     explained = finished.parent / "explained.html"
-    explained.write_text(account_page(accounts(finished, f"{HOSTILE}2")))
+    explained.write_text(explanation_page(explanations(finished, f"{HOSTILE}2")))
     return {"report": finished / "report" / "index.html", "explain": explained}
 
 

@@ -152,6 +152,42 @@ def test_without_scripts_the_page_is_whole(chromium, pages) -> None:
     context.close()
 
 
+def test_a_word_leads_to_its_meaning_by_keyboard(opened) -> None:
+    """The tab key reaches a word with a dotted line, Enter goes to its entry, which is in sight."""
+    watched = opened(fresh=True)
+    watched.drawn()
+    page = watched.page
+    focused = "document.activeElement.className"
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if page.evaluate(focused) == "term":
+            break
+    assert page.evaluate(focused) == "term"
+    meaning = page.evaluate(
+        "document.getElementById(document.activeElement.getAttribute('aria-describedby')).innerText"
+    )
+    anchor = page.evaluate("document.activeElement.hash")
+    page.keyboard.press("Enter")
+    watched.until(f"location.hash === '{anchor}'")
+    assert page.evaluate("'#' + document.activeElement.id") == anchor
+    entry = page.locator(":target")
+    assert entry.locator("dd").inner_text() == meaning
+    box = entry.bounding_box()
+    assert box["y"] >= 0
+    assert box["y"] + box["height"] < 900
+    assert watched.complaints == []
+
+
+def test_words_are_plain_on_paper(opened) -> None:
+    """Printed, a word that leads to its meaning looks like the words around it."""
+    page = opened().page
+    line = "getComputedStyle(document.querySelector('a.term')).textDecorationLine"
+    assert page.evaluate(line) == "underline"
+    page.emulate_media(media="print")
+    assert page.evaluate(line) == "none"
+    page.emulate_media(media="screen")
+
+
 def test_an_explanation_marks_the_differences(opened) -> None:
     """The one word that differs is deleted in the row and inserted in its keeper."""
     page = opened("explain").page

@@ -42,16 +42,16 @@ def test_a_backtest_runs_resumes_and_holds_its_promises(scanned):
     """Killed and run again it ends; what it says of planted text, splits and the floor is so."""
     killed = rote("backtest", scanned, *SETTINGS, after=25)
     assert killed.code != 0
-    done = fresh("backtest", scanned, *SETTINGS, "--arms", "random", seconds=1700)
+    done = fresh("backtest", scanned, *SETTINGS, "--arms", "random,goldfish", seconds=1700)
     assert done.code == 0, done.err
     folder = scanned / "backtest"
     result = json.loads((folder / "backtest.json").read_text())
     _dose_response(result)
     _comparisons(result)
-    assert {row["arm"] for row in result["arms"]} == {"random"}
+    assert {row["arm"] for row in result["arms"]} == {"random", "goldfish"}
     _nothing_outside_was_scanned(folder)
     before = files(folder)
-    again = fresh("backtest", scanned, *SETTINGS, "--arms", "random", seconds=600)
+    again = fresh("backtest", scanned, *SETTINGS, "--arms", "random,goldfish", seconds=600)
     assert again.code == 0, again.err
     assert "nothing to train" in again.err
     assert files(folder) == before

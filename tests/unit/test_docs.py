@@ -11,11 +11,19 @@ from pydantic import BaseModel
 from flows.cli import app, commands
 from pipeline.config.load import load_config
 from pipeline.config.sections import Config
+from pipeline.report.html.glossary import TERMS, Term
 from pipeline.run import STAGES
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CONFIGURATION = ROOT / "docs" / "configuration.md"
+GLOSSARY = ROOT / "docs" / "glossary.md"
+GLOSSARY_HEADER = """# Glossary
+
+The words of `rote`, each defined once, in the order in which a reader of the README and of the
+report meets them. The report has the same sentences at its end, and its words with a dotted line
+lead to them. A number beside a setting is its default ([configuration.md](configuration.md)).
+"""
 HEADER = """# Configuration
 
 One TOML file (`-c rote.toml`), then each `--set section.key=value`. Unknown keys are refused.
@@ -39,6 +47,12 @@ def settings() -> str:
     return "".join(parts)
 
 
+def glossary() -> str:
+    """Return docs/glossary.md as the terms have it."""
+    entries = (f"\n### {one.title}\n\n{one.definition}\n" for one in TERMS)
+    return GLOSSARY_HEADER + "".join(entries)
+
+
 def options(command: str) -> set[str]:
     """Return the names of a command's options."""
     arguments = app[command].assemble_argument_collection()
@@ -48,6 +62,32 @@ def options(command: str) -> set[str]:
 def test_configuration_page_has_every_setting() -> None:
     """docs/configuration.md is what the settings say of themselves; `settings()` makes it anew."""
     assert CONFIGURATION.read_text(encoding="utf-8") == settings()
+
+
+def test_glossary_page_has_every_term() -> None:
+    """docs/glossary.md is what the terms say; writing `glossary()` to it makes it anew."""
+    assert GLOSSARY.read_text(encoding="utf-8") == glossary()
+
+
+@pytest.mark.parametrize("term", TERMS, ids=lambda term: term.name)
+def test_glossary_has_only_words_that_readers_meet(term: Term) -> None:
+    """Each term is used in the README, in a page of docs/, or in the program's report."""
+    paths = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    paths += (ROOT / "pipeline" / "report" / "page").glob("*.py")
+    texts = [path.read_text(encoding="utf-8") for path in paths if path != GLOSSARY]
+    words = [re.escape(word.removesuffix("y")) for word in (term.name, *term.also)]
+    forms = "|".join(words).replace(r"\ ", r"[\s_]+")
+    assert re.search(rf"\b(?:{forms})", "\n".join(texts), re.IGNORECASE)
+
+
+def test_links_into_the_glossary_lead_to_entries() -> None:
+    """Each link from the README or docs/ to a word of the glossary leads to its heading."""
+    heads = re.findall(r"^### (.+)$", GLOSSARY.read_text(encoding="utf-8"), re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in heads}
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    text = "".join(page.read_text(encoding="utf-8") for page in pages)
+    assert set(re.findall(r"glossary\.md#([^)\s]+)", text)) <= anchors
+    assert text.count("glossary.md") > 5
 
 
 def test_readme_is_short() -> None:

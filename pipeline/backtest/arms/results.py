@@ -1,4 +1,4 @@
-"""Arms against the plain target: at equal tokens, and at equal held-out loss by interpolation."""
+"""Compare arms with the plain target: at equal tokens, and at equal held-out loss."""
 
 from __future__ import annotations
 
@@ -21,22 +21,33 @@ EQUAL_TOKENS, EQUAL_LOSS = "equal tokens", "equal held-out loss"
 
 @dataclass(frozen=True)
 class Arm:
-    """An arm. gone: per document of the back-test's corpus, whether it was removed."""
+    """One arm of the back-test.
+
+    Attributes:
+        name: its name.
+        gone: whether it removed each document of the back-test's corpus.
+        rows_removed: training rows that it removed and refilled.
+    """
 
     name: str
-    gone: Flags
+    gone: Flags  # (documents,)
     rows_removed: int
 
 
 @dataclass(frozen=True)
 class TrainingCurve:
-    """A training at its marks. loss: held-out, of each; memorized: [mark, row of the panel]."""
+    """What a training had learnt at each of its marks.
 
-    loss: Float64
-    memorized: Float64
+    Attributes:
+        loss: held-out loss, nats per token.
+        memorized: 1 for each row of the panel that was memorized, else 0.
+    """
+
+    loss: Float64  # (marks,)
+    memorized: Float64  # (marks, rows)
 
     def last_at(self, loss: float) -> float | None:
-        """Return when the held-out loss last was so high, in marks; None when it never was."""
+        """Return the last time, in marks, at which the held-out loss had a value; None if never."""
         for place in range(len(self.loss) - 1, 0, -1):
             before, after = float(self.loss[place - 1]), float(self.loss[place])
             if min(before, after) <= loss <= max(before, after):
@@ -44,16 +55,16 @@ class TrainingCurve:
         return None
 
     def at(self, time: float) -> Float64:
-        """Return the memorized share of each row at a time in marks, interpolated between two."""
+        """Return how far each row is memorized at a time in marks, by interpolation, (rows,)."""
         before = min(int(time), len(self.loss) - 2)
         share = time - before
         return np.asarray((1 - share) * self.memorized[before] + share * self.memorized[before + 1])
 
 
 def same_loss(one: TrainingCurve, other: TrainingCurve) -> tuple[float, float, float] | None:
-    """Return a held-out loss that both had, and when each last had it; None when there is none.
+    """Return a held-out loss that both trainings had, and when each last had it; None without one.
 
-    Of the two final losses it is the one at which the other course is furthest on. Small models on
+    It is one of the two final losses: the one that the other training had later. Small models on
     little text overfit: then losses rise at the end, and the comparison is on the rising side.
     """
     found: list[tuple[float, float, float]] = []
@@ -65,7 +76,12 @@ def same_loss(one: TrainingCurve, other: TrainingCurve) -> tuple[float, float, f
 
 
 def training_curve(tables: Sequence[pa.Table], found: Evidence) -> TrainingCurve:
-    """Return the losses and labels of a training at its marks, on the panel."""
+    """Return the held-out loss and the memorized rows of a training at its marks.
+
+    Args:
+        tables: its scores, one table per mark.
+        found: what is known of each row of the panel; natural text not trained on is held out.
+    """
     rows = len(found.truth)
     held = (found.kind == "natural") & ~found.trained
     loss = [float(table["mean_nll"].to_numpy()[:rows][held].mean()) for table in tables]
@@ -74,10 +90,18 @@ def training_curve(tables: Sequence[pa.Table], found: Evidence) -> TrainingCurve
 
 
 def compared(
-    arm: Arm, plain: Sequence[pa.Table], own: Sequence[pa.Table], found: Evidence, config: Config
+    arm: Arm, plain: Sequence[pa.Table], of_arm: Sequence[pa.Table], found: Evidence, config: Config
 ) -> list[dict[str, Any]]:
-    """Return a row per basis of comparison and group of the panel's rows."""
-    target, other = training_curve(plain, found), training_curve(own, found)
+    """Return a row of `backtest_arms` per basis of comparison and group of the panel's rows.
+
+    Args:
+        arm: the arm.
+        plain: the scores of the target without an arm, one table per mark.
+        of_arm: the scores of the arm, likewise.
+        found: what is known of each row of the panel.
+        config: the settings; they give the draws of the bootstrap and the seed.
+    """
+    target, other = training_curve(plain, found), training_curve(of_arm, found)
     sides = {EQUAL_TOKENS: (target.memorized[-1], other.memorized[-1])}
     same = same_loss(target, other)
     if same is not None:
@@ -105,21 +129,21 @@ def compared(
 
 
 def _drop(
-    plain: Float64, own: Float64, rows: Flags, found: Evidence, config: Config
+    plain: Float64, of_arm: Float64, rows: Flags, found: Evidence, config: Config
 ) -> dict[str, Any]:
-    """Return both shares and by what share of the plain one the arm's is lower."""
+    """Return the shares memorized by target and arm, and the drop from one to the other."""
     sample = JudgedSample(found.truth[rows], found.unit_number[rows], found.weight[rows])
     shares = [
-        ((weight * plain[rows]).sum(1), (weight * own[rows]).sum(1), weight.sum(1))
+        ((weight * plain[rows]).sum(1), (weight * of_arm[rows]).sum(1), weight.sum(1))
         for weight in sample.blocks(config.backtest.draws, config.proxy.seed, BLOCK)
     ]
-    of_plain, of_own, total = (np.concatenate(values) for values in zip(*shares, strict=True))
+    by_plain, by_arm, total = (np.concatenate(values) for values in zip(*shares, strict=True))
     with np.errstate(invalid="ignore", divide="ignore"):
-        drop, low, high = metrics.interval(1.0 - of_own / of_plain)
+        drop, low, high = metrics.interval(1.0 - by_arm / by_plain)
     return {
         "sequences": int(rows.sum()),
-        "share_target": float(of_plain[0] / total[0]),
-        "share_arm": float(of_own[0] / total[0]),
+        "share_target": float(by_plain[0] / total[0]),
+        "share_arm": float(by_arm[0] / total[0]),
         "drop": _finite(drop),
         "drop_low": _finite(low),
         "drop_high": _finite(high),

@@ -1,8 +1,9 @@
-"""Planted text: exact canaries, fuzzy families and guessable templates, each of 64 tokens.
+"""Make the texts to plant: exact canaries, fuzzy families and guessable templates of 64 tokens.
 
-Made from the run's own words and passages (memorization.md 5.1). A cluster is one identity; a fair
-coin says whether it gets in. Random-word canaries are nothing like the corpus; passages are, and
-entangle with it. A frame of a template is shared by several clusters that differ in a few words.
+They are made from the run's own words and passages (memorization.md 5.1). A cluster is one text
+with all its variants; a fair coin decides whether it gets into the corpus. Canaries of random words
+are unlike the corpus; those that are passages are like it and overlap with what it teaches. The
+frame of a template is shared by several clusters that differ in a few words.
 """
 
 from __future__ import annotations
@@ -19,23 +20,30 @@ from pipeline.score.proxy.tokenizer import encode
 from pipeline.score.slices import SEQUENCE, SUFFIX
 
 WORD = re.compile(r" [A-Za-z]+")
-MOST_TOKENS = 4
-LEAST_TIMES = 2
-SLOTS = 4
+MOST_TOKENS = 4  # of a word to plant
+LEAST_TIMES = 2  # that a word must occur
+SLOTS = 4  # words that vary in the prefix of a template
 COPIES_OF_INSTANCES = (1, 2, 4)
 SCORED_VARIANTS = 3
-PER_DOCUMENT = 4
+PER_DOCUMENT = 4  # passages of one document
 
-Words = Mapping[int, Sequence[str]]
+WordsByLength = Mapping[int, Sequence[str]]  # by their length in tokens
 
 
 @dataclass(frozen=True)
 class PlantedText:
-    """One text to plant: variant `variant` of a cluster, `copies` times when the cluster is inside.
+    """One text of the back-test's corpus, planted or natural.
 
-    kind: canary | fuzzy | template. part: what sets clusters of a kind apart. unit: what is drawn
-    together by folds and the bootstrap: the cluster, or the frame of a template. dose: copies of
-    the whole cluster.
+    Attributes:
+        kind: natural | canary | fuzzy | template.
+        part: what tells clusters of a kind apart, as random or passage.
+        cluster: the name of its cluster.
+        unit: what folds and the bootstrap draw together: the cluster, or the frame of a template.
+        dose: copies of the whole cluster when it is inside.
+        inside: whether the cluster is in what models learn.
+        variant: the number of the text in its cluster.
+        copies: exact copies of this text when the cluster is inside.
+        text: the text.
     """
 
     kind: str
@@ -49,8 +57,8 @@ class PlantedText:
     text: str
 
 
-def vocabulary(tokenizer: Tokenizer, texts: Sequence[str]) -> Words:
-    """Return the words of some texts by their length in tokens, a space before each."""
+def vocabulary(tokenizer: Tokenizer, texts: Sequence[str]) -> WordsByLength:
+    """Return the words that occur often enough, with a space before each, by length in tokens."""
     times: dict[str, int] = {}
     for text in texts:
         for word in WORD.findall(text):
@@ -66,9 +74,16 @@ def vocabulary(tokenizer: Tokenizer, texts: Sequence[str]) -> Words:
 def passages(
     tokenizer: Tokenizer, texts: Sequence[str], tokens: int = SEQUENCE, most: int = PER_DOCUMENT
 ) -> Iterator[str]:
-    """Yield passages of exactly so many tokens, between words, `most` of a text, none overlapping.
+    """Yield passages of an exact number of tokens that begin and end between words.
 
-    A passage begins with the space before its first word, so that its tokens are those it had.
+    A passage begins with the space before its first word, so that its tokens are those that it had
+    in the text. Passages do not overlap.
+
+    Args:
+        tokenizer: the tokenizer of the back-test.
+        texts: where the passages are taken from.
+        tokens: the tokens of a passage.
+        most: passages of one text at most.
     """
     for text, whole in zip(texts, encode(tokenizer, texts), strict=True):
         raw = text.encode()
@@ -86,11 +101,19 @@ def passages(
 
 
 def plant(
-    tokenizer: Tokenizer, words: Words, source: Iterator[str], size: Size, seed: int
+    tokenizer: Tokenizer, words: WordsByLength, source: Iterator[str], size: Size, seed: int
 ) -> list[PlantedText]:
-    """Return everything to plant, clusters that stay outside included.
+    """Return everything to plant, also the clusters that stay outside.
 
-    source: passages, each used once. Raises ValueError when there are too few.
+    Args:
+        tokenizer: the tokenizer of the back-test.
+        words: words to draw from.
+        source: passages to use, each once.
+        size: how much is planted.
+        seed: of the random generator.
+
+    Raises:
+        ValueError: When there are too few passages.
     """
     maker = _Maker(tokenizer, words, source, np.random.Generator(np.random.PCG64([seed, 7])))
     return [
@@ -103,14 +126,22 @@ def plant(
 
 @dataclass
 class _Maker:
-    """Draws texts. Every text is checked to have exactly 64 tokens."""
+    """A maker of texts to plant, each checked to have exactly 64 tokens.
+
+    Attributes:
+        tokenizer: of the proxies.
+        words: the words to draw from, by their number of tokens.
+        source: passages of the corpus.
+        random: what all is drawn with.
+    """
 
     tokenizer: Tokenizer
-    words: Words
+    words: WordsByLength
     source: Iterator[str]
     random: np.random.Generator
 
     def exact(self, dose: int, clusters: int) -> list[PlantedText]:
+        """Return exact canaries, `dose` copies of each: random words and passages in turn."""
         found = []
         for number in range(clusters):
             part = ("random", "passage")[number % 2]
@@ -123,7 +154,7 @@ class _Maker:
         return found
 
     def references(self, count: int) -> list[PlantedText]:
-        """Return canaries that never get in, for exposure."""
+        """Return canaries that never get in, among which exposure ranks the others."""
         return [
             PlantedText("canary", part, name, name, 0, False, 0, 0, self._canary(part))
             for number in range(count)
@@ -132,6 +163,7 @@ class _Maker:
         ]
 
     def fuzzy(self, share: float, size: Size) -> list[PlantedText]:
+        """Return fuzzy families: a passage, and copies with a share of its words replaced."""
         found = []
         for number in range(size.fuzzy):
             name, inside = f"fuzzy-{round(100 * share)}-{number}", self._coin()
@@ -146,7 +178,7 @@ class _Maker:
         return found
 
     def template(self, frame: int, size: Size) -> list[PlantedText]:
-        """Return clusters of one frame: slots in the prefix, in odd frames one in the suffix."""
+        """Return the clusters of a frame: slots in the prefix, in odd frames one in the suffix."""
         part = ("guessable", "slot in suffix")[frame % 2]
         whole, unit = self._passage(), f"frame-{frame}"
         slots = self._slots(whole, suffix=frame % 2 == 1)
@@ -167,7 +199,7 @@ class _Maker:
         return self._passage() if part == "passage" else self._random_words()
 
     def _random_words(self) -> str:
-        """Return random words of 64 tokens in all, lengths drawn as evenly as they can be."""
+        """Return random words of 64 tokens in all, each length with an equal chance."""
         lengths = sorted(self.words)
         chosen, left = [], SEQUENCE
         while left:
@@ -178,6 +210,11 @@ class _Maker:
         return text if self._fits(text) else self._random_words()
 
     def _passage(self) -> str:
+        """Return the next passage of the source.
+
+        Raises:
+            ValueError: When there is none.
+        """
         found = next(self.source, None)
         if found is None:
             raise ValueError("too few passages of 64 tokens to plant from")

@@ -1,8 +1,8 @@
-"""The corpus of a back-test: whole families of the run, and what is planted among them.
+"""Make the corpus of a back-test: whole families of the run, and what is planted among them.
 
-Natural text keeps its multiplicity. Where a run has too few repeated families to judge a forecast
-on, half of the natural text is excerpts of its documents, each copied as often as a power law says
-(memorization.md 5.1): real text, planted counts, and the facts say so.
+Natural text occurs as often as in the run. Where a run has too few repeated families to judge a
+forecast on, half of the natural text is excerpts of its documents, copied as often as a power law
+says (memorization.md 5.1): real text with planted counts, and the facts say so.
 """
 
 from __future__ import annotations
@@ -38,16 +38,23 @@ from schemas.backtest import CORPUS
 
 BYTES_PER_TOKEN = 4
 LEAST_REPEATED = 100  # repeated families without which counts are planted
-EXCERPT = 96
-MOST_COPIES = 64
-POWER = 2.0
-TOKENIZER_BYTES = 32 << 20
+EXCERPT = 96  # tokens
+MOST_COPIES = 64  # of an excerpt
+POWER = 2.0  # the chance of n copies falls as n^-2
+TOKENIZER_BYTES = 32 << 20  # of text that the tokenizer is trained on
 _ORDER, _COPIES, _SINGLES = 11, 12, 13
 
 
 @dataclass
 class BacktestCorpus:
-    """The texts of a back-test. reserve: documents that nothing was made from yet."""
+    """The texts of a back-test.
+
+    Attributes:
+        tokenizer: trained on the natural text.
+        texts: natural and planted texts, also those that stay outside.
+        reserve: documents that nothing was made from, to refill arms from.
+        facts: counts for the record.
+    """
 
     tokenizer: Tokenizer
     texts: list[PlantedText]
@@ -56,21 +63,31 @@ class BacktestCorpus:
 
 
 def make(work: Work, known: Catalogue, size: Size, proxy: ProxyConfig) -> BacktestCorpus:
-    """Choose families by hash, read them, plant among them."""
+    """Return the texts of a back-test: families chosen by hash, and texts planted among them.
+
+    Args:
+        work: the scanned run.
+        known: its documents.
+        size: how large the back-test is.
+        proxy: the settings of the proxies: vocabulary and seed.
+
+    Raises:
+        ValueError: When the run has too little text to plant from.
+    """
     repeated, single = _families(known, size, proxy.seed)
     whole = _documents(known, repeated)
     texts = read_texts(work, known, np.sort(np.concatenate((whole, _documents(known, single)))))
-    own = [texts[number] for number in _documents(known, single).tolist()]
-    tokenizer = train_tokenizer(_at_most(own, TOKENIZER_BYTES), proxy.vocabulary)
+    singles = [texts[number] for number in _documents(known, single).tolist()]
+    tokenizer = train_tokenizer(_at_most(singles, TOKENIZER_BYTES), proxy.vocabulary)
     natural = _natural(known, whole, texts, proxy.seed)
     multiplied = len(repeated) < LEAST_REPEATED
-    supply = iter(own)
+    supply = iter(singles)
     rows = size.rows - _rows(tokenizer, natural)
     if multiplied:
         natural += _multiplied(tokenizer, supply, rows // 2, proxy.seed)
         rows = size.rows - _rows(tokenizer, natural)
     natural += _singles(tokenizer, supply, rows, proxy.seed)
-    words = vocabulary(tokenizer, _at_most(own, TOKENIZER_BYTES))
+    words = vocabulary(tokenizer, _at_most(singles, TOKENIZER_BYTES))
     source = (cut for text in supply for cut in passages(tokenizer, [text]))
     planted = plant(tokenizer, words, source, size, proxy.seed)
     facts = {
@@ -84,7 +101,7 @@ def make(work: Work, known: Catalogue, size: Size, proxy: ProxyConfig) -> Backte
 
 
 def rows_of_corpus(texts: list[PlantedText]) -> pa.Table:
-    """Return the documents to scan: every copy of what is inside, and natural text held out."""
+    """Return the documents to scan: each copy of what is inside, and natural text held out."""
     taken = [text for text in texts if text.inside or text.kind == "natural"]
     ids = [f"{text.cluster}/{text.variant}/{copy}" for text in taken for copy in range(text.copies)]
     times = np.array([text.copies for text in taken], np.int64)
@@ -98,7 +115,7 @@ def rows_of_corpus(texts: list[PlantedText]) -> pa.Table:
 
 
 def _families(known: Catalogue, size: Size, seed: int) -> tuple[Int64, Int64]:
-    """Return repeated families for half of the text, and others for all that is made from them."""
+    """Return repeated families for half of the text, and others for everything made from those."""
     order = np.argsort(keyed_hash(known.family_key, seed + _ORDER), kind="stable")
     bytes_of = bytes_of_families(known)
     budget = size.rows * STRIDE * BYTES_PER_TOKEN
@@ -110,7 +127,7 @@ def _families(known: Catalogue, size: Size, seed: int) -> tuple[Int64, Int64]:
 
 
 def _documents(known: Catalogue, families: Int64) -> Int64:
-    """Return the first documents of families, in the families' order."""
+    """Return one document of each distinct text of some families, in the families' order."""
     rank = np.full(len(known.family_key), len(known.family_key), np.int64)
     rank[families] = np.arange(len(families))
     found = np.flatnonzero(known.first & (rank[known.family] < len(families)))
@@ -120,6 +137,7 @@ def _documents(known: Catalogue, families: Int64) -> Int64:
 def _natural(
     known: Catalogue, numbers: Int64, texts: dict[int, str], seed: int
 ) -> list[PlantedText]:
+    """Return whole documents of repeated families, with their copies; an eighth is held out."""
     outside = held_out(known, seed)
     variants: dict[str, int] = {}
     found = []
@@ -175,6 +193,7 @@ def _singles(
 
 
 def _rows(tokenizer: Tokenizer, texts: list[PlantedText]) -> int:
+    """Return how many training rows some texts give, copies included."""
     encoded = encode(tokenizer, [text.text for text in texts])
     return sum(
         len(starts(len(one.tokens))) * text.copies for text, one in zip(texts, encoded, strict=True)
@@ -182,5 +201,6 @@ def _rows(tokenizer: Tokenizer, texts: list[PlantedText]) -> int:
 
 
 def _at_most(texts: list[str], budget: int) -> list[str]:
+    """Return the first texts, up to about so many characters."""
     ends = np.cumsum([len(text) for text in texts])
     return texts[: int(np.searchsorted(ends, budget)) + 1]

@@ -1,8 +1,8 @@
-"""What the models of a back-test learn and are asked: read from its own scanned corpus.
+"""Read what the models of a back-test learn from and are scored on, from its scanned corpus.
 
-The corpus is scanned by `rote scan` itself, so counts, near copies and effective counts are those a
-user would have. Families of planted text are the clusters that were planted, also where the scan
-does not join them: no cluster is split by halves, folds or the bootstrap.
+The corpus is scanned as `rote scan` does it, so counts, near copies and effective counts are those
+that a user would have. The families of planted text are the planted clusters, also where the scan
+does not join them, so that no cluster is split by halves, folds or the bootstrap.
 """
 
 from __future__ import annotations
@@ -43,42 +43,63 @@ from pipeline.text.arrays import Int64
 from pipeline.text.hashing import keyed_hash
 from schemas.scan.counts import COUNTS
 
-PER_FAMILY = 8
+PER_FAMILY = 8  # sequences of the panel
 
 
 @dataclass(frozen=True)
 class Subject:
     """Everything that models learn from and are scored on.
 
-    material: as in scoring. about: per sequence of the panel the row of `planted`; planted: the
-    table. outside, outside_about: rows of clusters that no model saw, and theirs.
+    Attributes:
+        work: the scanned corpus of the back-test.
+        material: documents, training rows, panel and tokenized texts, as in scoring.
+        planted: the table `backtest_planted`.
+        about: the row of `planted` of each sequence of the panel.
+        outside: sequences of the clusters that no model sees.
+        outside_about: the row of `planted` of each of these.
     """
 
     work: Work
     material: ScoringInput
     planted: pa.Table
-    about: Int64
-    outside: Int64
-    outside_about: Int64
+    about: Int64  # (sequences,)
+    outside: Int64  # (outside sequences, 65)
+    outside_about: Int64  # (outside sequences,)
 
     @property
     def panel_rows(self) -> Int64:
-        """Return [n, 65] of the panel's sequences."""
+        """The sequences of the panel, EOS and 64 tokens each, (sequences, 65)."""
         of = self.material
         pairs = zip(of.panel.document.tolist(), of.panel.start_token.tolist(), strict=True)
         return np.concatenate([token_rows(of.texts[n], np.array([start])) for n, start in pairs])
 
     @property
     def owner(self) -> Int64:
-        """Return the document of each training row."""
+        """The number of the document that each training row is cut from, (rows,)."""
         of = self.material
         order = by_text(of.known, of.learnt.documents)
         times = [len(of.texts[n].starts) * int(of.known.exact_count[n]) for n in order]
         return np.repeat(np.array(order, np.int64), times)
 
+    @property
+    def start_token(self) -> Int64:
+        """The place of each training row's first token in its document, (rows,)."""
+        of = self.material
+        starts = [
+            np.tile(of.texts[n].starts, int(of.known.exact_count[n]))
+            for n in by_text(of.known, of.learnt.documents)
+        ]
+        return np.concatenate([np.zeros(0, np.int64), *starts])
+
 
 def scan(corpus: Path, out: Path, config: Config) -> Config:
-    """Scan the corpus of a back-test into a run folder of its own; return its configuration."""
+    """Scan the corpus of a back-test into a run folder of its own, and return the settings.
+
+    Args:
+        corpus: the folder of the table `backtest_corpus`.
+        out: the run folder of the scan.
+        config: the settings of the run that is back-tested.
+    """
     own = config.model_copy(
         update={"input": InputConfig(text=("text",), id="id", source="source", priority=None)}
     )
@@ -86,6 +107,7 @@ def scan(corpus: Path, out: Path, config: Config) -> Config:
     with open_run(out, tables=run.TABLES, create=run.new_manifest()) as opened:
         session = Session(opened, own, one_by_one, run.STAGES)
         inventory(session.manifest, (str(corpus),), own, own=True)
+        session.refresh()
         session.plan_memory()
         session.manifest["config"] = own.model_dump(mode="json", exclude={"limits"})
         opened.save()
@@ -111,7 +133,13 @@ def work_on(folder: Path, config: Config) -> Work:
 
 
 def subject(work: Work, planted: pa.Table, tokenizer: Tokenizer) -> Subject:
-    """Read what was scanned; choose training rows, the panel and the rows left outside."""
+    """Return what models learn from and are scored on: training rows, panel, rows left outside.
+
+    Args:
+        work: the scanned corpus of the back-test.
+        planted: the table `backtest_planted`.
+        tokenizer: the tokenizer of the back-test.
+    """
     counts = read_table(work.paths("counts"), COUNTS, ["doc_id", *COLUMNS]).sort_by("row_key")
     place = _places(counts["doc_id"].to_pylist(), planted)
     clusters = planted["cluster"].to_pylist()
@@ -119,7 +147,7 @@ def subject(work: Work, planted: pa.Table, tokenizer: Tokenizer) -> Subject:
     firsts = np.flatnonzero(known.first)
     texts = tokenized(tokenizer, read_texts(work, known, firsts))
     inside = np.array(planted["inside"].to_pylist())[place]
-    learnt = _lessons(known, texts, inside, work.config.proxy.seed)
+    learnt = _training_rows(known, texts, inside, work.config.proxy.seed)
     panel = _panel(known, texts, np.array(planted["variant"].to_pylist())[place], work.config)
     outside, about = _outside(planted, tokenizer)
     material = ScoringInput(known, learnt, panel, texts)
@@ -127,12 +155,14 @@ def subject(work: Work, planted: pa.Table, tokenizer: Tokenizer) -> Subject:
 
 
 def _places(ids: list[str], planted: pa.Table) -> Int64:
+    """Return the row of `planted` of each document, by its id cluster/variant/copy."""
     names = zip(planted["cluster"].to_pylist(), planted["variant"].to_pylist(), strict=True)
     row = {f"{cluster}/{variant}": number for number, (cluster, variant) in enumerate(names)}
     return np.array([row[name.rpartition("/")[0]] for name in ids], np.int64)
 
 
 def _with_clusters(counts: pa.Table, clusters: list[str]) -> pa.Table:
+    """Return the counts with the cluster of each document as its family."""
     names = {
         cluster: hashlib.blake2b(cluster.encode(), digest_size=16).hexdigest()
         for cluster in set(clusters)
@@ -142,10 +172,10 @@ def _with_clusters(counts: pa.Table, clusters: list[str]) -> pa.Table:
     return counts.set_column(counts.schema.get_field_index("family"), "family", column)
 
 
-def _lessons(
+def _training_rows(
     known: Catalogue, texts: dict[int, Text], inside: np.ndarray, seed: int
 ) -> TrainingRows:
-    """Return the rows of everything inside, with its multiplicity."""
+    """Return the rows of every document that is inside, once for each copy."""
     chosen = np.array([n for n in sorted(texts) if inside[n] and len(texts[n].starts)], np.int64)
     half = half_of(known, seed)[known.family]
     rows, owner = training_rows(known, by_text(known, chosen), texts)
@@ -155,16 +185,15 @@ def _lessons(
 
 
 def _panel(known: Catalogue, texts: dict[int, Text], variant: np.ndarray, config: Config) -> Panel:
-    """Return up to 8 sequences of each family, chosen by hash.
+    """Return up to 8 sequences of each family, chosen by hash among its first three texts.
 
-    Of families of many texts the first three are asked, and every sequence stands for what it was
-    drawn from.
+    The weight of a sequence is how many of these it stands for.
     """
     chosen: dict[int, list[tuple[int, int]]] = {}
     for number in sorted(texts):
         if variant[number] < SCORED_VARIANTS:
-            own = [(number, start) for start in texts[number].starts.tolist()]
-            chosen.setdefault(int(known.family[number]), []).extend(own)
+            places = [(number, start) for start in texts[number].starts.tolist()]
+            chosen.setdefault(int(known.family[number]), []).extend(places)
     rows: list[tuple[int, int, float]] = []
     for places in chosen.values():
         keys = keyed_hash(
@@ -185,7 +214,7 @@ def _panel(known: Catalogue, texts: dict[int, Text], variant: np.ndarray, config
 
 
 def _outside(planted: pa.Table, tokenizer: Tokenizer) -> tuple[Int64, Int64]:
-    """Return the rows of planted clusters that lost the coin flip, and their rows of `planted`."""
+    """Return the sequences of planted clusters that stay outside, and their rows of `planted`."""
     table = planted.select(["inside", "kind", "variant", "text"]).to_pylist()
     about = [
         number

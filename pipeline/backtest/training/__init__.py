@@ -1,1 +1,1 @@
-"""Train the target of a back-test, and say before what it costs."""
+"""Train the models of a back-test, and say before what that costs."""

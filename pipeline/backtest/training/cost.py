@@ -1,4 +1,4 @@
-"""What a back-test costs, said before it starts: trainings, tokens, FLOPs, minutes by a trial."""
+"""Say what a back-test costs before it starts: trainings, tokens, FLOPs, minutes by a trial."""
 
 from __future__ import annotations
 
@@ -15,29 +15,34 @@ from pipeline.score.proxy.train import Schedule, train
 TRIAL_STEPS = 4
 
 
-def lines(trainings: Sequence[Training], config: ProxyConfig, workers: int) -> list[str]:
-    """Return the cost of trainings that are due, in words.
+def cost_lines(trainings: Sequence[Training], config: ProxyConfig, workers: int) -> list[str]:
+    """Return lines that say what the trainings to do cost.
 
-    The minutes are of training alone, from a few steps of each shape on this machine as it is now.
+    Minutes are of training alone, from a few steps of each shape on this machine as it is now.
+
+    Args:
+        trainings: the trainings to do.
+        config: the settings of the proxies.
+        workers: trainings at a time.
     """
     if not trainings:
         return ["nothing to train: every model is there"]
-    said = [f"{len(trainings)} trainings to do, {workers} at a time:"]
+    lines = [f"{len(trainings)} trainings to do, {workers} at a time:"]
     seconds = [_seconds(one, config) for one in trainings]
     for one, spent in zip(trainings, seconds, strict=True):
         tokens = one.rows[:, 1:].size * config.epochs
-        said.append(
+        lines.append(
             f"  {one.name:<14} {one.shape.parameters:>12,} parameters  {tokens:>13,} tokens"
             f"  {one.cost * config.epochs:.1e} FLOPs  {spent / 60:6.1f} min"
         )
     total = max(sum(seconds) / workers, max(seconds))
     flops = sum(one.cost for one in trainings) * config.epochs
-    said.append(f"  in all {flops:.1e} FLOPs, about {math.ceil(total / 60)} min of training")
-    return said
+    lines.append(f"  in all {flops:.1e} FLOPs, about {math.ceil(total / 60)} min of training")
+    return lines
 
 
 def _seconds(one: Training, config: ProxyConfig) -> float:
-    """Return the seconds that a training will take, from a few of its steps."""
+    """Return the seconds that a training will take, measured on a few of its steps."""
     rows = one.rows[: config.batch]
     steps = -(-len(one.rows) // config.batch) * config.epochs
     trial = replace(one, rows=rows)

@@ -1,9 +1,9 @@
-"""A small model with memory sinks: neurons that only some sequences may use while training.
+"""A small model with memory sinks: neurons that only some sequences may use in training.
 
-After Ghosal et al. 2025 (MemSinks): besides its ordinary neurons each gated MLP has sink neurons; a
-sequence is given a few of them by a hash of its family, so that what is told again and again can be
-kept there, and all of them are dropped afterwards. Their code was not at hand; this is the idea at
-the smallest size, not a reproduction.
+After Ghosal et al. 2025 (MemSinks): besides its ordinary neurons each gated MLP has sink neurons. A
+sequence may use a few of them, chosen by a hash of its family, so that repeated text can be stored
+there; all of them are dropped after training. Their code was not available: this is the idea at the
+smallest size, not a reproduction.
 """
 
 from __future__ import annotations
@@ -19,12 +19,18 @@ from torch import Tensor, nn
 from pipeline.score.proxy.model import Shape, Transformer
 from pipeline.text.hashing import keyed_hash
 
-SHARE = 0.5  # sink neurons for each ordinary neuron
-ACTIVE = 0.25  # share of the sink neurons that a sequence has
+SHARE = 0.5  # sink neurons per ordinary neuron
+ACTIVE = 0.25  # share of the sink neurons that a sequence uses
 
 
 class SinkBlock(nn.Module):
-    """Sink neurons beside a block's MLP."""
+    """The sink neurons beside the MLP of one block.
+
+    Attributes:
+        neurons: how many there are.
+        gate_up: projection to their gates and values, weight (2 * neurons, width).
+        down: projection back to the width, weight (width, neurons).
+    """
 
     def __init__(self, shape: Shape, generator: torch.Generator) -> None:
         super().__init__()
@@ -37,14 +43,23 @@ class SinkBlock(nn.Module):
             self.down.weight.normal_(0.0, scale, generator=generator)
 
     def forward(self, hidden: Tensor, gates: Tensor) -> Tensor:
-        """Return what the sinks add; gates: [rows, neurons], 1 for those of the row."""
-        gate, up = self.gate_up(hidden).chunk(2, dim=-1)
-        deeper: Tensor = self.down(functional.silu(gate) * up * gates.unsqueeze(1))
-        return deeper
+        """Return what the sinks add to the hidden states, (rows, tokens, width).
+
+        Args:
+            hidden: the normed hidden states, (rows, tokens, width).
+            gates: 1 for the neurons that a row may use, else 0, (rows, neurons).
+        """
+        gate, up = self.gate_up(hidden).chunk(2, dim=-1)  # (rows, tokens, neurons) each
+        added: Tensor = self.down(functional.silu(gate) * up * gates.unsqueeze(1))
+        return added
 
 
 class SinkTransformer(Transformer):
-    """A Transformer whose blocks have sinks; `choose` says whose sinks the next batch uses."""
+    """A Transformer whose blocks have sinks; `choose` sets those that the next batch uses.
+
+    Attributes:
+        sinks: the sinks of each block.
+    """
 
     def __init__(self, shape: Shape, seed: int) -> None:
         super().__init__(shape, seed)
@@ -57,17 +72,19 @@ class SinkTransformer(Transformer):
             )
 
     def choose(self, sinks: Tensor) -> None:
-        """Set the sinks of the rows of the next batch; sinks: a number for each."""
+        """Set the sinks of the next batch by a number for each of its rows, (rows,)."""
         block = self.sinks[0]
         neurons = block.neurons if isinstance(block, SinkBlock) else 0
         gates = gates_of(sinks.cpu().numpy(), neurons)
         self._gates = torch.from_numpy(gates).to(self.embedding.device)
 
     def without_sinks(self) -> Transformer:
-        """Return a plain model of the ordinary neurons."""
+        """Return a plain model of the ordinary neurons alone."""
         plain = Transformer(self.shape, seed=0)
-        own = {name: value for name, value in self.state_dict().items() if "sinks." not in name}
-        plain.load_state_dict(copy.deepcopy(own))
+        ordinary = {
+            name: value for name, value in self.state_dict().items() if "sinks." not in name
+        }
+        plain.load_state_dict(copy.deepcopy(ordinary))
         return plain.to(self.embedding.device)
 
     def _add(self, number: int, given: Tensor, output: Tensor) -> Tensor:
@@ -79,7 +96,10 @@ class SinkTransformer(Transformer):
 
 
 def gates_of(sinks: NDArray[np.int64], neurons: int) -> NDArray[np.float32]:
-    """Return [rows, neurons] of 0 and 1: the sink neurons of each row, by a hash of its sink."""
+    """Return 1 for the sink neurons that each row may use, else 0, (rows, neurons).
+
+    They are chosen by a hash of the row's sink number and the neuron.
+    """
     place = np.arange(neurons, dtype=np.uint64)
     keys = keyed_hash(sinks.astype(np.uint64)[:, None] * np.uint64(1 << 20) + place, 5)
     return np.asarray((keys >> np.uint64(11)) < np.uint64(ACTIVE * 2**53), np.float32)

@@ -1,7 +1,8 @@
-"""The second pass over the text: each row to kept/ or removed/ with a reason.
+"""Write each row to kept/ or to removed/ with the reason: the second pass over the text.
 
-It carries decisions out and makes none. Rows are unchanged but for what a cutting rule took out of
-their text, which goes to removed/spans, and for what is forgotten, of which nothing is written.
+This stage carries out decisions and makes none. Rows are unchanged, with two exceptions: what a
+cutting rule takes out of their text goes to removed/spans, and of a forgotten row no value is
+written.
 """
 
 from __future__ import annotations
@@ -33,39 +34,51 @@ from pipeline.filter.emit.edits import TextColumns, cut_batch, emptied, require_
 from pipeline.filter.emit.json_shards import JsonWriter
 from pipeline.filter.emit.row_facts import RowFacts
 from pipeline.filter.emit.struct_column import Added, kept_struct, removed_struct
+from pipeline.filter.forgotten import forgotten_texts
 from pipeline.filter.mitigations.goldfish import tokenizer_digest
 from pipeline.filter.rules.rules import CUT_SPANS
 from schemas.filter.emitted import SPANS_CUT
 
 VERSION = 3
 BATCH_BYTES = 8 << 20  # of rows read, and written as a row group, at once
-LEAST_GROUP = 128  # rows: a habit of smaller row groups is not kept
+LEAST_GROUP = 128  # rows; files with smaller row groups are written with larger ones
 SPANS = "removed/spans"
-# describes the columns of the file as it was; wrong once a column is added, and its reader then
-# fails
+# it describes the columns of the file as it was: with a column more, its reader fails
 DROPPED_METADATA = b"huggingface"
 
 
 def settings(config: Config) -> list[Any]:
-    """Return what of the configuration the files depend on, apart from the decisions."""
-    own = config.mitigation
+    """Return the settings that the files depend on, apart from the decisions."""
+    mitigation = config.mitigation
     return [
         config.emit.model_dump(),
-        [own.sink_id, own.weights, own.goldfish_k, own.goldfish_h],
-        tokenizer_digest(config) if own.goldfish_k else None,
+        [
+            mitigation.sink_id,
+            mitigation.weights,
+            mitigation.goldfish_k,
+            mitigation.goldfish_h,
+        ],
+        tokenizer_digest(config) if mitigation.goldfish_k else None,
         config.policy.cut if CUT_SPANS in config.policy.rules else None,
         "drop-risk" in config.policy.rules,
     ]
 
 
 def also_needs(config: Config) -> tuple[str, ...]:
-    """Return the stages whose files the mitigations need."""
-    asks = config.mitigation.goldfish_k > 0 and not config.mitigation.tokenizer
-    return ("sequences",) if asks else ()
+    """Return the names of the stages whose files the mitigations need."""
+    of_proxies = config.mitigation.goldfish_k > 0 and not config.mitigation.tokenizer
+    return ("sequences",) if of_proxies else ()
 
 
 def emit(work: Work) -> Receipt:
-    """Map: write kept/ and removed/ of each shard of the group."""
+    """Write kept/ and removed/ for each shard of a group.
+
+    A *map* stage.
+
+    Raises:
+        IntegrityError: When a shard has other rows than were scanned, or rows are lost.
+        SchemaMismatch: When a text column cannot be cut, or a folder's name is taken.
+    """
     files: list[FileRecord] = []
     facts: list[dict[str, int]] = []
     added = Added(work)
@@ -80,9 +93,12 @@ def emit(work: Work) -> Receipt:
 
 @dataclass(frozen=True)
 class _ShardRows:
-    """Some rows of a shard: the user's columns, what is known and decided, and their texts.
+    """Some rows of a shard.
 
-    Those are there only where something looks at them: long ones are not copied for nothing.
+    Attributes:
+        columns: the user's columns.
+        facts: what is known and decided, as `RowFacts` reads it.
+        texts: the text of each row; None where nothing needs them, so that they are not copied.
     """
 
     columns: pa.RecordBatch
@@ -99,7 +115,7 @@ class _ShardRows:
 
 
 class _ShardWriter:
-    """Writes the files of one shard."""
+    """A writer of the files of one shard."""
 
     def __init__(self, shard: Shard, work: Work, added: Added) -> None:
         self._shard, self._work, self._added = shard, work, added
@@ -112,19 +128,23 @@ class _ShardWriter:
         if self._cuts:
             self._texts.require_plain(self._schema, shard.name)
             _require_no_clash(work.names[shard.number], shard.name)
-        self._forgotten = frozenset(bytes.fromhex(text) for text, _ in work.forgotten)
+        self._forgotten = frozenset(forgotten_texts(work))
         masks = work.config.mitigation.goldfish_k > 0
         self._reads_texts = self._cuts or bool(self._forgotten) or masks
 
     def written(self) -> tuple[list[FileRecord], dict[str, int]]:
-        """Write the shard; return the files, and how many rows are in them."""
+        """Write the shard and return its files, and how many rows were kept and removed.
+
+        Raises:
+            IntegrityError: When the shard has other rows than were scanned, or rows are lost.
+        """
         facts_of = RowFacts(self._shard, self._work)
         with ExitStack() as stack:
             kept, removed = self._writers()
             stack.enter_context(kept)
             stack.enter_context(removed)
             spans = stack.enter_context(self._spans_writer()) if self._cuts else None
-            at = 0
+            read = 0
             for batch in read_documents(
                 self._shard,
                 self._work.config.input,
@@ -133,16 +153,16 @@ class _ShardWriter:
                 batch_bytes=BATCH_BYTES,
             ):
                 facts = facts_of.take(len(batch.rows))
-                at += len(batch.rows)
+                read += len(batch.rows)
                 self._require_scanned(batch, facts)
                 if batch.columns is not None and len(batch.rows):
                     texts = batch.texts if self._reads_texts else None
                     self._split(_ShardRows(batch.columns, facts, texts), kept, removed, spans)
-        if not at == kept.rows + removed.rows == facts_of.rows():
+        if not read == kept.rows + removed.rows == facts_of.rows():
             raise IntegrityError(
                 "A shard has other rows than were scanned, or rows were lost.",
                 where=self._shard.name,
-                found=f"{at} read, {kept.rows + removed.rows} written",
+                found=f"{read} read, {kept.rows + removed.rows} written",
                 expected=str(facts_of.rows()),
                 fix="scan again: rote scan",
             )
@@ -150,24 +170,24 @@ class _ShardWriter:
         return records, {"kept": kept.rows, "removed": removed.rows}
 
     def _writers(self) -> list[TableWriter | JsonWriter]:
-        """Return the writers of kept/ and removed/; in the latter no column has to have a value."""
+        """Return the writers of kept/ and removed/; forgotten rows have no values in removed/."""
         config, name = self._work.config, self._work.names[self._shard.number]
         column, group = config.emit.column, _rows_of_a_group(self._shard)
-        loose = self._schema
+        nullable = self._schema
         if self._forgotten:
-            loose = pa.schema([f.with_nullable(True) for f in loose], loose.metadata)
-        made: list[TableWriter | JsonWriter] = []
-        for table, own, struct in (
+            nullable = pa.schema([f.with_nullable(True) for f in nullable], nullable.metadata)
+        writers: list[TableWriter | JsonWriter] = []
+        for table, columns, struct in (
             ("kept", self._schema, kept_struct(config)),
-            ("removed", loose, removed_struct(config)),
+            ("removed", nullable, removed_struct(config)),
         ):
-            schema = _with(own, column, struct)
+            schema = _with(columns, column, struct)
             if config.emit.format == "jsonl":
-                made.append(JsonWriter(self._work.folder, table, name, schema))
+                writers.append(JsonWriter(self._work.folder, table, name, schema))
             else:
                 texts = self._texts.columns
-                made.append(write_table(self._work.folder, table, name, schema, texts, group))
-        return made
+                writers.append(write_table(self._work.folder, table, name, schema, texts, group))
+        return writers
 
     def _spans_writer(self) -> TableWriter:
         return write_table(
@@ -190,21 +210,22 @@ class _ShardWriter:
         removed: TableWriter | JsonWriter,
         spans: TableWriter | None,
     ) -> None:
+        """Write some rows to kept/ and removed/, and what is cut of them to removed/spans."""
         drop = np.asarray(part.facts["action"]) == "drop"
         if not drop.all():
-            own = part.of(~drop)
-            if self._forgotten and own.texts is not None:
-                require_forgotten(own.texts, self._forgotten, self._shard.name)
+            staying = part.of(~drop)
+            if self._forgotten and staying.texts is not None:
+                require_forgotten(staying.texts, self._forgotten, self._shard.name)
             if spans is not None:
-                own = self._without_cuts(own, spans)
-            self._write(kept, own.columns, self._added.to_kept(own.facts, own.texts))
+                staying = self._without_cuts(staying, spans)
+            self._write(kept, staying.columns, self._added.to_kept(staying.facts, staying.texts))
         if drop.any():
-            own = part.of(drop)
-            columns = own.columns
+            going = part.of(drop)
+            columns = going.columns
             if self._forgotten:
-                gone = np.asarray(own.facts["reason"]) == "forgotten"
-                columns = emptied(columns, gone, pa.schema(list(removed.schema)[:-1]))
-            self._write(removed, columns, self._added.to_removed(own.facts))
+                forgotten = np.asarray(going.facts["reason"]) == "forgotten"
+                columns = emptied(columns, forgotten, pa.schema(list(removed.schema)[:-1]))
+            self._write(removed, columns, self._added.to_removed(going.facts))
 
     def _without_cuts(self, part: _ShardRows, spans: TableWriter) -> _ShardRows:
         """Return the rows without what is cut out of their texts, which is written to `spans`."""
@@ -212,9 +233,9 @@ class _ShardWriter:
         if not places.size or part.texts is None:
             return part
         keys = part.facts["row_key"].to_numpy()
-        ranges = self._added.ranges(keys[places])
-        own = {place: ranges[int(keys[place])] for place in places.tolist()}
-        columns, cut, joined = cut_batch(part.columns, self._texts, keys, own)
+        by_key = self._added.ranges(keys[places])
+        ranges = {place: by_key[int(keys[place])] for place in places.tolist()}
+        columns, cut, joined = cut_batch(part.columns, self._texts, keys, ranges)
         spans.write(cut)
         texts = part.texts.to_pylist()
         for place, text in joined.items():
@@ -228,7 +249,11 @@ class _ShardWriter:
 
 
 def _require_no_clash(name: str, where: str) -> None:
-    """Refuse a shard whose removed rows would lie where the cuts of another one do."""
+    """Refuse a shard whose removed rows would be written where the cuts of another one are.
+
+    Raises:
+        SchemaMismatch: When it is in a folder `spans` of the corpus.
+    """
     if name.startswith("spans/"):
         raise SchemaMismatch(
             "cut-spans needs the folder removed/spans for itself.",
@@ -239,7 +264,7 @@ def _require_no_clash(name: str, where: str) -> None:
 
 
 def _rows_of_a_group(shard: Shard) -> int:
-    """Return the rows of a row group at most: as many as in the shard itself, within reason."""
+    """Return the most rows of a row group: as many as in the shard's largest one, within limits."""
     if shard.format != "parquet":
         return ROW_GROUP
     facts = pq.read_metadata(shard.path)
@@ -248,6 +273,7 @@ def _rows_of_a_group(shard: Shard) -> int:
 
 
 def _with(columns: pa.Schema, name: str, struct: pa.DataType) -> pa.Schema:
+    """Return the user's columns with the struct column as the last one."""
     metadata = {
         key: value for key, value in (columns.metadata or {}).items() if key != DROPPED_METADATA
     }

@@ -1,8 +1,8 @@
-"""Shards written as JSON Lines on request: the same rows, for readers of JSON, types lost.
+"""Write shards as JSON Lines on request: the same rows as in Parquet, but types are lost.
 
-Bytes become base64, decimals and dates their text, NaN and infinities null, keys of 64 bits
-strings (most readers of JSON have doubles only). Row by row in Python: 73 MB of text a second on
-one core (11 MB of documentation and prose), which is not what bounds a filter.
+Bytes become base64, decimals and dates their text, NaN and infinities null, and keys of 64 bits
+strings, since most readers of JSON have only doubles. A Python loop per row writes 73 MB of text a
+second on one core (11 MB of documentation and prose); the rest of a filter takes longer.
 """
 
 from __future__ import annotations
@@ -19,11 +19,15 @@ import pyarrow as pa
 
 from pipeline.engine.files import PendingFile
 
-BIG = 1 << 53  # whole numbers beyond are not doubles
+BIG = 1 << 53  # whole numbers beyond it are not exact as doubles
 
 
 class JsonWriter(PendingFile):
-    """Writes `folder/table/name.jsonl` whole or not at all; use as a context manager."""
+    """A writer of `folder/table/name.jsonl`, whole or not at all; use it as a context manager.
+
+    Attributes:
+        schema: the columns of the rows to write.
+    """
 
     def __init__(self, folder: Path, table: str, name: str, schema: pa.Schema) -> None:
         super().__init__(folder, table, f"{table}/{name}.jsonl")
@@ -41,7 +45,7 @@ class JsonWriter(PendingFile):
 
 
 def _plain(value: object) -> object:
-    """Return a value in what JSON has."""
+    """Return a value as one that JSON has."""
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

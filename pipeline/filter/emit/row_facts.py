@@ -1,4 +1,4 @@
-"""What is known and decided about the rows of a shard, read in step with them."""
+"""Read what is known and decided about the rows of a shard, in step with the rows themselves."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from pipeline.config.sections import NearConfig
 from pipeline.corpus import Shard
-from pipeline.engine.shards import ROW_BITS, row_keys
+from pipeline.engine.shards import key_range
 from pipeline.engine.stage import Work
 from pipeline.engine.tables import read_keys
 from schemas.filter.decisions import DECISIONS
@@ -21,7 +21,7 @@ DECIDED = ("action", "rule", "reason", "keeper", "risk_after", "sink_id", "weigh
 
 
 class RowFacts:
-    """Gives what is known about the documents of a shard, in order of row, some rows at a time."""
+    """A reader of what is known about the documents of a shard, some rows at a time, in order."""
 
     def __init__(self, shard: Shard, work: Work) -> None:
         self._work = work
@@ -44,29 +44,32 @@ class RowFacts:
         return _proved(rows)
 
     def rows(self) -> int:
-        """Return the documents of the shard."""
+        """Return how many documents the shard has."""
         return self._documents.rows()
 
 
 def _proved(rows: pa.Table) -> pa.Table:
-    """Return the rows with a proof only where a keeper stands for them; else a risk, if any."""
+    """Return the rows with the proof of a removal only where a keeper stands for the row.
+
+    Elsewhere the score is the risk that removed the row, if any.
+    """
     stands = rows["keeper"].is_valid()
     for name in ("keeper_doc_id", "jaccard", "threshold", "score", "measure"):
         column = pc.if_else(stands, rows[name], pa.scalar(None, rows[name].type))
         if name == "score":
             column = pc.coalesce(column, rows["risk_after"])
         if name == "measure":
-            own = pc.if_else(rows["risk_after"].is_valid(), "risk", None)
-            column = pc.coalesce(column, own)
+            risk = pc.if_else(rows["risk_after"].is_valid(), "risk", None)
+            column = pc.coalesce(column, risk)
         rows = rows.set_column(rows.schema.get_field_index(name), name, column)
     return rows
 
 
 class _Rows:
-    """Gives a shard's rows of a table of the run, which is in order of row_key."""
+    """A reader of a shard's rows in a table of the run that is in order of row_key."""
 
     def __init__(self, shard: Shard, work: Work, schema: pa.Schema, columns: list[str]) -> None:
-        low, high = row_keys(shard.number, np.array([0, 2**ROW_BITS - 1])).tolist()
+        low, high = key_range(shard.number)
         paths = work.paths(schema.metadata[b"table"].decode())
         self._parts = read_keys(paths, schema, columns, low, high)
         self._held = pa.schema([schema.field(name) for name in columns]).empty_table()
@@ -81,12 +84,12 @@ class _Rows:
         return taken
 
     def rows(self) -> int:
-        """Return the rows of the shard, those not given yet with them."""
+        """Return how many rows of the shard the table has, read or not."""
         return int(self._given + self._held.num_rows + sum(p.num_rows for p in self._parts))
 
 
 def _thresholds(measure: pa.ChunkedArray, near: NearConfig) -> pa.ChunkedArray:
-    """Return the threshold that each row is held against."""
+    """Return the threshold of near copies, or of containment where that is the measure."""
     inside = pc.fill_null(pc.equal(measure, "containment"), fill_value=False)
     return pc.if_else(inside, near.containment, near.threshold)
 

@@ -1,7 +1,7 @@
-"""The last stage of a filter: what is in kept/, with row counts and digests, and `_SUCCESS`.
+"""Finish a filter: list the files of kept/ and removed/ with their digests, then write `_SUCCESS`.
 
-`_SUCCESS` is there only while kept/ is whole: it is taken away before a shard is written anew, and
-comes back last.
+`_SUCCESS` is there only while kept/ is whole: it is removed before a shard is written again, and is
+written last.
 """
 
 from __future__ import annotations
@@ -18,23 +18,31 @@ from pipeline.filter.mitigations.goldfish import tokenizer_digest
 from pipeline.filter.mitigations.memfree import memfree
 
 VERSION = 1
-MANIFEST = "_manifest.json"  # readers of folders leave names with _ alone
+MANIFEST = "_manifest.json"  # readers of folders skip names that begin with _
 FOLDERS = ("kept", "removed")
 
 
 def settings(config: Config) -> list[Any]:
-    """Return what of the configuration the files depend on."""
-    own = config.mitigation
-    return [own.memfree_n, own.memfree_risk, own.memfree_bits, tokenizer_digest(config)]
+    """Return the settings that the files depend on."""
+    mitigation = config.mitigation
+    return [
+        mitigation.memfree_n,
+        mitigation.memfree_risk,
+        mitigation.memfree_bits,
+        tokenizer_digest(config),
+    ]
 
 
 def also_needs(config: Config) -> tuple[str, ...]:
-    """Return the stages that the Bloom filter is made from."""
+    """Return the names of the stages that the Bloom filter is made from."""
     return ("sequences", "risk") if config.mitigation.memfree_n else ()
 
 
 def seal(work: Work) -> Receipt:
-    """Reduce: write the Bloom filter if there is to be one, then kept/_manifest.json, _SUCCESS."""
+    """Write the Bloom filter if one is set, then the two `_manifest.json`, then kept/_SUCCESS.
+
+    A *reduce* stage.
+    """
     files, facts = [], dict[str, Any]()
     if work.config.mitigation.memfree_n:
         made, facts["memfree"] = memfree(work)
@@ -47,10 +55,11 @@ def seal(work: Work) -> Receipt:
 
 
 def _manifest(work: Work, folder: str, records: list[FileRecord]) -> FileRecord:
-    own = sorted((r for r in records if r.table == folder), key=lambda record: record.path)
-    told = {
-        "rows": sum(record.rows for record in own),
-        "bytes": sum(record.bytes for record in own),
+    """Write the list of a folder's files, by path."""
+    files = sorted((r for r in records if r.table == folder), key=lambda record: record.path)
+    manifest = {
+        "rows": sum(record.rows for record in files),
+        "bytes": sum(record.bytes for record in files),
         "digest": "BLAKE2b-128 of the file's bytes, hex",
         "counted_in": work.scan,
         "files": [
@@ -60,13 +69,13 @@ def _manifest(work: Work, folder: str, records: list[FileRecord]) -> FileRecord:
                 "bytes": record.bytes,
                 "digest": record.digest,
             }
-            for record in own
+            for record in files
         ],
     }
-    data = json.dumps(told, indent=1, ensure_ascii=False).encode() + b"\n"
+    data = json.dumps(manifest, indent=1, ensure_ascii=False).encode() + b"\n"
     return _named(work, folder, MANIFEST, data)
 
 
 def _named(work: Work, folder: str, name: str, data: bytes) -> FileRecord:
-    """Write a file that is no table of its folder."""
+    """Write a file of the seal itself into a folder of rows."""
     return replace(write_file(work.folder, folder, name, data), table="seal")

@@ -1,4 +1,4 @@
-"""The struct column that each written row gets: what is known of it and what the policy adds."""
+"""Make the struct column of each written row: what is known of it and what the policy adds."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ from schemas.filter.emitted import (
 
 
 def kept_struct(config: Config) -> pa.StructType:
-    """Return the type of the column in kept/: what the policy adds comes last."""
-    own, more = config.mitigation, []
+    """Return the type of the column in kept/; fields that the policy adds come last."""
+    mitigation, more = config.mitigation, []
     if DROP_RISK in config.policy.rules:
         more.append(RISK_AFTER)
     if CUT_SPANS in config.policy.rules:
         more.append(MASKED if config.policy.cut == MASKS else CUT_BYTES)
-    if own.sink_id:
+    if mitigation.sink_id:
         more.append(SINK_ID)
-    if own.weights != "none":
+    if mitigation.weights != "none":
         more.append(WEIGHT)
-    if own.goldfish_k:
+    if mitigation.goldfish_k:
         more.append(LOSS_MASK)
     return pa.struct([*KEPT_STRUCT, *more])
 
@@ -49,42 +49,47 @@ def removed_struct(config: Config) -> pa.StructType:
 
 
 class Added:
-    """Makes the struct column of some rows from their facts."""
+    """A maker of the struct column of rows, from what is known of them."""
 
     def __init__(self, work: Work) -> None:
         self._work = work
         self._kept, self._removed = kept_struct(work.config), removed_struct(work.config)
         self._names = {field.name for field in self._kept}
-        own = work.config.mitigation
         self._tokenizer = (
-            load_tokenizer(work.config, work.paths("models")) if own.goldfish_k else None
+            load_tokenizer(work.config, work.paths("models"))
+            if work.config.mitigation.goldfish_k
+            else None
         )
 
     def to_removed(self, facts: pa.Table) -> pa.StructArray:
-        """Return the column of rows that go."""
+        """Return the column of removed rows."""
         return _struct(facts, self._removed)
 
     def to_kept(self, facts: pa.Table, texts: pa.Array | None) -> pa.StructArray:
-        """Return the column of rows that stay; texts: as written, for loss masks."""
+        """Return the column of kept rows.
+
+        Args:
+            facts: what is known of the rows, as `RowFacts` reads it.
+            texts: the texts as written, for loss masks; None where no mask is set.
+        """
         keys = facts["row_key"].to_numpy()
         if "masked" in self._names or "cut_bytes" in self._names:
-            ranges = self.ranges(keys)
-            own = [ranges.get(key, []) for key in keys.tolist()]
-            masked = [[{"start_byte": s, "end_byte": e} for s, e in row] for row in own]
+            by_row = self.ranges(keys)
+            ranges = [by_row.get(key, []) for key in keys.tolist()]
+            masked = [[{"start_byte": s, "end_byte": e} for s, e in row] for row in ranges]
             facts = facts.append_column("masked", pa.array(masked, MASKED.type))
-            size = [sum(e - s for s, e in row) for row in own]
+            size = [sum(e - s for s, e in row) for row in ranges]
             facts = facts.append_column("cut_bytes", pa.array(size, pa.int64()))
         if self._tokenizer is not None and texts is not None:
-            own_k, own_h = (
-                self._work.config.mitigation.goldfish_k,
-                self._work.config.mitigation.goldfish_h,
+            mitigation = self._work.config.mitigation
+            masks = loss_masks(
+                self._tokenizer, texts.to_pylist(), mitigation.goldfish_k, mitigation.goldfish_h
             )
-            masks = loss_masks(self._tokenizer, texts.to_pylist(), own_k, own_h)
             facts = facts.append_column("loss_mask", masks)
         return _struct(facts, self._kept)
 
     def ranges(self, keys: Uint64) -> dict[int, list[tuple[int, int]]]:
-        """Return the cuts of each of some rows, in order."""
+        """Return, for each row that is cut or masked, its byte ranges in order."""
         found: dict[int, list[tuple[int, int]]] = {}
         if not len(keys):
             return found
@@ -98,12 +103,14 @@ class Added:
 
 
 def _struct(facts: pa.Table, kind: pa.StructType) -> pa.StructArray:
+    """Return the columns of a struct type as one array of structs."""
     return pa.StructArray.from_arrays(
         [_column(facts[field.name], field.type) for field in kind], fields=list(kind)
     )
 
 
 def _column(values: pa.ChunkedArray, kind: pa.DataType) -> pa.Array:
+    """Return a column as one array of a type."""
     joined = values.combine_chunks()
     array = joined if isinstance(joined, pa.Array) else pa.concat_arrays(joined.chunks)
     return array if array.type == kind else array.cast(kind)

@@ -1,9 +1,9 @@
-"""A Bloom filter of runs of tokens (MemFree, Ippolito et al. 2022), in one file.
+"""A Bloom filter of runs of tokens (MemFree, Ippolito et al. 2022), and its file.
 
-The file: 64 bytes of header, then the bits. Header, little-endian: the 8 bytes `ROTEBLM1`; uint32
-n (tokens in a run); uint32 hashes; uint32 bits (the filter has 2^bits); uint32 0; uint64 runs
-entered; zeros. Bit i is bit i & 7 of byte i >> 3. A run is held if the bits (h1 + j * h2) mod
-2^bits are set for every j below `hashes`; the hashes are those of
+The file has 64 bytes of header, then the bits. Header, little-endian: the 8 bytes `ROTEBLM1`;
+uint32 n (tokens in a run); uint32 hashes; uint32 bits (the filter has 2^bits); uint32 0; uint64
+runs entered; zeros. Bit i is bit i & 7 of byte i >> 3. A run is held if the bits (h1 + j * h2) mod
+2^bits are set for every j below `hashes`. The hashes are those of
 `pipeline.filter.mitigations.token_kernels`.
 """
 
@@ -26,28 +26,42 @@ LEAST_BITS = 10
 
 @dataclass(frozen=True)
 class Bloom:
-    """A filter of runs of `n` tokens. cells: its 2^bits bits."""
+    """A Bloom filter of runs of tokens.
+
+    Attributes:
+        n: tokens in a run.
+        hashes: bits that are set for each run.
+        bits: the filter has 2^bits bits.
+        items: runs that were entered.
+        cells: the bits, eight in a byte.
+    """
 
     n: int
     hashes: int
     bits: int
     items: int
-    cells: Uint8
+    cells: Uint8  # (2^bits / 8,)
 
     def holds(self, tokens: Uint64) -> Uint8:
-        """Return 1 for each run of n tokens that the filter holds, or takes for one that it does.
+        """Return 1 for each run of n tokens that the filter holds, (tokens - n + 1,).
 
-        What was entered is always held.
+        A run that was entered is always held; another one is held by chance, at `expected_rate`.
         """
         return np.asarray(bloom_holds(tokens, self.n, self.hashes, self.bits, self.cells))
 
     def expected_rate(self) -> float:
-        """Return the share of other runs that it should take for its own."""
+        """Return the expected rate of false positives."""
         return float(1 - math.exp(-self.hashes * self.items / 2**self.bits)) ** self.hashes
 
 
 def bloom(runs: Uint64, n: int, bits_per_run: int) -> Bloom:
-    """Return a filter of `runs`, [m, n] distinct runs of tokens."""
+    """Return a filter of some runs of tokens.
+
+    Args:
+        runs: distinct runs, (runs, n).
+        n: tokens in a run.
+        bits_per_run: bits of the filter for each run, rounded up to a power of two in all.
+    """
     bits = max(LEAST_BITS, math.ceil(math.log2(max(1, len(runs) * bits_per_run))))
     hashes = max(1, round(math.log(2) * 2**bits / max(1, len(runs))))
     made = Bloom(n, min(hashes, 16), bits, len(runs), np.zeros(2**bits // 8, np.uint8))
@@ -62,7 +76,15 @@ def to_bytes(filter_: Bloom) -> bytes:
 
 
 def from_bytes(data: bytes, where: str = "memfree.bloom") -> Bloom:
-    """Return the filter of a file's bytes; CorruptFile when they are none."""
+    """Return the filter of a file's bytes.
+
+    Args:
+        data: the whole file.
+        where: the name of the file, for messages.
+
+    Raises:
+        CorruptFile: When the bytes are no filter, or not all of one.
+    """
     good = len(data) >= HEADER.size and data[: len(MAGIC)] == MAGIC
     if good:
         _, n, hashes, bits, _, items = HEADER.unpack(data[: HEADER.size])

@@ -1,7 +1,8 @@
-"""The Bloom filter of MemFree decoding: runs of tokens of the sequences at risk.
+"""Write the Bloom filter of MemFree decoding: runs of tokens of the sequences at risk.
 
-A decoder asks it before it emits a token, and takes another one where the run is held. It stops
-verbatim output only: the facts tell how much of the same text in other letters or spaces it misses.
+A decoder looks up each run before it emits its last token, and emits another token where the filter
+holds the run (Ippolito et al. 2022). This stops verbatim output only: the facts say how much of the
+same text with other letters or spaces it misses.
 """
 
 from __future__ import annotations
@@ -15,11 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from tokenizers import Tokenizer
 
-from pipeline.corpus import read_documents
 from pipeline.engine.files import write_file
-from pipeline.engine.shards import row_keys
 from pipeline.engine.stage import FileRecord, Work
 from pipeline.engine.tables import read_table
+from pipeline.engine.texts import texts_of_rows
 from pipeline.filter.mitigations.bloom import Bloom, bloom, to_bytes
 from pipeline.filter.mitigations.goldfish import load_tokenizer, token_ids
 from pipeline.score.proxy.tokenizer import encode
@@ -27,8 +27,8 @@ from pipeline.text.arrays import Uint64
 from schemas.score.risk import RISK
 
 FOLDER, FILE = "mitigation", "memfree.bloom"
-TRIED = 100_000  # runs that were not entered, to measure how many it takes for its own
-EVADERS = 200
+TRIED = 100_000  # runs that were not entered, to measure the rate of false positives
+CHANGED = 200  # sequences that are looked up again after a change
 CHANGES: dict[str, Callable[[str], str]] = {
     "upper case": lambda text: text.upper(),
     "two spaces for one": lambda text: text.replace(" ", "  "),
@@ -37,11 +37,11 @@ CHANGES: dict[str, Callable[[str], str]] = {
 
 
 def memfree(work: Work) -> tuple[FileRecord, dict[str, Any]]:
-    """Write mitigation/memfree.bloom; return its record and what was measured about it."""
+    """Write mitigation/memfree.bloom and return its record and the facts measured about it."""
     config = work.config.mitigation
     risk = read_table(work.paths("risk"), RISK, ["row_key", "start_byte", "end_byte", "risk"])
     risky = risk.filter(pc.greater_equal(risk["risk"], config.memfree_risk))
-    texts = _texts(work, np.unique(risky["row_key"].to_numpy()))
+    texts = dict(texts_of_rows(work.shards, work.config.input, risky["row_key"].to_numpy()))
     tokenizer = load_tokenizer(work.config, work.paths("models"))
     inside, passages, others = _tokens(tokenizer, risky, texts)
     runs = distinct(inside, config.memfree_n)
@@ -56,44 +56,30 @@ def memfree(work: Work) -> tuple[FileRecord, dict[str, Any]]:
         "false_positives_expected": round(made.expected_rate(), 8),
         "false_positives_of_random_runs": _of_random(made, runs, tokenizer.get_vocab_size()),
         "false_positives_of_other_text": _of_text(made, runs, others),
-        "missed_after": _evading(made, tokenizer, passages),
+        "missed_after": _missed(made, tokenizer, passages),
     }
     return replace(record, table=FOLDER), facts
-
-
-def _texts(work: Work, keys: Uint64) -> dict[int, str]:
-    """Return the texts of some rows."""
-    found: dict[int, str] = {}
-    for shard in work.shards:
-        if not np.any(keys >> np.uint64(40) == shard.number):
-            continue
-        for batch in read_documents(shard, work.config.input):
-            own = row_keys(shard.number, batch.rows)
-            taken = np.flatnonzero(np.isin(own, keys))
-            texts = batch.texts.take(pa.array(taken)).to_pylist()
-            found.update(zip(own[taken].tolist(), texts, strict=True))
-    return found
 
 
 def _tokens(
     tokenizer: Tokenizer, risky: pa.Table, texts: dict[int, str]
 ) -> tuple[list[Uint64], list[str], list[Uint64]]:
-    """Return the tokens of each sequence, its text, and the tokens of the documents whole."""
+    """Return the tokens of each risky sequence, its text, and the tokens of each whole document."""
     keys = list(texts)
     encoded = dict(zip(keys, encode(tokenizer, [texts[key] for key in keys]), strict=True))
     raw = {key: text.encode() for key, text in texts.items()}
     inside, passages = [], []
     columns = (risky[name].to_pylist() for name in ("row_key", "start_byte", "end_byte"))
     for key, start, end in zip(*columns, strict=True):
-        own = encoded[key]
-        chosen = (own.starts >= start) & (own.ends <= end)
-        inside.append(own.tokens[chosen].astype(np.uint64))
+        document = encoded[key]
+        chosen = (document.starts >= start) & (document.ends <= end)
+        inside.append(document.tokens[chosen].astype(np.uint64))
         passages.append(raw[key][start:end].decode())
-    return inside, passages, [own.tokens.astype(np.uint64) for own in encoded.values()]
+    return inside, passages, [one.tokens.astype(np.uint64) for one in encoded.values()]
 
 
 def distinct(sequences: list[Uint64], n: int) -> Uint64:
-    """Return [m, n] the distinct runs of n tokens, in order."""
+    """Return the distinct runs of n tokens in some sequences, sorted, (runs, n)."""
     views = [
         np.lib.stride_tricks.sliding_window_view(tokens, n)
         for tokens in sequences
@@ -105,35 +91,41 @@ def distinct(sequences: list[Uint64], n: int) -> Uint64:
 
 
 def _of_random(made: Bloom, runs: Uint64, vocabulary: int) -> float | None:
-    """Return the share of random runs that it takes for its own, those that are left out."""
+    """Return the rate of false positives of random runs; None where all were entered."""
     drawn = np.random.default_rng(1).integers(0, vocabulary, (TRIED, made.n))
     return false_rate(made, runs, drawn.astype(np.uint64))
 
 
 def _of_text(made: Bloom, runs: Uint64, documents: list[Uint64]) -> float | None:
-    """Return the same for runs of the documents that hold the sequences, outside of these."""
-    held, size = [], 0
+    """Return the rate of false positives of other runs in the documents of risky sequences."""
+    tried, size = [], 0
     for tokens in documents:
-        held.append(tokens)
+        tried.append(tokens)
         size += tokens.size
         if size > TRIED:
             break
-    return false_rate(made, runs, distinct(held, made.n))
+    return false_rate(made, runs, distinct(tried, made.n))
 
 
 def false_rate(made: Bloom, runs: Uint64, tried: Uint64) -> float | None:
-    """Return the share of [m, n] runs that the filter holds, of those that are none of its own."""
-    own = {run.tobytes() for run in runs}
-    new = np.array([run.tobytes() not in own for run in tried], np.bool_)
+    """Return the share that the filter holds of runs that were not entered; None without any.
+
+    Args:
+        made: the filter.
+        runs: the runs that were entered, (runs, n).
+        tried: the runs to look up, (tried, n).
+    """
+    entered = {run.tobytes() for run in runs}
+    new = np.array([run.tobytes() not in entered for run in tried], np.bool_)
     if not new.any():
         return None
     held = made.holds(np.ascontiguousarray(tried).reshape(-1))[:: made.n]
     return round(float(held[new].mean()), 8)
 
 
-def _evading(made: Bloom, tokenizer: Tokenizer, passages: list[str]) -> dict[str, float]:
-    """Return the share of sequences of which the filter holds no run once they are changed."""
-    chosen = passages[:EVADERS]
+def _missed(made: Bloom, tokenizer: Tokenizer, passages: list[str]) -> dict[str, float]:
+    """Return, by kind of change, the share of changed sequences of which no run is held."""
+    chosen = passages[:CHANGED]
     found = {}
     for name, change in CHANGES.items():
         changed = [change(text) for text in chosen]

@@ -1,8 +1,8 @@
-"""Sink ids (MemSinks): one number for all copies and verified near copies of a text.
+"""Number texts for memory sinks (MemSinks): one number for all copies and near copies of a text.
 
-The number is of the text that was seen first: the first 64 bits of its hash. Rows keep their keys
-as long as the run folder lives and those of later shards are larger, so a cluster keeps its number
-when shards are added; when clusters join, the oldest wins.
+The number is the first 64 bits of the hash of the text that was seen first. Rows keep their keys as
+long as the run folder lives and those of later shards are larger. So a cluster keeps its number
+when shards are added; when clusters join, the number of the oldest stays.
 """
 
 from __future__ import annotations
@@ -11,15 +11,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.engine.shards import ROW_BITS
+from pipeline.engine.shards import key_range
 from pipeline.scan.components import components
 from pipeline.text.arrays import Uint64
 
 
 def sink_ids(documents: pa.Table, near: pa.Table) -> Uint64:
-    """Return the sink of each document.
+    """Return the sink id of each document, (documents,).
 
-    documents: row_key (sorted), representative, text_hash. near: a, b, the verified near copies.
+    Args:
+        documents: row_key (sorted), representative and text_hash.
+        near: the columns a and b of the verified near copies.
     """
     keys = documents["row_key"].to_numpy()
     labels = components(keys, [documents.select(["row_key", "representative"]), near])
@@ -30,8 +32,14 @@ def sink_ids(documents: pa.Table, near: pa.Table) -> Uint64:
 
 
 def changed_sinks(documents: pa.Table, near: pa.Table, known_shards: int) -> int:
-    """Return how many documents of shards below `known_shards` had another sink before the rest."""
-    edge = pa.scalar(known_shards << ROW_BITS, pa.uint64())
+    """Return how many documents have another sink id since the last shards were added.
+
+    Args:
+        documents: row_key (sorted), representative and text_hash.
+        near: the columns a and b of the verified near copies.
+        known_shards: how many shards there were before.
+    """
+    edge = pa.scalar(key_range(known_shards)[0], pa.uint64())
     old = documents.filter(pc.less(documents["row_key"], edge))
     if not old.num_rows or old.num_rows == documents.num_rows:
         return 0

@@ -1,4 +1,4 @@
-"""Sampling weights: instead of removing copies, draw each of them less often."""
+"""Compute sampling weights: instead of removing copies, each of them is drawn less often."""
 
 from __future__ import annotations
 
@@ -12,10 +12,15 @@ from pipeline.text.arrays import Uint64
 
 
 def weights(work: Work, documents: pa.Table, gone: Uint64) -> pl.Series:
-    """Return one over the count of each document among the rows that stay; null for one that goes.
+    """Return the sampling weight of each document that stays, null for a removed one, (documents,).
 
-    The weights of a group of equal texts add up to one with `exact`; with `effective` to less where
-    it has near copies too. documents: row_key, representative.
+    The weight is one over the document's count among the rows that stay. With `exact` the weights
+    of a group of equal texts add up to one, with `effective` to less where it has near copies.
+
+    Args:
+        work: the unit of work of the decisions.
+        documents: the columns row_key and representative.
+        gone: keys of the removed rows, sorted.
     """
     texts = documents["representative"].unique().sort()
     counts = run(
@@ -29,7 +34,7 @@ def weights(work: Work, documents: pa.Table, gone: Uint64) -> pl.Series:
         limits=limits(work),
     )
     name = "exact_count" if work.config.mitigation.weights == "exact" else "effective_count"
-    own = np.searchsorted(counts["representative"].to_numpy(), documents["representative"])
-    count = np.maximum(1.0, counts[name].to_numpy()[own])
+    place = np.searchsorted(counts["representative"].to_numpy(), documents["representative"])
+    count = np.maximum(1.0, counts[name].to_numpy()[place])
     keys = documents["row_key"].to_numpy()
     return pl.Series(np.where(np.isin(keys, gone), np.nan, 1.0 / count)).fill_nan(None)

@@ -1,1 +1,1 @@
-"""The rules of a policy: pure functions from tables to decisions, applied in the order given."""
+"""The rules of a policy, pure functions from tables to decisions, in the order of the settings."""

@@ -21,10 +21,17 @@ def windows_of(
     hashes: Uint64,
     size: int,
 ) -> tuple[Uint64, Uint32, Uint32]:
-    """Return (hash, document, word) of every window in some spans, in their order.
+    """Return (hash, document, word) of every window in some spans, in their order, (windows,) each.
 
-    documents, begins, sizes: of each span its document, first byte and words. offsets and starts:
-    of the words; bounds and hashes: of the windows of `size` words.
+    Args:
+        documents: the place of each span's document in the chunk, (spans,).
+        begins: the first byte of each span in its text, (spans,).
+        sizes: the words of each span, (spans,).
+        offsets: where the words of each document begin, (documents + 1,).
+        starts: the first byte of each word in its text, (words,).
+        bounds: where the windows of each document begin, (documents + 1,).
+        hashes: the hash of each window, (all windows,).
+        size: the words of a window.
     """
     total = np.int64(0)
     for k in range(documents.size):
@@ -50,9 +57,13 @@ def windows_of(
 
 @njit(nogil=True, cache=True)
 def first_and_later(hashes: Uint64, order: Int64, state: Uint8, first: Int64) -> None:
-    """Tell of each window whether it is the only, the first or a later one of its hash.
+    """Write for each window whether it is the only, the first or a later one of its hash.
 
-    order: places by hash, equal ones in the order of the corpus. first: the place of the first one.
+    Args:
+        hashes: the hash of each window, (windows,).
+        order: places of windows by hash, equal hashes in the order of the corpus, (windows,).
+        state: SINGLE, FIRST or LATER for each window, (windows,); written.
+        first: the place of the first window with the same hash, (windows,); written.
     """
     i = 0
     while i < order.size:
@@ -68,9 +79,17 @@ def first_and_later(hashes: Uint64, order: Int64, state: Uint8, first: Int64) ->
 
 @njit(nogil=True, cache=True)
 def segments(documents: Uint32, words: Uint32, state: Uint8, first: Int64) -> Int64:
-    """Return [n, 5]: document, word, document and word of the first occurrence, windows in a row.
+    """Return the later occurrences as segments of windows that follow each other, (segments, 5).
 
-    Windows that follow each other, and whose first occurrences do, are one.
+    Columns: document and word where a segment begins, document and word where its first occurrence
+    does, and how many windows it has. Windows are in one segment if they follow each other and
+    their first occurrences do too.
+
+    Args:
+        documents: rank of each window's document, (windows,).
+        words: the first word of each window in its document, (windows,).
+        state: as `first_and_later` writes it, (windows,).
+        first: as `first_and_later` writes it, (windows,).
     """
     out = np.empty((words.size, 5), np.int64)
     n = 0
@@ -98,10 +117,16 @@ def segments(documents: Uint32, words: Uint32, state: Uint8, first: Int64) -> In
 def words_to_cut(  # noqa: C901 - one sweep
     documents: Uint32, words: Uint32, state: Uint8, size: int, every: bool
 ) -> Int64:
-    """Return [n, 3]: document, first word and past the last word of each run to cut.
+    """Return the runs of words to cut, (runs, 3): document, first word, one past the last word.
 
-    Words of a later occurrence go unless a first one covers them; with `every` those of a first one
-    go too. Windows come by document and word.
+    The words of a later occurrence are cut unless a first one covers them.
+
+    Args:
+        documents: rank of each window's document, (windows,), sorted.
+        words: the first word of each window, (windows,), sorted within a document.
+        state: as `first_and_later` writes it, (windows,).
+        size: the words of a window.
+        every: also cut the words of first occurrences of windows that occur again.
     """
     out = np.empty((words.size + 1, 3), np.int64)
     n, i = 0, 0
@@ -109,7 +134,9 @@ def words_to_cut(  # noqa: C901 - one sweep
         j = i
         while j < words.size and documents[j] == documents[i]:
             j += 1
-        later, held, begun = np.int64(-1), np.int64(-1), np.int64(-1)  # covered up to; run so far
+        # words below `later` lie in a window to cut, those below `held` in one to keep; the open
+        # run began at `begun`
+        later, held, begun = np.int64(-1), np.int64(-1), np.int64(-1)
         k = i
         last = np.int64(words[j - 1]) + size
         w = np.int64(words[i])

@@ -1,10 +1,10 @@
-"""Which bytes the rule `cut-spans` takes out of the documents that stay.
+"""Find the bytes that the rule `cut-spans` cuts out of the documents that stay.
 
-Windows are counted anew among the rows that stay, in the order of shard path and row, those that no
-rule may touch first. The words of each window's first occurrence are protected; words that only
-later ones cover go. So each repeated window still occurs, whole. Equal hashes do not do as
-a proof: the words of every later occurrence are held against those of the first, by BLAKE2b of
-their hashes, each of which was held against its letters in the scan.
+Windows are counted again among the rows that stay, in the order of shard path and row, rows that no
+rule may change first. The words of each window's first occurrence are protected, and words that
+only later occurrences cover are cut. So each repeated window still occurs, whole. An equal hash of
+a window is no proof: the words of every later occurrence are compared with those of the first, by
+BLAKE2b of their hashes, and the scan compared the letters of every word with its hash.
 """
 
 from __future__ import annotations
@@ -37,10 +37,16 @@ SPAN_COLUMNS = ("row_key", "start_byte", "words")
 
 @dataclass(frozen=True)
 class Cut:
-    """The rows of `cuts`; the documents that go since too little of them would stay; the facts."""
+    """What the rule cuts, and which documents it removes.
+
+    Attributes:
+        ranges: the rows of the table `cuts`.
+        short: keys of the documents that are removed since too few words would be left.
+        facts: counts for the manifest.
+    """
 
     ranges: pa.Table
-    short: Uint64
+    short: Uint64  # (documents,)
     facts: dict[str, Any] = field(default_factory=dict)
 
     @staticmethod
@@ -51,21 +57,33 @@ class Cut:
 
 @dataclass(frozen=True)
 class Order:
-    """The rows that stay, by key, and the rank of each; the first `spared` ranks are not cut."""
+    """The rows that stay, in the order in which the first occurrence of a window is looked for.
 
-    keys: Uint64
-    rank: Int64
+    Attributes:
+        keys: row keys, sorted.
+        rank: the place of each row in the order.
+        spared: how many rows are never cut; they have the first ranks.
+    """
+
+    keys: Uint64  # (rows,)
+    rank: Int64  # (rows,)
     spared: int
 
 
-Windows = tuple[np.ndarray, np.ndarray, np.ndarray]
+Windows = tuple[np.ndarray, np.ndarray, np.ndarray]  # hash, rank of the document, first word
 
 
 def cuts(work: Work, state: pl.DataFrame) -> Cut:
-    """Return what is cut out of the documents that no rule of `state` took.
+    """Return what is cut out of the documents that no rule has removed.
 
-    state: as `rules.decide` leaves it, with shard and row. Memory follows the windows of repeated
-    spans in the rows that stay, some 40 bytes each.
+    Memory follows the windows of repeated spans in the rows that stay, some 40 bytes each.
+
+    Args:
+        work: the unit of work of the decisions.
+        state: the documents as `rules.decide` leaves them, with shard and row.
+
+    Raises:
+        IntegrityError: When one hash stands for two windows.
     """
     policy, size = work.config.policy, work.config.window.words
     order = order_of_rows(state)
@@ -95,7 +113,7 @@ def cuts(work: Work, state: pl.DataFrame) -> Cut:
 
 
 def order_of_rows(state: pl.DataFrame) -> Order:
-    """Return the rows that stay: those that are spared first, then by shard path and row."""
+    """Return the order of the rows that stay: spared ones first, then by shard path and row."""
     standing = state.filter(pl.col("rule").is_null()).select(
         "row_key", "shard", "row", free=~pl.col("spared") & pl.col("cut-spans")
     )
@@ -105,7 +123,7 @@ def order_of_rows(state: pl.DataFrame) -> Order:
 
 
 def windows_in(work: Work, order: Order, place: ChunkPlace) -> Windows:
-    """Return (hash, rank of its document, word) of the windows of one chunk's repeated spans."""
+    """Return the windows of the repeated spans of one chunk, in documents that stay."""
     chunk = read_chunk(place, positions=True)
     none = np.zeros(0, np.uint64), np.zeros(0, np.uint32), np.zeros(0, np.uint32)
     if not chunk.keys.size:
@@ -123,7 +141,7 @@ def windows_in(work: Work, order: Order, place: ChunkPlace) -> Windows:
     size = work.config.window.words
     bounds, hashes = text.runs(chunk.words, size, work.config.sketch.seed)
     begins, words = (spans[name].to_numpy()[staying] for name in ("start_byte", "words"))
-    own, of, word = cut_kernels.windows_of(
+    found_hashes, document, word = cut_kernels.windows_of(
         documents[staying],
         begins,
         words,
@@ -133,11 +151,11 @@ def windows_in(work: Work, order: Order, place: ChunkPlace) -> Windows:
         hashes,
         size,
     )
-    return own, ranks[of].astype(np.uint32), word
+    return found_hashes, ranks[document].astype(np.uint32), word
 
 
 def _ranks(order: Order, keys: Uint64) -> Int64:
-    """Return the rank of each document, -1 for one that goes."""
+    """Return the rank of each document, -1 for one that does not stay."""
     if not order.keys.size:
         return np.full(keys.size, -1)
     place = np.minimum(np.searchsorted(order.keys, keys), order.keys.size - 1)
@@ -159,7 +177,15 @@ def _joined(parts: list[Windows]) -> Windows:
 def _cut_chunk(
     work: Work, order: Order, runs: Int64, same: Int64, place: ChunkPlace
 ) -> tuple[pa.Table, dict[tuple[int, int], bytes]]:
-    """Return the cuts of one chunk in bytes, and digests of the ends of segments in it."""
+    """Return the cuts of one chunk in bytes, and digests of the words of segments in it.
+
+    Args:
+        work: the unit of work.
+        order: the rows that stay.
+        runs: the words to cut, as `cut_kernels.words_to_cut` returns them, (runs, 3).
+        same: later occurrences and their first ones, as `cut_kernels.segments` returns them.
+        place: the chunk.
+    """
     chunk = read_chunk(place, positions=True)
     ranks = _ranks(order, chunk.keys)
     offsets, words = chunk.words.offsets, chunk.words
@@ -181,10 +207,10 @@ def _cut_chunk(
 
 
 def apart(starts: np.ndarray, ends: np.ndarray, first: int, last: int) -> tuple[int, int]:
-    """Return a cut of words [first, last) made so small that it joins no two words into one.
+    """Return a cut of words [first, last) made smaller so that it joins no two words into one.
 
     Where the words on both sides touch it, as in scripts without spaces, it begins or ends at a gap
-    between words inside it, whichever leaves more of it.
+    between two words inside it, whichever cuts more.
     """
     if first == 0 or last == len(starts):
         return first, last
@@ -202,24 +228,32 @@ def _digests(
 ) -> Iterator[tuple[tuple[int, int], bytes]]:
     """Yield (segment, side) and the digest of its words, for the documents of one chunk.
 
-    A Python loop per segment: 3 us each.
+    Side 0 is the later occurrence, side 1 the first one. A Python loop per segment takes 3 us each.
     """
     for side, column in enumerate((0, 2)):
-        own = np.flatnonzero(at[same[:, column]] >= 0)
-        for number, row in zip(own.tolist(), same[own].tolist(), strict=True):
+        here = np.flatnonzero(at[same[:, column]] >= 0)
+        for number, row in zip(here.tolist(), same[here].tolist(), strict=True):
             begin = int(offsets[at[row[column]]]) + row[column + 1]
             data = hashes[begin : begin + row[4] + size - 1].tobytes()
             yield (number, side), hashlib.blake2b(data, digest_size=16).digest()
 
 
 def _require_same_words(same: Int64, digests: dict[tuple[int, int], bytes], config: Config) -> None:
+    """Refuse a later occurrence whose words differ from those of the first one.
+
+    Raises:
+        IntegrityError: When they differ, so that one hash stands for two windows.
+    """
     for number in range(len(same)):
         if digests[number, 0] != digests[number, 1]:
             raise collision(config.sketch.seed)
 
 
 def _without_short(ranges: pa.Table, state: pl.DataFrame, config: Config) -> Cut:
-    """Leave documents of which too few words would stay, or let them go; say how many."""
+    """Return the cuts without those of documents that would be left with too few words.
+
+    By `policy.cut_short` such a document is left whole or removed; a keeper is never removed.
+    """
     policy = config.policy
     rows = pl.from_arrow(ranges)
     assert isinstance(rows, pl.DataFrame)  # noqa: S101 - narrows the union that from_arrow declares

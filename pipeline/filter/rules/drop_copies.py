@@ -1,4 +1,4 @@
-"""Drop the documents that have a keeper: exact copies, verified near copies and excerpts."""
+"""Remove the documents that have a keeper: exact copies, verified near copies and excerpts."""
 
 from __future__ import annotations
 
@@ -11,19 +11,21 @@ REASONS = {"exact": "exact_copy", "near": "near_copy", "contained": "contained"}
 
 
 def drop_copies(documents: pl.DataFrame, _policy: PolicyConfig) -> pl.DataFrame:
-    """Return row_key, rule, reason and keeper of each document that goes to a keeper.
+    """Return row_key, rule, reason and keeper of each document that a keeper stands for.
 
-    documents: see `decisions.frame`.
+    Args:
+        documents: the documents as `rules.prepared` returns them.
+        _policy: not used; every rule takes one.
     """
-    gone = documents.filter(
+    removed = documents.filter(
         pl.col("keeper").is_not_null(), pl.col(NAME), ~pl.col("spared"), pl.col("rule").is_null()
     )
-    return as_copies(gone, NAME)
+    return as_copies(removed, NAME)
 
 
-def as_copies(gone: pl.DataFrame, rule: str) -> pl.DataFrame:
-    """Return the removals of rows that a keeper stands for."""
-    return gone.select(
+def as_copies(removed: pl.DataFrame, rule: str) -> pl.DataFrame:
+    """Return row_key, rule, reason and keeper of rows that a rule removes for their keepers."""
+    return removed.select(
         "row_key",
         pl.lit(rule).alias("rule"),
         pl.col("method").replace_strict(REASONS, return_dtype=pl.String).alias("reason"),

@@ -1,4 +1,4 @@
-"""Drop what is still likely to be memorized from the rows that the rules before leave."""
+"""Remove documents that are still likely to be memorized after the rules before this one."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ NAME = "drop-risk"
 
 
 def drop_risk(documents: pl.DataFrame, policy: PolicyConfig) -> pl.DataFrame:
-    """Return the risky documents, each keeper with all rows that have it as their keeper.
+    """Return row_key, rule, reason and keeper of the risky documents.
 
-    A keeper with a row that may not go stays, and so do the rows that name it. Without a forecast
-    no document is risky. documents: see `decisions.frame`; `risk` is the threshold of the row's
-    own source, 0 for none.
+    A keeper is removed with all rows that have it as their keeper. If one of these may not be
+    removed, the keeper and all of them stay. A document without a forecast is not risky.
+
+    Args:
+        documents: as `rules.prepared` returns them, with `risk_after`; `risk` is the threshold of
+            the row's own source, 0 for none.
+        policy: its `risk_share` of the documents with a forecast is risky as well.
     """
     standing = documents.filter(pl.col("rule").is_null(), pl.col("risk_after").is_not_null())
     most = int(policy.risk_share * standing.height)
@@ -27,13 +31,13 @@ def drop_risk(documents: pl.DataFrame, policy: PolicyConfig) -> pl.DataFrame:
         ~pl.col("spared"),
     )["row_key"]
     named = documents.filter(pl.col("keeper").is_in(risky.implode()))
-    held = named.filter(pl.col("spared") | ~pl.col(NAME))["keeper"]
-    heads = risky.filter(~risky.is_in(held.implode()))
-    gone = documents.filter(
-        pl.col("row_key").is_in(heads.implode())
-        | (pl.col("keeper").is_in(heads.implode()) & pl.col(NAME) & ~pl.col("spared"))
+    needed = named.filter(pl.col("spared") | ~pl.col(NAME))["keeper"]
+    going = risky.filter(~risky.is_in(needed.implode()))
+    removed = documents.filter(
+        pl.col("row_key").is_in(going.implode())
+        | (pl.col("keeper").is_in(going.implode()) & pl.col(NAME) & ~pl.col("spared"))
     )
-    return gone.select(
+    return removed.select(
         "row_key",
         pl.lit(NAME).alias("rule"),
         pl.lit("risk").alias("reason"),

@@ -1,4 +1,4 @@
-"""Keep some of the copies: a keeper and the first of those that have it as their keeper."""
+"""Keep n copies of each text: its keeper and the best-ranked documents that have that keeper."""
 
 from __future__ import annotations
 
@@ -11,14 +11,18 @@ NAME = "keep-n"
 
 
 def keep_n(documents: pl.DataFrame, _policy: PolicyConfig) -> pl.DataFrame:
-    """Return the documents that go to a keeper but for `n - 1` of them, the first by rank.
+    """Return row_key, rule, reason and keeper of the copies that are too many.
 
-    Those that no rule may take come first and count. documents: see `decisions.frame`; `n` is of
-    the row's own source.
+    Of the documents with one keeper the first `n - 1` by rank stay, those that no rule may remove
+    before all others.
+
+    Args:
+        documents: as `rules.prepared` returns them, with `rank`; `n` is that of the row's source.
+        _policy: not used; every rule takes one.
     """
     named = documents.filter(pl.col("keeper").is_not_null(), pl.col("rule").is_null())
     placed = named.sort("keeper", ~pl.col("spared"), "rank").with_columns(
         pl.int_range(pl.len()).over("keeper").alias("place")
     )
-    gone = placed.filter(pl.col("place") >= pl.col("n") - 1, pl.col(NAME), ~pl.col("spared"))
-    return as_copies(gone.sort("row_key"), NAME)
+    removed = placed.filter(pl.col("place") >= pl.col("n") - 1, pl.col(NAME), ~pl.col("spared"))
+    return as_copies(removed.sort("row_key"), NAME)

@@ -1,8 +1,8 @@
-"""The rules of a policy one after the other, as a pure function from tables to decisions.
+"""Apply the rules of a policy one after the other, as pure functions from tables to decisions.
 
-`prepared` adds to each document what its own source allows; `decide` goes through the rules. A rule
-sees what the rules before it left, and the first removal wins; but a rule that takes a keeper takes
-along the rows that have it as their keeper, so that nobody's keeper is gone.
+`prepared` adds to each document what the policy says of its source; `decide` applies the rules. A
+rule sees what the rules before it left, and the first removal wins. But a rule that removes a
+keeper also removes the rows that have it as their keeper, so that every keeper named is kept.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import numpy as np
 import polars as pl
 
 from pipeline.config.policy import PolicyConfig
-from pipeline.errors import ConfigError
 from pipeline.filter.rules import drop_copies, drop_risk, keep_n
+from pipeline.filter.sources import require_known_sources
 from pipeline.text.arrays import Float64, Uint64
 
 Rule: TypeAlias = Callable[[pl.DataFrame, PolicyConfig], pl.DataFrame]
@@ -26,26 +26,33 @@ RULES: dict[str, Rule] = {
 }
 CUT_SPANS, FORGET, RESTORE = "cut-spans", "forget", "restore"
 Recount: TypeAlias = Callable[[Uint64], Float64]
-SOURCES_TOLD = 5
 
 
 def prepared(
     documents: pl.DataFrame, policy: PolicyConfig, restored: frozenset[int] = frozenset()
 ) -> pl.DataFrame:
-    """Return the documents as the rules see them, none decided about.
+    """Return the documents as the rules see them, with nothing decided yet.
 
-    documents: row_key, keeper, method, source, source_group and whatever a rule needs (rank). Adds
-    per row: for each rule whether it may take it; `spared`, that none may; its source's `n` and
-    `risk`; and empty `rule`, `reason`, `stands` (the keeper that stands for it), `risk_after`.
+    Added columns: one named after each rule, whether it may remove the row; `spared`, that none
+    may; `restored`; `n` and `risk`, the thresholds of its source; and, still empty, `rule`,
+    `reason`, `stands` (the keeper that stands for the row) and `risk_after`.
+
+    Args:
+        documents: row_key, keeper, method, source, source_group and what else a rule needs (rank).
+        policy: the settings.
+        restored: keys of the rows that no rule may remove.
+
+    Raises:
+        ConfigError: When the policy names a source that no document has.
     """
-    require_known(documents, policy)
-    again = pl.col("row_key").is_in(pl.Series(sorted(restored), dtype=pl.UInt64).implode())
+    require_named(documents, policy)
+    is_restored = pl.col("row_key").is_in(pl.Series(sorted(restored), dtype=pl.UInt64).implode())
     columns = {name: _of_rule(name, policy) for name in (*RULES, CUT_SPANS)}
     columns |= {"n": _setting("keep", policy), "risk": _setting("risk", policy)}
     text = pl.lit(None, pl.String)
     return documents.with_columns(
-        spared=_of_sources(policy.exempt) | again,
-        restored=again,
+        spared=_of_sources(policy.exempt) | is_restored,
+        restored=is_restored,
         rule=text,
         reason=text,
         stands=pl.lit(None, pl.UInt64),
@@ -55,12 +62,14 @@ def prepared(
 
 
 def _of_sources(names: tuple[str, ...]) -> pl.Expr:
-    own = pl.lit(list(names), pl.List(pl.String))
-    return (pl.col("source").is_in(own) | pl.col("source_group").is_in(own)).fill_null(value=False)
+    """Return whether a row's source, by its value or its group, is among some names."""
+    named = pl.lit(list(names), pl.List(pl.String))
+    among = pl.col("source").is_in(named) | pl.col("source_group").is_in(named)
+    return among.fill_null(value=False)
 
 
 def _setting(key: str, policy: PolicyConfig) -> pl.Expr:
-    """Return a threshold of each row's source; one named by its value before one by its group."""
+    """Return a threshold of each row's source: one for its value goes before one for its group."""
     value = pl.lit(getattr(policy, key))
     for column in ("source_group", "source"):
         for name, own in policy.sources.items():
@@ -70,7 +79,7 @@ def _setting(key: str, policy: PolicyConfig) -> pl.Expr:
 
 
 def _of_rule(rule: str, policy: PolicyConfig) -> pl.Expr:
-    """Return whether a rule may take a row of its source."""
+    """Return whether a rule applies to the source of each row."""
     value = pl.lit(rule in policy.rules)
     for column in ("source_group", "source"):
         for name, own in policy.sources.items():
@@ -79,23 +88,14 @@ def _of_rule(rule: str, policy: PolicyConfig) -> pl.Expr:
     return value
 
 
-def require_known(documents: pl.DataFrame, policy: PolicyConfig) -> None:
-    """Refuse a source that does not occur: its rows would silently not be spared."""
-    wanted = [*policy.exempt, *policy.sources]
-    if not wanted:
-        return
-    known = {*documents["source"].unique().to_list(), *documents["source_group"].unique().to_list()}
-    unknown = [name for name in wanted if name not in known]
-    if unknown:
-        groups = documents["source_group"].value_counts(sort=True)["source_group"]
-        told = ", ".join(repr(name)[:80] for name in sorted(groups.head(SOURCES_TOLD).to_list()))
-        raise ConfigError(
-            "A source that the policy names does not occur in the corpus.",
-            where="policy.exempt" if unknown[0] in policy.exempt else "policy.sources",
-            found=", ".join(repr(name)[:80] for name in unknown[:SOURCES_TOLD]),
-            expected=f"values of the source column or source groups, for example {told}",
-            fix="correct the name or leave it out",
-        )
+def require_named(documents: pl.DataFrame, policy: PolicyConfig) -> None:
+    """Refuse a policy that names a source that no document has.
+
+    Raises:
+        ConfigError: When `policy.exempt` or `policy.sources` names one.
+    """
+    require_known_sources(documents, policy.exempt, "policy.exempt")
+    require_known_sources(documents, tuple(policy.sources), "policy.sources")
 
 
 def decide(
@@ -104,9 +104,13 @@ def decide(
     recount: Recount,
     forgotten: Uint64 | None = None,
 ) -> Iterator[tuple[str, pl.DataFrame]]:
-    """Yield each rule but `cut-spans` and the documents after it; what is forgotten goes first.
+    """Yield the name of each rule but `cut-spans`, and the documents after it.
 
-    recount: gives the risk of each document, NaN for none, in a corpus without some rows.
+    Args:
+        frame: the documents, as `prepared` returns them.
+        policy: the rules and their order.
+        recount: returns the risk of each document, NaN for none, in the corpus without some rows.
+        forgotten: keys of the rows to forget; they are removed before any rule.
     """
     state = frame
     if forgotten is not None and forgotten.size:
@@ -123,11 +127,12 @@ def decide(
 
 
 def gone(state: pl.DataFrame) -> Uint64:
-    """Return the rows that a rule took, by key."""
+    """Return the keys of the rows that a rule has removed or cut, sorted."""
     return np.sort(state.filter(pl.col("rule").is_not_null())["row_key"].to_numpy())
 
 
 def _forget(rows: Uint64) -> pl.DataFrame:
+    """Return the removals of rows to forget, as a rule returns its own."""
     return pl.DataFrame({"row_key": rows}, schema={"row_key": pl.UInt64}).select(
         "row_key",
         pl.lit(FORGET).alias("rule"),
@@ -139,7 +144,12 @@ def _forget(rows: Uint64) -> pl.DataFrame:
 def taken(state: pl.DataFrame, removals: pl.DataFrame) -> pl.DataFrame:
     """Return the documents after the removals of a rule.
 
-    Of a row that went before, only that stands for which went now is told anew.
+    A row that was removed before keeps its rule and reason, unless the keeper that stood for it is
+    removed now: then it gets those of this rule.
+
+    Args:
+        state: the documents before.
+        removals: row_key, rule, reason and keeper of the rows that the rule removes.
     """
     new = removals.select(
         "row_key",
@@ -147,12 +157,12 @@ def taken(state: pl.DataFrame, removals: pl.DataFrame) -> pl.DataFrame:
         pl.col("reason").alias("new_reason"),
         pl.col("keeper").alias("new_stands"),
     )
-    lost = new.filter(pl.col("new_stands").is_null())["row_key"]
+    without_keeper = new.filter(pl.col("new_stands").is_null())["row_key"]
     joined = state.join(new, on="row_key", how="left", maintain_order="left")
-    anew = pl.col("new_rule").is_not_null() & (
-        pl.col("rule").is_null() | pl.col("stands").is_in(lost.implode())
+    changed = pl.col("new_rule").is_not_null() & (
+        pl.col("rule").is_null() | pl.col("stands").is_in(without_keeper.implode())
     )
     return joined.with_columns(
-        pl.when(anew).then(pl.col(f"new_{name}")).otherwise(pl.col(name)).alias(name)
+        pl.when(changed).then(pl.col(f"new_{name}")).otherwise(pl.col(name)).alias(name)
         for name in ("rule", "reason", "stands")
     ).drop("new_rule", "new_reason", "new_stands")

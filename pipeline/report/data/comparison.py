@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +9,7 @@ from typing import Any
 from pipeline.config.sections import Config
 from pipeline.engine.query import Limits
 from pipeline.engine.query import run as query
-from pipeline.engine.run_folder import load_manifest, read_run
+from pipeline.engine.run_folder import digest_of, load_manifest, read_run
 from pipeline.engine.stage import Work
 from pipeline.engine.tables import Row
 from pipeline.errors import InputError, PipelineError
@@ -80,8 +78,7 @@ def compared_digest(config: Config) -> str:
     except PipelineError:  # `report` says what is wrong with it; other commands have no use for it
         return "unreadable"
     files = {name: [record["digest"] for record in out["files"]] for name, out in outputs.items()}
-    text = json.dumps(files, sort_keys=True).encode()
-    return hashlib.blake2b(text, digest_size=16).hexdigest()
+    return digest_of(files)
 
 
 def _sides(rows: list[Row]) -> list[Row]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pipeline.engine.tables import Row
-from pipeline.report.html.markup import Html, embedded, tag
+from pipeline.report.html.markup import Html, embedded, tag, text_of
 
 Spec = dict[str, Any]
 
@@ -48,10 +48,10 @@ def chart(
         note: a sentence after the title.
         opened: show the table at once, because it is of use beside the chart.
     """
-    drawn = tag("div", id=f"chart-{name}", class_="vega", role="img", aria_label=title)
+    drawn = tag("div", id=f"chart-{name}", class_="vega", role="img", aria_label=text_of(title))
     summary = tag("summary", "The numbers of this chart")
     numbers = tag("details", summary, table, class_="numbers", open=opened or None)
-    caption = tag("figcaption", tag("strong", title), *([f" {note}"] if note else []))
+    caption = tag("figcaption", tag("strong", title), *([" ", note] if note else []))
     return tag("figure", caption, drawn, embedded(spec, "spec"), numbers, class_="drawn")
 
 

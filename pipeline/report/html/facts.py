@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.engine.tables import Row
-from pipeline.report.html.markup import Html, number, table, tag
+from pipeline.report.html.markup import Html, join, number, table, tag, text_of
 from pipeline.report.quotes.quotes import label
 
 INTERVAL = "_95"
@@ -28,7 +28,8 @@ def blocks(
     single = {name: value for name, value in facts.items() if _is_single(value)}
     found = [_pairs(single, about)] if single else []
     for name, value in facts.items():
-        title = (names or {}).get(name) or f"{about}: {words(name)}".removeprefix(": ").capitalize()
+        told = f"{text_of(about)}: {words(name)}".removeprefix(": ").capitalize()
+        title = (names or {}).get(name) or told
         if isinstance(value, Mapping) and value:
             found += _grouped(value, title)
         elif isinstance(value, list) and value and not _is_single(value):
@@ -88,10 +89,8 @@ def _pairs(single: Row, title: str) -> Html:
         beside = ["" if interval is None else shown(interval)] if intervals else []
         lines.append((words(name), shown(single[name]), *beside))
     head = ["", "value", *(["95% interval"] if intervals else [])]
-    caption = "; ".join(
-        [title, *(f"{words(name)}: {shown(value)}" for name, value in sentences.items())]
-    )
-    return table(f"{caption}.", head, lines, class_="small facts")
+    more = (f"; {words(name)}: {shown(value)}" for name, value in sentences.items())
+    return table(join([title, *more, "."]), head, lines, class_="small facts")
 
 
 def _is_interval(name: str, single: Row) -> bool:
@@ -109,7 +108,7 @@ def _listed(rows: list[Row], title: str) -> Html:
     ]
     lines = [[shown(row.get(key)) for key in keys] for row in rows]
     return table(
-        f"{title}.", [words(key) for key in keys], lines, [0, *textual], class_="small facts"
+        join([title, "."]), [words(key) for key in keys], lines, [0, *textual], class_="small facts"
     )
 
 

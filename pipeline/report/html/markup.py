@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
-from html import escape
+from html import escape, unescape
 
 DASH = "\N{EN DASH}"
+_TAG = re.compile("<[^>]*>")
 _VOID = frozenset({"meta", "line", "circle", "polyline"})
 
 
@@ -52,6 +54,11 @@ def join(parts: Iterable[object]) -> Html:
     return Html("".join(part if isinstance(part, Html) else escape(str(part)) for part in parts))
 
 
+def text_of(part: str) -> str:
+    """Return what a reader of markup reads, without its tags; other text as it is."""
+    return unescape(_TAG.sub("", part)) if isinstance(part, Html) else part
+
+
 def style(css: str) -> Html:
     """Return a style element; the sheet is ours, never a user's."""
     return Html(f"<style>{css}</style>")
@@ -83,7 +90,8 @@ def table(
 ) -> Html:
     """Return a table in a box that scrolls sideways.
 
-    The first cell of a row is its header. `data_sort=True` lets readers sort it by its columns.
+    The first cell of a row is its header. `data_sort=True` lets readers sort it by its columns: the
+    names of these become buttons, so no link stands in them.
 
     Args:
         caption: of the table.
@@ -119,7 +127,9 @@ def table(
     inside = tag(
         "table", tag("caption", caption), tag("thead", header), tag("tbody", *body), **attributes
     )
-    return tag("div", inside, class_="scroll", tabindex="0", role="region", aria_label=caption)
+    return tag(
+        "div", inside, class_="scroll", tabindex="0", role="region", aria_label=text_of(caption)
+    )
 
 
 def number(value: float | None, digits: int = 0) -> str:

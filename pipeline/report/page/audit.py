@@ -6,6 +6,7 @@ from pipeline.engine.tables import Row
 from pipeline.report.html.charts import chart, number, rule, spec
 from pipeline.report.html.markup import Html, figure, join, percent, table, tag
 from pipeline.report.html.markup import number as shown_number
+from pipeline.report.html.terms import term
 from pipeline.report.page import opening
 
 MOST_ALARMS = 25
@@ -25,13 +26,13 @@ def _introduction(data: Row) -> Html:
     pairs, near, sketch = data["pairs"], data["config"]["near"], data["config"]["sketch"]
     return tag(
         "p",
-        (
-            f"{shown_number(pairs['pairs'])} pairs of different texts were proved at Jaccard "
-            f"{near['count_threshold']:g} or above, {shown_number(pairs['near'])} of them at "
-            f"{near['threshold']:g} or above. MinHash with {sketch['bands']} bands of "
-            f"{sketch['rows']} values proposes them; by its curve, {_about(pairs['missed'])} more "
-            "exist that it did not propose."
-        ),
+        f"{shown_number(pairs['pairs'])} pairs of different texts were proved at ",
+        term("Jaccard"),
+        f" {near['count_threshold']:g} or above, {shown_number(pairs['near'])} of them at "
+        f"{near['threshold']:g} or above. ",
+        term("MinHash"),
+        f" with {sketch['bands']} bands of {sketch['rows']} values proposes them; by its curve, "
+        f"{_about(pairs['missed'])} more exist that it did not propose.",
         class_="prose",
     )
 
@@ -121,7 +122,7 @@ def _s_curve(data: Row) -> Html:
     )
     head = ("exact Jaccard", "planted", "proposed", "share", "by the curve")
     numbers = table(f"Self-audit. {note}", head, rows)
-    title = "Self-audit: chance that a pair is proposed"
+    title = join([term("self-audit", "Self-audit"), ": chance that a pair is proposed"])
     return chart("audit", title, spec(line, layer=layers), numbers, note)
 
 
@@ -136,9 +137,9 @@ def _search(data: Row) -> Html:
     facts = data["candidates"]
     windows = data["corpus"]["windows"]
     lines = [
-        ("candidates verified", facts.get("candidates")),
+        (join([term("candidate", "candidates"), " verified"]), facts.get("candidates")),
         ("of them at or above the counting threshold", data["pairs"]["pairs"]),
-        ("largest bucket, documents", facts.get("largest_bucket")),
+        (join(["largest ", term("bucket"), ", documents"]), facts.get("largest_bucket")),
         ("buckets too large to pair in full", facts.get("capped_buckets")),
         ("documents whose near counts are lower bounds", data["corpus"]["near_capped"]),
         *(

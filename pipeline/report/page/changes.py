@@ -6,6 +6,7 @@ from pipeline.engine.tables import Row
 from pipeline.report.html.facts import columns
 from pipeline.report.html.markup import DASH, Figure, Html, figure, join, number, size, table, tag
 from pipeline.report.html.phrases import fate
+from pipeline.report.html.terms import term
 from pipeline.report.quotes.quotes import label
 
 
@@ -95,7 +96,8 @@ def _sources(rows: list[Row]) -> Html:
         for row in rows
     ]
     head = ("source group", "documents before", "now", "kept before", "now", "change of kept")
-    return table("Source groups that changed.", head, lines, data_sort=True)
+    caption = join([term("source group", "Source groups"), " that changed."])
+    return table(caption, head, lines, data_sort=True)
 
 
 def _clusters(rows: list[Row]) -> Html:
@@ -112,8 +114,9 @@ def _clusters(rows: list[Row]) -> Html:
         for row in rows
     ]
     caption = (
-        f"New clusters, the largest of {rows[0]['new_clusters']:,}: none of their texts was there "
-        "before."
+        "New ",
+        term("cluster", "clusters"),
+        f", the largest of {rows[0]['new_clusters']:,}: none of their texts was there before.",
     )
     head = ("cluster", "documents", "text", "source group of its first")
-    return table(caption, head, lines, (0, 3), data_sort=True)
+    return table(join(caption), head, lines, (0, 3), data_sort=True)

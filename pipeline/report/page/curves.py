@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pipeline.engine.tables import Row
 from pipeline.report.html.charts import Spec, chart, colour, name, number, spec
 from pipeline.report.html.facts import blocks, words
-from pipeline.report.html.markup import Figure, Html, figure, join, percent, table, tag
+from pipeline.report.html.markup import Figure, Html, figure, join, percent, table, tag, text_of
 from pipeline.report.html.markup import number as shown_number
+from pipeline.report.html.terms import term
 from pipeline.report.page.risk import NAMES
 
 _MEASURES = {
@@ -18,17 +19,27 @@ _MEASURES = {
 }
 LAWS = {
     "dose": (
-        "Dose: share memorized by how often a proxy saw it",
+        join([term("dose", "Dose"), ": share memorized by how often a proxy saw it"]),
         "times seen in training",
-        "Left of once: never seen, the floor. Bars are 95% intervals by family.",
+        join(
+            [
+                "Left of once: never seen, the ",
+                term("floor"),
+                ". Bars are ",
+                term("95% interval", "95% intervals"),
+                " by ",
+                term("family"),
+                ".",
+            ]
+        ),
     ),
     "size": (
-        "Size: share memorized by parameters of the proxy",
+        join([term("size", "Size"), ": share memorized by parameters of the proxy"]),
         "parameters without embeddings",
         "The mean over doses. Bars are 95% intervals by family.",
     ),
     "context": (
-        "Context: share memorized by length of the prefix",
+        join(["Context: share memorized by length of the ", term("prefix")]),
         "tokens of prefix",
         "The same suffixes after a shorter prefix. Bars are 95% intervals by family.",
     ),
@@ -209,7 +220,7 @@ def _law(rows: Sequence[Row], law: str) -> list[Html]:
         for row in found
     ]
     head = ("proxy", horizontal, "memorized", "95% interval", "sequences", "families")
-    numbers = table(f"{title}. {note}", head, lines, data_sort=True)
+    numbers = table(f"{text_of(title)}. {text_of(note)}", head, lines, data_sort=True)
     return [chart(law, title, spec(values, layer=layers), numbers, note)]
 
 

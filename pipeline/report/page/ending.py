@@ -1,22 +1,23 @@
-"""The section "Limits, settings, versions, fingerprints", and the last lines of the page."""
+"""The section "Limits, settings, versions, digests", and the last lines of the page."""
 
 from __future__ import annotations
 
 from pipeline.engine.tables import Row
 from pipeline.report.html.assets import licences
 from pipeline.report.html.markup import Html, join, table, tag
+from pipeline.report.html.terms import term
 from pipeline.report.quotes.quotes import label
 
 
 def ending(data: Row) -> Html:
-    """Return the section "Limits, settings, versions, fingerprints" of the page."""
+    """Return the section "Limits, settings, versions, digests" of the page."""
     limits = tag("ul", *(tag("li", text) for text in data["assumptions"]), class_="prose")
     return join(
         [
             tag("h3", "What these numbers do and do not say"),
             limits,
             _settings(data),
-            _fingerprints(data),
+            _digests(data),
             tag(
                 "details",
                 tag("summary", "Licences of the charts' library"),
@@ -53,21 +54,25 @@ def _setting(value: object) -> str:
     return repr(value) if value == "\n\n" else label(str(value), 400)
 
 
-def _fingerprints(data: Row) -> Html:
-    """Return the table of versions and fingerprints, to be opened."""
+def _digests(data: Row) -> Html:
+    """Return the table of versions and digests, to be opened."""
     rote = data["rote"]
     lines = [
         ("rote", str(rote["version"])),
         ("tables version", str(rote["schema"])),
         ("Unicode", str(rote["unicode"])),
         ("corpus", tag("code", data["provenance"]["corpus"])),
-        *((row["stage"], tag("code", row["fingerprint"])) for row in data["provenance"]["stages"]),
+        *((row["stage"], tag("code", row["digest"])) for row in data["provenance"]["stages"]),
     ]
-    caption = "What the numbers were made from: equal fingerprints, equal tables."
+    caption = (
+        "What the numbers were made from: equal ",
+        term("digest", "digests"),
+        ", equal tables.",
+    )
     return tag(
         "details",
-        tag("summary", "Versions and fingerprints"),
-        table(caption, ("what", "version or fingerprint"), lines, (0, 1), class_="small"),
+        tag("summary", "Versions and digests"),
+        table(join(caption), ("what", "version or digest"), lines, (0, 1), class_="small"),
     )
 
 

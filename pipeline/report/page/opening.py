@@ -6,11 +6,19 @@ from pipeline.engine.tables import Row
 from pipeline.report.data.priorities import top_rows
 from pipeline.report.html.markup import Html, join, number, percent, size, table, tag
 from pipeline.report.html.phrases import RULES, WHY, kind
+from pipeline.report.html.terms import term
 from pipeline.report.page import risk as risk_page
 from pipeline.report.quotes.quotes import label
 
 ALARMS = 3
 SHOWN = 6
+_TERMS = {
+    "exact": "exact copy",
+    "near": "near copy",
+    "contained": "contained",
+    "passage": "span",
+    "risk": "memorized",
+}
 
 
 def header(data: Row) -> Html:
@@ -75,24 +83,32 @@ def remove_first(data: Row) -> Html:
     if rows:
         head = ["what and why", "rows", "words repeated"]
         head += ["expected tokens"] if scored else []
+        kinds = [row["kind"] for row in rows]
         lines = [
             [
-                _named(row, data),
+                _named(row, data, linked=row["kind"] not in kinds[:place]),
                 number(row["documents"]),
                 number(row["words"]),
                 *([number(row["expected_tokens"])] if scored else []),
             ]
-            for row in rows
+            for place, row in enumerate(rows)
         ]
-        caption = "Largest first, by words of training text that repeat what is there already." + (
-            " Expected tokens: what the target is forecast to memorize." if scored else ""
-        )
-        parts.append(table(caption, head, lines, data_sort=True, class_="first"))
+        caption = ["Largest first, by words of training text that repeat what is there already."]
+        if scored:
+            caption += [" ", term("expected tokens", "Expected tokens"), ": what the "]
+            caption += [term("target"), " is forecast to memorize."]
+        parts.append(table(join(caption), head, lines, data_sort=True, class_="first"))
     return tag("section", *parts, id="first", aria_labelledby="first-title")
 
 
-def _named(row: Row, data: Row) -> Html:
-    """Return the first cell of a row: what it is, why it should go, whether it has gone."""
+def _named(row: Row, data: Row, *, linked: bool) -> Html:
+    """Return the first cell of a row: what it is, why it should go, whether it has gone.
+
+    Args:
+        row: one kind of repetition in one source group.
+        data: of the report.
+        linked: whether the kind leads to its meaning.
+    """
     rule = RULES.get(row["kind"])
     how = "left by" if rule in data["config"]["policy"]["rules"] else "rule"
     state = (
@@ -100,7 +116,10 @@ def _named(row: Row, data: Row) -> Html:
         if row["done"]
         else tag("span", f"in kept/{f', {how} {rule}' if rule else ''}", class_="badge open")
     )
-    title = tag("span", tag("b", kind(row["kind"])), " in ", label(row["source_group"], 60), " ")
+    name: str = kind(row["kind"])
+    if linked and row["kind"] in _TERMS:
+        name = term(_TERMS[row["kind"]], name)
+    title = tag("span", tag("b", name), " in ", label(row["source_group"], 60), " ")
     return join([title, state, tag("small", WHY.get(row["kind"], "taken by a rule"))])
 
 
@@ -111,21 +130,21 @@ def tiles(data: Row) -> Html:
     alarms = len(data["alarms"])
     shown = [
         (
-            "kept",
+            term("kept"),
             number(steps["kept"]),
             f"{percent(steps['kept'], corpus['rows'])} of the rows read",
             "",
         ),
         ("removed", number(gone), f"{percent(gone, corpus['rows'])} of the rows read", ""),
         (
-            "repeated words",
+            term("repeated word", "repeated words"),
             percent(corpus["repeated_words"], corpus["words"]),
             f"lie in {window} words that occur more than once",
             "",
         ),
         risk_page.tile(data),
         (
-            "alarms",
+            term("alarm", "alarms"),
             number(alarms),
             tag("a", "to look at before use", href="#audit") if alarms else "nothing unusual",
             "warn" if alarms else "",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pipeline.engine.tables import Row
 from pipeline.report.html.assets import head, scripts
-from pipeline.report.html.markup import Html, tag
+from pipeline.report.html.markup import Html, join, tag
 from pipeline.report.page import opening
 from pipeline.report.page.audit import audit
 from pipeline.report.page.changes import changes
@@ -15,6 +15,7 @@ from pipeline.report.page.removed import removed
 from pipeline.report.page.risk import risk
 from pipeline.report.page.scanned import scanned
 from pipeline.report.page.sources import sources
+from pipeline.report.page.words import words
 from pipeline.report.page.worst import worst
 
 SECTIONS = (
@@ -26,28 +27,28 @@ SECTIONS = (
     ("curves", "Dose, size and context", curves),
     ("proof", "Calibration and back-test", proof),
     ("audit", "Self-audit and alarms", audit),
-    ("settings", "Limits, settings, versions, fingerprints", ending),
+    ("settings", "Limits, settings, versions, digests", ending),
 )
+WORDS = ("words", "Words")
 
 
 def page(data: Row) -> str:
     """Return the whole page, its sections in the order of a reader's questions."""
     compared = [("changes", "What changed", changes)] if data["changes"] else []
     sections = [*compared, *SECTIONS]
-    main = tag(
-        "main",
+    first = [
         opening.header(data),
         opening.remove_first(data),
         opening.tiles(data),
         opening.alarms(data["alarms"]),
-        _contents([(name, title) for name, title, _ in sections]),
-        *(_section(name, title, made(data)) for name, title, made in sections),
-        footer(data),
-        id="main",
-    )
+    ]
+    body = [_section(name, title, made(data)) for name, title, made in sections]
+    contents = _contents([*((name, title) for name, title, _ in sections), WORDS])
+    meanings = _section(*WORDS, words(join([*first, *body])))
+    main = tag("main", *first, contents, *body, meanings, footer(data), id="main")
     skip = tag("a", "Skip to the numbers", href="#main", class_="skip")
-    body = tag("body", skip, main, scripts())
-    whole = tag("html", head("rote: what this corpus would teach by rote"), body, lang="en")
+    title = "rote: what this corpus would teach by rote"
+    whole = tag("html", head(title), tag("body", skip, main, scripts()), lang="en")
     return f"<!doctype html>\n{whole}\n"
 
 

@@ -8,6 +8,7 @@ from pipeline.engine.tables import Row
 from pipeline.report.html.charts import Spec, chart, colour, name, number, spec
 from pipeline.report.html.facts import blocks, columns, shown, words
 from pipeline.report.html.markup import Figure, Html, figure, join, table, tag
+from pipeline.report.html.terms import term
 from pipeline.report.page.risk import NAMES
 
 HEADLINE = "natural + fuzzy + template"  # canaries apart: pipeline.backtest.judgement.preregistered
@@ -32,9 +33,11 @@ def proof(data: Row) -> Html:
         parts.append(
             tag(
                 "p",
-                "There is no back-test of this run: ",
+                "There is no ",
+                term("back-test"),
+                " of this run: ",
                 tag("code", "rote backtest RUN"),
-                " trains a larger model on held-out families and holds the forecast against it.",
+                " trains a larger model on text of this corpus and compares the forecast with it.",
                 class_="prose",
             )
         )
@@ -49,12 +52,27 @@ def _held_out(model: Row) -> list[Html]:
     if rows:
         values = [{**row, "score": "forecast"} for row in rows]
         numbers = join(blocks({"calibration_unseen": rows}, "", NAMES))
-        title = "Calibration in held-out families"
+        title = join(
+            [term("calibration", "Calibration"), " in ", term("held out", "held-out"), " families"]
+        )
         parts.append(_reliability("calibration", title, values, numbers))
     tests = model.get("held_out_unseen")
     if isinstance(tests, dict):
         parts += blocks({"held_out_unseen": tests}, "", NAMES)
-    return [columns(parts)] if parts else []
+    return [_measures(), columns(parts)] if parts else []
+
+
+def _measures() -> Html:
+    """Return the paragraph on what the forecast is judged by."""
+    return tag(
+        "p",
+        "Two questions: does the forecast put what is memorized first (",
+        term("average precision"),
+        "), and are its probabilities right (calibration, ",
+        term("Brier score"),
+        ")?",
+        class_="prose",
+    )
 
 
 def _reliability(key: str, title: str, values: Sequence[Row], numbers: Html) -> Html:
@@ -99,7 +117,9 @@ def _backtest(found: Row) -> list[Html]:
         for key, value in found["facts"].items()
         if not isinstance(value, str) or len(value) < 200
     ]
-    parts: list[Html] = [tag("h3", "Back-test: forecast against a larger model trained here")]
+    parts: list[Html] = [
+        tag("h3", term("back-test", "Back-test"), ": forecast against a larger model trained here")
+    ]
     drawn = [*_curve(found["curve"]), *_backtest_reliability(found["reliability"])]
     if drawn:
         parts.append(tag("div", *drawn, class_="two"))

@@ -6,6 +6,7 @@ from pipeline.engine.tables import Row
 from pipeline.report.html.facts import blocks
 from pipeline.report.html.markup import Html, join, number, percent, size, table, tag
 from pipeline.report.html.phrases import reason
+from pipeline.report.html.terms import term
 
 
 def removed(data: Row) -> Html:
@@ -34,13 +35,18 @@ def removed(data: Row) -> Html:
     ]
     head = ("removed", "rule", "rows", "text", "words avoided", "words lost", "of its words")
     caption = (
-        "Words lost: the share of a removed text's shingles that its keeper has not, by exact "
-        "comparison. Exact copies lose nothing."
+        "Words lost: the share of a removed text's ",
+        term("shingle", "shingles"),
+        " that its ",
+        term("keeper"),
+        " has not, by exact comparison. ",
+        term("exact copy", "Exact copies"),
+        " lose nothing.",
     )
     return join(
         [
             tag("p", intro, class_="prose"),
-            table(caption, head, lines, (0, 1), data_sort=True),
+            table(join(caption), head, lines, (0, 1), data_sort=True),
             _rules(data["removed"]["rules"]),
             _forecast(data),
         ]
@@ -49,7 +55,7 @@ def removed(data: Row) -> Html:
 
 def _rules(rows: list[Row]) -> Html:
     """Return the table of rules, over doses counted again after each."""
-    names = {"rules": "Rules, in their order"}
+    names = {"rules": join([term("rule", "Rules"), ", in their order"])}
     return join(blocks({"rules": rows}, "", names)) if rows else join([])
 
 
@@ -73,5 +79,11 @@ def _forecast(data: Row) -> Html:
         "The forecast for both, with the copies of the corpus as given: what stays is seen less "
         "often after the filter, so its own forecast falls too."
     )
-    head = ("", "documents scored", "risk 0.5 or above", "expected tokens", "share")
+    head = (
+        "",
+        "documents scored",
+        join([term("risk"), " 0.5 or above"]),
+        term("expected tokens"),
+        "share",
+    )
     return table(caption, head, lines)

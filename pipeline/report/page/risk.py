@@ -5,16 +5,24 @@ from __future__ import annotations
 from pipeline.engine.tables import Row
 from pipeline.report.html.charts import chart, colour, name, number, spec
 from pipeline.report.html.facts import blocks, columns, shown, words
-from pipeline.report.html.markup import Figure, Html, figure, join, percent, table, tag
+from pipeline.report.html.markup import Figure, Html, figure, join, percent, table, tag, text_of
 from pipeline.report.html.markup import number as shown_number
+from pipeline.report.html.terms import term
 
+_INTERVAL = "95% interval"
 _OBSERVED = {"base_rate": "trained on (base rate)", "floor": "never trained on (floor)"}
 _ELSEWHERE = (
     "fitted", "why_not", "target", "base_rate", "floor", "expected", "warnings",
     "memorized_by_count", "memorized", "calibration_unseen", "held_out_unseen",
 )  # fmt: skip
 NAMES = {
-    "expected": "Share of sequences expected to be memorized, weighted to the whole corpus",
+    "expected": join(
+        [
+            "Share of sequences expected to be memorized, weighted to the whole corpus: all, ",
+            term("seen", "unseen and seen"),
+            " ones",
+        ]
+    ),
     "memorized": "Families memorized by each proxy",
     "memorized_by_count": "Share of sequences memorized, by how often they occur",
     "held_out_unseen": "Held-out families: text that a proxy did not see",
@@ -26,7 +34,7 @@ NAMES = {
 
 def tile(data: Row) -> tuple[str, str, str, str]:
     """Return the tile of the forecast: name, figure, note and style."""
-    title = "documents at risk"
+    title = join(["documents at ", term("risk")])
     if not data["risk"]:
         return title, "not scored", "rote score makes a forecast", ""
     if not sum(data["risk"]["histogram"]["documents"]):
@@ -62,16 +70,24 @@ def _introduction(model: Row) -> Html:
     parts = [
         tag(
             "p",
-            "Risk is the forecast probability that the model to be trained can complete a sequence "
-            "of 64 tokens word for word: all of the last 32 from the first 32. A document's risk "
-            "is the largest of its scored sequences. It is a forecast with an error, not a "
-            "guarantee; read it beside the base rate and the floor.",
+            term("risk", "Risk"),
+            " is the forecast probability that the model to be trained can complete a ",
+            term("sequence"),
+            " of 64 ",
+            term("token", "tokens"),
+            " word for word: all of the last 32 from the first 32. A document's risk is the "
+            "largest of its scored sequences. It is a forecast with an error, not a guarantee; "
+            "read it beside the ",
+            term("base rate"),
+            " and the ",
+            term("floor"),
+            ".",
             class_="prose",
         )
     ]
     target = model.get("target")
     if isinstance(target, dict):
-        parts.append(tag("p", _target(target), class_="prose"))
+        parts.append(tag("p", *_target(target), class_="prose"))
     if model.get("why_not"):
         parts.append(
             tag("p", f"No forecast was fitted: {shown(model['why_not'])}.", class_="prose")
@@ -79,21 +95,28 @@ def _introduction(model: Row) -> Html:
     return join(parts)
 
 
-def _target(target: Row) -> str:
-    """Return the sentence about the model to be trained."""
-    text = (
-        f"Target: {shown(target.get('parameters'))} parameters, "
-        f"{shown(target.get('times_the_largest_proxy'))} times the largest proxy; "
-        f"{shown(target.get('tokens'))} tokens; epochs of this corpus: "
-        f"{shown(target.get('epochs'))}; "
-        f"{shown(target.get('assumption'))}."
-    )
+def _target(target: Row) -> list[str]:
+    """Return the sentences about the model to be trained, in parts."""
+    parts = [
+        term("target", "Target"),
+        (
+            f": {shown(target.get('parameters'))} parameters, "
+            f"{shown(target.get('times_the_largest_proxy'))} times the largest "
+        ),
+        term("proxy"),
+        (
+            f"; {shown(target.get('tokens'))} tokens; epochs of this corpus: "
+            f"{shown(target.get('epochs'))}; "
+            f"{shown(target.get('assumption'))}."
+        ),
+    ]
     if target.get("extrapolated"):
-        text += (
-            " That is more than ten times the largest proxy: read the risks below as an order, "
-            "not as probabilities."
-        )
-    return text
+        parts += [
+            " That is more than ten times the largest proxy: the forecast is ",
+            term("extrapolated"),
+            ", so read the risks below as an order, not as probabilities.",
+        ]
+    return parts
 
 
 def _observed(model: Row) -> Html:
@@ -106,10 +129,19 @@ def _observed(model: Row) -> Html:
     keys = list(dict.fromkeys(key for _, row in rows for key in row))
     lines = [[title, *(shown(row.get(key)) for key in keys)] for title, row in rows]
     caption = (
-        "What the largest proxy memorized. The floor is the rate among text that it never saw: "
-        "what can be guessed."
+        "What the largest proxy ",
+        term("memorized"),
+        ". The floor is the rate among text that it never saw: what can be guessed.",
     )
-    return table(caption, ["sequences that it was", *map(words, keys)], lines, class_="facts")
+    head = ["sequences that it was", *map(_column, keys)]
+    return table(join(caption), head, lines, class_="facts")
+
+
+def _column(key: str) -> str:
+    """Return the name of a column of facts; an interval leads to its meaning."""
+    name = words(key)
+    found = name.endswith(_INTERVAL)
+    return join([name.removesuffix(_INTERVAL), term(_INTERVAL)]) if found else name
 
 
 def _expected(model: Row) -> Html:
@@ -154,12 +186,20 @@ def _spread(found: Row) -> Html:
         for place in range(found["bins"])
     ]
     without = found["without"]
-    note = (
-        f"{shown_number(totals['documents'])} documents and {shown_number(totals['sequences'])} "
-        f"sequences were scored; {shown_number(without['documents'])} and "
-        f"{shown_number(without['sequences'])} of them have no forecast."
+    note = join(
+        [
+            (
+                f"{shown_number(totals['documents'])} documents and "
+                f"{shown_number(totals['sequences'])} sequences (the "
+            ),
+            term("panel"),
+            (
+                f") were scored; {shown_number(without['documents'])} and "
+                f"{shown_number(without['sequences'])} of them have no forecast."
+            ),
+        ]
     )
-    numbers = table(note, ("risk", "documents", "share", "sequences", "share"), lines)
+    numbers = table(text_of(note), ("risk", "documents", "share", "sequences", "share"), lines)
     return chart(
         "spread", "How risk spreads", spec(values, mark="bar", encoding=channels), numbers, note
     )

@@ -6,7 +6,16 @@ from pipeline.engine.tables import Row
 from pipeline.report.html.charts import meter
 from pipeline.report.html.markup import Html, join, number, percent, size, table, tag
 from pipeline.report.html.phrases import REJECTED
+from pipeline.report.html.terms import term
 from pipeline.report.quotes.quotes import label
+
+_TERMS = {
+    "exact_copy": "exact copy",
+    "near_copy": "near copy",
+    "contained": "contained",
+    "risk": "risk",
+    "kept": "kept",
+}
 
 
 def scanned(data: Row) -> Html:
@@ -14,23 +23,31 @@ def scanned(data: Row) -> Html:
     corpus = data["corpus"]
     skipped = [note for note in data["notes"] if note["kind"] == "skipped_file"]
     whole = (
-        f"Every row is accounted for: {number(corpus['rows'])} read = "
-        f"{number(corpus['rejected'])} rejected + {number(corpus['documents'])} documents, each "
-        "kept or removed once. "
+        (
+            f"Every row is accounted for: {number(corpus['rows'])} read = "
+            f"{number(corpus['rejected'])} rejected + {number(corpus['documents'])} "
+        ),
+        term("document", "documents"),
+        ", each kept or removed once. ",
     )
-    whole += (
+    left_out = (
         f"{len(skipped):,} files could not be read and were left out (see the notes)."
         if skipped
         else "No file was left out."
     )
     facts = (
-        f"{size(corpus['file_bytes'])} on disk; {number(corpus['distinct_texts'])} different "
-        "texts; "
-        f"{number(corpus['families'])} families; content digest "
+        (
+            f"{size(corpus['file_bytes'])} on disk; {number(corpus['distinct_texts'])} different "
+            f"texts; {number(corpus['families'])} "
+        ),
+        term("family", "families"),
+        "; content digest ",
+        tag("code", data["provenance"]["corpus"]),
+        ".",
     )
     parts = [
-        tag("p", whole, class_="prose"),
-        tag("p", facts, tag("code", data["provenance"]["corpus"]), ".", class_="prose"),
+        tag("p", *whole, left_out, class_="prose"),
+        tag("p", *facts, class_="prose"),
         _funnel(data),
     ]
     if data["rejected"]:
@@ -44,7 +61,7 @@ def _funnel(data: Row) -> Html:
     ends = {"read", "kept"}
     lines = [
         (
-            tag("span", step["title"], tag("small", step["meaning"])),
+            tag("span", _step(step), tag("small", step["meaning"])),
             number(step["rows"]) if step["step"] in ends else _minus(step["rows"]),
             percent(step["rows"], total),
             meter(step["rows"] / total if total else 0.0, "bar" if step["step"] in ends else "cut"),
@@ -56,6 +73,12 @@ def _funnel(data: Row) -> Html:
     return table(
         caption, ("step", "rows", "of rows read", "", "text"), lines, (0, 3), class_="funnel"
     )
+
+
+def _step(step: Row) -> str:
+    """Return the title of a step, which leads to its meaning where it has one."""
+    name, title = _TERMS.get(step["step"], ""), str(step["title"])
+    return term(name, title) if name else title
 
 
 def _minus(count: int) -> str:
@@ -108,5 +131,6 @@ def _shards(data: Row) -> Html:
         for name, row in zip(names, shown, strict=True)
     ]
     head = ("shard", "rows", "rejected", "removed", "kept", "of rows", "", "text")
-    inside = table(f"{shards['count']:,} shards, by number.", head, lines, (0, 6), data_sort=True)
+    caption = join([f"{shards['count']:,} ", term("shard", "shards"), ", by number."])
+    inside = table(caption, head, lines, (0, 6), data_sort=True)
     return tag("details", tag("summary", f"{shards['count']:,} shards"), inside)

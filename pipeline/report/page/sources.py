@@ -7,6 +7,7 @@ from pipeline.report.data.alarms import GROUP_ROWS
 from pipeline.report.html.charts import chart, colour, name, number, spec
 from pipeline.report.html.markup import Figure, Html, figure, join, percent, size, table, tag
 from pipeline.report.html.markup import number as shown_number
+from pipeline.report.html.terms import term
 from pipeline.report.quotes.quotes import label
 
 CHARTED = 15
@@ -71,8 +72,9 @@ def _by_fate(data: Row) -> Html:
         value["place"] = place % len(fates)
     height = STEP * min(CHARTED, len(rows)) + AXES
     drawn = spec(values, height, mark="bar", encoding=channels)
+    title = join(["What became of the documents of each ", term("source group")])
     return chart(
-        "sources", "What became of the documents of each source group", drawn, _table(data, rows),
+        "sources", title, drawn, _table(data, rows),
         f"The {min(CHARTED, len(rows))} largest of {data['sources']['count']:,} groups.",
         opened=True,
     )  # fmt: skip
@@ -84,15 +86,20 @@ def _table(data: Row, rows: list[Row]) -> Html:
     others = any(row["others"] for row in rows)
     contained = any(row["contained"] for row in rows)
     caption = (
-        f"Documents of {data['sources']['count']:,} source groups, the largest first. Repeated "
-        f"words lie in a window of {window} words that occurs more than once in the corpus."
+        f"Documents of {data['sources']['count']:,} source groups, the largest first: those ",
+        term("kept"),
+        " and those removed, and why. ",
+        term("repeated word", "Repeated words"),
+        " lie in a ",
+        term("window"),
+        f" of {window} words that occurs more than once in the corpus.",
     )
     head = ["source group", "documents", "kept", "exact copies", "near copies"]
     head += ["contained"] if contained else []
     head += ["by risk, other"] if others else []
     head += ["rows removed", "bytes removed", "text", "repeated words"]
     lines = [_line(row, contained=contained, others=others) for row in rows]
-    return table(caption, head, lines, data_sort=True)
+    return table(join(caption), head, lines, data_sort=True)
 
 
 def _line(row: Row, *, contained: bool, others: bool) -> list[object]:
@@ -158,8 +165,12 @@ def _by_risk(rows: list[Row]) -> Html:
         "largest risk",
         "expected tokens",
     )
-    caption = "Source groups with the most tokens expected to be memorized."
-    numbers = table(caption, head, lines, data_sort=True)
+    caption = (
+        "Source groups with the most ",
+        term("expected tokens", "tokens expected to be memorized"),
+        ".",
+    )
+    numbers = table(join(caption), head, lines, data_sort=True)
     drawn = spec(values, STEP * len(values) + AXES, mark="bar", encoding=channels)
     return chart("risk-sources", "Where text that would be memorized comes from", drawn, numbers)
 

@@ -6,6 +6,7 @@ from pipeline.engine.tables import Row
 from pipeline.report.html.facts import words
 from pipeline.report.html.markup import DASH, Html, join, number, percent, size, table, tag
 from pipeline.report.html.phrases import reason
+from pipeline.report.html.terms import term
 from pipeline.report.page.risk import risk_figure
 from pipeline.report.quotes.quotes import label
 
@@ -18,11 +19,14 @@ def worst(data: Row) -> Html:
     hidden = not data["config"]["report"]["excerpts"]
     parts = []
     if data["clusters"]:
-        parts += [tag("h3", "Largest clusters of copies"), _clusters(data, hidden=hidden)]
+        heading = tag("h3", "Largest ", term("cluster", "clusters"), " of copies")
+        parts += [heading, _clusters(data, hidden=hidden)]
     if data["spans"]["top"]:
-        parts += [tag("h3", "Most repeated passages"), _spans(data, hidden=hidden)]
+        heading = tag("h3", "Most repeated ", term("span", "passages"))
+        parts += [heading, _spans(data, hidden=hidden)]
     if data["risk"] and data["risk"]["top"]:
-        parts += [tag("h3", "Texts of highest risk"), _risky(data["risk"], hidden=hidden)]
+        heading = tag("h3", "Texts of highest ", term("risk"))
+        parts += [heading, _risky(data["risk"], hidden=hidden)]
     if not parts:
         parts.append(tag("p", "No text of this corpus repeats another.", class_="prose"))
     return join(parts)
@@ -113,11 +117,10 @@ def _spans(data: Row, *, hidden: bool) -> Html:
         parts.append(
             tag(
                 "p",
-                (
-                    f"{number(windows['repeated_windows'])} different windows of {window} words "
-                    f"occur more than once, {number(windows['occurrences'])} times in all; the "
-                    f"most frequent {number(windows['largest'])} times."
-                ),
+                f"{number(windows['repeated_windows'])} different ",
+                term("window", "windows"),
+                f" of {window} words occur more than once, {number(windows['occurrences'])} times "
+                f"in all; the most frequent {number(windows['largest'])} times.",
                 class_="prose",
             )
         )
@@ -171,6 +174,16 @@ def _risky(risk: Row, *, hidden: bool) -> Html:
         "riskiest sequence",
     )
     caption = (
-        "The texts of highest risk, with their counts; what overlaps with one above is left out."
+        "The texts of highest risk, with their ",
+        term("95% interval"),
+        ", their ",
+        term("exact count"),
+        ", ",
+        term("near count"),
+        " and ",
+        term("window count"),
+        ", and their ",
+        term("kind"),
+        "; what overlaps with one above is left out.",
     )
-    return table(caption, head, lines, (5, 6, 7), class_="wide", data_sort=True)
+    return table(join(caption), head, lines, (5, 6, 7), class_="wide", data_sort=True)

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
+
 from pipeline.config.sections import Config
-from pipeline.corpus import Shard, read_documents
+from pipeline.corpus import Shard
+from pipeline.engine.texts import texts_of_rows
 from pipeline.report.quotes.masks import mask
 
 LIMIT = 240
 LABEL = 120
-SHARD_BITS = 40
 _SLACK = 8
 _AROUND = 200
 _MARKS = 4
@@ -122,28 +124,6 @@ def quote(
     return f"{shown}\N{HORIZONTAL ELLIPSIS}" if cut else shown
 
 
-def read_texts(
-    shards: Iterable[Shard], config: Config, keys: Iterable[int]
-) -> Iterator[tuple[int, str]]:
-    """Yield (row_key, text) of the wanted rows, in order; only shards that hold one are read.
-
-    One batch of documents is in memory at a time, and a shard is left as soon as its last wanted
-    row was seen.
-    """
-    wanted: dict[int, set[int]] = {}
-    for key in keys:
-        wanted.setdefault(key >> SHARD_BITS, set()).add(key & ((1 << SHARD_BITS) - 1))
-    for shard in shards:
-        missing = wanted.get(shard.number, set())
-        for batch in read_documents(shard, config.input) if missing else ():
-            rows = batch.rows.tolist()
-            for place in [place for place, row in enumerate(rows) if row in missing]:
-                missing.remove(rows[place])
-                yield shard.number << SHARD_BITS | rows[place], str(batch.texts[place].as_py())
-            if not missing:
-                break
-
-
 def quotes(
     shards: Iterable[Shard], config: Config, places: Iterable[RowPlace], limit: int = LIMIT
 ) -> dict[RowPlace, str]:
@@ -153,6 +133,6 @@ def quotes(
         wanted.setdefault(place.row_key, []).append(place)
     return {
         place: quote(text, place.start, place.end, limit, masked=config.report.mask)
-        for key, text in read_texts(shards, config, wanted)
+        for key, text in texts_of_rows(shards, config.input, np.array(list(wanted), np.uint64))
         for place in wanted[key]
     }

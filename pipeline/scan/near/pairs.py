@@ -16,7 +16,7 @@ from pipeline.engine.progress import current
 from pipeline.engine.spill import spilling
 from pipeline.engine.stage import Receipt, Work
 from pipeline.engine.tables import read_batches, write_table
-from pipeline.scan.shingle_sets import PAIRS_AT_ONCE, ROWS_AT_ONCE, Criterion, shared_shingles
+from pipeline.scan.shingle_sets import ROWS_AT_ONCE, Criterion, shared_shingles, slabs
 from pipeline.scan.words import chunk_places, hold_words
 from pipeline.text.arrays import Uint64
 from schemas.scan.pairs import PAIRS
@@ -32,7 +32,10 @@ def pairs(work: Work) -> Receipt:
     tried = 0
     seed, places = work.config.sketch.seed, chunk_places(work.paths("words"))
     with write_table(work.folder, "pairs", work.key, PAIRS) as out:
-        for a, b in _slabs(work.paths("candidates")):
+        listed = (
+            batch for path in work.paths("candidates") for batch in read_batches(path, ["a", "b"])
+        )
+        for a, b in slabs(listed):
             for table in verified(work, places, a, b):
                 out.write(table)
             tried += len(a)
@@ -43,24 +46,6 @@ def pairs(work: Work) -> Receipt:
             vocabulary = hold_words(places, seed, spill, work.cores)
     facts = {"candidates": tried, "pairs": out.rows, "vocabulary": vocabulary}
     return Receipt((out.record,), tried, out.rows, facts)
-
-
-def _slabs(paths: list[Path]) -> Iterator[tuple[Uint64, Uint64]]:
-    """Yield the candidates of some files, several million at a time."""
-    held: list[tuple[Uint64, Uint64]] = []
-    for path in paths:
-        for batch in read_batches(path, ["a", "b"]):
-            held.append((batch["a"].to_numpy(), batch["b"].to_numpy()))
-            if sum(len(a) for a, _ in held) >= PAIRS_AT_ONCE:
-                yield _joined(held)
-                held = []
-    if held:
-        yield _joined(held)
-
-
-def _joined(held: list[tuple[Uint64, Uint64]]) -> tuple[Uint64, Uint64]:
-    """Return the two columns of several batches."""
-    return np.concatenate([a for a, _ in held]), np.concatenate([b for _, b in held])
 
 
 def verified(

@@ -11,7 +11,7 @@ of them, it is missed with probability (1 - f)^CHOSEN. Each candidate is then pr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -27,7 +27,7 @@ from pipeline.engine.stage import Receipt, Work
 from pipeline.engine.tables import TableWriter, read_batches, read_table, write_table
 from pipeline.scan.repeats import contained_kernels
 from pipeline.scan.repeats.contained_kernels import FILLED
-from pipeline.scan.shingle_sets import PAIRS_AT_ONCE, ROWS_AT_ONCE, Criterion, shared_shingles
+from pipeline.scan.shingle_sets import ROWS_AT_ONCE, Criterion, shared_shingles, slabs
 from pipeline.scan.words import ChunkPlace, chunk_places, hold_words, in_order, read_chunk
 from pipeline.text import segmentation as text
 from pipeline.text.arrays import Int64, Uint8, Uint32, Uint64
@@ -59,7 +59,7 @@ def _fill(work: Work, out: TableWriter) -> dict[str, int]:
     texts = _texts(work)
     met = pa.RecordBatchReader.from_batches(MET, _met(work, places, texts))
     tried = 0
-    for document, container in _slabs(stream("scan/contained", {"met": met}, limits=limits(work))):
+    for document, container in slabs(stream("scan/contained", {"met": met}, limits=limits(work))):
         for table in _verified(work, places, document, container):
             out.write(table)
         tried += len(document)
@@ -191,24 +191,6 @@ def _find(
     found, holders = contained_kernels.occurrences(offsets, hashes, *where)
     first = np.searchsorted(texts.keys, chunk.keys[rows]).astype(np.uint32)
     return found, first[holders]
-
-
-def _slabs(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[Uint64, Uint64]]:
-    """Yield the candidates of some batches, several million at a time."""
-    held: list[pa.RecordBatch] = []
-    for batch in batches:
-        held.append(batch)
-        if sum(part.num_rows for part in held) >= PAIRS_AT_ONCE:
-            yield _sides(held)
-            held = []
-    if held:
-        yield _sides(held)
-
-
-def _sides(batches: list[pa.RecordBatch]) -> tuple[Uint64, Uint64]:
-    """Return the two columns of several batches."""
-    table = pa.Table.from_batches(batches)
-    return table["document"].to_numpy(), table["container"].to_numpy()
 
 
 def _verified(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -126,7 +125,7 @@ def train(
         if step % per_epoch == 0:
             state.losses = []
         for group in state.optimiser.param_groups:
-            group["lr"] = schedule.rate * group["times"] * _rate(step, total)
+            group["lr"] = schedule.rate * group["times"] * rate_at(step, total)
         _step(state, torch.from_numpy(batch).to(device), options.precision)
         state.steps = step + 1
         if step + 1 == per_epoch < total:
@@ -142,9 +141,7 @@ def train(
 def _begun(shape: Shape, schedule: Schedule, device: str, checkpoint: Checkpoint | None) -> _State:
     """Return a training at its start, or where its checkpoint left it."""
     model = Transformer(shape, schedule.seed).to(device)
-    optimiser = torch.optim.AdamW(
-        _groups(model), schedule.rate, (0.9, 0.95), weight_decay=0.0, fused=True
-    )
+    optimiser = optimiser_of(model, schedule.rate)
     state = _State(model, optimiser, None, [], 0, schedule.rows)
     found = None if checkpoint is None else checkpoint.load()
     if found is not None:
@@ -182,11 +179,17 @@ def _restore(state: _State, tensors: dict[str, Tensor], steps: int) -> None:
         }
 
 
-def _groups(model: Transformer) -> list[dict[str, Any]]:
-    """Return the parameters as groups of the optimiser: the embedding has a rate of its own."""
-    embedding = [model.embedding]
+def optimiser_of(model: Transformer, peak: float) -> torch.optim.Optimizer:
+    """Return AdamW over a model's parameters, in groups of which `times` scales the rate.
+
+    The embedding has a rate of its own.
+    """
     rest = [value for value in model.parameters() if value is not model.embedding]
-    return [{"params": rest, "times": 1.0}, {"params": embedding, "times": EMBEDDING_RATE}]
+    groups = [
+        {"params": rest, "times": 1.0},
+        {"params": [model.embedding], "times": EMBEDDING_RATE},
+    ]
+    return torch.optim.AdamW(groups, peak, (0.9, 0.95), weight_decay=0.0, fused=True)
 
 
 def _step(state: _State, tokens: Tensor, precision: Precision) -> None:
@@ -224,16 +227,21 @@ def _backward(model: Transformer, tokens: Tensor, share: float, precision: Preci
 
 def _batches(rows: NDArray[np.int64], schedule: Schedule, done: int) -> Iterator[NDArray[np.int64]]:
     """Yield the batches (rows, 65) of all epochs, after the first `done`."""
-    numbers = np.arange(len(rows), dtype=np.uint64)
     per_epoch = -(-len(rows) // schedule.rows)
     for epoch in range(done // max(1, per_epoch), schedule.epochs):
-        order = np.argsort(keyed_hash(numbers, schedule.seed * 1_000 + epoch), kind="stable")
+        order = epoch_order(len(rows), schedule.seed, epoch)
         first = max(0, done - epoch * per_epoch)
         for start in range(first * schedule.rows, len(rows), schedule.rows):
             yield rows[order[start : start + schedule.rows]]
 
 
-def _rate(step: int, total: int) -> float:
+def epoch_order(rows: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    """Return the order of the rows in an epoch, by a hash, (rows,)."""
+    numbers = np.arange(rows, dtype=np.uint64)
+    return np.argsort(keyed_hash(numbers, seed * 1_000 + epoch), kind="stable")
+
+
+def rate_at(step: int, total: int) -> float:
     """Return the share of the peak rate: linear warm-up, then linear decay to FINAL_RATE."""
     warm = max(1, round(total * WARM_UP))
     if step < warm:

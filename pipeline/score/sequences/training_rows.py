@@ -10,13 +10,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import pyarrow as pa
 from tokenizers import Tokenizer
 
 from pipeline.config.sections import ProxyConfig
-from pipeline.corpus import read_documents
-from pipeline.engine.shards import row_keys
 from pipeline.engine.stage import Work
+from pipeline.engine.texts import texts_of_rows
 from pipeline.score.proxy.tokenizer import EOS_ID, Encoded, encode
 from pipeline.score.sequences.catalogue import Catalogue
 from pipeline.score.sequences.sampling import Sample, choose_families, half_of
@@ -71,26 +69,17 @@ class TrainingRows:
 
 
 def read_texts(work: Work, known: Catalogue, numbers: Int64) -> dict[int, str]:
-    """Return texts by number of the document; only shards that hold any are read.
+    """Return the texts of some documents by their number; only shards that hold any are read.
 
     Args:
         work: of the stage.
         known: the documents.
-        numbers: of those to read, sorted.
+        numbers: of those to read.
     """
-    wanted = known.row_key[numbers]
-    found: dict[int, str] = {}
-    for shard in work.shards:
-        bounds = np.array([shard.number, shard.number + 1], np.uint64) << np.uint64(40)
-        low, high = np.searchsorted(wanted, bounds)
-        if low == high:
-            continue
-        for batch in read_documents(shard, work.config.input):
-            keys = row_keys(shard.number, batch.rows)
-            taken = np.flatnonzero(np.isin(keys, wanted))
-            places = np.searchsorted(known.row_key, keys[taken]).tolist()
-            found.update(zip(places, batch.texts.take(pa.array(taken)).to_pylist(), strict=True))
-    return found
+    keys = known.row_key[numbers]
+    number_of = dict(zip(keys.tolist(), numbers.tolist(), strict=True))
+    found = texts_of_rows(work.shards, work.config.input, keys)
+    return {number_of[key]: text for key, text in found}
 
 
 def tokenized(tokenizer: Tokenizer, texts: Mapping[int, str], eos: int = EOS_ID) -> dict[int, Text]:

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.backtest.arms.goldfish import kept
 from pipeline.backtest.training.memsinks import SinkTransformer, gates_of
 from pipeline.backtest.training.target import TargetSpec, steps_at, train_target
 from pipeline.score.proxy.model import Shape, Transformer
@@ -87,29 +86,3 @@ def test_dropping_the_sinks_leaves_the_ordinary_model():
     assert torch.equal(model(tokens), model.without_sinks()(tokens))
     model.choose(torch.tensor([0, 1]))
     assert not torch.equal(model(tokens), model.without_sinks()(tokens))
-
-
-def test_goldfish_leaves_out_one_token_in_k():
-    """The share left out is 1/k, apart from the first tokens, which always stay."""
-    rows = np.random.default_rng(0).integers(0, 2_000, (400, 65))
-    keep = kept(rows, 4, 13)
-    assert keep[:, :12].all()
-    assert (~keep[:, 12:]).mean() == pytest.approx(0.25, abs=0.02)
-
-
-def test_goldfish_decides_by_the_context_and_its_order():
-    """The same 13 tokens before a token give the same decision anywhere; their order matters."""
-    context = np.random.default_rng(7).integers(1, 50, (300, 13))
-    one = np.concatenate((np.ones((300, 3), np.int64), context, np.full((300, 1), 9)), axis=1)
-    two = np.concatenate((np.full((300, 5), 8), context, np.full((300, 1), 4)), axis=1)
-    first, second = kept(one, 4, 13)[:, -1], kept(two, 4, 13)[:, -1]
-    assert (first == second).all()
-    turned = kept(np.concatenate((two[:, :5], context[:, ::-1], two[:, -1:]), axis=1), 4, 13)[:, -1]
-    assert (turned != second).any()
-
-
-def test_goldfish_hash_holds_for_tokens_nought_and_one():
-    """Contexts of the lowest token numbers are not all treated alike, as by a product of them."""
-    contexts = np.random.default_rng(1).integers(0, 2, (500, 14))
-    found = kept(contexts, 4, 13)[:, -1].mean()
-    assert found == pytest.approx(0.75, abs=0.08)

@@ -11,7 +11,8 @@ from pipeline.config.load import load_config
 from pipeline.config.sections import NearConfig
 from pipeline.errors import ConfigError, IntegrityError
 from pipeline.filter import documents
-from pipeline.filter.documents import RANKED_BY, SOURCES, _joined, keepers, ranks
+from pipeline.filter.documents import RANKED_BY, _joined, keepers, ranks
+from pipeline.filter.sources import SOURCES
 from schemas.filter.documents import DOCUMENTS
 from schemas.scan.contained import CONTAINED
 from schemas.scan.counts import COUNTS

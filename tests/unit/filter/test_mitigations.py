@@ -162,6 +162,19 @@ def test_masks_are_over_the_tokens_of_each_text(tokenizer):
     assert 0 not in token_ids(made, texts)[2]
 
 
+def test_masks_without_any_tokenizer_are_refused():
+    """A run too small to train proxies has none: that is said, with what to do."""
+    with pytest.raises(ConfigError, match="There is no tokenizer") as refused:
+        load_tokenizer(load_config(settings=["mitigation.goldfish_k=4"]), [])
+    assert "proxy.sample_tokens" in refused.value.fix
+
+
+def test_a_mask_that_leaves_nothing_in_the_loss_is_refused():
+    """One token of one would be all of them."""
+    with pytest.raises(ConfigError, match="not valid"):
+        load_config(settings=["mitigation.goldfish_k=1"])
+
+
 def test_loss_masks_are_in_kept_and_the_same_in_copies(tmp_path, make_corpus, scan, tokenizer):
     """With k, h and a tokenizer each row has its mask; without one it is refused by name."""
     corpus = make_corpus(tmp_path / "c", {"a.jsonl": [f"x {POEM}", f"yy z {POEM}"]})

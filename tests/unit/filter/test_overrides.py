@@ -1,5 +1,6 @@
 """Rows that are brought back, rows that are forgotten for good."""
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
@@ -125,9 +126,7 @@ def test_a_name_that_is_no_documents_is_refused(done):
 def test_writing_a_forgotten_text_to_kept_stops_the_filter(done, monkeypatch):
     """Were a decision wrong, the bytes themselves are looked at before they are written."""
     forget(done.folder, ["a.jsonl#0"], load_config())
-    monkeypatch.setattr(
-        "pipeline.filter.decisions.forgotten_rows", lambda _: run.decisions.np.zeros(0, "u8")
-    )
+    monkeypatch.setattr("pipeline.filter.decisions.forgotten_rows", lambda _: np.zeros(0, "u8"))
     with pytest.raises(IntegrityError, match="to be forgotten would be kept"):
         filtered(done.folder)
 

@@ -10,10 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.inspect.account_page import account_page
-from pipeline.inspect.account_words import in_words
 from pipeline.inspect.contributions import contributions
-from pipeline.inspect.explain import accounts, explain
+from pipeline.inspect.explain import explain, explanations
+from pipeline.inspect.explanation_page import explanation_page
+from pipeline.inspect.explanation_words import in_words
 from pipeline.report.quotes.differences import side_by_side
 from schemas.score.sequences import PROXY, SEQUENCES
 from tests.report_runs import make_run
@@ -152,8 +152,8 @@ def test_texts_are_not_shown_when_excerpts_are_off(tmp_path: Path) -> None:
     manifest = json.loads((work.folder / "manifest.json").read_text())
     manifest["config"]["report"]["excerpts"] = False
     (work.folder / "manifest.json").write_text(json.dumps(manifest))
-    told = accounts(work.folder, "near")
-    for text in (in_words(told), account_page(told)):
+    told = explanations(work.folder, "near")
+    for text in (in_words(told), explanation_page(told)):
         assert "REMOVED as a near copy" in text
         assert not re.search("word[0-9]", text)
         assert "report.excerpts is off" in text
@@ -162,10 +162,10 @@ def test_texts_are_not_shown_when_excerpts_are_off(tmp_path: Path) -> None:
 def test_the_page_marks_what_differs(tmp_path: Path) -> None:
     """The word of the row is deleted, that of the keeper inserted; hostile ids are words."""
     work = make_run(tmp_path)
-    page = account_page(accounts(work.folder, "near"))
+    page = explanation_page(explanations(work.folder, "near"))
     assert page.count("<del>other</del>") == 1
     assert page.count("<ins>word30</ins>") == 1
-    page = account_page(accounts(work.folder, "hostile"))
+    page = explanation_page(explanations(work.folder, "hostile"))
     assert "<b>site" not in page
     assert "\u202e" not in page
 

@@ -220,7 +220,7 @@ def test_slabs_change_no_row(verify, monkeypatch, most):
     """Candidates taken a few at a time give the rows that all at once give."""
     texts, loose = random_texts(20, 5), ("near.count_threshold=0.05", "near.threshold=0.05")
     usual, told = verify(texts, *loose)
-    monkeypatch.setattr(pairs, "PAIRS_AT_ONCE", most)
+    monkeypatch.setattr(shingle_sets, "PAIRS_AT_ONCE", most)
     monkeypatch.setattr(
         pairs, "read_batches", lambda path, names: read_batches(path, names, rows=5)
     )

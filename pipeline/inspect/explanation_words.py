@@ -1,33 +1,32 @@
-"""An explanation in words: the sentences that the terminal and the page have in common."""
+"""Write an explanation in words: the sentences that the terminal and the page share."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from pipeline.engine.tables import Row
-from pipeline.inspect.account import Account
+from pipeline.inspect.explanation import Explanation
 from pipeline.report.html.phrases import REJECTED, number, removed_as, times, wrapped
 from pipeline.report.quotes.differences import differences
 from pipeline.report.quotes.quotes import label, quote
 
 MOST_ROWS = 5
 SPANS = 12
-
-
 FORGOTTEN = "forgotten"
 HIDDEN = "Texts are not shown: report.excerpts is off."
 
 
-def in_words(told: Sequence[Account]) -> str:
-    """Return the explanations of all rows of a name."""
-    parts = [_document(one) for one in told[:MOST_ROWS]]
-    if len(told) > 1:
-        more = f"More than {MOST_ROWS}" if len(told) > MOST_ROWS else f"{len(told)}"
+def in_words(explanations: Sequence[Explanation]) -> str:
+    """Return the explanations of all rows of a name as one text."""
+    parts = [_document(one) for one in explanations[:MOST_ROWS]]
+    if len(explanations) > 1:
+        more = f"More than {MOST_ROWS}" if len(explanations) > MOST_ROWS else f"{len(explanations)}"
         parts.insert(0, f"{more} rows carry this id; name one of them as shard#row.")
     return "\n\n\n".join(parts)
 
 
-def _document(one: Account) -> str:
+def _document(one: Explanation) -> str:
+    """Return the explanation of one row."""
     head = f"{label(one.row['doc_id'])}\n" + wrapped(place(one.row), 2)
     parts = [head, _block(*verdict(one))]
     if not one.rejected:
@@ -45,20 +44,20 @@ def _document(one: Account) -> str:
 
 
 def place(row: Row) -> str:
-    """Return where a row lies and how long it is."""
+    """Return where a row is and how long its text is."""
     size = "" if row.get("text_bytes") is None else f"; {row['text_bytes']:,} bytes"
     words = f", {row['words']:,} words" if row.get("words") is not None else ""
     return f"{where(row)}{size}{words}"
 
 
 def where(row: Row) -> str:
-    """Return shard, row and source."""
+    """Return the shard, row and source of a row."""
     source = f"; source {label(row['source'])}" if row.get("source") is not None else ""
     return f"{label(row['shard'])}, row {row['shard_row']:,}{source}"
 
 
-def verdict(one: Account) -> tuple[str, list[str]]:
-    """Return what became of a row, and why."""
+def verdict(one: Explanation) -> tuple[str, list[str]]:
+    """Return a title that says what became of a row, and lines that say why."""
     if one.rejected:
         why = REJECTED.get(one.row["reason"], one.row["reason"].replace("_", " "))
         return f"REJECTED: {why} ({one.row['reason']})", [
@@ -82,7 +81,8 @@ def verdict(one: Account) -> tuple[str, list[str]]:
     return f"KEPT{how}{rule}", _kept(one, decision)
 
 
-def _kept(one: Account, decision: Row) -> list[str]:
+def _kept(one: Explanation, decision: Row) -> list[str]:
+    """Return how many rows a kept one stands for, and the closest other texts."""
     stands = decision["rows_standing_for"]
     lines = [f"It stays in the place of {number(stands, 'removed row')}."] if stands else []
     lines += [
@@ -96,16 +96,16 @@ def _kept(one: Account, decision: Row) -> list[str]:
     return lines
 
 
-def proof(one: Account) -> str:
-    """Return the proof of a removal that names a keeper."""
+def proof(one: Explanation) -> str:
+    """Return the proof of a removal that has a keeper."""
     row, keeper, decision, found = one.row, one.keeper or {}, one.decision or {}, one.proof
     near = one.config.near
     if row["representative"] == keeper.get("representative"):
         return "the same bytes of text (128-bit hash)"
     if decision["method"] == "contained":
-        told = f"contained in it with {decision['score']:.1%} of its shingles"
-        told += f" ({found['inter']:,} of {found['total']:,})" if found else ""
-        return f"{told}; the threshold is {near.containment:g}"
+        share = f"contained in it with {decision['score']:.1%} of its shingles"
+        share += f" ({found['inter']:,} of {found['total']:,})" if found else ""
+        return f"{share}; the threshold is {near.containment:g}"
     if found is None:
         score = decision["score"]
         return f"exact Jaccard {score:.4f}" if score is not None else "none recorded"
@@ -115,21 +115,22 @@ def proof(one: Account) -> str:
     )
 
 
-def otherwise(one: Account) -> list[str]:
-    """Return which threshold or rule would have decided otherwise."""
+def otherwise(one: Explanation) -> list[str]:
+    """Return the thresholds or rules that would have decided otherwise."""
     if one.decision is None:
         return []
     return _to_stay(one) if one.decision["action"] == "drop" else _to_go(one)
 
 
-def _to_stay(one: Account) -> list[str]:
+def _to_stay(one: Explanation) -> list[str]:
+    """Return what would have kept a removed row."""
     decision, keeper = one.decision or {}, one.keeper
     if keeper is not None and one.row["representative"] == keeper["representative"]:
-        told = (
+        line = (
             f"No threshold keeps both: the bytes are the same. Without the rule {decision['rule']} "
             "it would stay, or with near.keep, near.sources or a priority that prefers it."
         )
-        return [told]
+        return [line]
     if keeper is not None and decision["method"] == "contained":
         return [f"It would stay with near.containment above {decision['score']:.4f}, or 0 (off)."]
     if keeper is not None and decision["score"] is not None:
@@ -139,7 +140,8 @@ def _to_stay(one: Account) -> list[str]:
     return [f"It would stay without the rule {decision['rule']}."]
 
 
-def _to_go(one: Account) -> list[str]:
+def _to_go(one: Explanation) -> list[str]:
+    """Return what would have removed or cut a kept row."""
     lines = []
     threshold = one.config.near.threshold
     below = [pair for pair in one.near if pair["jaccard"] < threshold]
@@ -162,8 +164,8 @@ def _to_go(one: Account) -> list[str]:
     return lines or ["No threshold takes it: it repeats nothing and has no forecast."]
 
 
-def counts(one: Account) -> list[str]:
-    """Return how often the text, its near copies and its windows occur."""
+def counts(one: Explanation) -> list[str]:
+    """Return how often a text, its near copies and its windows occur."""
     row, window = one.row, one.config.window.words
     lines = [f"This exact text occurs {times(row['exact_count'])}."]
     if one.decision is not None:
@@ -190,7 +192,8 @@ def counts(one: Account) -> list[str]:
     return lines
 
 
-def _spans(one: Account) -> str:
+def _spans(one: Explanation) -> str:
+    """Return the repeated spans of a text, with quotes and where else they are."""
     if not one.spans:
         return ""
     total, shown = one.spans[0]["spans"], one.spans[:SPANS]
@@ -209,7 +212,7 @@ def _spans(one: Account) -> str:
 
 
 def span_line(span: Row) -> str:
-    """Return where a repeated span lies and how often it occurs."""
+    """Return where a repeated span is and how often it occurs."""
     return (
         f"bytes {span['start_byte']:,} to {span['end_byte']:,}: {span['words']:,} words, "
         f"up to {times(span['occurrences'])} in {number(span['documents'], 'document')}"
@@ -217,7 +220,7 @@ def span_line(span: Row) -> str:
 
 
 def elsewhere(span: Row) -> str:
-    """Return some of the other documents that repeat a span."""
+    """Return some of the other documents that repeat a span; empty without any."""
     others = span["elsewhere"]
     if not others:
         return ""
@@ -226,19 +229,24 @@ def elsewhere(span: Row) -> str:
     return f"also in {named}{f'; and {more:,} more' if more > 0 else ''}"
 
 
-def _passage(one: Account, at: Row) -> str:
+def _passage(one: Explanation, at: Row) -> str:
     left, right = "\N{LEFT DOUBLE QUOTATION MARK}", "\N{RIGHT DOUBLE QUOTATION MARK}"
     return wrapped(f"{left}{passage(one, at)}{right}", 4)
 
 
-def passage(one: Account, at: Row) -> str:
-    """Return a safe quote of a span or sequence of a text."""
+def passage(one: Explanation, at: Row) -> str:
+    """Return a safe quote of a span or a sequence of a row's text.
+
+    Args:
+        one: the explanation of the row.
+        at: the span or sequence, with `start_byte` and `end_byte`.
+    """
     masked = one.config.report.mask
     return quote(one.text or "", at["start_byte"], at["end_byte"], masked=masked)
 
 
-def risk_lines(one: Account) -> list[str]:
-    """Return the forecast with its interval and what it rests on."""
+def risk_lines(one: Explanation) -> list[str]:
+    """Return a row's forecast with its interval, or why it has none."""
     if not one.scored:
         return ["not scored; `rote score RUN` makes a forecast"]
     if one.risk is None:
@@ -265,18 +273,19 @@ def risk_lines(one: Account) -> list[str]:
     return lines
 
 
-def _risk(one: Account) -> str:
-    told = [_block("Risk", risk_lines(one))]
+def _risk(one: Explanation) -> str:
+    """Return the forecast, the passage that it is of, and what each feature contributes."""
+    parts = [_block("Risk", risk_lines(one))]
     if one.text is not None and one.risk and one.risk["risk"] is not None:
-        told.append(_passage(one, one.risk))
+        parts.append(_passage(one, one.risk))
     if one.features:
-        told.append(wrapped("contributions in log odds (value x coefficient):", 2))
-        told += [
+        parts.append(wrapped("contributions in log odds (value x coefficient):", 2))
+        parts += [
             f"    {row['feature']:<22} {row['value']:>10.3f} x {row['coefficient']:.3f} = "
             f"{row['contribution']:+.3f}"
             for row in one.features
         ]
-    return "\n".join(told)
+    return "\n".join(parts)
 
 
 def _block(title: str, lines: Sequence[str]) -> str:

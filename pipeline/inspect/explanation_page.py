@@ -1,11 +1,11 @@
-"""An explanation as a page: the keeper side by side, spans, risk, what would decide otherwise."""
+"""Write an explanation as a page: keeper side by side, spans, risk, what would decide otherwise."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipeline.inspect.account import Account
-from pipeline.inspect.account_words import (
+from pipeline.inspect.explanation import Explanation
+from pipeline.inspect.explanation_words import (
     HIDDEN,
     MOST_ROWS,
     counts,
@@ -22,10 +22,10 @@ from pipeline.report.quotes.differences import Piece, side_by_side
 from pipeline.report.quotes.quotes import label
 
 
-def account_page(told: Sequence[Account]) -> str:
-    """Return one file that loads nothing."""
-    name = label(told[0].row["doc_id"])
-    many = f"{len(told)} rows carry this id." if len(told) > 1 else ""
+def explanation_page(explanations: Sequence[Explanation]) -> str:
+    """Return the explanations of all rows of a name as one HTML file that loads nothing."""
+    name = label(explanations[0].row["doc_id"])
+    many = f"{len(explanations)} rows carry this id." if len(explanations) > 1 else ""
     main = tag(
         "main",
         tag(
@@ -34,7 +34,7 @@ def account_page(told: Sequence[Account]) -> str:
             tag("h1", name, class_="id"),
             tag("p", many),
         ),
-        *(_row(one, at) for at, one in enumerate(told[:MOST_ROWS])),
+        *(_row(one, section) for section, one in enumerate(explanations[:MOST_ROWS])),
         id="main",
     )
     whole = tag(
@@ -46,11 +46,12 @@ def account_page(told: Sequence[Account]) -> str:
     return f"<!doctype html>\n{whole}\n"
 
 
-def _row(one: Account, at: int) -> Html:
+def _row(one: Explanation, section: int) -> Html:
+    """Return the section of one row."""
     title, lines = verdict(one)
     parts: list[Html] = [
         tag("p", place(one.row), class_="sub"),
-        tag("h2", title, id=f"row-{at}"),
+        tag("h2", title, id=f"row-{section}"),
         _list(lines),
     ]
     if not one.rejected:
@@ -63,7 +64,7 @@ def _row(one: Account, at: int) -> Html:
         ]
         if not one.config.report.excerpts:
             parts.append(tag("p", HIDDEN, class_="note"))
-    return tag("section", *parts, aria_labelledby=f"row-{at}")
+    return tag("section", *parts, aria_labelledby=f"row-{section}")
 
 
 def _titled(title: str, body: Html) -> list[Html]:
@@ -74,7 +75,8 @@ def _list(lines: Sequence[str]) -> Html:
     return tag("ul", *(tag("li", line) for line in lines), class_="prose") if lines else join([])
 
 
-def _beside(one: Account) -> Html:
+def _beside(one: Explanation) -> Html:
+    """Return the row's text beside that of its keeper, differences marked."""
     if one.keeper is None or one.text is None or one.keeper_text is None:
         return join([])
     if one.text == one.keeper_text:
@@ -95,7 +97,7 @@ def _beside(one: Account) -> Html:
 
 
 def _side(pieces: Sequence[Piece], *, own: bool) -> Html:
-    """Return one text: what is only here is deleted in this row, inserted in what stays."""
+    """Return one of the two texts: what only this row has is deleted, the keeper's inserted."""
     shown: list[object] = []
     for piece in pieces:
         text = piece.own if own else piece.kept
@@ -108,7 +110,7 @@ def _side(pieces: Sequence[Piece], *, own: bool) -> Html:
     return tag("blockquote", text, tabindex="0", role="region", aria_label=name)
 
 
-def _spans(one: Account) -> Html:
+def _spans(one: Explanation) -> Html:
     if not one.spans:
         return join([])
     lines = [
@@ -135,7 +137,7 @@ def _spans(one: Account) -> Html:
     return table(caption, head_, lines, (4,), class_="wide", data_sort=True)
 
 
-def _risk(one: Account) -> Html:
+def _risk(one: Explanation) -> Html:
     parts = [_list(risk_lines(one))]
     if one.text is not None and one.risk and one.risk["risk"] is not None:
         parts.append(tag("blockquote", tag("p", passage(one, one.risk), dir="auto")))
