@@ -1,4 +1,4 @@
-"""Shared fixtures: compiled kernels, tiny corpora, whole scans in a folder, rows for a query."""
+"""Shared fixtures: tiny corpora, whole scans in a folder, rows for a query."""
 
 import json
 import shutil
@@ -15,8 +15,6 @@ from pipeline.config.load import load_config
 from pipeline.engine.run_folder import load_manifest
 from pipeline.engine.shards import active_shards
 from pipeline.engine.stage import Work
-
-WORDS = "one two three four five six seven eight nine ten"
 
 
 def pytest_collection_modifyitems(items):
@@ -125,15 +123,6 @@ def scan():
         return Done(out, _performed(out)[before:])
 
     return perform
-
-
-@pytest.fixture(scope="session")
-def kernels(tmp_path_factory, make_corpus, scan):
-    """Compile the kernels once, by a scan that reaches all of them."""
-    folder = tmp_path_factory.mktemp("kernels")
-    texts = [WORDS, f"{WORDS} eleven", f"{WORDS} {WORDS}"]
-    corpus = make_corpus(folder / "corpus", {"a.jsonl": texts})
-    scan(corpus, folder / "run", "window.words=5")
 
 
 @pytest.fixture

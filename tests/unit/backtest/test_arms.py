@@ -13,10 +13,17 @@ def course(*losses):
     return TrainingCurve(np.array(losses), np.arange(len(losses), dtype=float)[:, None])
 
 
+def common_loss(one, other):
+    """Return the loss that both courses have, and when."""
+    found = same_loss(one, other)
+    assert found is not None
+    return found
+
+
 def test_falling_losses_are_compared_at_the_higher_final_one():
     """One ends at 3, the other at 2 and had 3 in the middle of its marks."""
     one, other = course(5.0, 4.0, 3.0), course(4.0, 3.5, 2.5)
-    level, first, second = same_loss(one, other)
+    level, first, second = common_loss(one, other)
     assert (level, first) == (3.0, 2.0)
     assert second == pytest.approx(1.5)
     assert other.at(second).tolist() == [pytest.approx(1.5)]
@@ -26,7 +33,7 @@ def test_falling_losses_are_compared_at_the_higher_final_one():
 def test_rising_losses_are_compared_on_the_rising_side():
     """Both overfit: the lower final loss, which the other had on its way up, not down."""
     one, other = course(5.0, 3.0, 4.0), course(5.0, 3.0, 6.0)
-    level, first, second = same_loss(one, other)
+    level, first, second = common_loss(one, other)
     assert (level, first) == (4.0, 2.0)
     assert second == pytest.approx(1 + 1 / 3)
 

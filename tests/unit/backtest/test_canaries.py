@@ -44,7 +44,7 @@ def test_every_planted_text_is_one_sequence(planted, tokenizer):
 
 def test_every_kind_is_there_with_its_copies(planted):
     """Exact canaries at each dose, families of 8 texts, templates of 4 frames, references."""
-    clusters = {}
+    clusters: dict[str, set[str]] = {}
     for text in planted:
         clusters.setdefault(text.kind, set()).add(text.cluster)
     assert len(clusters["canary"]) == 2 * 10 + 2 * 5
@@ -79,7 +79,7 @@ def test_instances_of_a_frame_differ_in_few_words(planted):
 
 def test_the_coin_is_fair_and_of_whole_clusters(planted):
     """Every text of a cluster is on the same side; both sides are there."""
-    sides = {}
+    sides: dict[str, set[bool]] = {}
     for text in planted:
         sides.setdefault(text.cluster, set()).add(text.inside)
     assert {len(side) for side in sides.values()} == {1}

@@ -1,14 +1,17 @@
 """The forecast that is judged: of each family by what was fitted on others, never by its labels."""
 
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 import pytest
 
 from pipeline.backtest.judgement.evidence import held_out_forecast
 from pipeline.score.forecast import logistic as forecast
+from pipeline.score.forecast.features import ScoredPanel
 from pipeline.score.forecast.logistic import Cases, folds
-from pipeline.score.forecast.risk import Basis, Target
+from pipeline.score.forecast.risk import Basis
+from pipeline.score.forecast.target import Target
 
 TARGET = Target(1_000, 1.0, 1_000, 2.0, "of a test")
 
@@ -27,7 +30,7 @@ class FakePanel:
 
     count: np.ndarray
     family: np.ndarray
-    proxies: tuple
+    proxies: tuple[FakeProxy, ...]
 
     @property
     def top(self):
@@ -76,6 +79,7 @@ def test_the_forecast_follows_what_the_other_families_say(given):
     assert (risk[:, 0] <= risk[:, 2]).all()
     some = np.arange(300) < 200
     partly = FakePanel(panel.count, panel.family, (FakeProxy(10, some), FakeProxy(100, some)))
-    found = held_out_forecast(basis, partly, TARGET, seed=1)
+    seen = cast(ScoredPanel, partly)  # a forecast asks for its three fields and `top` alone
+    found = held_out_forecast(basis, seen, TARGET, seed=1)
     assert np.isnan(found[200:]).all()
     assert np.isfinite(found[:200]).all()

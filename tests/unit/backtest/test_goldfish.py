@@ -1,6 +1,9 @@
 """The goldfish arm: its rows are masked as the filter masks the documents they are cut from."""
 
+import dataclasses
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,13 +11,15 @@ import pytest
 from pipeline.backtest.arms.goldfish import goldfish_settings, rows_in_the_loss
 from pipeline.backtest.corpus.subject import Subject
 from pipeline.config.load import load_config
+from pipeline.engine.stage import Work
 from pipeline.filter.mitigations.goldfish import loss_masks
 from pipeline.filter.mitigations.token_kernels import in_the_loss
 from pipeline.score.proxy.tokenizer import train_tokenizer
+from pipeline.score.sequences.catalogue import Catalogue
 from pipeline.score.sequences.training_rows import by_text, tokenized, training_rows
 
-pytestmark = pytest.mark.usefixtures("kernels")
 K, H = 3, 5
+NO_WORK = Work("backtest", "all", Path(), load_config(), (), {})
 WORDS = ("tyger", "burning", "bright", "forests", "of", "the", "night", "immortal", "hand", "eye")
 
 
@@ -26,16 +31,17 @@ def tokenizer():
 
 def subject_of(tokenizer, texts, copies):
     """Return a subject that learns every sequence of some texts, and its rows with their owners."""
-    known = SimpleNamespace(
-        text_key=np.arange(len(texts), dtype=np.uint64)[::-1],  # the last document comes first
-        exact_count=np.array(copies),
-    )
+    fields: dict[str, Any] = {field.name: None for field in dataclasses.fields(Catalogue)}
+    fields["text_key"] = np.arange(len(texts), dtype=np.uint64)[::-1]  # the last comes first
+    fields["exact_count"] = np.array(copies)
+    known = Catalogue(**fields)
     learnt = SimpleNamespace(documents=np.arange(len(texts)))
     encoded = tokenized(tokenizer, dict(enumerate(texts)))
     rows, owner = training_rows(known, by_text(known, learnt.documents), encoded)
     material = SimpleNamespace(known=known, learnt=learnt, texts=encoded)
     none = np.zeros(0, np.int64)
-    return Subject(None, material, None, none, none, none), rows, owner
+    asked: Any = material  # of a whole ScoringInput, rows_in_the_loss asks for these three
+    return Subject(NO_WORK, asked, None, none, none, none), rows, owner
 
 
 def prose(words, seed):

@@ -72,7 +72,7 @@ def test_skill_is_nothing_for_the_base_rate_and_one_for_the_truth():
     base = np.full(300, TRUTH.mean())
     assert metrics.brier_skill(base, TRUTH, weight)[0] == pytest.approx(0.0)
     assert metrics.brier_skill(TRUTH.astype(float), TRUTH, weight)[0] == pytest.approx(1.0)
-    assert metrics.brier_skill(1.0 - TRUTH, TRUTH, weight)[0] < -1.0
+    assert metrics.brier_skill((~TRUTH).astype(float), TRUTH, weight)[0] < -1.0
 
 
 def test_log_loss_is_in_nats():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.config.sections import InputConfig
-from pipeline.corpus import Shard
+from pipeline.corpus import Shard, read_documents
 from pipeline.engine import texts as module
 from pipeline.engine.shards import row_keys
 from pipeline.engine.texts import texts_of_rows
@@ -50,9 +50,8 @@ def test_only_shards_that_hold_a_wanted_row_are_opened(shards, monkeypatch):
 
     def opening(shard, config):
         opened.append(shard.number)
-        return honest(shard, config)
+        return read_documents(shard, config)
 
-    honest = module.read_documents
     monkeypatch.setattr(module, "read_documents", opening)
     assert dict(texts_of_rows(shards, CONFIG, keys((1, 0), (7, 0)))) == {1 << 40: "b0"}
     assert opened == [1]
@@ -62,11 +61,10 @@ def test_a_shard_is_left_after_its_last_wanted_row(tmp_path, monkeypatch):
     """The batches behind it are not read, so damage there is not met; before it, it is raised."""
     lines = [b'{"text": "%d"}' % n for n in range(40)]
     own = shard(tmp_path, 0, lines)
-    honest = module.read_documents
     read = []
 
     def small(shard, config):
-        for batch in honest(shard, config, batch_bytes=64):
+        for batch in read_documents(shard, config, batch_bytes=64):
             read.append(len(batch.rows))
             yield batch
         raise CorruptFile("damaged at its end", where=shard.name)

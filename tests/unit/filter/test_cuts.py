@@ -17,7 +17,6 @@ from pipeline.filter.rules import cut_kernels, cuts
 from schemas.filter.decisions import CUTS
 from tests.reference import words
 
-pytestmark = pytest.mark.usefixtures("kernels")
 SIZE = 5
 RULES = 'policy.rules=["drop-copies","cut-spans"]'
 SETTINGS = (f"window.words={SIZE}", "policy.cut_minimum=1", RULES)
@@ -102,7 +101,8 @@ def test_what_only_later_occurrences_cover_goes(cut):
     """The words cut are those of the plain definition, but for the few that hold others apart."""
     texts, done = cut
     kept = sorted(kept_texts(done))
-    seen, expected = {}, {}
+    seen: dict[tuple[str, ...], tuple[int, int]] = {}
+    expected = {}
     counts = Counter(window for key in kept for window in windows(texts[key]))
     for key in kept:
         own = windows(texts[key])

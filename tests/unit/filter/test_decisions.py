@@ -1,5 +1,7 @@
 """Rules in order: what each takes, what is spared, what stays of a keeper's rows."""
 
+from typing import Any
+
 import numpy as np
 import polars as pl
 import pytest
@@ -177,7 +179,7 @@ def test_policies_that_make_no_sense_are_refused(values):
         PolicyConfig(**values)
 
 
-POLICIES = st.builds(
+POLICIES: st.SearchStrategy[dict[str, Any]] = st.builds(
     dict,
     rules=st.lists(st.sampled_from(["drop-copies", "keep-n", "drop-risk"]), unique=True),
     keep=st.integers(1, 3),
@@ -235,7 +237,7 @@ def stored_work(folder, rows):
     }
     with write_table(folder, "documents", "all", DOCUMENTS) as out:
         out.write(pl.DataFrame(columns).to_arrow())
-    tables = {"documents": (out.record.path,)}
+    tables: dict[str, tuple[str, ...]] = {"documents": (out.record.path,)}
     return Work("decisions", "all", folder, Config(), (), tables)
 
 

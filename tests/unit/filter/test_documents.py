@@ -430,7 +430,6 @@ def test_shares_are_compared_as_integers(threshold, inter, size, goes):
     assert bool(found) == goes
 
 
-@pytest.mark.usefixtures("kernels")
 def test_a_whole_run_names_keepers_and_methods(tmp_path, make_corpus, scan):
     """From texts to `documents`: near counts, keepers and their names, and every proof holds by
     brute force.
@@ -464,7 +463,6 @@ def test_a_whole_run_names_keepers_and_methods(tmp_path, make_corpus, scan):
     assert listed[0, 4] == (91, 97)
 
 
-@pytest.mark.usefixtures("kernels")
 def test_a_preferred_source_that_does_not_occur_is_told(tmp_path, make_corpus, scan):
     """A misspelt source stops the filter and names what is there; values and groups are known."""
     rows = [{"text": f"text {n}", "source": f"{'ab'[n % 2]}/{n}"} for n in range(40)]
@@ -487,7 +485,6 @@ def test_a_preferred_source_that_does_not_occur_is_told(tmp_path, make_corpus, s
     assert done.performed[0] == "documents/all"
 
 
-@pytest.mark.usefixtures("kernels")
 def test_a_removal_without_its_proof_stops_the_filter(tmp_path, make_corpus, scan, monkeypatch):
     """What the tables of proofs do not say is never passed on: here a score that is not theirs."""
     honest = documents.keepers

@@ -13,7 +13,6 @@ from pipeline.errors import IntegrityError, SchemaMismatch
 from pipeline.filter.emit import emit
 from schemas.filter.emitted import KEPT_STRUCT, REMOVED_STRUCT
 
-pytestmark = pytest.mark.usefixtures("kernels")
 NESTED = pa.struct([("a", pa.list_(pa.int16())), ("b", pa.map_(pa.string(), pa.float32()))])
 TEXTS = [
     "the first text of the corpus",

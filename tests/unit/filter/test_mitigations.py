@@ -21,7 +21,6 @@ from pipeline.filter.mitigations.token_kernels import in_the_loss, run_hash
 from pipeline.score.proxy.tokenizer import train_tokenizer
 from schemas.score.risk import RISK
 
-pytestmark = pytest.mark.usefixtures("kernels")
 SHARD = 1 << 40
 POEM = "tyger tyger burning bright in the forests of the night what immortal hand or eye"
 
@@ -29,7 +28,7 @@ POEM = "tyger tyger burning bright in the forests of the night what immortal han
 def documents(rows):
     """Return row_key, representative and a text hash by name of text."""
     keys = sorted(rows)
-    first = {}
+    first: dict[str, int] = {}
     for key in keys:
         first.setdefault(rows[key], key)
     return pa.table(
@@ -195,6 +194,8 @@ def test_the_collator_leaves_masked_tokens_out_of_the_loss():
     """Labels are -100 where the mask says so and where there is padding; lengths must agree."""
     path = Path(__file__).parents[3] / "examples" / "goldfish_collator.py"
     spec = importlib.util.spec_from_file_location("goldfish_collator", path)
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     import sys
 
@@ -291,7 +292,7 @@ def test_the_file_holds_the_runs_of_sequences_at_risk_and_no_others(
     asked = (f"mitigation.tokenizer={path}", "mitigation.memfree_n=4")
     config = load_config(settings=asked)
     shards = tuple(active_shards(done.manifest))
-    tables = {"risk": (out.record.path,)}
+    tables: dict[str, tuple[str, ...]] = {"risk": (out.record.path,)}
     record, facts = memfree(Work("seal", "all", done.folder, config, shards, tables))
     held = blooms.from_bytes((done.folder / record.path).read_bytes())
     assert record.path == "mitigation/memfree.bloom"

@@ -12,7 +12,6 @@ from pipeline.engine.run_folder import load_manifest
 from pipeline.errors import ConfigError, IntegrityError
 from pipeline.filter.overrides import cannot_reach, forget, restore
 
-pytestmark = pytest.mark.usefixtures("kernels")
 PASSAGE = "my name is alice and this is my secret story of one two three four five"
 TEXTS = [
     f"{PASSAGE} six seven eight nine ten eleven twelve",
@@ -139,6 +138,7 @@ def test_a_dry_run_tells_what_a_filter_takes_and_writes_nothing(done):
         settings=["near.threshold=1.0", "near.count_threshold=0.5", 'policy.rules=["keep-n"]'],
     )
     told = preview(done.folder, config)
+    assert told is not None
     assert {p: p.read_bytes() for p in done.folder.rglob("*") if p.is_file()} == before
     assert told["rules"] == [{"rule": "keep-n", "rows": 1, "bytes": len(TEXTS[0])}]
     with run.session(done.folder, config, LocalMapper(1)) as session:

@@ -11,7 +11,6 @@ from pipeline.filter import recount
 from schemas.filter.decisions import CUTS
 from schemas.score.risk import RISK_MODEL
 
-pytestmark = pytest.mark.usefixtures("kernels")
 PASSAGE = "tyger tyger burning bright in the forests of the night"
 TEXTS = [
     f"{PASSAGE} what immortal hand",
@@ -30,7 +29,9 @@ def model(slope):
         (3, 0, len(TEXTS[3]), TEXTS[3].index("what")),
     ]
     names = ("row_key", "start_byte", "end_byte", "suffix_byte")
-    columns = {name: [row[k] for row in rows] for k, name in enumerate(names)}
+    columns: dict[str, list[float]] = {
+        name: [row[k] for row in rows] for k, name in enumerate(names)
+    }
     columns |= {"weight": [2.0, 4.0, 1.0], "epochs": [1.0] * 3, "offset": [0.0] * 3}
     for name in ("slope_count", "slope_effective", "slope_suffix", "slope_ratio"):
         columns[name] = [1.0 if name == slope else 0.0] * 3
@@ -48,13 +49,14 @@ def counts(done, slope, gone=(), cuts=None):
     """Return the doses that `risk_after` counts: odds are doses when the log odds are their log."""
     with write_table(done.folder, "risk_model", slope, RISK_MODEL) as out:
         out.write(model(slope))
-    tables = {}
+    tables: dict[str, tuple[str, ...]] = {}
     for entry in done.manifest["outputs"].values():
         for record in entry["files"]:
             tables[record["table"]] = (*tables.get(record["table"], ()), record["path"])
     tables["risk_model"] = (out.record.path,)
     work = Work("decisions", "all", done.folder, load_config(), (), tables)
     known = recount.scored(work)
+    assert known is not None
     risk = recount.risk_after(work, known, np.array(gone, np.uint64), cuts)
     return known, risk, np.round(risk / (1 - risk), 3).tolist()
 

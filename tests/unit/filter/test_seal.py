@@ -16,7 +16,6 @@ from pipeline.config.load import load_config
 from pipeline.engine.run_folder import open_run
 from pipeline.filter.emit.json_shards import JsonWriter
 
-pytestmark = pytest.mark.usefixtures("kernels")
 TEXTS = [f"text number {n} of some" for n in range(30)]
 
 

@@ -1,5 +1,7 @@
 """The queries behind policies: rows in, literal rows out."""
 
+from typing import Any
+
 import pyarrow as pa
 import pytest
 
@@ -109,7 +111,7 @@ def test_effective_counts_are_of_what_stays(documents, pairs):
     assert found["effective_count"].to_pylist() == pytest.approx(expected, abs=1e-5)
 
 
-GOOD = {
+GOOD: dict[str, list[Any]] = {
     "row_key": [1, 2, 3, 4, 5, 6],
     "action": ["keep", "drop", "cut", "drop", "drop", "drop"],
     "rule": [None, "drop-copies", "cut-spans", "drop-copies", "drop-copies", "drop-risk"],

@@ -20,10 +20,10 @@ from pipeline.inspect.question import ask, look
 from pipeline.report.html.phrases import REASONS, REMOVED_AS, removed_as
 from pipeline.scan import words
 from pipeline.text import segmentation as text
+from pipeline.text.segmentation_kernels import BASE
 from schemas.filter.decisions import DECISIONS
 from tests import reference
 
-pytestmark = pytest.mark.usefixtures("kernels")
 SIZE = 4
 PASSAGE = "the quick brown fox jumps over the lazy dog and then it rests"
 TEXTS = {
@@ -236,7 +236,7 @@ def test_no_count_rests_on_the_hash_of_a_window():
         lookup_kernels.index(numbers, hashes, slots, first, later)
         assert first.tolist() == [0, 1, 2, 3, 4, 0]
         assert later.tolist() == [5, -1, -1, -1, -1, -1]
-        drop = np.uint64(pow(text.kernels.BASE, 3, 2**64))
+        drop = np.uint64(pow(BASE, 3, 2**64))
         sought = Sought(numbers, spelled, slots, hashes, first, later, text.run_key(1, 3), drop)
         counted = ChunkCounts(np.zeros(6, np.int64), np.zeros(6, np.int64), np.zeros(2, np.int64))
         lookup_kernels.count(codes, offsets, known, sought, counted)
