@@ -24,6 +24,9 @@ SHARED = {"flows": "engine", "docs": "docs", "README.md": "docs"}
 RENAMED = {"explain": "inspect", "run": "engine", "manifest": "engine"}
 """Folders and files whose room has another name."""
 
+ALWAYS = ("docs", "docstrings")
+"""Rooms that look at every file, in two seconds."""
+
 ELSEWHERE = "tests/property, tests/e2e, tests/fault and tests/browser: `make test` runs them"
 
 
@@ -72,10 +75,11 @@ def changed_files() -> list[str]:
 
 
 def plan(changed: Iterable[str]) -> tuple[list[str], list[str]]:
-    """Return the rooms to test, and the changed files that no unit test belongs to."""
+    """Return the rooms to test, and the changed files that have no room; those are left out."""
     rooms = {path: room_of(path) for path in changed}
-    chosen = sorted({room for room in rooms.values() if room})
-    return chosen, sorted(path for path, room in rooms.items() if room is None)
+    chosen = {room for room in rooms.values() if room}
+    left = sorted(path for path, room in rooms.items() if room is None)
+    return sorted({*chosen, *ALWAYS} if chosen else ()), left
 
 
 def main(named: list[str]) -> int:
