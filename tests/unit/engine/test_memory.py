@@ -107,6 +107,15 @@ def test_less_memory_means_fewer_workers():
     assert memory.workers_of(load_config(settings=["limits.workers=4", "limits.memory=1"])) == 1
 
 
+@pytest.fixture
+def compiled(tmp_path, make_corpus, scan):
+    """Have all kernels of a scan on disk: compiling them takes memory that is in no budget."""
+    some = "one two three four five six seven eight nine ten"
+    texts = [some, f"{some} eleven", f"{some} {some}"]
+    scan(make_corpus(tmp_path / "few", {"a.jsonl": texts}), tmp_path / "first", "window.words=5")
+
+
+@pytest.mark.usefixtures("compiled")
 def test_a_scan_stays_within_the_smallest_budget_it_asks_for(tmp_path):
     """The budget that a refusal names is enough, and the whole process keeps to it."""
     draw = np.random.default_rng(1)
