@@ -193,5 +193,8 @@ def config(asked: ConfigArguments = EVERY_DEFAULT) -> int:
 @app.command(group=BEGIN, sort_key=13)
 def completion(asked: CompletionArguments) -> int:
     """Print the script with which a shell completes commands and options."""
-    sys.stdout.write(app.generate_completion(prog_name="rote", shell=asked.shell))
+    script = app.generate_completion(prog_name="rote", shell=asked.shell)
+    if asked.shell == "bash":  # files and folders where no option is meant
+        script = script.replace("complete -F", "complete -o default -o filenames -F")
+    sys.stdout.write(script)
     return OK

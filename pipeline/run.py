@@ -211,6 +211,7 @@ REPORT = (
         needs=("sketch", "counts", "pairs", "windows", "candidates"),
         optional=("sequences", "risk", "probes", "documents", "decisions", "emit"),
         names_scan=True,
+        names_skipped=True,
         outside=report.outside,
     ),
 )

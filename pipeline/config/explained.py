@@ -78,7 +78,10 @@ def _toml(value: Any) -> str:  # noqa: ANN401
     if value is None:
         return "none"
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key} = {_toml(one)}" for key, one in value.items()) + "}"
+        set_ones = {key: one for key, one in value.items() if one is not None}
+        return (
+            "{" + ", ".join(f"{_toml(key)} = {_toml(one)}" for key, one in set_ones.items()) + "}"
+        )
     if isinstance(value, list):
         return "[" + ", ".join(map(_toml, value)) + "]"
     return json.dumps(value, ensure_ascii=False)

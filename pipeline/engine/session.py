@@ -98,6 +98,7 @@ class Session:
             "inputs": inputs,
             "shards": shards,
             "scan": self.manifest["scan"] if stage.names_scan else None,
+            "skipped": self.manifest["corpus"]["skipped"] if stage.names_skipped else None,
             "recalled": {one.key: self.manifest.get(one.key) or None for one in stage.recalls},
             "outside": outside,
         }

@@ -138,6 +138,7 @@ class Stage:
         conserves: whether rows in must equal rows out.
         registers: whether its facts tell each shard's content digest, for the registry of shards.
         names_scan: whether the number of the scan is in its output.
+        names_skipped: whether the files that a scan left out are named in its output.
         records: whether it wants the records of the files that it reads.
         outside: digest of what it reads besides outputs of this run; None for nothing.
     """
@@ -156,5 +157,6 @@ class Stage:
     conserves: bool = False
     registers: bool = False
     names_scan: bool = False
+    names_skipped: bool = False
     records: bool = False
     outside: Callable[[Path, Config], Any] | None = None

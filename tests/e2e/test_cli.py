@@ -283,6 +283,27 @@ def test_config_prints_a_file_that_loads_as_it_stands(tmp_path, run):
     assert '(from --set near.keep=earliest; default "longest")\nkeep = "earliest" ' in changed
 
 
+def test_config_prints_settings_by_source_as_toml(tmp_path):
+    """A table within a table loads again, whatever the source is called."""
+    setting = 'policy.sources={"a forum.x"={risk=0.2}}'
+    (tmp_path / "own.toml").write_text(rote("config", "--set", setting).out)
+    assert load_config(tmp_path / "own.toml") == load_config(settings=[setting])
+
+
+def test_a_report_names_the_files_that_the_last_scan_left_out(run, corpus):
+    """A file that cannot be read comes and goes with no other change: the report follows."""
+    options = ("--out", run, "--local", "--skip-bad-files")
+    assert rote("filter", run, "--local").code == OK
+    told = []
+    for left_out in (False, True, False):
+        bad = corpus / "bad.parquet"
+        bad.write_bytes(b"PAR1garbage") if left_out else bad.unlink(missing_ok=True)
+        assert rote("scan", corpus, *options).code == OK
+        assert rote("report", run, "--local").code == OK
+        told.append("bad.parquet" in (run / "report/report.json").read_text())
+    assert told == [False, True, False]
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_knows_commands_and_options(shell):
     """The script for each shell names the commands and their options."""

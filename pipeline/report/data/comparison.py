@@ -67,18 +67,24 @@ def against(
 
 
 def compared_digest(config: Config) -> str:
-    """Return a digest of what the run folder `report.against` holds; empty without one.
+    """Return a digest of what is shown of the run folder `report.against`; empty without one.
 
     A folder that cannot be read has a digest of its own.
     """
     if not config.report.against:
         return ""
     try:
-        outputs = load_manifest(Path(config.report.against))["outputs"]
+        other = load_manifest(Path(config.report.against))
     except PipelineError:  # `report` says what is wrong with it; other commands have no use for it
         return "unreadable"
-    files = {name: [record["digest"] for record in out["files"]] for name, out in outputs.items()}
-    return digest_of(files)
+    outputs = other["outputs"].items()
+    files = {name: [record["digest"] for record in out["files"]] for name, out in outputs}
+    shards = [
+        [shard["name"], shard["content_digest"]]
+        for shard in other["corpus"]["shards"]
+        if shard["active"]
+    ]
+    return digest_of([files, shards, *(other[key] for key in ("config", "scan", "version"))])
 
 
 def _sides(rows: list[Row]) -> list[Row]:

@@ -111,5 +111,8 @@ def test_the_fingerprint_takes_in_what_is_outside_the_run(tmp_path: Path) -> Non
     (before.folder / "manifest.json").write_text(json.dumps(manifest))
     third = outside(now.folder, config)
     assert third[1] != second[1]
+    manifest["scan"] += 1  # the page shows it, and the settings, beside those of this run
+    (before.folder / "manifest.json").write_text(json.dumps(manifest))
+    assert outside(now.folder, config)[1] != third[1]
     (before.folder / "manifest.json").unlink()
     assert outside(now.folder, config)[1] == "unreadable"
