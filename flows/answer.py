@@ -23,10 +23,18 @@ def in_words(answer: Answer) -> str:
 
 
 def _head(answer: Answer) -> str:
-    return (
+    head = (
         f"The text: {answer.bytes:,} bytes, {number(answer.words, 'word')}; "
         f"the corpus: {number(answer.corpus_documents, 'document')}"
     )
+    if not answer.changed_shards:
+        return head
+    files = number(answer.changed_shards, "file")
+    changed = (
+        f"{files} of the corpus changed since the scan; this tells of the scan. "
+        "Scan anew: rote scan CORPUS... --out RUN"
+    )
+    return f"{head}\n{wrapped(changed, 2)}"
 
 
 def _exact(answer: Answer) -> str:

@@ -85,7 +85,7 @@ def _work(
     command: str, out: Path, options: WorkOptions, config: Config, corpus: Sequence[str] = ()
 ) -> int:
     if options.dry_run:
-        _print_plan(command, out, config, corpus)
+        _print_plan(command, out, config, corpus, verify=options.verify)
         return OK
     progress = open_progress()
     listen(progress)
@@ -123,7 +123,9 @@ def _start(
     )
 
 
-def _print_plan(command: str, out: Path, config: Config, corpus: Sequence[str]) -> None:
+def _print_plan(
+    command: str, out: Path, config: Config, corpus: Sequence[str], *, verify: bool
+) -> None:
     """Print which units of which stages are due, what is expensive, what each rule would take."""
     from flows.summary import preview_lines
     from pipeline.dry_run import preview
@@ -131,7 +133,7 @@ def _print_plan(command: str, out: Path, config: Config, corpus: Sequence[str]) 
     from pipeline.score.probes.cost import lines as costs
 
     lines = [f"Plan for {out} (nothing is written):"]
-    for stage, due, units in plan(command, out, config, corpus):
+    for stage, due, units in plan(command, out, config, corpus, verify=verify):
         lines.append(
             f"  {stage:<12} {'already done' if not due else f'{due} of {units} units to do'}"
         )

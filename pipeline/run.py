@@ -273,7 +273,7 @@ COMMANDS: dict[str, Callable[[Session], None]] = {
 
 def _require(session: Session, stages: Sequence[Stage], command: str) -> None:
     """Refuse to go on when the scan is not there, not finished, or of a corpus that has changed."""
-    require_unchanged(session.manifest)
+    require_unchanged(session.manifest, verify=session.verify)
     missing = [stage.name for stage in stages if not session.current(stage)]
     if missing:
         raise ConfigError(
@@ -346,17 +346,17 @@ def stale_tables(out: Path) -> frozenset[str]:
 
 
 def plan(
-    command: str, out: Path, config: Config, corpus: Sequence[str] = ()
+    command: str, out: Path, config: Config, corpus: Sequence[str] = (), *, verify: bool = False
 ) -> list[tuple[str, int, int]]:
     """Return (stage, units due, units) of what a command would do; writes nothing."""
     manifest = load_manifest(out) if (out / "manifest.json").exists() else new_manifest()
     if corpus:
         check_places(corpus, out)
         refuse_foreign(out)
-        inventory(manifest, corpus, config)
+        inventory(manifest, corpus, config, verify=verify)
     elif not (out / "manifest.json").exists():
         load_manifest(out)
-    session = Session(RunFolder(out, manifest), config, idle, STAGES, corpus=tuple(corpus))
+    session = Session(RunFolder(out, manifest), config, idle, STAGES, verify, tuple(corpus))
     stages = {
         "run": (*SCAN, *SCORE, *FILTER, *REPORT),
         "scan": SCAN,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +15,21 @@ from pipeline.corpus.columns import ID_NAMES
 from pipeline.engine.query import run as query
 from pipeline.engine.run_folder import read_run
 from pipeline.engine.shards import active_shards
+from pipeline.engine.sound import require_sound
 from pipeline.engine.tables import Row
 from pipeline.engine.texts import texts_of_rows
 from pipeline.errors import InputError, IntegrityError
 from pipeline.inspect.explanation import Explanation
 from pipeline.inspect.explanation_words import FORGOTTEN, in_words
 from pipeline.report.quotes.quotes import label
+from pipeline.scan.inventory import is_unchanged
 
+READ = frozenset(
+    {
+        *("counts", "documents", "decisions", "pairs", "contained", "spans", "rejected"),
+        *("risk", "document_risk", "sequences", "models"),
+    }
+)
 MOST_ROWS = 5
 MOST_SIMILAR = 3  # ids in the message for an unknown one
 MOST_SPANS = 60
@@ -85,6 +94,7 @@ def explanations(folder: Path, doc_id: str, stale: Collection[str] = ()) -> list
 
     Raises:
         InputError: When no row has the name, or the run has no counts yet.
+        IntegrityError: When a file of the run that it reads has other bytes than were written.
     """
     run = _open(folder, stale)
     shard, _, number = doc_id.rpartition("#")
@@ -117,6 +127,7 @@ def _open(folder: Path, stale: Collection[str]) -> _ExplainedRun:
             where=str(folder),
             fix="finish the scan: rote scan CORPUS... --out RUN",
         )
+    require_sound(run, READ & tables.keys())
     facts = run.manifest["outputs"].get("risk/all", {}).get("facts", {})
     config = Config.model_validate(run.manifest["config"])
     return _ExplainedRun(folder, config, tuple(active_shards(run.manifest)), tables, facts)
@@ -231,15 +242,39 @@ def _proof(run: _ExplainedRun, row: Row, keeper: Row, decision: Row) -> Row | No
 def _read_texts(run: _ExplainedRun, explained: Sequence[Explanation]) -> None:
     """Add the texts of the rows and of their keepers, unless excerpts are off.
 
-    The text of a row that is to be forgotten is not read, nor that of its keeper.
+    The text of a row that is to be forgotten is not read, nor that of its keeper. A text that is
+    not the one that was scanned is not shown, and its shard is noted as changed.
     """
-    if not run.config.report.excerpts:
-        return
+    changed = _changed_shards(run, explained)
     shown = [one for one in explained if (one.decision or {}).get("reason") != FORGOTTEN]
-    keys = {one.row["row_key"] for one in shown}
-    keys |= {one.keeper["row_key"] for one in shown if one.keeper}
-    wanted = np.array(sorted(keys), np.uint64)
-    texts = dict(texts_of_rows(run.shards, run.config.input, wanted))
+    rows = [row for one in shown for row in (one.row, one.keeper) if row is not None]
+    rows = [row for row in rows if row["shard"] not in changed]
+    texts: dict[int, str] = {}
+    if run.config.report.excerpts:
+        wanted = np.array(sorted({row["row_key"] for row in rows}), np.uint64)
+        texts = dict(texts_of_rows(run.shards, run.config.input, wanted))
+        for row in rows:
+            if not _is_scanned(texts.get(row["row_key"]), row):
+                texts.pop(row["row_key"], None)
+                changed.add(row["shard"])
+    for one in explained:
+        places = [row["shard"] for row in (one.row, one.keeper) if row is not None]
+        one.changed = tuple(sorted(changed.intersection(places)))
     for one in shown:
         one.text = texts.get(one.row["row_key"])
         one.keeper_text = texts.get(one.keeper["row_key"]) if one.keeper else None
+
+
+def _changed_shards(run: _ExplainedRun, explained: Sequence[Explanation]) -> set[str]:
+    """Return the shards of the rows and their keepers that are not the files that were scanned."""
+    rows = [row for one in explained for row in (one.row, one.keeper) if row is not None]
+    named = {row["shard"] for row in rows}
+    return {shard.name for shard in run.shards if shard.name in named and not is_unchanged(shard)}
+
+
+def _is_scanned(text: str | None, row: Row) -> bool:
+    """Tell whether a text that was read is the one that was counted for a row."""
+    if text is None:
+        return False
+    found = hashlib.blake2b(text.encode(), digest_size=16).digest()
+    return bool(found == row["text_hash"])

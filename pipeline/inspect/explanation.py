@@ -26,6 +26,7 @@ class Explanation:
         risk: its forecast; None where nothing of it was scored.
         scored: whether the run was scored.
         features: what the forecast rests on: feature, value, coefficient and contribution.
+        changed: shards of it and its keeper that are not the files that were scanned.
     """
 
     row: Row
@@ -41,3 +42,4 @@ class Explanation:
     risk: Row | None = None
     scored: bool = False
     features: list[Row] = field(default_factory=list)
+    changed: tuple[str, ...] = ()

@@ -8,6 +8,7 @@ from pipeline.inspect.explanation import Explanation
 from pipeline.inspect.explanation_words import (
     HIDDEN,
     MOST_ROWS,
+    changed_lines,
     counts,
     elsewhere,
     otherwise,
@@ -54,6 +55,8 @@ def _row(one: Explanation, section: int) -> Html:
         tag("h2", title, id=f"row-{section}"),
         _list(lines),
     ]
+    if one.changed:
+        parts += _titled("Changed since the scan", _list(changed_lines(one)))
     if not one.rejected:
         parts += [
             *_titled("What would decide otherwise", _list(otherwise(one))),

@@ -29,8 +29,10 @@ def _document(one: Explanation) -> str:
     """Return the explanation of one row."""
     head = f"{label(one.row['doc_id'])}\n" + wrapped(place(one.row), 2)
     parts = [head, _block(*verdict(one))]
+    if one.changed:
+        parts.append(_block("Changed since the scan", changed_lines(one)))
     if not one.rejected:
-        if one.keeper and one.config.report.excerpts:
+        if one.keeper and one.config.report.excerpts and not one.changed:
             parts.append(differences(one.text, one.keeper_text, masked=one.config.report.mask))
         parts += [
             _block("Otherwise", otherwise(one)),
@@ -79,6 +81,17 @@ def verdict(one: Explanation) -> tuple[str, list[str]]:
     how = ", restored" if decision["reason"] == "restored" else how
     rule = f" (rule {decision['rule']})" if decision["rule"] else ""
     return f"KEPT{how}{rule}", _kept(one, decision)
+
+
+def changed_lines(one: Explanation) -> list[str]:
+    """Return which shards changed after they were scanned, and what that means."""
+    names = ", ".join(label(name) for name in one.changed)
+    line = (
+        f"No longer the file that was scanned: {names}. All of this tells of the scan; what is in "
+        "the file now was not counted and is not shown. Scan anew: rote scan CORPUS... --out RUN "
+        "--verify"
+    )
+    return [line]
 
 
 def _kept(one: Explanation, decision: Row) -> list[str]:

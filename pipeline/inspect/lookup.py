@@ -22,11 +22,13 @@ from pipeline.corpus import Shard
 from pipeline.engine.progress import current
 from pipeline.engine.run_folder import read_run
 from pipeline.engine.shards import active_shards, row_of, shard_of
+from pipeline.engine.sound import require_sound
 from pipeline.engine.tables import read_keys
 from pipeline.errors import ConfigError, IntegrityError
 from pipeline.inspect.nearest import Proposals, propose
 from pipeline.inspect.question import MOST_HOLDERS, Question, TextMatches, ask, look
 from pipeline.report.quotes.quotes import quote
+from pipeline.scan.inventory import is_unchanged
 from pipeline.scan.words import chunk_places, in_order
 from pipeline.text.arrays import Int64
 from schemas.filter.decisions import DECISIONS
@@ -145,6 +147,7 @@ class Answer:
         top_exact_copies: the first of these.
         nearest: other documents that are near, the nearest first.
         corpus_documents: documents of the corpus.
+        changed_shards: how many files of the corpus changed since the scan that was asked.
     """
 
     bytes: int
@@ -162,6 +165,7 @@ class Answer:
     top_exact_copies: tuple[CorpusDocument, ...]
     nearest: tuple[Neighbour, ...]
     corpus_documents: int
+    changed_shards: int = 0
 
 
 @dataclass(frozen=True)
@@ -232,6 +236,7 @@ def lookup(
 
     Raises:
         ConfigError: When the text has no words or is not UTF-8, or the scan is not finished.
+        IntegrityError: When a file of the run that it reads has other bytes than were written.
     """
     run = _open(folder, stale)
     question = ask(data, run.config, name)
@@ -258,6 +263,7 @@ def _open(folder: Path, stale: Collection[str]) -> _ScannedRun:
             found=f"missing or not current: {', '.join(missing)}",
             fix="finish it: rote scan CORPUS... --out RUN (with the same settings)",
         )
+    require_sound(run, {"signatures", "words", "decisions"} & tables.keys())
     shards = {shard.number: shard for shard in active_shards(run.manifest)}
     by_group = {int(path.stem.removeprefix("g")): path for path in tables["signatures"]}
     return _ScannedRun(Config.model_validate(run.manifest["config"]), shards, by_group, tables)
@@ -305,6 +311,7 @@ def _answer(
             for one in near
         ),
         corpus_documents=proposals.documents,
+        changed_shards=sum(not is_unchanged(shard) for shard in run.shards.values()),
     )
 
 

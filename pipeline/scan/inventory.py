@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -179,23 +180,43 @@ def _append(manifest: dict[str, Any], new: list[Shard]) -> None:
         number, held, held_bytes = number + 1, held + 1, held_bytes + shard.bytes
 
 
-def require_unchanged(manifest: dict[str, Any]) -> None:
+def require_unchanged(manifest: dict[str, Any], *, verify: bool = False) -> None:
     """Refuse to work on a corpus whose files are no longer those that were scanned.
+
+    Args:
+        manifest: of the run folder.
+        verify: read every file whole, instead of trusting its size, time and tail.
 
     Raises:
         InputError: When a file is changed or missing; it names the first ten.
     """
-    changed = [shard.name for shard in active_shards(manifest) if not _is_same(shard)]
+    shards = active_shards(manifest)
+    with ThreadPoolExecutor() as threads:
+        same = list(threads.map(is_unchanged, shards))
+        if verify:
+            digests = {s["number"]: s["content_digest"] for s in manifest["corpus"]["shards"]}
+            asked = [digests[shard.number] for shard in shards]
+            same = [a and b for a, b in zip(same, threads.map(_holds, shards, asked), strict=True)]
+    changed = [shard.name for shard, kept in zip(shards, same, strict=True) if not kept]
     if changed:
+        again = "rote scan CORPUS... --out RUN"
         raise InputError(
             "The corpus changed after it was scanned.",
             where=", ".join(changed[:10]),
             found=f"{len(changed)} changed or missing files",
-            fix="scan again: rote scan CORPUS... --out RUN",
+            fix=f"scan again: {again}{' --verify' if verify else ''}",
         )
 
 
-def _is_same(shard: Shard) -> bool:
+def _holds(shard: Shard, digest: str | None) -> bool:
+    """Tell whether a shard's file has the bytes of a digest, if that is known."""
+    try:
+        return digest is None or content_digest(Path(shard.path)) == digest
+    except (OSError, InputError):
+        return False
+
+
+def is_unchanged(shard: Shard) -> bool:
     """Tell whether a shard's file is there with the size, time and tail that were recorded."""
     try:
         return identify(Path(shard.path)) == (shard.bytes, shard.mtime_ns, shard.tail_digest)

@@ -10,6 +10,7 @@ select
     source_group,
     text_bytes,
     words,
+    text_hash,
     representative,
     exact_count,
     near_capped,

@@ -7,6 +7,7 @@ select
     shard,
     row as shard_row,
     source,
+    text_hash,
     representative
 from read_parquet($counts)
 where row_key = $row_key

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.config.policy import MASKS
@@ -29,7 +30,7 @@ from pipeline.engine.progress import current
 from pipeline.engine.shards import row_keys
 from pipeline.engine.stage import FileRecord, Receipt, Work
 from pipeline.engine.tables import ROW_GROUP, TableWriter, write_table
-from pipeline.errors import IntegrityError, SchemaMismatch
+from pipeline.errors import InputError, IntegrityError, SchemaMismatch
 from pipeline.filter.emit.edits import TextColumns, cut_batch, emptied, require_forgotten
 from pipeline.filter.emit.json_shards import JsonWriter
 from pipeline.filter.emit.row_facts import RowFacts
@@ -37,12 +38,14 @@ from pipeline.filter.emit.struct_column import Added, kept_struct, removed_struc
 from pipeline.filter.forgotten import forgotten_texts
 from pipeline.filter.mitigations.goldfish import tokenizer_digest
 from pipeline.filter.rules.rules import CUT_SPANS
+from pipeline.scan.signatures import text_hashes
 from schemas.filter.emitted import SPANS_CUT
 
 VERSION = 3
 BATCH_BYTES = 8 << 20  # of rows read, and written as a row group, at once
 LEAST_GROUP = 128  # rows; files with smaller row groups are written with larger ones
 SPANS = "removed/spans"
+SCAN_AGAIN = "scan again: rote scan CORPUS... --out RUN --verify"
 # it describes the columns of the file as it was: with a column more, its reader fails
 DROPPED_METADATA = b"huggingface"
 
@@ -77,6 +80,7 @@ def emit(work: Work) -> Receipt:
 
     Raises:
         IntegrityError: When a shard has other rows than were scanned, or rows are lost.
+        InputError: When a text is not the one that was scanned.
         SchemaMismatch: When a text column cannot be cut, or a folder's name is taken.
     """
     files: list[FileRecord] = []
@@ -164,7 +168,7 @@ class _ShardWriter:
                 where=self._shard.name,
                 found=f"{read} read, {kept.rows + removed.rows} written",
                 expected=str(facts_of.rows()),
-                fix="scan again: rote scan",
+                fix=SCAN_AGAIN,
             )
         records = [kept.record, removed.record, *([spans.record] if spans else [])]
         return records, {"kept": kept.rows, "removed": removed.rows}
@@ -195,12 +199,26 @@ class _ShardWriter:
         )
 
     def _require_scanned(self, batch: DocumentBatch, facts: pa.Table) -> None:
+        """Refuse rows other than were scanned, and a text other than was counted.
+
+        Sizes and times of files can lie. Hashing takes a second per gigabyte.
+        """
         keys = row_keys(self._shard.number, batch.rows)
         if not np.array_equal(facts["row_key"].to_numpy(), keys):
             raise IntegrityError(
                 "A shard's rows are not those that were scanned.",
                 where=self._shard.name,
-                fix="scan again: rote scan",
+                fix=SCAN_AGAIN,
+            )
+        scanned = facts["text_hash"].combine_chunks().cast(pa.binary(16))
+        same = pc.equal(scanned, text_hashes(batch.texts))
+        if not pc.all(same, min_count=0).as_py():
+            first = same.to_numpy(zero_copy_only=False).argmin()
+            raise InputError(
+                "A text is not the one that was scanned: its file changed.",
+                where=f"{self._shard.name}, row {batch.rows[first]:,}",
+                found="another hash of the text, though size and time may be the same",
+                fix=SCAN_AGAIN,
             )
 
     def _split(

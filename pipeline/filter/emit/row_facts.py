@@ -27,7 +27,9 @@ class RowFacts:
         self._work = work
         unknown = {"counted_in", "risk", "risk_low", "risk_high"}
         counts = [field.name for field in KEPT_STRUCT if field.name not in unknown]
-        self._documents = _Rows(shard, work, DOCUMENTS, [*counts, "keeper_doc_id", *PROOF])
+        self._documents = _Rows(
+            shard, work, DOCUMENTS, [*counts, "text_hash", "keeper_doc_id", *PROOF]
+        )
         self._decisions = _Rows(shard, work, DECISIONS, ["row_key", *DECIDED])
 
     def take(self, count: int) -> pa.Table:

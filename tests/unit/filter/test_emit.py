@@ -1,5 +1,6 @@
 import datetime
 import decimal
+import os
 import uuid
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from pipeline.corpus import Shard, read_documents
 from pipeline.engine.shards import output_names
-from pipeline.errors import IntegrityError, SchemaMismatch
+from pipeline.errors import InputError, IntegrityError, SchemaMismatch
 from pipeline.filter.emit import emit
 from schemas.filter.emitted import KEPT_STRUCT, REMOVED_STRUCT
 
@@ -262,3 +263,19 @@ def test_a_damaged_table_of_documents_is_named(tmp_path, make_corpus, scan):
     assert found.value.where == str(path)
     again = scan(corpus, tmp_path / "run", verify=True)
     assert again.performed == ["documents/all", "emit/g00000", "seal/all"]
+
+
+def test_a_changed_text_never_gets_the_counts_of_another(tmp_path, make_corpus, scan):
+    """Each text is hashed when it is written, whatever size and time of its file say."""
+    texts = [f"text {n} of the corpus" for n in range(9_000)]
+    corpus = make_corpus(tmp_path / "c", {"a.jsonl": texts})
+    scan(corpus, tmp_path / "run", filtered=False)
+    path = corpus / "a.jsonl"
+    before = path.stat()
+    path.write_text(path.read_text().replace("text 7 ", "test 7 ", 1))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(InputError, match="not the one that was scanned") as refused:
+        scan(corpus, tmp_path / "run")
+    assert refused.value.where == "a.jsonl, row 7"
+    assert "--verify" in refused.value.fix
+    assert not list((tmp_path / "run" / "kept").rglob("*"))

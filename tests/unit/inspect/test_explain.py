@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.errors import InputError
+from pipeline.corpus import identify
+from pipeline.errors import InputError, IntegrityError
 from pipeline.inspect.contributions import contributions
 from pipeline.inspect.explain import explain, explanations
 from pipeline.inspect.explanation_page import explanation_page
@@ -219,3 +220,47 @@ def _plain(kind: pa.DataType) -> object:
     if pa.types.is_string(kind):
         return ""
     return False if pa.types.is_boolean(kind) else 0
+
+
+def test_a_changed_file_is_never_quoted_as_the_proof(tmp_path: Path) -> None:
+    """A row put in front moves all others: nothing of the file is shown, and that is said."""
+    work = make_run(tmp_path)
+    path = Path(next(shard.path for shard in work.shards if shard.name == "a.parquet"))
+    table = pq.read_table(path)
+    pq.write_table(pa.concat_tables([table.slice(1, 1), table]), path)
+    told = explanations(work.folder, "near")
+    assert (told[0].changed, told[0].keeper_text) == (("a.parquet",), None)
+    text = in_words(told)
+    assert "Changed since the scan\n  No longer the file that was scanned: a.parquet." in text
+    assert "Beside what stays" not in text
+    assert "Changed since the scan" in explanation_page(told)
+    assert "Changed since" not in explain(work.folder, "twice")
+
+
+def test_another_text_behind_the_same_size_and_date_is_not_quoted(tmp_path: Path) -> None:
+    """The hash of the text decides, not what the file system says."""
+    work = make_run(tmp_path)
+    path = Path(next(shard.path for shard in work.shards if shard.name == "a.parquet"))
+    table = pq.read_table(path)
+    texts = ["another", *table["text"].to_pylist()[1:]]
+    pq.write_table(table.set_column(1, "text", pa.array(texts)), path)
+    size, mtime_ns, tail = identify(path)
+    manifest = json.loads((work.folder / "manifest.json").read_text())
+    for entry in manifest["corpus"]["shards"]:
+        if entry["name"] == "a.parquet":
+            entry.update(bytes=size, mtime_ns=mtime_ns, tail_digest=tail)
+    (work.folder / "manifest.json").write_text(json.dumps(manifest))
+    told = explanations(work.folder, "long")
+    assert (told[0].changed, told[0].text) == (("a.parquet",), None)
+
+
+@pytest.mark.parametrize("table", ["counts", "pairs", "spans", "decisions", "documents"])
+def test_an_exchanged_table_is_refused_by_name(tmp_path: Path, table: str) -> None:
+    """A whole file of the same schema has good checksums; its digest tells it from ours."""
+    folder = make_run(tmp_path).folder
+    path = folder / table / "all.parquet"
+    found = pq.read_table(path)
+    pq.write_table(found.slice(1), path)
+    with pytest.raises(IntegrityError, match="damaged") as refused:
+        explain(folder, "near")
+    assert refused.value.where == str(path)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import random
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -357,3 +358,24 @@ def test_every_reason_of_a_removal_has_its_words():
     assert {*REMOVED_AS} == {*REASONS} == {*told} - {"repeated", "restored"}  # those rows stay
     assert removed_as("contained") == "contained in a longer document"
     assert removed_as("of_another_version") == "of another version"
+
+
+def test_an_older_table_in_the_place_of_ours_is_refused(tmp_path, small):
+    """Another file of the same schema has good checksums; its digest tells it from ours."""
+    shutil.copytree(small, tmp_path / "run")
+    path = tmp_path / "run" / "signatures" / "g00000.parquet"
+    pq.write_table(pq.read_table(path).slice(1), path)
+    with pytest.raises(IntegrityError, match="damaged") as refused:
+        lookup(tmp_path / "run", b"two words")
+    assert refused.value.where == str(path)
+
+
+def test_an_answer_says_that_the_corpus_has_changed(tmp_path, make_corpus, scan):
+    """Counts are of the scan, so a file that changed since is told beside them."""
+    corpus = make_corpus(tmp_path / "corpus", TEXTS)
+    folder = scan(corpus, tmp_path / "run", "window.words=4", filtered=False).folder
+    assert "changed" not in in_words(lookup(folder, PASSAGE.encode()))
+    (corpus / "b.jsonl").write_text('{"text": "all new"}\n')
+    answer = lookup(folder, PASSAGE.encode())
+    assert (answer.changed_shards, answer.exact_copies) == (1, 2)
+    assert "1 file of the corpus changed since the scan" in in_words(answer)

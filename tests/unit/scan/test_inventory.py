@@ -1,3 +1,4 @@
+import json
 import os
 import shutil
 from pathlib import Path
@@ -316,3 +317,22 @@ def test_empty_shard_has_nothing_to_guess(tmp_path: Path, monkeypatch: pytest.Mo
     manifest = new_manifest()
     inventory(manifest, [str(tmp_path)], Config())
     assert (said, [shard.name for shard in active_shards(manifest)]) == ([], ["a.jsonl"])
+
+
+def test_verify_finds_a_change_that_size_time_and_tail_hide(tmp_path):
+    """A corpus is held against its content hashes when asked, and trusted by its dates when not."""
+    path = tmp_path / "c" / "a.jsonl"
+    path.parent.mkdir()
+    path.write_text(json.dumps({"text": "x" * 200_000}) + "\n")
+    manifest = registry()
+    take(manifest, path.parent)
+    manifest["corpus"]["shards"][0]["content_digest"] = content_digest(path)
+    require_unchanged(manifest, verify=True)
+    before = path.stat()
+    path.write_text(path.read_text().replace("x", "y", 1))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    require_unchanged(manifest)
+    with pytest.raises(InputError, match="changed after it was scanned") as refused:
+        require_unchanged(manifest, verify=True)
+    assert refused.value.where == "a.jsonl"
+    assert "--verify" in refused.value.fix
