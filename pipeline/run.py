@@ -27,6 +27,7 @@ from pipeline.report import report
 from pipeline.scan import copies, counts, families, signatures
 from pipeline.scan.inventory import check_places, inventory, require_unchanged
 from pipeline.scan.near import candidates, pairs
+from pipeline.scan.rejections import require_documents
 from pipeline.scan.repeats import contained, windows
 from pipeline.score.forecast import risk
 from pipeline.score.probes import probes
@@ -38,7 +39,7 @@ UNICODE = "14.0.0"
 
 def _read(config: Config) -> Any:  # noqa: ANN401 - plain values
     """Return the settings by which rows of the corpus are read."""
-    return config.input.model_dump(exclude={"skip_bad_files"})
+    return config.input.model_dump(exclude={"skip_bad_files", "most_rejected"})
 
 
 def _probed(config: Config) -> Any:  # noqa: ANN401
@@ -227,6 +228,8 @@ def scan(session: Session) -> None:
     _adopt(session)
     for stage in SCAN:
         session.perform(stage)
+        if stage.name == "sketch":
+            require_documents(session.manifest, session.config.input)
 
 
 def score(session: Session) -> None:

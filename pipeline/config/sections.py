@@ -7,7 +7,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
-from pipeline.config.fields import Bytes, Count, Ratio, Section
+from pipeline.config.fields import Bytes, Count, Fraction, Ratio, Section
 from pipeline.config.policy import DROPS, EmitConfig, MitigationConfig, PolicyConfig
 
 __all__ = ["EmitConfig", "MitigationConfig", "PolicyConfig"]
@@ -27,6 +27,12 @@ class InputConfig(Section):
     priority: str | None = Field(None, description="numeric column; of two copies the higher stays")
     skip_bad_files: bool = Field(
         False, description="go on without unreadable files; they are listed"
+    )
+
+    most_rejected: Fraction = Field(
+        0.5,
+        description="share of the corpus's rows that may be rejected; beyond it the scan ends with "
+        "an error, because the text column is probably another one",
     )
 
     @field_validator("text", mode="before")

@@ -36,6 +36,7 @@ MAGIC = {
     b"PAR1": "Parquet",
     b"ARROW1": "Arrow",
 }
+OTHER_UNICODE = {b"\xff\xfe": "UTF-16 or UTF-32", b"\xfe\xff": "UTF-16", b"\0\0\xfe\xff": "UTF-32"}
 
 
 def file_format(name: str) -> str | None:
@@ -74,6 +75,7 @@ def open_stream(path: str) -> pa.NativeFile:
         if not start:
             raise CorruptFile("A compressed file is empty.", where=path, expected=f"{codec} data")
         return pa.CompressedInputStream(pa.OSFile(path, "rb"), codec)
+    refuse_other_unicode(start, path)
     for magic, kind in MAGIC.items():
         if start.startswith(magic):
             raise CorruptFile(
@@ -83,6 +85,27 @@ def open_stream(path: str) -> pa.NativeFile:
                 fix="rename it",
             )
     return pa.OSFile(path, "rb")
+
+
+def refuse_other_unicode(start: bytes, path: str) -> None:
+    """Refuse a file whose first bytes say that it is Unicode, but not UTF-8.
+
+    Args:
+        start: its first bytes, unpacked.
+        path: the file.
+
+    Raises:
+        CorruptFile: When they do.
+    """
+    for mark, kind in OTHER_UNICODE.items():
+        if start.startswith(mark):
+            raise CorruptFile(
+                "A file is not UTF-8.",
+                where=path,
+                found=f"{kind}, by its byte order mark",
+                expected="UTF-8",
+                fix="convert it: iconv -f UTF-16 -t UTF-8, or leave it out: --skip-bad-files",
+            )
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from pipeline.corpus.documents import (
     Records,
     Rejected,
 )
-from pipeline.corpus.files import open_stream, reading
+from pipeline.corpus.files import open_stream, reading, refuse_other_unicode
 from pipeline.corpus.json_schema import to_batch, union_schema
 from pipeline.corpus.json_text import (
     Json,
@@ -30,7 +30,7 @@ from pipeline.corpus.json_text import (
     object_text,
     to_json,
 )
-from pipeline.errors import CorruptFile
+from pipeline.errors import CorruptFile, InputError
 
 BLOCK_BYTES = 1 << 20
 HEAD_LINES = 1000
@@ -62,7 +62,7 @@ def head_schema(path: str, wanted: frozenset[str]) -> pa.Schema:
     Raises:
         CorruptFile: When the file is one JSON document, not one object a line.
     """
-    _refuse_array(path)
+    _check_start(path)
     head: list[bytes] = []
     size = 0
     for line in _lines(path):
@@ -73,6 +73,8 @@ def head_schema(path: str, wanted: frozenset[str]) -> pa.Schema:
     objects = [item for item in map(_parse, head) if isinstance(item, dict)]
     if head and (head[0].strip() in (b"[", b"{") or (_is_json(path) and not objects)):
         raise _one_document(path)
+    if len(head) == 1 and not objects:
+        _refuse_carriage_returns(head[0], path)
     found = union_schema(objects, ())
     if wanted <= set(found.names) and found.names:
         return found
@@ -133,10 +135,31 @@ def _records(
         priorities=pa.array(
             [object_number(item, columns.priority) for item in objects], pa.float64()
         ),
-        columns=None if schema is None else to_batch(objects, schema, columns.text),
+        columns=_user_columns(objects, schema, columns),
         marked=marked,
         unparsed=tuple(pending.unparsed),
     )
+
+
+def _user_columns(
+    objects: list[Object], schema: pa.Schema | None, columns: Columns
+) -> pa.RecordBatch | None:
+    """Return the user's columns; None where they are not asked for, or the file has none at all.
+
+    Raises:
+        InputError: When a value does not fit the columns that an earlier pass has found.
+    """
+    if schema is None or not schema.names:
+        return None
+    try:
+        return to_batch(objects, schema, columns.text)
+    except (pa.ArrowException, TypeError, AttributeError, OverflowError):
+        raise InputError(  # what Arrow says quotes the value
+            "A file changed while it was read.",
+            where=", ".join(columns.text),
+            found="a value that does not fit the columns found in the pass before",
+            fix="run the same command again",
+        ) from None
 
 
 def _lines(path: str) -> Iterator[bytes]:
@@ -201,16 +224,35 @@ def _is_json(path: str) -> bool:
     return path.lower().removesuffix(".gz").removesuffix(".zst").endswith(".json")
 
 
-def _refuse_array(path: str) -> None:
-    """Refuse a .json file that starts with an array, before its one line is read.
+def _check_start(path: str) -> None:
+    """Refuse a file of other Unicode, and an array in a .json file before its one line is read.
 
     Raises:
-        CorruptFile: When it does.
+        CorruptFile: When it is one of these.
     """
     with reading(path), open_stream(path) as stream:
-        start = stream.read(BLOCK_BYTES).removeprefix(BYTE_ORDER_MARK).lstrip()
+        start = stream.read(BLOCK_BYTES)
+    refuse_other_unicode(start, path)
+    start = start.removeprefix(BYTE_ORDER_MARK).lstrip()
     if start.startswith(b"[") and _is_json(path):
         raise _one_document(path)
+
+
+def _refuse_carriage_returns(line: bytes, path: str) -> None:
+    """Refuse a file of one line that is several objects with carriage returns between them.
+
+    Raises:
+        CorruptFile: When it is one.
+    """
+    parts = [part for part in line.split(b"\r") if part and not part.isspace()]
+    if len(parts) > 1 and isinstance(_parse(parts[0]), dict):
+        raise CorruptFile(
+            "The lines of a file end in bare carriage returns.",
+            where=path,
+            found=f"{len(parts):,} of them in one line",
+            expected="line feeds",
+            fix="convert it: tr '\\r' '\\n', or leave it out: --skip-bad-files",
+        )
 
 
 def _one_document(path: str) -> CorruptFile:

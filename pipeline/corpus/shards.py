@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 
-from pipeline.corpus.files import file_format, known_suffixes
+from pipeline.corpus.files import file_format, known_suffixes, reading
 from pipeline.errors import InputError
 
 TAIL_BYTES = 65_536
@@ -91,7 +91,16 @@ def find_shards(corpus: Sequence[str], *, own: bool = False) -> tuple[list[Shard
 
 
 def identify(path: Path) -> tuple[int, int, str]:
-    """Return size in bytes, modification time in ns and the BLAKE2b-128 hex of the last 64 KiB."""
+    """Return size in bytes, modification time in ns and the BLAKE2b-128 hex of the last 64 KiB.
+
+    Raises:
+        CorruptFile: When the file is not there any more, or cannot be read.
+    """
+    with reading(str(path)):
+        return _identify(path)
+
+
+def _identify(path: Path) -> tuple[int, int, str]:
     with path.open("rb") as stream:
         facts = os.fstat(stream.fileno())
         stream.seek(max(0, facts.st_size - TAIL_BYTES))
@@ -100,9 +109,13 @@ def identify(path: Path) -> tuple[int, int, str]:
 
 
 def content_digest(path: Path) -> str:
-    """Return the BLAKE2b-128 hex of the whole file, read in blocks."""
+    """Return the BLAKE2b-128 hex of the whole file, read in blocks.
+
+    Raises:
+        CorruptFile: When the file is not there any more, or cannot be read.
+    """
     digest = hashlib.blake2b(digest_size=16)
-    with path.open("rb") as stream:
+    with reading(str(path)), path.open("rb") as stream:
         while block := stream.read(BLOCK_BYTES):
             digest.update(block)
     return digest.hexdigest()
@@ -117,7 +130,7 @@ def _shard(number: int, name: str, path: Path) -> Shard:
     if any(0xD800 <= ord(character) <= 0xDFFF for character in str(path)):
         raise InputError("A file name is not UTF-8.", where=ascii(str(path)), fix="rename the file")
     try:
-        size, mtime_ns, tail = identify(path)
+        size, mtime_ns, tail = _identify(path)
     except OSError as error:
         raise InputError(
             "A file cannot be opened.", where=str(path), found=error.strerror or ""
@@ -144,6 +157,13 @@ def _expand(root: str, *, own: bool = False) -> tuple[list[_FoundFile], list[str
                 found=path.suffix or "no suffix",
                 expected=" ".join(known_suffixes()),
                 fix="convert or rename the file",
+            )
+        if not path.is_file():
+            raise InputError(
+                "A pipe, a device or a socket is no file that can be read twice.",
+                where=str(path),
+                expected="a file or a folder",
+                fix="write what it gives into a file",
             )
         return [_FoundFile(path.parent, path)], []
     if glob.has_magic(root):

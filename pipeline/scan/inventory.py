@@ -30,6 +30,7 @@ from pipeline.errors import ConfigError, InputError, PipelineError, SchemaMismat
 GROUP_BYTES = 4 << 20
 GROUPS_AT_MOST = 200
 GROUP_SHARDS = 256
+MOST_FAULTS = 8  # of files, in a message
 IDENTITY = ("bytes", "mtime_ns", "tail_digest")
 
 
@@ -132,18 +133,39 @@ def _check(shards: list[Shard], config: Config) -> dict[str, str]:
         if len(bad) == 1:
             (only,) = bad.values()
             raise only
-        raise InputError(
-            f"{len(bad)} of {len(shards)} files cannot be used; nothing was scanned.",
-            found="\n".join(
-                f"{name}: {str(error).replace(chr(10), ' ')}" for name, error in bad.items()
-            ),
-            fix="mend or remove them, or leave them out: --skip-bad-files",
-        )
+        what = f"{len(bad):,} of {len(shards):,} files cannot be used; nothing was scanned."
+        raise _unusable(bad, what, "mend or remove them, or leave them out: --skip-bad-files")
     if len(bad) == len(shards):
-        raise InputError("No file of the corpus can be used.", found="; ".join(sorted(bad)))
-    for name, fault in bad.items():
-        current().message(f"left out: {name}: {fault.what}")
+        raise _unusable(bad, "No file of the corpus can be used.", "")
+    for alike in _alike(bad).values():
+        current().message(f"left out: {_named(alike)}: {bad[alike[0]].what}")
     return {name: fault.what for name, fault in sorted(bad.items())}
+
+
+def _unusable(bad: dict[str, PipelineError], what: str, fix: str) -> InputError:
+    """Return one error for many files; those of one fault are told together."""
+    found = []
+    for alike in list(_alike(bad).values())[:MOST_FAULTS]:
+        error = bad[alike[0]]
+        told = [error.what]
+        told += [f"expected: {error.expected}"] if error.expected else []
+        told += [f"found: {error.found}"] if error.found else []
+        told += [f"to do: {error.fix}"] if error.fix else []
+        files = f"{len(alike):,} files, " if len(alike) > 1 else ""
+        told += [f"where: {error.where}"] if error.where and not files else []
+        found.append(f"{files}{_named(alike)}: {' '.join('; '.join(told).split())}")
+    kinds = len(_alike(bad))
+    if kinds > MOST_FAULTS:
+        found.append(f"and {kinds - MOST_FAULTS:,} other faults")
+    return InputError(what, found="\n".join(found), fix=fix)
+
+
+def _alike(bad: dict[str, PipelineError]) -> dict[tuple[str, ...], list[str]]:
+    """Return the names of the files by their fault, the most frequent first."""
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for name, error in bad.items():
+        alike.setdefault((error.what, error.found, error.expected), []).append(name)
+    return dict(sorted(alike.items(), key=lambda item: -len(item[1])))
 
 
 def _refresh(entry: dict[str, Any], shard: Shard, verify: bool) -> None:

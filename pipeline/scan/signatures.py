@@ -271,6 +271,14 @@ def _write_rejected(shard: Shard, work: Work) -> FileRecord:
 def rejected_rows(shard: str, batch: DocumentBatch, schema: pa.Schema) -> pa.Table:
     """Return a batch's rejected rows in order; `record` is null where nothing could be parsed."""
     rows = np.array([item.row for item in batch.rejected], np.int64)
+    told: list[pa.Array] = [
+        pa.array([item.text for item in batch.rejected], pa.large_binary()),
+        pa.array([item.reason for item in batch.rejected], pa.string()),
+        pa.array([shard] * len(rows), pa.string()),
+        pa.array(rows),
+    ]
+    if "record" not in schema.names:
+        return pa.table(told, schema=schema)
     record = schema.field("record").type
     place = np.searchsorted(batch.rejected_rows, rows)
     if batch.rejected_columns is not None and len(batch.rejected_rows):
@@ -279,16 +287,7 @@ def rejected_rows(shard: str, batch: DocumentBatch, schema: pa.Schema) -> pa.Tab
         struct = records.take(pa.array(np.where(parsed, place, 0), mask=~parsed))
     else:
         struct = pa.nulls(len(rows), record)
-    return pa.table(
-        [
-            pa.array([item.text for item in batch.rejected], pa.large_binary()),
-            pa.array([item.reason for item in batch.rejected], pa.string()),
-            pa.array([shard] * len(rows), pa.string()),
-            pa.array(rows),
-            struct,
-        ],
-        schema=schema,
-    )
+    return pa.table([*told, struct], schema=schema)
 
 
 def _unchanged(shard: Shard) -> None:

@@ -4,6 +4,7 @@ import pyarrow as pa
 
 from schemas.fields import field, table
 
+GRAIN = "one row per rejected row of the shard, in order"
 REJECTED_FIELDS = [
     field(
         "text",
@@ -24,14 +25,16 @@ REJECTED_FIELDS = [
 def rejected(record: pa.Schema) -> pa.Schema:
     """Return the schema of a shard's rejected rows.
 
-    A `record` struct holds the user's columns unchanged.
+    A `record` struct holds the user's columns unchanged; a shard without any has none.
     """
+    if not record.names:
+        return table("rejected", 1, GRAIN, REJECTED_FIELDS)
     columns = pa.field(
         "record", pa.struct(list(record)), nullable=True, metadata={"doc": "the user's columns"}
     )
     return table(
         "rejected",
         1,
-        "one row per rejected row of the shard, in order",
+        GRAIN,
         [*REJECTED_FIELDS, columns],
     )

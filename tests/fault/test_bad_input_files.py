@@ -11,8 +11,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.config.sections import InputConfig
-from pipeline.corpus import check_shard, find_shards, read_documents, shard_schema
+from pipeline.config.sections import Config, InputConfig
+from pipeline.corpus import (
+    check_shard,
+    content_digest,
+    find_shards,
+    identify,
+    read_documents,
+    shard_schema,
+)
 from pipeline.corpus.files import reading
 from pipeline.errors import (
     CorruptFile,
@@ -21,6 +28,8 @@ from pipeline.errors import (
     SchemaMismatch,
     TransientIOError,
 )
+from pipeline.run import new_manifest
+from pipeline.scan.inventory import inventory
 
 SECRET = "swordfish"  # noqa: S105 - document text that no message may show
 TABLE = pa.table(
@@ -110,6 +119,10 @@ def test_a_file_that_is_something_else_is_refused(tmp_path):
         "m.jsonl.gz": b'{"text": "a"}\n',
         "n.jsonl.gz": b"",
         "o.csv.zst": gzip.compress(b"text\na\n"),
+        "q.jsonl": '{"text": "a"}\n'.encode("utf-16"),
+        "r.jsonl.gz": gzip.compress('{"text": "a"}\n'.encode("utf-16")),
+        "s.csv": "text,id\na,b\n".encode("utf-16"),
+        "t.jsonl": b'{"text": "a"}\r{"text": "b"}\r',
     }
     for name, data in kinds.items():
         (tmp_path / name).write_bytes(data)
@@ -285,3 +298,50 @@ def test_nulls_invalid_bytes_and_duplicate_ids_are_rows_not_errors(tmp_path):
     reasons = [item.reason for item in batch.rejected]
     assert reasons == ["null_text", "empty_text", "invalid_utf8", "not_a_string"]
     assert len(batch.rows) + len(batch.rejected) == 6
+
+
+@pytest.mark.parametrize("name", ["x.jsonl", "x.parquet", "x.txt"])
+def test_what_cannot_be_read_twice_is_refused_at_once(tmp_path, name):
+    """A pipe or a device under the name of a file is no input; nothing waits for it."""
+    os.mkfifo(tmp_path / name)
+    (tmp_path / "zero.jsonl").symlink_to("/dev/zero")
+    for path in (tmp_path / name, tmp_path / "zero.jsonl"):
+        error = refused(InputError, open_shard, path)
+        assert "pipe" in error.what
+
+
+def test_a_file_that_vanished_is_named_by_what_identifies_it(tmp_path):
+    """Its size, time and hash are asked for in the middle of a run."""
+    for action in (identify, content_digest):
+        error = refused(CorruptFile, action, tmp_path / "x.jsonl")
+        assert error.found == os.strerror(errno.ENOENT)
+
+
+def test_a_file_that_changes_between_two_passes_is_named_without_its_text(tmp_path):
+    """JSON Lines are read once for their columns and once for their rows."""
+    path = tmp_path / "x.jsonl"
+    path.write_text('{"text": "a", "n": 1}\n')
+    schema = shard_schema(open_shard(path), InputConfig())
+    path.write_text(f'{{"text": "a", "n": "{SECRET}"}}\n')
+    with pytest.raises(InputError, match="changed while it was read") as caught:
+        list(read_documents(open_shard(path), InputConfig(), everything=True, schema=schema))
+    assert SECRET not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_files_of_one_fault_are_one_line(tmp_path):
+    """The message says how many files there are, names a few and says what to do."""
+    folder = tmp_path / "c"
+    folder.mkdir()
+    for n in range(120):
+        (folder / f"{n:03}.jsonl").write_text('{"morning": "a b", "evening": "c d"}\n')
+    (folder / "bad.parquet").write_bytes(b"PAR1")
+    with pytest.raises(InputError, match="121 of 121 files cannot be used") as caught:
+        inventory(new_manifest(), [str(folder)], Config())
+    assert caught.value.found.splitlines()[0] == (
+        "120 files, 000.jsonl, 001.jsonl, 002.jsonl and 117 more: No text column was found.; "
+        "expected: one of text, content, body, document, raw_content, messages, conversations, or "
+        "a single string column; found: morning: string, evening: string; "
+        "to do: --set input.text=NAME"
+    )
+    assert len(str(caught.value).splitlines()) == 4

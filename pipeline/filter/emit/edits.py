@@ -42,7 +42,8 @@ class TextColumns:
         Raises:
             SchemaMismatch: When a text column is a list of messages.
         """
-        chats = [name for name in self.columns if is_chat(schema.field(name).type)]
+        there = [name for name in self.columns if name in schema.names]  # none without a row
+        chats = [name for name in there if is_chat(schema.field(name).type)]
         if chats:
             raise SchemaMismatch(
                 "cut-spans cannot cut chat messages.",

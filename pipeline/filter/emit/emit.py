@@ -26,6 +26,7 @@ from pipeline.corpus import (
     text_columns,
 )
 from pipeline.corpus.columns import check_column
+from pipeline.corpus.files import reading
 from pipeline.engine.progress import current
 from pipeline.engine.shards import row_keys
 from pipeline.engine.stage import FileRecord, Receipt, Work
@@ -285,7 +286,8 @@ def _rows_of_a_group(shard: Shard) -> int:
     """Return the most rows of a row group: as many as in the shard's largest one, within limits."""
     if shard.format != "parquet":
         return ROW_GROUP
-    facts = pq.read_metadata(shard.path)
+    with reading(shard.path):
+        facts = pq.read_metadata(shard.path)
     most = max((facts.row_group(k).num_rows for k in range(facts.num_row_groups)), default=0)
     return min(ROW_GROUP, max(LEAST_GROUP, most))
 

@@ -10,6 +10,7 @@ from pipeline.config.sections import Config
 from pipeline.engine.query import Limits
 from pipeline.engine.query import run as query
 from pipeline.engine.run_folder import digest_of, load_manifest, read_run
+from pipeline.engine.sound import require_sound
 from pipeline.engine.stage import Work
 from pipeline.engine.tables import Row
 from pipeline.errors import InputError, PipelineError
@@ -28,6 +29,7 @@ def against(
 
     Raises:
         InputError: When that folder holds no decisions.
+        IntegrityError: When a table of it has other bytes than were written.
         RunFolderError: When it is no run folder of this version.
     """
     if not work.config.report.against:
@@ -43,6 +45,7 @@ def against(
             found=f"no {' and no '.join(missing)}",
             fix="run `rote filter` on it first, or name another after --against",
         )
+    require_sound(opened, {*NEEDED, "document_risk"})
     inputs = {
         **{name: work.paths(name) for name in NEEDED},
         **{f"{name}_before": before[name] for name in NEEDED},

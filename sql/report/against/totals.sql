@@ -1,7 +1,11 @@
--- grain: one row per run: before (now is false), and now
+-- grain: one row per run: before (now is false), and now; also of a run without a row
 -- inputs: documents, decisions, documents_before, decisions_before
 -- params: none
-with both_runs as (
+with sides as (
+    select unnest([true, false]) as now
+),
+
+both_runs as (
     select true as now, documents.*, decisions.action, decisions.reason
     from read_parquet($documents) as documents
     inner join read_parquet($decisions) as decisions on documents.row_key = decisions.row_key
@@ -12,18 +16,19 @@ with both_runs as (
 )
 
 select
-    now,
-    cast(count(*) as bigint) as documents,
+    s.now,
+    cast(count(b.row_key) as bigint) as documents,
     cast(count(distinct text_hash) as bigint) as distinct_texts,
-    cast(sum(text_bytes) as bigint) as text_bytes,
-    cast(sum(words) as bigint) as words,
-    cast(sum(repeated_words) as bigint) as repeated_words,
+    cast(coalesce(sum(text_bytes), 0) as bigint) as text_bytes,
+    cast(coalesce(sum(words), 0) as bigint) as words,
+    cast(coalesce(sum(repeated_words), 0) as bigint) as repeated_words,
     cast(count(*) filter (where action <> 'drop') as bigint) as kept,
     cast(count(*) filter (where action = 'drop' and reason = 'exact_copy') as bigint) as exact_copies_removed,
     cast(count(*) filter (where action = 'drop' and reason = 'near_copy') as bigint) as near_copies_removed,
     cast(count(*) filter (
         where action = 'drop' and reason not in ('exact_copy', 'near_copy')
     ) as bigint) as otherwise_removed
-from both_runs
-group by now
-order by now
+from sides as s
+left join both_runs as b on s.now = b.now
+group by s.now
+order by s.now

@@ -8,8 +8,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.engine.files import digest_file
+from pipeline.engine.query import Limits
 from pipeline.engine.stage import Work
-from pipeline.errors import InputError
+from pipeline.errors import InputError, IntegrityError
+from pipeline.report.data.comparison import against
 from pipeline.report.report import outside, report
 from tests.report_runs import B, compared_with, make_run
 
@@ -29,6 +32,18 @@ def _edit(work: Work, table: str, column: str, rows: list[int], value: object) -
     place = data.schema.get_field_index(column)
     new = pc.if_else(chosen, pa.scalar(value, data.schema.field(column).type), data[column])
     pq.write_table(data.set_column(place, data.schema.field(column), new), path)
+    _record(work, table)
+
+
+def _record(work: Work, table: str) -> None:
+    """Enter a table's file, which a test wrote anew, into the manifest."""
+    place = work.folder / "manifest.json"
+    manifest = json.loads(place.read_text())
+    for entry in manifest["outputs"].values():
+        for record in entry["files"]:
+            if record["table"] == table:
+                record["digest"] = digest_file(work.paths(table)[0])
+    place.write_text(json.dumps(manifest))
 
 
 def _changes(work: Work) -> dict:  # type: ignore[type-arg]
@@ -116,3 +131,36 @@ def test_the_fingerprint_takes_in_what_is_outside_the_run(tmp_path: Path) -> Non
     assert outside(now.folder, config)[1] != third[1]
     (before.folder / "manifest.json").unlink()
     assert outside(now.folder, config)[1] == "unreadable"
+
+
+@pytest.mark.parametrize("side", ["now", "before", "both"])
+def test_a_run_without_a_row_compares_as_nothing(tmp_path: Path, side: str) -> None:
+    """A side with no document or no scored one counts 0 everywhere, whichever it is."""
+    now, before = _runs(tmp_path, scored=True)
+    for name, work in (("now", now), ("before", before)):
+        for table in ("documents", "decisions", "document_risk") if side in (name, "both") else ():
+            path = work.paths(table)[0]
+            pq.write_table(pq.read_table(path).slice(0, 0), path)
+            _record(work, table)
+    found = against(
+        compared_with(now, before.folder),
+        json.loads((now.folder / "manifest.json").read_text()),
+        {"config": now.config.model_dump(mode="json")},
+        Limits(),
+    )
+    assert found is not None
+    empty = [which for which in ("now", "before") if side in (which, "both")]
+    for row in (*found["totals"], *found["risk"]):
+        assert all(row[which] == 0 for which in empty)
+        assert isinstance(row["now"], int)
+        assert isinstance(row["before"], int)
+
+
+def test_a_damaged_run_to_compare_with_is_named(tmp_path: Path) -> None:
+    """The other run's tables are held against their digests as ours are."""
+    now, before = _runs(tmp_path)
+    path = before.paths("documents")[0]
+    pq.write_table(pq.read_table(path).slice(1), path)
+    with pytest.raises(IntegrityError, match="damaged") as refused:
+        report(compared_with(now, before.folder))
+    assert refused.value.where == str(path)

@@ -63,7 +63,8 @@ def test_a_source_column_groups_and_null_is_none(tmp_path, make_corpus, scan):
 
 def test_a_corpus_without_a_single_document_is_counted(tmp_path, make_corpus, scan):
     """When every row is rejected all tables are there, and empty."""
-    done = scan(make_corpus(tmp_path / "c", {"a.jsonl": ["", ""]}), tmp_path / "run")
+    corpus = make_corpus(tmp_path / "c", {"a.jsonl": ["", ""]})
+    done = scan(corpus, tmp_path / "run", "input.most_rejected=1")
     assert done.table("counts").num_rows == 0
     assert done.table("documents").num_rows == 0
     assert done.table("kept").num_rows == 0
