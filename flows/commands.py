@@ -70,12 +70,9 @@ def filter_rows(asked: FilterArguments) -> int:
 
 def report(asked: ReportArguments) -> int:
     """Run the stage of the report; a comparison is asked for each time."""
-    from pipeline.engine.run_folder import load_manifest
     from pipeline.run import saved_config
 
     base = saved_config(asked.run)
-    if asked.against:
-        load_manifest(asked.against)  # refused before the report that is there is taken away
     other = str(asked.against.absolute()) if asked.against else ""
     base["report"] = {**base.get("report", {}), "against": other}
     return _work("report", asked.run, asked.options, _configured(asked.options, base))

@@ -32,9 +32,9 @@ from flows.runners import PrefectMapper
 from flows.summary import summarize
 from flows.terminal import open_progress
 from pipeline.config.load import load_config
+from pipeline.engine.manifest import load_manifest
 from pipeline.engine.memory import workers_of
 from pipeline.engine.progress import listen
-from pipeline.engine.run_folder import load_manifest
 from pipeline.engine.stage import Receipt, StageFunction, Work
 from pipeline.errors import InputError, PipelineError, TransientIOError
 from pipeline.run import COMMANDS, STAGES, session
@@ -209,7 +209,7 @@ def counts_page(manifest: dict[str, Any]) -> str:
     emitted = [
         entry["facts"]["shards"]
         for name, entry in manifest["outputs"].items()
-        if name.startswith("emit/")
+        if name.startswith("emit/") and "seal/all" in manifest["outputs"]
     ]
     rejected = sum(count for shard in shards for count in (shard["rejected"] or {}).values())
     documents = sum(shard["documents"] or 0 for shard in shards)

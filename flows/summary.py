@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pipeline.engine.run_folder import load_manifest
+from pipeline.engine.manifest import load_manifest
 from pipeline.filter.overrides import cannot_reach
 from pipeline.run import stale_tables
 
@@ -38,7 +38,8 @@ def summarize(folder: Path) -> tuple[str, int]:
     documents = sum(shard["documents"] or 0 for shard in shards)
     lines = [f"{len(shards)} shards, {documents + rejected:,} rows"]
     lines += _rejections(shards, rejected, folder)
-    lines += _removals(outputs, folder)
+    if "seal/all" in outputs:  # else kept/ is not what was decided
+        lines += _removals(outputs, folder)
     lines += cannot_reach({"outputs": outputs})
     alarms = _facts(outputs, "report/all").get("alarms", [])
     lines += [f"ALARM  {alarm['sentence']}" for alarm in alarms[:ALARMS_SHOWN]]
@@ -47,6 +48,8 @@ def summarize(folder: Path) -> tuple[str, int]:
     page = folder / "report" / "index.html"
     if "kept" in stale:
         lines.append(f"kept/ and removed/ are of an earlier scan or setting: rote filter {folder}")
+    if "report" in stale:
+        lines.append(f"report/ is of an earlier scan, filter or setting: rote report {folder}")
     lines.append(f"report: {page}" if "report/all" in outputs else f"run folder: {folder}")
     return "\n".join(lines) + "\n", len(alarms)
 

@@ -80,5 +80,9 @@ class IntegrityError(PipelineError):
     """
 
 
+class OutOfMemory(PipelineError):
+    """The system gave no more memory."""
+
+
 class TransientIOError(PipelineError):
     """Reading or writing failed in a way that may pass; the only error that is tried again."""

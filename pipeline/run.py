@@ -13,16 +13,19 @@ from typing import Any
 
 from pipeline.config.load import load_config
 from pipeline.config.sections import Config
-from pipeline.engine.files import writing
+from pipeline.engine.manifest import load_manifest
 from pipeline.engine.memory import begin
-from pipeline.engine.run_folder import RunFolder, load_manifest, open_run, read_run, refuse_foreign
+from pipeline.engine.progress import current
+from pipeline.engine.run_folder import RunFolder, open_run, read_run, refuse_foreign
 from pipeline.engine.session import Session, idle
-from pipeline.engine.stage import ALL, Mapper, Recall, Stage
-from pipeline.errors import ConfigError
+from pipeline.engine.stage import Mapper, Recall, Stage
+from pipeline.engine.system import writing
+from pipeline.errors import ConfigError, InputError, PipelineError, SchemaMismatch
 from pipeline.filter import decisions, documents
 from pipeline.filter.emit import emit, seal
 from pipeline.filter.forgotten import FORGOTTEN
 from pipeline.filter.overrides import RESTORED
+from pipeline.names import shown
 from pipeline.report import report
 from pipeline.scan import copies, counts, families, signatures
 from pipeline.scan.inventory import check_places, inventory, require_unchanged
@@ -32,6 +35,7 @@ from pipeline.scan.repeats import contained, windows
 from pipeline.score.forecast import risk
 from pipeline.score.probes import probes
 from pipeline.score.sequences import sequences
+from pipeline.settings_check import check_filter, check_report, check_score
 from schemas.manifest import SCHEMA_VERSION
 
 UNICODE = "14.0.0"
@@ -189,6 +193,7 @@ FILTER = (
         by_group=True,
         conserves=True,
         names_scan=True,
+        sealed_by=("seal",),
     ),
     Stage(
         "seal",
@@ -243,8 +248,6 @@ def filter_rows(session: Session) -> None:
     """Decide about every row and write kept/ and removed/."""
     _require(session, SCAN, "filter")
     session.plan_memory()
-    if not all(session.current(stage) for stage in FILTER):
-        session.run.forget([f"seal/{ALL}"])  # kept/ is not whole until it is sealed again
     for stage in FILTER:
         session.perform(stage)
 
@@ -259,6 +262,7 @@ def write_report(session: Session) -> None:
 
 def everything(session: Session) -> None:
     """Scan, score, filter, report."""
+    _check_settings(session, "score", "filter")
     scan(session)
     score(session)
     filter_rows(session)
@@ -293,7 +297,34 @@ def _require(session: Session, stages: Sequence[Stage], command: str) -> None:
         decisions.require_scored(
             session.config, scored=session.current(STAGES["risk"]), folder=session.run.folder
         )
+    if command == "report":
+        _require_filtered(session)
+    _check_settings(session, command)
     _adopt(session)
+
+
+def _check_settings(session: Session, *commands: str) -> None:
+    """Refuse settings that a stage of these commands would refuse."""
+    config = session.config
+    if "score" in commands and not session.current(STAGES["sequences"]):
+        check_score(config)
+    if "filter" in commands:
+        check_filter(session.manifest, config)
+    if "report" in commands:
+        check_report(config)
+
+
+def _require_filtered(session: Session) -> None:
+    """Refuse to report rows as kept that are not there."""
+    missing = [stage.name for stage in FILTER if not session.current(stage)]
+    if missing:
+        raise InputError(
+            "There is nothing to report on yet.",
+            where=str(session.run.folder),
+            found="the filter has not finished, or is of an earlier scan or other settings "
+            f"(not current: {', '.join(missing)})",
+            fix=f"run `rote filter {session.run.folder}` first",
+        )
 
 
 def _adopt(session: Session) -> None:
@@ -315,7 +346,36 @@ def session(
         check_places(corpus, out)
     created = new_manifest() if corpus else None
     with writing(out), open_run(out, tables=TABLES, create=created) as run:
-        yield Session(run, config, mapper, STAGES, verify, tuple(corpus))
+        if run.foreign:
+            current().message(f"not of rote, left alone: {_first(run.foreign)}")
+        former = run.manifest["config"]
+        try:
+            yield Session(run, config, mapper, STAGES, verify, tuple(corpus))
+        except (ConfigError, SchemaMismatch):
+            _take_back(run, former)
+            raise
+
+
+def _first(names: Sequence[str], most: int = 20) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(shown(name) for name in names[:most]) + more
+
+
+def _take_back(run: RunFolder, former: dict[str, Any]) -> None:
+    """Save the former configuration again where it is still that of the scan.
+
+    A stage that refuses a setting would else refuse the next command, which does not name it.
+    """
+    if not former or run.manifest["config"] == former:
+        return
+    try:
+        session = Session(run, load_config(base=former), idle, STAGES)
+        scanned = all(session.current(stage) for stage in SCAN)
+    except PipelineError:  # the former settings cannot be used either
+        return
+    if scanned:
+        run.manifest["config"] = former
+        run.save()
 
 
 def new_manifest() -> dict[str, Any]:
@@ -343,9 +403,13 @@ def stale_tables(out: Path) -> frozenset[str]:
     return frozenset(
         record["table"]
         for output, entry in run.manifest["outputs"].items()
-        if not known.current(STAGES[output.partition("/")[0]])
+        if not _is_current(known, output.partition("/")[0])
         for record in entry["files"]
     )
+
+
+def _is_current(session: Session, name: str) -> bool:
+    return name in STAGES and session.current(STAGES[name])
 
 
 def plan(

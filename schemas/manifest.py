@@ -1,3 +1,3 @@
 """The manifest's own version; a run folder of another one is refused."""
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4

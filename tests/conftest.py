@@ -12,7 +12,7 @@ import pytest
 from flows.runners import LocalMapper
 from pipeline import run
 from pipeline.config.load import load_config
-from pipeline.engine.run_folder import load_manifest
+from pipeline.engine.manifest import load_manifest, manifest_bytes
 from pipeline.engine.shards import active_shards
 from pipeline.engine.stage import Work
 
@@ -71,7 +71,7 @@ class Done:
         receipt = run.STAGES[stage].function(work)
         entry = {**manifest["outputs"][f"{stage}/all"], "facts": receipt.facts}
         manifest["outputs"][f"{stage}/all"] = {**entry, "files": [*map(asdict, receipt.files)]}
-        (folder / "manifest.json").write_text(json.dumps(manifest))
+        (folder / "manifest.json").write_bytes(manifest_bytes(manifest))
         return Done(folder, [])
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from hashlib import blake2b
 from pathlib import Path
@@ -14,6 +13,7 @@ import pyarrow.parquet as pq
 
 from pipeline.config.sections import Config, InputConfig
 from pipeline.corpus import find_shards
+from pipeline.engine.manifest import manifest_bytes
 from pipeline.engine.stage import Work
 from pipeline.engine.tables import conform, write_table
 from schemas.filter.decisions import DECISIONS
@@ -173,7 +173,7 @@ def make_run(
         "corpus": {"roots": [str(corpus)], "skipped": {}, "shards": entries},
         "outputs": outputs,
     }
-    (run / "manifest.json").write_text(json.dumps(manifest))
+    (run / "manifest.json").write_bytes(manifest_bytes(manifest))
     tables: dict[str, list[str]] = {}
     for entry in outputs.values():
         for record in entry["files"]:

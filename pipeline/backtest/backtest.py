@@ -40,12 +40,12 @@ from pipeline.backtest.training.trainings import (
     targets_of,
 )
 from pipeline.config.sections import Config
-from pipeline.engine.files import writing
 from pipeline.engine.memory import workers_of
 from pipeline.engine.progress import current
 from pipeline.engine.run_folder import open_run
 from pipeline.engine.session import one_by_one
 from pipeline.engine.stage import ALL
+from pipeline.engine.system import writing
 from pipeline.engine.tables import read_table
 from pipeline.errors import ConfigError, InputError
 from pipeline.scan.inventory import require_unchanged

@@ -1,28 +1,32 @@
 """Files of a run folder: each exists whole or does not exist.
 
 A file is written under a temporary name in its own folder, synced, and renamed once it reads back
-as written. Errors of the operating system about our own files are translated here and nowhere
-else.
+as written. While a stage runs, its finished files wait under their temporary names (`holding`) and
+get their own when the whole unit is recorded, so that what the last version needs stays until the
+next is whole. Errors of the operating system about our own files are translated in
+`pipeline.engine.system`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import os
-from collections.abc import Iterator
+import re
+import threading
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from pipeline.engine.manifest import require_below, require_no_link
 from pipeline.engine.stage import FileRecord
-from pipeline.errors import IntegrityError, RunFolderError
+from pipeline.errors import IntegrityError
 
-TEMPORARY = ".tmp"
+TEMPORARY = ".rote-tmp"  # nobody else's: a name that ends so is swept away
 SPILL = ".spill-"
-DISK_FULL = frozenset([errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
-FORBIDDEN = frozenset([errno.EACCES, errno.EPERM, errno.EROFS])
+_SPILLED = re.compile(r"\.spill-[a-z0-9_]{8}")  # as `tempfile` completes it
+_LONG = 200  # bytes of a name from which on its temporary name is a digest of it
 
 
 def digest_file(path: Path) -> str:
@@ -39,6 +43,7 @@ class PendingFile:
         path: below the run folder.
         rows: rows written so far.
         record: the finished file; there once its block has ended.
+        place: where the finished file lies until its unit is recorded.
     """
 
     def __init__(self, folder: Path, table: str, path: str) -> None:
@@ -46,9 +51,9 @@ class PendingFile:
         self.path = path
         self.rows = 0
         self.record: FileRecord
-        self._final = folder / path
-        self._final.parent.mkdir(parents=True, exist_ok=True)
-        self._temporary = self._final.with_name(f"{self._final.name}.{os.getpid()}{TEMPORARY}")
+        self.place: Path
+        self._final = _ready(folder, path)
+        self._temporary = temporary_of(self._final)
 
     def __enter__(self) -> Self:
         return self
@@ -59,12 +64,20 @@ class PendingFile:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._close()
-        if kind is not None:
-            self._temporary.unlink(missing_ok=True)
-            return
-        self._check()
-        self.record = publish(self._temporary, self._final, self.table, self.path, self.rows)
+        finished = False
+        try:
+            if kind is not None:
+                with contextlib.suppress(OSError, ValueError):  # the first error is the one to tell
+                    self._close()
+                return
+            self._close()
+            self._check()
+            self.record = publish(self._temporary, self._final, self.table, self.path, self.rows)
+            self.place = place_of(self._final)
+            finished = True
+        finally:
+            if not finished:
+                remove_quietly([self._temporary])
 
     def _close(self) -> None:
         """End the writing of the temporary file."""
@@ -75,21 +88,103 @@ class PendingFile:
 
 def write_file(folder: Path, table: str, name: str, data: bytes) -> FileRecord:
     """Write `folder/table/name` whole or not at all; rows are 0 for a file that is no table."""
-    final = folder / table / name
+    path = f"{table}/{name}"
+    final = _ready(folder, path)
+    temporary = temporary_of(final)
+    try:
+        temporary.write_bytes(data)
+        return publish(temporary, final, table, path, 0)
+    except OSError:
+        remove_quietly([temporary])
+        raise
+
+
+def _ready(folder: Path, path: str) -> Path:
+    """Return the place of a file to be written, its folder made; it must be in the run folder."""
+    final = require_below(folder, path, str(folder))
+    require_no_link(folder, path, str(folder))
     final.parent.mkdir(parents=True, exist_ok=True)
-    temporary = final.with_name(f"{final.name}.{os.getpid()}{TEMPORARY}")
-    temporary.write_bytes(data)
-    return publish(temporary, final, table, f"{table}/{name}", 0)
+    return final
+
+
+def temporary_of(final: Path) -> Path:
+    """Return the name of a file while it is written, in the same folder."""
+    name = os.fsencode(final.name)
+    short = hashlib.blake2b(name, digest_size=16).hexdigest() if len(name) > _LONG else final.name
+    return final.with_name(f"{short}.{os.getpid()}{TEMPORARY}")
 
 
 def publish(temporary: Path, final: Path, table: str, path: str, rows: int) -> FileRecord:
-    """Make a finished temporary file exist under its name, and return its record."""
+    """Make a finished temporary file ready, and return its record.
+
+    It gets its own name at once, or with `named` where its folder is held.
+    """
     digest = digest_file(temporary)
     size = temporary.stat().st_size
     sync(temporary)
-    temporary.replace(final)
-    sync(final.parent)
+    with _LOCK:
+        held = any(folder in final.parents for folder in _HELD)
+        if held:
+            _WAITING[final] = temporary
+    if not held:
+        temporary.replace(final)
+        sync(final.parent)
     return FileRecord(table, path, rows, size, digest)
+
+
+_LOCK = threading.Lock()
+_HELD: list[Path] = []  # run folders in which a stage runs
+_WAITING: dict[Path, Path] = {}  # finished files without their name yet, and where they lie
+
+
+@contextlib.contextmanager
+def holding(folder: Path) -> Iterator[None]:
+    """Let finished files below a run folder wait for `named`; what still waits at the end goes."""
+    with _LOCK:
+        _HELD.append(folder)
+    try:
+        yield
+    finally:
+        with _LOCK:
+            _HELD.remove(folder)
+            left = [_WAITING.pop(final) for final in [*_WAITING] if folder in final.parents]
+        remove_quietly(left)
+
+
+def place_of(final: Path) -> Path:
+    """Return where a finished file lies now: under its own name, or waiting for it."""
+    with _LOCK:
+        return _WAITING.get(final, final)
+
+
+def waiting(finals: Iterable[Path]) -> list[Path]:
+    """Return those of some files that are finished and wait for their name."""
+    with _LOCK:
+        return [final for final in finals if final in _WAITING]
+
+
+def named(finals: Iterable[Path]) -> None:
+    """Give waiting files their own names, for good."""
+    for final in finals:
+        with _LOCK:
+            temporary = _WAITING[final]
+        temporary.replace(final)
+        with _LOCK:
+            del _WAITING[final]
+    for parent in sorted({final.parent for final in finals}):
+        sync(parent)
+
+
+def remove_quietly(paths: Iterable[Path]) -> None:
+    """Delete temporary files as far as the system lets us; the next sweep takes what is left."""
+    for path in paths:
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def is_spilled(path: Path) -> bool:
+    """Tell whether a folder is one of those that hold data put aside."""
+    return _SPILLED.fullmatch(path.name) is not None
 
 
 def sync(path: Path) -> None:
@@ -101,6 +196,29 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
+def files_below(folder: Path, tables: Iterable[str]) -> Iterator[Path]:
+    """Yield all files and links below some folders of a run folder, in order; follow no link."""
+    for name in sorted(set(tables)):
+        top = folder / name
+        if top.is_symlink() or top.is_file():
+            yield top
+        elif top.is_dir():
+            for path in sorted(top.rglob("*")):
+                if path.is_symlink() or not path.is_dir():
+                    yield path
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file beside the manifest whole or not at all, for good."""
+    temporary = path.with_name(f"{path.name}{TEMPORARY}")
+    temporary.unlink(missing_ok=True)  # a link that someone put there is not written through
+    with temporary.open("xb") as stream:
+        stream.write(data)
+    sync(temporary)
+    temporary.replace(path)
+    sync(path.parent)
+
+
 def damaged_file(path: Path, found: str) -> IntegrityError:
     """Return the error for one of our own files that is not as it was written."""
     return IntegrityError(
@@ -109,25 +227,3 @@ def damaged_file(path: Path, found: str) -> IntegrityError:
         found=found,
         fix="run `rote run` or `rote scan` again with --verify: what is damaged is made anew",
     )
-
-
-@contextlib.contextmanager
-def writing(folder: Path) -> Iterator[None]:
-    """Translate what the system says when it does not let us write to the run folder.
-
-    Raises:
-        RunFolderError: the disk is full, or the folder may not be written to.
-    """
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in {*DISK_FULL, *FORBIDDEN}:
-            raise
-        full = error.errno in DISK_FULL
-        raise RunFolderError(
-            "The disk is full." if full else "The run folder cannot be written to.",
-            where=str(error.filename or folder),
-            found=os.strerror(error.errno or 0),
-            fix=f"{'make room' if full else 'allow it'} and run the same command again: "
-            "what is finished stays",
-        ) from error

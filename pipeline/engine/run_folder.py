@@ -16,16 +16,33 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.engine.files import SPILL, TEMPORARY, digest_file, sync
-from pipeline.errors import RunFolderError
-from schemas.manifest import SCHEMA_VERSION
-
-MANIFEST = "manifest.json"
-LOCK = ".lock"
-# of the files in a stage's folders; one that someone else put beside ours is left alone
-OWN_SUFFIXES = frozenset(
-    {".parquet", ".json", ".jsonl", ".bloom", ".safetensors", ".html", TEMPORARY}
+from pipeline.engine.files import (
+    SPILL,
+    TEMPORARY,
+    digest_file,
+    files_below,
+    is_spilled,
+    named,
+    waiting,
+    write_whole,
 )
+from pipeline.engine.manifest import (
+    MANIFEST,
+    load_manifest,
+    manifest_bytes,
+    require_below,
+    require_no_link,
+    sealed,
+    unsealed,
+)
+from pipeline.engine.system import writing
+from pipeline.errors import RunFolderError
+
+LOCK = ".lock"
+CHANGES = ".changes"
+"""Lists the files that are being named or deleted, while they are: what a kill leaves is known."""
+EVENTS = "events/stages.jsonl"
+OWN_PLACES = (LOCK, CHANGES, EVENTS, ".unfinished", "backtest")  # besides the folders of tables
 SUCCESS = "_SUCCESS"
 
 
@@ -35,11 +52,13 @@ class RunFolder:
     Attributes:
         folder: where it is.
         manifest: what `manifest.json` holds, or will hold after `save`.
+        foreign: files that the last sweep found in folders of ours and that are not ours.
     """
 
     def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
         self.folder = folder
         self.manifest = manifest
+        self.foreign: list[str] = []
         self._sound: set[str] = set()
 
     def fresh(self, output: str, fingerprint: str, *, verify: bool = False) -> bool:
@@ -74,32 +93,118 @@ class RunFolder:
         known = [output for output in outputs if output in self.manifest["outputs"]]
         if not known:
             return
-        entries = [self.manifest["outputs"].pop(output) for output in known]
-        self._sound.difference_update(known)
-        self.save()
-        for entry in entries:
-            for record in entry["files"]:
-                (self.folder / record["path"]).unlink(missing_ok=True)
+        files = [path for output in known for path in self._files(output)]
+        with self._changing(files):
+            for output in known:
+                del self.manifest["outputs"][output]
+            self._sound.difference_update(known)
+            self.save()
 
     def commit(self, output: str, entry: dict[str, Any]) -> None:
-        """Make a finished output exist."""
-        self.manifest["outputs"][output] = entry
-        self._sound.add(output)
-        self.save()
+        """Make a finished output exist: its files get their names, then the former ones go.
+
+        Raises:
+            RunFolderError: a file that is not ours is in the way of one of them.
+        """
+        outputs = self.manifest["outputs"]
+        finals = waiting(self.folder / record["path"] for record in entry["files"])
+        made = {final.relative_to(self.folder).as_posix() for final in finals}
+        self._require_free(made)
+        # another output that had a file of that name before is out of date, and broken from now on
+        former = [o for o in outputs if o == output or not made.isdisjoint(self._files(o))]
+        files = [*made, *(path for name in former for path in self._files(name))]
+        with self._changing(files):
+            named(finals)
+            for name in former:
+                del outputs[name]
+            self._sound.difference_update(former)
+            outputs[output] = entry
+            self._sound.add(output)
+            self.save()
+
+    def _files(self, output: str) -> list[str]:
+        return [record["path"] for record in self.manifest["outputs"][output]["files"]]
+
+    def _recorded(self) -> set[str]:
+        return {path for output in self.manifest["outputs"] for path in self._files(output)}
+
+    def _require_free(self, names: Collection[str]) -> None:
+        """Refuse to write over a file of someone else."""
+        there = [name for name in sorted(names) if os.path.lexists(self.folder / name)]
+        foreign = set(there) - self._recorded() if there else set()
+        if foreign:
+            raise RunFolderError(
+                "A file that rote did not write is in the way of one that it makes.",
+                where=str(self.folder / min(foreign)),
+                fix="move it away and run the same command again: what is finished stays",
+            )
+
+    @contextlib.contextmanager
+    def _changing(self, files: Iterable[str]) -> Iterator[None]:
+        """Note files on disk while they are named, or lose their entry; delete those without one.
+
+        After an error the note stays, and the next opening does what is left to do.
+        """
+        noted = sorted(set(files))
+        note = self.folder / CHANGES
+        if noted:
+            write_whole(note, sealed({"files": noted}))
+        yield
+        if noted:
+            self._delete_unrecorded(noted)
+            note.unlink()
+
+    def _delete_unrecorded(self, files: Iterable[str]) -> None:
+        """Delete files of ours that have no entry, and folders that are empty then."""
+        recorded = self._recorded()
+        for name in files:
+            if name not in recorded:
+                self._delete(self.folder / name)
+
+    def _delete(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
+        for parent in path.parents:
+            if parent == self.folder:
+                break
+            with contextlib.suppress(OSError):  # it holds other files
+                parent.rmdir()
+
+    def settle(self) -> None:
+        """Do what a killed command left undone: drop outputs whose files it was naming."""
+        note = self.folder / CHANGES
+        try:
+            found = unsealed(note.read_bytes()) or {}  # else it died before it changed anything
+        except FileNotFoundError:
+            return
+        names = {str(name) for name in found.get("files", ())}
+        known: set[Path] = set()
+        for name in names:
+            require_below(self.folder, name, str(note))
+            require_no_link(self.folder, name, str(note), known)
+        outputs = self.manifest["outputs"]
+        touched = [output for output in outputs if not names.isdisjoint(self._files(output))]
+        broken = [output for output in touched if not self._whole(output)]
+        for output in broken:
+            names.update(self._files(output))
+            del outputs[output]
+        if broken:
+            self.save()
+        self._delete_unrecorded(sorted(names))
+        note.unlink()
+
+    def _whole(self, output: str) -> bool:
+        try:
+            return self.damaged(output) is None
+        except FileNotFoundError:
+            return False
 
     def save(self) -> None:
         """Write the manifest whole."""
-        self.manifest["outputs"] = dict(sorted(self.manifest["outputs"].items()))
-        data = json.dumps(self.manifest, indent=1, ensure_ascii=False).encode()
-        temporary = self.folder / f"{MANIFEST}{TEMPORARY}"
-        temporary.write_bytes(data)
-        sync(temporary)
-        temporary.replace(self.folder / MANIFEST)
-        sync(self.folder)
+        write_whole(self.folder / MANIFEST, manifest_bytes(self.manifest))
 
     def event(self, event: dict[str, Any]) -> None:
         """Append one line to the log of events: the only place where times are written."""
-        path = self.folder / "events" / "stages.jsonl"
+        path = self.folder / EVENTS
         path.parent.mkdir(exist_ok=True)
         with path.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(event) + "\n")
@@ -118,23 +223,30 @@ class RunFolder:
         return self.tables().get(table, [])
 
     def sweep(self, tables: Collection[str]) -> None:
-        """Delete what a killed run left: spilled data, and files of tables without an entry."""
-        known = {
-            record["path"]
-            for entry in self.manifest["outputs"].values()
-            for record in entry["files"]
-        }
-        for path in self.folder.glob(f"{SPILL}*"):
+        """Delete what a killed run left, and nothing else.
+
+        That is data put aside, temporary files, an empty _SUCCESS that is not true, and what
+        `settle` knows of. Whatever else has no entry is someone else's: it stays, and is noted as
+        `foreign`.
+
+        Args:
+            tables: the folders that stages write to.
+        """
+        self.settle()
+        for path in filter(is_spilled, self.folder.glob(f"{SPILL}*")):
             shutil.rmtree(path, ignore_errors=True)
-        for name in sorted(set(tables)):
-            for path in sorted((self.folder / name).rglob("*"), reverse=True):
-                if path.is_dir():
-                    with contextlib.suppress(OSError):  # not empty: it holds known files
-                        path.rmdir()
-                elif (path.suffix in OWN_SUFFIXES or path.name == SUCCESS) and path.relative_to(
-                    self.folder
-                ).as_posix() not in known:
-                    path.unlink()
+        recorded = self._recorded()
+        self.foreign = []
+        for place in [*files_below(self.folder, tables)]:
+            name = place.relative_to(self.folder).as_posix()
+            if place.name.endswith(TEMPORARY) or (name not in recorded and _is_mark(place)):
+                self._delete(place)
+            elif name not in recorded:
+                self.foreign.append(name)
+
+
+def _is_mark(path: Path) -> bool:
+    return path.name == SUCCESS and not path.is_symlink() and path.stat().st_size == 0
 
 
 def tables_of(entries: Iterable[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
@@ -161,41 +273,6 @@ def read_run(folder: Path) -> RunFolder:
     return RunFolder(folder, load_manifest(folder))
 
 
-def load_manifest(folder: Path) -> dict[str, Any]:
-    """Return the manifest of a run folder.
-
-    Raises:
-        RunFolderError: it is none, is damaged, or of another version.
-    """
-    path = folder / MANIFEST
-    try:
-        manifest = json.loads(path.read_bytes())
-    except OSError as error:
-        raise RunFolderError(
-            "This is not a run folder.",
-            where=str(folder),
-            found="no manifest.json",
-            fix="make one: rote run CORPUS... --out FOLDER",
-        ) from error
-    except ValueError as error:
-        raise RunFolderError(
-            "The manifest of this run folder is damaged.",
-            where=str(path),
-            found=str(error),
-            fix="rebuild it: rote run CORPUS... --out NEW_FOLDER",
-        ) from error
-    if not isinstance(manifest, dict) or manifest.get("rote") != SCHEMA_VERSION:
-        found = manifest.get("rote") if isinstance(manifest, dict) else None
-        raise RunFolderError(
-            "This run folder is of another version, or not of rote.",
-            where=str(path),
-            found=f"version {found}",
-            expected=f"version {SCHEMA_VERSION}",
-            fix="rebuild it: rote run CORPUS... --out NEW_FOLDER",
-        )
-    return manifest
-
-
 @contextlib.contextmanager
 def open_run(
     folder: Path, *, tables: Collection[str] = (), create: dict[str, Any] | None = None
@@ -212,17 +289,21 @@ def open_run(
     Raises:
         RunFolderError: it holds anything that is not ours, or another process is writing to it.
     """
-    if create is None:
-        load_manifest(folder)
-    else:
-        refuse_foreign(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder):
-        if create is not None and not (folder / MANIFEST).exists():
-            RunFolder(folder, create).save()
-        run = RunFolder(folder, load_manifest(folder))
-        run.sweep(tables)
-        yield run
+    with writing(folder):
+        if create is None:
+            load_manifest(folder)
+        else:
+            refuse_foreign(folder)
+            folder.mkdir(parents=True, exist_ok=True)
+        known: set[Path] = set()
+        for name in (*OWN_PLACES, *tables):
+            require_no_link(folder, name, str(folder), known)
+        with _locked(folder):
+            if create is not None and not (folder / MANIFEST).exists():
+                RunFolder(folder, create).save()
+            run = RunFolder(folder, load_manifest(folder))
+            run.sweep(tables)
+            yield run
 
 
 def refuse_foreign(folder: Path) -> None:
@@ -256,7 +337,8 @@ def refuse_foreign(folder: Path) -> None:
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    with (folder / LOCK).open("a+") as stream:
+    handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    with os.fdopen(handle, "r+") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

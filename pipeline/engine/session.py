@@ -10,19 +10,20 @@ caching are this one rule. Which stages there are is told in `pipeline.run`.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
 
 from pipeline.config.sections import Config
-from pipeline.engine.files import damaged_file, writing
+from pipeline.engine.files import damaged_file, holding
 from pipeline.engine.memory import CHUNK, base, budget_of, release, workers_of
 from pipeline.engine.memory import plan as plan_memory
 from pipeline.engine.progress import current
 from pipeline.engine.run_folder import RunFolder, digest_of, tables_of
 from pipeline.engine.shards import active_shards, output_names
 from pipeline.engine.stage import ALL, FileRecord, Mapper, Receipt, Stage, StageFunction, Work
+from pipeline.engine.system import writing
 from pipeline.errors import IntegrityError
 from schemas.manifest import SCHEMA_VERSION
 
@@ -142,30 +143,41 @@ class Session:
         return all(self.fresh(stage, key) for key in self.units(stage))
 
     def perform(self, stage: Stage) -> None:
-        """Run the units of a stage that are not current, and record each as it is done."""
+        """Run the units of a stage that are not current, and record each as it is done.
+
+        What a unit wrote before stays until the unit is done again.
+        """
         keys = self.units(stage)
         due = [key for key in keys if not self.fresh(stage, key)]
+        if due:
+            self._require_sound(stage)
+            current().stage(stage.name, len(due))
+            works = [self.work(stage, key, len(due)) for key in due]
+            begun = time.perf_counter()
+            with holding(self.run.folder):
+                done = self.mapper(stage.name, partial(_unit, stage.function), works)
+                for place, receipt in done:
+                    self._record(stage, due[place], receipt, time.perf_counter() - begun)
+                    current().unit_done(stage.name)
+            self._forget_what_was_known()
+            release()
+        else:
+            current().skipped(stage.name)
+        self._forget_former(stage, keys)
+
+    def _forget_former(self, stage: Stage, keys: Sequence[str]) -> None:
+        """Remove the outputs of units that a stage has no longer."""
         prefix = f"{stage.name}/"
         known = [output for output in self.manifest["outputs"] if output.startswith(prefix)]
-        self.run.forget(
-            [
-                output
-                for output in known
-                if output.removeprefix(prefix) not in keys or output.removeprefix(prefix) in due
-            ]
-        )
-        if not due:
-            current().skipped(stage.name)
-            return
-        self._require_sound(stage)
-        current().stage(stage.name, len(due))
-        works = [self.work(stage, key, len(due)) for key in due]
-        begun = time.perf_counter()
-        for place, receipt in self.mapper(stage.name, partial(_unit, stage.function), works):
-            self._record(stage, due[place], receipt, time.perf_counter() - begun)
-            current().unit_done(stage.name)
-        self._forget_what_was_known()
-        release()
+        former = [output for output in known if output.removeprefix(prefix) not in keys]
+        if former:
+            self._unseal(stage)
+            self.run.forget(former)
+            self._forget_what_was_known()
+
+    def _unseal(self, stage: Stage) -> None:
+        """Remove what says that a stage's files are whole, before the first of them changes."""
+        self.run.forget([f"{name}/{ALL}" for name in stage.sealed_by])
 
     def plan_memory(self) -> None:
         """Refuse a memory budget that is too small for the corpus."""
@@ -244,6 +256,7 @@ class Session:
             "facts": receipt.facts,
             "files": files,
         }
+        self._unseal(stage)
         self.run.commit(f"{stage.name}/{key}", entry)
         self.run.event(
             {
@@ -270,7 +283,7 @@ class Session:
 
 
 def _unit(function: StageFunction, work: Work) -> Receipt:
-    """Run one unit; a full disk is translated here, before any mapper sees it."""
+    """Run one unit; what the system refuses is translated here, before any mapper sees it."""
     with writing(work.folder):
         return function(work)
 

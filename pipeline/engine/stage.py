@@ -140,6 +140,7 @@ class Stage:
         names_scan: whether the number of the scan is in its output.
         names_skipped: whether the files that a scan left out are named in its output.
         records: whether it wants the records of the files that it reads.
+        sealed_by: stages whose outputs say that its files are whole; they go before one changes.
         outside: digest of what it reads besides outputs of this run; None for nothing.
     """
 
@@ -159,4 +160,5 @@ class Stage:
     names_scan: bool = False
     names_skipped: bool = False
     records: bool = False
+    sealed_by: tuple[str, ...] = ()
     outside: Callable[[Path, Config], Any] | None = None

@@ -69,8 +69,8 @@ def decisions(work: Work) -> Receipt:
         out.write(_rows(state, masks=policy.cut == MASKS))
     with write_table(work.folder, "cuts", work.key, CUTS) as ranges:
         ranges.write(cut.ranges)
-    _audit(work, [work.folder / out.record.path], frame)
-    reasons = run("filter/reasons", {"decisions": [work.folder / out.record.path]})
+    _audit(work, [out.place], frame)
+    reasons = run("filter/reasons", {"decisions": [out.place]})
     forgotten = state.filter(pl.col("reason") == "forgotten")["row_key"].to_numpy()
     if forgotten.size:
         holders = sharing_a_window(work, state, forgotten)

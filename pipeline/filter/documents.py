@@ -67,7 +67,7 @@ def documents(work: Work) -> Receipt:
     with write_table(work.folder, "documents", work.key, DOCUMENTS) as out:
         for batch in evenly(_joined(work.paths("counts"), added), ROW_GROUP):
             out.write(batch)
-    _require_proofs(work, [work.folder / out.record.path])
+    _require_proofs(work, [out.place])
     return Receipt((out.record,), rows, out.rows)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline.config.sections import Config
 from pipeline.engine.files import write_file
-from pipeline.engine.run_folder import load_manifest
+from pipeline.engine.manifest import load_manifest
 from pipeline.engine.stage import Receipt, Work
 from pipeline.errors import InputError
 from pipeline.report.data import backtest

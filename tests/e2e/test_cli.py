@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.config.load import load_config
+from pipeline.engine.manifest import manifest_bytes
 from tests.e2e import corpora
 from tests.e2e.command import files, fresh, manifest, rote
 
@@ -330,7 +331,7 @@ def test_an_unfinished_scan_is_not_filtered(run):
     unfinished = manifest(run)
     for output in ("pairs/all", "counts/all"):
         del unfinished["outputs"][output]
-    (run / "manifest.json").write_text(json.dumps(unfinished))
+    (run / "manifest.json").write_bytes(manifest_bytes(unfinished))
     for command in ("filter", "score", "report"):
         ended = rote(command, run, "--local")
         assert_refused(

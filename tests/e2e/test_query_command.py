@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from pipeline.engine.manifest import manifest_bytes
 from tests.e2e import corpora
 from tests.e2e.command import begin, environment, fresh, manifest, rote
 
@@ -103,7 +104,7 @@ def test_a_folder_that_cannot_be_asked_is_refused(run, tmp_path):
     assert_refused(rote("query", tmp_path, "--text", "a"), FAILED, "This is not a run folder.")
     unfinished = manifest(run)
     del unfinished["outputs"]["counts/all"]
-    (tmp_path / "manifest.json").write_text(json.dumps(unfinished))
+    (tmp_path / "manifest.json").write_bytes(manifest_bytes(unfinished))
     ended = rote("query", tmp_path, "--text", "a")
     assert_refused(ended, USAGE, "its scan is not finished", "counts", "rote scan")
 

@@ -1,13 +1,13 @@
 """Damaged run folders and full disks: found, named, mended, and nothing lost."""
 
 import functools
-import json
 import os
 import resource
 import shutil
 
 import pytest
 
+from pipeline.engine.manifest import manifest_bytes
 from tests.e2e import corpora
 from tests.e2e.command import assert_same_files, files, manifest, rote
 
@@ -147,9 +147,12 @@ def test_an_entry_of_another_making_is_redone(run, corpus, finished):
     stale = manifest(run)
     stale["outputs"]["pairs/all"]["fingerprint"] = "0" * 32
     stale["outputs"]["sketch/g00007"] = {**stale["outputs"]["pairs/all"], "files": []}
-    (run / "manifest.json").write_text(json.dumps(stale))
-    (run / "pairs" / "left-over.parquet").write_bytes(b"of a killed run")
-    assert work("scan", corpus, run).performed == ["pairs"]
+    (run / "manifest.json").write_bytes(manifest_bytes(stale))
+    (run / "pairs" / "mine.parquet").write_bytes(b"of a user")
+    scanned = work("scan", corpus, run)
+    assert scanned.performed == ["pairs"]
+    assert "not of rote, left alone: pairs/mine.parquet\n" in scanned.err
+    (run / "pairs" / "mine.parquet").unlink()
     assert work("filter", corpus, run).performed == []
     assert work("report", corpus, run).performed == []
     assert_same_files(run, finished)
@@ -215,7 +218,7 @@ def test_a_full_disk_is_one_message_and_loses_nothing(tmp_path, corpus, finished
     for command in COMMANDS:
         assert work(command, corpus, run).code == 0
     assert_same_files(run, finished)
-    assert not list(run.rglob("*.tmp"))
+    assert not list(run.rglob("*.rote-tmp"))
 
 
 def test_a_full_disk_in_the_filter_leaves_the_scan_whole(run, corpus, finished):
@@ -226,6 +229,6 @@ def test_a_full_disk_in_the_filter_leaves_the_scan_whole(run, corpus, finished):
     assert ended.code == 1
     assert "rote: The disk is full" in ended.err
     assert work("scan", corpus, run).performed == []
-    assert work("filter", corpus, run, "--set=emit.column=rote").performed == ["emit", "seal"]
+    assert work("filter", corpus, run, "--set=emit.column=rote").performed == []  # kept/ stayed
     assert work("report", corpus, run).code == 0
     assert_same_files(run, finished)

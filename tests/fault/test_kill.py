@@ -12,6 +12,7 @@ import pytest
 from pipeline import run as stages
 from pipeline.engine import files as written
 from pipeline.engine import run_folder as store
+from pipeline.engine.manifest import MANIFEST
 from pipeline.engine.session import Session
 from pipeline.scan import inventory
 from tests.e2e import corpora
@@ -28,7 +29,7 @@ from tests.e2e.command import (
 SEED = 20
 STAGES = [stage.name for stage in (*stages.SCAN, *stages.SCORE, *stages.FILTER, *stages.REPORT)]
 MOMENTS = ("writing", "written", "renamed", "recording", "recorded")
-"""Within a file, before and after its rename, within the manifest, and after it."""
+"""Within a file, before its rename and after that of the first, within the manifest, and after."""
 
 IN_THE_CHILD = pytest.MonkeyPatch()
 """Changes the process that is to die; nothing is ever set back."""
@@ -85,12 +86,17 @@ def _kill_in_files(here):
             die()
         if here("written"):
             die()
-        record = publish(temporary, final, *facts)
-        if here("renamed"):
-            die()
-        return record
+        return publish(temporary, final, *facts)
 
-    written.publish = dying
+    def halfway(finals):
+        if here("renamed") and finals:
+            named(finals[:1])
+            die()
+        named(finals)
+
+    named = written.named
+    IN_THE_CHILD.setattr("pipeline.engine.run_folder.named", halfway)
+    IN_THE_CHILD.setattr(written, "publish", dying)
 
 
 def _kill_in_manifest(here):
@@ -98,8 +104,8 @@ def _kill_in_manifest(here):
 
     def dying(folder, output, entry):
         if here("recording"):
-            whole = (folder.folder / store.MANIFEST).read_bytes()
-            half = folder.folder / f"{store.MANIFEST}{written.TEMPORARY}"
+            whole = (folder.folder / MANIFEST).read_bytes()
+            half = folder.folder / f"{MANIFEST}{written.TEMPORARY}"
             half.write_bytes(whole[: len(whole) // 2])
             die()
         commit(folder, output, entry)
@@ -131,7 +137,9 @@ def finished(command):
 
 def no_traces(run):
     """Tell that no temporary file or spill folder is left."""
-    return not [path for path in run.rglob("*") if ".tmp" in path.name or ".spill" in path.name]
+    return not [
+        path for path in run.rglob("*") if written.TEMPORARY in path.name or ".spill" in path.name
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -190,7 +198,7 @@ def test_a_kill_before_anything_was_done_is_no_harm(tmp_path, corpus):
     run = tmp_path / "run"
     run.mkdir()
     (run / ".lock").write_text("4194304")
-    (run / "manifest.json.tmp").write_text('{"rote"')
+    (run / "manifest.json.rote-tmp").write_text('{"rote"')
     command = ("scan", corpus, "--local", "--out")
     finished((*command, run))
     finished((*command, tmp_path / "other"))

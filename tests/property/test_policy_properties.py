@@ -16,7 +16,7 @@ from examples.rebuild_texts import rebuilt
 from flows.runners import LocalMapper
 from pipeline import run
 from pipeline.config.load import load_config
-from pipeline.engine.run_folder import load_manifest
+from pipeline.engine.manifest import load_manifest
 from pipeline.engine.tables import conform, write_table
 from pipeline.filter.overrides import forget, restore
 from schemas.score.risk import DOCUMENT_RISK, RISK, RISK_MODEL

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config.sections import Config
+from pipeline.engine.manifest import load_manifest
 from pipeline.engine.query import Limits
 from pipeline.engine.query import run as query
-from pipeline.engine.run_folder import digest_of, load_manifest, read_run
+from pipeline.engine.run_folder import RunFolder, digest_of, read_run
 from pipeline.engine.sound import require_sound
 from pipeline.engine.stage import Work
 from pipeline.engine.tables import Row
@@ -32,19 +33,10 @@ def against(
         IntegrityError: When a table of it has other bytes than were written.
         RunFolderError: When it is no run folder of this version.
     """
-    if not work.config.report.against:
+    opened = compared_run(work.config)
+    if opened is None:
         return None
-    folder = Path(work.config.report.against)
-    opened = read_run(folder)
     other, before = opened.manifest, opened.tables()
-    missing = [name for name in NEEDED if not before.get(name)]
-    if missing:
-        raise InputError(
-            "The run to compare with has nothing to compare.",
-            where=str(folder),
-            found=f"no {' and no '.join(missing)}",
-            fix="run `rote filter` on it first, or name another after --against",
-        )
     require_sound(opened, {*NEEDED, "document_risk"})
     inputs = {
         **{name: work.paths(name) for name in NEEDED},
@@ -52,7 +44,7 @@ def against(
     }
     texts = {name: inputs[name] for name in ("documents", "documents_before")}
     return {
-        "name": folder.resolve().name,
+        "name": opened.folder.resolve().name,
         "scan": other["scan"],
         "version": other["version"],
         "totals": _sides(query("report/against/totals", inputs, limits=limits).to_pylist()),
@@ -67,6 +59,27 @@ def against(
         "settings": _settings(work.config, other["config"], data["config"]),
         "shards": _shards(manifest, other),
     }
+
+
+def compared_run(config: Config) -> RunFolder | None:
+    """Return the run folder `report.against`, which can be compared with; None without one.
+
+    Raises:
+        InputError: When that folder holds no decisions.
+        RunFolderError: When it is no run folder of this version.
+    """
+    if not config.report.against:
+        return None
+    opened = read_run(Path(config.report.against))
+    missing = [name for name in NEEDED if not opened.paths(name)]
+    if missing:
+        raise InputError(
+            "The run to compare with has nothing to compare.",
+            where=str(opened.folder),
+            found=f"no {' and no '.join(missing)}",
+            fix="run `rote filter` on it first, or name another after --against",
+        )
+    return opened
 
 
 def compared_digest(config: Config) -> str:

@@ -71,7 +71,7 @@ def candidates(work: Work) -> Receipt:
             "s_curve": curve,
             "bands": sketch.bands,
             "rows": sketch.rows,
-            **_left_out(work, [work.folder / buckets.record.path]),
+            **_left_out(work, [buckets.place]),
             "capped_documents": job.capped_documents,
             "largest_bucket": job.largest,
             "pairs_left_out": job.left_out,

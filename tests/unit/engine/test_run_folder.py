@@ -8,8 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline import run as run_stages
 from pipeline.engine import files, tables
 from pipeline.engine import run_folder as store
+from pipeline.engine.manifest import load_manifest, sealed
 from pipeline.errors import IntegrityError, RunFolderError
 from schemas.fields import field, table
 from schemas.manifest import SCHEMA_VERSION
@@ -28,8 +30,8 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 def new_manifest():
-    """Return the least that the store needs of a manifest."""
-    return {"rote": SCHEMA_VERSION, "outputs": {}}
+    """Return the manifest of a run in which nothing was done."""
+    return run_stages.new_manifest()
 
 
 def put(folder, name="all", keys=(1, 2)):
@@ -112,64 +114,133 @@ def test_a_file_that_reads_back_short_is_refused(tmp_path):
 CRASH = """
 import os, sys
 from pathlib import Path
+from pipeline.engine import files
 from pipeline.engine import run_folder as store
 from tests.unit.engine.test_run_folder import entry, new_manifest, put
 
-folder = Path(sys.argv[1])
+folder, place = Path(sys.argv[1]), sys.argv[2]
 with store.open_run(folder, create=new_manifest()) as run:
     run.commit("candidates/one", entry(put(folder, "one")))
-    if sys.argv[2] == "rename":
-        Path.replace = lambda *_: os._exit(9)
-    put(folder, "two")
+    with files.holding(folder):
+        record = put(folder, "two")
+        if place == "written":
+            os._exit(9)
+        if place == "named":
+            store.named = lambda finals: os._exit(9)
+        if place == "recorded":
+            run.save = lambda: os._exit(9)
+        if place == "orphan":
+            run.forget = run.forget(["candidates/one"]) or run.forget
+            run._delete_unrecorded = lambda files: os._exit(9)
+        run.commit("candidates/two", entry(record))
     os._exit(9)
 """
 
 
-@pytest.mark.parametrize("place", ["rename", "manifest"])
+@pytest.mark.parametrize("place", ["written", "named", "recorded"])
 def test_a_crash_before_the_manifest_entry_leaves_no_file(tmp_path, place):
-    """A process that dies between write and rename, or rename and entry, leaves what was there
+    """A process that dies before a file has its name, or its entry, leaves what was there
     before.
     """
+    run = tmp_path / "run"
+    died = subprocess.run([sys.executable, "-c", CRASH, str(run), place], cwd=ROOT, check=False)
+    assert died.returncode == 9
+    left = [name for name in everything_in(run) if "two" in name]
+    assert len(left) == 1
+    assert left[0].endswith(".rote-tmp") == (place != "recorded")
+    with store.open_run(run, tables=["candidates"]) as opened:
+        assert opened.paths("candidates") == [run / "candidates/one.parquet"]
+        assert opened.foreign == []
+        assert sorted(everything_in(run)) == [".lock", "candidates/one.parquet", "manifest.json"]
+
+
+def test_a_crash_after_the_entry_loses_nothing(tmp_path):
+    """What was left to delete is deleted by the next opening; the new output is there."""
     died = subprocess.run(
-        [sys.executable, "-c", CRASH, str(tmp_path / "run"), place], cwd=ROOT, check=False
+        [sys.executable, "-c", CRASH, str(tmp_path), "orphan"], cwd=ROOT, check=False
     )
     assert died.returncode == 9
-    left = [name for name in everything_in(tmp_path / "run") if "two" in name]
-    assert len(left) == 1
-    assert left[0].endswith(".tmp") == (place == "rename")
-    with store.open_run(tmp_path / "run", tables=["candidates"]) as run:
-        assert run.paths("candidates") == [tmp_path / "run" / "candidates/one.parquet"]
-        assert sorted(everything_in(tmp_path / "run")) == [
+    assert (tmp_path / store.CHANGES).exists()
+    with store.open_run(tmp_path, tables=["candidates"]) as run:
+        assert list(run.manifest["outputs"]) == ["candidates/two"]
+        assert sorted(everything_in(tmp_path)) == [
             ".lock",
-            "candidates/one.parquet",
+            "candidates/two.parquet",
             "manifest.json",
         ]
 
 
-def test_the_sweep_removes_orphans_and_nothing_else(tmp_path):
-    """Temporary files, spill folders and our tables without entry go; known files and foreign ones
-    stay.
-    """
+def test_the_former_version_stays_until_the_next_is_whole(tmp_path):
+    """A unit that fails after it wrote some of its files changes none of those that are there."""
+    with store.open_run(tmp_path, create=new_manifest()) as run:
+        with files.holding(tmp_path):
+            run.commit("candidates/all", entry(put(tmp_path, "all", (1, 2))))
+        before = everything_in(tmp_path)
+        with files.holding(tmp_path):
+            record = put(tmp_path, "all", (1, 2, 3))
+            assert everything_in(tmp_path).items() > before.items()
+        assert everything_in(tmp_path) == before
+        with files.holding(tmp_path):
+            other = put(tmp_path, "other", (1, 2, 3))
+            run.commit("candidates/all", entry(other))
+        assert other.digest == record.digest
+        assert not (tmp_path / "candidates/all.parquet").exists()
+        assert (tmp_path / "candidates/other.parquet").exists()
+
+
+def test_a_file_of_someone_else_is_never_written_over(tmp_path):
+    """A file without an entry where one of ours is to be is named, and nothing changes."""
+    with store.open_run(tmp_path, create=new_manifest()) as run:
+        (tmp_path / "candidates").mkdir()
+        (tmp_path / "candidates/all.parquet").write_text("mine")
+        before = everything_in(tmp_path)
+        with (
+            pytest.raises(RunFolderError, match="did not write is in the way") as refused,
+            files.holding(tmp_path),
+        ):
+            run.commit("candidates/all", entry(put(tmp_path)))
+        assert refused.value.where == str(tmp_path / "candidates/all.parquet")
+        assert everything_in(tmp_path) == before
+
+
+def test_an_output_that_lost_a_file_to_another_is_gone(tmp_path):
+    """Where a file changes hands between two outputs, the former one has no entry any more."""
+    with store.open_run(tmp_path, create=new_manifest()) as run:
+        for output, keys in (("candidates/one", (1,)), ("candidates/two", (2,))):
+            with files.holding(tmp_path):
+                run.commit(output, entry(put(tmp_path, "all", keys)))
+        assert list(run.manifest["outputs"]) == ["candidates/two"]
+        assert run.damaged("candidates/two") is None
+
+
+def test_the_sweep_removes_what_a_kill_left_and_nothing_else(tmp_path):
+    """Temporary files and spill folders go; known files and those of others stay, and are noted."""
     with store.open_run(tmp_path, create=new_manifest()) as run:
         run.commit("candidates/all", entry(put(tmp_path)))
         run.event({"stage": "x"})
-        put(tmp_path, "orphan")
+        put(tmp_path, "mine")
         (tmp_path / "pairs").mkdir()
-        (tmp_path / "pairs" / "all.parquet.1.tmp").write_bytes(b"half")
+        (tmp_path / "pairs" / "all.parquet.1.rote-tmp").write_bytes(b"half")
         (tmp_path / "kept" / "deep").mkdir(parents=True)
-        (tmp_path / "kept" / "deep" / "x.parquet").write_bytes(b"half")
-        (tmp_path / ".spill-x" / "y").mkdir(parents=True)
+        (tmp_path / "kept" / "deep" / "x.parquet").write_bytes(b"of a user")
+        (tmp_path / "kept" / "empty").mkdir()
+        (tmp_path / ".spill-abcdef_9" / "y").mkdir(parents=True)
+        (tmp_path / ".spill-mine").mkdir()
         (tmp_path / "notes.txt").write_text("mine")
-    with store.open_run(tmp_path, tables=["candidates", "pairs", "kept"]):
+    with store.open_run(tmp_path, tables=["candidates", "pairs", "kept"]) as run:
+        assert run.foreign == ["candidates/mine.parquet", "kept/deep/x.parquet"]
         assert sorted(everything_in(tmp_path)) == [
             ".lock",
             "candidates/all.parquet",
+            "candidates/mine.parquet",
             "events/stages.jsonl",
+            "kept/deep/x.parquet",
             "manifest.json",
             "notes.txt",
         ]
-        assert not (tmp_path / "kept").joinpath("deep").exists()
-        assert not list(tmp_path.glob(".spill-*"))
+        assert (tmp_path / "kept" / "empty").is_dir()
+        assert not (tmp_path / "pairs").exists()
+        assert [path.name for path in tmp_path.glob(".spill-*")] == [".spill-mine"]
 
 
 def test_an_output_is_fresh_only_with_its_fingerprint_and_its_files(tmp_path):
@@ -202,7 +273,7 @@ def test_forgetting_removes_the_entry_before_the_file(tmp_path):
         run.forget(["candidates/one", "never/was"])
         assert not (tmp_path / "candidates" / "one.parquet").exists()
         assert (tmp_path / "candidates" / "two.parquet").exists()
-        assert list(store.load_manifest(tmp_path)["outputs"]) == ["candidates/two"]
+        assert list(load_manifest(tmp_path)["outputs"]) == ["candidates/two"]
 
 
 HOLD = """
@@ -302,10 +373,10 @@ def test_a_folder_killed_while_it_was_made_is_taken_up(tmp_path):
     folder.
     """
     (tmp_path / ".lock").write_text("123")
-    (tmp_path / "manifest.json.tmp").write_text('{"ro')
+    (tmp_path / "manifest.json.rote-tmp").write_text('{"ro')
     with store.open_run(tmp_path, create=new_manifest()) as run:
         assert run.manifest["outputs"] == {}
-    assert store.load_manifest(tmp_path)["rote"] == SCHEMA_VERSION
+    assert load_manifest(tmp_path)["rote"] == SCHEMA_VERSION
 
 
 def test_a_flipped_byte_is_found_and_the_file_named(tmp_path):
@@ -443,11 +514,11 @@ def test_what_a_killed_stage_had_put_aside_is_swept(tmp_path):
     """Folders of spilled arrays and queries are gone when the run folder is opened again."""
     with store.open_run(tmp_path, create=new_manifest()):
         pass
-    (tmp_path / ".spill-x").mkdir()
-    (tmp_path / ".spill-x" / "arrays").write_bytes(b"1234")
+    (tmp_path / ".spill-abcdefg9").mkdir()
+    (tmp_path / ".spill-abcdefg9" / "arrays").write_bytes(b"1234")
     (tmp_path / "spill-of-mine").mkdir()
     with store.open_run(tmp_path):
-        assert not (tmp_path / ".spill-x").exists()
+        assert not (tmp_path / ".spill-abcdefg9").exists()
         assert (tmp_path / "spill-of-mine").exists()
 
 
@@ -467,19 +538,98 @@ def test_the_manifest_is_sorted_whatever_the_order_of_completion(tmp_path):
         folder = tmp_path / order[0][0]
         with store.open_run(folder, create=new_manifest()) as run:
             for output in order:
-                run.commit(output, {"fingerprint": "f", "files": []})
+                run.commit(output, {"fingerprint": "f", "facts": {}, "files": []})
         manifests.append((folder / "manifest.json").read_bytes())
     assert manifests[0] == manifests[1]
 
 
-def test_file_of_someone_else_is_left_alone(tmp_path: Path) -> None:
-    """Sweeping a run folder deletes our orphans and nothing that a user put there."""
-    folder = tmp_path / "run"
-    with store.open_run(folder, create=new_manifest()):
+OUTSIDE = {
+    "above": "../precious.txt",
+    "above-by-a-way": "kept/../../precious.txt",
+    "absolute": "/etc/passwd",
+    "nothing": "",
+    "null": "kept/\0",
+}
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_a_manifest_that_names_a_file_outside_is_refused(tmp_path, name):
+    """Nothing outside the folder is read or deleted because a manifest says so."""
+    run = tmp_path / "run"
+    (tmp_path / "precious.txt").write_text("precious")
+    with store.open_run(run, create=new_manifest()) as opened:
+        record = vars(put(run)) | {"path": OUTSIDE[name]}
+        opened.manifest["outputs"]["candidates/all"] = {
+            "fingerprint": "f",
+            "facts": {},
+            "files": [record],
+        }
+        opened.save()
+    before = everything_in(tmp_path)
+    for opening in (store.read_run, lambda folder: store.open_run(folder).__enter__()):
+        with pytest.raises(RunFolderError, match="names a file outside of it") as refused:
+            opening(run)
+        assert refused.value.where == str(run / "manifest.json")
+    assert everything_in(tmp_path) == before
+
+
+@pytest.mark.parametrize("place", ["folder", "file"])
+def test_a_link_in_place_of_ours_is_not_followed(tmp_path, place):
+    """A table's folder or file that is a symbolic link is refused by reader and writer."""
+    run, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
+    with store.open_run(run, create=new_manifest()) as opened:
+        opened.commit("candidates/all", entry(put(run)))
+    moved = run / "candidates" / ("all.parquet" if place == "file" else "")
+    moved.rename(elsewhere)
+    moved.symlink_to(elsewhere)
+    before = everything_in(tmp_path)
+    for opening in (store.read_run, lambda folder: store.open_run(folder).__enter__()):
+        with pytest.raises(RunFolderError, match="outside of it") as refused:
+            opening(run)
+        assert "symbolic link" in refused.value.found
+    with pytest.raises(RunFolderError, match="outside of it"):
+        put(run)
+    assert everything_in(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", [".lock", "events", ".changes", "kept"])
+def test_a_link_where_we_write_is_refused(tmp_path, name):
+    """The lock, the log and the folders of a run that are links do not lead us to other files."""
+    run, target = tmp_path / "run", tmp_path / "target"
+    with store.open_run(run, create=new_manifest()):
         pass
-    (folder / "kept").mkdir()
-    (folder / "kept" / "mine.txt").write_text("mine")
-    (folder / "kept" / "orphan.parquet").write_text("orphan")
-    with store.open_run(folder, tables=["kept"]):
+    target.write_text("precious")
+    (run / name).unlink(missing_ok=True)
+    (run / name).symlink_to(target)
+    with pytest.raises(RunFolderError, match="outside of it"):
+        store.open_run(run, tables=["kept"]).__enter__()
+    assert target.read_text() == "precious"
+
+
+def test_a_temporary_manifest_that_is_a_link_is_not_written_through(tmp_path):
+    """A link under the name that the next manifest has while it is written is only removed."""
+    with store.open_run(tmp_path / "run", create=new_manifest()) as run:
+        (tmp_path / "precious").write_text("precious")
+        (run.folder / "manifest.json.rote-tmp").symlink_to(tmp_path / "precious")
+        run.save()
+    assert (tmp_path / "precious").read_text() == "precious"
+    assert load_manifest(tmp_path / "run")["rote"] == SCHEMA_VERSION
+
+
+def test_a_note_of_changes_names_nothing_outside(tmp_path):
+    """A forged note is refused; one that is not as written counts as never finished."""
+    run = tmp_path / "run"
+    with store.open_run(run, create=new_manifest()):
         pass
-    assert sorted(path.name for path in (folder / "kept").iterdir()) == ["mine.txt"]
+    (tmp_path / "precious.txt").write_text("precious")
+    note = run / store.CHANGES
+    note.write_bytes(sealed({"files": ["../precious.txt"]}))
+    with pytest.raises(RunFolderError, match="outside of it"):
+        store.open_run(run).__enter__()
+    (run / "kept").mkdir()
+    (run / "kept" / "b.parquet").write_text("mine")
+    note.write_bytes(sealed({"files": ["kept/a.parquet"]}).replace(b"a.parquet", b"b.parquet"))
+    with store.open_run(run, tables=["kept"]) as opened:
+        assert opened.foreign == ["kept/b.parquet"]
+    assert (tmp_path / "precious.txt").read_text() == "precious"
+    assert not note.exists()

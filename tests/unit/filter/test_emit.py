@@ -262,7 +262,7 @@ def test_a_damaged_table_of_documents_is_named(tmp_path, make_corpus, scan):
         scan(corpus, tmp_path / "run", "emit.column=other")
     assert found.value.where == str(path)
     again = scan(corpus, tmp_path / "run", verify=True)
-    assert again.performed == ["documents/all", "emit/g00000", "seal/all"]
+    assert again.performed == ["documents/all"]  # what was written before it stayed
 
 
 def test_a_changed_text_never_gets_the_counts_of_another(tmp_path, make_corpus, scan):

@@ -8,7 +8,7 @@ from flows.runners import LocalMapper
 from pipeline import run
 from pipeline.config.load import load_config
 from pipeline.dry_run import preview
-from pipeline.engine.run_folder import load_manifest
+from pipeline.engine.manifest import load_manifest
 from pipeline.errors import ConfigError, IntegrityError
 from pipeline.filter.overrides import cannot_reach, forget, restore
 

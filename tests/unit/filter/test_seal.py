@@ -61,17 +61,27 @@ def test_datasets_reads_kept_as_it_is(done, tmp_path):
 
 
 class Stopping:
-    """Runs units and stops before a stage."""
+    """Runs units and stops in a stage, before its first unit is recorded or after it."""
 
-    def __init__(self, stage):
-        self.stage = stage
+    def __init__(self, stage, units):
+        self.stage, self.units = stage, units
 
     def __call__(self, stage, function, works):
         """Yield receipts, or stop."""
+        for place, work in enumerate(works):
+            if stage == self.stage and place == self.units:
+                raise KeyboardInterrupt
+            yield place, function(work)
         if stage == self.stage:
             raise KeyboardInterrupt
-        for place, work in enumerate(works):
-            yield place, function(work)
+
+
+def stopped(folder, units):
+    """Filter a run at another threshold, stopped in the second pass after so many units."""
+    config = load_config(settings=["near.threshold=0.9"])
+    stopping = Stopping("emit", units)
+    with pytest.raises(KeyboardInterrupt), run.session(folder, config, stopping) as session:
+        run.filter_rows(session)
 
 
 def test_success_is_gone_while_kept_is_not_whole(done, tmp_path, scan):
@@ -79,19 +89,25 @@ def test_success_is_gone_while_kept_is_not_whole(done, tmp_path, scan):
     corpus = done.manifest["corpus"]["roots"][0]
     again = scan(corpus, tmp_path / "run")
     mark = again.folder / "kept/_SUCCESS"
-    config = load_config(settings=["near.threshold=0.9"])
-    with (
-        pytest.raises(KeyboardInterrupt),
-        run.session(again.folder, config, Stopping("emit")) as session,
-    ):
-        run.filter_rows(session)
+    stopped(again.folder, 1)
     assert not mark.exists()
-    mark.touch()  # as if the kill had come between the manifest and the file
+    mark.touch()  # as if a kill or a user had left it
     with open_run(again.folder, tables=run.TABLES):
         assert not mark.exists()
+    config = load_config(settings=["near.threshold=0.9"])
     with run.session(again.folder, config, LocalMapper(2)) as session:
         run.filter_rows(session)
     assert mark.exists()
+
+
+def test_a_filter_that_stops_before_it_writes_leaves_kept_as_it_was(done, tmp_path, scan):
+    """Until the first shard changes, kept/ is the last finished version and says so."""
+    corpus = done.manifest["corpus"]["roots"][0]
+    again = scan(corpus, tmp_path / "run")
+    kept = {path: path.read_bytes() for path in (again.folder / "kept").rglob("*.*")}
+    stopped(again.folder, 0)
+    assert (again.folder / "kept/_SUCCESS").exists()
+    assert {path: path.read_bytes() for path in (again.folder / "kept").rglob("*.*")} == kept
 
 
 def test_row_groups_have_at_most_the_rows_of_the_shards_own(tmp_path, scan):

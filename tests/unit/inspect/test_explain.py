@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.corpus import identify
+from pipeline.engine.manifest import manifest_bytes
 from pipeline.errors import InputError, IntegrityError
 from pipeline.inspect.contributions import contributions
 from pipeline.inspect.explain import explain, explanations
@@ -152,7 +153,7 @@ def test_texts_are_not_shown_when_excerpts_are_off(tmp_path: Path) -> None:
     work = make_run(tmp_path, scored=True)
     manifest = json.loads((work.folder / "manifest.json").read_text())
     manifest["config"]["report"]["excerpts"] = False
-    (work.folder / "manifest.json").write_text(json.dumps(manifest))
+    (work.folder / "manifest.json").write_bytes(manifest_bytes(manifest))
     told = explanations(work.folder, "near")
     for text in (in_words(told), explanation_page(told)):
         assert "REMOVED as a near copy" in text
@@ -249,7 +250,7 @@ def test_another_text_behind_the_same_size_and_date_is_not_quoted(tmp_path: Path
     for entry in manifest["corpus"]["shards"]:
         if entry["name"] == "a.parquet":
             entry.update(bytes=size, mtime_ns=mtime_ns, tail_digest=tail)
-    (work.folder / "manifest.json").write_text(json.dumps(manifest))
+    (work.folder / "manifest.json").write_bytes(manifest_bytes(manifest))
     told = explanations(work.folder, "long")
     assert (told[0].changed, told[0].text) == (("a.parquet",), None)
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.engine.run_folder import load_manifest
+from pipeline.engine.manifest import load_manifest
 from pipeline.report.data.alarms import alarms, judge
 from tests.report_runs import make_run
 

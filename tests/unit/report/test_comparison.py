@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.engine.files import digest_file
+from pipeline.engine.manifest import manifest_bytes
 from pipeline.engine.query import Limits
 from pipeline.engine.stage import Work
 from pipeline.errors import InputError, IntegrityError
@@ -43,7 +44,7 @@ def _record(work: Work, table: str) -> None:
         for record in entry["files"]:
             if record["table"] == table:
                 record["digest"] = digest_file(work.paths(table)[0])
-    place.write_text(json.dumps(manifest))
+    place.write_bytes(manifest_bytes(manifest))
 
 
 def _changes(work: Work) -> dict:  # type: ignore[type-arg]
@@ -74,7 +75,7 @@ def test_what_changed_is_counted(tmp_path: Path) -> None:
     manifest = json.loads((before.folder / "manifest.json").read_text())
     manifest["config"]["near"]["threshold"] = 0.9
     manifest["corpus"]["shards"][0]["name"] = "other.parquet"
-    (before.folder / "manifest.json").write_text(json.dumps(manifest))
+    (before.folder / "manifest.json").write_bytes(manifest_bytes(manifest))
     found = _changes(compared_with(now, before.folder))
     totals = {row["measure"]: (row["before"], row["now"]) for row in found["totals"]}
     assert totals["documents"] == (6, 6)
@@ -123,11 +124,11 @@ def test_the_fingerprint_takes_in_what_is_outside_the_run(tmp_path: Path) -> Non
     assert second[0] != first[0]
     manifest = json.loads((before.folder / "manifest.json").read_text())
     manifest["outputs"]["decisions/all"]["files"][0]["digest"] = "another"
-    (before.folder / "manifest.json").write_text(json.dumps(manifest))
+    (before.folder / "manifest.json").write_bytes(manifest_bytes(manifest))
     third = outside(now.folder, config)
     assert third[1] != second[1]
     manifest["scan"] += 1  # the page shows it, and the settings, beside those of this run
-    (before.folder / "manifest.json").write_text(json.dumps(manifest))
+    (before.folder / "manifest.json").write_bytes(manifest_bytes(manifest))
     assert outside(now.folder, config)[1] != third[1]
     (before.folder / "manifest.json").unlink()
     assert outside(now.folder, config)[1] == "unreadable"

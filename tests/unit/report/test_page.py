@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.engine.manifest import load_manifest, manifest_bytes
 from pipeline.engine.query import run as query
-from pipeline.engine.run_folder import load_manifest
 from pipeline.engine.stage import Work
 from pipeline.errors import InputError, IntegrityError
 from pipeline.inspect.explain import explain
@@ -155,7 +155,7 @@ def test_rows_that_do_not_add_up_stop_the_report(tmp_path: Path) -> None:
     work = make_run(tmp_path)
     manifest = load_manifest(work.folder)
     manifest["corpus"]["shards"][0]["documents"] += 1
-    (work.folder / "manifest.json").write_text(json.dumps(manifest))
+    (work.folder / "manifest.json").write_bytes(manifest_bytes(manifest))
     with pytest.raises(IntegrityError, match="do not add up"):
         report(work)
 
@@ -398,7 +398,7 @@ def test_what_the_decisions_say_of_rules_is_shown(tmp_path: Path) -> None:
     manifest = load_manifest(work.folder)
     rules = [{"rule": "drop-copies", "rows": 2, "expected_tokens_avoided": 7.5}]
     manifest["outputs"]["decisions/all"]["facts"]["rules"] = rules
-    (work.folder / "manifest.json").write_text(json.dumps(manifest))
+    (work.folder / "manifest.json").write_bytes(manifest_bytes(manifest))
     report(work)
     page, data = _written(work)
     assert data["removed"]["rules"] == rules

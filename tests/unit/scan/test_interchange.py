@@ -1,11 +1,12 @@
 import doctest
+import json
 
 import numpy as np
 import pytest
 from datasketch import MinHash
 
 from pipeline.config.sections import SketchConfig
-from pipeline.engine.run_folder import load_manifest
+from pipeline.engine.manifest import load_manifest, manifest_bytes
 from pipeline.engine.tables import read_table
 from pipeline.errors import ConfigError, IntegrityError, RunFolderError
 from pipeline.scan import interchange
@@ -87,13 +88,17 @@ def test_a_folder_without_signatures_is_refused(tmp_path, run):
     """No run folder, a run without signatures and a change of settings are told apart."""
     with pytest.raises(RunFolderError):
         next(interchange.read_minhashes(tmp_path / "nothing"))
-    manifest = run / "manifest.json"
-    whole = manifest.read_text()
-    manifest.write_text(whole.replace('"table": "signatures"', '"table": "other"'))
+    path = run / "manifest.json"
+    whole = path.read_text()
+
+    def rewrite(old, new):
+        path.write_bytes(manifest_bytes(json.loads(whole.replace(old, new, 1))))
+
+    rewrite('"table": "signatures"', '"table": "other"')
     with pytest.raises(ConfigError, match="no signatures"):
         next(interchange.read_minhashes(run))
     assert load_manifest(run)["config"]["sketch"]["bands"] == 42
-    manifest.write_text(whole.replace('"bands": 42', '"bands": 41', 1))
+    rewrite('"bands": 42', '"bands": 41')
     assert load_manifest(run)["config"]["sketch"]["bands"] == 41
     with pytest.raises(IntegrityError, match="other settings"):
         next(interchange.read_minhashes(run))

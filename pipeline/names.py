@@ -1,0 +1,35 @@
+"""Names that are not ours as they may stand on a terminal: of files, columns, ids, sources.
+
+A name may hold what a terminal obeys or what makes a line that looks like ours.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+
+_HIDDEN = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
+"""Categories of characters that are no letters: controls, bidi marks, halves, line separators."""
+
+
+def shown(name: str) -> str:
+    r"""Return a name on one line, with what cannot be seen or acts on a terminal escaped.
+
+    A byte of a file name that is no UTF-8 is written `\xff`, other characters as Python does.
+    """
+    if name.isascii() and name.isprintable():
+        return name
+    return "".join(_escaped(character) for character in name)
+
+
+def shown_lines(text: str) -> str:
+    """Return a text of several lines, each as `shown` writes it."""
+    return "\n".join(shown(line) for line in text.split("\n"))
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # how Python holds such a byte
+        return f"\\x{code - 0xDC00:02x}"
+    if unicodedata.category(character) not in _HIDDEN:
+        return character
+    return character.encode("unicode_escape").decode()
