@@ -102,9 +102,7 @@ class FilterArguments:
     _: KW_ONLY
     forget: Annotated[
         Repeatable,
-        Parameter(
-            help="Take a row, its exact and its verified near copies out for good; repeatable."
-        ),
+        Parameter(help="Take a row, its exact and all its near copies out for good; repeatable."),
     ] = ()
     options: WorkOptions = WorkOptions()
 

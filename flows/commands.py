@@ -60,11 +60,9 @@ def filter_rows(asked: FilterArguments) -> int:
     from pipeline.run import saved_config
 
     config = _configured(asked.options, saved_config(asked.run))
-    if asked.forget and not asked.options.dry_run:
-        texts = forget(asked.run, asked.forget, config)
-        sys.stdout.write(
-            f"forgetting {texts:,} texts: those named and their verified near copies\n"
-        )
+    if asked.forget:
+        taken = forget(asked.run, asked.forget, config, dry_run=asked.options.dry_run)
+        sys.stdout.write("\n".join(taken.lines()) + "\n")
     return _work("filter", asked.run, asked.options, config)
 
 

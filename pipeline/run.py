@@ -56,7 +56,7 @@ def _decided(config: Config) -> Any:  # noqa: ANN401
         config.policy.model_dump(),
         [added.sink_id, added.weights],
         [near.threshold, near.keep, near.sources],
-        [config.window.words, config.sketch.seed],
+        [config.window.words, config.sketch.seed, config.sketch.shingle_words],
     ]
 
 

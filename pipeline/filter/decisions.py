@@ -28,12 +28,13 @@ from pipeline.filter.rules.cuts import Cut, cuts
 from pipeline.filter.rules.rules import CUT_SPANS, RESTORE, decide, gone, prepared, require_named
 from pipeline.filter.sources import SOURCES
 from pipeline.filter.tally import RuleTally
+from pipeline.text.arrays import Uint64
 from schemas.filter.decisions import CUTS, DECISIONS
 from schemas.filter.documents import DOCUMENTS
 from schemas.scan.counts import COUNTS
 from schemas.scan.pairs import PAIRS
 
-VERSION = 2
+VERSION = 3
 ALWAYS = ("row_key", "keeper", "method", *SOURCES, "text_bytes")
 
 
@@ -56,8 +57,8 @@ def decisions(work: Work) -> Receipt:
     table = read_table(work.paths("documents"), DOCUMENTS, _columns(work))
     frame = _frame(work, table)
     tally = RuleTally(work, table)
-    state = frame
-    for name, state in decide(frame, policy, tally.risk_of_documents, forgotten_rows(work)):
+    state, to_forget = frame, forgotten_rows(work)
+    for name, state in decide(frame, policy, tally.risk_of_documents, to_forget):
         tally.note(name, state)
     cut = Cut.nothing()
     if CUT_SPANS in policy.rules:
@@ -69,7 +70,7 @@ def decisions(work: Work) -> Receipt:
         out.write(_rows(state, masks=policy.cut == MASKS))
     with write_table(work.folder, "cuts", work.key, CUTS) as ranges:
         ranges.write(cut.ranges)
-    _audit(work, [out.place], frame)
+    _audit(work, [out.place], frame, to_forget)
     reasons = run("filter/reasons", {"decisions": [out.place]})
     forgotten = state.filter(pl.col("reason") == "forgotten")["row_key"].to_numpy()
     if forgotten.size:
@@ -179,14 +180,14 @@ def _rows(state: pl.DataFrame, *, masks: bool) -> pa.Table:
     ).to_arrow()
 
 
-def _audit(work: Work, decided: list[Path], frame: pl.DataFrame) -> None:
+def _audit(work: Work, decided: list[Path], frame: pl.DataFrame, to_forget: Uint64) -> None:
     """Audit in SQL that the decisions keep the promises of a filter.
 
     Raises:
         IntegrityError: When a row breaks one.
     """
     spared = frame.filter("spared").select("row_key").to_arrow()
-    forgotten = pa.table({"row_key": forgotten_rows(work)})
+    forgotten = pa.table({"row_key": to_forget})
     for name, inputs, broken in (
         ("keepers_are_kept", {}, "A removed document names a keeper that is not kept."),
         (

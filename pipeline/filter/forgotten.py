@@ -5,14 +5,17 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.engine.query import limits, run
 from pipeline.engine.stage import Work
+from pipeline.engine.tables import read_table
+from pipeline.filter.near_texts import near_documents
 from pipeline.filter.rules.cuts import Order, order_of_rows, windows_in
-from pipeline.scan.shingle_sets import at_least
 from pipeline.scan.words import chunk_places
 from pipeline.text.arrays import Uint64
 from pipeline.text.sorting import among
+from schemas.filter.documents import DOCUMENTS
 
 FORGOTTEN = "forgotten"  # key of the manifest
 
@@ -45,20 +48,24 @@ def forgotten_texts(work: Work) -> dict[bytes, bool]:
 def forgotten_rows(work: Work) -> Uint64:
     """Return the keys of the rows that `--forget` removes, sorted, (rows,).
 
-    They are the rows of a listed text, verified near copies of a named one, and rows whose keeper
-    is forgotten.
+    They are the rows of a listed text, verified near copies of a named one among all documents, and
+    rows whose keeper is forgotten.
     """
     texts = forgotten_texts(work)
     if not texts:
         return np.zeros(0, np.uint64)
-    top, bottom = at_least(work.config.near.threshold)
-    listed = pa.table(
-        {"text_hash": pa.array(list(texts), pa.binary(16)), "named": list(texts.values())}
-    )
+    listed = pa.array(list(texts), pa.binary(16))
+    documents = read_table(work.paths("documents"), DOCUMENTS, ["row_key", "text_hash"])
+    named = pa.array([text for text, is_named in texts.items() if is_named], pa.binary(16))
+    of_named = documents.filter(pc.is_in(documents["text_hash"], named))["row_key"].to_numpy()
+    near = near_documents(work.paths("words"), np.sort(of_named), work.config, work.cores)
     found = run(
         "filter/forgotten",
-        {"documents": work.paths("documents"), "pairs": work.paths("pairs"), "listed": listed},
-        {"top": top, "bottom": bottom},
+        {
+            "documents": work.paths("documents"),
+            "listed": pa.table({"text_hash": listed}),
+            "near": pa.table({"row_key": near}),
+        },
         limits=limits(work),
     )
     return np.asarray(found["row_key"].to_numpy())

@@ -8,25 +8,64 @@ so that the text stays out of later scans as well.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.config.sections import Config
+from pipeline.engine.memory import workers_of
 from pipeline.engine.query import run as query
-from pipeline.engine.run_folder import RunFolder, open_run
-from pipeline.engine.tables import read_table
+from pipeline.engine.run_folder import RunFolder, open_run, read_run
+from pipeline.engine.sound import require_sound
+from pipeline.engine.tables import Row, read_table
 from pipeline.errors import ConfigError
-from pipeline.filter.documents import reaching
 from pipeline.filter.forgotten import FORGOTTEN
+from pipeline.filter.near_texts import near_documents
+from pipeline.report.quotes.quotes import label
+from pipeline.text.sorting import among
+from schemas.filter.decisions import DECISIONS
 from schemas.scan.counts import COUNTS
-from schemas.scan.pairs import PAIRS
 
 RESTORED = "restored"  # key of the manifest
-MOST_NAMED = 5  # unknown names in a message
+MOST_NAMED = 5  # names in a message
+MOST_SHOWN = 20  # forgotten rows that are named
+WANTED = pa.schema([(name, pa.string()) for name in ("name", "id", "place")])
+PREFIXES = ("row:", "id:")
 OUTDATED = ("report/all", "seal/all")  # outputs that still describe a text to forget
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What is to be forgotten: the texts, and the rows that have them.
+
+    Attributes:
+        texts: the hash of each text as hex, and whether it was named.
+        rows: doc_id, place and whether its text was named, of each row in order.
+    """
+
+    texts: dict[str, bool]
+    rows: list[Row]
+
+    def lines(self) -> list[str]:
+        """Return in words what it is, with the names of the first rows."""
+        named = sum(self.texts.values())
+        near = len(self.texts) - named
+        head = (
+            f"forgetting {len(self.texts):,} texts in {len(self.rows):,} rows: {named:,} named and "
+            f"{near:,} near copies, all documents compared by exact Jaccard"
+        )
+        shown = [
+            f"  {'named' if row['named'] else 'near '}  {label(row['doc_id'])} "
+            f"({label(row['place'])})"
+            for row in self.rows[:MOST_SHOWN]
+        ]
+        more = len(self.rows) - len(shown)
+        rest = [f"  and {more:,} more rows; removed/ will have the keys of all"] if more else []
+        return [head, *shown, *rest]
 
 
 def restore(out: Path, names: Sequence[str], *, undo: bool = False) -> int:
@@ -38,10 +77,12 @@ def restore(out: Path, names: Sequence[str], *, undo: bool = False) -> int:
         undo: take the rows off the list again.
 
     Raises:
-        ConfigError: When no document has one of the names.
+        ConfigError: When no document has one of the names, or one was forgotten.
     """
     with open_run(out) as run:
         rows = find(run, names)
+        if not undo:
+            _refuse_forgotten(run, rows)
         listed = {(row["row_key"], row["text_hash"]) for row in run.manifest.get(RESTORED, ())}
         named = set(zip(rows["row_key"].to_pylist(), _hex(rows["text_hash"]), strict=True))
         listed = listed - named if undo else listed | named
@@ -52,42 +93,111 @@ def restore(out: Path, names: Sequence[str], *, undo: bool = False) -> int:
         return len(named)
 
 
-def forget(out: Path, names: Sequence[str], config: Config) -> int:
-    """Enter rows that are to be removed for good, with their copies; return how many texts.
+def _refuse_forgotten(run: RunFolder, rows: pa.Table) -> None:
+    """Refuse to promise that a forgotten row will stay.
 
-    Copies are exact and verified near copies. The next filter removes them; at once removed are
-    kept/_SUCCESS and the report, which may quote them.
+    Raises:
+        ConfigError: When the text of a row is listed, or a filter took the row as forgotten.
+    """
+    listed = {text["text_hash"] for text in run.manifest.get(FORGOTTEN, ())}
+    decided = read_table(run.paths("decisions"), DECISIONS, ["row_key", "reason"])
+    gone = set(decided.filter(pc.equal(decided["reason"], "forgotten"))["row_key"].to_pylist())
+    found = [
+        label(row["place"])
+        for row in rows.to_pylist()
+        if row["text_hash"].hex() in listed or row["row_key"] in gone
+    ]
+    if found:
+        raise ConfigError(
+            "A forgotten row cannot be restored: forgetting is for good.",
+            where=str(run.folder),
+            found=f"taken out by --forget: {', '.join(found[:MOST_NAMED])}",
+            expected="rows that a rule has removed",
+            fix="leave it out; only a new run folder has it again: rote run CORPUS... --out NEW",
+        )
+
+
+def forget(out: Path, names: Sequence[str], config: Config, *, dry_run: bool = False) -> Taken:
+    """Enter texts that are to be removed for good, with their copies; return what they are.
+
+    Copies are exact ones, and near ones: every document is compared with the named ones. The next
+    filter removes them; at once removed are kept/_SUCCESS and the report, which may quote them.
 
     Args:
         out: the run folder.
         names: ids of rows, or shard#row.
         config: the settings; its threshold says what a near copy is.
+        dry_run: only say what would be forgotten.
 
     Raises:
-        ConfigError: When no document has one of the names.
+        ConfigError: When no document has one of the names, or a name means different texts.
     """
+    if dry_run:
+        return _taken(read_run(out), names, config)
     with open_run(out) as run:
-        rows = find(run, names)
-        texts = set(_hex(rows["text_hash"]))
-        near = set(_hex(_near_texts(run, rows["representative"].to_numpy(), config))) - texts
+        found = _taken(run, names, config)
         listed = {text["text_hash"]: text["named"] for text in run.manifest.get(FORGOTTEN, ())}
-        listed |= {text: listed.get(text, False) for text in near} | dict.fromkeys(texts, True)
+        for text, named in found.texts.items():
+            listed[text] = named or listed.get(text, False)
         run.manifest[FORGOTTEN] = [
             {"text_hash": text, "named": named} for text, named in sorted(listed.items())
         ]
         run.forget(OUTDATED)
         run.save()
-        return len(texts | near)
+        return found
+
+
+def _taken(run: RunFolder, names: Sequence[str], config: Config) -> Taken:
+    """Return the texts of some names with all their near copies, and the rows that have them."""
+    rows = find(run, names)
+    _refuse_ambiguous(rows)
+    require_sound(run, {"counts", "words"})
+    counts, named = run.paths("counts"), np.unique(rows["row_key"].to_numpy())
+    keys = near_documents(run.paths("words"), named, config, workers_of(config))
+    table = read_table(counts, COUNTS, ["row_key", "text_hash"])
+    near = table.filter(pa.array(among(table["row_key"].to_numpy(), keys)))["text_hash"]
+    own = set(_hex(rows["text_hash"]))
+    texts = {text: text in own for text in sorted(own.union(_hex(near)))}
+    hashes = pa.array([bytes.fromhex(text) for text in texts], pa.binary(16))
+    listed = pa.table({"text_hash": hashes, "named": list(texts.values())})
+    found = query("filter/rows_of_texts", {"counts": counts, "listed": listed})
+    return Taken(texts, found.to_pylist())
+
+
+def _refuse_ambiguous(rows: pa.Table) -> None:
+    """Refuse a name under which there are different texts: which one is meant is not for us to say.
+
+    Raises:
+        ConfigError: When there is such a name; it lists the rows and says how to name one.
+    """
+    texts: dict[str, set[bytes]] = {}
+    places: dict[str, list[str]] = {}
+    for row in rows.to_pylist():
+        texts.setdefault(row["name"], set()).add(row["text_hash"])
+        places.setdefault(row["name"], []).append(f"row:{row['place']}")
+    for name, found in texts.items():
+        if len(found) > 1:
+            shown = ", ".join(label(place) for place in places[name][:MOST_NAMED])
+            more = len(places[name]) - MOST_NAMED
+            raise ConfigError(
+                "A name means several rows with different texts; nothing was forgotten.",
+                where=label(name),
+                found=f"{shown}{f' and {more:,} more' if more > 0 else ''}",
+                expected="a name of one text",
+                fix="name the rows that are meant as row:SHARD#ROW, or an id as id:ID",
+            )
 
 
 def find(run: RunFolder, names: Sequence[str]) -> pa.Table:
-    """Return name, row_key, doc_id, representative and text_hash of the rows of some names.
+    """Return name, row_key, doc_id, place and text_hash of the rows of some names.
+
+    A name is an id or shard#row, whichever there is; `id:` or `row:` before it says which is meant.
 
     Raises:
         ConfigError: When no document has one of the names.
     """
     counts = run.paths("counts")
-    wanted = pa.table({"name": pa.array(sorted(set(names)), pa.string())})
+    wanted = _wanted(sorted(set(names)))
     rows = query("filter/named_rows", {"counts": counts, "wanted": wanted}) if counts else None
     found = set() if rows is None else set(rows["name"].to_pylist())
     unknown = [name for name in names if name not in found]
@@ -102,15 +212,20 @@ def find(run: RunFolder, names: Sequence[str]) -> pa.Table:
     return rows
 
 
-def _near_texts(run: RunFolder, representatives: np.ndarray, config: Config) -> pa.ChunkedArray:
-    """Return the hashes of the texts that are verified near copies of some documents."""
-    pairs = read_table(run.paths("pairs"), PAIRS, ["a", "b", "inter", "union"])
-    near = reaching(pairs, "union", config.near.threshold)
-    a, b = (near[name].to_numpy() for name in ("a", "b"))
-    others = np.concatenate([b[np.isin(a, representatives)], a[np.isin(b, representatives)]])
-    counts = run.paths("counts")
-    table = read_table(counts, COUNTS, ["row_key", "text_hash"])
-    return table.filter(pa.array(np.isin(table["row_key"].to_numpy(), others)))["text_hash"]
+def _wanted(names: Sequence[str]) -> pa.Table:
+    """Return for each name what to look for: the name itself as an id or a place, or what it says.
+
+    One with a prefix may be an id that begins like that, so it is looked for as an id too.
+    """
+    found: list[dict[str, str | None]] = [
+        {"name": n, "id": n, "place": None if n.startswith(PREFIXES) else n} for n in names
+    ]
+    for name in names:
+        if name.startswith("row:"):
+            found.append({"name": name, "id": None, "place": name.removeprefix("row:")})
+        if name.startswith("id:"):
+            found.append({"name": name, "id": name.removeprefix("id:"), "place": None})
+    return pa.Table.from_pylist(found, WANTED)
 
 
 def _hex(hashes: pa.ChunkedArray) -> list[str]:

@@ -1,22 +1,9 @@
 -- grain: one row per document to forget
--- inputs: $documents, $pairs (files), listed (text_hash, named)
--- params: $top, $bottom (of near.threshold)
--- a listed text, a verified near copy of a named one, or a row that has one of these as its keeper
+-- inputs: $documents (files), listed (text_hash), near (row_key)
+-- params: none
+-- a listed text, a near copy of a named one, or a row that has one of these as its keeper
 with documents as (
     select row_key, representative, text_hash, keeper from read_parquet($documents)
-),
-
-pairs as (
-    select a, b
-    from read_parquet($pairs)
-    where cast(inter as hugeint) * $bottom >= cast("union" as hugeint) * $top
-),
-
-named as (
-    select distinct d.representative
-    from documents as d
-    inner join listed as l on d.text_hash = l.text_hash
-    where l.named
 ),
 
 texts as (
@@ -24,13 +11,9 @@ texts as (
     from documents as d
     inner join listed as l on d.text_hash = l.text_hash
     union
-    select p.b as representative
-    from pairs as p
-    inner join named as n on p.a = n.representative
-    union
-    select p.a as representative
-    from pairs as p
-    inner join named as n on p.b = n.representative
+    select d.representative
+    from documents as d
+    inner join near as n on d.row_key = n.row_key
 ),
 
 gone as (

@@ -1,23 +1,31 @@
 -- grain: one row per document and name that it answers to: its id, or shard#row
--- inputs: $counts (files), wanted (name)
+-- inputs: $counts (files), wanted (name, id, place: what to look for under that name)
 -- params: none
 with counts as (
-    select row_key, doc_id, shard, row, representative, text_hash from read_parquet($counts)
+    select
+        row_key,
+        doc_id,
+        text_hash,
+        shard || '#' || cast(row as varchar) as place
+    from read_parquet($counts)
 ),
 
 named as (
-    select row_key, doc_id, representative, text_hash, doc_id as name from counts
+    select w.name, c.row_key
+    from counts as c
+    inner join wanted as w on c.doc_id = w.id
     union
-    select row_key, doc_id, representative, text_hash, shard || '#' || cast(row as varchar) as name
-    from counts
+    select w.name, c.row_key
+    from counts as c
+    inner join wanted as w on c.place = w.place
 )
 
 select
     n.name,
-    n.row_key,
-    n.doc_id,
-    n.representative,
-    n.text_hash
+    c.row_key,
+    c.doc_id,
+    c.place,
+    c.text_hash
 from named as n
-inner join wanted as w on n.name = w.name
-order by n.row_key, n.name
+inner join counts as c on n.row_key = c.row_key
+order by c.row_key, n.name

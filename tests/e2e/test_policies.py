@@ -54,6 +54,10 @@ def test_rows_come_back_and_go_for_good(run):
     ended = rote("filter", run, "--local", "--forget", "b")
     assert ended.code == 0, ended.err
     assert "3 forgotten" in ended.out
+    assert "forgetting 2 texts in 3 rows: 1 named and 1 near copies" in ended.out
+    assert "  named  b (x.jsonl#1)\n" in ended.out
+    refused = rote("restore", run, "b")
+    assert (refused.code, "cannot be restored" in refused.err) == (2, True)
     assert "your own files" in ended.out
     assert kept(run) == ["d"]
     assert TEXT not in json.dumps(pq.read_table(run / "removed/x.parquet").to_pylist(), default=str)
@@ -75,7 +79,7 @@ def test_a_corpus_without_documents_has_a_policy_too(tmp_path):
     """Every rule and column over no rows at all."""
     corpora.write(tmp_path / "corpus" / "x.jsonl", [{"id": "a", "text": ""}])
     asked = ('policy.rules=["drop-copies","keep-n","cut-spans"]', "mitigation.sink_id=true",
-             "mitigation.weights=exact")  # fmt: skip
+             "mitigation.weights=exact", "input.most_rejected=1")  # fmt: skip
     sets = [part for setting in asked for part in ("--set", setting)]
     out = tmp_path / "run"
     assert rote("scan", tmp_path / "corpus", "--out", out, "--local", *sets).code == 0

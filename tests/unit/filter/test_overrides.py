@@ -1,5 +1,7 @@
 """Rows that are brought back, rows that are forgotten for good."""
 
+import random
+
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -10,7 +12,9 @@ from pipeline.config.load import load_config
 from pipeline.dry_run import preview
 from pipeline.engine.manifest import load_manifest
 from pipeline.errors import ConfigError, IntegrityError
+from pipeline.filter.near_texts import near_documents
 from pipeline.filter.overrides import cannot_reach, forget, restore
+from tests import reference
 
 PASSAGE = "my name is alice and this is my secret story of one two three four five"
 TEXTS = [
@@ -74,7 +78,15 @@ def test_a_restored_row_whose_text_changed_is_decided_anew(done, make_corpus, sc
 
 def test_a_forgotten_text_is_nowhere_in_kept_or_removed(done):
     """The row, its copy and its near copy go; removed/ has their keys and not one value."""
-    assert forget(done.folder, ["a.jsonl#0"], load_config()) == 2
+    taken = forget(done.folder, ["a.jsonl#0"], load_config())
+    assert sorted(taken.texts.values()) == [False, True]
+    head, *rows = taken.lines()
+    assert head.startswith("forgetting 2 texts in 3 rows: 1 named and 1 near copies, all documents")
+    assert rows == [
+        "  named  a.jsonl#0 (a.jsonl#0)",
+        "  near   a.jsonl#1 (a.jsonl#1)",
+        "  named  a.jsonl#2 (a.jsonl#2)",
+    ]
     assert not (done.folder / "kept/_SUCCESS").exists()
     filtered(done.folder)
     reasons = {row[0]: row[1] for row in done.rows("decisions", "row_key", "reason")}
@@ -160,3 +172,85 @@ def test_a_rule_on_risk_is_refused_without_a_forecast(done):
     assert "drop-risk" in refused.value.where
     assert "rote score" in refused.value.fix
     assert (done.folder / "kept/a.parquet").read_bytes() == before
+
+
+STEM = " ".join(f"t{n}" for n in range(29))
+
+
+def test_every_near_copy_is_forgotten_however_large_the_cluster(tmp_path, make_corpus, scan):
+    """Buckets too large to pair in full, exempt sources and low ranks leave none behind."""
+    rows = [
+        {"id": f"d{n}", "source": "wiki" if n == 70 else "web", "text": f"{STEM} {1000 + n}"}
+        for n in range(120)
+    ]
+    other = [{"id": "other", "source": "web", "text": "quite another text about the sea"}]
+    corpus = make_corpus(tmp_path / "c", {"a.jsonl": rows[:50], "b.jsonl": [*rows[50:], *other]})
+    best = ("near.bucket_cap=4", "near.neighbours=1", 'near.sources=["wiki", "web"]')
+    folder = scan(corpus, tmp_path / "run", *best).folder
+    config = load_config(base=load_manifest(folder)["config"])
+    assert len(forget(folder, ["d70"], config).rows) == 120
+    filtered(folder)
+    assert "t28" not in everything_in(folder / "kept")
+    assert "another text" in everything_in(folder / "kept")
+
+
+def test_near_copies_are_those_of_brute_force(tmp_path, make_corpus, scan):
+    """Over random texts of few words, short ones too, exactly the pairs at the threshold."""
+    draw = random.Random(5)  # noqa: S311 - chosen words
+    texts = [" ".join(draw.choices("abcd", k=draw.randint(1, 14))) for _ in range(150)]
+    corpus = make_corpus(tmp_path / "c", {"a.jsonl": texts[:80], "b.jsonl": texts[80:]})
+    folder = scan(corpus, tmp_path / "run", "sketch.shingle_words=2", filtered=False).folder
+    config = load_config(settings=["sketch.shingle_words=2", "near.threshold=0.6"])
+    sets = [set(reference.shingles(one, 2)) for one in texts]
+    keys = [n if n < 80 else (1 << 40) + n - 80 for n in range(150)]
+    words = sorted(folder.glob("words/*.parquet"))
+    for named in ([0], [3, 100], [149]):
+        near = {
+            key
+            for key, own in zip(keys, sets, strict=True)
+            if any(5 * len(own & sets[n]) >= 3 * len(own | sets[n]) for n in named)
+        }
+        found = near_documents(words, np.array([keys[n] for n in named], np.uint64), config, 2)
+        assert set(found.tolist()) == near | {keys[n] for n in named}
+
+
+def test_a_name_of_several_texts_is_refused_and_how_to_name_one_is_said(
+    tmp_path, make_corpus, scan
+):
+    """A doubled id, or an id that is another row's place: nothing goes but what is meant."""
+    rows = [
+        {"id": "a.jsonl#2", "text": "the first text of all of them"},
+        {"id": "twice", "text": "a second text about something else"},
+        {"id": "twice", "text": "and a third one with other words"},
+        {"id": "same", "text": "a fourth that is there two times"},
+        {"id": "same", "text": "a fourth that is there two times"},
+    ]
+    folder = scan(make_corpus(tmp_path / "c", {"a.jsonl": rows}), tmp_path / "run").folder
+    for name, places in (
+        ("a.jsonl#2", "row:a.jsonl#0, row:a.jsonl#2"),
+        ("twice", "row:a.jsonl#1, row:a.jsonl#2"),
+    ):
+        with pytest.raises(ConfigError, match="several rows") as refused:
+            forget(folder, [name], load_config())
+        assert (refused.value.where, refused.value.found) == (name, places)
+        assert "row:SHARD#ROW" in refused.value.fix
+    assert "forgotten" not in load_manifest(folder)
+
+    def keys(name):
+        return [row["row_key"] for row in forget(folder, [name], load_config(), dry_run=True).rows]
+
+    assert keys("row:a.jsonl#2") == [2]
+    assert keys("id:a.jsonl#2") == [0]
+    assert keys("same") == [3, 4]
+    assert "forgotten" not in load_manifest(folder)
+
+
+def test_a_forgotten_row_cannot_be_restored(done):
+    """The row, its near copy and a row that it stood for: each is refused, and why is said."""
+    forget(done.folder, ["a.jsonl#0"], load_config())
+    for name in ("a.jsonl#0", "a.jsonl#1", "a.jsonl#2"):
+        with pytest.raises(ConfigError, match="cannot be restored") as refused:
+            restore(done.folder, [name])
+        assert name in refused.value.found
+    assert "restored" not in load_manifest(done.folder)
+    restore(done.folder, ["b.parquet#0"])

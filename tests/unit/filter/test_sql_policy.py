@@ -46,26 +46,23 @@ def pairs(stored):
 
 
 @pytest.mark.parametrize(
-    ("listed", "gone"),
+    ("listed", "near", "gone"),
     [
-        # the named text, its copy, its near copy, and all rows that have one of these as keeper
-        ([(1, True)], [1, 2, 3, 4, 5]),
-        ([(1, False)], [1, 2, 5]),
-        ([(4, True)], [3, 4]),
-        ([(6, True)], [6]),
-        ([(0, True)], []),
+        # the text, its copy, its near copy, and all rows that have one of these as keeper
+        ([1], [3], [1, 2, 3, 4, 5]),
+        ([1], [], [1, 2, 5]),
+        ([4], [3], [3, 4]),
+        ([], [2], [1, 2, 5]),
+        ([6], [], [6]),
+        ([0], [], []),
     ],
 )
-def test_forgotten_rows_are_the_text_its_copies_and_who_names_them(documents, pairs, listed, gone):
-    """A named text takes its verified near copies; a listed one only itself."""
-    table = pa.table(
-        {
-            "text_hash": pa.array([HASHES[n] for n, _ in listed], pa.binary(16)),
-            "named": [named for _, named in listed],
-        }
-    )
-    inputs = {"documents": documents, "pairs": pairs, "listed": table}
-    assert keys(query.run("filter/forgotten", inputs, {"top": 4, "bottom": 5})) == gone
+def test_forgotten_rows_are_the_text_its_copies_and_who_names_them(documents, listed, near, gone):
+    """A listed text goes with its exact copies, and so does a near copy."""
+    table = pa.table({"text_hash": pa.array([HASHES[n] for n in listed], pa.binary(16))})
+    close = pa.table({"row_key": pa.array(near, pa.uint64())})
+    inputs = {"documents": documents, "listed": table, "near": close}
+    assert keys(query.run("filter/forgotten", inputs)) == gone
 
 
 def test_rows_are_found_by_id_and_by_place(stored):
@@ -76,10 +73,12 @@ def test_rows_are_found_by_id_and_by_place(stored):
         doc_id=["a", "a", "b"],
         shard=["x", "x", "y/z"],
         row=[0, 1, 7],
-        representative=[1, 2, 3],
         text_hash=HASHES[:3],
     )
-    wanted = pa.table({"name": ["a", "y/z#7", "nobody"]})
+    names = ["a", "y/z#7", "nobody", "id:y/z#7"]
+    ids = pa.array([*names[:3], "y/z#7"], pa.string())
+    places = pa.array([*names[:3], None], pa.string())
+    wanted = pa.table({"name": names, "id": ids, "place": places})
     found = query.run("filter/named_rows", {"counts": counts, "wanted": wanted})
     assert list(zip(found["name"].to_pylist(), keys(found), strict=True)) == [
         ("a", 1),
