@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 
 from pipeline.config.sections import Config, InputConfig
 from pipeline.corpus import find_shards
-from pipeline.engine.manifest import manifest_bytes
+from pipeline.engine.files import digest_file
+from pipeline.engine.manifest import load_manifest, manifest_bytes
 from pipeline.engine.stage import Work
 from pipeline.engine.tables import conform, write_table
 from schemas.filter.decisions import DECISIONS
@@ -180,6 +181,18 @@ def make_run(
             tables.setdefault(record["table"], []).append(record["path"])
     names = {table: tuple(paths) for table, paths in tables.items()}
     return Work("report", "all", run, CONFIG, tuple(shards), names, cores=1, memory=1 << 30)
+
+
+def recorded(work: Work, table: str) -> None:
+    """Enter a table's file, which a test wrote anew, into the manifest."""
+    place = work.folder / "manifest.json"
+    manifest = load_manifest(work.folder)
+    for entry in manifest["outputs"].values():
+        for record in entry["files"]:
+            if record["table"] == table:
+                path = work.paths(table)[0]
+                record.update(bytes=path.stat().st_size, digest=digest_file(path))
+    place.write_bytes(manifest_bytes(manifest))
 
 
 def compared_with(work: Work, other: Path, **settings: Any) -> Work:

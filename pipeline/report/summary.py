@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from pipeline.engine.tables import Row
 from pipeline.report.data.priorities import top_rows
+from pipeline.report.html.facts import INTERVAL, OF_FAMILIES, with_rate_of_families
 from pipeline.report.html.markup import DASH, number, percent, size
 from pipeline.report.html.phrases import kind
 from pipeline.report.page.opening import sentences
@@ -115,15 +116,21 @@ def _forecast(data: Row) -> str:
         for key, name in (("base_rate", "base rate"), ("floor", "never-seen floor"))
         if isinstance(model.get(key), dict)
     ]
-    line = f"Of the largest proxy: {'; '.join(rates)} (95% by family)." if rates else ""
+    line = (
+        f"Families of which the largest proxy memorized a sequence: {'; '.join(rates)} (95%)."
+        if rates
+        else ""
+    )
     return "\n\n".join(part for part in (_table(head, lines), line) if part)
 
 
 def _rate(row: Row) -> str:
-    """Return a share with its 95% interval."""
-    ends = row.get("rate_of_families_95")
-    share = DASH if row.get("rate") is None else f"{row['rate']:.1%}"
-    return f"{share} [{ends[0]:.1%}, {ends[1]:.1%}]" if ends else share
+    """Return the share of families of which a sequence was memorized, with its 95% interval."""
+    told = with_rate_of_families(row)
+    share, ends = told.get(OF_FAMILIES), told.get(f"{OF_FAMILIES}{INTERVAL}")
+    if share is None or not ends:
+        return DASH
+    return f"{share:.1%} [{ends[0]:.1%}, {ends[1]:.1%}] of {number(row['families'])}"
 
 
 def _changes(data: Row) -> list[str]:

@@ -11,6 +11,8 @@ from pipeline.report.quotes.quotes import label
 
 INTERVAL = "_95"
 SENTENCE = 40
+SHARES = frozenset({"rate", "rates", "share"})  # words in the names of facts that are shown in %
+OF_FAMILIES = "rate_of_families"
 
 
 def blocks(
@@ -57,6 +59,29 @@ def shown(value: object) -> str:
     return "\N{EN DASH}" if value is None else label(str(value), 400)
 
 
+def fact(name: str, value: object) -> str:
+    """Return a fact as a person reads it: a rate or a share, and its interval, in percent."""
+    numbers = value if isinstance(value, list) else [value]
+    if SHARES.isdisjoint(name.split("_")) or not all(isinstance(one, float) for one in numbers):
+        return shown(value)
+    return " to ".join(f"{one:.1%}" for one in numbers)
+
+
+def with_rate_of_families(row: Mapping[str, Any]) -> Row:
+    """Return facts with the rate of families before its interval: a rate of sequences is another.
+
+    Args:
+        row: facts, perhaps with an interval of the rate of families.
+    """
+    hits, total = row.get("families_memorized"), row.get("families")
+    added: Row = {}
+    for name, value in row.items():
+        if name == f"{OF_FAMILIES}{INTERVAL}" and hits is not None and total:
+            added.setdefault(OF_FAMILIES, hits / total)
+        added[name] = value
+    return added
+
+
 def _is_single(value: object) -> bool:
     """Tell whether a fact is one value, or a list of such."""
     if isinstance(value, list):
@@ -86,8 +111,8 @@ def _pairs(single: Row, title: str) -> Html:
     lines = []
     for name in base:
         interval = single.get(f"{name}{INTERVAL}")
-        beside = ["" if interval is None else shown(interval)] if intervals else []
-        lines.append((words(name), shown(single[name]), *beside))
+        beside = ["" if interval is None else fact(name, interval)] if intervals else []
+        lines.append((words(name), fact(name, single[name]), *beside))
     head = ["", "value", *(["95% interval"] if intervals else [])]
     more = (f"; {words(name)}: {shown(value)}" for name, value in sentences.items())
     return table(join([title, *more, "."]), head, lines, class_="small facts")
@@ -106,7 +131,7 @@ def _listed(rows: list[Row], title: str) -> Html:
         for place, key in enumerate(keys)
         if any(isinstance(row.get(key), str) for row in rows)
     ]
-    lines = [[shown(row.get(key)) for key in keys] for row in rows]
+    lines = [[fact(key, row.get(key)) for key in keys] for row in rows]
     return table(
         join([title, "."]), [words(key) for key in keys], lines, [0, *textual], class_="small facts"
     )

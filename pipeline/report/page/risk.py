@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from pipeline.engine.tables import Row
 from pipeline.report.html.charts import chart, colour, name, number, spec
-from pipeline.report.html.facts import blocks, columns, shown, words
+from pipeline.report.html.facts import (
+    blocks,
+    columns,
+    fact,
+    shown,
+    with_rate_of_families,
+    words,
+)
 from pipeline.report.html.markup import Figure, Html, figure, join, percent, table, tag, text_of
 from pipeline.report.html.markup import number as shown_number
 from pipeline.report.html.terms import term
@@ -122,12 +129,14 @@ def _target(target: Row) -> list[str]:
 def _observed(model: Row) -> Html:
     """Return the table of what the largest proxy memorized, of what it saw and never saw."""
     rows = [
-        (title, model[key]) for key, title in _OBSERVED.items() if isinstance(model.get(key), dict)
+        (title, with_rate_of_families(model[key]))
+        for key, title in _OBSERVED.items()
+        if isinstance(model.get(key), dict)
     ]
     if not rows:
         return join([])
     keys = list(dict.fromkeys(key for _, row in rows for key in row))
-    lines = [[title, *(shown(row.get(key)) for key in keys)] for title, row in rows]
+    lines = [[title, *(fact(key, row.get(key)) for key in keys)] for title, row in rows]
     caption = (
         "What the largest proxy ",
         term("memorized"),

@@ -8,14 +8,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.engine.files import digest_file
 from pipeline.engine.manifest import manifest_bytes
 from pipeline.engine.query import Limits
 from pipeline.engine.stage import Work
 from pipeline.errors import InputError, IntegrityError
 from pipeline.report.data.comparison import against
 from pipeline.report.report import outside, report
-from tests.report_runs import B, compared_with, make_run
+from tests.report_runs import B, compared_with, make_run, recorded
 
 
 def _runs(folder: Path, **other: bool) -> tuple[Work, Work]:
@@ -33,18 +32,7 @@ def _edit(work: Work, table: str, column: str, rows: list[int], value: object) -
     place = data.schema.get_field_index(column)
     new = pc.if_else(chosen, pa.scalar(value, data.schema.field(column).type), data[column])
     pq.write_table(data.set_column(place, data.schema.field(column), new), path)
-    _record(work, table)
-
-
-def _record(work: Work, table: str) -> None:
-    """Enter a table's file, which a test wrote anew, into the manifest."""
-    place = work.folder / "manifest.json"
-    manifest = json.loads(place.read_text())
-    for entry in manifest["outputs"].values():
-        for record in entry["files"]:
-            if record["table"] == table:
-                record["digest"] = digest_file(work.paths(table)[0])
-    place.write_bytes(manifest_bytes(manifest))
+    recorded(work, table)
 
 
 def _changes(work: Work) -> dict:  # type: ignore[type-arg]
@@ -142,7 +130,7 @@ def test_a_run_without_a_row_compares_as_nothing(tmp_path: Path, side: str) -> N
         for table in ("documents", "decisions", "document_risk") if side in (name, "both") else ():
             path = work.paths(table)[0]
             pq.write_table(pq.read_table(path).slice(0, 0), path)
-            _record(work, table)
+            recorded(work, table)
     found = against(
         compared_with(now, before.folder),
         json.loads((now.folder / "manifest.json").read_text()),

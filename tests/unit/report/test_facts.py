@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import re
 
-from pipeline.report.html.facts import blocks, shown, words
+from pipeline.report.html.facts import blocks, fact, shown, with_rate_of_families, words
+from pipeline.report.summary import _rate
 
 
 def _cells(markup: str) -> list[str]:
@@ -17,7 +18,7 @@ def test_single_facts_stand_beside_their_intervals() -> None:
     assert f"<caption>Test; how: {'a' * 50}.</caption>" in found[0]
     assert _cells(found[0]) == [
         *("", "value", "95% interval"),
-        *("rate", "0.25", "0.1 to 0.5"),
+        *("rate", "25.0%", "10.0% to 50.0%"),
         *("sequences", "1,200", ""),
     ]
 
@@ -32,7 +33,7 @@ def test_lists_and_groups_become_tables_and_nothing_is_left_out() -> None:
     found = blocks(facts, "")
     titles = [re.findall("<caption>([^<]*)", block)[0] for block in found]
     assert titles == ["Bins.", "By kind.", "Mixed.", "Mixed: deep."]
-    assert _cells(found[0]) == ["from", "share", "0", "0.5", "0.1", "\N{EN DASH}"]
+    assert _cells(found[0]) == ["from", "share", "0", "50.0%", "0.1", "\N{EN DASH}"]
     assert _cells(found[1]) == ["", "n", "seen", "1", "unseen", "2"]
     assert _cells(found[3]) == ["", "value", "yes", "yes"]
 
@@ -43,3 +44,25 @@ def test_facts_read_as_words_and_numbers() -> None:
         *("yes", "1,234,567", "2,000", "0.00012", "1 to 2", "\N{EN DASH}")
     ]
     assert words("rate_of_families_95") == "rate of families, 95% interval"
+
+
+def test_a_rate_stands_beside_an_interval_of_its_own_unit() -> None:
+    """Rates and shares are in percent like their intervals; that of families is given its rate."""
+    row = {"rate": 0.299, "families": 50, "families_memorized": 10}
+    told = with_rate_of_families({**row, "rate_of_families_95": [0.112, 0.33]})
+    assert list(told)[-2:] == ["rate_of_families", "rate_of_families_95"]
+    assert [fact(name, told[name]) for name in ("rate", *list(told)[-2:])] == [
+        *("29.9%", "20.0%", "11.2% to 33.0%")
+    ]
+    assert with_rate_of_families(row) == row
+    assert [fact("rate", None), fact("learning_rate", 3), fact("brier", 0.2158)] == [
+        *("\N{EN DASH}", "3", "0.2158")
+    ]
+
+
+def test_the_interval_of_the_summary_holds_its_rate() -> None:
+    """A rate of sequences is never put beside the interval of a rate of families."""
+    row = {"rate": 0.299, "families": 50, "families_memorized": 10}
+    told = _rate({**row, "rate_of_families_95": [0.112, 0.33]})
+    assert told == "20.0% [11.2%, 33.0%] of 50"
+    assert _rate({**row, "rate_of_families_95": None}) == "\N{EN DASH}"

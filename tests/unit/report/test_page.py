@@ -25,7 +25,7 @@ from pipeline.report.page.opening import sentences
 from pipeline.report.report import report
 from pipeline.report.summary import plain
 from schemas.filter.decisions import DECISIONS
-from tests.report_runs import CONFIG, compared_with, make_run
+from tests.report_runs import CONFIG, compared_with, make_run, recorded
 
 
 class _Tags(HTMLParser):
@@ -376,6 +376,7 @@ def _forget(work: Work, row_key: int) -> None:
         if row["row_key"] == row_key:
             row |= {"action": "drop", "rule": "forget", "reason": "forgotten"}
     pq.write_table(pa.Table.from_pylist(rows, schema=DECISIONS), path)
+    recorded(work, "decisions")
 
 
 def test_what_is_to_be_forgotten_is_not_quoted(tmp_path: Path) -> None:
