@@ -7,19 +7,13 @@ second on one core (11 MB of documentation and prose); the rest of a filter take
 
 from __future__ import annotations
 
-import base64
-import datetime
-import decimal
 import json
-import math
-import uuid
 from pathlib import Path
 
 import pyarrow as pa
 
 from pipeline.engine.files import PendingFile
-
-BIG = 1 << 53  # whole numbers beyond it are not exact as doubles
+from pipeline.filter.emit.json_values import json_rows
 
 
 class JsonWriter(PendingFile):
@@ -36,28 +30,9 @@ class JsonWriter(PendingFile):
 
     def write(self, data: pa.RecordBatch) -> None:
         """Append rows."""
-        for row in data.to_pylist():
-            self._stream.write(json.dumps(_plain(row), ensure_ascii=False) + "\n")
+        for row in json_rows(data):
+            self._stream.write(json.dumps(row, ensure_ascii=False) + "\n")
         self.rows += data.num_rows
 
     def _close(self) -> None:
         self._stream.close()
-
-
-def _plain(value: object) -> object:
-    """Return a value as one that JSON has."""
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode()
-    if isinstance(value, int) and abs(value) >= BIG:
-        return str(value)
-    if isinstance(value, datetime.date | datetime.time):
-        return value.isoformat()
-    if isinstance(value, datetime.timedelta | decimal.Decimal | uuid.UUID):
-        return str(value)
-    return value
