@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from pipeline.text.arrays import Flags, Int64, Uint32, Uint64, Value
+from pipeline.text.arrays import Flags, Int32, Int64, Uint32, Uint64, Value
 from pipeline.text.sorting import order_of
 
 COLLISION = -1
@@ -93,12 +93,13 @@ def intersections(
         inter: (pairs,), filled; 0 where the pair is below the ratio, COLLISION where a hash has two
         meanings.
     """
+    match = _room(pairs, left)
     for p in range(pairs.shape[0]):
         x, y = pairs[p, 0], pairs[p, 1]
         sizes = left.sets[x + 1] - left.sets[x] + right.sets[y + 1] - right.sets[y]
         # the least n with n out of (both sizes less n) at or above top out of bottom
         need = -((-ratio[0] * sizes) // (ratio[0] + ratio[1]))
-        inter[p] = _matched(left, x, right, y, size, need)
+        inter[p] = _matched(left, x, right, y, size, need, match)
 
 
 @njit(nogil=True, cache=True)
@@ -118,38 +119,69 @@ def contained(
         ratio: (2,), numerator and denominator.
         inter: (pairs,), filled as by `intersections`.
     """
+    match = _room(pairs, left)
     for p in range(pairs.shape[0]):
         x, y = pairs[p, 0], pairs[p, 1]
         shingles = (
             right.sets[y + 1] - right.sets[y] if turned[p] else left.sets[x + 1] - left.sets[x]
         )
         need = -((-ratio[0] * shingles) // ratio[1])  # shared / shingles >= top / bottom
-        inter[p] = _matched(left, x, right, y, size, need)
+        inter[p] = _matched(left, x, right, y, size, need, match)
 
 
 @njit(nogil=True, cache=True)
-def _matched(left: Sets, x: Value, right: Sets, y: Value, size: int, need: Value) -> Value:
-    """Return the shared shingles of two documents, proved by words; 0 when fewer than `need`."""
+def _room(pairs: Int64, left: Sets) -> Int32:
+    """Return room for a number per word of the longest first document of some pairs."""
+    longest = 0
+    for p in range(pairs.shape[0]):
+        longest = max(longest, left.words[pairs[p, 0] + 1] - left.words[pairs[p, 0]])
+    return np.empty(longest, np.int32)
+
+
+@njit(nogil=True, cache=True)
+def _matched(
+    left: Sets, x: Value, right: Sets, y: Value, size: int, need: Value, match: Int32
+) -> Value:
+    """Return the shared shingles of two documents, proved by words; 0 when fewer than `need`.
+
+    Args:
+        left: sets of the first document.
+        x: which it is.
+        right: sets of the second document.
+        y: which it is.
+        size: words of a shingle.
+        need: shared shingles that are enough.
+        match: room for a number per word of the first document.
+    """
     a = left.hashes[left.sets[x] : left.sets[x + 1]]
     b = right.hashes[right.sets[y] : right.sets[y + 1]]
-    shared = _shared(a, b, need) if 0 < need <= min(a.size, b.size) else 0
-    if shared > 0:
-        text_a = left.spelled[left.words[x] : left.words[x + 1]]
-        text_b = right.spelled[right.words[y] : right.words[y + 1]]
-        places_a = left.places[left.sets[x] : left.sets[x + 1]]
-        places_b = right.places[right.sets[y] : right.sets[y + 1]]
-        if not _proved(a, places_a, text_a, b, places_b, text_b, size):
-            return COLLISION
+    if not 0 < need <= min(a.size, b.size):
+        return 0
+    text_a = left.spelled[left.words[x] : left.words[x + 1]]
+    text_b = right.spelled[right.words[y] : right.words[y + 1]]
+    places_a = left.places[left.sets[x] : left.sets[x + 1]]
+    places_b = right.places[right.sets[y] : right.sets[y + 1]]
+    match = match[: text_a.size]
+    match[:] = -1
+    shared = _shared(a, places_a, b, places_b, need, match)
+    if shared > 0 and not _proved(match, text_a, text_b, size):
+        return COLLISION
     return shared
 
 
 @njit(nogil=True, cache=True)
-def _shared(a: Uint64, b: Uint64, need: Value) -> Value:
-    """Return how many hashes two sorted sets share, 0 when fewer than `need`."""
+def _shared(
+    a: Uint64, places_a: Uint32, b: Uint64, places_b: Uint32, need: Value, match: Int32
+) -> Value:
+    """Return how many hashes two sorted sets share, 0 when fewer than `need`.
+
+    `match` is filled: for the place of each shared shingle in the first text, that in the second.
+    """
     i, j, shared = 0, 0, 0
     spare_a, spare_b = a.size - need, b.size - need  # how many may have no partner
     while i < a.size and j < b.size:
         if a[i] == b[j]:
+            match[places_a[i]] = places_b[j]
             shared += 1
             i += 1
             j += 1
@@ -165,25 +197,24 @@ def _shared(a: Uint64, b: Uint64, need: Value) -> Value:
 
 
 @njit(nogil=True, cache=True)
-def _proved(
-    a: Uint64,
-    places_a: Uint32,
-    text_a: Uint64,
-    b: Uint64,
-    places_b: Uint32,
-    text_b: Uint64,
-    size: int,
-) -> bool:
-    """Tell whether all shingles that two sets share by hash are the same words."""
-    i, j = 0, 0
-    while i < a.size and j < b.size:
-        if a[i] == b[j]:
-            if not _same(np.int64(places_a[i]), text_a, np.int64(places_b[j]), text_b, size):
-                return False
-            i += 1
-            j += 1
-        elif a[i] < b[j]:
-            i += 1
+def _proved(match: Int32, text_a: Uint64, text_b: Uint64, size: int) -> bool:
+    """Tell whether all shingles that two texts share by hash are the same words.
+
+    They are gone through in text order: of a shingle after one that was proved, and matched to the
+    one after its match, the last word is all that is left to compare.
+    """
+    length = min(size, text_a.size)
+    if length != min(size, text_b.size):
+        return False
+    before = -2  # match of the place before
+    for place in range(text_a.size):
+        own = match[place]
+        if own >= 0:
+            first = length - 1 if own == before + 1 else 0
+            for k in range(first, length):
+                if text_a[place + k] != text_b[own + k]:
+                    return False
+            before = own
         else:
-            j += 1
+            before = -2
     return True

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+Int32: TypeAlias = NDArray[np.int32]
 Int64: TypeAlias = NDArray[np.int64]
 Uint64: TypeAlias = NDArray[np.uint64]
 Uint32: TypeAlias = NDArray[np.uint32]
