@@ -9,7 +9,9 @@ kept. Without that order the keeper of another document could be removed later.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +22,19 @@ import pyarrow.compute as pc
 from pipeline.config.sections import NearConfig
 from pipeline.engine.query import limits, run
 from pipeline.engine.stage import Receipt, Work
-from pipeline.engine.tables import ROW_GROUP, evenly, read_batches, read_table, write_table
+from pipeline.engine.tables import (
+    ROW_GROUP,
+    conform,
+    evenly,
+    read_batches,
+    read_table,
+    write_table,
+)
 from pipeline.errors import IntegrityError
+from pipeline.filter.keeper_kernels import decide
 from pipeline.filter.sources import SOURCES, require_known_sources
 from pipeline.scan.components import components, smallest_hash
+from pipeline.scan.ranking import best_first
 from pipeline.scan.shingle_sets import at_least
 from pipeline.text.sorting import among
 from schemas.filter.documents import DOCUMENTS
@@ -31,7 +42,7 @@ from schemas.scan.contained import CONTAINED
 from schemas.scan.counts import COUNTS
 from schemas.scan.pairs import PAIRS
 
-VERSION = 2
+VERSION = 3
 RANKED_BY = (
     "row_key",
     "representative",
@@ -43,6 +54,10 @@ RANKED_BY = (
     "text_hash",
 )
 BY_CONTAINMENT, BY_JACCARD = range(2)  # proofs of a removal; the better one is the larger
+PROOF = np.dtype([("worse", "i8"), ("better", "i8"), ("kind", "i1"), ("score", "f8")])
+PROOF_BYTES = 3 * PROOF.itemsize  # of a proof that is held, while they are sorted
+MOST_PROOFS = 1 << 24  # held at a time where there is no budget
+PROOFS = (("pairs", PAIRS), ("contained", CONTAINED))
 
 
 def documents(work: Work) -> Receipt:
@@ -59,11 +74,11 @@ def documents(work: Work) -> Receipt:
     counts = read_table(work.paths("counts"), COUNTS, columns)
     if near.sources:
         _require_sources(counts, near)
-    pairs = read_table(work.paths("pairs"), PAIRS)
-    contained = read_table(work.paths("contained"), CONTAINED)
-    added = keepers(counts, pairs, contained, near)
+    pairs, contained = (_Stored(work.paths(name), schema) for name, schema in PROOFS)
+    room = work.memory // (4 * PROOF_BYTES) or MOST_PROOFS
+    added = keepers(counts, pairs, contained, near, room)
     rows = counts.num_rows
-    del counts, pairs, contained  # for a large corpus they take much memory
+    del counts  # for a large corpus it takes much memory
     with write_table(work.folder, "documents", work.key, DOCUMENTS) as out:
         for batch in evenly(_joined(work.paths("counts"), added), ROW_GROUP):
             out.write(batch)
@@ -146,7 +161,31 @@ def _require_proofs(work: Work, documents: list[Path]) -> None:
         )
 
 
-def keepers(counts: pa.Table, pairs: pa.Table, contained: pa.Table, config: NearConfig) -> pa.Table:
+@dataclass(frozen=True)
+class _Stored:
+    """A table of a run folder that is read batch by batch, as often as needed.
+
+    Attributes:
+        paths: its files.
+        schema: of the table.
+    """
+
+    paths: list[Path]
+    schema: pa.Schema
+
+    def __iter__(self) -> Iterator[pa.Table]:
+        for path in self.paths:
+            for batch in read_batches(path, self.schema.names):
+                yield conform(batch, self.schema)
+
+
+def keepers(
+    counts: pa.Table,
+    pairs: Iterable[pa.Table],
+    contained: Iterable[pa.Table],
+    config: NearConfig,
+    room: int = MOST_PROOFS,
+) -> pa.Table:
     """Return the columns that are added to `counts`, one row per document in its order.
 
     Groups of equal texts are decided greedily, in the order of `ranks`. A group is removed for the
@@ -157,33 +196,30 @@ def keepers(counts: pa.Table, pairs: pa.Table, contained: pa.Table, config: Near
 
     Args:
         counts: rows of the table `counts`, sorted by row_key.
-        pairs: all rows of `pairs`.
-        contained: all rows of `contained`.
+        pairs: parts of the table `pairs`, gone through more than once.
+        contained: parts of the table `contained`, likewise.
         config: the thresholds, and what ranks first.
+        room: proofs that are held at a time, a little more if one text has more; changes no result.
     """
     keys = counts["row_key"].to_numpy()  # (documents,)
     group = np.searchsorted(keys, counts["representative"].to_numpy())  # (documents,)
     rank = ranks(counts, config)
-    best_row = _best_rows(group, rank)
-    near = reaching(pairs, "union", config.threshold)
-    within = reaching(
-        contained if config.containment else contained[:0], "size", config.containment
-    )
-    goes_to, proof, scores = _greedy(_edges(keys, near, within), rank, best_row)
-    del rank
-    leaves = goes_to[group] >= 0  # removed for a text that is not the same
-    keeper = np.where(leaves, best_row[goes_to[group]], best_row[group])
+    by_rank = np.empty(len(rank), np.int64)
+    by_rank[rank] = np.arange(len(rank))
+    proofs = _Proofs(keys, _best_ranks(group, rank), pairs, contained, config)
+    goes_to, kinds, scores = _greedy(proofs, len(keys), room)
+    own = proofs.ranked[group]  # a group is named by the rank of its best row
+    leaves = goes_to[own] >= 0  # removed for a text that is not the same
+    keeper = by_rank[np.where(leaves, goes_to[own], own)]
     removed = keeper != np.arange(len(keys))
-    inside = leaves & (proof[group] == BY_CONTAINMENT)
+    inside = leaves & (kinds[own] == BY_CONTAINMENT)
     method = np.where(inside, "contained", np.where(leaves, "near", "exact"))
-    score = np.where(leaves, scores[group], 1.0)
-    cluster = components(
-        keys, [counts.select(["row_key", "representative"]), near.select(["a", "b"])]
-    )
+    score = np.where(leaves, scores[own], 1.0)
+    near_count, cluster = _neighbourhoods(counts, proofs, group)
     return pa.table(
         {
             "row_key": keys,
-            "near_count": _near_counts(counts, near, group),
+            "near_count": near_count,
             "cluster": smallest_hash(cluster, counts["text_hash"]),
             "keeper": pa.array(keys[keeper], mask=~removed),
             "method": pa.array(method, pa.string(), mask=~removed),
@@ -216,18 +252,14 @@ def ranks(counts: pa.Table, config: NearConfig) -> np.ndarray:
     names = pc.array_sort_indices(shards.dictionary)
     place = np.empty(len(names), np.int64)
     place[names.to_numpy()] = np.arange(len(names))
-    # least significant first; rows without priority come last, as NaN does
-    sort_keys = [counts["row"].to_numpy(), place[shards.indices.to_numpy()]]
-    if config.keep == "longest":
-        sort_keys.append(-counts["text_bytes"].to_numpy())
-    if config.sources:
-        sort_keys.append(_places_of_sources(counts, config.sources))
-    if counts["priority"].null_count < counts.num_rows:
-        sort_keys.append(-counts["priority"].to_numpy())
-    order = np.lexsort(sort_keys)
-    rank = np.empty(len(order), np.int64)
-    rank[order] = np.arange(len(order))
-    return rank
+    return best_first(
+        counts["priority"].to_numpy(),
+        counts["text_bytes"].to_numpy(),
+        place[shards.indices.to_numpy()],
+        counts["row"].to_numpy(),
+        config.keep,
+        _places_of_sources(counts, config.sources) if config.sources else None,
+    )
 
 
 def _places_of_sources(counts: pa.Table, sources: tuple[str, ...]) -> np.ndarray:
@@ -240,67 +272,104 @@ def _places_of_sources(counts: pa.Table, sources: tuple[str, ...]) -> np.ndarray
     return np.asarray(np.minimum(*(place.to_numpy() for place in both)))
 
 
-Edges = dict[int, list[tuple[int, float, int]]]  # by group: proof, score, the other group
-
-
-def _edges(keys: np.ndarray, near: pa.Table, within: pa.Table) -> Edges:
-    """Return, for each group with a neighbour, the groups that could be its keeper.
-
-    A group is named by the place of its representative in `keys`. A Python loop over pairs takes
-    1 us each.
-    """
-    edges: Edges = {}
-    a, b = (np.searchsorted(keys, near[side].to_numpy()).tolist() for side in ("a", "b"))
-    for left, right, score in zip(a, b, near["jaccard"].to_pylist(), strict=True):
-        edges.setdefault(left, []).append((BY_JACCARD, score, right))
-        edges.setdefault(right, []).append((BY_JACCARD, score, left))
-    ends = (np.searchsorted(keys, within[s].to_numpy()).tolist() for s in ("document", "container"))
-    for inner, outer, score in zip(*ends, within["containment"].to_pylist(), strict=True):
-        edges.setdefault(inner, []).append((BY_CONTAINMENT, score, outer))
-    return edges
-
-
-def _best_rows(group: np.ndarray, rank: np.ndarray) -> np.ndarray:
-    """Return, at the place of each group's representative, the row of best rank in the group."""
+def _best_ranks(group: np.ndarray, rank: np.ndarray) -> np.ndarray:
+    """Return, at the place of each group's representative, the best rank in the group."""
     best = np.full(len(group), len(group))
     np.minimum.at(best, group, rank)
-    by_rank = np.empty(len(group), np.int64)
-    by_rank[rank] = np.arange(len(group))
-    return np.asarray(by_rank[np.minimum(best, len(group) - 1)])
+    return best
 
 
-def _greedy(
-    edges: Edges, rank: np.ndarray, best_row: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+@dataclass(frozen=True)
+class _Proofs:
+    """What may prove a removal: near copies and containments at or above their thresholds.
+
+    Attributes:
+        keys: row_key of the documents, ascending.
+        ranked: best rank in each group, at the place of its representative.
+        pairs: parts of the table `pairs`.
+        contained: parts of the table `contained`.
+        config: the thresholds.
+    """
+
+    keys: np.ndarray
+    ranked: np.ndarray
+    pairs: Iterable[pa.Table]
+    contained: Iterable[pa.Table]
+    config: NearConfig
+
+    def near(self) -> Iterator[pa.Table]:
+        """Yield the near copies."""
+        for part in self.pairs:
+            yield reaching(part, "union", self.config.threshold)
+
+    def all(self) -> Iterator[np.ndarray]:
+        """Yield proofs, of (proofs,): the group that may go, the other, kind, score.
+
+        Groups are named by their ranks; that of better rank stays.
+        """
+        for near in self.near():
+            ends = np.sort(np.stack([self._ranks(near[side]) for side in ("a", "b")]), axis=0)
+            yield _proofs(ends[1], ends[0], BY_JACCARD, near["jaccard"].to_numpy())
+        if self.config.containment:
+            for part in self.contained:
+                inside = reaching(part, "size", self.config.containment)
+                inner, outer = (self._ranks(inside[side]) for side in ("document", "container"))
+                found = _proofs(inner, outer, BY_CONTAINMENT, inside["containment"].to_numpy())
+                yield found[outer < inner]
+
+    def _ranks(self, keys: pa.ChunkedArray) -> np.ndarray:
+        """Return the ranks of the groups of some representatives."""
+        return np.asarray(self.ranked[np.searchsorted(self.keys, keys.to_numpy())])
+
+
+def _proofs(worse: np.ndarray, better: np.ndarray, kind: int, score: np.ndarray) -> np.ndarray:
+    """Return proofs as one array."""
+    found = np.empty(len(worse), PROOF)
+    found["worse"], found["better"], found["kind"], found["score"] = worse, better, kind, score
+    return found
+
+
+def _greedy(proofs: _Proofs, count: int, room: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the group that each group is removed for, the proof and its score; -1 if it stays.
 
-    All three are of (documents,), at the place of each group's representative. A Python loop per
-    group that has an edge takes 1 us each.
+    All three are of (documents,), by rank. Proofs are taken range by range of the ranks of those
+    that may go, so that memory follows `room`.
     """
-    goes_to = np.full(len(best_row), -1)
-    proof, scores = np.zeros(len(best_row), np.int8), np.zeros(len(best_row))
-    ends = {other for neighbours in edges.values() for _, _, other in neighbours}
-    groups = np.array(sorted(ends | edges.keys()), np.int64)
-    ranked = groups[np.argsort(rank[best_row[groups]])].tolist()
-    position = {group: place for place, group in enumerate(ranked)}
-    for group in ranked:
-        candidates = [
-            (kind, score, -position[other], other)
-            for kind, score, other in edges.get(group, ())
-            if position[other] < position[group] and goes_to[other] < 0
-        ]
-        if candidates:
-            proof[group], scores[group], _, goes_to[group] = max(candidates)
-    return goes_to, proof, scores
+    of_rank = np.zeros(count, np.int64)
+    for part in proofs.all():
+        of_rank += np.bincount(part["worse"], minlength=count)
+    goes_to = np.full(count, -1)
+    kinds, scores = np.zeros(count, np.int8), np.zeros(count)
+    kept = np.ones(count, np.int64)
+    bounds = np.flatnonzero(np.diff((np.cumsum(of_rank) - of_rank) // room, prepend=-1))
+    for low, high in pairwise([*bounds.tolist(), count]):
+        if not of_rank[low:high].any():
+            continue
+        own = np.concatenate(
+            [part[(part["worse"] >= low) & (part["worse"] < high)] for part in proofs.all()]
+        )
+        own = own[np.lexsort((own["better"], -own["score"], -own["kind"], own["worse"]))]
+        taken = own[decide(own["worse"].copy(), own["better"].copy(), kept)]
+        goes_to[taken["worse"]] = taken["better"]
+        kinds[taken["worse"]], scores[taken["worse"]] = taken["kind"], taken["score"]
+    return goes_to, kinds, scores
 
 
-def _near_counts(counts: pa.Table, near: pa.Table, group: np.ndarray) -> np.ndarray:
-    """Return each document's exact count plus those of its verified near copies."""
-    keys = counts["row_key"].to_numpy()
+def _neighbourhoods(
+    counts: pa.Table, proofs: _Proofs, group: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return each document's exact count with those of its near copies, and its cluster."""
     size = counts["exact_count"].to_numpy()
     total = size[group].copy()
-    a, b = (np.searchsorted(keys, near[side].to_numpy()) for side in ("a", "b"))
-    added = np.zeros(len(keys), np.int64)
-    np.add.at(added, a, size[b])
-    np.add.at(added, b, size[a])
-    return np.asarray(total + added[group])
+    added = np.zeros(len(group), np.int64)
+
+    def counted() -> Iterator[pa.Table]:
+        yield counts.select(["row_key", "representative"])
+        for near in proofs.near():
+            a, b = (np.searchsorted(proofs.keys, near[side].to_numpy()) for side in ("a", "b"))
+            np.add.at(added, a, size[b])
+            np.add.at(added, b, size[a])
+            yield near.select(["a", "b"])
+
+    labels = components(proofs.keys, counted())
+    return np.asarray(total + added[group]), labels

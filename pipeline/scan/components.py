@@ -2,33 +2,65 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pyarrow as pa
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+from numba import njit
+
+from pipeline.text.arrays import Int64, Value
 
 HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
 
 
-def components(keys: np.ndarray, edges: list[pa.Table]) -> np.ndarray:
+def components(keys: np.ndarray, edges: Iterable[pa.Table]) -> np.ndarray:
     """Return the number of the connected component of each document, (documents,).
+
+    Components are numbered in the order of their first documents. Edges are taken table by table,
+    so memory follows the documents.
 
     Args:
         keys: row_key of the documents, ascending.
         edges: tables whose first two columns are the ends of edges between documents.
     """
-    ends = [
-        np.concatenate([np.searchsorted(keys, table.column(side).to_numpy()) for table in edges])
-        for side in (0, 1)
-    ]
-    graph = coo_array(
-        (np.ones(len(ends[0]), np.bool_), (ends[0], ends[1])), shape=(len(keys), len(keys))
-    )
-    return (
-        np.asarray(connected_components(graph, directed=False)[1])
-        if len(keys)
-        else np.zeros(0, np.int32)
-    )
+    parent = np.arange(len(keys))
+    for table in edges:
+        ends = [np.searchsorted(keys, table.column(side).to_numpy()) for side in (0, 1)]
+        _join(parent, *ends)
+    return _numbered(parent)
+
+
+@njit(nogil=True, cache=True)
+def _root(parent: Int64, x: Value) -> Value:
+    """Return the first document of a component as far as it is known; halve the way to it."""
+    while parent[x] != x:
+        parent[x] = parent[parent[x]]
+        x = parent[x]
+    return x
+
+
+@njit(nogil=True, cache=True)
+def _join(parent: Int64, a: Int64, b: Int64) -> None:
+    """Join the components of the ends of some edges."""
+    for k in range(a.size):
+        x, y = _root(parent, a[k]), _root(parent, b[k])
+        if x < y:
+            parent[y] = x
+        else:
+            parent[x] = y
+
+
+@njit(nogil=True, cache=True)
+def _numbered(parent: Int64) -> Int64:
+    """Return the number of each document's component."""
+    numbers, count = np.empty(parent.size, np.int64), 0
+    for x in range(parent.size):
+        if parent[x] == x:
+            numbers[x] = count
+            count += 1
+        else:
+            numbers[x] = numbers[_root(parent, x)]
+    return numbers
 
 
 def smallest_hash(labels: np.ndarray, hashes: pa.ChunkedArray) -> pa.Array:

@@ -89,7 +89,7 @@ def gone(found):
 def decide(documents, pairs=(), contained=(), sources=None, **config):
     """Return who goes where."""
     table = counts(*documents, sources=sources)
-    return gone(keepers(table, near(*pairs), within(*contained), NearConfig(**config)))
+    return gone(keepers(table, [near(*pairs)], [within(*contained)], NearConfig(**config)))
 
 
 def test_of_two_near_copies_the_longest_stays():
@@ -199,7 +199,7 @@ def test_thresholds_are_compared_as_integers(threshold, inter, union, goes):
 
 def test_pairs_below_the_threshold_are_counted_nowhere_here():
     """A pair between the counting and the removal threshold changes no count, cluster or keeper."""
-    found = keepers(counts(("a", 2), ("b", 1)), near((0, 1, 7, 10)), within(), NearConfig())
+    found = keepers(counts(("a", 2), ("b", 1)), [near((0, 1, 7, 10))], [], NearConfig())
     assert gone(found) == {}
     assert found["near_count"].to_pylist() == [1, 1]
     assert found["cluster"].to_pylist() == [digest("a").hex(), digest("b").hex()]
@@ -208,7 +208,7 @@ def test_pairs_below_the_threshold_are_counted_nowhere_here():
 def test_near_counts_are_of_direct_neighbours_with_their_copies():
     """In a~b~c, b counts all, a and c do not count each other; copies have their group's count."""
     documents = [("a", 30), ("a", 30), ("b", 20), ("c", 10), ("c", 10), ("c", 10), ("d", 1)]
-    found = keepers(counts(*documents), near((0, 2, 9, 10), (2, 3, 9, 10)), within(), NearConfig())
+    found = keepers(counts(*documents), [near((0, 2, 9, 10), (2, 3, 9, 10))], [], NearConfig())
     assert found["near_count"].to_pylist() == [3, 3, 6, 4, 4, 4, 1]
 
 
@@ -216,8 +216,8 @@ def test_a_cluster_is_a_component_named_after_its_smallest_hash():
     """Chains join a cluster even where nothing is removed by them."""
     found = keepers(
         counts(("a", 30), ("b", 20), ("c", 10), ("d", 1)),
-        near((0, 1, 9, 10), (1, 2, 9, 10)),
-        within(),
+        [near((0, 1, 9, 10), (1, 2, 9, 10))],
+        [],
         NearConfig(),
     )
     name = min(digest(text) for text in "abc").hex()
@@ -226,7 +226,7 @@ def test_a_cluster_is_a_component_named_after_its_smallest_hash():
 
 def test_no_documents_give_no_rows():
     """An empty corpus is no error."""
-    assert keepers(counts(), near(), within(), NearConfig()).num_rows == 0
+    assert keepers(counts(), [near()], [within()], NearConfig()).num_rows == 0
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -260,7 +260,7 @@ def test_every_removal_is_proved_and_no_pair_is_left(seed):
         sources=draw.choice([(), ("t", "v"), ("u",)]),
         containment=draw.choice([0, 0.7, 1]),
     )
-    found = keepers(table, near(*pairs), within(*inside), config)
+    found = keepers(table, [near(*pairs)], [within(*inside)], config)
     removed = {row["row_key"]: row for row in found.to_pylist() if row["keeper"] is not None}
     rank = ranks(table, config).tolist()
     proof = {frozenset(p[:2]): Fraction(p[2], p[3]) for p in pairs if 10 * p[2] >= 8 * p[3]}
@@ -351,7 +351,7 @@ def test_preferred_sources_name_the_keeper(preferred, expected):
     documents = [("long", 90), ("short", 10), ("long", 90)]
     config = NearConfig(sources=preferred)
     table = counts(*documents, sources=[("web", "g"), ("books", "g"), (None, "wiki")])
-    assert gone(keepers(table, near((0, 1, 9, 10)), within(), config)) == expected
+    assert gone(keepers(table, [near((0, 1, 9, 10))], [], config)) == expected
 
 
 def test_an_excerpt_goes_to_the_longer_text():
@@ -361,7 +361,7 @@ def test_an_excerpt_goes_to_the_longer_text():
     assert decide(documents, contained=inside) == {}
     assert decide(documents, contained=inside, containment=0.8) == {0: (2, "contained", None)}
     assert decide(documents, contained=inside, containment=0.95) == {}
-    found = keepers(counts(*documents), near(), within(*inside), NearConfig(containment=0.9))
+    found = keepers(counts(*documents), [], [within(*inside)], NearConfig(containment=0.9))
     assert found.select(["score", "measure"]).to_pylist()[0] == {
         "score": 0.9,
         "measure": "containment",
