@@ -78,7 +78,9 @@ class NearConfig(Section):
     bucket_cap: Count = Field(
         128, description="a bucket of more representatives is not paired in full"
     )
-    neighbours: Count = Field(64, description="partners of each member of a capped bucket")
+    neighbours: Annotated[int, Field(ge=1, le=256)] = Field(
+        12, description="partners of each member of a capped bucket, the nearest, besides the best"
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> NearConfig:

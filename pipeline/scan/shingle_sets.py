@@ -21,7 +21,7 @@ import pyarrow as pa
 from pipeline.config.sections import SketchConfig
 from pipeline.engine.spill import Ref, Spill, spilling
 from pipeline.engine.stage import Work
-from pipeline.engine.tables import read_batches
+from pipeline.engine.tables import evenly, read_batches
 from pipeline.scan import pair_kernels
 from pipeline.scan.components import components
 from pipeline.scan.pair_kernels import COLLISION, Sets
@@ -31,7 +31,9 @@ from pipeline.text.arrays import Flags, Int64, Uint64
 from pipeline.text.segmentation import Words
 from pipeline.text.sorting import among
 
-PAIRS_AT_ONCE = 1 << 22  # a slab of candidates, whose documents are put side by side
+PAIRS_AT_ONCE = 1 << 22  # at most a slab of candidates, whose documents are put side by side
+SMALLEST_SLAB = 1 << 16
+PAIR_BYTES = 160  # of a pair in a slab: keys, places, sizes, what is sorted
 ROWS_AT_ONCE = 65_536
 WORD_BYTES = 20  # of a document in a block: shingle, its place, word
 SMALLEST_BLOCK = 1 << 20  # words
@@ -75,21 +77,12 @@ class Criterion:
     of_first: bool = False
 
 
-def slabs(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[Uint64, Uint64]]:
-    """Yield the two columns of batches of candidates, PAIRS_AT_ONCE and a little more at a time."""
-    held: list[pa.RecordBatch] = []
-    for batch in batches:
-        held.append(batch)
-        if sum(part.num_rows for part in held) >= PAIRS_AT_ONCE:
-            yield _columns(held)
-            held = []
-    if held:
-        yield _columns(held)
-
-
-def _columns(held: list[pa.RecordBatch]) -> tuple[Uint64, Uint64]:
-    table = pa.Table.from_batches(held)
-    return table.column(0).to_numpy(), table.column(1).to_numpy()
+def slabs(work: Work, batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[Uint64, Uint64]]:
+    """Yield the two columns of batches of candidates, as many pairs as the budget has room for."""
+    room = (work.memory or 2**62) // (4 * PAIR_BYTES)
+    most = min(max(room, SMALLEST_SLAB), PAIRS_AT_ONCE)
+    for batch in evenly(batches, most):
+        yield batch.column(0).to_numpy(), batch.column(1).to_numpy()
 
 
 def shared_shingles(

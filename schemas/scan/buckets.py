@@ -1,4 +1,7 @@
-"""One row per band and document in a bucket of at least two representatives."""
+"""One row per band and document in a bucket of at least two representatives.
+
+Of a document in a bucket above the cap there is one row, of its largest bucket.
+"""
 
 import pyarrow as pa
 
@@ -7,8 +10,9 @@ from schemas.scan.signatures import ROW_KEY
 
 BUCKETS = table(
     "buckets",
-    1,
-    "one row per band and representative, in buckets of two or more",
+    2,
+    "one row per band and representative, in buckets of two or more; of a representative in a "
+    "bucket that is not paired in full one row, of its largest bucket",
     [
         field(
             "band",

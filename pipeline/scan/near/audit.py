@@ -14,14 +14,25 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.config.sections import SketchConfig
-from pipeline.scan.near import band_kernels
 from pipeline.scan.near.band_kernels import Bands
+from pipeline.scan.near.crowd import first_code
+from pipeline.scan.near.crowd_kernels import (
+    LISTED,
+    NONE,
+    PER_ORDER,
+    WITHIN,
+    Crowd,
+    codes_of,
+    differing,
+    sorting_key,
+)
+from pipeline.scan.near.crowd_kernels import WORDS as WORDS_OF_CODES
 from pipeline.scan.pair_kernels import COLLISION, intersections
 from pipeline.scan.shingle_sets import shingle_sets
 from pipeline.scan.words import chunk_keys, chunk_places, collision, read_chunk
 from pipeline.text import minhash
 from pipeline.text import segmentation as text
-from pipeline.text.arrays import Int64, Uint8, Uint32, Uint64
+from pipeline.text.arrays import Int64, Uint32, Uint64
 from pipeline.text.sorting import among
 
 SAMPLED = 128  # documents, those of smallest hash: where chunks end must change nothing
@@ -43,8 +54,11 @@ class PlantedCopies:
         inter: shingles that the copy shares with its document, exact.
         union: shingles of both, exact.
         keys: band keys of the copy.
-        low: stands for 64 bits of the copy's text hash.
+        codes: two bits of each value of its signature.
+        starts: of each band, the code with which the order of its buckets begins.
         proposed: filled band by band.
+        together: the copy is in a bucket with its document, which is crowded.
+        close: and stands near it there.
     """
 
     of: Int64  # (copies,)
@@ -54,26 +68,69 @@ class PlantedCopies:
     inter: Int64  # (copies,)
     union: Int64  # (copies,)
     keys: Uint64  # (copies, bands)
-    low: Uint64  # (copies,)
+    codes: Uint64  # (copies, WORDS)
+    starts: Int64  # (bands,)
     proposed: np.ndarray = field(init=False)
+    together: np.ndarray = field(init=False)
+    close: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
-        self.proposed = np.zeros(len(self.of), np.bool_)
+        self.proposed, self.together, self.close = np.zeros((3, len(self.of)), np.bool_)
 
-    def meet(self, bands: Bands, b: int, capped: Uint8, members: Uint32, ends: Int64) -> None:
-        """Note which copies one band would propose with the document that they are made of."""
+    def meet(
+        self,
+        bands: Bands,
+        b: int,
+        buckets: tuple[Uint32, Int64],
+        crowd: Crowd | None,
+        gathered: tuple[Uint32, Uint64, Int64] | None,
+    ) -> None:
+        """Note which copies one band would propose with the document that they are made of.
+
+        Args:
+            bands: the bands of this pass.
+            b: which of the bands.
+            buckets: the members of its buckets, and where each ends.
+            crowd: the crowded documents, if any.
+            gathered: what `crowd_kernels.gather` returns for the band.
+        """
         number = int(bands.numbers[b])
         same = bands.keys[b][self.of] == self.keys[:, number]
-        full = capped[self.of] == 0
-        self.proposed |= same & full
-        for copy in np.flatnonzero(same & ~full & ~self.proposed).tolist():
-            at = int(np.flatnonzero(members == self.of[copy])[0])
-            bucket = int(np.searchsorted(ends, at, "right")) - 1
-            bucket_members = members[ends[bucket] : ends[bucket + 1]]
-            place = np.uint64(band_kernels.place_of(self.low[copy], number))
-            self.proposed[copy] = band_kernels.proposed(
-                bands, b, bucket_members, place, self.of[copy]
-            )
+        if crowd is None or gathered is None:
+            self.proposed |= same
+            return
+        place = crowd.place[self.of]
+        self.proposed |= same & (place < 0)
+        self.together |= same & (place >= 0)
+        (members, ends), (_, keys, bounds) = buckets, gathered
+        first = bands.keys[b][members[ends[:-1]]]  # ascending
+        start = int(self.starts[number])
+        for copy in np.flatnonzero(same & (place >= 0) & ~self.close).tolist():
+            bucket = int(np.searchsorted(first, self.keys[copy, number]))
+            own = keys[bounds[bucket] : bounds[bucket + 1]] if bucket < len(first) else keys[:0]
+            pair = [
+                sorting_key(self.codes, copy, start),
+                sorting_key(crowd.codes, int(place[copy]), start),
+            ]
+            apart = abs(int(np.diff(np.searchsorted(own, np.array(pair, np.uint64)))[0]))
+            self.close[copy] = apart <= max(WITHIN, crowd.near.shape[1])
+
+    def meet_crowd(self, crowd: Crowd) -> None:
+        """Note which copies would meet their crowded document, or one that stands for it.
+
+        A copy stands near its document in a band and is near enough to enter its list of the
+        nearest, or it is in a bucket with it and like the hubs that its document has.
+        """
+        for copy in np.flatnonzero(self.together).tolist():
+            own = int(crowd.place[self.of[copy]])
+            distance = differing(self.codes, copy, crowd.codes, own)
+            listed = self.close[copy] and distance <= min(crowd.apart[0], crowd.distance[own].max())
+            hubs = crowd.hubs[own][np.arange(crowd.hubs.shape[1]) % PER_ORDER >= LISTED]
+            alike = [
+                differing(self.codes, copy, crowd.codes, own if hub == NONE else int(hub))
+                for hub in np.unique(hubs).tolist()
+            ]
+            self.proposed[copy] |= bool(listed or min(alike) <= crowd.apart[1])
 
     def bins(self) -> list[dict[str, float]]:
         """Return planted and proposed copies by tenths of their exact Jaccard, from 0.5 on."""
@@ -148,8 +205,11 @@ def plant(
     union = np.diff(sets.sets)[pairs].sum(axis=1) - inter
     values = minhash.signatures(sets.sets, sets.hashes, config.bands * config.rows, config.seed)
     band_keys = minhash.band_keys(values[copies], config.bands, config.rows)
+    codes = np.zeros((len(copies), WORDS_OF_CODES), np.uint64)
+    codes_of(values[copies], codes)
+    starts = np.array([first_code(band, config) for band in range(config.bands)], np.int64)
     return PlantedCopies(
-        places, keys[places], edits, np.array(rates), inter, union, band_keys, band_keys[:, 0]
+        places, keys[places], edits, np.array(rates), inter, union, band_keys, codes, starts
     )
 
 

@@ -1,4 +1,4 @@
-"""Compiled loops over bands: buckets of equal keys, pairs of their members, what caps leave out."""
+"""Compiled loops over bands: buckets of equal keys, and the pairs of their members."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from pipeline.text.arrays import Float64, Int64, Uint8, Uint32, Uint64, Value
+from pipeline.text.arrays import Flags, Int64, Uint32, Uint64, Value
 from pipeline.text.sorting import order_of
-
-HUBS = 3  # at most, of a capped bucket
 
 
 class Bands(NamedTuple):
@@ -20,17 +18,11 @@ class Bands(NamedTuple):
         numbers: of the bands.
         keys: of each document in each band.
         low: 64 bits of each text's hash.
-        text_bytes: length of each text.
-        priority: of the user, least where there is none.
-        limits: members up to which a bucket is paired in full; neighbours of a member above that.
     """
 
     numbers: Int64  # (bands,)
     keys: Uint64  # (bands, documents)
     low: Uint64  # (documents,)
-    text_bytes: Int64  # (documents,)
-    priority: Float64  # (documents,)
-    limits: Int64  # (2,)
 
 
 @njit(nogil=True, cache=True)
@@ -72,109 +64,58 @@ def buckets(bands: Bands, b: int) -> tuple[Uint32, Int64]:
 
 
 @njit(nogil=True, cache=True)
-def mark_capped(members: Uint32, ends: Int64, cap: int, capped: Uint8) -> None:
-    """Mark the members of buckets of more than `cap` documents."""
+def note_largest(members: Uint32, ends: Int64, band: int, largest: Int64, of_band: Int64) -> None:
+    """Note of each document the size of its largest bucket so far, and the first band with that."""
     for bucket in range(ends.size - 1):
-        if ends[bucket + 1] - ends[bucket] > cap:
-            for k in range(ends[bucket], ends[bucket + 1]):
-                capped[members[k]] = 1
+        size = ends[bucket + 1] - ends[bucket]
+        for k in range(ends[bucket], ends[bucket + 1]):
+            if size > largest[members[k]]:
+                largest[members[k]], of_band[members[k]] = size, band
 
 
 @njit(nogil=True, cache=True)
-def left_out(bands: Bands, members: Uint32, ends: Int64) -> int:
-    """Return how many pairs the caps of one band leave out."""
-    cap, reach, total = bands.limits[0], bands.limits[1], 0
+def pairs_of(members: Uint32, ends: Int64, crowded: Flags) -> Int64:
+    """Return how many pairs of each bucket are not of two crowded documents, (buckets,)."""
+    counts = np.empty(ends.size - 1, np.int64)
     for bucket in range(ends.size - 1):
-        group = members[ends[bucket] : ends[bucket + 1]]
-        if group.size <= cap:
-            continue
-        near = min(reach, group.size - 1)
-        total += group.size * (group.size - 1) // 2 - group.size * near + near * (near + 1) // 2
-        found = hubs(group, bands)
-        for k in range(found.size):
-            for i in range(group.size):
-                total -= abs(i - found[k]) > reach and not np.any(found[:k] == i)
-    return total
+        size, many = ends[bucket + 1] - ends[bucket], 0
+        for k in range(ends[bucket], ends[bucket + 1]):
+            many += crowded[members[k]]
+        counts[bucket] = (size * (size - 1) - many * (many - 1)) // 2
+    return counts
 
 
 @njit(nogil=True, cache=True)
-def hubs(group: Uint32, bands: Bands) -> Int64:
-    """Return which members of a bucket are likely to stay: the different ones among three.
+def met(bands: Bands, crowded: Flags, b: int, members: Uint32, ends: Int64, room: int) -> Uint64:
+    """Return the pairs that meet in some buckets of a band, each as first << 32 | second.
 
-    They are the first by priority, then length, then place; the longest, then the first; the first.
-    """
-    best, longest, earliest = 0, 0, 0
-    for k in range(1, group.size):
-        if _before(group[k], group[best], bands, True):
-            best = k
-        if _before(group[k], group[longest], bands, False):
-            longest = k
-        if group[k] < group[earliest]:
-            earliest = k
-    return np.unique(np.array([best, longest, earliest]))
-
-
-@njit(nogil=True, cache=True)
-def _before(x: Value, y: Value, bands: Bands, by_priority: bool) -> Value:
-    """Tell whether one document ranks before another: by priority if asked, length, place."""
-    if by_priority and bands.priority[x] != bands.priority[y]:
-        return bands.priority[x] > bands.priority[y]
-    if bands.text_bytes[x] != bands.text_bytes[y]:
-        return bands.text_bytes[x] > bands.text_bytes[y]
-    return x < y
-
-
-@njit(nogil=True, cache=True)
-def met(bands: Bands, capped: Uint8, b: int, members: Uint32, ends: Int64) -> Uint64:
-    """Return the pairs that meet in a band, each as first << 32 | second.
-
-    Those are all pairs of a bucket; of a capped one, each member with its neighbours in rank and
-    with the hubs. Left out are pairs that an uncapped bucket of an earlier band has proposed.
+    Those are all but the pairs of two crowded documents, and those that an earlier band has given.
 
     Args:
         bands: the bands of this pass.
-        capped: (bands, documents), 1 where the document's bucket is capped.
+        crowded: (documents,), whether a document has lists of its own instead.
         b: which of the bands.
         members: (members,), of all buckets.
-        ends: (buckets + 1,), cuts the members.
+        ends: (buckets + 1,), cuts the members; of the buckets that are asked for.
+        room: pairs that there are at most.
     """
-    cap, reach = bands.limits
-    room = 0
+    out, n = np.empty(room, np.uint64), 0
     for bucket in range(ends.size - 1):
-        size = ends[bucket + 1] - ends[bucket]
-        room += size * (size - 1) // 2 if size <= cap else size * (min(reach, size) + HUBS)
-    out = np.empty(room, np.uint64)
-    n = 0
-    for bucket in range(ends.size - 1):
-        group = members[ends[bucket] : ends[bucket + 1]]
-        full = group.size <= cap
-        for i in range(group.size):
-            stop = group.size if full else min(group.size, i + 1 + reach)
-            for j in range(i + 1, stop):
-                n = _meet(bands, capped, b, group[i], group[j], out, n)
-        if not full:
-            for hub in hubs(group, bands):
-                for i in range(group.size):
-                    if abs(i - hub) > reach:
-                        n = _meet(bands, capped, b, group[i], group[hub], out, n)
+        for i in range(ends[bucket], ends[bucket + 1]):
+            x = members[i]
+            for j in range(i + 1, ends[bucket + 1]):
+                y = members[j]
+                if (crowded[x] and crowded[y]) or _earlier(bands, b, x, y):
+                    continue
+                out[n] = (np.uint64(min(x, y)) << np.uint64(32)) | np.uint64(max(x, y))
+                n += 1
     return out[:n].copy()
 
 
 @njit(nogil=True, cache=True)
-def _meet(bands: Bands, capped: Uint8, b: int, x: Value, y: Value, out: Uint64, n: Value) -> Value:
-    """Write a pair unless an earlier band has proposed it; return how many there are."""
+def _earlier(bands: Bands, b: int, x: Value, y: Value) -> bool:
+    """Tell whether an earlier band of this pass holds two documents in one bucket."""
     for earlier in range(b):
-        if bands.keys[earlier, x] == bands.keys[earlier, y] and capped[earlier, x] == 0:
-            return n
-    out[n] = (np.uint64(min(x, y)) << np.uint64(32)) | np.uint64(max(x, y))
-    return n + 1
-
-
-@njit(nogil=True, cache=True)
-def proposed(bands: Bands, b: int, group: Uint32, place: Value, partner: Value) -> Value:
-    """Tell whether a text that stood at `place` in a capped bucket would meet a member of it."""
-    at = place_of(bands.low[partner], bands.numbers[b])
-    low, high, between = min(at, place), max(at, place), 0
-    for x in group:
-        between += low < place_of(bands.low[x], bands.numbers[b]) < high
-    return between < bands.limits[1] or np.any(group[hubs(group, bands)] == partner)
+        if bands.keys[earlier, x] == bands.keys[earlier, y]:
+            return True
+    return False

@@ -1,46 +1,51 @@
 """The table `candidates`: pairs of documents that are worth verifying.
 
 Exact copies are represented by one document. Representatives are put into buckets by the keys of
-their bands. A bucket is paired in full up to a cap; above it each member meets its neighbours in an
-order that differs from band to band, and the hubs: the members of highest priority, the longest and
-the earliest. What a cap leaves out is estimated from a sample, and what the bands find is measured
-on planted copies (`pipeline.scan.near.audit`).
+their bands, and those of a bucket meet. A document in a bucket above the cap is crowded: of other
+crowded ones it meets the nearest and the best only (`pipeline.scan.near.crowd`), so that its pairs
+are bounded. What that leaves out is estimated from a sample, and what the bands find is measured on
+planted copies (`pipeline.scan.near.audit`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
-from typing import Any
+from itertools import pairwise
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from pipeline.engine.query import limits, run, stream
+from pipeline.engine.query import limits, stream
 from pipeline.engine.stage import Receipt, Work
 from pipeline.engine.tables import TableWriter, read_batches, read_table, write_table
 from pipeline.scan.near import band_kernels
+from pipeline.scan.near import crowd as crowds
 from pipeline.scan.near.audit import PlantedCopies, plant
 from pipeline.scan.near.band_kernels import Bands
-from pipeline.scan.signatures import short_hashes, signature_matrix
+from pipeline.scan.near.crowd_kernels import Crowd, gather
+from pipeline.scan.signatures import short_hashes
+from pipeline.scan.words import in_order
 from pipeline.text import minhash
-from pipeline.text.arrays import Int64, Uint32, Uint64
+from pipeline.text.arrays import Flags, Float64, Int64, Uint32, Uint64
 from pipeline.text.sorting import among
 from schemas.scan.audit import AUDIT
 from schemas.scan.buckets import BUCKETS
 from schemas.scan.candidates import CANDIDATES
 from schemas.scan.copies import COPIES
 
-VERSION = 3
+VERSION = 4
 MET = pa.schema([("a", pa.uint64()), ("b", pa.uint64())])
 CURVE_AT = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-MISSED_AT = (0.5, 0.8)
-SAMPLE = 4_096  # pairs of capped buckets that are looked at
+MISSED_AT = (crowds.LISTED_AT, crowds.LIKELY_AT)
 BAND_BYTES = 24  # of a document in a band: key, member, rank, and the order while it is sorted
+MET_AT_ONCE = 1 << 20  # pairs
+Buckets: TypeAlias = tuple[
+    Uint32, Int64
+]  # the members of all buckets of a band, and where each ends
 
 
 def candidates(work: Work) -> Receipt:
@@ -56,8 +61,8 @@ def candidates(work: Work) -> Receipt:
         write_table(work.folder, "candidates", work.key, CANDIDATES) as out,
         write_table(work.folder, "audit", work.key, AUDIT) as audit,
     ):
-        job = _BandPass(work, buckets, planted)
-        met = pa.RecordBatchReader.from_batches(MET, job.met(signed, short))
+        job = _Search(work, buckets)
+        met = pa.RecordBatchReader.from_batches(MET, job.met(signed, short, planted))
         for batch in stream("scan/candidates", {"met": met}, limits=limits(work)):
             out.write(batch)
         audit.write(planted.table())
@@ -71,10 +76,7 @@ def candidates(work: Work) -> Receipt:
             "s_curve": curve,
             "bands": sketch.bands,
             "rows": sketch.rows,
-            **_left_out(work, [buckets.place]),
-            "capped_documents": job.capped_documents,
-            "largest_bucket": job.largest,
-            "pairs_left_out": job.left_out,
+            **job.facts(),
             "planted": planted.bins(),
         },
     )
@@ -85,18 +87,16 @@ class _Documents:
     """Representatives of exact copies, all with a signature or all too short for one.
 
     Attributes:
+        signed: whether they have a signature.
         keys: row_key, ascending.
         low: 64 bits of the text hash.
-        text_bytes: length of the text.
         words: words of the text.
-        priority: of the user, -inf where there is none.
     """
 
+    signed: bool
     keys: Uint64  # (documents,)
     low: Uint64  # (documents,)
-    text_bytes: Int64  # (documents,)
     words: Int64  # (documents,)
-    priority: np.ndarray  # (documents,)
 
 
 def _documents(work: Work) -> tuple[_Documents, _Documents]:
@@ -104,10 +104,9 @@ def _documents(work: Work) -> tuple[_Documents, _Documents]:
     groups = read_table(work.paths("copies"), COPIES, ["row_key", "representative"])
     alone = groups["row_key"].to_numpy() == groups["representative"].to_numpy()
     held: tuple[list[Any], list[Any]] = ([], [])
-    names = ["row_key", "text_hash", "text_bytes", "words", "priority"]
     place, size = 0, work.config.sketch.shingle_words
     for path in work.paths("signatures"):
-        for batch in read_batches(path, names):
+        for batch in read_batches(path, ["row_key", "text_hash", "words"]):
             kept = alone[place : place + batch.num_rows]
             place += batch.num_rows
             words = batch["words"].to_numpy()
@@ -116,176 +115,216 @@ def _documents(work: Work) -> tuple[_Documents, _Documents]:
             for kind, rows in zip(
                 held, (kept & (words >= size), kept & (words > 0) & (words < size)), strict=True
             ):
-                priority = pc.fill_null(batch["priority"], -np.inf).to_numpy()
-                columns = (
-                    batch["row_key"].to_numpy(),
-                    low,
-                    batch["text_bytes"].to_numpy(),
-                    words,
-                    priority,
-                )
+                columns = (batch["row_key"].to_numpy(), low, words)
                 kind.append([column[rows] for column in columns])
-    return _gathered(held[0]), _gathered(held[1])
+    return _gathered(held[0], signed=True), _gathered(held[1], signed=False)
 
 
-def _gathered(parts: list[Any]) -> _Documents:
+def _gathered(parts: list[Any], *, signed: bool) -> _Documents:
     """Return the columns of several batches as one."""
-    kinds = (np.uint64, np.uint64, np.int64, np.int64, np.float64)
+    kinds = (np.uint64, np.uint64, np.int64)
     return _Documents(
+        signed,
         *(
             np.concatenate([np.zeros(0, kind), *(part[k] for part in parts)])
             for k, kind in enumerate(kinds)
-        )
+        ),
     )
 
 
 @dataclass
-class _BandPass:
-    """One run over all bands, which writes `buckets`.
+class _Search:
+    """The search for pairs over all bands, which writes `buckets`.
+
+    It goes over the bands twice: which documents are crowded must be known before any two meet.
 
     Attributes:
         work: the unit of work.
         buckets: the writer of the table.
-        planted: the copies that are looked for besides.
-        capped_documents: documents in a bucket that was not paired in full.
+        capped_buckets: buckets above the cap.
+        capped_documents: documents in one of these.
         largest: members of the largest bucket.
-        left_out: pairs that the caps left out.
+        missed: about how many pairs that share a bucket did not meet: all, those at MISSED_AT.
     """
 
     work: Work
     buckets: TableWriter
-    planted: PlantedCopies
+    capped_buckets: int = 0
     capped_documents: int = 0
     largest: int = 0
-    left_out: int = 0
+    missed: Float64 = field(default_factory=lambda: np.zeros(1 + len(MISSED_AT)))
 
-    def met(self, signed: _Documents, short: _Documents) -> Iterator[pa.RecordBatch]:
+    def met(
+        self, signed: _Documents, short: _Documents, planted: PlantedCopies
+    ) -> Iterator[pa.RecordBatch]:
         """Yield the pairs that meet in a band; a pair may come more than once."""
-        sketch, capped = self.work.config.sketch, np.zeros(len(signed.keys), np.bool_)
+        bands = self.work.config.sketch.bands
         room = (self.work.memory // 4 or 2**62) // (BAND_BYTES * max(1, len(signed.keys)))
-        at_once = int(np.clip(room, 1, sketch.bands))
-        for first in range(0, sketch.bands if len(signed.keys) else 0, at_once):
-            numbers = np.arange(first, min(first + at_once, sketch.bands))
-            keys = self._band_keys(signed, numbers)
-            yield from self._paired(signed, numbers, keys, capped, self.planted)
-        few = np.zeros(len(short.keys), np.bool_)
+        at_once = int(np.clip(room, 1, bands))
+        passes = [
+            np.arange(first, min(first + at_once, bands)) for first in range(0, bands, at_once)
+        ]
+        if len(signed.keys):
+            yield from self._over(signed, passes, planted)
         if len(short.keys):
-            number = np.array([sketch.bands])
-            yield from self._paired(short, number, self._short_keys(short), few, None)
-        self.capped_documents = int(capped.sum() + few.sum())
+            yield from self._over(short, [np.array([bands])], None)
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the manifest tells of caps."""
+        left_out, *missed = (round(count) for count in self.missed.tolist())
+        return {
+            "capped_buckets": self.capped_buckets,
+            "estimated_missed": {
+                str(at): count for at, count in zip(MISSED_AT, missed, strict=True)
+            },
+            "capped_documents": self.capped_documents,
+            "largest_bucket": self.largest,
+            "pairs_left_out": left_out,
+        }
+
+    def _over(
+        self, documents: _Documents, passes: Sequence[Int64], planted: PlantedCopies | None
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield the pairs of some documents, in passes over the bands."""
+        make = partial(self._pass, documents)
+        only = make(passes[0]) if len(passes) == 1 else None
+        largest, of_band = np.zeros((2, len(documents.keys)), np.int64)
+        for numbers in passes:
+            self._note(only or make(numbers), largest, of_band)
+        crowded = largest > self.work.config.near.bucket_cap
+        of_band[~crowded] = -1
+        self.largest = max(self.largest, int(largest.max(initial=0)))
+        self.capped_documents += int(crowded.sum())
+        del largest
+        crowd = _Crowding(self.work, documents, np.flatnonzero(crowded)) if crowded.any() else None
+        for numbers in passes:
+            bands, buckets = only or make(numbers)
+            for b, own in enumerate(buckets):
+                self._write(documents, bands, b, own, of_band)
+                gathered = crowd.gather(int(numbers[b]), own) if crowd else None
+                if planted:
+                    planted.meet(bands, b, own, crowd.crowd if crowd else None, gathered)
+            yield from self._pairs(documents, bands, buckets, crowded)
+        if crowd:
+            yield from crowd.pairs()
+            self.missed += crowd.missed()
+            if planted:
+                planted.meet_crowd(crowd.crowd)
+
+    def _pass(self, documents: _Documents, numbers: Int64) -> tuple[Bands, list[Buckets]]:
+        """Return the keys of some bands and the buckets of each."""
+        bands = Bands(numbers, self._band_keys(documents, numbers), documents.low)
+        with ThreadPoolExecutor(self.work.cores) as threads:
+            found = threads.map(partial(band_kernels.buckets, bands), range(len(numbers)))
+            return bands, list(found)
+
+    def _note(self, made: tuple[Bands, list[Buckets]], largest: Int64, of_band: Int64) -> None:
+        """Note the sizes of the buckets of some bands."""
+        bands, buckets = made
+        for number, (members, ends) in zip(bands.numbers.tolist(), buckets, strict=True):
+            band_kernels.note_largest(members, ends, number, largest, of_band)
+            self.capped_buckets += int((np.diff(ends) > self.work.config.near.bucket_cap).sum())
 
     def _band_keys(self, documents: _Documents, numbers: Int64) -> Uint64:
         """Return the keys of some bands, (bands, documents)."""
-        sketch, found = (
-            self.work.config.sketch,
-            np.empty((len(numbers), len(documents.keys)), np.uint64),
-        )
-        at = 0
-        for count, column in self._signatures(documents.keys):
-            _, values = signature_matrix(column, sketch.bands * sketch.rows)
+        sketch = self.work.config.sketch
+        found, at = np.empty((len(numbers), len(documents.keys)), np.uint64), 0
+        if not documents.signed:
+            return self._short_keys(documents)
+        for values in crowds.signatures_of(self.work, documents.keys):
             keys = minhash.band_keys(values, sketch.bands, sketch.rows)
-            found[:, at : at + count] = keys[:, numbers].T
-            at += count
+            found[:, at : at + len(values)] = keys[:, numbers].T
+            at += len(values)
         return found
 
     def _short_keys(self, documents: _Documents) -> Uint64:
         """Return the one key of documents too short for a signature, (1, documents)."""
-        parts = [short_hashes(column)[1] for _, column in self._signatures(documents.keys)]
-        return np.concatenate(parts)[None, :]
-
-    def _signatures(self, keys: Uint64) -> Iterator[tuple[int, pa.Array]]:
-        """Yield the signatures of the documents `keys`, batch by batch, and how many they are."""
+        parts = []
         for path in self.work.paths("signatures"):
             for batch in read_batches(path, ["row_key", "signature"], 8192):
-                rows = np.flatnonzero(among(batch["row_key"].to_numpy(), keys))
-                if len(rows):
-                    yield len(rows), batch["signature"].take(pa.array(rows))
+                rows = np.flatnonzero(among(batch["row_key"].to_numpy(), documents.keys))
+                parts.append(short_hashes(batch["signature"].take(pa.array(rows)))[1])
+        return np.concatenate(parts)[None, :]
 
-    def _paired(
-        self,
-        documents: _Documents,
-        numbers: Int64,
-        keys: Uint64,
-        capped: np.ndarray,
-        planted: PlantedCopies | None,
+    def _pairs(
+        self, documents: _Documents, bands: Bands, buckets: list[Buckets], crowded: Flags
     ) -> Iterator[pa.RecordBatch]:
-        """Yield the pairs that meet in some bands, and write the buckets of these."""
-        near = self.work.config.near
-        limits = np.array([near.bucket_cap, near.neighbours], np.int64)
-        bands = Bands(
-            numbers, keys, documents.low, documents.text_bytes, documents.priority, limits
-        )
-        flags = np.zeros(keys.shape, np.uint8)
-        count = range(len(numbers))
+        """Yield the pairs of the buckets of some bands, but those of two crowded documents."""
+
+        def meet(part: tuple[int, slice, int]) -> Uint64:
+            b, wanted, room = part
+            members, ends = buckets[b]
+            own = ends[wanted.start : wanted.stop + 1]
+            return np.asarray(band_kernels.met(bands, crowded, b, members, own, room))
+
+        parts = (part for b, own in enumerate(buckets) for part in _parts(b, own, crowded))
         with ThreadPoolExecutor(self.work.cores) as threads:
-            buckets = list(threads.map(partial(band_kernels.buckets, bands), count))
-            for b, (members, ends) in enumerate(buckets):
-                band_kernels.mark_capped(members, ends, near.bucket_cap, flags[b])
-                self.left_out += int(band_kernels.left_out(bands, members, ends))
-                self._write(documents, bands, b, members, ends)
-                if planted:
-                    planted.meet(bands, b, flags[b], members, ends)
-            capped |= flags.any(axis=0)
-
-            def pair(b: int) -> Uint64:
-                return np.asarray(band_kernels.met(bands, flags, b, *buckets[b]))
-
-            for codes in threads.map(pair, count):
-                first, second = codes >> np.uint64(32), codes & np.uint64(0xFFFFFFFF)
-                sides = [
-                    pa.array(documents.keys[side.astype(np.int64)]) for side in (first, second)
-                ]
-                yield pa.record_batch(sides, schema=MET)
+            for codes in in_order(threads, self.work.cores, meet, parts):
+                sides = codes >> np.uint64(32), codes & np.uint64(0xFFFFFFFF)
+                columns = [pa.array(documents.keys[side.astype(np.int64)]) for side in sides]
+                yield pa.record_batch(columns, schema=MET)
 
     def _write(
-        self, documents: _Documents, bands: Bands, b: int, members: Uint32, ends: Int64
+        self, documents: _Documents, bands: Bands, b: int, buckets: Buckets, of_band: Int64
     ) -> None:
-        """Write the rows of `buckets` of one band."""
+        """Write the rows of `buckets` of one band; of a crowded document that of one band only."""
+        members, ends = buckets
         sizes = np.diff(ends)
-        self.largest = max(self.largest, int(sizes.max(initial=0)))
+        rows = np.flatnonzero((of_band[members] < 0) | (of_band[members] == bands.numbers[b]))
+        written = members[rows]
         self.buckets.write(
             pa.table(
                 {
-                    "band": np.full(len(members), bands.numbers[b], np.int32),
-                    "bucket": bands.keys[b][members],
-                    "rank": np.arange(len(members)) - np.repeat(ends[:-1], sizes) + 1,
-                    "row_key": documents.keys[members],
-                    "members": np.repeat(sizes, sizes),
+                    "band": np.full(len(rows), bands.numbers[b], np.int32),
+                    "bucket": bands.keys[b][written],
+                    "rank": (np.arange(len(members)) - np.repeat(ends[:-1], sizes) + 1)[rows],
+                    "row_key": documents.keys[written],
+                    "members": np.repeat(sizes, sizes)[rows],
                 }
             )
         )
 
 
-def _left_out(work: Work, buckets: list[Path]) -> dict[str, Any]:
-    """Return how many buckets are capped, and the near pairs that this misses, from a sample.
+def _parts(b: int, buckets: Buckets, crowded: Flags) -> Iterator[tuple[int, slice, int]]:
+    """Yield runs of the buckets of a band with MET_AT_ONCE pairs or one bucket, and their pairs."""
+    counts = band_kernels.pairs_of(*buckets, crowded)
+    part = (np.cumsum(counts) - counts) // MET_AT_ONCE
+    bounds = np.append(np.flatnonzero(np.diff(part, prepend=-1)), len(counts))
+    for first, last in pairwise(bounds):
+        room = int(counts[first:last].sum())
+        if room:
+            yield b, slice(int(first), int(last)), room
 
-    A pair's similarity is estimated by its equal bands; one that several capped buckets hold counts
-    once. Taken from the finished table, so that passes over the bands change nothing.
+
+class _Crowding:
+    """The crowd of some documents while it is gathered, band by band.
+
+    Attributes:
+        crowd: the documents and their lists.
     """
-    sketch, near = work.config.sketch, work.config.near
-    large = run("scan/capped", {"buckets": buckets}, {"cap": near.bucket_cap}, limits=limits(work))
-    sizes = large["members"].to_numpy()
-    pairs = sizes * (sizes - 1) // 2
-    missed = np.zeros(len(MISSED_AT))
-    if len(pairs):
-        draw = np.random.default_rng(1)
-        chosen = np.searchsorted(np.cumsum(pairs), draw.integers(0, pairs.sum(), SAMPLE), "right")
-        low = draw.integers(0, sizes[chosen])
-        high = (low + draw.integers(1, sizes[chosen])) % sizes[chosen]
-        sample = large.select(["band", "bucket"]).take(pa.array(chosen))
-        for name, values in (("pair", np.arange(SAMPLE)), ("low", low + 1), ("high", high + 1)):
-            sample = sample.append_column(name, pa.array(values))
-        params = {"cap": near.bucket_cap, "neighbours": near.neighbours}
-        found = run(
-            "scan/left_out", {"buckets": buckets, "sample": sample}, params, limits=limits(work)
+
+    def __init__(self, work: Work, documents: _Documents, crowded: Int64) -> None:
+        self._work, self._signed = work, documents.signed
+        self._keys = documents.keys[crowded]
+        self.crowd: Crowd = crowds.make_crowd(
+            work, documents.keys, documents.low, crowded, signed=documents.signed
         )
-        out = ~found["found"].to_numpy()
-        short = sample["band"].to_numpy() == sketch.bands  # all of their words are equal
-        alike = np.where(short, 1.0, found["equal"].to_numpy() / sketch.bands)
-        weight = out / found["together"].to_numpy() * float(pairs.sum()) / SAMPLE
-        missed = np.array([weight[alike >= at**sketch.rows].sum() for at in MISSED_AT])
-    estimates = zip(MISSED_AT, missed.tolist(), strict=True)
-    return {
-        "capped_buckets": large.num_rows,
-        "estimated_missed": {str(at): round(count) for at, count in estimates},
-    }
+        self._sample = crowds.Missed([], [])
+
+    def gather(self, band: int, buckets: Buckets) -> tuple[Uint32, Uint64, Int64]:
+        """Let the crowd of each bucket of a band meet; return what `crowd_kernels.gather` does."""
+        sketch, cap = self._work.config.sketch, self._work.config.near.bucket_cap
+        start = crowds.first_code(band, sketch) if self._signed else 0
+        found = gather(self.crowd, *buckets, start, cap)
+        share = -(-crowds.SAMPLE // (sketch.bands if self._signed else 1))
+        self._sample.add(band, share, found[0], found[2])
+        return found
+
+    def pairs(self) -> Iterator[pa.RecordBatch]:
+        """Yield the pairs that the crowd's lists hold."""
+        for sides in crowds.pairs_of(self.crowd, self._keys):
+            yield pa.record_batch([pa.array(side) for side in sides], schema=MET)
+
+    def missed(self) -> Float64:
+        """Return about how many pairs were left out: all, and those at MISSED_AT."""
+        return self._sample.estimates(self._work, self.crowd, self._keys, signed=self._signed)

@@ -24,7 +24,14 @@ from pipeline.engine.progress import current
 from pipeline.engine.query import limits, stream
 from pipeline.engine.spill import spilling
 from pipeline.engine.stage import Receipt, Work
-from pipeline.engine.tables import TableWriter, read_batches, read_table, write_table
+from pipeline.engine.tables import (
+    ROW_GROUP,
+    TableWriter,
+    evenly,
+    read_batches,
+    read_table,
+    write_table,
+)
 from pipeline.scan.repeats import contained_kernels
 from pipeline.scan.repeats.contained_kernels import FILLED
 from pipeline.scan.shingle_sets import ROWS_AT_ONCE, Criterion, shared_shingles, slabs
@@ -36,7 +43,7 @@ from schemas.scan.contained import CONTAINED
 from schemas.scan.copies import COPIES
 from schemas.scan.spans import REPEATS
 
-VERSION = 1
+VERSION = 2
 CHOSEN = 16
 MET = pa.schema([("document", pa.uint64()), ("container", pa.uint64())])
 CODES_AT_ONCE = 1 << 20
@@ -57,13 +64,20 @@ def _fill(work: Work, out: TableWriter) -> dict[str, int]:
     """Write the rows of `contained`; return the facts of the stage."""
     seed, places = work.config.sketch.seed, chunk_places(work.paths("words"))
     texts = _texts(work)
-    met = pa.RecordBatchReader.from_batches(MET, _met(work, places, texts))
     tried = 0
-    for document, container in slabs(stream("scan/contained", {"met": met}, limits=limits(work))):
-        for table in _verified(work, places, document, container):
-            out.write(table)
-        tried += len(document)
-        current().advance(tried, 0, "excerpts verified")
+
+    def found() -> Iterator[pa.RecordBatch]:
+        nonlocal tried
+        met = pa.RecordBatchReader.from_batches(MET, _met(work, places, texts))
+        listed = stream("scan/contained", {"met": met}, limits=limits(work))
+        for document, container in slabs(work, listed):
+            for table in _verified(work, places, document, container):
+                yield from table.to_batches()
+            tried += len(document)
+            current().advance(tried, 0, "excerpts verified")
+
+    for batch in evenly(found(), ROW_GROUP):
+        out.write(batch)
     vocabulary = 0
     if out.rows:
         with spilling(work.folder, work.memory // 3 or 2**62) as spill:

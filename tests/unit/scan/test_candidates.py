@@ -1,38 +1,52 @@
+import json
 import random
+from collections import Counter
 from itertools import combinations
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from flows.runners import LocalMapper
+from pipeline import run
+from pipeline.config.load import load_config
+from pipeline.filter.documents import ranks
 from pipeline.scan.near import band_kernels, candidates
 from pipeline.scan.near.band_kernels import Bands
+from pipeline.scan.near.crowd_kernels import PER_ORDER
+from pipeline.text import minhash
 from pipeline.text.minhash import s_curve
-from schemas.scan.buckets import BUCKETS
 from schemas.scan.signatures import SIGNATURES
 from tests import truth
+from tests.conftest import Done
 
 SAME_WORDS = [f"One two three four five six{'!' * n}" for n in range(130)]
+BODY = [f"b{n}" for n in range(60)]
+MOST_PAIRS = (
+    12 + 2 * PER_ORDER
+)  # a crowded document lists: the nearest, and for two orders the best
+SOURCED = ("input.source=source", "input.text=text")
 ONE_BAND = ("sketch.bands=1", "sketch.rows=1")
 DUCKDB = 256 << 20  # bytes that a query is sure to do with
 
 
-def met(done, cap, reach):
-    """Return the pairs of all buckets by definition: all up to the cap, above it each member with
-    its `reach` neighbours in rank and with the longest and the earliest member.
-    """
-    members: dict[tuple[int, int], list[tuple[int, int]]] = {}
-    for band, bucket, rank, key, _ in done.rows("buckets", *BUCKETS.names):
-        members.setdefault((band, bucket), []).append((rank, key))
-    length = dict(done.rows("signatures", "row_key", "text_bytes"))
-    found = set()
-    for ranked in members.values():
-        keys = [key for _, key in sorted(ranked)]
-        hubs = {min(keys), min(keys, key=lambda key: (-length[key], key))}
-        for (i, a), (j, b) in combinations(enumerate(keys), 2):
-            if len(keys) <= cap or j - i <= reach or hubs & {a, b}:
-                found.add((min(a, b), max(a, b)))
-    return sorted(found)
+def buckets_of(done):
+    """Return the buckets of each document with a signature, as (band, key), from its signature."""
+    sketch = done.manifest["config"]["sketch"]
+    alone = {key for key, first in done.rows("copies", "row_key", "representative") if key == first}
+    rows = [row for row in done.rows("signatures", "row_key", "signature") if row[0] in alone]
+    values = np.array([np.frombuffer(value, np.uint32) for _, value in rows])
+    keys = minhash.band_keys(values, sketch["bands"], sketch["rows"])
+    return {key: {*enumerate(own.tolist())} for (key, _), own in zip(rows, keys, strict=True)}
+
+
+def sharing(buckets):
+    """Return the pairs that share a bucket, and the documents of buckets by bucket."""
+    members: dict[tuple[int, int], list[int]] = {}
+    for key, own in buckets.items():
+        for bucket in own:
+            members.setdefault(bucket, []).append(key)
+    return {pair for own in members.values() for pair in combinations(sorted(own), 2)}, members
 
 
 def facts_of(done):
@@ -80,20 +94,17 @@ def test_a_bucket_at_the_cap_is_paired_in_full(tmp_path, make_corpus, scan):
     assert set(done.table("counts")["near_capped"].to_pylist()) == {False}
 
 
-def test_a_bucket_above_the_cap_pairs_each_with_64_neighbours_and_two_hubs(
-    tmp_path, make_corpus, scan
-):
-    """130 texts of the same words: each meets the next 64 in rank, the longest and the earliest;
-    all are marked capped.
+def test_a_bucket_above_the_cap_pairs_each_with_a_few_and_the_best(tmp_path, make_corpus, scan):
+    """130 texts of the same words: each meets the longest and the earliest, and a dozen others at
+    most for its own sake; all are marked capped.
     """
     texts = [*SAME_WORDS, SAME_WORDS[0], "something else altogether is said here"]
     corpus = make_corpus(tmp_path / "c", {"a.jsonl": texts})
     done = scan(corpus, tmp_path / "run", *ONE_BAND, filtered=False)
     found = done.rows("candidates", "a", "b")
-    assert found == met(done, 128, 64)
-    assert 130 * 64 - 64 * 65 // 2 < len(found) < 130 * 64 - 64 * 65 // 2 + 2 * 65
     assert {(0, n) for n in range(1, 130)} <= {*found}
     assert {(n, 129) for n in range(129)} <= {*found}
+    assert len(found) <= 130 * MOST_PAIRS < 130 * 129 // 2
     facts = facts_of(done)
     assert (facts["capped_buckets"], facts["capped_documents"], facts["largest_bucket"]) == (
         1,
@@ -101,23 +112,67 @@ def test_a_bucket_above_the_cap_pairs_each_with_64_neighbours_and_two_hubs(
         130,
     )
     assert done.table("counts")["near_capped"].to_pylist() == [True] * 131 + [False]
+    assert done.rows("buckets", "row_key", "members") != []
+    assert {members for _, members in done.rows("buckets", "row_key", "members")} == {130}
 
 
-def test_neighbours_differ_from_band_to_band(tmp_path, make_corpus, scan):
-    """With one neighbour a band, four bands find more pairs than one: the order in a bucket is the
-    band's own.
+@pytest.mark.parametrize("count", [300, 600, 1200])
+def test_pairs_and_rows_of_a_template_grow_with_its_documents(tmp_path, make_corpus, scan, count):
+    """Of one template, over several shards: so many pairs a document at most, one row of buckets
+    each, however many there are.
     """
-    corpus = make_corpus(tmp_path / "c", {"a.jsonl": SAME_WORDS[:30]})
-    small = ("near.bucket_cap=5", "near.neighbours=1", "sketch.rows=1")
-    one = scan(corpus, tmp_path / "1", "sketch.bands=1", *small, filtered=False)
-    four = scan(corpus, tmp_path / "4", "sketch.bands=4", *small, filtered=False)
-    first, more = (run.rows("candidates", "a", "b") for run in (one, four))
-    assert first == met(one, 5, 1)
-    assert more == met(four, 5, 1)
-    hubs = {pair for pair in more if 0 in pair or 29 in pair}
-    assert len(hubs) == 28 + 29
-    assert len({*first} - hubs) >= 25
-    assert len({*more} - hubs) > 2.5 * len({*first} - hubs)
+    texts = [f"{' '.join(BODY[:30])} number {n} {' '.join(BODY[30:])}" for n in range(count)]
+    files = {f"{k}.jsonl": texts[k::3] for k in range(3)}
+    done = scan(make_corpus(tmp_path / "c", files), tmp_path / "run", filtered=False)
+    assert facts_of(done)["capped_documents"] == count
+    assert count < done.table("candidates").num_rows <= count * MOST_PAIRS
+    assert done.table("buckets").num_rows == count
+
+
+@pytest.mark.parametrize("keep", ["longest", "earliest"])
+@pytest.mark.parametrize("sources", [(), ("a",), ("b",), ("c",), ("b", "a"), ("c", "b", "a")])
+def test_of_many_mutual_near_copies_one_stays(near_copies, keep, sources):
+    """Whatever source is preferred, value or folder, and after the scan: of 2,500 one stays, and it
+    is the best of them all by the rank of keepers.
+    """
+    run_folder, rows = near_copies
+    given = [*SOURCED, f"near.keep={keep}", f"near.sources={json.dumps(sources)}"]
+    config = load_config(settings=given)
+    with run.session(run_folder, config, LocalMapper(2)) as session:
+        run.filter_rows(session)
+    done = Done(run_folder, [])
+    counts = done.table("counts")
+    best = counts["row_key"].to_pylist()[int(np.argmin(ranks(counts, config.near)))]
+    assert [key for key, keeper in done.rows("documents", "row_key", "keeper") if keeper is None
+            ] == [best]  # fmt: skip
+    assert len(rows) == 2500
+
+
+def test_of_near_copies_in_several_folders_one_stays(tmp_path, make_corpus, scan):
+    """A folder is a source too: of 300 mutual near copies the one of the preferred folder stays."""
+    texts = [f"{' '.join(BODY)} own{n} {'!' * (n * 37 % 90)}" for n in range(300)]
+    files = {f"{'abc'[n]}/x.jsonl": texts[n::3] for n in range(3)}
+    corpus = make_corpus(tmp_path / "c", files)
+    done = scan(corpus, tmp_path / "run", "near.sources=b", "near.keep=earliest")
+    assert [text for text, _ in done.rows("kept", "text", "rote")] == [texts[1]]
+
+
+@pytest.fixture(scope="module")
+def near_copies(tmp_path_factory, make_corpus, scan):
+    """Scan 2,500 mutual near copies of three sources in two folders; give the run and the rows."""
+    folder, draw = tmp_path_factory.mktemp("mutual"), random.Random(1)  # noqa: S311
+    rows = [
+        {
+            "text": f"{' '.join(BODY)} own{n} {'!' * draw.randrange(90)}",
+            "source": "abc"[draw.randrange(3)],
+            "from": n,
+        }
+        for n in range(2500)
+    ]
+    files = {"two/x.jsonl": rows[:900], "one/y.jsonl": rows[900:1700], "one/a.jsonl": rows[1700:]}
+    corpus = make_corpus(folder / "c", files)
+    scan(corpus, folder / "run", *SOURCED, filtered=False)
+    return folder / "run", rows
 
 
 @pytest.mark.parametrize("keep", ["longest", "earliest"])
@@ -191,9 +246,45 @@ def capped(tmp_path_factory, make_corpus, scan):
 
 
 def test_candidates_are_those_of_the_buckets(capped):
-    """Every pair that a bucket gives by definition is there, and no other."""
+    """All pairs that share a bucket are there save those of two crowded documents, and no other;
+    each of these has some.
+    """
     done, _ = capped
-    assert done.rows("candidates", "a", "b") == met(done, 12, 2)
+    shared, members = sharing(buckets_of(done))
+    crowded = {key for own in members.values() if len(own) > 12 for key in own}
+    found = {*done.rows("candidates", "a", "b")}
+    assert found <= shared
+    assert {pair for pair in shared if not crowded.issuperset(pair)} <= found
+    lists = Counter(key for pair in found if crowded.issuperset(pair) for key in pair)
+    assert lists.keys() == crowded
+    assert sum(lists.values()) / 2 <= len(crowded) * (2 + 2 * PER_ORDER)
+    assert len(crowded) == facts_of(done)["capped_documents"] < len(done.table("copies"))
+
+
+def test_what_is_listed_is_nearer_than_what_is_not(capped):
+    """Of crowded documents that share a bucket, those that are listed are the more alike."""
+    done, texts = capped
+    keys = done.table("counts")["row_key"].to_pylist()
+    alike = {
+        (keys[a], keys[b]): shared / either
+        for (a, b), (shared, either) in truth.pairs(texts).items()
+    }
+    shared, _ = sharing(buckets_of(done))
+    found = {*done.rows("candidates", "a", "b")}
+    listed, not_listed = (
+        [alike.get(pair, 0.0) for pair in pairs] for pairs in (found, shared - found)
+    )
+    assert np.mean(listed) > 1.2 * np.mean(not_listed)
+    best: dict[int, float] = {}
+    for pair in shared:
+        for key in pair:
+            best[key] = max(best.get(key, 0), alike.get(pair, 0))
+    told: dict[int, float] = {}
+    for pair in found:
+        for key in pair:
+            told[key] = max(told.get(key, 0), alike.get(pair, 0))
+    near = [key for key in best if best[key] >= 0.8]
+    assert sum(told.get(key, 0) >= 0.8 for key in near) > 0.9 * len(near)
 
 
 def in_passes(done, folder, monkeypatch, bands):
@@ -201,15 +292,16 @@ def in_passes(done, folder, monkeypatch, bands):
     count = len(set(done.table("copies")["representative"].to_pylist()))
     monkeypatch.setattr(candidates, "BAND_BYTES", 2 * DUCKDB // 4 // (bands * count))
     passes = []
-    honest = candidates._BandPass._band_keys
+    honest = candidates._Search._band_keys
 
     def noted(job, documents, numbers):
         passes.append(len(numbers))
         return honest(job, documents, numbers)
 
-    monkeypatch.setattr(candidates._BandPass, "_band_keys", noted)
+    monkeypatch.setattr(candidates._Search, "_band_keys", noted)
     again = done.redone("candidates", folder, memory=2 * DUCKDB, cores=2)
-    assert passes == [bands] * (12 // bands) + ([12 % bands] if 12 % bands else [])
+    once = [bands] * (12 // bands) + ([12 % bands] if 12 % bands else [])
+    assert passes == (once if len(once) == 1 else once + once)
     return again
 
 
@@ -237,9 +329,7 @@ def test_the_estimate_of_what_caps_miss_is_about_right(capped):
         (keys[a], keys[b]): shared / either
         for (a, b), (shared, either) in truth.pairs(texts).items()
     }
-    bucket: dict[int, set[tuple[int, int]]] = {}
-    for band, value, key in done.rows("buckets", "band", "bucket", "row_key"):
-        bucket.setdefault(key, set()).add((band, value))
+    bucket = buckets_of(done)
     found = {*done.rows("candidates", "a", "b")}
     missed = {
         at: sum(
@@ -272,53 +362,59 @@ def test_the_pairs_that_a_cap_leaves_out_are_counted(tmp_path, make_corpus, scan
     done = scan(corpus, tmp_path / "run", *settings, filtered=False)
     found = done.table("candidates").num_rows
     assert facts_of(done)["pairs_left_out"] == 30 * 29 // 2 - found
+    assert (found == 30 * 29 // 2) == (neighbours >= 29)
 
 
-def bands_of(draw, documents, bands, kinds, limits):
+def bands_of(draw, documents, bands, kinds):
     """Return random bands of so many documents whose keys are of few kinds."""
     keys = draw.integers(0, kinds, (bands, documents)).astype(np.uint64) << np.uint64(58)
     low = draw.integers(0, 2**64, documents, dtype=np.uint64)
     low[: documents // 4] = low[0]
-    lengths = draw.integers(1, 6, documents)
-    priority = draw.choice([-np.inf, 0.5, 2.0], documents)
-    return Bands(np.arange(bands), keys, low, lengths, priority, np.array(limits, np.int64))
+    return Bands(np.arange(bands), keys, low)
 
 
 @pytest.mark.parametrize("seed", range(6))
-@pytest.mark.parametrize("limits", [(0, 1), (3, 1), (6, 2), (10, 50), (100, 1)])
-def test_what_meets_is_what_the_definition_says(seed, limits):
-    """Over random bands, the pairs of all buckets are those of the words above, capped or not."""
-    bands = bands_of(np.random.default_rng(seed), 60, 3, 4 if seed % 2 else 12, limits)
-    flags = np.zeros(bands.keys.shape, np.uint8)
+@pytest.mark.parametrize("share", [0, 0.3, 1])
+def test_what_meets_is_what_the_definition_says(seed, share):
+    """Over random bands, the pairs of all buckets save those of two crowded documents, however the
+    buckets are parted.
+    """
+    draw = np.random.default_rng(seed)
+    bands = bands_of(draw, 60, 3, 4 if seed % 2 else 12)
+    crowded = draw.random(60) < share
     found: set[tuple[int, int]] = set()
     expected: set[tuple[int, int]] = set()
+    largest, of_band = np.zeros((2, 60), np.int64)
     for b in range(3):
         members, ends = band_kernels.buckets(bands, b)
-        band_kernels.mark_capped(members, ends, limits[0], flags[b])
-        codes = band_kernels.met(bands, flags, b, members, ends)
-        pairs = [(code >> 32, code & 0xFFFFFFFF) for code in codes.tolist()]
-        assert all(x < y for x, y in pairs)
-        found.update(pairs)
+        band_kernels.note_largest(members, ends, b, largest, of_band)
+        counts = band_kernels.pairs_of(members, ends, crowded)
+        for part in np.array_split(np.arange(len(counts)), seed + 1):
+            if len(part):
+                bounds, room = ends[part[0] : part[-1] + 2], int(counts[part].sum())
+                codes = band_kernels.met(bands, crowded, b, members, bounds, room)
+                pairs = [(code >> 32, code & 0xFFFFFFFF) for code in codes.tolist()]
+                assert all(x < y for x, y in pairs)
+                found.update(pairs)
         by_key: dict[int, list[int]] = {}
         for document, key in enumerate(bands.keys[b].tolist()):
             by_key.setdefault(key, []).append(document)
         odd = (b * 0x9E3779B97F4A7C15) % 2**64 | 1
         for _, own in sorted(by_key.items()):
             own.sort(key=lambda d: (int(bands.low[d]) * odd % 2**64, d))
-            hubs = {
-                min(own),
-                min(own, key=lambda d: (-bands.text_bytes[d], d)),
-                min(own, key=lambda d: (-bands.priority[d], -bands.text_bytes[d], d)),
-            }
-            expected.update(
-                (min(x, y), max(x, y))
-                for (i, x), (j, y) in combinations(enumerate(own), 2)
-                if len(own) <= limits[0] or j - i <= limits[1] or hubs & {x, y}
-            )
+            pairs = [(min(x, y), max(x, y)) for x, y in combinations(own, 2)]
+            assert all(largest[d] >= len(own) for d in own if len(own) > 1)
+            expected.update(p for p in pairs if not crowded[[*p]].all())
             if len(own) > 1:
                 at = members.tolist().index(own[0])
                 assert members[at : at + len(own)].tolist() == own
     assert found == expected
+    sizes = [np.bincount(bands.keys[b] >> np.uint64(58))[bands.keys[b] >> np.uint64(58)]
+             for b in range(3)]  # fmt: skip
+    assert (
+        largest.tolist() == np.where(np.max(sizes, axis=0) > 1, np.max(sizes, axis=0), 0).tolist()
+    )
+    assert of_band[largest > 0].tolist() == np.argmax(sizes, axis=0)[largest > 0].tolist()
 
 
 def test_a_bucket_needs_two(tmp_path, make_corpus, scan):

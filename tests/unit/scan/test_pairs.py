@@ -225,9 +225,11 @@ def test_slabs_change_no_row(verify, monkeypatch, most):
         pairs, "read_batches", lambda path, names: read_batches(path, names, rows=5)
     )
     monkeypatch.setattr(pairs, "ROWS_AT_ONCE", 3)
+    whole = verify.last.read_bytes()
     rows, receipt = verify(texts, *loose)
     assert rows == usual
     assert receipt.facts == told.facts
+    assert verify.last.read_bytes() == whole
 
 
 def test_chunks_of_words_change_no_byte(verify, monkeypatch):

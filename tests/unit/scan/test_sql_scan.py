@@ -2,7 +2,6 @@ import pyarrow as pa
 
 from pipeline.engine import query
 from pipeline.scan.near.candidates import MET
-from schemas.scan.buckets import BUCKETS
 from schemas.scan.candidates import CANDIDATES
 from schemas.scan.copies import COPIES
 from schemas.scan.signatures import SIGNATURES
@@ -70,43 +69,3 @@ def test_window_counts_reads_several_files_as_one(stored):
     wanted = pa.table({"hash": pa.array([9, 5], pa.uint64())})
     found = query.run("score/window_counts", {"wanted": wanted, "windows": [*one, *other]})
     assert tuples(found) == [(5, 3), (9, 2)]
-
-
-def bucketed(stored):
-    """Return buckets over two bands: 1 to 4 in one of four; 1, 4 and 2, 3 in two; 5, 6 apart."""
-    rows = [
-        *((0, 7, rank, key, 4) for rank, key in enumerate([1, 2, 3, 4], 1)),
-        *((0, 8, rank, key, 2) for rank, key in enumerate([5, 6], 1)),
-        *((1, 7, rank, key, 2) for rank, key in enumerate([1, 4], 1)),
-        *((1, 9, rank, key, 2) for rank, key in enumerate([2, 3], 1)),
-    ]
-    columns = dict(zip(BUCKETS.names, map(list, zip(*rows, strict=True)), strict=True))
-    return stored(BUCKETS, **columns)
-
-
-def test_capped_lists_each_bucket_above_the_cap_once(stored):
-    """A bucket at the cap is paired in full; one key in two bands is two buckets."""
-    paths = bucketed(stored)
-    assert tuples(query.run("scan/capped", {"buckets": paths}, {"cap": 3})) == [(0, 7, 4)]
-    assert tuples(query.run("scan/capped", {"buckets": paths}, {"cap": 4})) == []
-    every = query.run("scan/capped", {"buckets": paths}, {"cap": 1})
-    assert [row[:2] for row in tuples(every)] == [
-        (0, 7), (0, 8), (1, 7), (1, 9),
-    ]  # fmt: skip
-
-
-def test_left_out_tells_whether_any_band_proposes_a_sampled_pair(stored):
-    """Neighbours in rank and members of an uncapped bucket are found; others are not."""
-    sample = pa.table(
-        {
-            "pair": [0, 1, 2, 3],
-            "band": pa.array([0, 0, 0, 0], pa.int32()),
-            "bucket": pa.array([7, 7, 7, 7], pa.uint64()),
-            "low": [1, 1, 1, 2],
-            "high": [2, 3, 4, 4],
-        }
-    )
-    inputs = {"buckets": bucketed(stored), "sample": sample}
-    found = query.run("scan/left_out", inputs, {"cap": 3, "neighbours": 1})
-    # pair, equal bands, capped buckets that hold both, found
-    assert tuples(found) == [(0, 1, 1, True), (1, 1, 1, False), (2, 2, 1, True), (3, 1, 1, False)]
