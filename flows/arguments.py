@@ -133,6 +133,18 @@ class RestoreArguments:
 
 @FLAT
 @dataclass(frozen=True)
+class CheckArguments:
+    """The arguments of `rote check`."""
+
+    run: RunFolder
+    _: KW_ONLY
+    repair: Annotated[Flag, Parameter(help="Make anew what is damaged, from the same inputs.")] = (
+        False
+    )
+
+
+@FLAT
+@dataclass(frozen=True)
 class ExplainArguments:
     """The arguments of `rote explain`."""
 

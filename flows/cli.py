@@ -17,6 +17,7 @@ from cyclopts import App, CycloptsError, Group
 
 from flows.arguments import (
     BacktestArguments,
+    CheckArguments,
     CompletionArguments,
     ConfigArguments,
     CorpusArguments,
@@ -148,6 +149,14 @@ def restore(asked: RestoreArguments) -> int:
     from flows import commands as do
 
     return do.restore(asked)
+
+
+@app.command(group=ASK, sort_key=7)
+def check(asked: CheckArguments) -> int:
+    """Name every file of a run folder that is not as it was written; exit 1 when there is one."""
+    from flows import commands as do
+
+    return do.check(asked)
 
 
 @app.command(group=ASK, sort_key=8)

@@ -15,6 +15,7 @@ from typing import Any
 
 from flows.arguments import (
     BacktestArguments,
+    CheckArguments,
     ConfigArguments,
     ExplainArguments,
     FilterArguments,
@@ -147,6 +148,18 @@ def restore(asked: RestoreArguments) -> int:
     what = "are left to the rules again" if asked.undo else "will stay"
     sys.stdout.write(f"{rows:,} rows {what} with the next filter: rote filter {asked.run}\n")
     return OK
+
+
+def check(asked: CheckArguments) -> int:
+    """Print every difference between a run folder and its manifest."""
+    from flows.check import check_run
+
+    progress = open_progress()
+    listen(progress)
+    try:
+        return check_run(asked.run, repair=asked.repair)
+    finally:
+        progress.close()
 
 
 def explain(asked: ExplainArguments) -> int:

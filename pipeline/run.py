@@ -221,7 +221,8 @@ REPORT = (
         outside=report.outside,
     ),
 )
-STAGES = {stage.name: stage for stage in (*SCAN, *SCORE, *FILTER, *REPORT)}
+ACTS = {"scan": SCAN, "score": SCORE, "filter": FILTER, "report": REPORT}
+STAGES = {stage.name: stage for stages in ACTS.values() for stage in stages}
 TABLES = frozenset(table for stage in STAGES.values() for table in stage.tables)
 
 
@@ -424,13 +425,7 @@ def plan(
     elif not (out / "manifest.json").exists():
         load_manifest(out)
     session = Session(RunFolder(out, manifest), config, idle, STAGES, verify, tuple(corpus))
-    stages = {
-        "run": (*SCAN, *SCORE, *FILTER, *REPORT),
-        "scan": SCAN,
-        "score": SCORE,
-        "filter": FILTER,
-        "report": REPORT,
-    }[command]
+    stages = tuple(STAGES.values()) if command == "run" else ACTS[command]
     return [
         (
             stage.name,
