@@ -1,54 +1,22 @@
-"""The command line: arguments in, one exit code out.
+"""The command `rote`: arguments in, one exit code and at most one message out.
 
-Each command's arguments are a frozen dataclass of `flows.arguments`; what it does is in
-`flows.commands`, which is imported only when a command runs.
+Nothing that takes long is imported before `main` begins, so that Ctrl-C is heard from the start.
 """
 
 from __future__ import annotations
 
 import os
 import shlex
+import signal
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
+from pathlib import Path
+from types import FrameType
 from typing import NoReturn
 
-from cyclopts import App, CycloptsError, Group
-
-from flows.arguments import (
-    BacktestArguments,
-    CheckArguments,
-    CompletionArguments,
-    ConfigArguments,
-    CorpusArguments,
-    ExplainArguments,
-    FilterArguments,
-    QueryArguments,
-    ReportArguments,
-    RestoreArguments,
-    RunArguments,
-    SampleArguments,
-    ScheduleArguments,
-)
-from flows.runners import leave
-from pipeline.errors import ConfigError, PipelineError
-
-OK, USAGE, INTERRUPTED = 0, 2, 130
-BEGIN = Group("To begin with", sort_key=1)
-ACTS = Group("The four acts", sort_key=2)
-ASK = Group("Questions to a run folder", sort_key=3)
-MORE = Group("More", sort_key=4)
-EVERY_DEFAULT = ConfigArguments()
-
-app = App(
-    name="rote",
-    help="What would a language model learn by rote from this corpus?",
-    version=lambda: f"rote {version('rote')}",
-    version_flags=["--version"],
-    result_action="return_value",
-    suppress_keyboard_interrupt=False,
-)
-app["--help"].group = app["--version"].group = MORE
+OK, FAILED, INTERRUPTED = 0, 1, 130
+TRACE = "ROTE_TRACEBACK"
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -57,153 +25,94 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     130 after Ctrl-C.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
+    _open_streams()
+
+    def stop(_number: int, _frame: FrameType | None) -> NoReturn:
+        _stopped(given)
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, stop)
     try:
-        code = _run(given)
-    except PipelineError as error:
-        sys.stderr.write(f"rote: {error}\n")
-        code = error.exit_code
+        code = _told(given)
+        sys.stdout.flush()
     except KeyboardInterrupt:
-        again = shlex.join(["rote", *given])
-        sys.stderr.write(f"\nStopped; what is finished stays. To go on from here: {again}\n")
-        leave(INTERRUPTED)
+        _stopped(given)
     except BrokenPipeError:  # the reader of our output has gone, as in `rote explain ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = OK
     sys.exit(code)
 
 
-def _run(given: list[str]) -> int:
-    """Parse the command line, run its command, return the exit code."""
-    if not given:
-        app.help_print()
-        return USAGE
+def interruptible() -> None:
+    """Let Ctrl-C raise KeyboardInterrupt from now on: imports are done, work begins.
+
+    Within an import the exception may be swallowed or turned into another; until then the process
+    ends at once.
+    """
+    if signal.getsignal(signal.SIGINT) not in {signal.SIG_IGN, signal.default_int_handler, None}:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _told(given: list[str]) -> int:
+    """Run one command; write its error, if there is one, and return the exit code."""
+    from pipeline.engine.system import writing
+    from pipeline.errors import PipelineError
+
     try:
-        code = app(given, exit_on_error=False, print_error=False)
-    except CycloptsError as error:
-        known = [name for name in given[:1] if name in commands()]
-        raise ConfigError(
-            "The command line is not valid.",
-            where=shlex.join(["rote", *given]),
-            found=" ".join(str(error).split()),
-            fix=f"see {shlex.join(['rote', *known, '--help'])}",
-        ) from error
-    return code if isinstance(code, int) else OK
+        with writing(Path()):
+            from flows.command_line import run
+
+            return run(given)
+    except PipelineError as error:
+        sys.stderr.write(f"rote: {error}\n")
+        return error.exit_code
+    except (KeyboardInterrupt, ConnectionError):
+        raise
+    except Exception as error:
+        if os.environ.get(TRACE):
+            raise
+        sys.stderr.write(f"rote: {_fault(error)}\n")
+        return FAILED
 
 
-def commands() -> list[str]:
-    """Return the names of the commands, in the order in which they are defined."""
-    return [name for name in app if not name.startswith("-")]
+def _fault(error: Exception) -> Exception:
+    """Return the message for an error that nobody foresaw; its own words may quote a document."""
+    import traceback
+
+    from pipeline.errors import PipelineError
+
+    frames = list(traceback.extract_tb(error.__traceback__))
+    ours = [frame for frame in frames if Path(frame.filename).is_relative_to(ROOT)]
+    last = (ours or frames)[-1]
+    return PipelineError(
+        "This is a fault in rote itself; what is finished stays.",
+        where=f"{last.filename}, line {last.lineno}, in {last.name}",
+        found=type(error).__name__,
+        fix=f"report it with these lines; {TRACE}=1 shows more, which may quote the corpus",
+    )
 
 
-@app.command(group=BEGIN, sort_key=1)
-def sample(asked: SampleArguments) -> int:
-    """Gather a real corpus from what is installed here, to try things on."""
-    from flows import commands as do
+def _stopped(given: list[str]) -> NoReturn:
+    """End the process now, without waiting for threads in the middle of a unit."""
+    from flows.runners import leave
 
-    return do.sample(asked)
-
-
-@app.command(group=ACTS, sort_key=2)
-def run(asked: CorpusArguments) -> int:
-    """Do everything: scan, score, filter, report."""
-    from flows import commands as do
-
-    return do.work("run", asked.out, asked.options, asked.corpus)
+    again = shlex.join(["rote", *given])
+    sys.stderr.write(f"\nStopped; what is finished stays. To go on from here: {again}\n")
+    leave(INTERRUPTED)
 
 
-@app.command(group=ACTS, sort_key=3)
-def scan(asked: CorpusArguments) -> int:
-    """Make or continue a run folder: count every repetition, verify every near copy."""
-    from flows import commands as do
+def _open_streams() -> None:
+    """Give a process that was started without them a place for its output, and no crash by a name.
 
-    return do.work("scan", asked.out, asked.options, asked.corpus)
-
-
-@app.command(group=ACTS, sort_key=4)
-def score(asked: RunArguments) -> int:
-    """Train the proxies and forecast what the target memorizes."""
-    from flows import commands as do
-
-    return do.work("score", asked.run, asked.options)
-
-
-@app.command(name="filter", group=ACTS, sort_key=5)
-def filter_(asked: FilterArguments) -> int:
-    """Decide about every row; write kept/ and removed/."""
-    from flows import commands as do
-
-    return do.filter_rows(asked)
-
-
-@app.command(group=ACTS, sort_key=6)
-def report(asked: ReportArguments) -> int:
-    """Write report/index.html and report/report.json."""
-    from flows import commands as do
-
-    return do.report(asked)
-
-
-@app.command(group=MORE, sort_key=7)
-def restore(asked: RestoreArguments) -> int:
-    """Bring removed rows back with the next filter."""
-    from flows import commands as do
-
-    return do.restore(asked)
-
-
-@app.command(group=ASK, sort_key=7)
-def check(asked: CheckArguments) -> int:
-    """Name every file of a run folder that is not as it was written; exit 1 when there is one."""
-    from flows import commands as do
-
-    return do.check(asked)
-
-
-@app.command(group=ASK, sort_key=8)
-def explain(asked: ExplainArguments) -> int:
-    """Tell in words why a row stayed or went."""
-    from flows import commands as do
-
-    return do.explain(asked)
-
-
-@app.command(group=ASK, sort_key=9)
-def query(asked: QueryArguments) -> int:
-    """Count how often a text occurs in the corpus."""
-    from flows import commands as do
-
-    return do.query(asked)
-
-
-@app.command(group=ASK, sort_key=10)
-def backtest(asked: BacktestArguments) -> int:
-    """Check whether the forecast is right on this corpus; hours on request."""
-    from flows import commands as do
-
-    return do.backtest(asked)
-
-
-@app.command(group=MORE, sort_key=11)
-def schedule(asked: ScheduleArguments) -> int:
-    """Run everything again and again, as a Prefect deployment."""
-    from flows import commands as do
-
-    return do.schedule(asked)
-
-
-@app.command(group=BEGIN, sort_key=12)
-def config(asked: ConfigArguments = EVERY_DEFAULT) -> int:
-    """Print every setting as TOML: its value, where that comes from, its default and meaning."""
-    from flows import commands as do
-
-    return do.config(asked)
-
-
-@app.command(group=BEGIN, sort_key=13)
-def completion(asked: CompletionArguments) -> int:
-    """Print the script with which a shell completes commands and options."""
-    script = app.generate_completion(prog_name="rote", shell=asked.shell)
-    if asked.shell == "bash":  # files and folders where no option is meant
-        script = script.replace("complete -F", "complete -o default -o filenames -F")
-    sys.stdout.write(script)
-    return OK
+    Else the first file that it opens would be its standard output.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - as long as the process
+    sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")

@@ -27,12 +27,14 @@ from flows.arguments import (
     SettingOptions,
     WorkOptions,
 )
+from flows.cli import interruptible
 from flows.runners import LocalMapper
 from flows.terminal import open_progress
 from pipeline.config.load import load_config
 from pipeline.config.sections import Config
 from pipeline.engine.progress import current, listen
 from pipeline.errors import ConfigError
+from pipeline.names import shown_lines
 
 OK, FAILED = 0, 1
 SKIP_BAD_FILES = "input.skip_bad_files=true"
@@ -92,7 +94,7 @@ def _work(
     from flows.summary import summarize
 
     text, alarms = summarize(out)
-    sys.stdout.write(text)
+    sys.stdout.write(shown_lines(text))
     return FAILED if options.strict and alarms else OK
 
 
@@ -103,6 +105,7 @@ def _start(
     from pipeline.engine.memory import workers_of
     from pipeline.run import COMMANDS, session
 
+    interruptible()
     if options.local:
         mapper = LocalMapper(workers_of(config))
         with session(out, config, mapper, corpus=corpus, verify=options.verify) as opened:
@@ -137,7 +140,7 @@ def _print_plan(
             lines += [f"    {line}" for line in costs(config)]
     if command == "filter":
         lines += preview_lines(preview(out, config))
-    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.write(shown_lines("\n".join(lines)) + "\n")
 
 
 def restore(asked: RestoreArguments) -> int:
@@ -154,6 +157,7 @@ def check(asked: CheckArguments) -> int:
     """Print every difference between a run folder and its manifest."""
     from flows.check import check_run
 
+    interruptible()
     progress = open_progress()
     listen(progress)
     try:
@@ -197,6 +201,7 @@ def query(asked: QueryArguments) -> int:
     from pipeline.inspect.lookup import lookup
     from pipeline.run import stale_tables
 
+    interruptible()
     data, name = _asked_text(asked)
     threads, begun = len(os.sched_getaffinity(0)), time.perf_counter()
     progress = open_progress()
@@ -218,6 +223,13 @@ def _asked_text(asked: QueryArguments) -> tuple[bytes, str]:
         return os.fsencode(asked.text), "--text"
     path = Path(asked.file or "-")
     if str(path) == "-":
+        if sys.stdin is None:
+            raise ConfigError(
+                "There is no standard input to read.",
+                where="--file -",
+                found="it is closed",
+                fix="name a file, or give the text itself with --text",
+            )
         return sys.stdin.buffer.read(), "--file - (standard input)"
     try:
         return path.read_bytes(), f"--file {path}"
@@ -241,6 +253,7 @@ def backtest(asked: BacktestArguments) -> int:
     settings = asked.settings
     config = load_config(settings.config, settings.set, saved_config(asked.run))
     arms = [name for name in asked.arms.split(",") if name]
+    interruptible()
     progress = open_progress()
     listen(progress)
     try:
@@ -261,6 +274,7 @@ def schedule(asked: ScheduleArguments) -> int:
     from flows.schedule import serve
 
     config = _loaded(asked.settings, {}, skip_bad_files=asked.skip_bad_files)
+    interruptible()
     return serve(asked.corpus, asked.out, config, asked.cron, asked.name, strict=asked.strict)
 
 

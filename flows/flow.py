@@ -37,6 +37,7 @@ from pipeline.engine.memory import workers_of
 from pipeline.engine.progress import listen
 from pipeline.engine.stage import Receipt, StageFunction, Work
 from pipeline.errors import InputError, PipelineError, TransientIOError
+from pipeline.names import shown_lines
 from pipeline.run import COMMANDS, STAGES, session
 
 RETRY_SECONDS = [0.5, 5.0]
@@ -232,7 +233,7 @@ def _end(out: Path, *, strict: bool) -> None:
     """Say the closing words of a deployment's run; fail a strict one that raised alarms."""
     text, alarms = summarize(out)
     if runtime.deployment.id:
-        sys.stdout.write(text)
+        sys.stdout.write(shown_lines(text))
     if strict and alarms:
         raise InputError(
             "The run raised alarms and is strict.",

@@ -21,6 +21,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from pipeline.names import shown
+
 PLAIN_EVERY_S = 10.0
 
 _QUOTED = "\u201c[^\u201d]*\u201d"
@@ -64,7 +66,8 @@ class PlainProgress:
                 return
             self._said = now
         share = f"{100 * done / total:.0f}%" if total else f"{done:,.0f}"
-        self._line(f"{self._stage}: {share}{f' {note}' if note else ''}{self._left(done, total)}")
+        part = f" {shown(note)}" if note else ""
+        self._line(f"{self._stage}: {share}{part}{self._left(done, total)}")
 
     def unit_done(self, name: str) -> None:
         """Say that a stage is done when its last unit is."""
@@ -74,8 +77,8 @@ class PlainProgress:
             self._line(f"{name}: done in {time.monotonic() - self._begun:.1f} s{units}")
 
     def message(self, text: str) -> None:
-        """Say something worth a line."""
-        self._line(text)
+        """Say something worth a line, which may hold names of the user's."""
+        self._line(shown(text))
 
     def close(self) -> None:
         """Do nothing: there is nothing to put back."""
@@ -103,7 +106,7 @@ class LiveProgress:
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}", style="dim"),
+            TextColumn("{task.fields[note]}", style="dim", markup=False),
             console=console,
             transient=True,
         )  # fmt: skip
@@ -129,13 +132,13 @@ class LiveProgress:
         with self._lock:
             if self._task is None:
                 return
-            shown = note if not total else f"{note} {100 * done / total:.0f}%"
+            told = shown(note) if not total else f"{shown(note)} {100 * done / total:.0f}%"
             whole = self._units == 1 and total > 0
             if whole and note != self._part:  # another part of the unit: its pace is its own
                 self._part = note
                 self._bar.reset(self._task, total=self._units)
             self._bar.update(
-                self._task, note=shown[:48], completed=done / total if whole else self._done
+                self._task, note=told[:48], completed=done / total if whole else self._done
             )
 
     def unit_done(self, name: str) -> None:
@@ -150,8 +153,8 @@ class LiveProgress:
                 )
 
     def message(self, text: str) -> None:
-        """Say something worth a line."""
-        self._console.print(text, highlight=False, markup=False)
+        """Say something worth a line, which may hold names of the user's."""
+        self._console.print(shown(text), highlight=False, markup=False, emoji=False)
 
     def close(self) -> None:
         """Take the bar away."""

@@ -6,6 +6,8 @@ quotes document text.
 
 from __future__ import annotations
 
+from pipeline.names import shown, shown_lines
+
 
 class PipelineError(Exception):
     """Any error that rote itself reports; `str(error)` is the whole message for a person.
@@ -35,15 +37,21 @@ class PipelineError(Exception):
 
     def __str__(self) -> str:
         named = (
-            ("where", self.where),
-            ("found", self.found),
-            ("expected", self.expected),
-            ("to do", self.fix),
+            ("where", shown(self.where)),
+            ("found", _indented(self.found)),
+            ("expected", _indented(self.expected)),
+            ("to do", _indented(self.fix)),
         )
-        return "\n".join([self.what, *(f"  {name}: {text}" for name, text in named if text)])
+        lines = [f"  {name}: {text}" for name, text in named if text]
+        return "\n".join([_indented(self.what), *lines])
 
     def __reduce__(self) -> tuple[object, ...]:
         return (_rebuild, (type(self), dict(self.__dict__)))
+
+
+def _indented(text: str) -> str:
+    """Return a text that cannot act on a terminal, later lines of it further in."""
+    return shown_lines(text).replace("\n", "\n    ")
 
 
 def _rebuild(kind: type[PipelineError], state: dict[str, str]) -> PipelineError:

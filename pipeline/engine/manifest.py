@@ -81,7 +81,7 @@ def manifest_bytes(manifest: dict[str, Any]) -> bytes:
 def sealed(value: dict[str, Any]) -> bytes:
     """Return a plain object as JSON that begins with a digest of the rest."""
     plain = {key: item for key, item in value.items() if key != DIGEST}
-    body = json.dumps(plain, indent=1, ensure_ascii=False).encode()[1:]
+    body = json.dumps(plain, indent=1, ensure_ascii=False).encode(errors="surrogatepass")[1:]
     return b'{\n "digest": "' + _digest(body).encode() + b'",' + body
 
 

@@ -37,6 +37,7 @@ from pipeline.engine.manifest import (
 )
 from pipeline.engine.system import writing
 from pipeline.errors import RunFolderError
+from pipeline.names import shown
 
 LOCK = ".lock"
 CHANGES = ".changes"
@@ -328,7 +329,7 @@ def refuse_foreign(folder: Path) -> None:
         raise RunFolderError(
             "The output folder holds files that are not of rote; nothing was touched.",
             where=str(folder),
-            found=", ".join(foreign[:5])
+            found=", ".join(shown(name) for name in foreign[:5])
             + (f" and {len(foreign) - 5} more" if len(foreign) > 5 else ""),
             expected="a new or empty folder, or a run folder",
             fix="name another folder with --out",

@@ -6,6 +6,7 @@ A shard keeps its number as long as the run folder lives.
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -26,10 +27,12 @@ from pipeline.corpus.columns import check_column
 from pipeline.engine.progress import current
 from pipeline.engine.shards import active_shards
 from pipeline.errors import ConfigError, InputError, PipelineError, SchemaMismatch
+from pipeline.names import shown
 
 GROUP_BYTES = 4 << 20
 GROUPS_AT_MOST = 200
 GROUP_SHARDS = 256
+NAME_BYTES = 240  # of a file or folder; systems allow 255, and ours are called a little longer
 MOST_FAULTS = 8  # of files, in a message
 IDENTITY = ("bytes", "mtime_ns", "tail_digest")
 
@@ -92,7 +95,7 @@ def _guess(schema: pa.Schema, shard: Shard, config: Config) -> str:
 def _named(paths: list[str]) -> str:
     """Return the first three paths and how many more there are."""
     more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
-    return ", ".join(paths[:3]) + more
+    return ", ".join(shown(path) for path in paths[:3]) + more
 
 
 def _registry(manifest: dict[str, Any]) -> list[list[Any]]:
@@ -117,6 +120,7 @@ def _check(shards: list[Shard], config: Config) -> dict[str, str]:
     guesses: dict[str, int] = {}
     for shard in shards:
         try:
+            _require_name(shard)
             schema = check_shard(shard, config.input)
             check_column(schema, config.emit.column, shard.name)
         except InputError as error:
@@ -140,6 +144,29 @@ def _check(shards: list[Shard], config: Config) -> dict[str, str]:
     for alike in _alike(bad).values():
         current().message(f"left out: {_named(alike)}: {bad[alike[0]].what}")
     return {name: fault.what for name, fault in sorted(bad.items())}
+
+
+def _require_name(shard: Shard) -> None:
+    """Refuse a file whose name is not good for the files that are written for it.
+
+    Raises:
+        InputError: When a part of it is longer than `NAME_BYTES`, or it is no UTF-8.
+    """
+    longest = max(len(os.fsencode(part)) for part in shard.name.split("/"))
+    if longest > NAME_BYTES:
+        raise InputError(
+            "The name of a file is too long: those written for it have a longer one.",
+            where=shard.name,
+            found=f"{longest} bytes between two slashes",
+            expected=f"{NAME_BYTES} at most",
+            fix="rename it, or leave it out: --skip-bad-files",
+        )
+    if not shard.name.isprintable() and any("\udc80" <= one <= "\udcff" for one in shard.name):
+        raise InputError(
+            "The name of a file is not UTF-8.",
+            where=shard.name,
+            fix="rename it, or leave it out: --skip-bad-files",
+        )
 
 
 def _unusable(bad: dict[str, PipelineError], what: str, fix: str) -> InputError:

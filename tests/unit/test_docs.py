@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from flows.cli import app, commands
+from flows.command_line import app, commands
 from pipeline.config.load import load_config
 from pipeline.config.sections import Config
 from pipeline.report.html.glossary import TERMS, Term
