@@ -209,6 +209,9 @@ class ScheduleArguments:
         Flag, Parameter(help="Go on without files that cannot be read; list them.")
     ] = False
     strict: Annotated[Flag, Parameter(help="A run with an alarm fails.")] = False
+    open_parameters: Annotated[
+        Flag, Parameter(help="Runs may name another corpus and folder, by Prefect's parameters.")
+    ] = False
 
 
 @FLAT

@@ -71,11 +71,11 @@ def _told(given: list[str]) -> int:
     except Exception as error:
         if os.environ.get(TRACE):
             raise
-        sys.stderr.write(f"rote: {_fault(error)}\n")
+        sys.stderr.write(f"rote: {fault(error)}\n")
         return FAILED
 
 
-def _fault(error: Exception) -> Exception:
+def fault(error: Exception) -> Exception:
     """Return the message for an error that nobody foresaw; its own words may quote a document."""
     import traceback
 

@@ -48,7 +48,11 @@ app["--help"].group = app["--version"].group = MORE
 
 
 def run(given: list[str]) -> int:
-    """Parse the command line, run its command, return the exit code."""
+    """Parse the command line, run its command, return the exit code.
+
+    Raises:
+        ConfigError: The command line is not valid.
+    """
     if not given:
         app.help_print()
         return USAGE

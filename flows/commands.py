@@ -271,11 +271,12 @@ def backtest(asked: BacktestArguments) -> int:
 
 def schedule(asked: ScheduleArguments) -> int:
     """Serve the deployment until Ctrl-C."""
-    from flows.schedule import serve
+    from flows.schedule import Served, serve
 
     config = _loaded(asked.settings, {}, skip_bad_files=asked.skip_bad_files)
     interruptible()
-    return serve(asked.corpus, asked.out, config, asked.cron, asked.name, strict=asked.strict)
+    how = Served(asked.strict, asked.open_parameters)
+    return serve(asked.corpus, asked.out, config, asked.cron, asked.name, how=how)
 
 
 def config(asked: ConfigArguments) -> int:

@@ -6,12 +6,12 @@ paths, a configuration, small works and receipts pass; the text of a document ne
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
@@ -28,7 +28,8 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from prefect.tasks import Task
 from prefect.utilities.annotations import quote
 
-from flows.runners import PrefectMapper
+from flows.cli import fault
+from flows.runners import FIXED, FIXED_PARAMETERS, PrefectMapper
 from flows.summary import summarize
 from flows.terminal import open_progress
 from pipeline.config.load import load_config
@@ -36,7 +37,7 @@ from pipeline.engine.manifest import load_manifest
 from pipeline.engine.memory import workers_of
 from pipeline.engine.progress import listen
 from pipeline.engine.stage import Receipt, StageFunction, Work
-from pipeline.errors import InputError, PipelineError, TransientIOError
+from pipeline.errors import ConfigError, InputError, PipelineError, TransientIOError
 from pipeline.names import shown_lines
 from pipeline.run import COMMANDS, STAGES, session
 
@@ -138,6 +139,7 @@ def rote(
     score, filter or report. verify: trust no size or date. strict: fail when there is an alarm.
     """
     with _deployed() if runtime.deployment.id else discreet():
+        require_fixed({"corpus": corpus, "out": out})
         settings = load_config(base=config)
         workers = workers_of(settings)
         with Threads(max_workers=workers) as pool:
@@ -146,6 +148,27 @@ def rote(
                 COMMANDS[command](opened)
         publish(load_manifest(Path(out)))
         _end(Path(out), strict=strict)
+
+
+def require_fixed(given: dict[str, Any]) -> None:
+    """Refuse a run of a schedule that names another corpus or folder than the schedule does.
+
+    Args:
+        given: the parameters of the run, by name.
+
+    Raises:
+        ConfigError: One is not that of the schedule.
+    """
+    fixed = json.loads(os.environ.get(FIXED, "{}")) if runtime.deployment.id else {}
+    other = [name for name in FIXED_PARAMETERS if name in fixed and given[name] != fixed[name]]
+    if other:
+        raise ConfigError(
+            "A run of this schedule may not name another corpus or folder.",
+            where=f"parameter {' and '.join(other)}",
+            found=", ".join(str(given[name])[:200] for name in other),
+            expected=", ".join(str(fixed[name])[:200] for name in other),
+            fix="leave them as they are, or open the schedule: rote schedule ... --open-parameters",
+        )
 
 
 @contextmanager
@@ -164,7 +187,7 @@ def _deployed() -> Iterator[None]:
         sys.stderr.write(f"rote: {error}\n")
         raise
     except Unexpected as stand_in:
-        traceback.print_exception(stand_in.error)
+        sys.stderr.write(f"rote: {fault(stand_in.error)}\n")
         raise
     except BaseException:  # Ctrl-C, SIGTERM: time to tell the server, none for units in the middle
         threading.Thread(target=_leave_soon, daemon=True).start()

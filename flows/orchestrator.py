@@ -10,6 +10,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
 
@@ -57,10 +58,12 @@ class Api(NamedTuple):
     Attributes:
         url: its address.
         temporary: whether its server ends with this process.
+        secret_file: where the secret of a schedule's server is; None for other servers.
     """
 
     url: str
     temporary: bool
+    secret_file: Path | None = None
 
 
 @contextlib.contextmanager
@@ -85,7 +88,7 @@ def serving(*, scheduling: bool = False) -> Iterator[Api]:
             yield Api(str(named), temporary=False)
             return
         with _talking_to(server, scheduling):
-            yield Api(server.url, temporary=True)
+            yield Api(server.url, temporary=True, secret_file=server.secret_file)
             _drain()
     except KeyboardInterrupt:
         if server is not None:
@@ -138,6 +141,7 @@ def _talking_to(server: TemporaryServer, scheduling: bool) -> Iterator[None]:
     single run is not sent: a failure to send it would be written to the terminal.
     """
     from prefect.settings import (
+        PREFECT_API_AUTH_STRING,
         PREFECT_API_URL,
         PREFECT_CLIENT_MAX_RETRIES,
         PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
@@ -157,7 +161,8 @@ def _talking_to(server: TemporaryServer, scheduling: bool) -> Iterator[None]:
         PREFECT_LOGGING_TO_API_ENABLED: scheduling,
         PREFECT_CLIENT_MAX_RETRIES: RETRIES,
     }
-    with temporary_settings({PREFECT_API_URL: server.url}, set_defaults=ours):
+    where = {PREFECT_API_URL: server.url, PREFECT_API_AUTH_STRING: server.secret}
+    with temporary_settings(where, set_defaults=ours):
         yield
 
 

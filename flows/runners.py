@@ -30,6 +30,9 @@ QUIET = {
     "PREFECT_INTERNAL_LOGGING_LEVEL": "CRITICAL",
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
 }
+FIXED = "ROTE_SCHEDULE_FIXED"
+"""Variable by which `rote schedule` tells its runs what they may not change, as JSON."""
+FIXED_PARAMETERS = ("corpus", "out")
 LOUD = ("PREFECT_LOGGING_LEVEL", "PREFECT_DEBUG_MODE", "PREFECT_TEST_MODE")
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import multiprocessing
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -16,7 +19,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from flows.orchestrator import Api, serving
-from flows.runners import quiet_prefect
+from flows.runners import FIXED, FIXED_PARAMETERS, quiet_prefect
 from pipeline.config.sections import Config
 from pipeline.errors import ConfigError
 from pipeline.run import plan
@@ -28,10 +31,25 @@ NOT_IN_NAMES = frozenset("/%&<>")
 ZONES = Path("/usr/share/zoneinfo")
 
 
+@dataclass(frozen=True)
+class Served:
+    """How the runs of a schedule behave.
+
+    Attributes:
+        strict: whether a run with an alarm fails.
+        open_to_parameters: whether a run may name another corpus and folder.
+    """
+
+    strict: bool = False
+    open_to_parameters: bool = False
+
+
 def serve(
-    corpus: Sequence[str], out: Path, config: Config, cron: str, name: str, *, strict: bool = False
+    corpus: Sequence[str], out: Path, config: Config, cron: str, name: str, *, how: Served
 ) -> int:
     """Run everything when `cron` says, in this machine's time zone; return 0 after Ctrl-C.
+
+    Who may start a run of the deployment may name no other corpus and folder, unless it is open.
 
     One run at a time: one that is due while another still runs waits for it. When this ends the
     schedule is paused, so that on a server of the user's nothing piles up. What is wrong with the
@@ -55,8 +73,10 @@ def serve(
         "corpus": places,
         "out": os.path.abspath(out),  # noqa: PTH100
         "config": config.model_dump(mode="json"),
-        "strict": strict,
+        "strict": how.strict,
     }
+    if not how.open_to_parameters:  # the processes of the runs inherit it; no server can change it
+        os.environ[FIXED] = json.dumps({name: parameters[name] for name in FIXED_PARAMETERS})
     with serving(scheduling=True) as api:
         sys.stdout.write(_announce(begin, cron, parameters, api, name))
         sys.stdout.flush()
@@ -152,11 +172,14 @@ def _forget_missed(deployment: UUID) -> None:
 
 def _announce(begin: datetime, cron: str, parameters: dict[str, Any], api: Api, name: str) -> str:
     whose = "lives as long as this command" if api.temporary else "named by your settings"
+    secret = ""
+    if api.secret_file is not None:
+        secret = f'PREFECT_API_AUTH_STRING="$(cat {shlex.quote(str(api.secret_file))})" '
     return (
         f"Scheduled: {len(parameters['corpus'])} inputs into {parameters['out']}\n"
         f'  when      "{cron}" in {begin.tzinfo}; next run {begin:%Y-%m-%d %H:%M}\n'
         f"  server    {api.url.removesuffix('/api')} ({whose})\n"
-        f"  run now   PREFECT_API_URL={api.url} prefect deployment run rote/{name}\n"
+        f"  run now   PREFECT_API_URL={api.url} {secret}prefect deployment run rote/{name}\n"
         "Ctrl-C ends the schedule.\n"
     )
 

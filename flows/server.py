@@ -5,6 +5,10 @@ imports come on top; it is in the terminal's process group, so Ctrl-C takes it f
 a run that is killed leaves it behind. This one starts first, in a session of its own, on a socket
 that is bound before it starts (nobody takes the port in between), and ends when the pipe to its
 parent closes, however the parent ended.
+
+Other users of the machine and pages in a browser can reach a port of it. So a server has a secret
+of its own, without which it answers 401, listens on the loopback alone, and allows no page of
+another origin to read its answers.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ import asyncio
 import fcntl
 import importlib.metadata
 import os
+import secrets
 import select
 import socket
 import subprocess
@@ -60,10 +65,14 @@ class TemporaryServer:
 
     Attributes:
         url: address of its API.
+        secret: what requests must show: Prefect's auth string.
+        secret_file: where a schedule's is written, for this user alone; None for other servers.
     """
 
     def __init__(self, *, scheduling: bool = False) -> None:
         home().mkdir(parents=True, exist_ok=True)
+        self.secret = f"rote:{secrets.token_urlsafe(32)}"
+        self.secret_file: Path | None = None
         self._released = False
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `stop`
         with _listen(UI_PORT if scheduling else 0) as listener:
@@ -77,8 +86,10 @@ class TemporaryServer:
                 stderr=self._errors,
                 pass_fds=[handle],
                 start_new_session=True,
-                env=_environment(self.url, scheduling),
+                env=_environment(self.url, self.secret, scheduling),
             )
+            if scheduling:
+                self.secret_file = _write_secret(listener.getsockname()[1], self.secret)
 
     def wait(self, seconds: float = START_SECONDS) -> bool:
         """Return whether the server came up in time."""
@@ -97,6 +108,8 @@ class TemporaryServer:
     def release(self) -> None:
         """Tell the server to end, without waiting until it has."""
         self._released = True
+        if self.secret_file is not None:
+            self.secret_file.unlink(missing_ok=True)
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
                 stream.close()
@@ -121,11 +134,23 @@ def _listen(port: int) -> socket.socket:
         return socket.create_server((HOST, 0))
 
 
-def _environment(url: str, scheduling: bool) -> dict[str, str]:
+def _write_secret(port: int, secret: str) -> Path:
+    """Write the secret of a schedule's server where only this user can read it."""
+    path = home() / f"rote-{port}.auth"
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+        stream.write(secret)
+    return path
+
+
+def _environment(url: str, secret: str, scheduling: bool) -> dict[str, str]:
     """Return the server's environment; a database that the user names is used."""
     ours = {
         "PREFECT_UI_ENABLED": str(int(scheduling)),
         "PREFECT_UI_API_URL": url,
+        "PREFECT_SERVER_API_AUTH_STRING": secret,
+        "PREFECT_API_AUTH_STRING": secret,
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": url.removesuffix("/api"),
         # not the terminal's silence: these words go to the file that `complaint` reads
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "ERROR",
     }
@@ -136,6 +161,7 @@ def _environment(url: str, scheduling: bool) -> dict[str, str]:
 
 def _serve(handle: int, services: str) -> None:
     """Be the server process: `few` services are what a run needs, `all` what a schedule needs."""
+    os.umask(0o077)  # the history names folders and settings
     running: list[uvicorn.Server] = []
     threading.Thread(target=_follow_parent, args=(running,), daemon=True).start()
     import uvicorn

@@ -5,6 +5,8 @@ Values are always bound.
 
 from __future__ import annotations
 
+import errno
+import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,12 +21,14 @@ import pyarrow as pa
 
 from pipeline.engine.files import SPILL
 from pipeline.engine.stage import Work
+from pipeline.engine.system import refused
 from pipeline.engine.tables import (
     conform,
     evenly,
 )
-from pipeline.errors import IntegrityError
+from pipeline.errors import IntegrityError, OutOfMemory, PipelineError
 
+REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EMFILE)
 Input: TypeAlias = "Sequence[Path] | pa.Table | pa.RecordBatchReader"
 
 
@@ -90,19 +94,49 @@ def _result(
     bound = dict(params)
     with tempfile.TemporaryDirectory(prefix=SPILL, dir=limits.spill) as spill:
         connection = duckdb.connect(config=_settings(limits, spill))
+        faults: list[Exception] = []
         try:
             for key, value in inputs.items():
-                if isinstance(value, pa.Table | pa.RecordBatchReader):
+                if isinstance(value, pa.RecordBatchReader):
+                    connection.register(key, _watched(value, faults))
+                elif isinstance(value, pa.Table):
                     connection.register(key, value)
                 else:
                     bound[key] = [str(path) for path in value]
             yield connection.sql(statement(name), params=bound or None)
         except duckdb.Error as error:
-            raise IntegrityError(
-                "A query failed.", where=f"sql/{name}.sql", found=str(error)[:400]
-            ) from error
+            if faults:
+                raise faults[0] from error
+            raise _translated(name, error, Path(spill)) from error
         finally:
             connection.close()
+
+
+def _watched(reader: pa.RecordBatchReader, faults: list[Exception]) -> pa.RecordBatchReader:
+    """Return a reader of the same batches; what making them raises is noted, which DuckDB hides."""
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        try:
+            yield from reader
+        except Exception as error:
+            faults.append(error)
+            raise
+
+    return pa.RecordBatchReader.from_batches(reader.schema, batches())
+
+
+def _translated(name: str, error: duckdb.Error, spill: Path) -> PipelineError:
+    """Return the error for what DuckDB says."""
+    where, found = f"sql/{name}.sql", str(error)[:400]
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return OutOfMemory(
+            "A query ran out of memory.", where=where, found=found, fix="raise limits.memory"
+        )
+    if isinstance(error, duckdb.IOException):
+        codes = [code for code in REFUSALS if os.strerror(code) in found]
+        if codes:
+            return refused(OSError(codes[0], os.strerror(codes[0])), spill)
+    return IntegrityError("A query failed.", where=where, found=found)
 
 
 def _settings(limits: Limits, spill: str) -> dict[str, str | bool | int | float | list[str]]:
