@@ -21,7 +21,7 @@ from pipeline.engine.session import Session, idle
 from pipeline.engine.stage import Mapper, Recall, Stage
 from pipeline.engine.system import writing
 from pipeline.errors import ConfigError, InputError, PipelineError, SchemaMismatch
-from pipeline.filter import decisions, documents
+from pipeline.filter import columns, decisions, documents
 from pipeline.filter.emit import emit, seal
 from pipeline.filter.forgotten import FORGOTTEN
 from pipeline.filter.overrides import RESTORED
@@ -181,12 +181,21 @@ FILTER = (
         conserves=True,
     ),
     Stage(
+        "columns",
+        columns.columns,
+        columns.VERSION,
+        _read,
+        tables=("columns",),
+        needs=("sketch",),
+        conserves=True,
+    ),
+    Stage(
         "emit",
         emit.emit,
         emit.VERSION,
         lambda c: [_read(c), emit.settings(c), c.near.threshold, c.near.containment],
         tables=("kept", "removed"),
-        needs=("documents", "decisions"),
+        needs=("documents", "decisions", "columns"),
         optional=("risk",),
         also=emit.also_needs,
         recalls=(Recall(FORGOTTEN),),
@@ -200,7 +209,7 @@ FILTER = (
         seal.seal,
         seal.VERSION,
         lambda c: [seal.settings(c), _read(c)] if c.mitigation.memfree_n else [],
-        tables=("kept", "removed", "mitigation"),
+        tables=("kept", "removed", "lists", "mitigation"),
         needs=("emit",),
         also=seal.also_needs,
         names_scan=True,

@@ -2,7 +2,13 @@
 
 from pipeline.corpus.columns import Columns, resolve_columns
 from pipeline.corpus.documents import DocumentBatch, Rejected
-from pipeline.corpus.readers import check_shard, read_documents, shard_schema, text_columns
+from pipeline.corpus.readers import (
+    check_shard,
+    read_documents,
+    shard_kinds,
+    shard_schema,
+    text_columns,
+)
 from pipeline.corpus.shards import Shard, content_digest, find_shards, identify
 
 __all__ = [
@@ -16,6 +22,7 @@ __all__ = [
     "identify",
     "read_documents",
     "resolve_columns",
+    "shard_kinds",
     "shard_schema",
     "text_columns",
 ]

@@ -20,7 +20,7 @@ from pipeline.corpus.documents import (
     Rejected,
 )
 from pipeline.corpus.files import open_stream, reading, refuse_other_unicode
-from pipeline.corpus.json_schema import to_batch, union_schema
+from pipeline.corpus.json_schema import Kinds, kinds_of, schema_of, to_batch, union_schema
 from pipeline.corpus.json_text import (
     Json,
     NotText,
@@ -83,7 +83,12 @@ def head_schema(path: str, wanted: frozenset[str]) -> pa.Schema:
 
 def whole_schema(path: str, text_columns: tuple[str, ...]) -> pa.Schema:
     """Return the union of the columns and types of every row: one pass, 210 MB/s on one core."""
-    return union_schema(
+    return schema_of(whole_kinds(path, text_columns))
+
+
+def whole_kinds(path: str, text_columns: tuple[str, ...]) -> dict[str, Kinds]:
+    """Return what each field of every row holds, for a union over several files."""
+    return kinds_of(
         (item for item in map(_parse, _lines(path)) if isinstance(item, dict)), text_columns
     )
 

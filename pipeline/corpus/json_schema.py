@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -52,6 +52,17 @@ class Kinds:
         elif value is not None:
             self.seen.add({str: "string", bool: "bool", float: "double"}[kind])
 
+    def plus(self, other: Kinds) -> Kinds:
+        """Return what was seen in either place."""
+        fields = dict(self.fields)
+        for name, inner in other.fields.items():
+            if len(fields) <= MAX_FIELDS or name in fields:
+                fields[name] = fields[name].plus(inner) if name in fields else inner
+        items = self.items or other.items
+        if self.items is not None and other.items is not None:
+            items = self.items.plus(other.items)
+        return Kinds(self.seen | other.seen, fields, items)
+
     def named(self, name: str) -> pa.Field:
         """Return the field of that name whose type holds every value seen."""
         kind = self._type()
@@ -84,6 +95,16 @@ def union_schema(objects: Iterable[Object], text_columns: Sequence[str]) -> pa.S
     metadata `encoding: json`. In a text column, values that cannot be text do not count, since
     their rows are rejected.
     """
+    return schema_of(kinds_of(objects, text_columns))
+
+
+def schema_of(kinds: Mapping[str, Kinds]) -> pa.Schema:
+    """Return the columns that hold every value seen, in order."""
+    return pa.schema([known.named(name) for name, known in kinds.items()])
+
+
+def kinds_of(objects: Iterable[Object], text_columns: Sequence[str]) -> dict[str, Kinds]:
+    """Return what each field of all `objects` was seen to hold, in order of first appearance."""
     kinds: dict[str, Kinds] = {}
     for item in objects:
         for name, value in item.items():
@@ -95,7 +116,7 @@ def union_schema(objects: Iterable[Object], text_columns: Sequence[str]) -> pa.S
     for name in text_columns:
         if name in kinds and not kinds[name].seen:
             kinds[name].seen.add("string")
-    return pa.schema([known.named(name) for name, known in kinds.items()])
+    return kinds
 
 
 def to_batch(
@@ -110,7 +131,7 @@ def to_batch(
     for column in schema:
         values = [item.get(column.name) for item in objects]
         fit = _fitter(column)
-        if column.name in text_columns and not _is_json(column):
+        if column.name in text_columns and not is_json(column):
             instead = to_json if pa.types.is_string(column.type) else _nothing
             values = [value if _is_text(value) else instead(value) for value in values]
         if fit is not None:
@@ -141,7 +162,7 @@ def _nothing(_: Json) -> None:
     """Return null for any value."""
 
 
-def _is_json(column: pa.Field) -> bool:
+def is_json(column: pa.Field) -> bool:
     """Tell whether a column holds the JSON of its values."""
     return (column.metadata or {}).get(b"encoding") == b"json"
 
@@ -149,7 +170,7 @@ def _is_json(column: pa.Field) -> bool:
 def _fitter(column: pa.Field) -> Fit | None:
     """Return what writes JSON text where the column's type asks for it, or None if nowhere."""
     kind = column.type
-    if _is_json(column):
+    if is_json(column):
         return lambda value: None if value is None else to_json(value)
     if is_list(kind):
         inner = _fitter(kind.value_field)

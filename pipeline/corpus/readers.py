@@ -15,7 +15,8 @@ from pipeline.corpus.columns import Columns, resolve_columns
 from pipeline.corpus.delimited import check_priority, csv_records, csv_schema
 from pipeline.corpus.documents import DocumentBatch, Records, from_columns, to_documents
 from pipeline.corpus.files import reading
-from pipeline.corpus.json_lines import head_schema, json_records, whole_schema
+from pipeline.corpus.json_lines import head_schema, json_records, whole_kinds, whole_schema
+from pipeline.corpus.json_schema import Kinds
 from pipeline.corpus.plain import SCHEMA, text_record
 from pipeline.corpus.shards import Shard
 
@@ -49,9 +50,14 @@ def shard_schema(shard: Shard, config: InputConfig) -> pa.Schema:
     return _schema(shard, config)
 
 
-def text_columns(shard: Shard, config: InputConfig, schema: pa.Schema) -> tuple[str, ...]:
-    """Return the names of the columns that hold the text of a shard, whose columns are `schema`."""
-    return _columns(shard, config, schema).text
+def shard_kinds(shard: Shard, config: InputConfig) -> dict[str, Kinds]:
+    """Return what each field of a JSON Lines shard holds, which takes a pass."""
+    return whole_kinds(shard.path, _columns(shard, config).text)
+
+
+def text_columns(shard: Shard, config: InputConfig) -> tuple[str, ...]:
+    """Return the names of the columns that hold the text of a shard."""
+    return _columns(shard, config).text
 
 
 def read_documents(

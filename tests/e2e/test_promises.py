@@ -187,7 +187,7 @@ def test_document_text_is_in_no_log_and_no_network_is_needed(whole):
         *(path.read_text() for path in written),
     ]
     assert len(written) == 1
-    assert ended.err.count("done in") == 16
+    assert ended.err.count("done in") == 17
     assert [corpora.MARKER.lower() in text.lower() for text in said] == [False] * 4
     kept = rows_of(run, "kept")
     assert all(corpora.MARKER in row["text"] for row in kept)

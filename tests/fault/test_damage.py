@@ -90,7 +90,7 @@ OWNERS = {
         "families",
         "counts",
     ),
-    "filter": ("documents", "decisions", "emit", "seal"),
+    "filter": ("documents", "decisions", "columns", "emit", "seal"),
     "report": ("report",),
 }
 

@@ -22,7 +22,6 @@ from pipeline.corpus import (
     DocumentBatch,
     Shard,
     read_documents,
-    shard_schema,
     text_columns,
 )
 from pipeline.corpus.columns import check_column
@@ -32,6 +31,7 @@ from pipeline.engine.shards import row_keys
 from pipeline.engine.stage import FileRecord, Receipt, Work
 from pipeline.engine.tables import ROW_GROUP, TableWriter, write_table
 from pipeline.errors import InputError, IntegrityError, SchemaMismatch
+from pipeline.filter.columns import as_written, columns_of
 from pipeline.filter.emit.edits import TextColumns, cut_batch, emptied, require_forgotten
 from pipeline.filter.emit.json_shards import JsonWriter
 from pipeline.filter.emit.row_facts import RowFacts
@@ -42,7 +42,7 @@ from pipeline.filter.rules.rules import CUT_SPANS
 from pipeline.scan.signatures import text_hashes
 from schemas.filter.emitted import SPANS_CUT
 
-VERSION = 3
+VERSION = 4
 BATCH_BYTES = 8 << 20  # of rows read, and written as a row group, at once
 LEAST_GROUP = 128  # rows; files with smaller row groups are written with larger ones
 SPANS = "removed/spans"
@@ -124,9 +124,9 @@ class _ShardWriter:
 
     def __init__(self, shard: Shard, work: Work, added: Added) -> None:
         self._shard, self._work, self._added = shard, work, added
-        self._schema = shard_schema(shard, work.config.input)
+        self._schema = columns_of(work, shard)
         check_column(self._schema, work.config.emit.column, shard.name)
-        names = text_columns(shard, work.config.input, self._schema)
+        names = text_columns(shard, work.config.input)
         self._texts = TextColumns(names, work.config.input.text_separator.encode())
         cutting = CUT_SPANS in work.config.policy.rules
         self._cuts = cutting and work.config.policy.cut != MASKS
@@ -162,7 +162,8 @@ class _ShardWriter:
                 self._require_scanned(batch, facts)
                 if batch.columns is not None and len(batch.rows):
                     texts = batch.texts if self._reads_texts else None
-                    self._split(_ShardRows(batch.columns, facts, texts), kept, removed, spans)
+                    columns = as_written(batch.columns, self._schema)
+                    self._split(_ShardRows(columns, facts, texts), kept, removed, spans)
         if not read == kept.rows + removed.rows == facts_of.rows():
             raise IntegrityError(
                 "A shard has other rows than were scanned, or rows were lost.",

@@ -1,7 +1,8 @@
 """Finish a filter: list the files of kept/ and removed/ with their digests, then write `_SUCCESS`.
 
-`_SUCCESS` is there only while kept/ is whole: it is removed before a shard is written again, and is
-written last.
+The lists are in a folder of their own: there are readers that take every file in kept/ for data,
+empty ones aside. `_SUCCESS` is there only while kept/ is whole: it is removed before a shard is
+written again, and is written last.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from pipeline.engine.stage import FileRecord, Receipt, Work
 from pipeline.filter.mitigations.goldfish import tokenizer_digest
 from pipeline.filter.mitigations.memfree import memfree
 
-VERSION = 1
-MANIFEST = "_manifest.json"  # readers of folders skip names that begin with _
+VERSION = 2
+LISTS = "lists"
 FOLDERS = ("kept", "removed")
 
 
@@ -39,7 +40,7 @@ def also_needs(config: Config) -> tuple[str, ...]:
 
 
 def seal(work: Work) -> Receipt:
-    """Write the Bloom filter if one is set, then the two `_manifest.json`, then kept/_SUCCESS.
+    """Write the Bloom filter if one is set, then the two lists of files, then kept/_SUCCESS.
 
     A *reduce* stage.
     """
@@ -49,7 +50,8 @@ def seal(work: Work) -> Receipt:
         files.append(made)
     records = [record for record in work.records if record.table in FOLDERS]
     files.extend(_manifest(work, folder, records) for folder in FOLDERS)
-    files.append(_named(work, "kept", SUCCESS, b""))
+    mark = write_file(work.folder, "kept", SUCCESS, b"")
+    files.append(replace(mark, table="seal"))  # it is none of the rows'
     rows = sum(record.rows for record in records)
     return Receipt(tuple(files), rows, rows, facts)
 
@@ -73,9 +75,4 @@ def _manifest(work: Work, folder: str, records: list[FileRecord]) -> FileRecord:
         ],
     }
     data = json.dumps(manifest, indent=1, ensure_ascii=False).encode() + b"\n"
-    return _named(work, folder, MANIFEST, data)
-
-
-def _named(work: Work, folder: str, name: str, data: bytes) -> FileRecord:
-    """Write a file of the seal itself into a folder of rows."""
-    return replace(write_file(work.folder, folder, name, data), table="seal")
+    return write_file(work.folder, LISTS, f"{folder}.json", data)

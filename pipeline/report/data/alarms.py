@@ -16,6 +16,7 @@ from pipeline.report.quotes.quotes import label
 
 ALARM, NOTE = "alarm", "note"
 GROUP_ROWS = 50
+SHARD_ROWS = 10
 CLUSTER_DOCUMENTS = 50
 CLUSTER_PER_MILLE = 10
 MOST_CLUSTERS = 100
@@ -193,8 +194,31 @@ def _audit(bins: Sequence[Row], manifest: Mapping[str, Any]) -> list[Row]:
 
 
 def _empty_shards(shards: Sequence[Row], listed: Sequence[Row]) -> list[Row]:
-    """Return an alarm for each shard of which no row is kept."""
+    """Return an alarm for each shard of which no row is kept, and one for the smallest together.
+
+    A file of one document loses it whenever that is a copy, so small shards alarm only when most of
+    them are lost.
+    """
     kept = {row["number"]: row["kept"] for row in shards}
+    small = [shard for shard in listed if 0 < shard["rows"] < SHARD_ROWS]
+    lost = [shard for shard in small if not kept.get(shard["number"])]
+    rows, rejected = (sum(shard[key] for shard in lost) for key in ("rows", "rejected"))
+    together = _entry(
+        ALARM,
+        "empty_shard",
+        f"shards of fewer than {SHARD_ROWS} rows",
+        {"rows": rows, "rejected": rejected},
+        f"{len(lost):,} of the {len(small):,} shards of fewer than {SHARD_ROWS} rows keep not one "
+        f"of their {rows:,} rows.",
+    )
+    return [
+        *([together] if rows >= GROUP_ROWS and 2 * len(lost) > len(small) else []),
+        *_lost_shards(kept, listed),
+    ]
+
+
+def _lost_shards(kept: Mapping[int, int], listed: Sequence[Row]) -> list[Row]:
+    """Return an alarm for each shard that is no small one and of which no row is kept."""
     return [
         _entry(
             ALARM,
@@ -204,7 +228,7 @@ def _empty_shards(shards: Sequence[Row], listed: Sequence[Row]) -> list[Row]:
             f"Not one of the {shard['rows']:,} rows of shard {label(shard['name'])} is kept.",
         )
         for shard in listed
-        if shard["rows"] and not kept.get(shard["number"])
+        if shard["rows"] >= SHARD_ROWS and not kept.get(shard["number"])
     ]
 
 

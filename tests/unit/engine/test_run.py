@@ -36,7 +36,7 @@ def all_of(*stages):
     return [f"{stage}/all" for stage in stages]
 
 
-EVERYTHING = sorted([*SKETCHES, *all_of(*REDUCES), *DECIDED, *EMITS])
+EVERYTHING = sorted([*SKETCHES, *all_of(*REDUCES, "columns"), *DECIDED, *EMITS])
 
 
 def contents(folder, *, manifest=True):
@@ -87,7 +87,7 @@ def filtered(out, *settings):
 def test_a_run_performs_every_stage_once_in_order(first):
     """Groups map first, then each reduce of scan and filter, then the writing by group."""
     names = list(dict.fromkeys(output.split("/")[0] for output in first.performed))
-    assert names == ["sketch", *REDUCES, "documents", "decisions", "emit", "seal"]
+    assert names == ["sketch", *REDUCES, "documents", "decisions", "columns", "emit", "seal"]
     assert sorted(first.performed) == EVERYTHING
     assert sorted(first.manifest["outputs"]) == EVERYTHING
 
@@ -127,9 +127,12 @@ def test_two_folders_of_one_corpus_are_the_same_bytes(first, tmp_path, scan):
             "window.words=40",
             all_of("windows", "contained", "families", "counts", "decisions"),
         ),
-        ("sketch.seed=2", [*SKETCHES, *all_of(*REDUCES, "decisions")]),
+        ("sketch.seed=2", [*SKETCHES, *all_of(*REDUCES, "decisions", "columns")]),
         ("sketch.shingle_words=4", EVERYTHING),
-        ("input.text_separator=x", [*SKETCHES, *EMITS]),  # one text column: the same documents
+        (
+            "input.text_separator=x",
+            [*SKETCHES, "columns/all", *EMITS],
+        ),  # one text column: the same documents
     ],
 )
 def test_a_setting_redoes_what_depends_on_it_and_nothing_else(corpus, done, scan, setting, again):
@@ -201,7 +204,9 @@ def test_a_changed_shard_redoes_its_group_and_what_counts_over_all(
     make_corpus(corpus, {"b.jsonl": [SENTENCE, "quite new"]})
     done = scan(corpus, tmp_path / "run")
     assert [output for output in done.performed if output.startswith("sketch")] == ["sketch/g00001"]
-    assert sorted(done.performed) == sorted(["sketch/g00001", *all_of(*REDUCES), *DECIDED, *EMITS])
+    assert sorted(done.performed) == sorted(
+        ["sketch/g00001", *all_of(*REDUCES, "columns"), *DECIDED, *EMITS]
+    )
     fresh = scan(corpus, tmp_path / "fresh")
     assert done.table("documents").equals(fresh.table("documents"))
     counted = [row["counted_in"] for row in done.table("kept")["rote"].to_pylist()]
@@ -270,13 +275,13 @@ class StoppingMapper:
             yield index, function(work)
 
 
-@pytest.mark.parametrize("units", range(0, 16, 2))
+@pytest.mark.parametrize("units", range(0, 17, 2))
 def test_stopped_after_any_unit_it_continues_to_the_same_bytes(first, tmp_path, scan, units):
     """However many units were done, the next run does the others and ends with the bytes of an
     unbroken one.
     """
     corpus = first.folder.parent / "c"
-    assert len(first.performed) == 16
+    assert len(first.performed) == 17
 
     def stopped():
         mapper = StoppingMapper(units)
@@ -287,7 +292,7 @@ def test_stopped_after_any_unit_it_continues_to_the_same_bytes(first, tmp_path, 
     with pytest.raises(Killed):
         stopped()
     rest = scan(corpus, tmp_path / "run")
-    assert len(rest.performed) == 16 - units
+    assert len(rest.performed) == 17 - units
     assert contents(rest.folder) == contents(first.folder)
 
 
@@ -389,6 +394,7 @@ def test_a_plan_tells_what_is_due_and_writes_nothing(corpus, done):
     assert run.plan("filter", out, other) == [
         ("documents", 1, 1),
         ("decisions", 1, 1),
+        ("columns", 0, 1),
         ("emit", 3, 3),
         ("seal", 1, 1),
     ]

@@ -28,9 +28,9 @@ def done(tmp_path_factory, make_corpus, scan):
 
 
 def test_the_manifest_has_rows_and_digests_of_every_file(done):
-    """kept/_manifest.json is true of the files beside it, and _SUCCESS is there."""
+    """lists/kept.json is true of the files in kept/, and _SUCCESS is there."""
     kept = done.folder / "kept"
-    told = json.loads((kept / "_manifest.json").read_bytes())
+    told = json.loads((done.folder / "lists" / "kept.json").read_bytes())
     assert told["rows"] == 31
     assert [file["path"] for file in told["files"]] == ["a.parquet", "deep/b.parquet"]
     for file in told["files"]:
@@ -48,6 +48,7 @@ def test_pyarrow_polars_and_duckdb_read_kept_as_it_is(done):
     kept = done.folder / "kept"
     assert ds.dataset(kept, format="parquet").count_rows() == 31
     assert pl.read_parquet(kept / "**/*.parquet").height == 31
+    assert pl.scan_parquet(kept).collect().height == 31  # every file counts, but empty ones
     query = "select count(*), count(rote.exact_count) from read_parquet(?)"
     assert duckdb.execute(query, [f"{kept}/**/*.parquet"]).fetchone() == (31, 31)
 

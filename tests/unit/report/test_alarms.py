@@ -6,6 +6,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+import pytest
 
 from pipeline.engine.manifest import load_manifest
 from pipeline.report.data.alarms import alarms, judge
@@ -106,13 +107,24 @@ def test_a_shard_that_comes_out_empty_alarms() -> None:
     """Rows and none kept alarms, even if all were rejected; an empty or retired shard not."""
     kept = [{"number": 0, "kept": 1}, {"number": 1, "kept": 0}]
     manifest = _manifest(
-        _shard(0, 5), _shard(1, 5), _shard(2, 0, 4), _shard(3, 0), _shard(4, 5, active=False)
+        _shard(0, 50), _shard(1, 50), _shard(2, 0, 40), _shard(3, 0), _shard(4, 50, active=False)
     )
     found = judge(_totals(10), [], [], kept, manifest)
     assert [(entry["kind"], entry["where"]) for entry in found] == [
         ("empty_shard", "1.parquet"),
         ("empty_shard", "2.parquet"),
     ]
+
+
+def test_small_shards_alarm_together_when_most_are_lost() -> None:
+    """A file of one document loses it whenever that is a copy: one of them tells nothing."""
+    for lost, expected in ((99, ["empty_shard"]), (50, []), (1, [])):
+        kept = [{"number": number, "kept": int(number >= lost)} for number in range(100)]
+        manifest = _manifest(*(_shard(number, 1) for number in range(100)))
+        found = judge(_totals(100), [], [], kept, manifest)
+        assert [entry["kind"] for entry in found] == expected
+    few = _manifest(*(_shard(number, 1) for number in range(20)))
+    assert judge(_totals(20), [], [], [], few) == []
 
 
 def test_duplicate_ids_and_skipped_files_are_notes() -> None:
@@ -132,8 +144,11 @@ def test_duplicate_ids_and_skipped_files_are_notes() -> None:
     ]
 
 
-def test_alarms_of_a_run_come_from_its_tables(tmp_path: Path) -> None:
+def test_alarms_of_a_run_come_from_its_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The function of the exit summary reads the tables: a shard that lost all rows is named."""
+    monkeypatch.setattr("pipeline.report.data.alarms.SHARD_ROWS", 3)
     work = make_run(tmp_path)
     paths = work.paths("documents"), work.paths("decisions")
     assert alarms(*paths, load_manifest(work.folder)) == []
