@@ -14,6 +14,8 @@ from pydantic import ValidationError
 from pipeline.config.sections import Config
 from pipeline.errors import ConfigError
 
+MOST_PARTS = 32  # of a key
+
 
 def load_config(
     path: Path | None = None, settings: Sequence[str] = (), base: Mapping[str, Any] | None = None
@@ -95,11 +97,11 @@ def _read_toml(path: Path) -> dict[str, Any]:
             found=error.strerror or "",
             fix="check the path after -c",
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, numbers without end
         raise ConfigError(
             "The configuration file is not TOML.",
             where=str(path),
-            found=str(error),
+            found=str(error)[:300],
             fix="correct that place; rote config lists all settings",
         ) from error
 
@@ -120,9 +122,17 @@ def _parse_setting(setting: str) -> dict[str, Any]:
         )
     try:
         value: Any = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # also a number of thousands of digits
         value = text
-    for part in reversed(key.strip().split(".")):
+    parts = key.strip().split(".")
+    if len(parts) > MOST_PARTS:
+        raise ConfigError(
+            "A setting is not of the form key=value.",
+            where=f"--set {key[:40]}...",
+            found=f"{len(parts):,} parts",
+            fix="write --set SECTION.KEY=VALUE",
+        )
+    for part in reversed(parts):
         value = {part: value}
     return dict(value)
 

@@ -5,14 +5,28 @@ None of them is part of what a scan or a score depends on.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from pipeline.config.fields import Count, Fraction, Section
+from pipeline.config.fields import (
+    Column,
+    Count,
+    Fraction,
+    Names,
+    Place,
+    Section,
+    at_most,
+    no_longer_than,
+)
 
 Rule = Literal["drop-copies", "keep-n", "drop-risk", "cut-spans"]
 MASKS, DROPS = "mask", "drop"
+
+
+RARE = "then no token is left out"
+CONTEXT = "so many tokens are hashed for every token"
+Kept = Annotated[Count, at_most(2**31 - 1, "documents are counted in 32 bits")]
 
 
 class SourcePolicy(Section):
@@ -25,7 +39,7 @@ class SourcePolicy(Section):
     """
 
     rules: tuple[Rule, ...] | None = None
-    keep: Count | None = None
+    keep: Kept | None = None
     risk: Fraction | None = None
 
 
@@ -38,7 +52,7 @@ class PolicyConfig(Section):
         " drop-risk what is still likely to be memorized then; cut-spans, always last, cuts"
         " repeated passages out of what stays; no rules keep all",
     )
-    keep: Count = Field(
+    keep: Kept = Field(
         2, description="keep-n: documents that stay of a keeper and those that have it as keeper"
     )
     risk: Fraction = Field(
@@ -56,7 +70,7 @@ class PolicyConfig(Section):
         description="cut-spans: later keeps the first occurrence of a repeated window that stays;"
         " mask leaves the text and lists the bytes in `masked`; all keeps no occurrence",
     )
-    cut_minimum: Count = Field(
+    cut_minimum: Annotated[Count, at_most(10**9, "no document has more words")] = Field(
         20, description="cut-spans: a document that would have fewer words left is not cut"
     )
     cut_short: Literal["leave", "drop"] = Field(
@@ -64,12 +78,14 @@ class PolicyConfig(Section):
         description="cut-spans: what becomes of such a document; drop needs a cut_minimum of at"
         " most window.words, so that no last occurrence goes with it",
     )
-    exempt: tuple[str, ...] = Field(
+    exempt: Names = Field(
         (),
         description="sources (values of the source column, or source groups) that never lose a row"
         " or a word",
     )
-    sources: dict[str, SourcePolicy] = Field(
+    sources: Annotated[
+        dict[str, SourcePolicy], no_longer_than(10_000, "every row is held against each")
+    ] = Field(
         {},
         description="per source (as in exempt): rules (of policy.rules, those that apply), keep and"
         " risk in place of the above",
@@ -115,21 +131,21 @@ class MitigationConfig(Section):
     weights: Literal["none", "exact", "effective"] = Field(
         "none", description="adds weight, one over this count among the rows that stay"
     )
-    goldfish_k: int = Field(
+    goldfish_k: Annotated[int, at_most(2**31 - 1, RARE)] = Field(
         0,
         ge=0,
         description="adds loss_mask over tokens: one of k, 2 or more, is left out of the loss; "
         "0: off",
     )
-    goldfish_h: Count = Field(
+    goldfish_h: Annotated[Count, at_most(1_000, CONTEXT)] = Field(
         13, description="tokens before a token whose hash decides whether it is left out"
     )
-    tokenizer: str = Field(
+    tokenizer: Place = Field(
         "",
         description="a tokenizer.json or a folder with one, for loss_mask and memfree; empty: that"
         " of the proxies",
     )
-    memfree_n: int = Field(
+    memfree_n: Annotated[int, at_most(1_000, "longer runs of tokens hardly recur")] = Field(
         0,
         ge=0,
         description="writes mitigation/memfree.bloom, a filter of risky runs of n tokens; 0: off",
@@ -137,7 +153,7 @@ class MitigationConfig(Section):
     memfree_risk: Fraction = Field(
         0.5, description="sequences at this risk or above give their runs of tokens to the filter"
     )
-    memfree_bits: Count = Field(
+    memfree_bits: Annotated[Count, at_most(64, "one run in 10^13 is then a false alarm")] = Field(
         16, description="bits of the filter a run, rounded up to 2^m in all"
     )
 
@@ -152,7 +168,9 @@ class MitigationConfig(Section):
 class EmitConfig(Section):
     """How kept and removed shards are written."""
 
-    column: str = Field("rote", min_length=1, description="name of the struct column that is added")
+    column: Column = Field(
+        "rote", min_length=1, description="name of the struct column that is added"
+    )
     format: Literal["parquet", "jsonl"] = Field(
         "parquet",
         description="jsonl writes JSON Lines instead: for reading elsewhere, types are lost",

@@ -7,24 +7,48 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
-from pipeline.config.fields import Bytes, Count, Fraction, Ratio, Section
-from pipeline.config.policy import DROPS, EmitConfig, MitigationConfig, PolicyConfig
+from pipeline.config.fields import (
+    Bytes,
+    Column,
+    Count,
+    Fraction,
+    Names,
+    Place,
+    Ratio,
+    Section,
+    Seed,
+    at_most,
+    no_longer_than,
+)
+from pipeline.config.policy import CONTEXT, DROPS, RARE, EmitConfig, MitigationConfig, PolicyConfig
 
 __all__ = ["EmitConfig", "MitigationConfig", "PolicyConfig"]
 
+_SIZE = r"\s*(\d{1,20}(?:\.\d{1,20})?)\s*([KMGT]i?B|B|)\s*"
+MOST_VALUES = 1_024
+_VALUES = "each is a value of 4 bytes in the signature of every document"
+_LARGE = "the forecast is of no use there"
+_HELD = "they are held in memory"
+_STEPS = "each is a pass of hours over what one pass of minutes tells"
 CONTAINMENT_FLOOR = 0.5  # of a text in a longer one: what a scan lists, the lowest near.containment
 
 
 class InputConfig(Section):
     """Which columns of the corpus are read as what; empty means a guess, which is said aloud."""
 
-    text: tuple[str, ...] = Field(
+    text: Annotated[tuple[Column, ...], no_longer_than(100, "they are joined row by row")] = Field(
         (), description="text column, several to join, or one list of chat messages"
     )
-    text_separator: str = Field("\n\n", description="joins several text columns or chat messages")
-    id: str | None = Field(None, description="id column; without one a document is named shard#row")
-    source: str | None = Field(None, description="source column, for reports, alarms and rules")
-    priority: str | None = Field(None, description="numeric column; of two copies the higher stays")
+    text_separator: Annotated[str, no_longer_than(1_000, "it is in every row")] = Field(
+        "\n\n", description="joins several text columns or chat messages"
+    )
+    id: Column | None = Field(
+        None, description="id column; without one a document is named shard#row"
+    )
+    source: Column | None = Field(None, description="source column, for reports, alarms and rules")
+    priority: Column | None = Field(
+        None, description="numeric column; of two copies the higher stays"
+    )
     skip_bad_files: bool = Field(
         False, description="go on without unreadable files; they are listed"
     )
@@ -44,12 +68,20 @@ class InputConfig(Section):
 class SketchConfig(Section):
     """How a text becomes words, shingles and a MinHash signature."""
 
-    seed: int = Field(
-        1, ge=0, lt=2**63, description="keys the hashes of words, shingles and windows"
+    seed: Seed = Field(1, description="keys the hashes of words, shingles and windows")
+    shingle_words: Annotated[Count, at_most(100, "shorter documents have no signature")] = Field(
+        5, description="consecutive words in a shingle"
     )
-    shingle_words: Count = Field(5, description="consecutive words in a shingle")
-    bands: Count = Field(42, description="MinHash bands")
-    rows: Count = Field(3, description="MinHash values in a band")
+    bands: Annotated[Count, at_most(MOST_VALUES, _VALUES)] = Field(42, description="MinHash bands")
+    rows: Annotated[Count, at_most(MOST_VALUES, _VALUES)] = Field(
+        3, description="MinHash values in a band"
+    )
+
+    @model_validator(mode="after")
+    def _fit(self) -> SketchConfig:
+        if self.bands * self.rows > MOST_VALUES:
+            raise ValueError(f"sketch.bands * sketch.rows is at most {MOST_VALUES:,}: {_VALUES}")
+        return self
 
 
 class NearConfig(Section):
@@ -63,7 +95,7 @@ class NearConfig(Section):
         "longest",
         description="of two copies, which stays, where priority and sources leave it open",
     )
-    sources: tuple[str, ...] = Field(
+    sources: Names = Field(
         (),
         description="sources (values of the source column, or source groups), best first:"
         " of two copies the one of an earlier source stays; those not named come last",
@@ -75,11 +107,14 @@ class NearConfig(Section):
         description="share of its shingles in a longer document at or above which a document is "
         f"removed as contained; 0: off, else {CONTAINMENT_FLOOR:g} or more",
     )
-    bucket_cap: Count = Field(
+    bucket_cap: Annotated[Count, at_most(100_000, "a bucket of these has 5 billion pairs")] = Field(
         128, description="a bucket of more representatives is not paired in full"
     )
-    neighbours: Annotated[int, Field(ge=1, le=256)] = Field(
-        12, description="partners of each member of a capped bucket, the nearest, besides the best"
+    neighbours: Annotated[Count, at_most(256, "every document of such a bucket keeps a list")] = (
+        Field(
+            12,
+            description="partners of each member of a capped bucket, the nearest, besides the best",
+        )
     )
 
     @model_validator(mode="after")
@@ -102,42 +137,54 @@ class NearConfig(Section):
 class WindowConfig(Section):
     """Repeated windows of words."""
 
-    words: Count = Field(50, description="consecutive words in a window")
-    link_documents: Count = Field(
-        64, description="a window in more documents does not link a family"
+    words: Annotated[Count, at_most(100_000, "shorter documents have no window")] = Field(
+        50, description="consecutive words in a window"
     )
+    link_documents: Annotated[Count, at_most(2**31 - 1, "documents are counted in 32 bits")] = (
+        Field(64, description="a window in more documents does not link a family")
+    )
+
+
+Layers = Annotated[Count, at_most(256, "a proxy is a small model")]
+Width = Annotated[Count, at_most(16_384, "a proxy is a small model")]
 
 
 class ProxyConfig(Section):
     """The small models that are trained on a sample of the corpus, and how."""
 
-    models: tuple[str, ...] = Field(
+    models: Annotated[tuple[Place, ...], no_longer_than(64, "all are loaded")] = Field(
         (),
         description="folders or hub names of existing causal models to score with, instead of "
         "training proxies; safetensors only, no code of theirs is run",
     )
-    tokenizer: str | None = Field(
+    tokenizer: Place | None = Field(
         None,
         description="folder with the tokenizer of the target; without one it is that of the "
         "loaded models, or is trained on the sample",
     )
-    threads: Count = Field(
+    threads: Annotated[Count, at_most(1_024, "no machine has more cores")] = Field(
         1, description="Torch threads a proxy; recorded, because results depend on it"
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="auto takes a GPU when there is one"
     )
     deterministic: bool = Field(False, description="on a GPU, deterministic kernels only")
-    seed: int = Field(1, ge=0, description="seeds sampling, initial weights and batch order")
-    sample_tokens: Count = Field(85_000, description="tokens of whole families to train on")
+    seed: Seed = Field(1, description="seeds sampling, initial weights and batch order")
+    sample_tokens: Annotated[Count, at_most(10**10, _HELD)] = Field(
+        85_000, description="tokens of whole families to train on"
+    )
     vocabulary: Annotated[int, Field(ge=300, le=65_536)] = Field(
         2_048, description="tokens of the byte-level BPE trained on the sample"
     )
-    shapes: tuple[tuple[Count, Count], ...] = Field(
-        ((2, 32), (3, 64), (4, 96)), description="(layers, width) of each proxy, growing"
+    shapes: Annotated[
+        tuple[tuple[Layers, Width], ...], no_longer_than(16, "all are trained side by side")
+    ] = Field(((2, 32), (3, 64), (4, 96)), description="(layers, width) of each proxy, growing")
+    epochs: Annotated[Count, at_most(10_000, _STEPS)] = Field(
+        6, description="times a proxy sees each sequence of the sample"
     )
-    epochs: Count = Field(6, description="times a proxy sees each sequence of the sample")
-    batch: Count = Field(16, description="sequences in a training step")
+    batch: Annotated[Count, at_most(65_536, _HELD)] = Field(
+        16, description="sequences in a training step"
+    )
     rate: float = Field(
         0.003, gt=0, le=1, description="peak learning rate of AdamW; the embedding's is 8 times it"
     )
@@ -160,7 +207,7 @@ class ProxyConfig(Section):
 class ScoreConfig(Section):
     """How much of the corpus is scored."""
 
-    max_tokens: int = Field(
+    max_tokens: Annotated[int, at_most(10**13, "no corpus has more")] = Field(
         0,
         ge=0,
         description="tokens scored at most; 0: 262,144 on a CPU, what two cores do in half a "
@@ -194,13 +241,19 @@ class ProbesConfig(Section):
     models: Literal["largest", "all"] = Field(
         "largest", description="which proxies of the run are asked"
     )
-    panel: Count = Field(
+    panel: Annotated[Count, at_most(10**6, _HELD)] = Field(
         200, description="sequences probed, shared out over the times that the proxy saw them"
     )
-    samples: Count = Field(50, description="continuations drawn for each sequence by cdd")
-    acr_panel: Count = Field(16, description="sequences that acr looks for a short prompt of")
-    acr_steps: Count = Field(20, description="steps of its search for each length of a prompt")
-    subsets: Annotated[int, Field(ge=4)] = Field(
+    samples: Annotated[Count, at_most(10_000, _HELD)] = Field(
+        50, description="continuations drawn for each sequence by cdd"
+    )
+    acr_panel: Annotated[Count, at_most(100_000, _STEPS)] = Field(
+        16, description="sequences that acr looks for a short prompt of"
+    )
+    acr_steps: Annotated[Count, at_most(10_000, _STEPS)] = Field(
+        20, description="steps of its search for each length of a prompt"
+    )
+    subsets: Annotated[int, Field(ge=4), at_most(1_024, "each is a model that is trained")] = Field(
         8, description="proxies of the smallest shape that counterfactual trains, each on a half"
     )
 
@@ -218,12 +271,18 @@ class TargetConfig(Section):
     Zeros mean 8x the largest proxy, one epoch of this corpus.
     """
 
-    parameters: int = Field(0, ge=0, description="non-embedding parameters")
-    total_parameters: int = Field(
+    parameters: Annotated[int, at_most(10**15, _LARGE)] = Field(
+        0, ge=0, description="non-embedding parameters"
+    )
+    total_parameters: Annotated[int, at_most(10**15, _LARGE)] = Field(
         0, ge=0, description="parameters in all, converted by a stated rule; not with `parameters`"
     )
-    tokens: int = Field(0, ge=0, description="training tokens in all")
-    epochs: float = Field(1.0, gt=0, description="times the corpus is seen")
+    tokens: Annotated[int, at_most(10**18, _LARGE)] = Field(
+        0, ge=0, description="training tokens in all"
+    )
+    epochs: Annotated[float, at_most(10_000, _LARGE)] = Field(
+        1.0, gt=0, description="times the corpus is seen"
+    )
 
     @model_validator(mode="after")
     def _one_size(self) -> TargetConfig:
@@ -238,19 +297,27 @@ class BacktestConfig(Section):
     target_ratio: float = Field(
         5.0, gt=1.0, le=64.0, description="size of the target over the largest proxy's"
     )
-    draws: Annotated[int, Field(ge=100)] = Field(1_000, description="draws of the family bootstrap")
-    rows: int = Field(0, ge=0, description="training rows of natural text")
-    clusters: int = Field(0, ge=0, description="exact canaries drawn for each dose")
-    epochs: int = Field(0, ge=0, description="times a model sees each row")
+    draws: Annotated[int, Field(ge=100), at_most(10**6, _HELD)] = Field(
+        1_000, description="draws of the family bootstrap"
+    )
+    rows: Annotated[int, at_most(10**8, _HELD)] = Field(
+        0, ge=0, description="training rows of natural text"
+    )
+    clusters: Annotated[int, at_most(10**6, _HELD)] = Field(
+        0, ge=0, description="exact canaries drawn for each dose"
+    )
+    epochs: Annotated[int, at_most(10_000, _STEPS)] = Field(
+        0, ge=0, description="times a model sees each row"
+    )
     filter_share: Ratio = Field(
         0.2, description="share of the training rows that the arms filter, random and count remove"
     )
-    goldfish_k: Annotated[int, Field(ge=2)] = Field(
+    goldfish_k: Annotated[int, Field(ge=2), at_most(2**31 - 1, RARE)] = Field(
         4,
         description="one token in so many is left out of the loss of the arm goldfish, where "
         "mitigation.goldfish_k is 0",
     )
-    goldfish_context: Count = Field(
+    goldfish_context: Annotated[Count, at_most(1_000, CONTEXT)] = Field(
         13, description="tokens whose hash says which, where mitigation.goldfish_k is 0"
     )
 
@@ -258,19 +325,21 @@ class BacktestConfig(Section):
 class LimitsConfig(Section):
     """What the process may use; never part of a fingerprint."""
 
-    memory: Bytes = Field(
+    memory: Annotated[Bytes, at_most(2**60, "no machine has more")] = Field(
         0,
         description='bytes of memory for the whole process, also as "2GB" or "500MB" '
         "(KB, MB, GB, TB of 1000; KiB, MiB, GiB, TiB of 1024); 0: half of the machine's",
     )
-    workers: int = Field(0, ge=0, description="threads; 0: one per core")
+    workers: Annotated[int, at_most(1_024, "no machine has more cores")] = Field(
+        0, ge=0, description="threads; 0: one per core"
+    )
 
     @field_validator("memory", mode="before")
     @classmethod
     def _in_units(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
-        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]i?B|B|)\s*", value, re.IGNORECASE)
+        found = re.fullmatch(_SIZE, value, re.IGNORECASE)
         if found is None:
             raise ValueError('a size is a number of bytes, or like "2GB" or "500MiB"')
         number, unit = found.groups()
@@ -285,7 +354,7 @@ class ReportConfig(Section):
     mask: bool = Field(
         True, description="hide e-mail addresses, phone and card numbers and keys in excerpts"
     )
-    against: str = Field("", description="another run folder: the report tells what changed")
+    against: Place = Field("", description="another run folder: the report tells what changed")
 
 
 class Config(Section):
