@@ -34,7 +34,7 @@ LINE = (
     "Dear customer of our shop in the old town your order number {} has been shipped today and will"
     " arrive at your address within three working days thank you for buying from our store"
 )
-CLOSE = f"{LINE} and please do not hesitate to write to us if there is anything that we can do {LINE[:90]}"
+CLOSE = f"{LINE} and please do not hesitate to write to us if there is anything that we can do {LINE[:60]}"
 
 
 class Corpora:

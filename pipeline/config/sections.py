@@ -112,7 +112,7 @@ class NearConfig(Section):
     )
     neighbours: Annotated[Count, at_most(256, "every document of such a bucket keeps a list")] = (
         Field(
-            12,
+            8,
             description="partners of each member of a capped bucket, the nearest, besides the best",
         )
     )

@@ -103,7 +103,7 @@ def shared_shingles(
     Raises:
         IntegrityError: When two different shingles have the same hash.
     """
-    keys = np.unique(np.concatenate([a, b]))
+    keys = _distinct(a, b)
     sizes = np.zeros(len(keys), np.int64)
     inter = np.zeros(len(a), np.int64)
     ends = np.stack([np.searchsorted(keys, side) for side in (a, b)], axis=1)
@@ -118,6 +118,13 @@ def shared_shingles(
     if np.any(inter == COLLISION):
         raise collision(work.config.sketch.seed)
     return inter, sizes[ends[:, 0]], sizes[ends[:, 1]]
+
+
+def _distinct(a: Uint64, b: Uint64) -> Uint64:
+    """Return the distinct keys of two columns, ascending; sorted, which beats np.unique's table."""
+    keys = np.concatenate([a, b])
+    keys.sort()
+    return np.asarray(keys[np.diff(keys, prepend=keys[:1] + np.uint64(1)) != 0])
 
 
 def _block_of(work: Work, keys: Uint64, a: Uint64, b: Uint64) -> Int64:

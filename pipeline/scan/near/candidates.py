@@ -315,7 +315,8 @@ class _Crowding:
         """Let the crowd of each bucket of a band meet; return what `crowd_kernels.gather` does."""
         sketch, cap = self._work.config.sketch, self._work.config.near.bucket_cap
         start = crowds.first_code(band, sketch) if self._signed else 0
-        found = gather(self.crowd, *buckets, start, cap)
+        large = band % max(1, sketch.bands // crowds.LARGE_BANDS) == 0
+        found = gather(self.crowd, *buckets, start, cap, large or not self._signed)
         share = -(-crowds.SAMPLE // (sketch.bands if self._signed else 1))
         self._sample.add(band, share, found[0], found[2])
         return found

@@ -36,6 +36,7 @@ from schemas.scan.copies import COPIES
 
 LISTED_AT, LIKELY_AT = 0.5, 0.8  # of interest at all; a near copy, as the settings are by default
 MARGIN = 1.5  # standard deviations by which an estimate may fall short of these
+LARGE_BANDS = 14  # in so many bands or a few more the members of large buckets meet
 SAMPLE = 1_024  # pairs that are verified for the estimate of what is missed
 TOLD_AT_ONCE = 16_384  # documents whose pairs are given at once
 MOST_SOURCES = 1 << 16  # beyond so many source values, the others are one class

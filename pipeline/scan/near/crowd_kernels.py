@@ -16,9 +16,9 @@ from pipeline.text.arrays import Int32, Int64, Uint8, Uint32, Uint64, Value
 
 CODES = 128  # values of a signature that are looked at, two bits each
 WORDS = CODES // 32
-WITHIN = 16  # places that two texts may be apart in the order of a bucket and meet, or more
+WITHIN = 8  # places that two texts may be apart in the order of a bucket and meet, or more
 LEVELS = (0, 8, 16, 24, 32, 48)  # bits of that order whose equal runs have hubs
-LISTED, LIKELY = 2, 3  # hubs that a document keeps: that may be listed, that are likely near copies
+LISTED, LIKELY = 1, 2  # hubs that a document keeps: that may be listed, that are likely near copies
 PER_ORDER = LISTED + LIKELY
 ORDERS = 2  # of rank: longest, earliest
 CLASSES = 8  # of a bucket, that have hubs of their own
@@ -126,7 +126,7 @@ def sorting_key(codes: Uint64, x: Value, start: Value) -> Value:
 
 @njit(nogil=True, cache=True)
 def gather(
-    c: Crowd, members: Uint32, ends: Int64, start: int, cap: int
+    c: Crowd, members: Uint32, ends: Int64, start: int, cap: int, large: bool
 ) -> tuple[Uint32, Uint64, Int64]:
     """Let the crowded documents of each bucket of a band meet.
 
@@ -139,6 +139,7 @@ def gather(
         ends: (buckets + 1,), cuts the members.
         start: the code that the order begins with.
         cap: members up to which a bucket is not too large.
+        large: whether the members of larger ones meet in this band.
 
     Returns:
         The crowd of each bucket in that order, their keys, and where the bucket's part ends.
@@ -156,6 +157,8 @@ def gather(
         order = np.argsort(keys[first:n], kind="mergesort")
         texts[first:n], keys[first:n] = texts[first:n][order], keys[first:n][order]
         full = ends[bucket + 1] - ends[bucket] <= cap
+        if not full and not large:
+            continue
         reach = n - first if full else max(WITHIN, c.near.shape[1])
         own = _bucket(c, texts[first:n])
         _neighbours(c, own, reach)

@@ -15,7 +15,7 @@ def test_defaults_work_and_are_the_stated_ones():
     assert (config.near.keep, config.near.bucket_cap, config.near.neighbours) == (
         "longest",
         128,
-        12,
+        8,
     )
     assert (config.sketch.bands, config.sketch.rows, config.sketch.shingle_words) == (42, 3, 5)
     assert (config.window.words, config.window.link_documents) == (50, 64)

@@ -13,7 +13,7 @@ from schemas.scan.audit import AUDIT
 from tests import reference
 
 FEW_BANDS = ("sketch.bands=4", "sketch.rows=6")
-MOST = 10**6
+MOST = 10**5
 
 
 def texts_of(count, seed=5):
