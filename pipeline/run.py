@@ -137,7 +137,7 @@ SCORE = (
         sequences.sequences,
         sequences.VERSION,
         lambda c: [_read(c), sequences.settings(c), c.window.words, c.sketch.seed],
-        tables=("sequences", "contexts", "models"),
+        tables=("sequences", "contexts", "plants", "models"),
         needs=("counts", "windows", "sketch"),
     ),
     Stage(

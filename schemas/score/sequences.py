@@ -80,7 +80,7 @@ SURFACE = [
 
 SEQUENCES = table(
     "sequences",
-    2,
+    3,
     "one row per scored sequence of a text's first document, sorted by row_key and start_token",
     [
         field("row_key", pa.uint64(), ROW_KEY),
@@ -103,6 +103,11 @@ SEQUENCES = table(
             "suffix_count",
             pa.int64(),
             "exact occurrences in the corpus of the whole words inside its last 32 tokens",
+        ),
+        field(
+            "rarest_count",
+            pa.int64(),
+            "exact occurrences in the corpus of the rarest 8 words inside its last 32 tokens",
         ),
         field("window_count", pa.int64(), "largest count of a window overlapping it; 0 for none"),
         field(

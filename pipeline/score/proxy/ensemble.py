@@ -6,6 +6,7 @@ The two are the cross-fit pair: each shows what the other's half is to a model t
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from pipeline.config.sections import ProxyConfig
 
 HALVES = ("half-a", "half-b")
+REST = -1  # "half" of the documents that are not in the sample
+EVERYTHING = (REST, 0, 1)
+TRIAL_STEPS = 3
 TRAINING = 3  # the version of what a training computes: in the key of a checkpoint
 
 
@@ -37,9 +41,9 @@ class Proxy:
         name: its name in tables and folders, such as p0, p0-early, half-a or m0.
         role: ladder | early (a ladder proxy after its first epoch) | half | loaded.
         model: the weights.
-        halves: numbers of the halves of the families that it was trained on.
+        halves: numbers of the halves of the families that it was trained on; REST for the others.
         epochs: times that it saw each row of those halves.
-        tokens: trained on, repeats included; 0 for a loaded one, of which that is not known.
+        tokens: trained on, repeats included; 0 for a loaded one of which that is not known.
         loss: mean of the last epoch, nats per token; NaN for `early` and `loaded`.
         device: `cpu` or `cuda`.
         identity: key of all that its weights follow from; empty where that is not known.
@@ -127,16 +131,39 @@ def train_all(
     ]
 
 
-def load_all(config: ProxyConfig, vocabulary: int) -> list[Proxy]:
+def load_all(config: ProxyConfig, vocabulary: int, corpus_tokens: int) -> list[Proxy]:
     """Return the models of `proxy.models` as proxies, smallest first.
 
-    What they were trained on is not known, so they count as having seen nothing of the corpus. A
-    folder that holds no model that can be scored with is refused with a ConfigError.
+    Where users declare that they were trained on the corpus they are a ladder that saw all of it;
+    otherwise that is not known, and they count as having seen nothing. A folder that holds no model
+    that can be scored with is refused with a ConfigError.
+
+    Args:
+        config: the settings.
+        vocabulary: number of tokens.
+        corpus_tokens: of the whole corpus, about.
     """
     device = chosen_device(config)
+    halves: tuple[int, ...] = ()
+    role, epochs, tokens = "loaded", 0, 0
+    if config.trained_on == "corpus":
+        role, halves, epochs = "ladder", EVERYTHING, config.epochs
+        tokens = config.trained_tokens or corpus_tokens * config.epochs
+    models = load_models(config.models, vocabulary, device)
     return [
-        Proxy(f"m{number}", "loaded", one, (), 0, 0, math.nan, device, one.digest, one.name)
-        for number, one in enumerate(load_models(config.models, vocabulary, device))
+        Proxy(
+            f"m{number}",
+            role,
+            one,
+            halves,
+            epochs,
+            tokens,
+            math.nan,
+            device,
+            identity=one.digest,
+            source=one.name,
+        )
+        for number, one in enumerate(models)
     ]
 
 
@@ -174,6 +201,35 @@ def score_all(
         return float(job[0].parameters * len(job[1]))
 
     return pool.map("scoring sequences", score_one, zip(proxies, tokens, strict=True), cost)
+
+
+def training_seconds(
+    rows: NDArray[np.int64],
+    half: NDArray[np.int64],
+    vocabulary: int,
+    config: ProxyConfig,
+    workers: int,
+) -> float:
+    """Return about how long `train_all` will take, by a few steps of each size on this machine.
+
+    Args:
+        rows: as for `train_all`, (rows, 65).
+        half: likewise, (rows,).
+        vocabulary: number of tokens.
+        config: the shapes and the schedule.
+        workers: trainings at a time.
+    """
+    device = chosen_device(config)
+    batch = rows[: config.batch]
+    spent = []
+    for plan in _proxy_plans(rows, half, vocabulary, config):
+        trial = Schedule(TRIAL_STEPS, config.batch, config.rate, config.seed)
+        train(plan.shape, batch, Schedule(1, config.batch, config.rate, config.seed), device)
+        begun = time.perf_counter()
+        train(plan.shape, batch, trial, device)
+        steps = -(-len(plan.rows) // config.batch) * config.epochs
+        spent.append((time.perf_counter() - begun) / TRIAL_STEPS * steps)
+    return max([sum(spent) / workers, *spent, 0.0])
 
 
 def _key(plan: _ProxyPlan, schedule: Schedule, device: str, precision: str) -> str:

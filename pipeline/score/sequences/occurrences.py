@@ -20,6 +20,8 @@ from pipeline.text.arrays import Int64, Uint64
 from pipeline.text.segmentation import Words, runs
 from pipeline.text.sorting import among
 
+WORDLESS = 3  # a sequence whose words are less than a third of its bytes counts as without words
+
 
 @dataclass(frozen=True)
 class Places:
@@ -41,7 +43,8 @@ class Spelled:
     """The words of sequences.
 
     Attributes:
-        words: hashes of the whole words inside each, as bytes.
+        words: hashes of the whole words inside each, as bytes; none where they are less than a
+            third of it, since symbols between the same few words differ.
         first: number of the first word that it touches in its document, (sequences,).
         last: number past the last one that it touches, (sequences,).
     """
@@ -74,8 +77,10 @@ def _spell(chunk: Chunk, document: int, places: Places, found: Spelled) -> None:
     begin, end = places.start_byte[rows], places.end_byte[rows]
     inside = np.searchsorted(starts, begin, "left"), np.searchsorted(ends, end, "right")
     raw = chunk.words.hashes[own].tobytes()
+    covered = np.concatenate(([0], np.cumsum(ends - starts)))
     for row, first, last in zip(rows.tolist(), *(side.tolist() for side in inside), strict=True):
-        found.words[row] = raw[8 * first : 8 * last]
+        if WORDLESS * (covered[last] - covered[first]) >= end[row - rows[0]] - begin[row - rows[0]]:
+            found.words[row] = raw[8 * first : 8 * last]
     found.first[rows] = np.searchsorted(ends, begin, "right")
     found.last[rows] = np.searchsorted(starts, end, "left")
 

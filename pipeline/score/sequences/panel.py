@@ -73,7 +73,12 @@ class Panel:
 
 
 def want(
-    known: Catalogue, trained: Flags, bytes_per_token: float, budget: int, seed: int
+    known: Catalogue,
+    trained: Flags,
+    without: Int64,
+    bytes_per_token: float,
+    budget: int,
+    seed: int,
 ) -> Wanted:
     """Choose documents to read for `budget` sequences.
 
@@ -83,18 +88,20 @@ def want(
     Args:
         known: the documents.
         trained: whether a proxy saw the text of each, (documents,).
+        without: documents that are not scored, by number; others stand for them.
         bytes_per_token: of the run's tokenizer, about.
         budget: sequences to choose.
         seed: of the hashes that order documents.
     """
     order = document_order(known, seed)
-    order = order[(known.first & (known.text_bytes <= MOST_BYTES))[order]]
+    scored = known.first & (known.text_bytes <= MOST_BYTES)
+    order = order[scored[order]]
     guess = np.maximum(1, known.text_bytes / (bytes_per_token * STRIDE)).astype(np.int64)
     repeated = order[known.repetition[order] >= REPEATED]
     repeated = repeated[np.argsort(-known.repetition[repeated], kind="stable")]
     seen = _up_to(repeated[trained[repeated]], known, guess, PER_TRAINED_FAMILY, budget // 4)
     rest = _up_to(repeated, known, guess, PER_FAMILY, budget // 2)
-    stratum, drawn, each = _draw(order, known, trained, budget - budget // 2)
+    stratum, drawn, each = _draw(order, without, known, trained, budget - budget // 2)
     return Wanted(seen, rest, stratum, drawn, each, budget)
 
 
@@ -149,19 +156,21 @@ def _up_to(order: Int64, known: Catalogue, guess: Int64, per_family: int, budget
 
 
 def _draw(
-    order: Int64, known: Catalogue, trained: Flags, budget: int
+    order: Int64, without: Int64, known: Catalogue, trained: Flags, budget: int
 ) -> tuple[Int64, Int64, Int64]:
     """Return the stratum of each document, the documents drawn, and the sequences of each.
 
-    Every stratum has an equal share of the budget.
+    Every stratum has an equal share of the budget. Documents that are not scored are in their
+    stratum, but never drawn: they were chosen by a hash, so the others speak for them.
     """
+    free = order[~np.isin(order, without)]
     stratum = np.full(len(known.row_key), -1, np.int64)
     stratum[order] = (strata(known.repetition) * 2 + trained)[order]
-    found = np.unique(stratum[order])
+    found = np.unique(stratum[free])
     drawn, each = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     for name in found.tolist():
         share = max(1, budget // len(found))
-        members = order[stratum[order] == name][: max(1, share // LEAST_PER_DOCUMENT)]
+        members = free[stratum[free] == name][: max(1, share // LEAST_PER_DOCUMENT)]
         per_document = min(PER_DOCUMENT, max(LEAST_PER_DOCUMENT, share // len(members)))
         drawn.append(members)
         each.append(np.full(len(members), per_document))

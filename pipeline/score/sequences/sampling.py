@@ -20,7 +20,8 @@ HELD_OUT = 8  # one family in so many
 LARGEST_SHARE = 24  # a family is at most the budget over this
 TELLING_LEVEL = 2  # log2 of repetition
 SATURATED_LEVEL = 5  # log2 of repetition; levels above are one
-_HELD_OUT, _HALF, _ORDER = 1, 2, 3
+PLANT_SHARE = 8  # of the corpus, one byte in so many is read for plants at most
+_HELD_OUT, _HALF, _ORDER, _PLANTS = 1, 2, 3, 4
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,28 @@ def held_out(known: Catalogue, seed: int) -> Flags:
     They are an eighth: the non-members whose rate of memorized sequences is the floor.
     """
     return np.asarray(keyed_hash(known.family_key, seed + _HELD_OUT) % np.uint64(HELD_OUT) == 0)
+
+
+def plant_sources(known: Catalogue, size: int, seed: int) -> Int64:
+    """Return documents whose passages are planted, so that their families are not trained on.
+
+    They are of families that repeat nothing, in an order by hash, of `size` bytes in all or an
+    eighth of the corpus, whichever is less; one family at least, where there is one.
+
+    Args:
+        known: the documents.
+        size: bytes that are wanted.
+        seed: of the hash.
+    """
+    repeats = np.zeros(len(known.family_key), np.bool_)
+    repeats[known.family[known.repetition >= REPEATED]] = True
+    keys = keyed_hash(known.family_key, seed + _PLANTS)
+    order = np.argsort(keys, kind="stable")
+    order = order[(~repeats & ~held_out(known, seed))[order]]
+    before = np.cumsum(bytes_of_families(known)[order])
+    most = min(size, int(known.text_bytes.sum()) // PLANT_SHARE)
+    chosen = order[: int(np.searchsorted(before, most)) + 1]
+    return np.flatnonzero(known.first & np.isin(known.family, chosen))
 
 
 def half_of(known: Catalogue, seed: int) -> Int64:

@@ -25,6 +25,10 @@ from pipeline.score.slices import PREFIX, ROW_TOKENS, SEQUENCE
 from pipeline.text.arrays import Int64
 from schemas.score.sequences import SEQUENCES, STATISTICS
 
+RAREST_WORDS = 8
+HASH_BYTES = 8
+SUFFIXES = 250_000  # whose pieces are counted in one pass: about 0.3 GB
+
 
 @dataclass(frozen=True)
 class ScoringInput:
@@ -83,7 +87,7 @@ def sequence_tables(
     runs = [words.words, *(spelled(work, _places(of, *part)).words for part in parts)]
     by_half, of_suffix, of_prefix = np.split(_occurrences(work, of, runs), 3)
     tokens = _tokens(of)
-    scored = _score(tokens, by_half, proxies, pool)
+    scored = scored_rows(tokens, by_half, proxies, pool)
     columns = {
         "row_key": places.row_key,
         "start_byte": places.start_byte,
@@ -96,12 +100,13 @@ def sequence_tables(
         "weight": panel.weight,
         "sequence_count": by_half.sum(1),
         "suffix_count": of_suffix.sum(1),
+        "rarest_count": _rarest(work, runs[1], of_suffix.sum(1)),
         "window_count": window_counts(work, places, words),
         "effective_count": of.known.effective_count[panel.document],
         "gap_bits": _gaps(scored, len(panel.document)),
         "continuation_share": continuation_share(by_half.sum(1), of_prefix.sum(1)),
         **text_features(panel, of.texts, places, tokens[:, 1:]),
-        "proxies": _nested(scored, len(panel.document)),
+        "proxies": nested(scored, len(panel.document)),
     }
     ladder = [one for one in proxies if one.role == "ladder"]
     doses = [one.seen for one in scored if one.name in {proxy.name for proxy in ladder}]
@@ -151,6 +156,38 @@ def _occurrences(work: Work, of: ScoringInput, runs: list[list[bytes]]) -> Int64
     return counts
 
 
+def _rarest(work: Work, suffixes: list[bytes], counts: Int64) -> Int64:
+    """Return the occurrences in the corpus of the rarest 8 words of each suffix, (sequences,).
+
+    Those of the whole suffix where it has no more words than that.
+
+    Args:
+        work: of the stage.
+        suffixes: word hashes of each, as bytes.
+        counts: occurrences of each suffix, (sequences,).
+    """
+    found = [
+        _rarest_of(work, suffixes[at : at + SUFFIXES], counts[at : at + SUFFIXES])
+        for at in range(0, len(suffixes), SUFFIXES)
+    ]
+    return np.concatenate([np.zeros(0, np.int64), *found])
+
+
+def _rarest_of(work: Work, suffixes: list[bytes], counts: Int64) -> Int64:
+    """Return the same of some suffixes, in one pass over the corpus, (suffixes,)."""
+    size = RAREST_WORDS * HASH_BYTES
+    pieces = [
+        [run[at : at + size] for at in range(0, len(run) - size + 1, HASH_BYTES)]
+        for run in suffixes
+    ]
+    none = (np.zeros(0, np.uint64), np.zeros(0, np.int64))
+    found = occurrences(work, [piece for own in pieces for piece in own], none, 1)[:, 0]
+    owner = np.repeat(np.arange(len(pieces)), [len(own) for own in pieces])
+    least = np.full(len(pieces), np.iinfo(np.int64).max)
+    np.minimum.at(least, owner, found)
+    return np.where(np.isin(np.arange(len(pieces)), owner), least, counts)
+
+
 def _tokens(of: ScoringInput) -> Int64:
     """Return EOS and the tokens of each sequence of the panel, (sequences, 65)."""
     pairs = zip(of.panel.document.tolist(), of.panel.start_token.tolist(), strict=True)
@@ -158,10 +195,18 @@ def _tokens(of: ScoringInput) -> Int64:
     return np.concatenate([np.zeros((0, ROW_TOKENS), np.int64), *rows])
 
 
-def _score(
+def scored_rows(
     tokens: Int64, by_half: Int64, proxies: list[Proxy], pool: WorkerPool
 ) -> list[ScoredSequences]:
-    """Score each distinct sequence once; proxies after one epoch score only what they saw."""
+    """Score each distinct sequence once; proxies after one epoch score only what they saw.
+
+    Args:
+        tokens: EOS and a sequence each, (rows, 65).
+        by_half: times that an epoch teaches it to no proxy, to the first half, to the second,
+            (rows, 3).
+        proxies: the models.
+        pool: the threads that score.
+    """
     distinct, place = np.unique(tokens, axis=0, return_inverse=True)
     none = np.zeros(len(tokens), np.int64)
     seen = [sum((by_half[:, 1 + half] for half in proxy.halves), none) for proxy in proxies]
@@ -192,8 +237,13 @@ def _gaps(scored: list[ScoredSequences], rows: int) -> pa.Array:
     return pa.array(bits.astype(np.float32), mask=np.isnan(bits))
 
 
-def _nested(scored: list[ScoredSequences], rows: int) -> pa.Array:
-    """Return the list column `proxies`: a struct for each proxy that scored the sequence."""
+def nested(scored: list[ScoredSequences], rows: int) -> pa.Array:
+    """Return the list column `proxies`: a struct for each proxy that scored the sequence.
+
+    Args:
+        scored: the statistics of each proxy.
+        rows: rows of the table.
+    """
     kind = SEQUENCES.field("proxies").type
     row = _joined([one.rows for one in scored]).astype(np.int64)
     order = np.argsort(row, kind="stable")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,8 +32,10 @@ from pipeline.score.sequences.sampling import (
     held_out,
 )
 from pipeline.score.slices import SEQUENCE
+from pipeline.text.arrays import Int64
 from schemas.scan.counts import COUNTS
 from schemas.score.contexts import CONTEXTS
+from schemas.score.plants import PLANTS
 from schemas.score.sequences import SEQUENCES
 
 if TYPE_CHECKING:
@@ -41,10 +44,11 @@ if TYPE_CHECKING:
     from pipeline.score.proxy.ensemble import Proxy
     from pipeline.score.proxy.pool import WorkerPool
     from pipeline.score.proxy.tokenizer import Language
+    from pipeline.score.sequences.plants import Plants
     from pipeline.score.sequences.sequence_table import ScoringInput
-    from pipeline.score.sequences.training_rows import Text
+    from pipeline.score.sequences.training_rows import Text, TrainingRows
 
-VERSION = 4
+VERSION = 5
 DEFAULT_TOKENS = {"cpu": 262_144, "cuda": 200_000_000}
 BYTES_PER_TOKEN = 4.0  # before a tokenizer is known
 MODELS = "models"
@@ -96,49 +100,115 @@ def sequences(work: Work) -> Receipt:
     return receipt
 
 
-def _sequences(work: Work, known: Catalogue) -> Receipt:
-    """Choose, read, train and score; write the tables and the models."""
-    from pipeline.score.proxy.ensemble import load_all, train_all
-    from pipeline.score.proxy.pool import WorkerPool
+@dataclass(frozen=True)
+class Material:
+    """What was chosen and read before a proxy is trained.
+
+    Attributes:
+        known: the documents.
+        language: the tokenizer of all models.
+        texts: by number of the document, of the sample and of what is planted.
+        reserved: documents whose passages are planted, by number.
+        learnt: the rows of the sample.
+        planted: what is planted beside it.
+    """
+
+    known: Catalogue
+    language: Language
+    texts: dict[int, Text]
+    reserved: Int64
+    learnt: TrainingRows
+    planted: Plants
+
+
+def material(work: Work, known: Catalogue) -> Material:
+    """Choose and read the sample and the plants; the same work gives the same.
+
+    Args:
+        work: of the stage.
+        known: the documents.
+    """
     from pipeline.score.proxy.pretrained import language_of
     from pipeline.score.proxy.tokenizer import Language, train_tokenizer
-    from pipeline.score.sequences.sequence_table import ScoringInput, sequence_tables, trained
+    from pipeline.score.sequences import plants
     from pipeline.score.sequences.training_rows import by_text, read_texts, sample_rows, tokenized
 
     config = work.config.proxy
-    sample = _sample(known, config)
+    reserved = plants.reserved(known, config)
+    sample = _sample(known, reserved, config)
     numbers = np.flatnonzero(known.first & np.isin(known.family, sample.families))
+    numbers = np.union1d(numbers, reserved)
     language = language_of(config)
-    loaded = load_all(config, language.size) if config.models and language else []
     read = read_texts(work, known, numbers)
-    in_order = (read[n] for n in by_text(known, numbers))
-    language = language or Language(train_tokenizer(in_order, config.vocabulary))
+    if language is None:
+        in_order = (read[n] for n in by_text(known, numbers))
+        language = Language(train_tokenizer(in_order, config.vocabulary))
     texts = tokenized(language.tokenizer, read, language.eos)
     learnt = sample_rows(known, NOTHING if config.models else sample, texts, config)
+    planted = plants.planted(known, reserved, texts, config)
+    return Material(known, language, texts, reserved, learnt, planted)
+
+
+def to_score(work: Work, of: Material) -> ScoringInput:
+    """Choose and read the sequences to score.
+
+    Args:
+        work: of the stage.
+        of: what proxies are trained on.
+    """
+    from pipeline.score.sequences.sequence_table import ScoringInput, trained
+    from pipeline.score.sequences.training_rows import read_texts, tokenized
+
+    known, seed = of.known, work.config.proxy.seed
+    seen = trained(known, of.learnt) > 0
+    wanted = want(known, seen, of.reserved, _bytes_per_token(of.texts), _budget(work), seed)
+    missing = np.setdiff1d(wanted.documents(), np.array(sorted(of.texts), np.int64))
+    read = read_texts(work, known, missing)
+    texts = of.texts | tokenized(of.language.tokenizer, read, of.language.eos)
+    lengths = {number: len(text.encoded.tokens) for number, text in texts.items()}
+    return ScoringInput(known, of.learnt, choose(known, wanted, lengths, seed), texts)
+
+
+def _sequences(work: Work, known: Catalogue) -> Receipt:
+    """Choose, read, train and score; write the tables and the models."""
+    from pipeline.score.proxy.ensemble import load_all, train_all, training_seconds
+    from pipeline.score.proxy.pool import WorkerPool
+    from pipeline.score.sequences import plants
+    from pipeline.score.sequences.plant_table import plant_table
+    from pipeline.score.sequences.sequence_table import sequence_tables
+
+    config = work.config.proxy
+    of = material(work, known)
+    size = of.language.size
+    rows, half = plants.beside(of.learnt, of.planted)
     pool = WorkerPool(
         work.cores, config.threads, current().advance, work.folder / UNFINISHED / work.key
     )
-    proxies = loaded or train_all(learnt.rows, learnt.row_half, language.size, config, pool)
-    seen = trained(known, learnt) > 0
-    wanted = want(known, seen, _bytes_per_token(texts), _budget(work), config.seed)
-    missing = np.setdiff1d(wanted.documents(), numbers)
-    texts |= tokenized(language.tokenizer, read_texts(work, known, missing), language.eos)
-    lengths = {number: len(text.encoded.tokens) for number, text in texts.items()}
-    material = ScoringInput(known, learnt, choose(known, wanted, lengths, config.seed), texts)
-    scored, shorter = sequence_tables(work, material, proxies, pool)
+    if config.models:
+        proxies = load_all(config, size, _corpus_tokens(known, of.texts))
+    else:
+        seconds = training_seconds(rows, half, size, config, pool.workers)
+        current().message(_stated(rows, config, seconds))
+        proxies = train_all(rows, half, size, config, pool)
+    scored_input = to_score(work, of)
+    scored, shorter = sequence_tables(work, scored_input, proxies, pool)
     with write_table(work.folder, "sequences", work.key, SEQUENCES) as out:
         out.write(scored)
     with write_table(work.folder, "contexts", work.key, CONTEXTS) as of_contexts:
         of_contexts.write(shorter)
-    facts = _facts(work, material, proxies) | _provenance(work, language, pool)
-    files = _write_models(work, material, proxies, language, facts)
-    tables = (out.record, of_contexts.record)
+    with write_table(work.folder, "plants", work.key, PLANTS) as of_plants:
+        of_plants.write(plant_table(of.planted, proxies, of.language.tokenizer, pool))
+    facts = _facts(work, scored_input, proxies) | _provenance(work, of.language, pool)
+    facts["plants"] = plants.about(of.planted, rows)
+    files = _write_models(work, scored_input, proxies, of.language, facts)
+    tables = (out.record, of_contexts.record, of_plants.record)
     return Receipt((*tables, *files), len(known.row_key), out.rows, facts)
 
 
-def _sample(known: Catalogue, config: ProxyConfig) -> Sample:
+def _sample(known: Catalogue, reserved: Int64, config: ProxyConfig) -> Sample:
     """Return the families to read: by bytes, about as many as the budget of tokens will hold."""
     allowed = ~held_out(known, config.seed)
+    allowed[known.family[reserved]] = False
     budget = int(config.sample_tokens * BYTES_PER_TOKEN)
     return choose_families(known, bytes_of_families(known), budget, allowed, config.seed)
 
@@ -158,13 +228,26 @@ def _bytes_per_token(texts: Mapping[int, Text]) -> float:
     return size / tokens if tokens else BYTES_PER_TOKEN
 
 
+def _corpus_tokens(known: Catalogue, texts: Mapping[int, Text]) -> int:
+    """Return the tokens of the corpus, about."""
+    return round(float(known.text_bytes.sum()) / _bytes_per_token(texts))
+
+
+def _stated(rows: Int64, config: ProxyConfig, seconds: float) -> str:
+    """Return what is said before the proxies are trained: how much there is to do."""
+    trainings, tokens = len(config.shapes) + 2, rows[:, 1:].size * config.epochs
+    return (
+        f"{trainings} trainings of small models on up to {tokens:,} tokens, about "
+        f"{max(1, round(seconds / 60))} min; fewer with a smaller proxy.sample_tokens"
+    )
+
+
 def _facts(work: Work, of: ScoringInput, proxies: list[Proxy]) -> dict[str, Any]:
     """Return the facts of the stage: proxies, sample, what was scored, and the machine."""
     import torch
 
     config, panel, learnt, known = work.config.proxy, of.panel, of.learnt, of.known
-    per_token = _bytes_per_token(of.texts)
-    corpus_tokens = round(float(known.text_bytes.sum()) / per_token)
+    corpus_tokens = _corpus_tokens(known, of.texts)
     kept_out = held_out(known, config.seed)
     return {
         "proxies": [_about(proxy) for proxy in proxies],
@@ -188,7 +271,7 @@ def _facts(work: Work, of: ScoringInput, proxies: list[Proxy]) -> dict[str, Any]
             "documents": len(np.unique(panel.document)),
         },
         "corpus_tokens": corpus_tokens,
-        "bytes_per_token": round(per_token, 3),
+        "bytes_per_token": round(_bytes_per_token(of.texts), 3),
         "torch": str(torch.__version__),
         "threads": config.threads,
         "device": proxies[0].device if proxies else "none",
@@ -215,8 +298,10 @@ def _provenance(work: Work, language: Language, pool: WorkerPool) -> dict[str, A
         facts["rows_at_once_for_want_of_memory"] = dict(sorted(pool.short.items()))
     if pool.relabelled:
         facts["rows_scored_again_in_fp32"] = dict(sorted(pool.relabelled.items()))
-    if config.models:
+    if config.models and config.trained_on == "unknown":
         facts["seen"] = "unknown: the proxies were loaded; 0 stands for it"
+    if config.models and config.trained_on == "corpus":
+        facts["seen"] = "as declared: the loaded proxies saw all of this corpus"
     return facts
 
 

@@ -57,13 +57,13 @@ def chosen(known, budget=700_000):
         (0, []),
         (63, []),
         (64, [0]),
-        (65, [0, 1]),
-        (96, [0, 32]),
-        (130, [0, 32, 64, 66]),
+        (127, [0]),
+        (128, [0, 64]),
+        (200, [0, 64, 128]),
     ],
 )
-def test_sequences_start_every_32_tokens_and_end_with_the_document(tokens, expected):
-    """Starts are the multiples of 32 that fit, and the place from which 64 tokens reach the end."""
+def test_sequences_start_every_64_tokens(tokens, expected):
+    """Starts are the multiples of 64 that fit: an epoch teaches no token twice."""
     assert slices.starts(tokens).tolist() == expected
 
 
@@ -131,10 +131,11 @@ def test_the_order_of_documents_changes_nothing():
     assert found[0] == found[1]
 
 
-def scored(known, sample, budget):
+def scored(known, sample, budget, without=()):
     """Return the panel of a catalogue, every text of 4 bytes a token, and what was wanted."""
     trained = np.isin(known.family, sample.families)
-    wanted = panel.want(known, trained, BYTES_PER_TOKEN, budget, 1)
+    reserved = np.array(without, np.int64)
+    wanted = panel.want(known, trained, reserved, BYTES_PER_TOKEN, budget, 1)
     tokens = {
         number: int(known.text_bytes[number]) // BYTES_PER_TOKEN for number in wanted.documents()
     }
@@ -156,7 +157,7 @@ def test_weights_add_up_to_the_corpus_when_everything_is_scored():
     """With a budget for all of it, the weights are the documents' copies and sum to all of them."""
     known = catalogue([(1, 3, 400), (1, 1, 400), (2, 1, 400)] * 4)
     found, _ = scored(known, chosen(known), 10_000)
-    assert found.weight.sum() == pytest.approx(known.exact_count[known.first].sum() * 3)
+    assert found.weight.sum() == pytest.approx(known.exact_count[known.first].sum())
     assert (found.weight == known.exact_count[found.document]).all()
 
 
@@ -165,8 +166,30 @@ def test_weights_of_a_sample_add_up_to_its_strata():
     known = catalogue([(1, 1, 400)] * 300)
     found, _ = scored(known, sampling.Sample(np.arange(0), np.arange(0), 0), 100)
     assert found.sampled.all()
-    assert len(found.document) == 50
-    assert found.weight.sum() == pytest.approx(900)
+    assert len(found.document) == 25
+    assert found.weight.sum() == pytest.approx(300)
+
+
+def test_reserved_documents_are_not_scored_and_others_stand_for_them():
+    """What plants are taken from is in no sample; the weights still add up to the corpus."""
+    known = catalogue([(1, 1, 400)] * 300)
+    reserved = sampling.plant_sources(known, 8_000, 1)
+    assert len(reserved) == 20
+    nothing = sampling.Sample(np.arange(0), np.arange(0), 0)
+    found, _ = scored(known, nothing, 100, reserved)
+    assert not np.isin(found.document, reserved).any()
+    assert found.weight.sum() == pytest.approx(300)
+
+
+def test_plants_come_from_text_that_repeats_nothing_and_is_not_held_out():
+    """No repeated and no held-out family; an eighth of the corpus at most, a family at least."""
+    known = catalogue(MIXED)
+    reserved = sampling.plant_sources(known, 10**9, 1)
+    assert (known.repetition[reserved] < sampling.REPEATED).all()
+    assert not sampling.held_out(known, 1)[known.family[reserved]].any()
+    size = known.text_bytes[np.isin(known.family, known.family[reserved])].sum()
+    assert 1_000 < size <= known.text_bytes.sum() / 8 + 1_200
+    assert len(sampling.plant_sources(known, 1, 1)) > 0
 
 
 def test_large_documents_are_left_out():

@@ -384,10 +384,10 @@ def test_costs_are_counted_before_anything_is_loaded():
     assert passes(config) == {"approximate": 320, "cdd": 1600}
     assert passes(config, 3) == {"approximate": 960, "cdd": 4800}
     every = load_config(settings=[*settings, "probes.models=all"])
-    assert passes(every) == {"approximate": 5 * 320, "cdd": 5 * 1600}  # three sizes, two halves
+    assert passes(every) == {"approximate": 6 * 320, "cdd": 6 * 1600}  # four sizes, two halves
     trained = load_config(settings=["probes.signals=counterfactual", "probes.panel=8"])
-    # 2,656 sequences, a half of them 6 times and backwards too, by 2 layers of 32 for 4 of 96
-    assert passes(trained) == {"counterfactual": math.ceil(8 * (2656 * 3 * 3 + 8) / 18)}
+    # 10,937 sequences, half of them once and backwards too, by 1 layer of 32 for 4 of 96
+    assert passes(trained) == {"counterfactual": math.ceil(8 * (10_937 // 2 * 3 + 8) / 36)}
     assert lines(config) == [
         "probes, at most: approximate 320 passes; cdd 1,600 passes; in all 1,920 passes"
     ]

@@ -111,7 +111,7 @@ def size_of(config):
 def test_loaded_proxies_come_smallest_first_and_have_seen_nothing(folders):
     """Roles, names, digests and what is not known of them."""
     config = ProxyConfig(models=(str(folders("neox")), str(folders("gpt2"))))
-    found = load_all(config, size_of(config))
+    found = load_all(config, size_of(config), 1_000)
     assert [(one.name, one.role, one.halves, one.epochs, one.tokens) for one in found] == [
         ("m0", "loaded", (), 0, 0),
         ("m1", "loaded", (), 0, 0),
@@ -125,7 +125,7 @@ def refused(**settings):
     """Return the message with which a configuration is refused."""
     config = ProxyConfig(**settings)
     with pytest.raises(ConfigError) as caught:
-        load_all(config, size_of(config))
+        load_all(config, size_of(config), 1_000)
     message = str(caught.value)
     assert all(f"  {part}: " in message for part in ("where", "found", "expected", "to do"))
     return message

@@ -69,18 +69,22 @@ class Scored:
             for key, own in ids.items()
         }
 
+    @property
+    def sampled(self):
+        """The training rows and halves of the sample, without the plants that follow them."""
+        size = facts_of(self)["sample"]["training_sequences"]
+        return tuple(part[:size] for part in self.taught)
+
     def trained_families(self):
         """Return the families any of whose rows were trained on; their texts are all different."""
-        taught = {tuple(row[1:]) for row in self.taught[0].tolist()}
+        taught = {tuple(row[1:]) for row in self.sampled[0].tolist()}
         family = self.of_counts("family")
         return {family[key] for key, own in self.rows().items() if taught & set(own.values())}
 
 
 def starts(tokens):
-    """Return where sequences start: every 32nd token, and so that the last ends at the end."""
-    if tokens < 64:
-        return []
-    return sorted({*range(0, tokens - 63, 32), tokens - 64})
+    """Return where sequences start: every 64th token."""
+    return range(0, tokens - 63, 64)
 
 
 def corpus_texts():
@@ -203,7 +207,8 @@ def test_counts_are_those_of_brute_force(scored, column, skipped):
             wrong.append((row["row_key"], row["start_token"], row[column], expected))
     assert wrong == []
     assert wordless > 0
-    assert min(cut) > 0  # words that a sequence cuts would have made a difference
+    if skipped:  # words that a suffix cuts would have made a difference
+        assert min(cut) > 0
 
 
 def test_the_continuation_share_is_that_of_brute_force(scored):
@@ -256,7 +261,7 @@ def test_bytes_are_whole_characters_around_the_tokens(scored):
 
 
 def test_sequences_start_where_they_should(scored):
-    """Sequences start at tokens 0, 32, 64, ...; the last ends at the last token."""
+    """Sequences start at tokens 0, 64, 128, ...; a rest below 64 tokens is in none."""
     rows = scored.rows()
     for row in scored.sequences:
         places = rows[row["row_key"]]
@@ -295,7 +300,7 @@ def test_families_are_trained_on_whole(scored):
     expected = Counter(
         row for key, own in rows.items() if family[key] in chosen for row in own.values()
     )
-    assert Counter(tuple(row[1:]) for row in scored.taught[0].tolist()) == expected
+    assert Counter(tuple(row[1:]) for row in scored.sampled[0].tolist()) == expected
     assert max(expected.values()) >= 4
     assert set(scored.taught[0][:, 0].tolist()) == {0}
     different = {(family[key], scored.texts[key]) for key in rows if family[key] in chosen}
@@ -310,7 +315,7 @@ def test_a_family_is_in_one_half(scored):
     half = dict(zip(known.family_names, half_of(known, SEED).tolist(), strict=True))
     family = scored.of_counts("family")
     names = {row: family[key] for key, own in scored.rows().items() for row in own.values()}
-    rows, halves = scored.taught
+    rows, halves = scored.sampled
     assert [half[names[tuple(row[1:])]] for row in rows.tolist()] == halves.tolist()
     assert set(halves.tolist()) == {0, 1}
 
@@ -518,6 +523,28 @@ def test_loaded_models_score_and_forecast_nothing(tmp_path, scored):
         assert found == pytest.approx([expected["p0"], expected["p2"]], rel=1e-3, abs=1e-2)
 
 
+def test_loaded_models_that_were_trained_on_the_corpus_are_a_ladder(tmp_path, scored):
+    """Declared to have seen all of it they count as taught, and forecast as trained ones do."""
+    folder = unscored(scored, tmp_path / "run")
+    models = [str(scored.done.folder / "models" / name) for name in ("p0", "p1", "p2")]
+    declared = ("proxy.trained_on=corpus", "proxy.epochs=3", "proxy.trained_tokens=90000")
+    score(folder, *SETTINGS, f"proxy.models={json.dumps(models)}", *declared)
+    done = type(scored.done)(folder, [])
+    rows = done.table("sequences").to_pylist()
+    assert all(
+        proxy["seen"] == 3 * row["sequence_count"] for row in rows for proxy in row["proxies"]
+    )
+    facts = {name: entry["facts"] for name, entry in done.manifest["outputs"].items()}
+    about = facts["sequences/all"]["proxies"]
+    assert {(one["role"], one["tokens"]) for one in about} == {("ladder", 90_000)}
+    assert facts["sequences/all"]["seen"].startswith("as declared")
+    assert done.table("plants").num_rows == 0
+    risk = facts["risk/all"]
+    assert risk["floor"]["sequences"] == 0
+    assert risk["fitted"] is (risk["memorized"][-1]["families_memorized"] >= 3)
+    assert risk["fitted"] == (done.table("risk")["risk"].null_count == 0)
+
+
 def place(row):
     """Return which sequence a row is of."""
     return row["row_key"], row["start_token"]
@@ -579,20 +606,68 @@ def test_the_default_budget_is_that_of_the_device(monkeypatch):
     assert sequences._budget(asked) == 100
 
 
-def test_a_short_training_forecasts_nothing_but_says_what_it_saw(scored):
-    """With too few memorized families all risks are null; floor, target and warnings are said."""
+def test_a_short_training_forecasts_all_the_same(scored):
+    """Plants tell what a corpus that repeats little does not; the order is all that is claimed."""
     risk, facts = (
         scored.done.table("risk"),
         scored.done.manifest["outputs"]["risk/all"]["facts"],
     )
     assert len(risk) == len(scored.sequences)
-    assert risk["risk"].null_count == len(risk)
-    assert facts["fitted"] is False
-    assert "30 are needed" in facts["why_not"]
-    assert facts["floor"]["sequences"] + facts["base_rate"]["sequences"] == len(risk)
+    assert risk["risk"].null_count == 0
+    assert risk["kind"].null_count == len(risk)  # a billion parameters are far beyond these proxies
+    assert facts["fitted"] is True
+    assert facts["plants_memorized"] >= 3
+    assert facts["base_rate"]["sequences"] <= len(risk)
     assert facts["floor"]["rate_of_families_95"][1] > 0
     assert facts["target"]["assumption"].startswith("assumed")
     assert any("not a privacy guarantee" in entry["warning"] for entry in facts["warnings"])
+    models = facts["outlook"]["models"]
+    assert [model["parameters_in_all"] for model in models] == [10**8, 10**9, 8 * 10**9, 7 * 10**10]
+    for model in models:
+        low, high = model["half_dose_95"]
+        assert 1 < low < model["half_dose"] < high
+        shares = [row["recited_95"][1] / row["sequences"] for row in model["by_occurrences"]]
+        assert shares[0] < 0.2
+
+
+def test_plants_are_drawn_in_or_out_and_leave_no_text(scored):
+    """As many clusters of a dose inside as outside; each half is taught its own; only numbers."""
+    plants = scored.done.table("plants")
+    rows = plants.to_pylist()
+    exact = [row for row in rows if row["kind"] == "exact"]
+    inside = Counter(row["copies"] for row in exact if row["inside"])
+    outside = Counter(row["copies"] for row in exact if not row["inside"])
+    assert sum(inside.values()) >= 5
+    assert all(abs(inside[dose] - outside[dose]) <= 1 for dose in (*inside, *outside))
+    for row in rows:
+        seen = {proxy["proxy"]: proxy["seen"] for proxy in row["proxies"]}
+        taught = 2 * row["copies"] if row["inside"] else 0
+        assert seen["p0"] == seen["p2"] == taught == seen["half-a"] + seen["half-b"]
+        assert seen["half-a"] == 0 or seen["half-b"] == 0
+    assert not any(
+        field.type in ("string", "binary") for field in plants.schema if field.name != "kind"
+    )
+
+
+def test_plants_are_taught_as_often_as_they_say(scored):
+    """The rows after the sample's are the plants, each as often as its copies, of its half."""
+    size = facts_of(scored)["sample"]["training_sequences"]
+    rows, halves = (part[size:] for part in scored.taught)
+    assert len(rows) == facts_of(scored)["plants"]["sequences"]
+    taught = Counter(tuple(row) for row in rows.tolist())
+    exact = [
+        r for r in scored.done.table("plants").to_pylist() if r["kind"] == "exact" and r["inside"]
+    ]
+    counts = Counter(taught.values())
+    assert all(counts[row["copies"]] >= 1 for row in exact)
+    assert set(halves.tolist()) <= {0, 1}
+    family, known = scored.of_counts("family"), scored.rows()
+    sampled = scored.trained_families()
+    sources = {
+        family[key] for key, own in known.items() if set(own.values()) & {row[1:] for row in taught}
+    }
+    assert sources
+    assert sources.isdisjoint(sampled)
 
 
 @pytest.mark.parametrize(
