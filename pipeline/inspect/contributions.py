@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from pipeline.engine.tables import Row, read_table
 from pipeline.score.forecast import features
+from schemas.score.plants import PLANTS
 from schemas.score.sequences import SEQUENCES
 
 PROXIES = "proxies.json"
@@ -43,7 +44,9 @@ def contributions(
     table = sequences.filter(is_scored).slice(0, 1)
     if not table.num_rows:
         return []
-    panel = features.read_panel(table, json.loads(proxies.read_bytes())["proxies"])
+    panel = features.read_panel(
+        table, json.loads(proxies.read_bytes())["proxies"], PLANTS.empty_table()
+    )
     names, values = _features(panel, facts["target"], str(risk["basis"]))
     return [
         {
@@ -60,12 +63,13 @@ def contributions(
 def _features(
     panel: features.ScoredPanel, target: Row, basis: str
 ) -> tuple[Sequence[str], np.ndarray]:
-    """Return the names and values of the features, computed as the stage `risk` does."""
-    dose = panel.count * target["epochs"]
+    """Return the names and values of the features, computed as the stage `risk` does.
+
+    They are at the size of the largest proxy: what a target beyond it adds is the same for all rows
+    and no feature times its coefficient.
+    """
+    dose, top = panel.count * target["epochs"], panel.top
+    size = top.parameters, top.tokens
     if basis == "seen":
-        return features.SEEN, features.seen_features(
-            panel, panel.top, dose, target["parameters"] / panel.top.parameters
-        )[0]
-    halves = panel.of_role("half")
-    size = target["parameters"] / halves[0].parameters if halves else 1.0
-    return features.UNSEEN, features.unseen_features(panel, dose, size)[0]
+        return features.SEEN, features.seen_features(panel, top, dose, *size)[0]
+    return features.UNSEEN, features.unseen_features(panel, dose, *size)[0]

@@ -22,7 +22,11 @@ RISK = table(
         field("risk_low", pa.float64(), "low end of the 95% interval", nullable=True),
         field("risk_high", pa.float64(), "high end of the 95% interval", nullable=True),
         field("basis", pa.string(), "seen | unseen: whether a proxy was trained on it"),
-        field("extrapolated", pa.bool_(), "the target is beyond 10x the largest trained size"),
+        field(
+            "extrapolated",
+            pa.bool_(),
+            "the target has over 10x the size or tokens of the largest proxy",
+        ),
         field("kind", pa.string(), "none | reconstructed | recited | recollected", nullable=True),
     ],
 )
@@ -50,7 +54,7 @@ DOCUMENT_RISK = table(
 
 RISK_MODEL = table(
     "risk_model",
-    1,
+    2,
     "one row per scored sequence with a forecast, sorted by row_key and start_byte",
     [
         field("row_key", pa.uint64(), ROW_KEY),
@@ -62,7 +66,10 @@ RISK_MODEL = table(
         field("offset", pa.float64(), "log odds of all that no dose enters"),
         field("slope_count", pa.float64(), "log odds per unit of log dose, at least 1"),
         field("slope_effective", pa.float64(), "the same of the effective dose"),
-        field("slope_suffix", pa.float64(), "the same of the dose of the suffix"),
-        field("slope_ratio", pa.float64(), "log odds per unit of log dose, over the proxy's"),
+        field(
+            "slope_suffix",
+            pa.float64(),
+            "the same of the dose of the suffix, rarest words included",
+        ),
     ],
 )

@@ -1,4 +1,4 @@
-"""Cases of the risk model: features of one proxy, labels of another, of the scored sequences."""
+"""Cases of the forecast: features of a sequence, whether a proxy of some size memorized it."""
 
 from __future__ import annotations
 
@@ -15,20 +15,27 @@ from pipeline.score.sequences.proxy_statistics import proxy_statistics
 from pipeline.score.slices import SUFFIX
 from pipeline.text.arrays import Flags, Float64, Int64
 
-# Tried and left out, since families left out of the fit gained nothing by them: entropy, rank, run
-# length, Min-K% and Min-K%++ of the suffix, window count; figures in docs/LOG.md, 2026-11-28.
+# Tried and left out, since families left out of the fit gained nothing by them: rank, run length,
+# Min-K% and Min-K%++ of the suffix, window count; figures in docs/LOG.md, 2026-11-28.
 UNSEEN = (
     "log dose",
     "log effective dose",
     "log suffix dose",
+    "log rarest dose",
+    "log size",
+    "log tokens",
     "log p per token",
-    "log size ratio",
     "compressibility",
     "log continuation share",
+    "suffix order",
+    "planted",
+    "log planted dose",
 )
-SEEN = (*UNSEEN, "log dose ratio", "least margin")
+SEEN = (*UNSEEN, "log p by the smaller", "least margin", "log size ratio")
+DOSES = UNSEEN[:4]
 LEAST_SHARE = 1e-3  # of a prefix's occurrences, for its logarithm
 MOST_MARGIN = 10.0  # nats; a larger lead says nothing more
+STATISTICS = ("seen", "log_p_z", "memorized", "margin")
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,7 @@ class Seen:
         name: of the proxy.
         role: see `pipeline.score.proxy.ensemble.Proxy`.
         parameters: non-embedding parameters of the proxy.
+        tokens: trained on in all, repeats included.
         dose: times it was trained on each sequence, (sequences,).
         log_p: log probability of the suffix given the prefix, in nats, (sequences,).
         memorized: whether every suffix token is the arg-max, (sequences,).
@@ -48,6 +56,7 @@ class Seen:
     name: str
     role: str
     parameters: int
+    tokens: int
     dose: Float64
     log_p: Float64
     memorized: Flags
@@ -61,25 +70,31 @@ class Seen:
 
 @dataclass(frozen=True)
 class ScoredPanel:
-    """The scored sequences as arrays, with the statistics of each proxy.
+    """The scored sequences as arrays, with the statistics of each proxy; plants come last.
 
     Attributes:
-        count: exact occurrences in the corpus, (sequences,).
+        count: exact occurrences in the corpus, of a plant in an epoch's rows, (sequences,).
         effective: effective count of the document, in exact copies, (sequences,).
         suffix: exact occurrences of the suffix, (sequences,).
-        weight: sequences of the corpus that each stands for, (sequences,).
+        rarest: exact occurrences of the rarest words of the suffix, (sequences,).
+        weight: sequences of the corpus that each stands for; 0 of a plant, (sequences,).
         compressed: bits per byte by zlib, (sequences,).
         continued: share of the occurrences of the prefix that the suffix follows, (sequences,).
-        family: number of the family, (sequences,).
+        entropy: of the suffix's tokens, in bits per token, (sequences,).
+        planted: whether it is a plant, (sequences,).
+        family: number of the family, or of the plant's cluster, (sequences,).
         proxies: the statistics, in the order of the run's list of proxies.
     """
 
     count: Float64
     effective: Float64
     suffix: Float64
+    rarest: Float64
     weight: Float64
     compressed: Float64
     continued: Float64
+    entropy: Float64
+    planted: Flags
     family: Int64
     proxies: tuple[Seen, ...]
 
@@ -92,116 +107,163 @@ class ScoredPanel:
         """The largest proxy of those that were trained on all of the sample."""
         return self.of_role("ladder")[-1]
 
+    @property
+    def natural(self) -> Flags:
+        """Which are sequences of the corpus, (sequences,)."""
+        return ~self.planted
 
-def read_panel(table: pa.Table, proxies: Sequence[Mapping[str, Any]]) -> ScoredPanel:
-    """Return the panel of a `sequences` table.
+
+def read_panel(
+    table: pa.Table, proxies: Sequence[Mapping[str, Any]], plants: pa.Table
+) -> ScoredPanel:
+    """Return the panel of a `sequences` table and the plants of the same training.
 
     Args:
         table: the table.
-        proxies: name, role and parameters of each proxy.
+        proxies: name, role, parameters and tokens of each proxy.
+        plants: the table `plants`.
     """
-    seen = []
-    for proxy in proxies:
-        values = proxy_statistics(table, proxy["proxy"], ("seen", "log_p_z", "memorized", "margin"))
-        seen.append(
-            Seen(
-                proxy["proxy"],
-                proxy["role"],
-                proxy["parameters"],
-                values["seen"],
-                values["log_p_z"],
-                values["memorized"] == 1,
-                values["margin"],
-            )
-        )
+
+    def both(of_sequence: str, of_plant: str | None = None) -> Float64:
+        columns = table[of_sequence], plants[of_plant or of_sequence]
+        return np.concatenate([column.to_numpy().astype(np.float64) for column in columns])
+
     family = pc.dictionary_encode(table["family"].combine_chunks())
     family = family.combine_chunks() if isinstance(family, pa.ChunkedArray) else family
+    numbers = family.indices.to_numpy().astype(np.int64)
+    after = int(numbers.max(initial=-1)) + 1
+    weight = np.concatenate((table["weight"].to_numpy(), np.zeros(plants.num_rows)))
     return ScoredPanel(
-        table["sequence_count"].to_numpy().astype(np.float64),
-        table["effective_count"].to_numpy(),
-        table["suffix_count"].to_numpy().astype(np.float64),
-        table["weight"].to_numpy(),
-        table["zlib_bits_per_byte"].to_numpy().astype(np.float64),
-        table["continuation_share"].to_numpy().astype(np.float64),
-        family.indices.to_numpy().astype(np.int64),
-        tuple(seen),
+        both("sequence_count", "copies"),
+        both("effective_count"),
+        both("suffix_count"),
+        both("rarest_count"),
+        weight,
+        both("zlib_bits_per_byte"),
+        both("continuation_share"),
+        both("suffix_entropy_bits"),
+        np.arange(len(weight)) >= table.num_rows,
+        np.concatenate((numbers, after + plants["cluster"].to_numpy())),
+        tuple(_seen(table, plants, proxy) for proxy in proxies),
     )
+
+
+def _seen(table: pa.Table, plants: pa.Table, proxy: Mapping[str, Any]) -> Seen:
+    """Return the statistics of one proxy."""
+    name = proxy["proxy"]
+    parts = [proxy_statistics(rows, name, STATISTICS) for rows in (table, plants)]
+    values = {key: np.concatenate([part[key] for part in parts]) for key in STATISTICS}
+    return Seen(
+        name,
+        proxy["role"],
+        proxy["parameters"],
+        proxy["tokens"],
+        values["seen"],
+        values["log_p_z"],
+        values["memorized"] == 1,
+        values["margin"],
+    )
+
+
+def unseen_cases(panel: ScoredPanel) -> Cases:
+    """Return a case for each sequence and each proxy that saw it, if a cross-fit proxy did not.
+
+    Without a cross-fit pair, beside loaded proxies, of each sequence that a proxy saw.
+
+    The halves are among the proxies that label: they were taught the same doses among half as many
+    tokens, which is how the effect of tokens is known.
+    """
+    guessed = _guessed(panel)
+    parts = []
+    for proxy in panel.proxies:
+        rows = np.flatnonzero(proxy.taught & guessed)
+        inputs = unseen_features(panel, proxy.dose, proxy.parameters, proxy.tokens)[rows]
+        parts.append(_part(panel, rows, inputs, proxy, proxy is panel.top))
+    return _joined(parts, len(UNSEEN))
 
 
 def seen_cases(panel: ScoredPanel) -> Cases:
     """Return a case for each sequence that two proxies saw and each ordered pair of their sizes.
 
-    The features are of a proxy after all epochs, as those of the target's forecast are; the larger
-    one after one epoch too, so that the dose varies apart from them. (With proxies after one epoch
-    as the smaller ones the fit was worse: they know almost nothing yet.)
+    The smaller one of a pair is a ladder proxy after all epochs, as that of the target's forecast
+    is.
     """
     parts = []
-    sizes = [proxy.parameters for proxy in panel.of_role("ladder")]
-    for small in panel.of_role("ladder"):
+    ladder = panel.of_role("ladder")
+    for small in ladder:
         for large in panel.proxies:
-            if large.role == "half" or small.parameters >= large.parameters:
+            if small.parameters >= large.parameters:
                 continue
-            rows = np.flatnonzero(small.taught & large.taught)
-            ratio = large.parameters / small.parameters
-            inputs = seen_features(panel, small, large.dose, ratio)[rows]
-            top = small is panel.of_role("ladder")[-2] and large is panel.top
-            parts.append(_part(panel, rows, inputs, large, sizes, top))
+            rows = np.flatnonzero(small.taught & large.taught & _guessed(panel))
+            inputs = seen_features(panel, small, large.dose, large.parameters, large.tokens)[rows]
+            top = len(ladder) > 1 and small is ladder[-2] and large is panel.top
+            parts.append(_part(panel, rows, inputs, large, top))
     return _joined(parts, len(SEEN))
 
 
-def unseen_cases(panel: ScoredPanel) -> Cases:
-    """Return a case for each sequence that one cross-fit proxy alone saw and each ladder proxy."""
-    parts = []
-    sizes = [proxy.parameters for proxy in panel.of_role("ladder")]
-    for large in panel.proxies:
-        if large.role == "half":
-            continue
-        outside = outside_log_p(panel)
-        rows = np.flatnonzero(large.taught & np.isfinite(outside) & _split(panel))
-        inputs = unseen_features(panel, large.dose, large.parameters / _half_size(panel))[rows]
-        parts.append(_part(panel, rows, inputs, large, sizes, large is panel.top))
-    return _joined(parts, len(UNSEEN))
-
-
-def seen_features(panel: ScoredPanel, proxy: Seen, dose: Float64, ratio: float) -> Float64:
-    """Return the features SEEN of every sequence, (sequences, features).
-
-    Args:
-        panel: the scored sequences.
-        proxy: whose statistics they are made of.
-        dose: times that the other model sees each sequence, (sequences,).
-        ratio: size of the other model over that of the proxy.
-    """
-    times = np.where(proxy.taught, dose / np.maximum(proxy.dose, 1.0), 1.0)
-    margin = np.clip(proxy.margin, -MOST_MARGIN, MOST_MARGIN)
-    return np.column_stack((_features(panel, dose, proxy.log_p, ratio), np.log(times), margin))
-
-
-def unseen_features(panel: ScoredPanel, dose: Float64, ratio: float) -> Float64:
+def unseen_features(panel: ScoredPanel, dose: Float64, parameters: float, tokens: float) -> Float64:
     """Return the features UNSEEN of every sequence, (sequences, features).
+
+    Effective, suffix and rarest counts are of the corpus; a model that sees only some of a
+    sequence's occurrences, or each of them several times, is taken to see the others in the same
+    proportion. Sizes and tokens are relative to the largest proxy's.
 
     Args:
         panel: the scored sequences.
         dose: times that the model sees each sequence, (sequences,).
-        ratio: its size over that of a cross-fit proxy.
-    """
-    return _features(panel, dose, outside_log_p(panel), ratio)
-
-
-def _features(panel: ScoredPanel, dose: Float64, log_p: Float64, ratio: float) -> Float64:
-    """Return the features that both kinds of case share, (sequences, features).
-
-    Effective and suffix counts are of the corpus; a model that sees only some of a sequence's
-    occurrences, or each of them several times, is taken to see its near copies and its suffix
-    elsewhere in the same proportion.
+        parameters: the model's, without embeddings.
+        tokens: that it is trained on.
     """
     times = dose / panel.count
-    doses = (
-        np.log(np.maximum(of * times, 1.0)) for of in (panel.count, panel.effective, panel.suffix)
+    counts = (panel.count, panel.effective, panel.suffix, panel.rarest)
+    doses = [np.log(np.maximum(count * times, 1.0)) for count in counts]
+    outside = outside_log_p(panel)
+    known = np.nan_to_num(outside, nan=_middle(outside)) / SUFFIX
+    ones = np.ones(len(dose))
+    return np.column_stack(
+        (
+            *doses,
+            ones * np.log(parameters / panel.top.parameters),
+            ones * np.log(panel.top.tokens / tokens),
+            known,
+            -panel.compressed,
+            np.log(np.maximum(panel.continued, LEAST_SHARE)),
+            -panel.entropy,
+            panel.planted,
+            panel.planted * doses[0],
+        )
     )
-    size = np.full(len(dose), np.log(ratio))
-    continued = np.log(np.maximum(panel.continued, LEAST_SHARE))
-    return np.column_stack((*doses, log_p / SUFFIX, size, -panel.compressed, continued))
+
+
+def seen_features(
+    panel: ScoredPanel, proxy: Seen, dose: Float64, parameters: float, tokens: float
+) -> Float64:
+    """Return the features SEEN of every sequence, (sequences, features).
+
+    Args:
+        panel: the scored sequences.
+        proxy: the smaller model, whose statistics are features.
+        dose: times that the other model sees each sequence, (sequences,).
+        parameters: the other model's, without embeddings.
+        tokens: that it is trained on.
+    """
+    margin = np.clip(proxy.margin, -MOST_MARGIN, MOST_MARGIN)
+    ratio = np.full(len(dose), np.log(parameters / proxy.parameters))
+    features = unseen_features(panel, dose, parameters, tokens)
+    return np.column_stack((features, proxy.log_p / SUFFIX, margin, ratio))
+
+
+def _guessed(panel: ScoredPanel) -> Flags:
+    """Return of which sequences it is known how easily they are guessed, (sequences,)."""
+    if len(panel.of_role("half")) < 2:
+        return np.ones(len(panel.count), np.bool_)
+    return np.isfinite(outside_log_p(panel))
+
+
+def _middle(outside: Float64) -> float:
+    """Return the mean of what is known; 0 where nothing is."""
+    known = outside[np.isfinite(outside)]
+    return float(known.mean()) if len(known) else 0.0
 
 
 def outside_log_p(panel: ScoredPanel) -> Float64:
@@ -218,35 +280,20 @@ def outside_log_p(panel: ScoredPanel) -> Float64:
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def _split(panel: ScoredPanel) -> Flags:
-    """Return which sequences one cross-fit proxy alone was trained on, (sequences,)."""
-    halves = panel.of_role("half")
-    if len(halves) < 2:
-        return np.zeros(len(panel.count), np.bool_)
-    return np.asarray(halves[0].taught != halves[1].taught)
-
-
-def _half_size(panel: ScoredPanel) -> int:
-    """Return the parameters of a cross-fit proxy; 1 without one."""
-    return next((half.parameters for half in panel.of_role("half")), 1)
-
-
-def _part(
-    panel: ScoredPanel, rows: Int64, inputs: Float64, large: Seen, sizes: list[int], top: bool
-) -> Cases:
-    """Return the cases of one pair of proxies."""
+def _part(panel: ScoredPanel, rows: Int64, inputs: Float64, proxy: Seen, top: bool) -> Cases:
+    """Return the cases that one proxy labels."""
     count = len(rows)
     return Cases(
         inputs,
-        large.memorized[rows],
+        proxy.memorized[rows],
         panel.family[rows],
-        np.full(count, sizes.index(large.parameters)),
+        np.full(count, panel.proxies.index(proxy)),
         np.full(count, top),
     )
 
 
 def _joined(parts: list[Cases], features: int) -> Cases:
-    """Return the cases of all pairs."""
+    """Return the cases of all proxies."""
     return Cases(
         np.concatenate([np.zeros((0, features)), *(part.features for part in parts)]),
         np.concatenate([np.zeros(0, np.bool_), *(part.label for part in parts)]),

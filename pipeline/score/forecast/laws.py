@@ -17,10 +17,12 @@ import pyarrow as pa
 
 from pipeline.score.forecast.bootstrap import each_draw, times_drawn
 from pipeline.score.forecast.features import ScoredPanel, Seen
-from pipeline.score.forecast.logistic import DRAWS, Cases, fit
+from pipeline.score.forecast.logistic import DRAWS, Cases, Prior, fit
 from pipeline.text.arrays import Flags, Float64, Int64
 
 BOOTSTRAPS = 1_000
+# next to nothing is known of the curve of one proxy but that it does not fall
+FLAT = Prior(np.array([0.0, 0.0]), np.array([20.0, 5.0]), np.array([-np.inf, 0.0]))
 LEAST_FAMILIES = 5  # at a dose, for the dose to count in the curve of sizes
 
 
@@ -178,9 +180,10 @@ def _dose_law(panel: ScoredPanel, proxy: Seen, seed: int) -> dict[str, Any]:
     size, none = int(rows.sum()), np.zeros(int(rows.sum()), np.int64)
     features = np.log2(proxy.dose[rows])[:, None]
     cases = Cases(features, proxy.memorized[rows], panel.family[rows], none, np.ones(size, bool))
-    whole = fit(cases)
+    whole = fit(cases, FLAT)
     drawn = [
-        _curve(fit(cases, weight, whole.beta)) for weight in each_draw(cases.family, DRAWS, seed)
+        _curve(fit(cases, FLAT, weight, whole.beta))
+        for weight in each_draw(cases.family, DRAWS, seed)
     ]
     law |= {"fitted": True}
     for k, name in enumerate(("logits_per_doubling", "log2_dose_of_half")):

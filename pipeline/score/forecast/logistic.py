@@ -1,48 +1,43 @@
-"""The risk model: a logistic regression without negative slopes, its interval and its check.
+"""Logistic regression with a prior on its coefficients, and how its forecasts are checked.
 
-It is fitted on a ladder of sizes (Biderman et al. 2023, made continuous): features of one proxy
-predict what another memorizes. More doses, more copies, a more probable suffix and a larger model
-never lower the forecast.
+It is fitted on a ladder of sizes (Biderman et al. 2023, made continuous): what one proxy is asked
+about a sequence predicts what another memorizes. The prior says what is known from elsewhere; the
+more a run shows, the less of it is left (partial pooling, Gelman and Hill 2007, chapter 12).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.optimize import lsq_linear
 from scipy.special import expit, log_expit
-from scipy.stats import norm
 from sklearn.metrics import average_precision_score
 
 from pipeline.score.forecast.bootstrap import each_draw
 from pipeline.text.arrays import Flags, Float64, Int64
 from pipeline.text.hashing import keyed_hash
 
-PENALTY = 1e-4
 FOLDS = 5
-MOST_STEPS = 30
+MOST_STEPS = 50
 MOST_HALVINGS = 20
-TOLERANCE = 1e-9
-LEAST_SPREAD = 1e-9
-MOST_SPREAD = 50.0  # logits: says nothing
+TOLERANCE = 1e-7
 DRAWS = 200
 EDGES = (0.0, 0.01, 0.05, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
 
 
 @dataclass(frozen=True)
 class Cases:
-    """One case per sequence and pair of proxies: features of one, whether the other memorized it.
-
-    No feature lowers the forecast as it grows.
+    """One case per sequence and proxy: features, and whether the proxy memorized it.
 
     Attributes:
         features: of each case, (cases, features).
         label: whether the labelling proxy memorized the sequence, (cases,).
         family: number of the sequence's family, (cases,).
-        rung: place of the labelling proxy in the order of sizes, (cases,).
-        top: cases of the pair that the forecast is judged on, (cases,).
+        rung: number of the labelling proxy, (cases,).
+        top: cases of the proxy that the forecast is judged on, (cases,).
     """
 
     features: Float64  # (cases, features)
@@ -51,16 +46,15 @@ class Cases:
     rung: Int64
     top: Flags
 
-    @property
-    def centre(self) -> Float64:
-        """The mean of each feature, (features,)."""
-        return np.asarray(self.features.mean(0))
+    @cached_property
+    def weight(self) -> Float64:
+        """1 over the root of the cases that a proxy has of the same family, (cases,).
 
-    @property
-    def scale(self) -> Float64:
-        """The deviation of each feature, (features,); 1 for one that does not vary."""
-        spread = self.features.std(0)
-        return np.where(spread > LEAST_SPREAD, spread, 1.0)
+        Sequences of a family tell less than as many of different ones.
+        """
+        both = np.column_stack((self.family, self.rung))
+        _, place, count = np.unique(both, axis=0, return_inverse=True, return_counts=True)
+        return np.asarray(1.0 / np.sqrt(count[place.ravel()]))
 
     def where(self, rows: Flags) -> Cases:
         """Return some of the cases."""
@@ -74,114 +68,124 @@ class Cases:
 
 
 @dataclass(frozen=True)
-class Logistic:
-    """A fitted logistic regression on standardised features.
+class Prior:
+    """What is known of intercept and slopes before the fit; they are independent and normal.
 
     Attributes:
-        beta: intercept and slopes, in logits, (1 + features,).
-        centre: what is subtracted from each feature, (features,).
-        scale: what each is divided by then, (features,).
+        mean: of each, in logits per unit, (1 + features,).
+        deviation: of each, (1 + features,).
+        least: no coefficient is below it; minus infinity for none, (1 + features,).
     """
 
-    beta: Float64  # (1 + features,)
-    centre: Float64  # (features,)
-    scale: Float64  # (features,)
+    mean: Float64
+    deviation: Float64
+    least: Float64
+
+    def drawn(self, normal: Float64) -> Prior:
+        """Return the prior about a mean that is drawn from it.
+
+        A fit with each of many such priors has the spread of the posterior (randomized maximum
+        likelihood, Kitanidis 1995), wide where the run shows nothing.
+
+        Args:
+            normal: standard normal numbers, (1 + features,).
+        """
+        mean = np.maximum(self.least, self.mean + self.deviation * normal)
+        return Prior(mean, self.deviation, self.least)
+
+
+@dataclass(frozen=True)
+class Logistic:
+    """A fitted logistic regression.
+
+    Attributes:
+        beta: intercept and slopes, in logits per unit, (1 + features,).
+    """
+
+    beta: Float64
 
     def logit(self, features: Float64) -> Float64:
         """Return the log odds of each row of features, (rows,)."""
-        inputs = (features - self.centre) / self.scale
-        return np.asarray(self.beta[0] + np.einsum("ij,j->i", inputs, self.beta[1:]))
+        return np.asarray(self.beta[0] + np.einsum("ij,j->i", features, self.beta[1:]))
 
     def slopes(self) -> list[float]:
         """Return the slope of each feature, in logits per unit."""
-        return [float(slope) for slope in self.beta[1:] / self.scale]
+        return [float(slope) for slope in self.beta[1:]]
 
 
-def fit(cases: Cases, weight: Float64 | None = None, start: Float64 | None = None) -> Logistic:
-    """Return the logistic regression of least weighted log loss with no negative slope.
+def fit(
+    cases: Cases, prior: Prior, weight: Float64 | None = None, start: Float64 | None = None
+) -> Logistic:
+    """Return the coefficients of greatest posterior density.
 
-    A ridge of PENALTY per standardised slope keeps separable cases finite. Newton's method, each
-    step a bounded least-squares problem (Stark and Parker 1995). Sums are NumPy's own and never
-    BLAS's, whose order depends on the number of cores.
+    Newton's method, each step a bounded least-squares problem (Stark and Parker 1995). Sums are
+    NumPy's own and never BLAS's, whose order depends on the number of cores.
 
     Args:
         cases: what it is fitted on.
-        weight: of each case, (cases,); None for 1.
-        start: coefficients to begin at, (1 + features,); None for zeros.
+        prior: of the coefficients.
+        weight: of each case beside its own, (cases,); None for 1.
+        start: coefficients to begin at, (1 + features,); None for the prior's means.
     """
-    weight = np.ones(len(cases.label)) if weight is None else weight
-    centre, scale = cases.centre, cases.scale
-    inputs = np.column_stack((np.ones(len(cases.label)), (cases.features - centre) / scale))
-    label, share = cases.label.astype(np.float64), weight / weight.sum()
-    beta = np.zeros(inputs.shape[1]) if start is None else start
-    loss = _loss(beta, inputs, label, share)
+    share = cases.weight if weight is None else cases.weight * weight
+    inputs = np.column_stack((np.ones(len(cases.label)), cases.features))
+    label = cases.label.astype(np.float64)
+    beta = prior.mean if start is None else start
+    loss = _loss(beta, inputs, label, share, prior)
     for _ in range(MOST_STEPS):
-        step = _newton(beta, inputs, label, share) - beta
+        step = _newton(beta, inputs, label, share, prior) - beta
         for _ in range(MOST_HALVINGS):
-            tried = _loss(beta + step, inputs, label, share)
+            tried = _loss(beta + step, inputs, label, share, prior)
             if tried <= loss:
                 break
             step = step / 2
         beta, gained, loss = beta + step, loss - tried, tried
-        if gained < TOLERANCE:
+        if gained < TOLERANCE * max(1.0, abs(loss)):
             break
-    return Logistic(beta, centre, scale)
+    return Logistic(beta)
 
 
 def _logit(beta: Float64, inputs: Float64) -> Float64:
     return np.asarray(np.einsum("ij,j->i", inputs, beta))
 
 
-def _loss(beta: Float64, inputs: Float64, label: Float64, share: Float64) -> float:
-    """Return the penalised log loss of coefficients."""
+def _loss(beta: Float64, inputs: Float64, label: Float64, share: Float64, prior: Prior) -> float:
+    """Return minus the log posterior of coefficients, up to a constant."""
     logit = _logit(beta, inputs)
     fit = label * log_expit(logit) + (1 - label) * log_expit(-logit)
-    return float(PENALTY * (beta[1:] ** 2).sum() - (share * fit).sum())
+    return float(0.5 * (((beta - prior.mean) / prior.deviation) ** 2).sum() - (share * fit).sum())
 
 
-def _newton(beta: Float64, inputs: Float64, label: Float64, share: Float64) -> Float64:
-    """Return the minimum, without negative slopes, of the quadratic that fits the loss at beta."""
+def _newton(
+    beta: Float64, inputs: Float64, label: Float64, share: Float64, prior: Prior
+) -> Float64:
+    """Return the minimum, within bounds, of the quadratic that fits the loss at beta."""
     chance = expit(_logit(beta, inputs))
-    ridge = np.full(len(beta), 2 * PENALTY)
-    ridge[0] = 1e-9
-    slope = np.einsum("ij,i->j", inputs, share * (chance - label)) + ridge * beta
+    precision = prior.deviation**-2.0
+    slope = np.einsum("ij,i->j", inputs, share * (chance - label))
+    slope = slope + precision * (beta - prior.mean)
     curve = np.einsum("ij,ik->jk", inputs * (share * chance * (1 - chance))[:, None], inputs)
-    root = np.linalg.cholesky(curve + np.diag(ridge)).T
+    root = np.linalg.cholesky(curve + np.diag(precision)).T
     wanted = np.einsum("ij,j->i", root, beta) - np.linalg.solve(root.T, slope)
-    low = np.where(np.arange(len(beta)) == 0, -np.inf, 0.0)
-    return np.asarray(lsq_linear(root, wanted, (low, np.inf), method="bvls").x)
+    return np.asarray(lsq_linear(root, wanted, (prior.least, np.inf), method="bvls").x)
 
 
-def transfer_error(cases: Cases) -> float:
-    """Return by how many logits a model fitted below the top rung is off on it.
+def rung_errors(cases: Cases, fitted: Logistic) -> Float64:
+    """Return by how many logits the forecast of each proxy is off as a whole, (proxies,).
 
-    That is the shift that its calibration would need, fitted on other families than it is judged
-    on. What happens from the last rung to the target is taken to be of this size, per the same
-    ratio of sizes. MOST_SPREAD where nothing below the top rung is memorized.
+    What a training of other weights and another order adds is seen in these shifts. The shift of a
+    proxy is drawn to 0 where it rests on little: half of it at one uncertain case.
     """
-    below = cases.rung < cases.rung.max(initial=0)
-    if not cases.label[below].any() or not cases.top.any():
-        return MOST_SPREAD
-    fold = folds(cases.family)
-    logit, label = [], []
-    for number in range(FOLDS):
-        judged = cases.top & (fold == number)
-        fitted = fit(cases.where(below & (fold != number)))
-        logit.append(fitted.logit(cases.features[judged]))
-        label.append(cases.label[judged])
-    return abs(_shift(np.concatenate(logit), np.concatenate(label)))
-
-
-def _shift(logit: Float64, label: Flags) -> float:
-    """Return the number to add to the logits so that the mean probability is the observed share."""
-    low, high = -20.0, 20.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        if expit(logit + middle).mean() < label.mean():
-            low = middle
-        else:
-            high = middle
-    return (low + high) / 2
+    logit = fitted.logit(cases.features)
+    shifts = []
+    for rung in np.unique(cases.rung).tolist():
+        own = cases.rung == rung
+        chance = expit(logit[own])
+        share = cases.weight[own]
+        informed = float((share * chance * (1 - chance)).sum())
+        surplus = float((share * (cases.label[own] - chance)).sum())
+        shifts.append(surplus / (1.0 + informed))
+    return np.array(shifts)
 
 
 def folds(family: Int64) -> Int64:
@@ -189,54 +193,29 @@ def folds(family: Int64) -> Int64:
     return (keyed_hash(family.astype(np.uint64), 17) % np.uint64(FOLDS)).astype(np.int64)
 
 
-def cross_fitted(cases: Cases) -> Float64:
+def cross_fitted(cases: Cases, prior: Prior) -> Float64:
     """Return the probability of each case by a model of the other families' folds, (cases,)."""
     fold = folds(cases.family)
     result = np.zeros(len(cases.label))
     for number in range(FOLDS):
         judged = fold == number
         if judged.any():
-            result[judged] = expit(fit(cases.where(~judged)).logit(cases.features[judged]))
+            result[judged] = expit(fit(cases.where(~judged), prior).logit(cases.features[judged]))
     return result
 
 
-def forecast(
-    cases: Cases, features: Float64, spread: float, seed: int
-) -> tuple[Float64, Float64, Float64]:
-    """Return risk, low and high end of its 95% interval of each row, (rows,) each.
-
-    The interval joins a bootstrap over families with the error of the transfer to another size:
-    each draw is shifted by a normal quantile of its own.
-
-    Args:
-        cases: what the model is fitted on.
-        features: of the rows to forecast, (rows, features).
-        spread: standard deviation of the transfer error, in logits.
-        seed: of the bootstrap.
-    """
-    whole = fit(cases)
-    centre = whole.logit(features)
-    order = np.argsort(keyed_hash(np.arange(DRAWS, dtype=np.uint64), seed))
-    noise = norm.ppf((order + 0.5) / DRAWS) * spread
-    drawn = np.empty((DRAWS, len(features)))  # log odds
-    for draw, weight in enumerate(each_draw(cases.family, DRAWS, seed)):
-        fitted = fit(cases, weight, whole.beta)
-        drawn[draw] = fitted.logit(features) + noise[draw]
-    low, high = np.quantile(drawn, (0.025, 0.975), axis=0)
-    return expit(centre), expit(np.minimum(low, centre)), expit(np.maximum(high, centre))
-
-
-def judged(cases: Cases, baseline: Float64, seed: int) -> dict[str, object]:
+def judged(cases: Cases, predicted: Float64, baseline: Float64, seed: int) -> dict[str, object]:
     """Return the held-out quality on the top pair, with 95% intervals, for the facts.
 
     It is average precision and Brier score, each with that of a baseline.
 
     Args:
         cases: what the model is fitted on and judged by, in different folds.
+        predicted: `cross_fitted` of them, (cases,).
         baseline: score that the forecast has to beat in average precision, (cases,).
         seed: of the bootstrap.
     """
-    predicted = cross_fitted(cases)[cases.top]
+    predicted = predicted[cases.top]
     label, family, other = cases.label[cases.top], cases.family[cases.top], baseline[cases.top]
     sample = _quality(label, predicted, other, np.ones(len(label)))
     drawn = [
@@ -268,12 +247,14 @@ def _quality(label: Flags, predicted: Float64, other: Float64, weight: Float64) 
     }
 
 
-def calibration(cases: Cases, edges: Sequence[float] = EDGES) -> list[dict[str, float | int]]:
+def calibration(
+    cases: Cases, predicted: Float64, edges: Sequence[float] = EDGES
+) -> list[dict[str, float | int]]:
     """Return the mean forecast and the observed share for each bin of probability.
 
     Probabilities are cross-fitted, cases those of the top pair.
     """
-    predicted = cross_fitted(cases)[cases.top]
+    predicted = predicted[cases.top]
     label = cases.label[cases.top]
     place = np.digitize(predicted, edges[1:-1])
     rows: list[dict[str, float | int]] = []

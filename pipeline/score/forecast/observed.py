@@ -14,6 +14,8 @@ from pipeline.text.arrays import Flags
 def dose_response(panel: ScoredPanel) -> list[dict[str, Any]]:
     """Return the share that each ladder proxy memorized, by powers of two of a count.
 
+    Of sequences of the corpus; plants are apart, in the curves of `laws`.
+
     The count of what they were trained on is the times that they saw it, of the rest it is
     `sequence_count`: there the share is the floor of non-members, however often the text occurs.
     """
@@ -22,8 +24,9 @@ def dose_response(panel: ScoredPanel) -> list[dict[str, Any]]:
     level = np.floor(np.log2(np.maximum(count, 1.0))).astype(np.int64)
     rows: list[dict[str, Any]] = []
     for trained in (True, False):
-        for number in np.unique(level[taught == trained]).tolist():
-            inside = (level == number) & (taught == trained)
+        own = panel.natural & (taught == trained)
+        for number in np.unique(level[own]).tolist():
+            inside = own & (level == number)
             low, high = 2**number, 2 ** (number + 1) - 1
             rows.append(
                 {
@@ -41,18 +44,27 @@ def dose_response(panel: ScoredPanel) -> list[dict[str, Any]]:
 
 
 def memorized_families(panel: ScoredPanel) -> list[dict[str, Any]]:
-    """Return for each proxy how many families that it saw hold a memorized sequence."""
+    """Return for each proxy how many families that it saw hold a memorized sequence.
+
+    Plants are counted apart, by cluster.
+    """
     return [
         {
             "proxy": proxy.name,
             "parameters": proxy.parameters,
-            "sequences_seen": int(proxy.taught.sum()),
-            "memorized": int((proxy.memorized & proxy.taught).sum()),
-            "families_seen": len(np.unique(panel.family[proxy.taught])),
-            "families_memorized": len(np.unique(panel.family[proxy.memorized & proxy.taught])),
+            "sequences_seen": int((proxy.taught & panel.natural).sum()),
+            "memorized": int((proxy.memorized & proxy.taught & panel.natural).sum()),
+            "families_seen": _families(panel, proxy.taught & panel.natural),
+            "families_memorized": _families(panel, proxy.memorized & proxy.taught & panel.natural),
+            "plants_seen": _families(panel, proxy.taught & panel.planted),
+            "plants_memorized": _families(panel, proxy.memorized & proxy.taught & panel.planted),
         }
         for proxy in panel.proxies
     ]
+
+
+def _families(panel: ScoredPanel, rows: Flags) -> int:
+    return len(np.unique(panel.family[rows]))
 
 
 def rate(panel: ScoredPanel, rows: Flags) -> dict[str, Any]:

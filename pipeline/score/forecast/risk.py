@@ -2,56 +2,64 @@
 
 Two models share one panel. `seen` has features of the largest proxy, for sequences that it was
 trained on; `unseen` those of a cross-fit proxy that was not, for all others, and headline figures
-are its. Neither is a privacy guarantee: paraphrase, attributes and other prefixes are not looked
-at.
+are its. Both are a law in dose, size and tokens (`scaling`), fitted on plants and on sequences of
+the corpus together. Neither is a privacy guarantee: paraphrase, attributes and other prefixes are
+not looked at.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from scipy.special import expit, logit
 
 from pipeline.engine.stage import Receipt, Work
 from pipeline.engine.tables import read_table, write_table
 from pipeline.score.forecast import features
 from pipeline.score.forecast.features import ScoredPanel, read_panel
 from pipeline.score.forecast.laws import laws
-from pipeline.score.forecast.logistic import (
-    DRAWS,
-    Cases,
-    calibration,
-    fit,
-    forecast,
-    judged,
-    transfer_error,
-)
+from pipeline.score.forecast.logistic import Cases, calibration, cross_fitted, judged
 from pipeline.score.forecast.observed import dose_response, memorized_families, rate
-from pipeline.score.forecast.risk_model import risk_model
+from pipeline.score.forecast.outlook import outlook
+from pipeline.score.forecast.risk_model import SLOPES, risk_model
+from pipeline.score.forecast.scaling import (
+    CHOSEN,
+    Law,
+    Model,
+    beyond,
+    drawn_futures,
+    fitted_law,
+    log_odds,
+    prior_of,
+)
 from pipeline.score.forecast.target import Target, target_of
 from pipeline.score.slices import SUFFIX
-from pipeline.text.arrays import Flags, Float64
+from pipeline.text.arrays import Flags, Float64, Int64
 from schemas.scan.counts import COUNTS
 from schemas.score.contexts import CONTEXTS
 from schemas.score.laws import LAWS
+from schemas.score.plants import PLANTS
 from schemas.score.risk import DOCUMENT_RISK, RISK, RISK_MODEL
 from schemas.score.sequences import SEQUENCES
 
-VERSION = 6
-LEAST_FAMILIES = 30
+VERSION = 7
+LEAST_CLUSTERS = 3  # of plants or families that the largest proxy memorized
 LIKELY = 0.5  # risk from which a sequence has a kind
 GUESSABLE = 0.5  # probability of a token
 RECITED = 6  # occurrences
+ROWS = 4_096  # sequences forecast at a time: 256 futures of them are 8 MB
 NOTHING = np.nan
+LEAST = 1e-9  # probability
 WARNINGS = (
     "A forecast with an error, not a privacy guarantee: only this prefix of a text is looked at.",
-    "A dose is taken to mean the same in a larger corpus: dilution is not modelled.",
     "The panel is rich in repeated text: its base rate and precision are not the corpus's.",
-    "One training of each proxy: the intervals leave out the noise between trainings.",
+    "Plants are exact copies at random places: edited or crowded ones are remembered otherwise.",
+    "One training of each proxy: how far trainings differ is estimated from the sizes.",
 )
 
 
@@ -63,7 +71,8 @@ class Basis:
         name: `seen` or `unseen`.
         names: of the features, in order.
         cases: what it is fitted on.
-        features: of all sequences, (sequences, features).
+        features: of all sequences at the target's epochs, size and tokens as the top proxy's,
+            (sequences, features).
         rows: which sequences it speaks of, (sequences,).
     """
 
@@ -74,38 +83,58 @@ class Basis:
     rows: Flags
 
 
+@dataclass(frozen=True)
+class Forecast:
+    """What is forecast of each sequence; NaN where there is no forecast.
+
+    Attributes:
+        logit: log odds, (sequences,).
+        low: log odds of the low end of the 95% interval, (sequences,).
+        high: likewise, (sequences,).
+        slopes: log odds per unit of log dose, as in `risk_model`, (sequences, 3).
+    """
+
+    logit: Float64
+    low: Float64
+    high: Float64
+    slopes: Float64
+
+    @property
+    def risk(self) -> Float64:
+        """Risk and both ends of its interval, (sequences, 3)."""
+        return np.asarray(expit(np.column_stack((self.logit, self.low, self.high))))
+
+
 def risk(work: Work) -> Receipt:
     """Write `risk`, `document_risk`, `laws` and `risk_model` (a reduce stage).
 
-    The forecast is fitted on the scored sequences and applied to each of them.
+    The forecast is fitted on the scored sequences and plants and applied to each sequence.
     """
     about = json.loads(
         next(path for path in work.paths("models") if path.name == "proxies.json").read_bytes()
     )
     table = read_table(work.paths("sequences"), SEQUENCES)
     curves = pa.table({name: [] for name in LAWS.names}, schema=LAWS)
-    trained = any(proxy["role"] == "ladder" for proxy in about["proxies"])
-    if table.num_rows and trained:
-        panel = read_panel(table, about["proxies"])
+    model = RISK_MODEL.empty_table()
+    values = np.full((table.num_rows, 3), NOTHING)
+    kinds, taught = np.full(table.num_rows, None), np.zeros(table.num_rows, np.bool_)
+    extrapolated = False
+    why = _why_not(about, table.num_rows)
+    facts: dict[str, Any] = {"fitted": False, "why_not": why}
+    if not why:
+        panel = read_panel(table, about["proxies"], read_table(work.paths("plants"), PLANTS))
         shorter = read_table(work.paths("contexts"), CONTEXTS)
         curves, law_facts = laws(panel, shorter, work.config.proxy.seed)
-        target = target_of(work.config.target, panel.top.parameters, about["corpus_tokens"])
-        known = _observed(panel, target)
-        fitted_bases = bases(panel, target) if known["fitted"] else []
-        values, facts = _forecast(panel, target, fitted_bases, work.config.proxy.seed)
-        facts = {**known, **facts, "laws": law_facts}
-        kinds = _kinds(panel, values[:, 0])
-        rows = _rows(table, values, kinds, panel.top.taught, extrapolated=target.extrapolated)
-        model = risk_model(table, fitted_bases, target.epochs)
-    else:
-        model = RISK_MODEL.empty_table()
-        values = np.full((table.num_rows, 3), NOTHING)
-        none = np.zeros(table.num_rows, np.bool_)
-        why = "no family outside the held-out eighth has a text of 64 tokens to train on"
-        if about["proxies"] and not trained:
-            why = "the proxies were loaded: what they have seen of this corpus is not known"
-        facts = {"fitted": False, "why_not": why}
-        rows = _rows(table, values, np.full(table.num_rows, None), none, extrapolated=False)
+        top = Model(panel.top.parameters, panel.top.tokens)
+        target = target_of(work.config.target, top)
+        extrapolated, taught = target.extrapolated, panel.top.taught[: table.num_rows]
+        found, facts = forecast_of(panel, target, work.config.proxy.seed)
+        facts |= {"laws": law_facts}
+        natural = slice(table.num_rows)
+        values = found.risk[natural]
+        kinds = _kinds(panel, found.risk[:, 0], likely=not extrapolated)[natural]
+        model = risk_model(table, found.logit[natural], found.slopes[natural], target.epochs)
+    rows = _rows(table, values, kinds, taught, extrapolated=extrapolated)
     with write_table(work.folder, "risk", work.key, RISK) as out:
         out.write(rows)
     with write_table(work.folder, "document_risk", work.key, DOCUMENT_RISK) as of_documents:
@@ -118,124 +147,205 @@ def risk(work: Work) -> Receipt:
     return Receipt(files, table.num_rows, out.rows, facts)
 
 
-def _forecast(
-    panel: ScoredPanel, target: Target, fitted_bases: Sequence[Basis], seed: int
-) -> tuple[Float64, dict[str, Any]]:
-    """Return risk, low and high end of each sequence, (sequences, 3), and the facts.
-
-    NaN where there is no forecast.
-    """
-    values = np.full((len(panel.count), 3), NOTHING)
-    facts: dict[str, Any] = {}
-    for basis in fitted_bases:
-        spread = spread_of(basis.cases, panel, target)
-        values[basis.rows] = np.column_stack(
-            forecast(basis.cases, basis.features[basis.rows], spread, seed)
+def _why_not(about: dict[str, Any], sequences: int) -> str | None:
+    """Return why nothing can be forecast, or None."""
+    if about["proxies"] and not any(proxy["role"] == "ladder" for proxy in about["proxies"]):
+        return (
+            "the proxies were loaded: what they have seen of this corpus is not known "
+            "(proxy.trained_on = corpus declares that it was all of it)"
         )
-        facts |= _about(basis, spread, seed)
-    if fitted_bases:
-        facts["expected"] = _expected(panel, values)
-    return values, facts
+    if not about["proxies"] or not sequences:
+        return "no family outside the held-out eighth has a text of 64 tokens to train on"
+    return None
 
 
-def bases(panel: ScoredPanel, target: Target) -> list[Basis]:
+def forecast_of(panel: ScoredPanel, target: Target, seed: int) -> tuple[Forecast, dict[str, Any]]:
+    """Return the forecast of each sequence, plants included, and the facts of the stage.
+
+    Args:
+        panel: the scored sequences.
+        target: the model that is forecast.
+        seed: of all draws.
+    """
+    facts = _observed(panel, target)
+    found = _no_forecast(len(panel.count))
+    if not facts["fitted"]:
+        return found, facts
+    top = Model(panel.top.parameters, panel.top.tokens)
+    for basis in bases(panel, target.epochs):
+        law = law_of(basis, panel, seed)
+        chosen = drawn_futures(law, seed)
+        for rows in _blocks(np.flatnonzero(basis.rows)):
+            part = applied(law, chosen, basis.features[rows], target.model)
+            found.logit[rows], found.low[rows], found.high[rows] = part[:, :3].T
+            found.slopes[rows] = part[:, 3:]
+        facts |= _about(basis, law, seed)
+        if basis.name == "unseen":
+            at_one = features.unseen_features(panel, panel.count, *_size(top))
+            facts["outlook"] = outlook(law, chosen, panel, at_one)
+    facts["expected"] = _expected(panel, found.risk, target)
+    return found, facts
+
+
+def bases(panel: ScoredPanel, epochs: float) -> list[Basis]:
     """Return the two models of the forecast: what each is fitted on and applied to."""
-    dose = panel.count * target.epochs
+    dose = panel.count * epochs
     top = panel.top
-    size = target.parameters / panel.of_role("half")[0].parameters if panel.of_role("half") else 1.0
-    unseen = features.unseen_features(panel, dose, size)
-    seen = features.seen_features(panel, top, dose, target.ratio)
+    unseen = features.unseen_features(panel, dose, top.parameters, top.tokens)
+    seen = features.seen_features(panel, top, dose, top.parameters, top.tokens)
+    taught = top.taught
     return [
-        Basis("unseen", tuple(features.UNSEEN), features.unseen_cases(panel), unseen, ~top.taught),
-        Basis("seen", tuple(features.SEEN), features.seen_cases(panel), seen, top.taught),
+        Basis("unseen", features.UNSEEN, features.unseen_cases(panel), unseen, ~taught),
+        Basis("seen", features.SEEN, features.seen_cases(panel), seen, taught),
     ]
 
 
-def spread_of(cases: Cases, panel: ScoredPanel, target: Target) -> float:
-    """Return the transfer error of the step to the target, in logits.
+def law_of(basis: Basis, panel: ScoredPanel, seed: int) -> Law:
+    """Return the law of one of the two models.
 
-    It grows from the error of the step to the top rung, in proportion to the logs of the ratios of
-    sizes.
+    Args:
+        basis: the model.
+        panel: the scored sequences.
+        seed: of the draws.
     """
-    sizes = [proxy.parameters for proxy in panel.of_role("ladder")]
-    steps = abs(np.log(target.ratio)) / np.log(sizes[-1] / sizes[-2])
-    return transfer_error(cases) * max(1.0, float(steps))
+    once = panel.natural & basis.rows & (panel.count == 1)
+    rows = once if once.any() else basis.rows
+    typical = basis.features[rows].mean(axis=0) if rows.any() else np.zeros(len(basis.names))
+    typical[: len(features.DOSES)] = 0.0
+    top = Model(panel.top.parameters, panel.top.tokens)
+    return fitted_law(basis.names, basis.cases, typical, top, seed)
+
+
+def _size(top: Model) -> tuple[float, float]:
+    return top.parameters, top.tokens
+
+
+def _no_forecast(sequences: int) -> Forecast:
+    logit, low, high = (np.full(sequences, NOTHING) for _ in range(3))
+    return Forecast(logit, low, high, np.zeros((sequences, len(SLOPES))))
+
+
+def _blocks(rows: Int64) -> Iterator[Int64]:
+    """Yield rows, some at a time."""
+    for start in range(0, len(rows), ROWS):
+        yield rows[start : start + ROWS]
+
+
+def applied(law: Law, chosen: Int64, inputs: Float64, model: Model) -> Float64:
+    """Return log odds, ends of their interval and slopes of each sequence, (sequences, 6).
+
+    A risk is the mean probability over the futures. Its slopes are the derivatives of its log odds
+    by the log doses, so that a filter can follow it without the futures.
+
+    Args:
+        law: the law.
+        chosen: numbers of futures.
+        inputs: features of each sequence, as in `Basis`, (sequences, features).
+        model: the model that is forecast.
+    """
+    drawn = log_odds(law, chosen, inputs, model)
+    chance = expit(drawn)
+    mean = chance.mean(axis=0).clip(LEAST, 1.0 - LEAST)
+    low, high = np.quantile(drawn, (0.025, 0.975), axis=0)
+    centre = logit(mean)
+    steep = chance * (1.0 - chance) / (len(chosen) * mean * (1.0 - mean))  # (chosen, sequences)
+    scale = beyond(law, model)[1][chosen]
+    dose = [1 + law.names.index(name) for name in features.DOSES]
+    each = np.einsum("ds,dk->sk", steep, scale[:, None] * law.betas[law.draw[chosen]][:, dose])
+    slopes = np.column_stack((each[:, 0], each[:, 1], each[:, 2] + each[:, 3]))
+    return np.column_stack((centre, np.minimum(low, centre), np.maximum(high, centre), slopes))
 
 
 def _observed(panel: ScoredPanel, target: Target) -> dict[str, Any]:
     """Return what the proxies show, and whether that is enough to fit a forecast."""
     memorized = memorized_families(panel)
-    families = memorized[panel.proxies.index(panel.top)]["families_memorized"]
+    of_top = memorized[panel.proxies.index(panel.top)]
+    families, planted = of_top["families_memorized"], of_top["plants_memorized"]
+    enough = families + planted >= LEAST_CLUSTERS
     why = (
-        f"the largest proxy memorized {families} families; "
-        f"{LEAST_FAMILIES} are needed to fit a forecast"
+        f"the largest proxy memorized {families} families and {planted} plants, fewer than "
+        f"{LEAST_CLUSTERS} in all: it was trained on too little text (proxy.sample_tokens) or in "
+        "too few steps (proxy.epochs)"
     )
     return {
-        "fitted": families >= LEAST_FAMILIES,
-        "why_not": None if families >= LEAST_FAMILIES else why,
+        "fitted": enough,
+        "why_not": None if enough else why,
+        "plants_memorized": planted,
         "target": {
             "parameters": target.parameters,
             "epochs": target.epochs,
             "tokens": target.tokens,
             "times_the_largest_proxy": round(target.ratio, 3),
+            "times_the_tokens_of_the_proxies": round(target.tokens_ratio, 3),
             "extrapolated": target.extrapolated,
             "assumption": target.assumed,
         },
         "memorized": memorized,
         "memorized_by_count": dose_response(panel),
-        "base_rate": rate(panel, panel.top.taught),
+        "base_rate": rate(panel, panel.natural & panel.top.taught),
         "floor": rate(panel, ~panel.top.taught),
         "warnings": [{"warning": text} for text in WARNINGS],
     }
 
 
-def _about(basis: Basis, spread: float, seed: int) -> dict[str, Any]:
-    """Return the facts of one model: coefficients, held-out quality, calibration."""
+def _about(basis: Basis, law: Law, seed: int) -> dict[str, Any]:
+    """Return the facts of one model: coefficients, held-out quality, calibration.
+
+    Quality is judged on sequences of the corpus where there are any, not on plants.
+    """
     cases = basis.cases
-    log_count = cases.features[:, 0]
-    slopes = fit(cases).slopes()
-    return {
-        f"coefficients_{basis.name}": dict(
-            zip(basis.names, (round(x, 4) for x in slopes), strict=True)
-        ),
-        f"held_out_{basis.name}": {
-            "validated_on": "the largest proxy, by features of a smaller one, in families left out "
-            "of the fit",
-            "sequences": int(cases.top.sum()),
-            "families": len(np.unique(cases.family[cases.top])),
-            "memorized": int(cases.label[cases.top].sum()),
-            **judged(cases, log_count, seed),
-            "transfer_error_logits": round(spread, 3),
-            "bootstrap_draws": DRAWS,
-        },
-        f"calibration_{basis.name}": calibration(cases),
+    slopes = zip(basis.names, law.central.slopes(), strict=True)
+    facts: dict[str, Any] = {
+        f"coefficients_{basis.name}": {name: round(slope, 4) for name, slope in slopes}
     }
+    natural = cases.features[:, basis.names.index("planted")] == 0
+    own = Cases(cases.features, cases.label, cases.family, cases.rung, cases.top & natural)
+    held_out = own if own.label[own.top].any() else cases
+    if not held_out.label[held_out.top].any():
+        return facts
+    predicted = cross_fitted(cases, prior_of(basis.names))
+    facts[f"held_out_{basis.name}"] = {
+        "validated_on": "the largest proxy, in families left out of the fit; "
+        + ("sequences of the corpus" if held_out is own else "plants and sequences of the corpus"),
+        "sequences": int(held_out.top.sum()),
+        "families": len(np.unique(cases.family[held_out.top])),
+        "memorized": int(cases.label[held_out.top].sum()),
+        **judged(held_out, predicted, cases.features[:, 0], seed),
+        "error_between_trainings_logits": round(law.error, 3),
+        "futures": CHOSEN,
+    }
+    facts[f"calibration_{basis.name}"] = calibration(held_out, predicted)
+    return facts
 
 
-def _expected(panel: ScoredPanel, values: Float64) -> dict[str, Any]:
+def _expected(panel: ScoredPanel, values: Float64, target: Target) -> dict[str, Any]:
     """Return the shares of the corpus's sequences that the forecast expects to be memorized.
 
-    Sequences count by their weight.
+    Sequences count by their weight. Beyond ten times the ladder there is no single share.
     """
     found: dict[str, Any] = {}
+    taught = panel.top.taught
     for name, rows in (
-        ("all", panel.count > 0),
-        ("unseen", ~panel.top.taught),
-        ("seen", panel.top.taught),
+        ("all", panel.natural),
+        ("unseen", panel.natural & ~taught),
+        ("unseen that occur once", panel.natural & ~taught & (panel.count == 1)),
+        ("seen", panel.natural & taught),
     ):
         if rows.any():
             share = np.average(values[rows], axis=0, weights=panel.weight[rows])
             found[name] = {
                 "sequences": int(rows.sum()),
                 "standing_for": round(float(panel.weight[rows].sum())),
-                "expected_share": round(float(share[0]), 6),
+                "expected_share": None if target.extrapolated else round(float(share[0]), 6),
                 "expected_share_95": [round(float(share[1]), 6), round(float(share[2]), 6)],
             }
     return found
 
 
-def _kinds(panel: ScoredPanel, value: Float64) -> np.ndarray:
+def _kinds(panel: ScoredPanel, value: Float64, *, likely: bool) -> np.ndarray:
     """Return none, reconstructed, recited or recollected; None where there is no forecast.
+
+    None also where the forecast is an order and no probability, so not `likely`.
 
     The classes of Prashanth et al. 2024: what can be guessed, what is repeated, and the rest.
     """
@@ -245,7 +355,7 @@ def _kinds(panel: ScoredPanel, value: Float64) -> np.ndarray:
         guessable, "reconstructed", np.where(panel.count >= RECITED, "recited", "recollected")
     )
     kinds = np.where(value < LIKELY, "none", kinds).astype(object)
-    kinds[np.isnan(value)] = None
+    kinds[np.isnan(value) | (not likely)] = None
     return kinds
 
 

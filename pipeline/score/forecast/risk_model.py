@@ -1,74 +1,37 @@
 """The fitted forecast as a function of the dose, so that a filter can ask what is left of a risk.
 
-The risk model is linear in the logs of the doses. What depends on no dose is added up once for a
+The forecast is linear in the logs of the doses. What depends on no dose is added up once for a
 sequence; then the risk at any other dose is one line of arithmetic, without a proxy, a text or a
 fit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
-
 import numpy as np
 import pyarrow as pa
 from scipy.special import expit
 
-from pipeline.score.forecast.logistic import Cases, fit
-from pipeline.text.arrays import Flags, Float64
+from pipeline.text.arrays import Float64
 from schemas.score.risk import RISK_MODEL
 
-DOSES = ("log dose", "log effective dose", "log suffix dose", "log dose ratio")
-SLOPES = ("slope_count", "slope_effective", "slope_suffix", "slope_ratio")
+SLOPES = ("slope_count", "slope_effective", "slope_suffix")
 
 
-class Fitted(Protocol):
-    """The properties that `risk_model` reads of a basis of the forecast; see `risk.Basis`.
-
-    Attributes:
-        names: of the features, in order.
-        cases: what it is fitted on.
-        features: of all sequences, (sequences, features).
-        rows: which sequences it speaks of, (sequences,).
-    """
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The features, in order."""
-
-    @property
-    def cases(self) -> Cases:
-        """The cases that it is fitted on."""
-
-    @property
-    def features(self) -> Float64:
-        """The features of all sequences, (sequences, features)."""
-
-    @property
-    def rows(self) -> Flags:
-        """The sequences that it speaks of, (sequences,)."""
-
-
-def risk_model(table: pa.Table, bases: Sequence[Fitted], epochs: float) -> pa.Table:
+def risk_model(table: pa.Table, logit: Float64, slopes: Float64, epochs: float) -> pa.Table:
     """Return the rows of `risk_model` for the sequences that have a forecast.
 
     Args:
         table: `sequences`.
-        bases: the two models, each with sequences of its own; none when nothing was fitted.
+        logit: log odds of the forecast of each, NaN for none, (sequences,).
+        slopes: log odds of each per unit of log dose: of its count, of the effective count of its
+            document, of its suffix (which the rarest words in it follow), (sequences, 3).
         epochs: times the target sees the corpus.
     """
-    offset = np.full(table.num_rows, np.nan)
-    slopes = np.zeros((table.num_rows, len(SLOPES)))
-    for basis in bases:
-        fitted = fit(basis.cases)
-        slope = dict(zip(basis.names, fitted.slopes(), strict=True))
-        slopes[basis.rows] = [slope.get(name, 0.0) for name in DOSES]
-        offset[basis.rows] = fitted.logit(basis.features[basis.rows])
-    counts, effective, suffix = (
-        table[name].to_numpy() for name in ("sequence_count", "effective_count", "suffix_count")
-    )
-    doses = _log_doses(counts * epochs, effective * epochs, suffix * epochs)
-    offset -= np.einsum("ij,ij->i", slopes, doses)
+    counts = [
+        table[name].to_numpy() * epochs
+        for name in ("sequence_count", "effective_count", "suffix_count")
+    ]
+    offset = logit - np.einsum("ij,ij->i", slopes, _log_doses(*counts))
     model = pa.table(
         {
             **{name: table[name] for name in ("row_key", "start_byte", "end_byte", "suffix_byte")},
@@ -87,9 +50,7 @@ def _log_doses(count: Float64, effective: Float64, suffix: Float64) -> Float64:
 
     A dose below one counts as one.
     """
-    least = (np.log(np.maximum(dose, 1.0)) for dose in (count, effective, suffix))
-    ratio = np.log(np.where(count > 0, count, 1.0))
-    return np.column_stack((*least, ratio))
+    return np.column_stack([np.log(np.maximum(dose, 1.0)) for dose in (count, effective, suffix)])
 
 
 def risk_at(model: pa.Table, count: Float64, effective: Float64, suffix: Float64) -> Float64:

@@ -2,7 +2,8 @@
 
 A size is a number of non-embedding parameters. One given in all is converted by a stated rule: a
 model of `width` = 128 x layers, as most are, with 12 x layers x width^2 parameters in its blocks
-(Kaplan et al. 2020, table 1) and two embedding tables of TABLE tokens.
+(Kaplan et al. 2020, table 1) and two embedding tables of TABLE tokens. Tokens that are not given
+are 20 for each parameter (Hoffmann et al. 2022, table 3).
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipeline.config.sections import TargetConfig
+from pipeline.score.forecast.scaling import BEYOND, Model
 
-TIMES_LARGEST = 8
-MOST_TIMES = 10
 ASPECT = 128
 TABLE = 50_304
+TOKENS_PER_PARAMETER = 20
+ASSUMED = 1_000_000_000  # parameters in all, where no target is named
+TARGETS = (100_000_000, 1_000_000_000, 8_000_000_000, 70_000_000_000)  # of the table, in all
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,7 @@ class Target:
         epochs: times it sees the corpus.
         tokens: trained on, in all.
         ratio: its size over the largest proxy's.
+        tokens_ratio: its tokens over those of the largest proxy.
         assumed: what was not configured, and what was assumed for it.
     """
 
@@ -33,46 +37,56 @@ class Target:
     epochs: float
     tokens: int
     ratio: float
+    tokens_ratio: float
     assumed: str
 
     @property
     def extrapolated(self) -> bool:
         """Whether it is beyond what the proxies can speak of as a probability."""
-        return self.ratio > MOST_TIMES
+        return max(self.ratio, self.tokens_ratio) > BEYOND
+
+    @property
+    def model(self) -> Model:
+        """Size and tokens, as the law takes them."""
+        return Model(float(self.parameters), float(self.tokens))
 
 
-def target_of(config: TargetConfig, largest: int, corpus_tokens: int) -> Target:
+def target_of(config: TargetConfig, top: Model) -> Target:
     """Return the target; what is not configured is assumed.
 
     Args:
         config: the settings.
-        largest: non-embedding parameters of the largest proxy.
-        corpus_tokens: tokens of the whole corpus.
+        top: the largest proxy.
     """
-    parameters = config.parameters or without_embeddings(config.total_parameters)
-    tokens = config.tokens or round(corpus_tokens * config.epochs)
+    total = config.total_parameters or (0 if config.parameters else _total_of(config.tokens))
+    parameters = config.parameters or without_embeddings(total)
+    tokens = config.tokens or TOKENS_PER_PARAMETER * (total or parameters)
     return Target(
-        parameters or TIMES_LARGEST * largest,
+        parameters,
         config.epochs,
         tokens,
-        (parameters or TIMES_LARGEST * largest) / largest,
-        _assumptions(config, parameters),
+        parameters / top.parameters,
+        tokens / top.tokens,
+        _assumptions(config, parameters, total, tokens),
     )
 
 
-def _assumptions(config: TargetConfig, parameters: int) -> str:
+def _total_of(tokens: int) -> int:
+    """Return the parameters of a model of which only the tokens are known, or nothing."""
+    return max(1, tokens // TOKENS_PER_PARAMETER) if tokens else ASSUMED
+
+
+def _assumptions(config: TargetConfig, parameters: int, total: int, tokens: int) -> str:
     """Return in words what was not configured and what was assumed for it."""
-    missing = [
-        name for name, value in (("parameters", parameters), ("tokens", config.tokens)) if not value
-    ]
     parts = []
-    if missing:
-        rule = f"{TIMES_LARGEST}x the largest proxy, this corpus"
-        parts.append(f"assumed (no target.{', no target.'.join(missing)} given): {rule}")
-    if parameters and not config.parameters:
+    if not (config.parameters or config.total_parameters):
+        parts.append(f"assumed: {total:,} parameters in all (no target was named)")
+    if not config.tokens:
+        parts.append(f"assumed: {tokens:,} tokens, {TOKENS_PER_PARAMETER} a parameter")
+    if not config.parameters:
         parts.append(
-            f"target.total_parameters = {config.total_parameters:,} is {parameters:,} without "
-            f"embeddings (width {ASPECT} x layers, two tables of {TABLE:,} tokens)"
+            f"{total:,} parameters in all are {parameters:,} without embeddings "
+            f"(width {ASPECT} x layers, two tables of {TABLE:,} tokens)"
         )
     return "; ".join(parts) or "as configured"
 
@@ -89,4 +103,4 @@ def without_embeddings(total: int) -> int:
             low = width
         else:
             high = width
-    return round(12 * low**3 / ASPECT)
+    return max(1, round(12 * low**3 / ASPECT))

@@ -185,7 +185,7 @@ def test_side_by_side_starts_near_the_first_difference() -> None:
 def test_contributions_are_features_times_coefficients(tmp_path: Path) -> None:
     """A sequence seen 8 times in the corpus: the log of its dose times the fitted slope."""
     proxies = [
-        {"proxy": name, "role": role, "parameters": size}
+        {"proxy": name, "role": role, "parameters": size, "tokens": 4_000}
         for name, role, size in (
             ("p0", "ladder", 10),
             ("half-a", "half", 100),
@@ -205,13 +205,14 @@ def test_contributions_are_features_times_coefficients(tmp_path: Path) -> None:
         "models": [tmp_path / "proxies.json"],
     }
     facts = {
-        "coefficients_unseen": {"log dose": 2.0, "log p per token": 3.0},
-        "target": {"parameters": 1000, "epochs": 1.0},
+        "coefficients_unseen": {"log dose": 2.0, "log p per token": 3.0, "log size": 5.0},
+        "target": {"parameters": 1000, "tokens": 20_000, "epochs": 1.0},
     }
     found = contributions(tables, facts, 7, {"basis": "unseen", "start_byte": 5})
     assert {one["feature"]: round(one["contribution"], 4) for one in found} == {
         "log dose": round(2 * math.log(8), 4),
         "log p per token": -3.0,
+        "log size": 0.0,  # at the largest proxy: beyond it the slope is not this one
     }
     assert contributions(tables, facts, 7, {"basis": "seen", "start_byte": 5}) == []
     assert contributions(tables, facts, 8, {"basis": "unseen", "start_byte": 5}) == []

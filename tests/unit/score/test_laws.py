@@ -25,10 +25,22 @@ def panel(families=400, seed=2, slope=1.0):
         chance = expit(-4 + slope * np.log2(np.maximum(dose, 1)) + rung)
         hit = (random.random(len(dose)) < chance) & (dose > 0)
         seen.append(
-            Seen(f"p{rung}", "ladder", size, dose, np.zeros(len(dose)), hit, np.zeros(len(dose)))
+            Seen(
+                f"p{rung}",
+                "ladder",
+                size,
+                10**6,
+                dose,
+                np.zeros(len(dose)),
+                hit,
+                np.zeros(len(dose)),
+            )
         )
     count = np.maximum(dose, 1)
-    return ScoredPanel(count, count, count, np.ones(len(dose)), count, count, family, tuple(seen))
+    ones, none = np.ones(len(dose)), np.zeros(len(dose), np.bool_)
+    return ScoredPanel(
+        count, count, count, count, ones, count, count, count, none, family, tuple(seen)
+    )
 
 
 def nowhere():

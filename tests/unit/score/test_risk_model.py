@@ -3,27 +3,15 @@
 import numpy as np
 import pyarrow as pa
 import pytest
+from scipy.special import expit
 
-from pipeline.score.forecast.features import SEEN
-from pipeline.score.forecast.logistic import Cases
 from pipeline.score.forecast.risk_model import risk_at, risk_model
 from schemas.score.risk import RISK_MODEL
 from schemas.score.sequences import SEQUENCES
 
-
-class Basis:
-    """A basis over all rows with random cases."""
-
-    names = SEEN
-
-    def __init__(self, features):
-        draw = np.random.default_rng(1)
-        cases = draw.normal(size=(400, len(SEEN)))
-        label = cases.sum(1) + draw.normal(size=400) > 0
-        family = np.arange(400) // 4
-        self.cases = Cases(cases, label, family, np.zeros(400, np.int64), np.ones(400, np.bool_))
-        self.features = features
-        self.rows = np.ones(len(features), np.bool_)
+LOGIT = np.array([-3.0, 0.5, 2.0])
+SLOPES = np.array([[0.5, 1.0, 0.7], [0.5, 1.0, 0.7], [0.2, 0.4, 0.3]])
+EPOCHS = 2.0
 
 
 def sequences(counts, effective, suffix):
@@ -42,48 +30,39 @@ def sequences(counts, effective, suffix):
 
 @pytest.fixture
 def model():
-    """Give a model of three sequences that were seen 1, 5 and 40 times, and its features."""
-    counts, effective, suffix = [1, 5, 40], [1.0, 7.5, 50.0], [2, 9, 80]
-    epochs, log_dose = 2.0, np.log
-    features = np.column_stack(
-        [
-            log_dose(epochs * np.array(counts)),
-            log_dose(epochs * np.array(effective)),
-            log_dose(epochs * np.array(suffix)),
-            [-1.0, -0.2, -0.1],
-            [0.5, 0.5, 0.5],
-            [-3.0, -2.5, -1.0],
-            [-0.7, -0.1, 0.0],
-            log_dose(epochs * np.array(counts) / 3.0),
-            [-2.0, 0.1, 3.0],
-        ]
-    )
-    basis = Basis(features)
-    found = risk_model(sequences(counts, effective, suffix), [basis], epochs)
-    return found, basis, (np.array(counts), np.array(effective), np.array(suffix))
+    """Give a model of three sequences that occur 1, 5 and 40 times, and their counts."""
+    counts = [1, 5, 40], [1.0, 7.5, 50.0], [2, 9, 80]
+    found = risk_model(sequences(*counts), LOGIT, SLOPES, EPOCHS)
+    return found, tuple(np.array(each) for each in counts)
 
 
 def test_at_the_doses_of_the_corpus_it_is_the_forecast(model):
-    """The model at the counts as given is the fitted forecast itself."""
-    from scipy.special import expit
-
-    from pipeline.score.forecast.logistic import fit
-
-    table, basis, counts = model
+    """The model at the counts as given is the forecast itself."""
+    table, counts = model
     assert table.schema.equals(RISK_MODEL)
-    expected = expit(fit(basis.cases).logit(basis.features))
-    assert risk_at(table, *counts) == pytest.approx(expected, abs=1e-12)
+    assert risk_at(table, *counts) == pytest.approx(expit(LOGIT), abs=1e-12)
 
 
 def test_fewer_occurrences_never_raise_the_risk(model):
     """Halving every dose lowers each risk, and nothing at all is no risk."""
-    table, _, counts = model
+    table, counts = model
     whole = risk_at(table, *counts)
     half = risk_at(table, *(c / 2 for c in counts))
     assert (half < whole).all()
     assert risk_at(table, *(c * 0 for c in counts)).tolist() == [0.0, 0.0, 0.0]
 
 
-def test_nothing_fitted_gives_no_rows():
-    """Without a basis no sequence has a forecast."""
-    assert risk_model(sequences([1], [1.0], [1]), [], 1.0).num_rows == 0
+def test_a_dose_moves_the_log_odds_by_its_slope(model):
+    """Twice the count alone adds its slope times log 2, as long as a dose is at least one."""
+    table, (count, effective, suffix) = model
+    before = np.log(expit(LOGIT) / (1 - expit(LOGIT)))
+    after = risk_at(table, 2 * count, effective, suffix)
+    moved = np.log(after / (1 - after)) - before
+    assert moved == pytest.approx(SLOPES[:, 0] * np.log(2), abs=1e-9)
+
+
+def test_what_has_no_forecast_has_no_row():
+    """A sequence without a forecast is left out."""
+    table = sequences([1, 2], [1.0, 2.0], [1, 2])
+    found = risk_model(table, np.array([np.nan, 0.0]), np.ones((2, 3)), 1.0)
+    assert found["row_key"].to_pylist() == [1]
