@@ -41,19 +41,20 @@ PLANTED = table(
 
 SCORES = table(
     "backtest_scores",
-    1,
+    2,
     "one row per scored row: those of the panel in its order, then those of clusters left outside",
     [
         field("outside", pa.bool_(), "of a cluster that no model saw"),
         field("memorized", pa.bool_(), "every suffix token is the arg-max"),
         field("log_p_z", pa.float32(), "log probability of the suffix", unit="nats"),
+        field("margin", pa.float32(), "least lead of a suffix token", unit="nats"),
         field("mean_nll", pa.float32(), "mean negative log-likelihood", unit="nats"),
     ],
 )
 
 PANEL = table(
     "backtest_panel",
-    1,
+    2,
     "one row per judged sequence: the forecast, every baseline and the truth",
     [
         field("kind", pa.string(), "natural | canary | fuzzy | template"),
@@ -65,7 +66,7 @@ PANEL = table(
         field("effective_count", pa.float64(), "effective count", unit="exact copies"),
         field("weight", pa.float64(), "sequences that it stands for"),
         field("target", pa.bool_(), "the truth: memorized by the target"),
-        field("reshuffled", pa.bool_(), "memorized by the target of another order and seed"),
+        field("other", pa.bool_(), "memorized by the same target with another order and seed"),
         field("early", pa.bool_(), "memorized by the target after its first mark"),
         field("proxy", pa.bool_(), "memorized by the largest proxy"),
         field("risk_seen", pa.float64(), "forecast with all features", nullable=True),

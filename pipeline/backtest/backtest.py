@@ -105,7 +105,7 @@ def backtest(
     folder = out / FOLDER
     with writing(out), open_run(folder, tables=TABLES, create=run.new_manifest()) as opened:
         ledger = Ledger(opened)
-        with torch_threads(config.proxy.threads):
+        with torch_threads(config.proxy.threads, exact=config.proxy.deterministic):
             backtest_run = _prepare(out, ledger, size, config)
             return _go(backtest_run, arms, dry_run=dry_run)
 
@@ -118,6 +118,8 @@ def _go(backtest_run: BacktestRun, arms: Sequence[str], *, dry_run: bool) -> dic
     due = backtest_run.trainer.due([*proxies, *of_target])
     for line in cost_lines(due, config.proxy, backtest_run.pool.workers):
         say(line)
+    if arms:
+        say(f"  and {len(arms)} arms, each a training like that of the target: {', '.join(arms)}")
     if dry_run:
         return {"dry_run": True}
     folder = backtest_run.ledger.folder
@@ -216,7 +218,12 @@ def _sequences(
     models = backtest_run.trainer.proxies(proxies, outputs)
     subject = backtest_run.subject
     about = [
-        {"proxy": proxy.name, "role": proxy.role, "parameters": proxy.parameters}
+        {
+            "proxy": proxy.name,
+            "role": proxy.role,
+            "parameters": proxy.parameters,
+            "tokens": proxy.tokens,
+        }
         for proxy in models
     ]
 
@@ -235,7 +242,9 @@ def _target(backtest_run: BacktestRun, training: Training, proxies: Sequence[Tra
     epochs = backtest_run.config.proxy.epochs
     tokens = training.rows[:, 1:].size * epochs
     parameters = training.shape.parameters
-    return Target(parameters, float(epochs), tokens, parameters / largest, "the back-test's own")
+    return Target(
+        parameters, float(epochs), tokens, parameters / largest, 1.0, "the back-test's own"
+    )
 
 
 def _judge(

@@ -12,7 +12,6 @@ from pipeline.backtest.judgement.evidence import FORECASTS, Evidence
 from pipeline.backtest.judgement.preregistered import HEADLINE, STRATA
 from pipeline.backtest.training.trainings import Training
 from pipeline.score.forecast.observed import wilson
-from pipeline.score.forecast.risk import LEAST_FAMILIES
 from pipeline.score.forecast.target import Target
 
 if TYPE_CHECKING:
@@ -69,7 +68,6 @@ def summary(
             "target_over_largest_proxy": target.ratio,
             "forecast": {
                 **found.facts,
-                "needed_families": LEAST_FAMILIES,
                 "rows_judged": int(found.judged.sum()),
                 "rows_left_out": int((found.trained & ~found.judged).sum()),
             },

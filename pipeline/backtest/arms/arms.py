@@ -4,7 +4,7 @@ Three arms remove the same share of the rows, whole documents with all their cop
 refilled from families that were kept back: `filter` by forecast risk, among documents of risk one
 half or more, those first where a removed row gains most (risk x sequences / rows); `count` by
 decreasing exact count; `random` by hash. Two arms keep every row: `goldfish` leaves one token in k
-of the documents of risk one half or more out of the loss; `sinks` gives each family neurons that
+of the documents of risk one half or more out of the loss; `sinks` gives each text neurons that
 are dropped at the end.
 """
 
@@ -165,7 +165,7 @@ def _planned(arm_input: ArmInput, name: str, risk: Float64) -> tuple[Arm, Traini
     plain = replace(arm_input.plain, name=f"arm-{name}", recipe=name)
     nothing = np.zeros(len(rows), np.bool_)
     if name == "sinks":
-        return Arm(name, nothing, 0), replace(plain, sinks=known.family[owner])
+        return Arm(name, nothing, 0), replace(plain, sinks=owner)
     if name == "goldfish":
         keep = rows_in_the_loss(
             arm_input.subject.material.texts,

@@ -22,6 +22,7 @@ from pipeline.score.slices import SEQUENCE, SUFFIX
 WORD = re.compile(r" [A-Za-z]+")
 MOST_TOKENS = 4  # of a word to plant
 LEAST_TIMES = 2  # that a word must occur
+LEAST_WORDS = 8  # of each half of a passage: fuzzy copies and templates replace some
 SLOTS = 4  # words that vary in the prefix of a template
 COPIES_OF_INSTANCES = (1, 2, 4)
 SCORED_VARIANTS = 3
@@ -77,7 +78,7 @@ def passages(
     """Yield passages of an exact number of tokens that begin and end between words.
 
     A passage begins with the space before its first word, so that its tokens are those that it had
-    in the text. Passages do not overlap.
+    in the text. Passages do not overlap. Those of few words with spaces between them are left out.
 
     Args:
         tokenizer: the tokenizer of the back-test.
@@ -93,11 +94,22 @@ def passages(
             if begins[place] and begins[place + tokens]:
                 low, high = whole.starts[place], whole.starts[place + tokens]
                 cut = raw[low:high].decode(errors="ignore")
-                if len(encode(tokenizer, [cut])[0].tokens) == tokens:
+                if _has_words(cut) and len(encode(tokenizer, [cut])[0].tokens) == tokens:
                     yield cut
                     taken += 1
                     place += tokens
             place += 1
+
+
+def _has_words(passage: str) -> bool:
+    """Return whether both halves of a passage have words enough: texts of other scripts have none.
+
+    Their words are not parted by spaces, so what is to be replaced in them is not found.
+    """
+    middle = len(passage) // 2
+    return all(
+        len(WORD.findall(half)) >= LEAST_WORDS for half in (passage[:middle], passage[middle:])
+    )
 
 
 def plant(

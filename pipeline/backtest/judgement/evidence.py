@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from scipy.special import expit
 
 from pipeline.backtest.corpus.subject import Subject
-from pipeline.backtest.training.trainings import EARLY, FINAL, RESHUFFLED, TARGET
+from pipeline.backtest.training.trainings import EARLY, FINAL, OTHER, TARGET
 from pipeline.score.forecast.features import ScoredPanel, read_panel
-from pipeline.score.forecast.logistic import folds, forecast
-from pipeline.score.forecast.risk import LEAST_FAMILIES, Basis, bases, spread_of
+from pipeline.score.forecast.logistic import folds
+from pipeline.score.forecast.risk import Basis, applied, bases, law_of
+from pipeline.score.forecast.scaling import drawn_futures
 from pipeline.score.forecast.target import Target
 from pipeline.score.sequences.proxy_statistics import proxy_statistics
 from pipeline.score.signals.ratios import zlib_ratio
 from pipeline.score.slices import SEQUENCE
 from pipeline.text.arrays import Flags, Float64, Int64
+from schemas.score.plants import PLANTS
 
 SEEN, UNSEEN = "seen", "unseen"
 FORECASTS = (SEEN, UNSEEN)
 LOG_COUNT, LOG_EFFECTIVE = "log exact count", "log effective count"
-PROXY_P, EARLY_P, OTHER_P = "proxy log p_z", "early target log p_z", "other target log p_z"
+PROXY_P, EARLY_P, OTHER_MARGIN = "proxy log p_z", "early target log p_z", "other target margin"
 PROXY_FLAG, EARLY_FLAG, OTHER_FLAG = "proxy flag", "early target flag", "other target flag"
 BASE_RATE = "base rate"
 Models = Mapping[str, pa.Table]  # scores by `model/mark`
@@ -99,7 +102,8 @@ def evidence(
         _text(planted[name]) for name in ("kind", "part", "cluster", "unit")
     )
     place = table.schema.get_field_index("family")
-    panel = read_panel(table.set_column(place, "family", pa.array(unit, pa.string())), about)
+    units = table.set_column(place, "family", pa.array(unit, pa.string()))
+    panel = read_panel(units, about, PLANTS.empty_table())
     rows = len(unit)
     truth = models[f"{TARGET}/{FINAL}"]["memorized"].to_numpy()[:rows]
     risk, facts = _forecasts(panel, target, subject.work.config.proxy.seed)
@@ -123,8 +127,10 @@ def held_out_forecast(basis: Basis, panel: ScoredPanel, target: Target, seed: in
         rows = spoken & (of_row == fold)
         cases = basis.cases.where(of_case != fold)
         if rows.any() and cases.label.any():
-            spread = spread_of(cases, panel, target)
-            found[rows] = np.column_stack(forecast(cases, basis.features[rows], spread, seed))
+            law = law_of(replace(basis, cases=cases), panel, seed)
+            chosen = drawn_futures(law, seed)
+            part = applied(law, chosen, basis.features[rows], target.model)
+            found[rows] = expit(part[:, :3])
     return found
 
 
@@ -134,12 +140,9 @@ def _forecasts(
     """Return both forecasts and the facts of them."""
     top = panel.top
     families = len(np.unique(panel.family[top.memorized & top.taught]))
-    facts: dict[str, Any] = {
-        "families_memorized_by_the_largest_proxy": families,
-        "enough_families_for_a_forecast": families >= LEAST_FAMILIES,
-    }
+    facts: dict[str, Any] = {"families_memorized_by_the_largest_proxy": families}
     risk = {}
-    for basis in bases(panel, target):
+    for basis in bases(panel, target.epochs):
         risk[basis.name] = held_out_forecast(basis, panel, target, seed)
         facts[f"rows_fitted_on_{basis.name}"] = len(basis.cases.label)
     return risk, facts
@@ -159,7 +162,7 @@ def _scores(table: pa.Table, panel: ScoredPanel, models: Models) -> dict[str, Fl
         "Min-K%++": top["min_k_pp"],
         "zlib ratio": -zlib_ratio(top["mean_nll"], SEQUENCE, packed),
         EARLY_P: _column(models, f"{TARGET}/{EARLY}", rows),
-        OTHER_P: _column(models, f"{RESHUFFLED}/{FINAL}", rows),
+        OTHER_MARGIN: _column(models, f"{OTHER}/{FINAL}", rows, "margin"),
     }
 
 
@@ -168,7 +171,7 @@ def _flags(panel: ScoredPanel, models: Models, rows: int) -> dict[str, Flags]:
     return {
         PROXY_FLAG: panel.top.memorized,
         EARLY_FLAG: models[f"{TARGET}/{EARLY}"]["memorized"].to_numpy()[:rows],
-        OTHER_FLAG: models[f"{RESHUFFLED}/{FINAL}"]["memorized"].to_numpy()[:rows],
+        OTHER_FLAG: models[f"{OTHER}/{FINAL}"]["memorized"].to_numpy()[:rows],
     }
 
 
@@ -190,9 +193,9 @@ def _floor(
     }
 
 
-def _column(models: Models, name: str, rows: int) -> Float64:
-    """Return the log p_z of the panel by a model at a mark, (rows,)."""
-    return np.asarray(models[name]["log_p_z"].to_numpy()[:rows].astype(np.float64))
+def _column(models: Models, name: str, rows: int, column: str = "log_p_z") -> Float64:
+    """Return a statistic of the panel by a model at a mark, (rows,)."""
+    return np.asarray(models[name][column].to_numpy()[:rows].astype(np.float64))
 
 
 def _text(column: pa.ChunkedArray) -> np.ndarray:

@@ -14,7 +14,7 @@ from pipeline.backtest.judgement.evidence import (
     EARLY_FLAG,
     FORECASTS,
     OTHER_FLAG,
-    OTHER_P,
+    OTHER_MARGIN,
     PROXY_FLAG,
     Evidence,
 )
@@ -63,7 +63,7 @@ def measured(of: Evidence, rows: Flags, draws: int, seed: int) -> Values:
     for weight in sample.blocks(draws, seed, BLOCK):
         found = _flags(of, rows, weight)
         precision = np.nan_to_num(found[PROXY_FLAG, "precision"], nan=1.0)
-        for name in (*FORECASTS, *RANKERS, OTHER_P):
+        for name in (*FORECASTS, *RANKERS, OTHER_MARGIN):
             score = of.risk[name][:, 0] if name in FORECASTS else of.scores[name]
             found |= _ranked(name, score[rows], sample.truth, weight, precision)
         for name in FORECASTS:
@@ -157,7 +157,7 @@ def curve_rows(of: Evidence) -> list[dict[str, Any]]:
         truth, weight = of.truth[chosen], of.weight[chosen][None, :]
         if not truth.any():
             continue
-        for name in (*FORECASTS, *RANKERS, OTHER_P):
+        for name in (*FORECASTS, *RANKERS, OTHER_MARGIN):
             score = of.risk[name][:, 0] if name in FORECASTS else of.scores[name]
             found = metrics.curve(score[chosen], truth, weight)
             points = zip(found.score, found.precision[0], found.recall[0], strict=True)
@@ -215,7 +215,7 @@ def panel_table(of: Evidence) -> pa.Table:
         "effective_count": of.effective,
         "weight": of.weight,
         "target": of.truth,
-        "reshuffled": of.flags[OTHER_FLAG],
+        "other": of.flags[OTHER_FLAG],
         "early": of.flags[EARLY_FLAG],
         "proxy": of.flags[PROXY_FLAG],
     }

@@ -30,7 +30,7 @@ from schemas.backtest import SCORES
 
 MARKS = (0.15, 0.3, 0.5, 0.75, 1.0)  # shares of the steps
 EARLY, FINAL = "mark-0", f"mark-{len(MARKS) - 1}"
-TARGET, RESHUFFLED = "target", "reshuffled"
+TARGET, OTHER = "target", "other"
 
 
 @dataclass(frozen=True)
@@ -88,12 +88,15 @@ def proxies_of(subject: Subject, config: ProxyConfig, vocabulary: int) -> list[T
 
 
 def targets_of(subject: Subject, config: Config, vocabulary: int) -> list[Training]:
-    """Return the trainings of the target and of the same model with another order and seed."""
+    """Return the trainings of the target and of the same model with another order and seed.
+
+    Neither has the proxies' weights or order: a real target shares none of them.
+    """
     shape = target_shape(vocabulary, config.proxy.shapes[-1], config.backtest.target_ratio)
     rows, seed = subject.material.learnt.rows, config.proxy.seed
     return [
-        Training(TARGET, "target", shape, (0, 1), rows, seed),
-        Training(RESHUFFLED, "target", shape, (0, 1), rows, seed + 1),
+        Training(TARGET, "target", shape, (0, 1), rows, seed + 1),
+        Training(OTHER, "target", shape, (0, 1), rows, seed + 2),
     ]
 
 
@@ -221,7 +224,7 @@ class Trainer:
         table = pa.table(
             {
                 "outside": np.arange(len(rows)) >= inside,
-                **{key: found[key] for key in ("memorized", "log_p_z", "mean_nll")},
+                **{key: found[key] for key in ("memorized", "log_p_z", "margin", "mean_nll")},
             }
         )
         return [self._ledger.table(SCORES, f"{one.name}-{name}", table)], {}

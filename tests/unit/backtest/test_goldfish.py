@@ -51,7 +51,7 @@ def prose(words, seed):
 
 def test_a_row_is_masked_as_the_emitted_mask_of_its_document(tokenizer):
     """Each token of a row has the flag that kept/ has for it, also at the start of the row."""
-    texts = [prose(120, seed=1), prose(70, seed=2), prose(90, seed=3)]
+    texts = [prose(220, seed=1), prose(70, seed=2), prose(90, seed=3)]
     subject, rows, owner = subject_of(tokenizer, texts, (2, 1, 3))
     start = subject.start_token
     keep = rows_in_the_loss(
