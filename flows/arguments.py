@@ -31,6 +31,13 @@ Corpus: TypeAlias = Annotated[
 ]
 RunFolder: TypeAlias = Annotated[Path, Parameter(help="A run folder.")]
 NewRun: TypeAlias = Annotated[Path, Parameter(help="The run folder.")]
+NamedTarget: TypeAlias = Annotated[
+    str | None,
+    Parameter(
+        help="The model to be trained: parameters in all and tokens, as 8b:15T; 350m (20 tokens a "
+        "parameter); or a name, as pythia-12b."
+    ),
+]
 
 
 @FLAT
@@ -74,8 +81,20 @@ class SampleArguments:
 
 @FLAT
 @dataclass(frozen=True)
-class CorpusArguments:
-    """The arguments of `rote run` and `rote scan`."""
+class RunArguments:
+    """The arguments of `rote run`."""
+
+    corpus: Corpus
+    _: KW_ONLY
+    out: NewRun
+    target: NamedTarget = None
+    options: WorkOptions = WorkOptions()
+
+
+@FLAT
+@dataclass(frozen=True)
+class ScanArguments:
+    """The arguments of `rote scan`."""
 
     corpus: Corpus
     _: KW_ONLY
@@ -85,11 +104,12 @@ class CorpusArguments:
 
 @FLAT
 @dataclass(frozen=True)
-class RunArguments:
+class ScoreArguments:
     """The arguments of `rote score`."""
 
     run: RunFolder
     _: KW_ONLY
+    target: NamedTarget = None
     options: WorkOptions = WorkOptions()
 
 

@@ -17,7 +17,6 @@ from flows.arguments import (
     CheckArguments,
     CompletionArguments,
     ConfigArguments,
-    CorpusArguments,
     ExplainArguments,
     FilterArguments,
     QueryArguments,
@@ -25,7 +24,9 @@ from flows.arguments import (
     RestoreArguments,
     RunArguments,
     SampleArguments,
+    ScanArguments,
     ScheduleArguments,
+    ScoreArguments,
 )
 from pipeline.errors import ConfigError
 
@@ -83,15 +84,15 @@ def sample(asked: SampleArguments) -> int:
 
 
 @app.command(name="run", group=ACTS, sort_key=2)
-def run_(asked: CorpusArguments) -> int:
+def run_(asked: RunArguments) -> int:
     """Do everything: scan, score, filter, report."""
     from flows import commands as do
 
-    return do.work("run", asked.out, asked.options, asked.corpus)
+    return do.work("run", asked.out, asked.options, asked.corpus, asked.target)
 
 
 @app.command(group=ACTS, sort_key=3)
-def scan(asked: CorpusArguments) -> int:
+def scan(asked: ScanArguments) -> int:
     """Make or continue a run folder: count every repetition, verify every near copy."""
     from flows import commands as do
 
@@ -99,11 +100,11 @@ def scan(asked: CorpusArguments) -> int:
 
 
 @app.command(group=ACTS, sort_key=4)
-def score(asked: RunArguments) -> int:
+def score(asked: ScoreArguments) -> int:
     """Train the proxies and forecast what the target memorizes."""
     from flows import commands as do
 
-    return do.work("score", asked.run, asked.options)
+    return do.work("score", asked.run, asked.options, target=asked.target)
 
 
 @app.command(name="filter", group=ACTS, sort_key=5)

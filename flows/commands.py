@@ -32,6 +32,7 @@ from flows.runners import LocalMapper
 from flows.terminal import open_progress
 from pipeline.config.load import load_config
 from pipeline.config.sections import Config
+from pipeline.config.target_names import target_settings
 from pipeline.engine.progress import current, listen
 from pipeline.errors import ConfigError
 from pipeline.names import shown_lines
@@ -49,12 +50,29 @@ def sample(asked: SampleArguments) -> int:
     return OK
 
 
-def work(command: str, out: Path, options: WorkOptions, corpus: Sequence[str] = ()) -> int:
-    """Run the stages of a command on a run folder, or print what they would be."""
-    from pipeline.run import saved_config
+def work(
+    command: str,
+    out: Path,
+    options: WorkOptions,
+    corpus: Sequence[str] = (),
+    target: str | None = None,
+) -> int:
+    """Run the stages of a command on a run folder, or print what they would be.
 
-    base = {} if corpus else saved_config(out)
-    return _work(command, out, options, _configured(options, base), corpus)
+    Args:
+        command: its name.
+        out: the run folder.
+        options: of all commands that run stages.
+        corpus: files, folders and globs; without any the run folder has its corpus and settings.
+        target: the model to be trained, as it is typed.
+    """
+    named = [] if target is None else target_settings(target, options.settings.set)
+    base: dict[str, Any] = {}
+    if not corpus:
+        from pipeline.run import saved_config
+
+        base = saved_config(out)
+    return _work(command, out, options, _configured(options, base, named), corpus)
 
 
 def filter_rows(asked: FilterArguments) -> int:
@@ -128,6 +146,8 @@ def _print_plan(
     """Print which units of which stages are due, what is expensive, what each rule would take."""
     from flows.summary import preview_lines
     from pipeline.dry_run import preview
+    from pipeline.engine.manifest import load_manifest
+    from pipeline.report.data.headline import forecast_facts, is_order
     from pipeline.run import plan
     from pipeline.score.probes.cost import lines as costs
 
@@ -139,7 +159,8 @@ def _print_plan(
         if stage == "probes" and due:
             lines += [f"    {line}" for line in costs(config)]
     if command == "filter":
-        lines += preview_lines(preview(out, config))
+        order = is_order(forecast_facts(load_manifest(out))[0])
+        lines += preview_lines(preview(out, config), order=order)
     sys.stdout.write(shown_lines("\n".join(lines)) + "\n")
 
 
@@ -289,10 +310,17 @@ def config(asked: ConfigArguments) -> int:
     return OK
 
 
-def _configured(options: WorkOptions, base: dict[str, Any]) -> Config:
-    return _loaded(options.settings, base, skip_bad_files=options.skip_bad_files)
+def _configured(options: WorkOptions, base: dict[str, Any], more: Sequence[str] = ()) -> Config:
+    skip = options.skip_bad_files
+    return _loaded(options.settings, base, more, skip_bad_files=skip)
 
 
-def _loaded(settings: SettingOptions, base: dict[str, Any], *, skip_bad_files: bool) -> Config:
+def _loaded(
+    settings: SettingOptions,
+    base: dict[str, Any],
+    more: Sequence[str] = (),
+    *,
+    skip_bad_files: bool,
+) -> Config:
     extra = [SKIP_BAD_FILES] if skip_bad_files else []
-    return load_config(settings.config, [*settings.set, *extra], base)
+    return load_config(settings.config, [*settings.set, *more, *extra], base)

@@ -7,6 +7,8 @@ from typing import Any
 
 from pipeline.engine.manifest import load_manifest
 from pipeline.filter.overrides import cannot_reach
+from pipeline.report.data.alarms import no_forecast_alarm
+from pipeline.report.data.headline import forecast_facts, headline
 from pipeline.run import stale_tables
 
 ALARMS_SHOWN = 5
@@ -41,7 +43,8 @@ def summarize(folder: Path) -> tuple[str, int]:
     if "seal/all" in outputs:  # else kept/ is not what was decided
         lines += _removals(outputs, folder)
     lines += cannot_reach({"outputs": outputs})
-    alarms = _facts(outputs, "report/all").get("alarms", [])
+    lines += _forecast(outputs, manifest["config"])
+    alarms = _alarms(outputs)
     lines += [f"ALARM  {alarm['sentence']}" for alarm in alarms[:ALARMS_SHOWN]]
     if len(alarms) > ALARMS_SHOWN:
         lines.append(f"ALARM  and {len(alarms) - ALARMS_SHOWN} more, all in the report")
@@ -78,18 +81,36 @@ def _removals(outputs: dict[str, Any], folder: Path) -> list[str]:
     return [*([gone] if reasons else []), f"  kept     {kept:>10,}  {of_kept}({folder / 'kept'})"]
 
 
+def _alarms(outputs: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the alarms of the report; without one that of a missing forecast, if it is missing."""
+    if "report/all" in outputs:
+        return list(_facts(outputs, "report/all").get("alarms", []))
+    return no_forecast_alarm({"outputs": outputs})
+
+
+def _forecast(outputs: dict[str, Any], config: dict[str, Any]) -> list[str]:
+    """Return the line on what the target would recite; nothing without a forecast."""
+    said = headline(config["target"], forecast_facts({"outputs": outputs})[0])
+    return [f"  forecast {said}"] if said else []
+
+
 def _facts(outputs: dict[str, Any], name: str) -> dict[str, Any]:
     return dict(outputs.get(name, {}).get("facts", {}))
 
 
-def preview_lines(facts: dict[str, Any] | None) -> list[str]:
-    """Return what each rule would take, as a table; facts: of the decisions, None without a scan.
+def preview_lines(facts: dict[str, Any] | None, *, order: bool = False) -> list[str]:
+    """Return what each rule would take, as a table.
 
     Tokens are those that the target is expected to memorize, of distinct texts.
+
+    Args:
+        facts: of the decisions; None without a scan.
+        order: whether risks are an order only, so that no amount of tokens is told.
     """
     if facts is None:
         return ["What the rules would take is known once the scan is done with these settings."]
-    scored = any("expected_tokens_avoided" in entry for entry in facts["rules"])
+    known = any("expected_tokens_avoided" in entry for entry in facts["rules"])
+    scored = known and not order
     head = f"{'rule':<12} {'rows':>10} {'bytes':>14}"
     lines = [head + (f" {'memorized tokens avoided':>26}" if scored else "")]
     for entry in facts["rules"]:
@@ -107,6 +128,8 @@ def preview_lines(facts: dict[str, Any] | None) -> list[str]:
     if scored:
         left = facts["rules"][-1]["expected_tokens_left"]
         lines.append(f"  left: {left:,.0f} tokens expected to be memorized, of distinct texts")
+    elif known:
+        lines.append("  the target is over ten times the proxies: no amount of tokens is told")
     else:
         lines.append("  not scored: what is avoided is known after rote score")
     return lines

@@ -49,6 +49,23 @@ SHARDS: dict[str, list[tuple[str, str | None, str]]] = {
     ],
 }
 CLUSTER = "0" * 32
+OUTLOOK = {  # as the stage `risk` has it, of two models
+    "epochs": 1,
+    "order_agrees": 0.9789,
+    "models": [
+        {
+            "parameters_in_all": total,
+            "tokens": 20 * total,
+            "half_dose": half,
+            "half_dose_95": [half / 4, half * 5],
+            "by_occurrences": [
+                {"occurrences": "1", "sequences": 5_000, "recited_95": [0.1, 0.4]},
+                {"occurrences": "2 to 3", "sequences": 400, "recited_95": [12.0, 340.0]},
+            ],
+        }
+        for total, half in ((100_000_000, 120.0), (8_000_000_000, 65.0))
+    ],
+}
 
 
 def make_run(

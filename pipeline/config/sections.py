@@ -157,6 +157,17 @@ class ProxyConfig(Section):
         description="folders or hub names of existing causal models to score with, instead of "
         "training proxies; safetensors only, no code of theirs is run",
     )
+    trained_on: Literal["unknown", "corpus"] = Field(
+        "unknown",
+        description="what `proxy.models` were trained on: corpus declares that it was all of this "
+        "corpus, `proxy.epochs` times, so that they forecast as trained proxies do",
+    )
+    trained_tokens: Annotated[int, at_most(10**18, _LARGE)] = Field(
+        0,
+        ge=0,
+        description="tokens that each of `proxy.models` was trained on in all; 0: those of this "
+        "corpus times `proxy.epochs`",
+    )
     tokenizer: Place | None = Field(
         None,
         description="folder with the tokenizer of the target; without one it is that of the "
@@ -171,16 +182,19 @@ class ProxyConfig(Section):
     deterministic: bool = Field(False, description="on a GPU, deterministic kernels only")
     seed: Seed = Field(1, description="seeds sampling, initial weights and batch order")
     sample_tokens: Annotated[Count, at_most(10**10, _HELD)] = Field(
-        85_000, description="tokens of whole families to train on"
+        700_000, description="tokens of whole families to train on; plants are added to them"
     )
     vocabulary: Annotated[int, Field(ge=300, le=65_536)] = Field(
         2_048, description="tokens of the byte-level BPE trained on the sample"
     )
     shapes: Annotated[
         tuple[tuple[Layers, Width], ...], no_longer_than(16, "all are trained side by side")
-    ] = Field(((2, 32), (3, 64), (4, 96)), description="(layers, width) of each proxy, growing")
+    ] = Field(
+        ((1, 32), (2, 32), (3, 64), (4, 96)), description="(layers, width) of each proxy, growing"
+    )
     epochs: Annotated[Count, at_most(10_000, _STEPS)] = Field(
-        6, description="times a proxy sees each sequence of the sample"
+        1,
+        description="times a proxy sees each sequence of the sample; most targets see theirs once",
     )
     batch: Annotated[Count, at_most(65_536, _HELD)] = Field(
         16, description="sequences in a training step"
@@ -266,19 +280,23 @@ class ProbesConfig(Section):
 
 
 class TargetConfig(Section):
-    """The model that the user is going to train.
+    """The model that the user is going to train; `--target 8b:15T` sets its size and tokens.
 
-    Zeros mean 8x the largest proxy, one epoch of this corpus.
+    Without a size it has 1,000,000,000 parameters in all, or tokens / 20 where those are given; it
+    sees 20 tokens for each parameter in all, and this corpus once among them.
     """
 
     parameters: Annotated[int, at_most(10**15, _LARGE)] = Field(
-        0, ge=0, description="non-embedding parameters"
+        0, ge=0, description="parameters without those of embeddings; 0: see `total_parameters`"
     )
     total_parameters: Annotated[int, at_most(10**15, _LARGE)] = Field(
-        0, ge=0, description="parameters in all, converted by a stated rule; not with `parameters`"
+        0,
+        ge=0,
+        description="parameters in all, converted by a stated rule; not with `parameters`; both 0: "
+        "1,000,000,000 in all",
     )
     tokens: Annotated[int, at_most(10**18, _LARGE)] = Field(
-        0, ge=0, description="training tokens in all"
+        0, ge=0, description="training tokens in all, other text included; 0: 20 a parameter"
     )
     epochs: Annotated[float, at_most(10_000, _LARGE)] = Field(
         1.0, gt=0, description="times the corpus is seen"

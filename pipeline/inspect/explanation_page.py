@@ -155,7 +155,10 @@ def _risk(one: Explanation) -> Html:
             )
             for row in one.features
         ]
-        caption = "What the forecast rests on: contributions in log odds, value times coefficient."
+        caption = (
+            "What the forecast rests on: contributions in log odds, value times coefficient, for "
+            "a model like the largest proxy."
+        )
         parts.append(
             table(
                 caption, ("feature", "value", "coefficient", "contribution"), lines, class_="small"

@@ -267,7 +267,19 @@ def risk_lines(one: Explanation) -> list[str]:
     risk = one.risk
     if risk["risk"] is None:
         return ["no forecast: too little was memorized by the proxies to fit one"]
-    lines = [
+    if risk["extrapolated"]:
+        return [
+            (
+                f"between {_decimals(risk['risk_low'])} and {_decimals(risk['risk_high'])} (95%), "
+                f"from text that the proxies had{'' if risk['basis'] == 'seen' else ' not'} seen; "
+                f"{risk['scored_share']:.0%} of its sequences were scored"
+            ),
+            (
+                "The target is over ten times the proxies, in size or in tokens: read this as a "
+                "rank among the texts of the corpus, not as a probability."
+            ),
+        ]
+    return [
         (
             f"{risk['risk']:.3f} (95% interval {_decimals(risk['risk_low'])} to "
             f"{_decimals(risk['risk_high'])}), "
@@ -279,11 +291,6 @@ def risk_lines(one: Explanation) -> list[str]:
             f"{risk['scored_share']:.0%} of its sequences were scored"
         ),
     ]
-    if risk["extrapolated"]:
-        lines.append(
-            "The target is far larger than any proxy: read this as a rank, not as a probability."
-        )
-    return lines
 
 
 def _risk(one: Explanation) -> str:
@@ -292,7 +299,9 @@ def _risk(one: Explanation) -> str:
     if one.text is not None and one.risk and one.risk["risk"] is not None:
         parts.append(_passage(one, one.risk))
     if one.features:
-        parts.append(wrapped("contributions in log odds (value x coefficient):", 2))
+        parts.append(
+            wrapped("contributions in log odds, for the largest proxy (value x coefficient):", 2)
+        )
         parts += [
             f"    {row['feature']:<22} {row['value']:>10.3f} x {row['coefficient']:.3f} = "
             f"{row['contribution']:+.3f}"

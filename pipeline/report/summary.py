@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from pipeline.engine.tables import Row
+from pipeline.report.data.headline import half_dose, headline, no_forecast, ordered, share, short
 from pipeline.report.data.priorities import top_rows
 from pipeline.report.html.facts import INTERVAL, OF_FAMILIES, with_rate_of_families
 from pipeline.report.html.markup import DASH, number, percent, size
@@ -82,12 +83,13 @@ def _first(data: Row) -> str:
             f"{kind(row['kind'])} in {plain(label(row['source_group'], 60))}",
             number(row["documents"]),
             number(row["words"]),
-            number(row["expected_tokens"]),
+            *([] if ordered(data) else [number(row["expected_tokens"])]),
             "removed" if row["done"] else "in kept/",
         )
         for row in rows
     ]
-    return _table(("what", "rows", "words repeated", "expected tokens", "state"), lines)
+    amount = [] if ordered(data) else ["expected tokens"]
+    return _table(("what", "rows", "words repeated", *amount, "state"), lines)
 
 
 def _funnel(data: Row) -> str:
@@ -105,32 +107,54 @@ def _forecast(data: Row) -> str:
     if not data["risk"]:
         return "Not scored: `rote score RUN` makes a forecast."
     model = data["risk"]["model"]
+    missing = no_forecast(model, data["risk"]["proxies"])
+    said = headline(data["config"]["target"], model)
+    rates = [
+        _rate(model[key], name)
+        for key, name in (("base_rate", "that it was trained on"), ("floor", "that it never saw"))
+        if isinstance(model.get(key), dict)
+    ]
+    parts = [
+        plain(missing or (f"{said[:1].upper()}{said[1:]}." if said else "")),
+        _half_doses(model.get("outlook")),
+        "" if missing or ordered(data) else _fates(data),
+        plain(f"The largest proxy memorized a sequence of {'; of '.join(rates)} (95%, by family).")
+        if rates
+        else "",
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _fates(data: Row) -> str:
+    """Return the table of summary.md of the forecast for removed rows and those that stay."""
     gone, stays = data["removed"]["forecast"]
     lines = [
         (name, number(row["documents"]), number(row["risky"]), number(row["expected_tokens"]))
         for name, row in (("removed", gone), ("stays", stays))
     ]
-    head = ("rows", "scored", "risk 0.5 or above", "expected tokens")
-    rates = [
-        f"{name} {_rate(model[key])}"
-        for key, name in (("base_rate", "base rate"), ("floor", "never-seen floor"))
-        if isinstance(model.get(key), dict)
-    ]
-    line = (
-        f"Families of which the largest proxy memorized a sequence: {'; '.join(rates)} (95%)."
-        if rates
-        else ""
+    return _table(("rows", "scored", "risk 0.5 or above", "expected tokens"), lines)
+
+
+def _half_doses(outlook: object) -> str:
+    """Return the sentence on when models of four sizes recite half; nothing without an outlook."""
+    if not isinstance(outlook, dict) or not outlook.get("models"):
+        return ""
+    told = (
+        f"{half_dose(model)} at {short(model['parameters_in_all'])}" for model in outlook["models"]
     )
-    return "\n\n".join(part for part in (_table(head, lines), line) if part)
+    return plain(
+        f"Occurrences at which half is recited (95%), by parameters of the model: "
+        f"{', '.join(told)}; one epoch of this corpus in a training of 20 tokens a parameter."
+    )
 
 
-def _rate(row: Row) -> str:
-    """Return the share of families of which a sequence was memorized, with its 95% interval."""
+def _rate(row: Row, name: str) -> str:
+    """Return how many families hold a memorized sequence, with the interval of that share."""
     told = with_rate_of_families(row)
-    share, ends = told.get(OF_FAMILIES), told.get(f"{OF_FAMILIES}{INTERVAL}")
-    if share is None or not ends:
-        return DASH
-    return f"{share:.1%} [{ends[0]:.1%}, {ends[1]:.1%}] of {number(row['families'])}"
+    ends, rate = told.get(f"{OF_FAMILIES}{INTERVAL}"), told.get(OF_FAMILIES)
+    whole = f"{number(row.get('families_memorized'))} of {number(row.get('families'))}"
+    interval = f" [{share(ends[0])}, {share(ends[1])}]" if ends else ""
+    return f"{whole} families {name}, {DASH if rate is None else share(rate)}{interval}"
 
 
 def _changes(data: Row) -> list[str]:
@@ -140,7 +164,7 @@ def _changes(data: Row) -> list[str]:
         return []
     lines = [
         (row["measure"].replace("_", " "), number(row["before"]), number(row["now"]))
-        for row in (*found["totals"], *(found["risk"] or []))
+        for row in (*found["totals"], *([] if ordered(data) else found["risk"] or []))
     ]
     return [
         f"## Changed since {plain(label(found['name']))}",

@@ -234,6 +234,52 @@ def test_a_setting_that_cannot_be_is_usage(tmp_path, corpus, name):
     assert not (tmp_path / "run").exists()
 
 
+TARGETS_REFUSED = {
+    "no-size": (["--target", "huge"], ["This is no size of a model.", "--target 'huge'", "8b:15t"]),
+    "three-numbers": (["--target", "8b:15T:3"], ["This is no size of a model."]),
+    "given-twice": (
+        ["--target", "8b", "--set", "target.parameters=7"],
+        ["The target is given twice.", "--set target.parameters=7"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TARGETS_REFUSED)
+def test_a_target_that_cannot_be_is_usage(tmp_path, corpus, run, name):
+    """Of `rote run` and `rote score` alike, before anything is done."""
+    options, said = TARGETS_REFUSED[name]
+    ended = rote("run", corpus, "--out", tmp_path / "new", "--local", *options)
+    assert_refused(ended, USAGE, *said)
+    assert not (tmp_path / "new").exists()
+    assert_refused(rote("score", run, "--local", *options), USAGE, *said)
+
+
+def test_a_target_is_named_in_one_word(tmp_path, corpus, run):
+    """It becomes two settings of the run folder; `rote scan`, which has no target, takes none."""
+    assert rote("score", run, "--local", "--target", "pythia-12b").code == OK
+    target = manifest(run)["config"]["target"]
+    assert (target["total_parameters"], target["tokens"]) == (12_000_000_000, 300_000_000_000)
+    assert rote("score", run, "--local", "--target", "8b:15T").code == OK
+    target = manifest(run)["config"]["target"]
+    assert (target["total_parameters"], target["tokens"]) == (8_000_000_000, 15_000_000_000_000)
+    refused = rote("scan", corpus, "--out", tmp_path / "new", "--local", "--target", "8b")
+    assert_refused(refused, USAGE, "The command line is not valid.", "--target")
+
+
+def test_a_scored_run_without_a_forecast_says_so(run):
+    """In the terminal, at once and after the report; a strict run fails; both pages say it."""
+    scored = rote("score", run, "--local", "--strict")
+    assert scored.code == FAILED
+    assert scored.out.count("ALARM  There is no forecast: no family outside") == 1
+    assert "What would help: more documents of 64 tokens" in scored.out
+    assert rote("filter", run, "--local").code == OK
+    told = rote("report", run, "--local", "--strict")
+    assert told.code == FAILED
+    assert told.out.count("ALARM  There is no forecast: no family outside") == 1
+    for name in ("summary.md", "index.html"):
+        assert "There is no forecast: no family" in (run / "report" / name).read_text()
+
+
 def test_a_file_that_is_not_toml_is_usage(tmp_path, corpus):
     """The file and the line are named."""
     (tmp_path / "bad.toml").write_text("[near]\nthreshold = = 1\n")

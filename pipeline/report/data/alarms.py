@@ -12,9 +12,11 @@ from typing import Any
 from pipeline.engine.query import Limits
 from pipeline.engine.query import run as query
 from pipeline.engine.tables import Row
+from pipeline.report.data.headline import forecast_facts, no_forecast
 from pipeline.report.quotes.quotes import label
 
 ALARM, NOTE = "alarm", "note"
+NO_FORECAST = "no_forecast"
 GROUP_ROWS = 50
 SHARD_ROWS = 10
 CLUSTER_DOCUMENTS = 50
@@ -75,6 +77,7 @@ def judge(
         manifest: of the run.
     """
     return [
+        *no_forecast_alarm(manifest),
         *(
             _group(row)
             for row in sources
@@ -97,6 +100,12 @@ def judge(
             for name, why in sorted(manifest["corpus"].get("skipped", {}).items())
         ),
     ]
+
+
+def no_forecast_alarm(manifest: Mapping[str, Any]) -> list[Row]:
+    """Return the alarm of a run that was scored and has no forecast."""
+    sentence = no_forecast(*forecast_facts(manifest))
+    return [_entry(ALARM, NO_FORECAST, "risk", {}, sentence)] if sentence else []
 
 
 def sources_params(top: int) -> dict[str, int]:

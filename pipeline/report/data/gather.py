@@ -63,7 +63,7 @@ def gather(work: Work, manifest: Mapping[str, Any]) -> Row:
     clusters = query("report/clusters", both, {"top": MOST_CLUSTERS}, limits=limits).to_pylist()
     shards = query("report/shards", both, limits=limits).to_pylist()
     listed = shard_rows(manifest)
-    raised = judge(totals, sources, clusters, shards, manifest)
+    raised = judge(totals, sources, clusters, shards, _current(manifest, work))
     data = {
         "rote": {key: manifest.get(key) for key in ("version", "unicode", "scan")}
         | {"schema": manifest.get("rote")},
@@ -94,6 +94,14 @@ def gather(work: Work, manifest: Mapping[str, Any]) -> Row:
     add_excerpts(data, work, limits)
     data["changes"] = against(work, manifest, data, limits)
     return data
+
+
+def _current(manifest: Mapping[str, Any], work: Work) -> Mapping[str, Any]:
+    """Return the manifest without a forecast of before, where that is no longer current."""
+    if work.paths("risk"):
+        return manifest
+    outputs = {name: entry for name, entry in manifest["outputs"].items() if name != "risk/all"}
+    return {**manifest, "outputs": outputs}
 
 
 def _corpus(totals: Row, listed: Sequence[Row]) -> Row:

@@ -157,8 +157,9 @@ TERMS = (
     ),
     Term(
         "sequence",
-        "64 consecutive tokens of a document: the unit of risk. One starts at every 32nd token "
-        "and one ends with the document; a document of fewer than 64 tokens has none.",
+        "64 consecutive tokens of a document: the unit of risk. One starts at every 64th token, "
+        "so that no two overlap; what is left at the end of a document, and a document of fewer "
+        "than 64 tokens, has none.",
     ),
     Term(
         "prefix",
@@ -173,8 +174,9 @@ TERMS = (
     ),
     Term(
         "target",
-        "The model that you are going to train, described by the settings `target.*`. Without "
-        "them it is 8 times as large as the largest proxy and sees the corpus once.",
+        "The model that you are going to train, described by `--target` or the settings "
+        "`target.*`. Without them it has 1,000,000,000 parameters, is trained on 20 tokens for "
+        "each, and sees the corpus once.",
     ),
     Term("size", "The number of a model's parameters, those of its embeddings left out."),
     Term(
@@ -182,6 +184,12 @@ TERMS = (
         "The proxies of growing size that are trained on the whole sample. What a larger one "
         "memorizes is predicted from a smaller one, to learn the step from the largest to the "
         "target.",
+    ),
+    Term(
+        "plant",
+        "A passage of a document that the proxies are not trained on otherwise, which they are "
+        "taught 1 to 256 times, or not at all, as a draw decides. Plants show at which dose a "
+        "proxy of each size recites, on any corpus. They are in no file and no count.",
     ),
     Term(
         "cross-fit pair",
@@ -197,6 +205,11 @@ TERMS = (
         "dose",
         "How many times a model sees the text of a sequence in training: its occurrences in the "
         "training text, times the epochs.",
+    ),
+    Term(
+        "half dose",
+        "The number of occurrences at which a model recites half of the sequences of a corpus "
+        "that occur so often.",
     ),
     Term(
         "memorized",
@@ -229,7 +242,7 @@ TERMS = (
     Term(
         "floor",
         "The share of sequences that a proxy completes word for word although it never saw them: "
-        "what can be guessed. No removal lowers it.",
+        "what can be guessed. Plants that a draw left out are part of it. No removal lowers it.",
     ),
     Term(
         "seen",
@@ -280,8 +293,14 @@ TERMS = (
     ),
     Term(
         "extrapolated",
-        "Said of a forecast for a target more than 10 times as large as the largest proxy. Read "
-        "such risks as an order, not as probabilities.",
+        "Said of a forecast for a target of more than 10 times the size of the largest proxy, or "
+        "trained on more than 10 times its tokens. Such a forecast is told as a band; read its "
+        "risks as an order, not as probabilities.",
+    ),
+    Term(
+        "outlook",
+        "What models of four sizes would recite of a corpus that they see once, by how often a "
+        "sequence occurs: a band and a half dose for each. It needs no target.",
     ),
     Term(
         "kind",

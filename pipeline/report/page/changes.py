@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pipeline.engine.tables import Row
+from pipeline.report.data.headline import ordered
 from pipeline.report.html.facts import columns
 from pipeline.report.html.markup import DASH, Figure, Html, figure, join, number, size, table, tag
 from pipeline.report.html.phrases import fate
@@ -24,7 +25,7 @@ def changes(data: Row) -> Html:
         columns([_sides("The corpus and its copies.", found["totals"]), _fates(found["fates"])])
     )
     tables = []
-    if found["risk"]:
+    if found["risk"] and not ordered(data):
         tables.append(_sides("The forecast.", found["risk"]))
     if found["settings"]:
         tables.append(_settings(found["settings"]))

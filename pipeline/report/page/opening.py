@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pipeline.engine.tables import Row
+from pipeline.report.data.headline import ordered
 from pipeline.report.data.priorities import top_rows
 from pipeline.report.html.markup import Html, join, number, percent, size, table, tag
 from pipeline.report.html.phrases import RULES, WHY, kind
@@ -46,22 +47,24 @@ def sentences(data: Row) -> list[str]:
     if not rows:
         return ["Nothing to remove: no copy, no repeated passage and no risky text was found."]
     top, stays = rows[0], next((row for row in rows if not row["done"]), None)
-    found = [f"First: {_in_words(top)}. {_state(top, data)}"]
+    order = ordered(data)
+    found = [f"First: {_in_words(top, order=order)}. {_state(top, data)}"]
     if stays is not None and stays is not top:
-        found.append(f"Next, still in kept/: {_in_words(stays)}. {_state(stays, data)}")
+        found.append(
+            f"Next, still in kept/: {_in_words(stays, order=order)}. {_state(stays, data)}"
+        )
     return found
 
 
-def _in_words(row: Row) -> str:
+def _in_words(row: Row, *, order: bool) -> str:
     """Return one kind of repetition in words."""
-    amount = (
-        f"{row['words']:,} words that say again what stays"
-        if row["words"] is not None
-        else f"{row['expected_tokens']:,} tokens expected to be memorized"
-    )
     where = label(row["source_group"], 60)
     rows = f"{row['documents']:,} row{'' if row['documents'] == 1 else 's'}"
-    return f"{kind(row['kind'])} in {where}: {amount}, in {rows}"
+    if row["words"] is not None:
+        amount = f"{row['words']:,} words that say again what stays, in "
+    else:
+        amount = "" if order else f"{row['expected_tokens']:,} tokens expected to be memorized, in "
+    return f"{kind(row['kind'])} in {where}: {amount}{rows}"
 
 
 def _state(row: Row, data: Row) -> str:
@@ -77,7 +80,7 @@ def _state(row: Row, data: Row) -> str:
 def remove_first(data: Row) -> Html:
     """Return the section "What to remove first" of the page."""
     rows = top_rows(data["first"], SHOWN)
-    scored = any(row["expected_tokens"] is not None for row in rows)
+    scored = not ordered(data) and any(row["expected_tokens"] is not None for row in rows)
     lead = [tag("p", text, class_="lead") for text in sentences(data)]
     parts: list[Html] = [tag("h2", "What to remove first", id="first-title"), *lead]
     if rows:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pipeline.engine.tables import Row
+from pipeline.report.data.headline import ordered
 from pipeline.report.html.facts import blocks
 from pipeline.report.html.markup import Html, join, number, percent, size, table, tag
 from pipeline.report.html.phrases import reason
@@ -47,14 +48,19 @@ def removed(data: Row) -> Html:
         [
             tag("p", intro, class_="prose"),
             table(join(caption), head, lines, (0, 1), data_sort=True),
-            _rules(data["removed"]["rules"]),
+            _rules(data["removed"]["rules"], order=ordered(data)),
             _forecast(data),
         ]
     )
 
 
-def _rules(rows: list[Row]) -> Html:
+def _rules(rows: list[Row], *, order: bool) -> Html:
     """Return the table of rules, over doses counted again after each."""
+    if order:
+        rows = [
+            {key: value for key, value in row.items() if not key.startswith("expected_tokens")}
+            for row in rows
+        ]
     names = {"rules": join([term("rule", "Rules"), ", in their order"])}
     return join(blocks({"rules": rows}, "", names)) if rows else join([])
 
@@ -62,7 +68,7 @@ def _rules(rows: list[Row]) -> Html:
 def _forecast(data: Row) -> Html:
     """Return the table of the forecast for removed rows and for those that stay."""
     gone, stays = data["removed"]["forecast"]
-    if not gone["documents"] + stays["documents"]:
+    if ordered(data) or not gone["documents"] + stays["documents"]:
         return join([])
     total = gone["expected_tokens"] + stays["expected_tokens"]
     lines = [

@@ -3,24 +3,42 @@
 from __future__ import annotations
 
 from pipeline.engine.tables import Row
+from pipeline.report.data.headline import headline, is_order, no_forecast, share
 from pipeline.report.html.charts import chart, colour, name, number, spec
 from pipeline.report.html.facts import (
     blocks,
     columns,
-    fact,
     shown,
     with_rate_of_families,
     words,
 )
-from pipeline.report.html.markup import Figure, Html, figure, join, percent, table, tag, text_of
+from pipeline.report.html.markup import (
+    DASH,
+    Figure,
+    Html,
+    figure,
+    join,
+    percent,
+    table,
+    tag,
+    text_of,
+)
 from pipeline.report.html.markup import number as shown_number
 from pipeline.report.html.terms import term
+from pipeline.report.page.outlook import outlook, plants
 
 _INTERVAL = "95% interval"
+_COLUMNS = {
+    "memorized": "sequences memorized",
+    "rate": "share of sequences",
+    "rate_weighted": "weighted to the corpus",
+    "rate_of_families": "share of families",
+}
 _OBSERVED = {"base_rate": "trained on (base rate)", "floor": "never trained on (floor)"}
 _ELSEWHERE = (
-    "fitted", "why_not", "target", "base_rate", "floor", "expected", "warnings",
+    "fitted", "why_not", "target", "base_rate", "floor", "expected", "warnings", "outlook",
     "memorized_by_count", "memorized", "calibration_unseen", "held_out_unseen",
+    "plants_memorized",
 )  # fmt: skip
 NAMES = {
     "expected": join(
@@ -46,12 +64,22 @@ def tile(data: Row) -> tuple[str, str, str, str]:
         return title, "not scored", "rote score makes a forecast", ""
     if not sum(data["risk"]["histogram"]["documents"]):
         return title, "no forecast", "too little was memorized to fit one", ""
+    if is_order(data["risk"]["model"]):
+        return _share_tile(data["risk"]["model"])
     gone, stays = data["removed"]["forecast"]
     note = (
         f"of {shown_number(stays['documents'])} scored that stay, at 0.5 or above; "
         f"{shown_number(gone['risky'])} more were removed"
     )
     return title, shown_number(stays["risky"]), note, ""
+
+
+def _share_tile(model: Row) -> tuple[str, str, str, str]:
+    """Return the tile of a target far beyond the proxies: a band in place of a number."""
+    ends = ((model.get("expected") or {}).get("all") or {}).get("expected_share_95")
+    band = f"{share(ends[0])} to {share(ends[1])}" if ends else DASH
+    title = join([term("sequence", "sequences"), " recited"])
+    return title, band, "by the target, as a band: it is over ten times the proxies", ""
 
 
 def risk(data: Row) -> Html:
@@ -66,9 +94,13 @@ def risk(data: Row) -> Html:
         )
     found = data["risk"]
     model = found["model"]
-    parts = [_introduction(model), _observed(model)]
+    missing = no_forecast(model, found["proxies"])
+    parts = [tag("p", missing, class_="lead")] if missing else []
+    parts += [_introduction(model), _in_short(data), outlook(model.get("outlook"))]
+    parts += [plants(model, found["proxies"]), _observed(model)]
     if any(sum(counts) for counts in found["histogram"].values()):
-        parts += [_expected(model), _spread(found)]
+        parts += [_expected(model)]
+        parts += [] if is_order(model) else [_spread(found)]
     return join([*parts, _warnings(model), _details(found)])
 
 
@@ -95,11 +127,13 @@ def _introduction(model: Row) -> Html:
     target = model.get("target")
     if isinstance(target, dict):
         parts.append(tag("p", *_target(target), class_="prose"))
-    if model.get("why_not"):
-        parts.append(
-            tag("p", f"No forecast was fitted: {shown(model['why_not'])}.", class_="prose")
-        )
     return join(parts)
+
+
+def _in_short(data: Row) -> Html:
+    """Return the sentence on what the target would recite; nothing without a forecast."""
+    said = headline(data["config"]["target"], data["risk"]["model"])
+    return tag("p", f"{said[:1].upper()}{said[1:]}.", class_="lead") if said else join([])
 
 
 def _target(target: Row) -> list[str]:
@@ -107,23 +141,28 @@ def _target(target: Row) -> list[str]:
     parts = [
         term("target", "Target"),
         (
-            f": {shown(target.get('parameters'))} parameters, "
-            f"{shown(target.get('times_the_largest_proxy'))} times the largest "
+            f": {shown(target.get('parameters'))} parameters without embeddings, "
+            f"{_ratio(target.get('times_the_largest_proxy'))} times the largest "
         ),
         term("proxy"),
         (
-            f"; {shown(target.get('tokens'))} tokens; epochs of this corpus: "
-            f"{shown(target.get('epochs'))}; "
-            f"{shown(target.get('assumption'))}."
+            f"; {shown(target.get('tokens'))} tokens, "
+            f"{_ratio(target.get('times_the_tokens_of_the_proxies'))} times its tokens; epochs of "
+            f"this corpus: {shown(target.get('epochs'))}; {shown(target.get('assumption'))}."
         ),
     ]
     if target.get("extrapolated"):
         parts += [
-            " That is more than ten times the largest proxy: the forecast is ",
+            " That is more than ten times the proxies, in size or in tokens: the forecast is ",
             term("extrapolated"),
-            ", so read the risks below as an order, not as probabilities.",
+            ", so it is told as a band, and risks are an order, not probabilities.",
         ]
     return parts
+
+
+def _ratio(value: object) -> str:
+    """Return how many times as large something is."""
+    return shown(round(value)) if isinstance(value, float) and value >= 10 else shown(value)
 
 
 def _observed(model: Row) -> Html:
@@ -136,11 +175,16 @@ def _observed(model: Row) -> Html:
     if not rows:
         return join([])
     keys = list(dict.fromkeys(key for _, row in rows for key in row))
-    lines = [[title, *(fact(key, row.get(key)) for key in keys)] for title, row in rows]
+    lines = [[title, *(_observed_cell(key, row.get(key)) for key in keys)] for title, row in rows]
     caption = (
         "What the largest proxy ",
         term("memorized"),
-        ". The floor is the rate among text that it never saw: what can be guessed.",
+        ": of sequences, and of the ",
+        term("family", "families"),
+        (
+            " that hold them, which the interval is of. The floor is the rate among text that it "
+            "never saw: what can be guessed."
+        ),
     )
     head = ["sequences that it was", *map(_column, keys)]
     return table(join(caption), head, lines, class_="facts")
@@ -148,15 +192,38 @@ def _observed(model: Row) -> Html:
 
 def _column(key: str) -> str:
     """Return the name of a column of facts; an interval leads to its meaning."""
-    name = words(key)
-    found = name.endswith(_INTERVAL)
-    return join([name.removesuffix(_INTERVAL), term(_INTERVAL)]) if found else name
+    if key == "rate_of_families_95":
+        return join(["share of families, ", term(_INTERVAL)])
+    return _COLUMNS.get(key, words(key))
+
+
+def _observed_cell(key: str, value: object) -> str:
+    """Return a number of the table of what was observed; rates in per cent."""
+    if not key.startswith("rate") or value is None:
+        return shown(value)
+    if isinstance(value, list):
+        return " to ".join(share(end) for end in value)
+    return figure(share(float(str(value))), float(str(value)))
 
 
 def _expected(model: Row) -> Html:
     """Return the table of the share that is expected to be memorized."""
     rows = model.get("expected")
-    return join(blocks({"expected": rows}, "", NAMES) if isinstance(rows, dict) else [])
+    if not isinstance(rows, dict):
+        return join([])
+    left_out = "expected_share" if is_order(model) else None
+    shares = {
+        name: {key: _share(key, value) for key, value in row.items() if key != left_out}
+        for name, row in rows.items()
+    }
+    return join(blocks({"expected": shares}, "", NAMES))
+
+
+def _share(key: str, value: object) -> object:
+    """Return a share in per cent, or both ends of its interval; other facts as they are."""
+    if key.startswith("expected_share") and isinstance(value, list):
+        return " to ".join(share(end) for end in value)
+    return share(value) if key == "expected_share" and isinstance(value, float) else value
 
 
 def _spread(found: Row) -> Html:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pipeline.engine.tables import Row
 from pipeline.report.data.alarms import GROUP_ROWS
+from pipeline.report.data.headline import ordered
 from pipeline.report.html.charts import chart, colour, name, number, spec
 from pipeline.report.html.markup import Figure, Html, figure, join, percent, size, table, tag
 from pipeline.report.html.markup import number as shown_number
@@ -27,7 +28,8 @@ def sources(data: Row) -> Html:
     """Return the section "Where it comes from" of the page."""
     parts = [_by_fate(data)]
     if data["risk"] and data["risk"]["sources"]:
-        parts.append(_by_risk(data["risk"]["sources"]))
+        rows = data["risk"]["sources"]
+        parts.append(_in_order(rows) if ordered(data) else _by_risk(rows))
     return join(parts)
 
 
@@ -126,6 +128,20 @@ def _removed(row: Row) -> object:
     return (
         tag("span", share, class_="warn") if alarms and row["source_group"] is not None else share
     )
+
+
+def _in_order(rows: list[Row]) -> Html:
+    """Return the source groups in the order of the tokens expected to be memorized."""
+    lines = [
+        (place, label(row["source_group"], 60), shown_number(row["documents"]))
+        for place, row in enumerate(rows, 1)
+    ]
+    caption = (
+        "Source groups with the most ",
+        term("expected tokens", "tokens expected to be memorized"),
+        " first; how many is not told, since the target is over ten times the proxies.",
+    )
+    return table(join(caption), ("place", "source group", "documents scored"), lines, (1,))
 
 
 def _by_risk(rows: list[Row]) -> Html:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pipeline.engine.tables import Row
+from pipeline.report.data.headline import is_order
 from pipeline.report.html.facts import words
 from pipeline.report.html.markup import DASH, Html, join, number, percent, size, table, tag
 from pipeline.report.html.phrases import reason
@@ -149,27 +150,28 @@ def _spans(data: Row, *, hidden: bool) -> Html:
 
 
 def _risky(risk: Row, *, hidden: bool) -> Html:
-    """Return the table of the texts of highest risk."""
+    """Return the table of the texts of highest risk; of an order, their places in it."""
+    order = is_order(risk["model"])
     lines = [
         (
-            risk_figure(row["risk"]),
+            number(place) if order else risk_figure(row["risk"]),
             f"{number(row['risk_low'], 3)}\N{EN DASH}{number(row['risk_high'], 3)}",
             number(row["document"]["exact_count"]),
             number(row["document"]["near_count"]),
             number(row["document"]["max_window_count"]),
-            words(row["kind"]) if row["kind"] else DASH,
+            *([] if order else [words(row["kind"]) if row["kind"] else DASH]),
             "kept" if row["action"] != "drop" else f"removed: {reason(row['reason'])}",
             tag("div", document(row["document"]), quoted(row["quote"], hidden=hidden)),
         )
-        for row in risk["top"]
+        for place, row in enumerate(risk["top"], 1)
     ]
     head = (
-        "risk",
+        "place" if order else "risk",
         "95% interval",
         "exact",
         "near",
         "window",
-        "kind",
+        *([] if order else ["kind"]),
         "decision",
         "riskiest sequence",
     )
@@ -182,8 +184,8 @@ def _risky(risk: Row, *, hidden: bool) -> Html:
         term("near count"),
         " and ",
         term("window count"),
-        ", and their ",
-        term("kind"),
+        *([] if order else [", and their ", term("kind")]),
         "; what overlaps with one above is left out.",
     )
-    return table(join(caption), head, lines, (5, 6, 7), class_="wide", data_sort=True)
+    textual = range(5, len(head))
+    return table(join(caption), head, lines, textual, class_="wide", data_sort=True)

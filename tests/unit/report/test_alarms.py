@@ -103,6 +103,22 @@ def test_planted_copies_that_are_not_proposed_alarm() -> None:
         assert len(judge(_totals(10), [], [], [], manifest)) == expected
 
 
+def test_a_scored_run_without_a_forecast_alarms_first() -> None:
+    """It says why and what would help; a run that was never scored, or has one, does not."""
+    for facts, expected in (
+        ({"fitted": False, "why_not": "nothing was memorized", "memorized": [{"proxy": "p0"}]}, 1),
+        ({"fitted": True, "why_not": None}, 0),
+        ({}, 0),
+    ):
+        manifest = {**_manifest(), "outputs": {"risk/all": {"facts": facts}}}
+        found = judge(_totals(50), [_group(50, 50)], [], [], manifest)
+        assert [entry["kind"] for entry in found] == ["no_forecast"] * expected + ["source_group"]
+        if expected:
+            assert (found[0]["level"], found[0]["where"]) == ("alarm", "risk")
+            assert found[0]["sentence"].startswith("There is no forecast: nothing was memorized.")
+            assert "proxy.sample_tokens" in found[0]["sentence"]
+
+
 def test_a_shard_that_comes_out_empty_alarms() -> None:
     """Rows and none kept alarms, even if all were rejected; an empty or retired shard not."""
     kept = [{"number": 0, "kept": 1}, {"number": 1, "kept": 0}]

@@ -15,14 +15,17 @@ from pipeline.report.html.markup import join, text_of
 from pipeline.report.html.terms import definitions, term, terms_of, used_by
 from pipeline.report.page.page import page
 from pipeline.report.report import report
-from tests.report_runs import compared_with, make_run
+from tests.report_runs import OUTLOOK, compared_with, make_run
 
 GLOSSARY = Path(__file__).resolve().parents[3] / "docs" / "glossary.md"
 MODEL = {
-    "target": {"parameters": 9_000, "times_the_largest_proxy": 12.0, "extrapolated": True},
+    "target": {"parameters": 9_000, "tokens": 180_000, "epochs": 1.0}
+    | {"times_the_largest_proxy": 12.0, "extrapolated": True},
     "base_rate": {"sequences": 4, "rate": 0.5, "rate_of_families_95": [0.25, 0.75]},
     "floor": {"sequences": 4, "rate": 0.0, "rate_of_families_95": [0.0, 0.5]},
-    "expected": {"all": {"sequences": 8, "expected_share": 0.25}},
+    "expected": {"all": {"sequences": 8, "expected_share": None, "expected_share_95": [0.1, 0.5]}},
+    "outlook": OUTLOOK,
+    "plants_memorized": 3,
     "memorized_by_count": [
         {"trained_on": True, "times": "1", "sequences": 4, "families": 2, "p0": 0.5}
     ],
@@ -102,6 +105,7 @@ def shown(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         report(compared_with(work, make_run(other, scored=True).folder))
         data = json.loads((work.folder / "report" / "report.json").read_text())
         data["risk"]["model"] = MODEL
+        data["risk"]["proxies"] = {"plants": {"clusters_inside": 5, "clusters_outside": 5}}
         data["risk"]["laws"] = [LAW | {"law": law} for law in ("dose", "size", "context")]
         data["backtest"] = BACKTEST
         data["removed"]["rules"] = [{"rule": "drop-copies", "rows": 2}]

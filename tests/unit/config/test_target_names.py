@@ -1,0 +1,55 @@
+"""Targets as they are typed."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline.config.load import load_config
+from pipeline.config.target_names import parsed_target, target_settings
+from pipeline.errors import ConfigError
+
+B, T = 1_000_000_000, 1_000_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("8b:15T", (8 * B, 15 * T)),
+        ("350m", (350_000_000, 0)),
+        (" 1.5B:300b ", (1_500_000_000, 300 * B)),
+        ("125000000", (125_000_000, 0)),
+        ("pythia-12b", (12 * B, 300 * B)),
+        ("Llama-3-8B", (8 * B, 15 * T)),
+    ],
+)
+def test_a_target_is_a_size_tokens_or_a_name(text: str, found: tuple[int, int]) -> None:
+    """Units are k, m, b and t of either case; tokens that are left out are 0."""
+    assert parsed_target(text) == found
+
+
+@pytest.mark.parametrize(
+    "text", ["", "big", "0b", "8b:0", "8b:15T:3", "8b:", "-8b", "8 b", "8e9", "pythia-13b", "1..5b"]
+)
+def test_what_is_no_target_is_refused_with_the_form(text: str) -> None:
+    """The refusal quotes what was typed and lists the names that are known."""
+    with pytest.raises(ConfigError, match="no size of a model") as refused:
+        parsed_target(text)
+    assert repr(text) in str(refused.value)
+    assert "8b:15t" in str(refused.value)
+    assert "pythia-12b" in str(refused.value)
+
+
+def test_a_target_takes_the_place_of_sizes_that_were_set_before() -> None:
+    """Of a run folder or a file no other size or number of tokens is left; epochs are."""
+    before = {"target": {"parameters": 5, "tokens": 7, "epochs": 2.0}}
+    target = load_config(settings=target_settings("8b", ["near.threshold=0.9"]), base=before).target
+    assert (target.parameters, target.total_parameters, target.tokens) == (0, 8 * B, 0)
+    assert target.epochs == 2.0
+
+
+@pytest.mark.parametrize("key", ["parameters", "total_parameters", "tokens"])
+def test_a_target_that_is_set_twice_is_refused(key: str) -> None:
+    """Which of the two is meant cannot be known, so the setting is named."""
+    with pytest.raises(ConfigError, match="given twice") as refused:
+        target_settings("8b:15T", ["near.threshold=0.9", f"target.{key} = 3"])
+    assert f"--set target.{key} = 3" in str(refused.value)
