@@ -271,7 +271,7 @@ def test_a_scored_run_without_a_forecast_says_so(run):
     scored = rote("score", run, "--local", "--strict")
     assert scored.code == FAILED
     assert scored.out.count("ALARM  There is no forecast: no family outside") == 1
-    assert "What would help: more documents of 64 tokens" in scored.out
+    assert "What would help: more documents of at least 64 tokens" in scored.out
     assert rote("filter", run, "--local").code == OK
     told = rote("report", run, "--local", "--strict")
     assert told.code == FAILED

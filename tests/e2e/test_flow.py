@@ -72,8 +72,9 @@ def ask(query):
 
 
 def without_times(text):
-    """Return what a command said, seconds left out."""
-    return re.sub(r"[0-9.]+ s\b", "", text)
+    """Return what a command said, without seconds and without what is said every ten of them."""
+    lasting = re.sub(r"^\w+: [0-9]+%.*\n", "", text, flags=re.MULTILINE)
+    return re.sub(r"[0-9.]+ s\b", "", lasting)
 
 
 def servers():

@@ -13,7 +13,7 @@ _LOADED = (
     "trained here: score again without proxy.models"
 )
 _TOO_LITTLE = "more proxy.sample_tokens or proxy.epochs let the proxies remember more"
-_NO_TEXT = "more documents of 64 tokens and more are needed, in families of their own"
+_NO_TEXT = "more documents of at least 64 tokens, in families of their own"
 
 
 def forecast_facts(manifest: Mapping[str, Any]) -> tuple[Row, Row]:

@@ -63,7 +63,7 @@ def tile(data: Row) -> tuple[str, str, str, str]:
     if not data["risk"]:
         return title, "not scored", "rote score makes a forecast", ""
     if not sum(data["risk"]["histogram"]["documents"]):
-        return title, "no forecast", "too little was memorized to fit one", ""
+        return title, "no forecast", "why, and what would help, is in the alarms", ""
     if is_order(data["risk"]["model"]):
         return _share_tile(data["risk"]["model"])
     gone, stays = data["removed"]["forecast"]

@@ -160,7 +160,7 @@ def test_rates_stand_beside_intervals_of_their_unit(tmp_path: Path) -> None:
     ("facts", "sequences", "help_"),
     [
         ({"memorized": [{"proxy": "p0"}]}, {"proxies": [{"proxy": "p0"}]}, "proxy.sample_tokens"),
-        ({}, {"proxies": []}, "more documents of 64 tokens"),
+        ({}, {"proxies": []}, "documents of at least 64 tokens"),
         ({}, {"proxies": [{"proxy": "p0", "source": "some/model"}]}, "without proxy.models"),
     ],
 )
