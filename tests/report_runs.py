@@ -241,6 +241,7 @@ def _document(row_key: int, doc_id: str, shard: str, text: str, source: str) -> 
         "source": source,
         "source_group": source,
         "priority": None,
+        "priority_rest": 0.0,
         "text_bytes": len(text.encode()),
         "words": len(text.split()),
         "text_hash": digest,

@@ -27,6 +27,7 @@ def batch_of(texts, first=0):
         ids=pa.array([f"x#{first + n}" for n in range(count)], pa.string()),
         sources=pa.nulls(count, pa.string()),
         priorities=pa.nulls(count, pa.float64()),
+        rests=pa.array(np.zeros(count)),
         columns=None,
         rejected=(),
         rejected_columns=None,

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from pipeline.corpus.columns import Columns
 from pipeline.corpus.documents import CSV_FIELDS, INVALID_UTF8, Records, Rejected, from_columns
 from pipeline.corpus.files import delimiter, open_stream, reading
+from pipeline.corpus.priorities import pairs, written
 from pipeline.errors import CorruptFile, SchemaMismatch
 
 MAX_FIELD_CHARACTERS = 1 << 30
@@ -105,8 +106,8 @@ def check_priority(path: str, schema: pa.Schema, columns: Columns) -> None:
     position = schema.names.index(columns.priority)
     for number, record in enumerate(_records(path)):
         if 0 < number <= PRIORITY_HEAD and len(record.fields) == len(schema):
-            written = record.fields[position]
-            if written.strip() and _as_number(written) is None and written.strip().lower() != "nan":
+            given = record.fields[position].strip()
+            if given and written(given) is None and given.lower() != "nan":
                 raise SchemaMismatch(
                     "A priority is not a number.",
                     where=f"{path}, column {columns.priority}, row {number - 1}",
@@ -188,28 +189,19 @@ def _to_records(
     )
     rows = np.array(pending.rows, dtype=np.int64)
     records = from_columns(batch, replace(columns, priority=None), rows, separator)
-    priorities = records.priorities
+    priorities, rests = records.priorities, records.rests
     if columns.priority is not None:
-        written = batch.column(columns.priority).to_pylist()
-        priorities = pa.array([_as_number(value) for value in written], pa.float64())
+        priorities, rests = pairs(map(written, batch.column(columns.priority).to_pylist()))
     return replace(
         records,
         sources=pc.if_else(
             pc.equal(records.sources, ""), pa.scalar(None, pa.string()), records.sources
         ),
         priorities=priorities,
+        rests=rests,
         columns=batch if everything else None,
         unparsed=tuple(pending.unparsed),
     )
-
-
-def _as_number(written: str) -> float | None:
-    """Return a priority as written; null when it is empty, NaN or no number."""
-    try:
-        value = float(written)
-    except ValueError:
-        return None
-    return None if value != value else value
 
 
 def _is_text(characters: str) -> bool:

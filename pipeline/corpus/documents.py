@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.corpus.columns import Columns, is_bytes, is_chat, is_string, message_field
+from pipeline.corpus.priorities import no_priorities, of_column
 from pipeline.text.arrays import Flags, Int64
 from pipeline.text.segmentation import valid_utf8
 
@@ -48,6 +49,7 @@ class Records:
         ids: of the user, null without one.
         sources: of the user, null without one.
         priorities: of the user, null without one.
+        rests: what is missing to each priority, see `priorities`.
         columns: the user's columns; None unless everything was asked for.
         marked: by position, records that were parsed but have no usable text.
         unparsed: records that are not in the arrays.
@@ -58,6 +60,7 @@ class Records:
     ids: pa.StringArray
     sources: pa.StringArray
     priorities: pa.DoubleArray
+    rests: pa.DoubleArray
     columns: pa.RecordBatch | None = None
     marked: Mapping[int, Rejected] | None = None
     unparsed: tuple[Rejected, ...] = ()
@@ -73,6 +76,7 @@ class DocumentBatch:
         ids: of the user, else `shard#row`.
         sources: of the user, null without one.
         priorities: of the user, null without one.
+        rests: what is missing to each priority, see `priorities`.
         columns: the user's columns of those rows, unchanged; None unless everything was asked for.
         rejected: records that are no documents, in order of row.
         rejected_columns: the user's columns of the rejected rows that could be parsed; a text that
@@ -86,6 +90,7 @@ class DocumentBatch:
     ids: pa.StringArray
     sources: pa.StringArray
     priorities: pa.DoubleArray
+    rests: pa.DoubleArray
     columns: pa.RecordBatch | None
     rejected: tuple[Rejected, ...]
     rejected_columns: pa.RecordBatch | None
@@ -105,6 +110,7 @@ def to_documents(records: Records, columns: Columns, shard_name: str) -> Documen
         ids=_only(_named(records, shard_name), good),
         sources=_only(records.sources, good),
         priorities=_only(records.priorities, good),
+        rests=_only(records.rests, good),
         columns=None if user is None else _only(user, good),
         rejected=tuple(rejected),
         rejected_columns=None if user is None else _rejected_columns(user, ~good, columns),
@@ -116,9 +122,9 @@ def from_columns(batch: pa.RecordBatch, columns: Columns, rows: Int64, separator
     """Return a batch's records, with its columns read as text, id, source and priority."""
     texts = [text_parts(batch.column(name), separator) for name in columns.text]
     count = batch.num_rows
-    priority = pa.nulls(count, pa.float64())
+    priority, rest = no_priorities(count)
     if columns.priority is not None:
-        priority = as_priorities(batch.column(columns.priority))
+        priority, rest = of_column(batch.column(columns.priority))
     return Records(
         rows=rows,
         texts=_joined(texts, separator),
@@ -127,6 +133,7 @@ def from_columns(batch: pa.RecordBatch, columns: Columns, rows: Int64, separator
         if columns.source
         else pa.nulls(count, pa.string()),
         priorities=priority,
+        rests=rest,
     )
 
 
@@ -164,12 +171,6 @@ def as_names(column: pa.Array) -> pa.StringArray:
     if pa.types.is_dictionary(kind):
         return as_names(column.dictionary_decode())
     return column.cast(pa.string())
-
-
-def as_priorities(column: pa.Array) -> pa.DoubleArray:
-    """Return a numeric column as doubles, NaN as null."""
-    numbers = column.cast(pa.float64(), safe=False)
-    return pc.if_else(pc.is_nan(numbers), pa.scalar(None, pa.float64()), numbers)
 
 
 def all_utf8(values: pa.LargeBinaryArray) -> bool:

@@ -30,6 +30,7 @@ from pipeline.corpus.json_text import (
     object_text,
     to_json,
 )
+from pipeline.corpus.priorities import pairs
 from pipeline.errors import CorruptFile, InputError
 
 BLOCK_BYTES = 1 << 20
@@ -132,14 +133,14 @@ def _records(
             raw = to_json(values[0] if len(values) == 1 else values).encode()
             marked[position] = Rejected(pending.rows[position], NOT_A_STRING, raw)
             texts.append(None)
+    priorities, rests = pairs(object_number(item, columns.priority) for item in objects)
     return Records(
         rows=np.array(pending.rows, dtype=np.int64),
         texts=pa.array(texts, pa.large_string()).view(pa.large_binary()),
         ids=pa.array([object_name(item, columns.id) for item in objects], pa.string()),
         sources=pa.array([object_name(item, columns.source) for item in objects], pa.string()),
-        priorities=pa.array(
-            [object_number(item, columns.priority) for item in objects], pa.float64()
-        ),
+        priorities=priorities,
+        rests=rests,
         columns=_user_columns(objects, schema, columns),
         marked=marked,
         unparsed=tuple(pending.unparsed),

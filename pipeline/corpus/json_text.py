@@ -46,15 +46,10 @@ def object_name(item: Object, column: str | None) -> str | None:
     return to_json(value) if isinstance(value, int | float) else None
 
 
-def object_number(item: Object, column: str | None) -> float | None:
-    """Return a priority; null when it is no number, NaN or beyond a double."""
+def object_number(item: Object, column: str | None) -> int | float | None:
+    """Return a priority as it is written; null when it is no number."""
     value = item.get(column) if column is not None else None
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
-        return None
-    try:
-        return float(value)
-    except OverflowError:
-        return None
+    return None if isinstance(value, bool) or not isinstance(value, int | float) else value
 
 
 def to_json(value: Json) -> str:

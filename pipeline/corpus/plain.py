@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from pipeline.corpus.documents import Records
 from pipeline.corpus.files import reading
+from pipeline.corpus.priorities import no_priorities
 
 SCHEMA = pa.schema([pa.field("id", pa.string()), pa.field("text", pa.string())])
 
@@ -19,12 +20,14 @@ def text_record(path: str, name: str) -> Records:
         raw = Path(path).read_bytes()
     texts = pa.array([raw], pa.large_binary())
     ids = pa.array([name], pa.string())
+    priorities, rests = no_priorities(1)
     return Records(
         rows=np.zeros(1, np.int64),
         texts=texts,
         ids=ids,
         sources=pa.nulls(1, pa.string()),
-        priorities=pa.nulls(1, pa.float64()),
+        priorities=priorities,
+        rests=rests,
         columns=pa.RecordBatch.from_arrays(
             [ids, texts.cast(pa.binary()).view(pa.string())], schema=SCHEMA
         ),

@@ -42,11 +42,12 @@ from schemas.scan.contained import CONTAINED
 from schemas.scan.counts import COUNTS
 from schemas.scan.pairs import PAIRS
 
-VERSION = 3
+VERSION = 4
 RANKED_BY = (
     "row_key",
     "representative",
     "priority",
+    "priority_rest",
     "text_bytes",
     "shard",
     "row",
@@ -253,7 +254,7 @@ def ranks(counts: pa.Table, config: NearConfig) -> np.ndarray:
     place = np.empty(len(names), np.int64)
     place[names.to_numpy()] = np.arange(len(names))
     return best_first(
-        counts["priority"].to_numpy(),
+        (counts["priority"].to_numpy(), counts["priority_rest"].to_numpy()),
         counts["text_bytes"].to_numpy(),
         place[shards.indices.to_numpy()],
         counts["row"].to_numpy(),

@@ -11,7 +11,7 @@ from pipeline.engine.stage import Receipt, Work
 from pipeline.engine.tables import count_rows, write_table
 from schemas.scan.counts import COUNTS
 
-VERSION = 1
+VERSION = 2
 TOP_FOLDER = "(top folder)"
 
 

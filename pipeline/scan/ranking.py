@@ -13,12 +13,18 @@ KEEPS: tuple[Keep, ...] = ("longest", "earliest")
 
 
 def best_first(
-    priority: Float64, text_bytes: Int64, path: Int64, row: Int64, keep: Keep, source: Int64 | None
+    priority: tuple[Float64, Float64],
+    text_bytes: Int64,
+    path: Int64,
+    row: Int64,
+    keep: Keep,
+    source: Int64 | None,
 ) -> Int64:
     """Return the rank of each document, 0 the best; of two copies that of better rank stays.
 
     Args:
-        priority: of the user, the higher the better; NaN, the worst, where there is none.
+        priority: of the user, the higher the better; NaN, the worst, where there is none; and what
+            is missing to the value, by which equal doubles are told apart.
         text_bytes: length of the text; not looked at with `keep` = earliest.
         path: place of the shard's path among all paths.
         row: in the shard.
@@ -30,8 +36,9 @@ def best_first(
         keys.append(-text_bytes)
     if source is not None:
         keys.append(source)
-    if not np.isnan(priority).all():
-        keys.append(-priority)  # NaN is sorted last
+    nearest, rest = priority
+    if not np.isnan(nearest).all():
+        keys += [-rest, -nearest]  # NaN is sorted last
     order = np.lexsort(keys)
     rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(len(order))

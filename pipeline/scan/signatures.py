@@ -34,7 +34,7 @@ from schemas.scan.rejected import rejected
 from schemas.scan.signatures import SIGNATURES
 from schemas.scan.words import WORDS
 
-VERSION = 2
+VERSION = 3
 BATCH_BYTES = 8 << 20  # of texts read at once
 PIECE = 1 << 16  # words; with what is known of each it fits a core's cache
 SIGNATURES_AT_ONCE = 16 << 20  # bytes
@@ -162,6 +162,7 @@ def _rows(
             "doc_id": batch.ids.slice(part.start, size),
             "source": batch.sources.slice(part.start, size),
             "priority": batch.priorities.slice(part.start, size),
+            "priority_rest": batch.rests.slice(part.start, size),
             "text_bytes": pa.array(np.diff(_offsets(texts))),
             "words": pa.array(counts[part]),
             "text_hash": text_hashes(texts),

@@ -24,7 +24,7 @@ PROOF_FIELDS = [
 
 DOCUMENTS = table(
     "documents",
-    2,
+    3,
     "one row per accepted document, sorted by row_key",
     [
         *COUNT_FIELDS,

@@ -14,7 +14,10 @@ COUNT_FIELDS = [
     field("row", pa.int64(), "row in the shard, rejected rows counted"),
     field("source", pa.string(), "the source column's value", nullable=True),
     field("source_group", pa.string(), "what reports, alarms and rules group by"),
-    field("priority", pa.float64(), "the priority column's value", nullable=True),
+    field(
+        "priority", pa.float64(), "the double nearest to the priority column's value", nullable=True
+    ),
+    field("priority_rest", pa.float64(), "what is missing from that double to the value itself"),
     field("text_bytes", pa.int64(), "length of the text as UTF-8", unit="bytes"),
     field("words", pa.int64(), "words in the text", unit="words"),
     field("text_hash", pa.binary(16), "BLAKE2b-128 of the text's bytes"),
@@ -46,4 +49,4 @@ COUNT_FIELDS = [
     ),
 ]
 
-COUNTS = table("counts", 1, "one row per accepted document, sorted by row_key", COUNT_FIELDS)
+COUNTS = table("counts", 2, "one row per accepted document, sorted by row_key", COUNT_FIELDS)

@@ -8,13 +8,21 @@ ROW_KEY = "shard number << 40 | row in the shard: a name, never a rank"
 
 SIGNATURES = table(
     "signatures",
-    2,
+    3,
     "one row per accepted document",
     [
         field("row_key", pa.uint64(), ROW_KEY, stored="delta"),
         field("doc_id", pa.string(), "the user's id, else shard#row; duplicates are allowed"),
         field("source", pa.string(), "the source column's value", nullable=True),
-        field("priority", pa.float64(), "the priority column's value", nullable=True),
+        field(
+            "priority",
+            pa.float64(),
+            "the double nearest to the priority column's value",
+            nullable=True,
+        ),
+        field(
+            "priority_rest", pa.float64(), "what is missing from that double to the value itself"
+        ),
         field("text_bytes", pa.int64(), "length of the text as UTF-8", unit="bytes"),
         field("words", pa.int64(), "words in the text", unit="words"),
         field("text_hash", pa.binary(16), "BLAKE2b-128 of the text's bytes", stored="plain"),

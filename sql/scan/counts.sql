@@ -3,7 +3,8 @@
 -- params: $cap (members above which a bucket is capped), $window_words
 -- effective count: copies weighted by rho = exp(-0.113 - 3.50 r), r = 1 - s^(1/5), in integer millionths
 with signatures as (
-    select row_key, doc_id, source, priority, text_bytes, words, text_hash from read_parquet($signatures)
+    select row_key, doc_id, source, priority, priority_rest, text_bytes, words, text_hash
+    from read_parquet($signatures)
 ),
 
 copies as (
@@ -78,6 +79,7 @@ select
         else coalesce(split_part(s.source, '/', 1), '(none)')
     end as source_group,
     s.priority,
+    s.priority_rest,
     s.text_bytes,
     s.words,
     s.text_hash,

@@ -37,7 +37,7 @@ from schemas.scan.buckets import BUCKETS
 from schemas.scan.candidates import CANDIDATES
 from schemas.scan.copies import COPIES
 
-VERSION = 4
+VERSION = 5
 MET = pa.schema([("a", pa.uint64()), ("b", pa.uint64())])
 CURVE_AT = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 MISSED_AT = (crowds.LISTED_AT, crowds.LIKELY_AT)

@@ -35,6 +35,7 @@ from pipeline.text.sorting import among
 from schemas.scan.copies import COPIES
 
 LISTED_AT, LIKELY_AT = 0.5, 0.8  # of interest at all; a near copy, as the settings are by default
+RANKED_BY = ("row_key", "priority", "priority_rest", "text_bytes", "source")
 MARGIN = 1.5  # standard deviations by which an estimate may fall short of these
 LARGE_BANDS = 14  # in so many bands or a few more the members of large buckets meet
 SAMPLE = 1_024  # pairs that are verified for the estimate of what is missed
@@ -116,7 +117,7 @@ def _rows(work: Work, keys: Uint64) -> tuple[Int64, Int32, Uint32]:
     classes = _Classes(work)
     parts: list[tuple[Any, ...]] = []
     for path in work.paths("signatures"):
-        for batch in read_batches(path, ["row_key", "priority", "text_bytes", "source"]):
+        for batch in read_batches(path, RANKED_BY):
             own = representative[at : at + batch.num_rows]
             at += batch.num_rows
             taken = np.flatnonzero(among(own, keys))
@@ -126,16 +127,18 @@ def _rows(work: Work, keys: Uint64) -> tuple[Int64, Int32, Uint32]:
                 (
                     np.searchsorted(keys, own[taken]),
                     pc.cast(rows["priority"], pa.float64()).to_numpy(zero_copy_only=False),
+                    rows["priority_rest"].to_numpy(),
                     rows["text_bytes"].to_numpy(),
                     classes.paths[shard_of(row_keys).astype(np.int64)],
                     row_of(row_keys).astype(np.int64),
                     classes.of(rows["source"], row_keys),
                 )
             )
-    text, priority, text_bytes, path_place, row, kinds = (
+    text, nearest, rest, text_bytes, path_place, row, kinds = (
         np.concatenate(part) for part in zip(*parts, strict=True)
     )
     order = np.argsort(text, kind="stable")
+    priority = (nearest, rest)
     ranks = [best_first(priority, text_bytes, path_place, row, keep, None)[order] for keep in KEEPS]
     kinds = kinds.astype(np.int32)
     begins = np.searchsorted(text[order], np.arange(len(keys) + 1))

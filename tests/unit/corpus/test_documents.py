@@ -7,7 +7,8 @@ import pyarrow as pa
 import pytest
 
 from pipeline.corpus.columns import Columns
-from pipeline.corpus.documents import as_names, as_priorities, from_columns, to_documents
+from pipeline.corpus.documents import as_names, from_columns, to_documents
+from pipeline.corpus.priorities import of_column
 
 CHAT = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
 
@@ -136,7 +137,7 @@ def test_names_are_the_strings_of_single_values():
 
 def test_priorities_are_doubles_and_nan_is_null():
     """Any numeric type is read."""
-    assert as_priorities(pa.array([1.5, float("nan"), None])).to_pylist() == [1.5, None, None]
-    assert as_priorities(pa.array([1, None], pa.uint64())).to_pylist() == [1.0, None]
-    assert as_priorities(pa.array([decimal.Decimal("1.5")])).to_pylist() == [1.5]
-    assert as_priorities(pa.nulls(1)).to_pylist() == [None]
+    assert of_column(pa.array([1.5, float("nan"), None]))[0].to_pylist() == [1.5, None, None]
+    assert of_column(pa.array([1, None], pa.uint64()))[0].to_pylist() == [1.0, None]
+    assert of_column(pa.array([decimal.Decimal("1.5")]))[0].to_pylist() == [1.5]
+    assert of_column(pa.nulls(1))[0].to_pylist() == [None]

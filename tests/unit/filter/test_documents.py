@@ -39,6 +39,7 @@ def counts(*documents, sources=None):
         "row_key": list(range(len(texts))),
         "representative": [texts.index(text) for text in texts],
         "priority": [d[2] for d in padded],
+        "priority_rest": [0.0] * len(padded),
         "text_bytes": [d[1] for d in padded],
         "shard": [d[3] for d in padded],
         "row": [d[4] for d in padded],
@@ -515,6 +516,7 @@ def counts_of(keys):
         "source": [None] * count,
         "source_group": ["g"] * count,
         "priority": [None] * count,
+        "priority_rest": [0.0] * count,
         "text_bytes": [1] * count,
         "words": [1] * count,
         "text_hash": [A] * count,
@@ -561,3 +563,25 @@ def test_rows_of_other_tables_are_refused(stored):
     added = pa.table({"row_key": pa.array([7], pa.uint64()), "keeper": pa.array([1], pa.uint64())})
     with pytest.raises(IntegrityError, match="differ"):
         list(_joined(stored(COUNTS, **counts_of([1])), added))
+
+
+@pytest.mark.parametrize("kind", [pa.int64(), pa.uint64(), pa.decimal128(38, 3)])
+def test_priorities_of_one_double_decide_exactly(tmp_path, make_corpus, scan, kind):
+    """1700000000000000001 and ...003 are one double; the higher stays all the same."""
+    numbers = [1_700_000_000_000_000_001, 1_700_000_000_000_000_003, 1_700_000_000_000_000_002]
+    rows = pa.table(
+        {
+            "id": ["a", "b", "c"],
+            "text": ["one text of some words"] * 3,
+            "p": pa.array(numbers, kind),
+        }
+    )
+    lines = [{"id": "d", "text": "one text of some words", "p": 1_700_000_000_000_000_004}]
+    corpus = make_corpus(tmp_path / "c", {"a.parquet": rows})
+    done = scan(corpus, tmp_path / "run", "input.priority=p")
+    assert done.table("kept")["id"].to_pylist() == ["b"]
+    make_corpus(corpus, {"b.jsonl": lines})
+    assert scan(corpus, tmp_path / "run", "input.priority=p").rows("decisions", "action") == [
+        *[("drop",)] * 3,
+        ("keep",),
+    ]
