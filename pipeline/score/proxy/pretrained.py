@@ -145,8 +145,7 @@ def found_folder(name: str) -> Path:
             expected="config.json and *.safetensors: other formats can run code when read",
             fix="save it again: AutoModelForCausalLM.from_pretrained(...).save_pretrained(FOLDER)",
         )
-    about = json.loads((folder / "config.json").read_bytes())
-    if about.get("auto_map"):
+    if _about(folder, name).get("auto_map"):
         raise ConfigError(
             "A model to load brings code of its own, which is never run.",
             where=f"{WHERE}: {name}",
@@ -155,6 +154,27 @@ def found_folder(name: str) -> Path:
             fix="choose another model, or one converted to such an architecture",
         )
     return folder
+
+
+def _about(folder: Path, name: str) -> dict[str, Any]:
+    """Return what a model's `config.json` says.
+
+    Raises:
+        ConfigError: when it is no JSON object.
+    """
+    try:
+        about = json.loads((folder / "config.json").read_bytes())
+    except ValueError:
+        about = None
+    if not isinstance(about, dict):
+        raise ConfigError(
+            "The configuration of a model to load cannot be read.",
+            where=f"{WHERE}: {name}",
+            found="a config.json that is no JSON object",
+            expected="what save_pretrained writes",
+            fix="save the model again: model.save_pretrained(FOLDER)",
+        )
+    return about
 
 
 def _from_hub(name: str) -> Path:

@@ -1,9 +1,11 @@
+import pyarrow as pa
 import pytest
 
 from pipeline.engine import query
 from schemas.filter.decisions import DECISIONS
 from schemas.filter.documents import DOCUMENTS
 from schemas.scan.contained import CONTAINED
+from schemas.scan.counts import COUNTS
 from schemas.scan.pairs import PAIRS
 
 A = b"a" * 16
@@ -16,6 +18,24 @@ def test_reasons_counts_each_reason_and_what_is_kept(stored):
         {"reason": "exact_copy", "documents": 1},
         {"reason": "kept", "documents": 2},
         {"reason": "near_copy", "documents": 2},
+    ]
+
+
+def test_rows_of_texts_are_all_documents_of_a_listed_text(stored):
+    """Each copy of a listed text with its place, in order of row_key; no other text."""
+    paths = stored(
+        COUNTS,
+        row_key=[3, 1, 2],
+        doc_id=["c", "a", "b"],
+        shard=["y", "x", "x"],
+        row=[0, 0, 1],
+        text_hash=[A, A, b"b" * 16],
+    )
+    listed = pa.table({"text_hash": pa.array([A], pa.binary(16)), "named": [True]})
+    found = query.run("filter/rows_of_texts", {"counts": paths, "listed": listed})
+    assert found.to_pylist() == [
+        {"row_key": 1, "doc_id": "a", "place": "x#0", "named": True},
+        {"row_key": 3, "doc_id": "c", "place": "y#0", "named": True},
     ]
 
 

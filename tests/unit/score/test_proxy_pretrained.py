@@ -174,6 +174,16 @@ def test_remote_code_is_refused(folders, tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.parametrize("written", [b"{", b"[]", b"\xff\xfe", b"null", b""])
+def test_a_configuration_that_is_none_is_one_clear_error(folders, tmp_path, written):
+    """A `config.json` that is cut off, no object or no text is named."""
+    folder = copied(folders("llama"), tmp_path / "told")
+    weights = folders("llama") / "model.safetensors"
+    (folder / "model.safetensors").write_bytes(weights.read_bytes())
+    (folder / "config.json").write_bytes(written)
+    assert "no JSON object" in refused(models=str(folder))
+
+
 def test_damaged_weights_are_one_clear_error(folders, tmp_path):
     """Weights that end early are named."""
     folder = copied(folders("llama"), tmp_path / "short")
