@@ -14,7 +14,7 @@ from typing import Any
 from pipeline.config.load import load_config
 from pipeline.config.sections import Config
 from pipeline.engine.manifest import load_manifest
-from pipeline.engine.memory import begin
+from pipeline.engine.memory import begin, for_scoring
 from pipeline.engine.progress import current
 from pipeline.engine.run_folder import RunFolder, open_run, read_run, refuse_foreign
 from pipeline.engine.session import Session, idle
@@ -235,11 +235,16 @@ STAGES = {stage.name: stage for stages in ACTS.values() for stage in stages}
 TABLES = frozenset(table for stage in STAGES.values() for table in stage.tables)
 
 
-def scan(session: Session) -> None:
-    """Bring the inventory up to date, then count everything that is repeated in it."""
+def scan(session: Session, at_least: int = 0) -> None:
+    """Bring the inventory up to date, then count everything that is repeated in it.
+
+    Args:
+        session: the open run.
+        at_least: bytes that what follows the scan needs, so that it is refused before.
+    """
     inventory(session.manifest, session.corpus, session.config, verify=session.verify)
     session.refresh()
-    session.plan_memory()
+    session.plan_memory(at_least)
     _adopt(session)
     for stage in SCAN:
         session.perform(stage)
@@ -250,6 +255,7 @@ def scan(session: Session) -> None:
 def score(session: Session) -> None:
     """Train the proxies, score sequences, forecast what the target memorizes."""
     _require(session, SCAN, "score")
+    session.plan_memory(for_scoring(session.config))
     for stage in SCORE:
         session.perform(stage)
 
@@ -273,7 +279,7 @@ def write_report(session: Session) -> None:
 def everything(session: Session) -> None:
     """Scan, score, filter, report."""
     _check_settings(session, "score", "filter")
-    scan(session)
+    scan(session, for_scoring(session.config))
     score(session)
     filter_rows(session)
     write_report(session)
@@ -351,7 +357,7 @@ def session(
     out: Path, config: Config, mapper: Mapper, *, corpus: Sequence[str] = (), verify: bool = False
 ) -> Iterator[Session]:
     """Open a run folder, alone; with a corpus, make it when it is not there."""
-    begin()
+    begin(config)
     if corpus:
         check_places(corpus, out)
     created = new_manifest() if corpus else None

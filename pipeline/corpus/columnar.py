@@ -10,10 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.corpus.files import reading
+from pipeline.corpus.row_sizes import cuts, row_sizes
 from pipeline.errors import CorruptFile, SchemaMismatch
 
 # a dictionary page can stand for many rows of its largest value, so never decode more at once
 MAX_PIECE_ROWS = 1024
+PROBED_ROWS = 32  # of a row group, decoded first
 READ_BUFFER = 1 << 20
 PARQUET_MAGIC = b"PAR1"
 IPC_MAGIC = b"ARROW1"
@@ -70,7 +72,7 @@ def ipc_batches(path: str, names: list[str] | None, batch_bytes: int) -> Iterato
         CorruptFile: When the file is damaged, also midway.
     """
     with reading(path), _map(path) as source, _open_ipc(path, source) as file:
-        yield from _regrouped(_ipc_pieces(file, names, batch_bytes), batch_bytes)
+        yield from _regrouped(_ipc_pieces(file, names), batch_bytes)
 
 
 def _writable(schema: pa.Schema, path: str) -> pa.Schema:
@@ -114,6 +116,8 @@ def _parquet_pieces(
             continue
         # the sizes of single columns would do better, but a damaged footer ends the process there
         rows = _piece_rows(facts.total_byte_size // facts.num_rows, batch_bytes)
+        if rows > PROBED_ROWS and facts.num_rows > PROBED_ROWS:
+            rows = min(rows, _probed(file, group, names, batch_bytes))
         pieces = file.iter_batches(
             batch_size=rows, row_groups=[group], columns=names, use_threads=False
         )
@@ -126,6 +130,20 @@ def _parquet_pieces(
             raise pa.ArrowInvalid(
                 f"row group {group} holds {seen} rows, its footer says {facts.num_rows}"
             )
+
+
+def _probed(file: pq.ParquetFile, group: int, names: list[str] | None, batch_bytes: int) -> int:
+    """Return how many rows to decode at once, as the first rows of a group have it.
+
+    The footer tells the bytes of a dictionary once, however many rows are of it.
+    """
+    first = next(
+        file.iter_batches(
+            batch_size=PROBED_ROWS, row_groups=[group], columns=names, use_threads=False
+        )
+    )
+    _check_layout(first)
+    return _piece_rows(int(row_sizes(first).max(initial=0)), batch_bytes)
 
 
 def _map(path: str) -> pa.NativeFile:
@@ -159,7 +177,6 @@ def _open_ipc(
 def _ipc_pieces(
     file: pa.ipc.RecordBatchFileReader | pa.ipc.RecordBatchStreamReader,
     names: list[str] | None,
-    batch_bytes: int,
 ) -> Iterator[pa.RecordBatch]:
     """Yield slices of the stored batches; asking the reader for some columns would copy the map."""
     stored = (
@@ -172,9 +189,8 @@ def _ipc_pieces(
         _check_layout(batch)
         if batch.num_rows == 0:
             continue
-        rows = _piece_rows(batch.nbytes // batch.num_rows, batch_bytes)
-        for start in range(0, batch.num_rows, rows):
-            yield batch.slice(start, rows)
+        for start in range(0, batch.num_rows, MAX_PIECE_ROWS):
+            yield batch.slice(start, MAX_PIECE_ROWS)
 
 
 def _check_layout(batch: pa.RecordBatch) -> None:
@@ -234,16 +250,22 @@ def _piece_rows(row_bytes: int, batch_bytes: int) -> int:
 
 
 def _regrouped(pieces: Iterator[pa.RecordBatch], batch_bytes: int) -> Iterator[pa.RecordBatch]:
-    """Join pieces until they hold `batch_bytes`, so that small blocks do not make small batches."""
+    """Cut and join pieces until they hold `batch_bytes` with every value written out.
+
+    Small blocks make no small batches, and a dictionary of long texts no large ones.
+    """
     held: list[pa.RecordBatch] = []
     size = 0
     for piece in pieces:
         plain = _retyped(piece.schema, NO_VIEWS)
-        held.append(piece if plain.types == piece.schema.types else piece.cast(plain))
-        size += piece.nbytes
-        if size >= batch_bytes:
-            yield _joined(held)
-            held, size = [], 0
+        cast = piece if plain.types == piece.schema.types else piece.cast(plain)
+        sizes = row_sizes(cast)
+        for first, length in cuts(sizes, batch_bytes):
+            held.append(cast.slice(first, length))
+            size += int(sizes[first : first + length].sum())
+            if size >= batch_bytes:
+                yield _joined(held)
+                held, size = [], 0
     if held:
         yield _joined(held)
 

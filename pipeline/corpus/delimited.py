@@ -6,7 +6,6 @@ import csv
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from itertools import islice
 
 import numpy as np
 import pyarrow as pa
@@ -16,8 +15,10 @@ from pipeline.corpus.columns import Columns
 from pipeline.corpus.documents import CSV_FIELDS, INVALID_UTF8, Records, Rejected, from_columns
 from pipeline.corpus.files import delimiter, open_stream, reading
 from pipeline.corpus.priorities import pairs, written
+from pipeline.corpus.room import room, too_long
 from pipeline.errors import CorruptFile, SchemaMismatch
 
+BLOCK_CHARACTERS = 1 << 20
 MAX_FIELD_CHARACTERS = 1 << 30
 BYTE_ORDER_MARK = "\ufeff"
 PRIORITY_HEAD = 1000
@@ -46,20 +47,29 @@ class _Feed:
         ended: the file ended before the record did.
     """
 
-    def __init__(self, stream: io.TextIOWrapper) -> None:
-        self._stream = stream
+    def __init__(self, stream: io.TextIOWrapper, path: str) -> None:
+        self._stream, self._path = stream, path
         self.taken: list[str] = []
         self.ended = False
 
     def __iter__(self) -> Iterator[str]:
-        take = self.taken.append
-        for line in islice(self._stream, 1):
-            take(line.removeprefix(BYTE_ORDER_MARK))
+        number, most = 0, room()
+        while line := self._stream.readline(most + 1):
+            if len(line) > most:
+                raise too_long(self._path, number, len(line) + self._rest())
+            self.taken.append(line if number else line.removeprefix(BYTE_ORDER_MARK))
             yield self.taken[-1]
-        for line in self._stream:
-            take(line)
-            yield line
+            number += 1
         self.ended = True
+
+    def _rest(self) -> int:
+        """Return how many characters the line has left, without holding them."""
+        size = 0
+        while part := self._stream.readline(BLOCK_CHARACTERS):
+            size += len(part)
+            if part.endswith("\n"):
+                break
+        return size
 
 
 @dataclass
@@ -161,7 +171,7 @@ def _records(path: str) -> Iterator[_Record]:
     csv.field_size_limit(MAX_FIELD_CHARACTERS)
     with reading(path), open_stream(path) as stream:
         feed = _Feed(
-            io.TextIOWrapper(stream, encoding="utf-8", errors="surrogateescape", newline="")
+            io.TextIOWrapper(stream, encoding="utf-8", errors="surrogateescape", newline=""), path
         )
         try:
             for fields in csv.reader(feed, delimiter=delimiter(path)):

@@ -31,6 +31,7 @@ from pipeline.corpus.json_text import (
     to_json,
 )
 from pipeline.corpus.priorities import pairs
+from pipeline.corpus.room import room, too_long
 from pipeline.errors import CorruptFile, InputError
 
 BLOCK_BYTES = 1 << 20
@@ -169,17 +170,32 @@ def _user_columns(
 
 
 def _lines(path: str) -> Iterator[bytes]:
-    """Yield the lines that are not blank, without their ends; a line may be longer than a block."""
+    """Yield the lines that are not blank, without their ends; a line may be longer than a block.
+
+    Raises:
+        InputError: When a line is longer than there is room for.
+    """
     held: list[bytes] = []
+    size = given = 0
     with reading(path), open_stream(path) as stream:
         block = stream.read(BLOCK_BYTES).removeprefix(BYTE_ORDER_MARK)
         while block:
             first, *others = block.split(b"\n")
-            held.append(first)
+            size += len(first)
+            if size <= room():
+                held.append(first)
+            else:
+                held.clear()  # counted to its end, so that the message can tell
             for part in others:
-                yield from _unless_blank(held)
-                held = [part]
+                if size > room():
+                    raise too_long(path, given, size)
+                for line in _unless_blank(held):
+                    yield line
+                    given += 1
+                held, size = [part], len(part)
             block = stream.read(BLOCK_BYTES)
+        if size > room():
+            raise too_long(path, given, size)
         yield from _unless_blank(held)
 
 

@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 
 from pipeline.config.sections import Config
 from pipeline.corpus import Shard, read_documents
+from pipeline.corpus.room import give_room
 from pipeline.errors import ConfigError, InputError
 from pipeline.text.segmentation import text_buffers
 
@@ -38,6 +39,10 @@ REDUCE = 160 * MIB  # of a reduce stage, without what grows with the documents
 CHUNK = 64 * MIB  # of a thread of a reduce stage: one chunk of words in its several forms
 DOCUMENT = 340  # bytes of a document in the tables that are held whole
 LONGEST = 8  # times the longest document: read, decoded, as words, and written
+LEAST_LINE = 1 << 20  # of a JSON Lines file, that is read with any budget
+SCORING = 224 * MIB  # of Torch and of what it works with, besides:
+WEIGHT = 16  # of a proxy's weight: itself, its gradient, two moments
+TOKEN = 16  # of a token that proxies are trained on
 SAMPLED = 4  # files that are looked into
 SAMPLE_BYTES = MIB
 TEXT_PER_BYTE = 4  # of a compressed file that tells nothing
@@ -87,11 +92,16 @@ def _resident() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def begin() -> None:
-    """Prepare the process for a run: one heap, and what an earlier run left is off the budget."""
+def begin(config: Config) -> None:
+    """Prepare the process for a run: one heap, and what an earlier run left is off the budget.
+
+    Lines of the corpus that are longer than the budget has room for are not held from now on.
+    """
     _one_heap()
     release()
     _WORKED[0] = _resident()
+    room = max(LEAST_LINE, (budget_of(config) - base() - UNIT) // LONGEST)
+    give_room(room, lambda length: f"{_mb(base() + UNIT + LONGEST * length)}MB")
 
 
 def _one_heap() -> None:
@@ -115,10 +125,27 @@ def release() -> None:
         trim(0)
 
 
-def plan(manifest: dict[str, Any], shards: Sequence[Shard], config: Config) -> Plan:
+def for_scoring(config: Config) -> int:
+    """Return the bytes that training and scoring with proxies need, above what a process has."""
+    proxy = config.proxy
+    weights = sum(
+        12 * layers * width * width + 2 * proxy.vocabulary * width for layers, width in proxy.shapes
+    )
+    return SCORING + WEIGHT * weights + TOKEN * proxy.sample_tokens
+
+
+def plan(
+    manifest: dict[str, Any], shards: Sequence[Shard], config: Config, at_least: int = 0
+) -> Plan:
     """Return what a run over these shards needs of memory.
 
     Rows come from the manifest where a scan has counted them, else from footers and a sample.
+
+    Args:
+        manifest: of the run folder.
+        shards: the files.
+        config: the settings.
+        at_least: bytes that the command needs above what the process has, whatever the shards.
 
     Raises:
         ConfigError: the budget is too small; it names the smallest that would do.
@@ -137,7 +164,7 @@ def plan(manifest: dict[str, Any], shards: Sequence[Shard], config: Config) -> P
         documents += known
     unit = UNIT + LONGEST * longest
     reduce = REDUCE + LONGEST * longest + DOCUMENT * documents
-    smallest = base() + max(unit, reduce)
+    smallest = base() + max(unit, reduce, at_least)
     found = Plan(budget_of(config), base(), smallest)
     if found.budget < smallest:
         raise too_small(found.budget, smallest, f"{documents:,} documents, the longest seen "

@@ -179,9 +179,9 @@ class Session:
         """Remove what says that a stage's files are whole, before the first of them changes."""
         self.run.forget([f"{name}/{ALL}" for name in stage.sealed_by])
 
-    def plan_memory(self) -> None:
-        """Refuse a memory budget that is too small for the corpus."""
-        plan_memory(self.manifest, active_shards(self.manifest), self.config)
+    def plan_memory(self, at_least: int = 0) -> None:
+        """Refuse a memory budget that is too small for the corpus, or for a command's own needs."""
+        plan_memory(self.manifest, active_shards(self.manifest), self.config, at_least)
 
     def work(self, stage: Stage, key: str, units: int) -> Work:
         """Return one of the units of a stage that are to run side by side."""

@@ -103,7 +103,7 @@ def scan(corpus: Path, out: Path, config: Config) -> Config:
     own = config.model_copy(
         update={"input": InputConfig(text=("text",), id="id", source="source", priority=None)}
     )
-    begin()
+    begin(own)
     with open_run(out, tables=run.TABLES, create=run.new_manifest()) as opened:
         session = Session(opened, own, one_by_one, run.STAGES)
         inventory(session.manifest, (str(corpus),), own, own=True)

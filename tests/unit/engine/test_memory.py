@@ -7,6 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from flows.runners import LocalMapper
+from pipeline import run
 from pipeline.config.load import load_config
 from pipeline.corpus import find_shards
 from pipeline.engine import memory
@@ -88,6 +90,29 @@ def test_a_budget_too_small_is_refused_with_the_smallest_that_would_do(tmp_path,
     plan(corpus, f"{told}MB")
     with pytest.raises(ConfigError):
         plan(corpus, f"{told - 1}MB")
+
+
+def test_scoring_is_planned_before_a_scan(tmp_path, make_corpus):
+    """A run that will score asks for Torch and its proxies; larger ones ask for more."""
+    corpus = make_corpus(tmp_path / "c", {"a.jsonl": ["a b c"] * 10})
+    (shard,) = find_shards([str(corpus)])[0]
+    config = load_config(settings=["limits.memory=100TB"])
+    manifest = {"corpus": {"shards": [{"number": 0, "documents": 10}]}}
+    alone = memory.plan(manifest, [shard], config).smallest
+    scoring = memory.plan(manifest, [shard], config, memory.for_scoring(config)).smallest
+    assert scoring > alone + 30_000_000
+    wide = load_config(settings=["proxy.shapes=[[2, 256], [4, 512], [8, 1024]]"])
+    assert memory.for_scoring(wide) > memory.for_scoring(config) + 10**9
+    with (
+        pytest.raises(ConfigError, match="too small"),
+        run.session(
+            tmp_path / "run",
+            load_config(settings=[f"limits.memory={alone}"]),
+            LocalMapper(1),
+            corpus=[str(corpus)],
+        ) as session,
+    ):
+        run.everything(session)
 
 
 def test_a_document_longer_than_the_plan_knew_is_refused_by_name():
