@@ -36,6 +36,7 @@ from pipeline.score.forecast import risk
 from pipeline.score.probes import probes
 from pipeline.score.sequences import sequences
 from pipeline.settings_check import check_filter, check_report, check_score
+from pipeline.text import forms
 from schemas.manifest import SCHEMA_VERSION
 
 UNICODE = "14.0.0"
@@ -44,6 +45,11 @@ UNICODE = "14.0.0"
 def _read(config: Config) -> Any:  # noqa: ANN401 - plain values
     """Return the settings by which rows of the corpus are read."""
     return config.input.model_dump(exclude={"skip_bad_files", "most_rejected"})
+
+
+def _form(config: Config) -> Any:  # noqa: ANN401
+    """Return how texts are normalized, with the version of the tables where they are."""
+    return [config.text.normalize, forms.version(config.text.normalize)]
 
 
 def _probed(config: Config) -> Any:  # noqa: ANN401
@@ -65,7 +71,7 @@ SCAN = (
         "sketch",
         signatures.sketch,
         signatures.VERSION,
-        lambda c: [_read(c), c.sketch.model_dump()],
+        lambda c: [_read(c), c.sketch.model_dump(), _form(c)],
         tables=("signatures", "words", "rejected"),
         by_group=True,
         conserves=True,

@@ -65,6 +65,16 @@ class InputConfig(Section):
         return (value,) if isinstance(value, str) else value
 
 
+class TextConfig(Section):
+    """How texts are compared; what is written is never changed by it."""
+
+    normalize: Literal["none", "nfc", "nfkc"] = Field(
+        "none",
+        description="normal form in which words are taken; nfc and nfkc leave out ignorable "
+        "characters (soft hyphens, zero-width ones) and take non-breaking spaces as spaces",
+    )
+
+
 class SketchConfig(Section):
     """How a text becomes words, shingles and a MinHash signature."""
 
@@ -379,6 +389,7 @@ class Config(Section):
     """The whole configuration of a run."""
 
     input: InputConfig = InputConfig()
+    text: TextConfig = TextConfig()
     sketch: SketchConfig = SketchConfig()
     near: NearConfig = NearConfig()
     window: WindowConfig = WindowConfig()

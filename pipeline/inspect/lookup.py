@@ -284,7 +284,7 @@ def _answer(
     copies = dict(zip(proposals.keys.tolist(), proposals.copies.tolist(), strict=True))
     near = sorted(matches.near, key=lambda one: (-one.shared / one.union, one.row_key))[:MOST]
     return Answer(
-        bytes=len(question.data),
+        bytes=question.given,
         words=question.words.hashes.size,
         window_words=question.size,
         windows=first.size,

@@ -27,6 +27,7 @@ from pipeline.scan.words import collision
 from pipeline.text import segmentation as text
 from pipeline.text import unicode14
 from pipeline.text.arrays import Int64, Uint8, Uint32, Uint64
+from pipeline.text.forms import folded
 from pipeline.text.segmentation import Words
 from pipeline.text.segmentation_kernels import BASE
 
@@ -68,7 +69,8 @@ class Question:
     """A text that is prepared for the search.
 
     Attributes:
-        data: the text in UTF-8.
+        data: the text in UTF-8, normalized as the corpus was for its words.
+        given: bytes of the text as it was given.
         words: its words.
         known: the hashes of its different words, sorted; a word's number is its place here + 1.
         sought: its windows, indexed by hash.
@@ -78,6 +80,7 @@ class Question:
     """
 
     data: bytes
+    given: int
     words: Words
     known: Uint64  # (different words,)
     sought: Sought
@@ -122,12 +125,13 @@ def ask(data: bytes, config: Config, name: str) -> Question:
             fix="convert it to UTF-8",
         ) from error
     seed, most = config.sketch.seed, config.window.words
-    words = text.words(pa.array([decoded], pa.large_string()), seed)
+    given, data = len(data), folded(decoded, config.text.normalize).encode()
+    words = text.words(pa.array([data.decode()], pa.large_string()), seed)
     if not words.hashes.size:
         raise ConfigError(
-            "The text has no words." if data else "The text is empty.",
+            "The text has no words." if given else "The text is empty.",
             where=name,
-            found=f"{len(data):,} bytes",
+            found=f"{given:,} bytes",
             expected="at least one word",
             fix="give a text of one word or more; longer ones say more",
         )
@@ -135,7 +139,7 @@ def ask(data: bytes, config: Config, name: str) -> Question:
     ends, letters = _spelling(data, words, known, seed)
     sought = _sought(words, (numbers + 1).astype(np.uint32), known, min(most, numbers.size), seed)
     sets = shingle_sets(words, config.sketch)
-    return Question(data, words, known, sought, ends, letters, sets)
+    return Question(data, given, words, known, sought, ends, letters, sets)
 
 
 def _sought(words: Words, numbers: Uint32, known: Uint64, size: int, seed: int) -> Sought:

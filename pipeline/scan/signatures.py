@@ -30,6 +30,7 @@ from pipeline.scan.words import WordWriter
 from pipeline.text import minhash
 from pipeline.text import segmentation as text
 from pipeline.text import segmentation_kernels as kernels
+from pipeline.text.forms import Form, form_hashes, normalized, realigned
 from schemas.scan.rejected import rejected
 from schemas.scan.signatures import SIGNATURES
 from schemas.scan.words import WORDS
@@ -56,7 +57,7 @@ def sketch(work: Work) -> Receipt:
         write_table(work.folder, "words", work.key, WORDS) as words,
     ):
         writer = WordWriter(words, work.config.sketch.seed)
-        sketcher = Sketcher(work.config.sketch, writer)
+        sketcher = Sketcher(work.config.sketch, writer, work.config.text.normalize)
         for shard in work.shards:
             digest = content_digest(Path(shard.path))
             reasons: Counter[str] = Counter()
@@ -89,7 +90,8 @@ class Sketcher:
     no memory here. Any batching gives the same rows.
     """
 
-    def __init__(self, config: SketchConfig, words: WordWriter) -> None:
+    def __init__(self, config: SketchConfig, words: WordWriter, form: Form = "none") -> None:
+        self._form = form
         self._size, self._values = config.shingle_words, config.bands * config.rows
         self._sink = text.word_sink(PIECE + self._size, config.seed)
         self._shingler = minhash.shingler(
@@ -101,14 +103,21 @@ class Sketcher:
     def add(self, shard: int, batch: DocumentBatch) -> Iterator[pa.Table]:
         """Yield the rows of `signatures` of a batch, in order, some megabytes at a time."""
         keys = row_keys(shard, batch.rows)
-        offsets, data = text.text_buffers(batch.texts)
+        texts, alignments = normalized(batch.texts, self._form)
+        offsets, data = text.text_buffers(texts)
+        open_row = (-1, 0)
         self._words.begin(keys)
         counts, few = np.zeros(len(keys), np.int64), np.zeros(len(keys), np.uint64)
         made: list[np.ndarray] = []
         written = size = 0
         for rows, bounds in self._pieces(offsets, data):
             counts[rows[0] : rows[1]] += np.diff(bounds[rows[0] : rows[1] + 1])
-            self._words.add(data, offsets, rows, bounds, self._sink)
+            places = None
+            if alignments:
+                found = self._sink.starts, self._sink.ends
+                *ends, open_row = realigned(alignments, rows, bounds, found, open_row)
+                places = ends[0], ends[1]
+            self._words.add(data, offsets, rows, bounds, self._sink, places)
             done = minhash.sketch_piece(
                 self._sink.hashes, rows, bounds, self._shingler, few, self._room
             )
@@ -166,6 +175,7 @@ def _rows(
             "text_bytes": pa.array(np.diff(_offsets(texts))),
             "words": pa.array(counts[part]),
             "text_hash": text_hashes(texts),
+            "form_hash": form_hashes(texts),
             "signature": column,
         }
     )

@@ -66,11 +66,12 @@ def encode_words(  # noqa: C901, PLR0912, PLR0915 - one loop: a call a word cost
         offsets: (texts + 1,), into the bytes.
         rows: the first row, the row after the last, whether the last is whole.
         bounds: (texts + 1,), the words of a row end at bounds[row + 1].
-        words: place of the first word in the arrays that follow it: hashes, starts, ends.
+        words: place of the first word in the arrays that follow it: hashes, starts, ends, and the
+            starts and ends that are stored, which differ where a text was normalized.
         e: what is looked up and filled.
         full: words and entries at which a chunk closes, at the end of a document.
     """
-    first, hashes, starts, ends = words
+    first, hashes, starts, ends, lows, highs = words
     # names of their own: through the tuple, every access would count references
     slots, records, spelled, letters = e.slots, e.records, e.ends, e.letters
     codes, gaps, characters, state = e.codes, e.gaps, e.characters, e.state
@@ -83,12 +84,14 @@ def encode_words(  # noqa: C901, PLR0912, PLR0915 - one loop: a call a word cost
         for j in range(first, bounds[row + 1]):
             start, end, key = np.int64(starts[j]), np.int64(ends[j]), hashes[j]
             place, size = offsets[row] + start, end - start
+            low_end, high_end = np.int64(lows[j]), np.int64(highs[j])
+            stored = high_end - low_end
             piece = np.uint64(0)
             if size <= 8 and place <= readable:
                 low = _ALL >> np.uint64(64 - 8 * size)
                 piece = load8(data, place) & low
                 piece = (piece | LOWER) & low if (piece & _HIGH) == 0 else np.uint64(0)
-            slot = (key ^ (np.uint64(size) * _SPREAD)) & mask
+            slot = (key ^ (np.uint64(stored) * _SPREAD)) & mask
             while True:
                 entry = np.int64(slots[slot]) - 1
                 record = entry * 4
@@ -96,13 +99,13 @@ def encode_words(  # noqa: C901, PLR0912, PLR0915 - one loop: a call a word cost
                     entry = entries
                     slots[slot] = entry + 1
                     record = entry * 4
-                    records[record], records[record + 1] = key, np.uint64(size)
+                    records[record], records[record + 1] = key, np.uint64(stored)
                     records[record + 2] = piece
                     begin = spelled[entry]
                     spelled[entry + 1] = _write(data, place, size, characters, letters, begin)
                     entries += 1
                     break
-                if records[record] == key and records[record + 1] == np.uint64(size):
+                if records[record] == key and records[record + 1] == np.uint64(stored):
                     if (piece == 0 or records[record + 2] != piece) and not _same(
                         data, place, size, characters, letters, spelled[entry], spelled[entry + 1]
                     ):
@@ -111,8 +114,8 @@ def encode_words(  # noqa: C901, PLR0912, PLR0915 - one loop: a call a word cost
                 slot = (slot + np.uint64(1)) & mask
             codes[n] = entry
             n += 1
-            gap = start - previous
-            previous = end
+            gap = low_end - previous
+            previous = high_end
             if gap < LONG:
                 gaps[at] = gap
                 at += 1

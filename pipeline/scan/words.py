@@ -92,7 +92,15 @@ class WordWriter:
         self._open = np.uint32(0)  # words so far of the document that the last piece ended in
         self._state[ROW] = -1
 
-    def add(self, data: Uint8, offsets: Int64, rows: Int64, bounds: Int64, sink: WordSink) -> None:
+    def add(
+        self,
+        data: Uint8,
+        offsets: Int64,
+        rows: Int64,
+        bounds: Int64,
+        sink: WordSink,
+        places: tuple[Uint32, Uint32] | None = None,
+    ) -> None:
         """Add a piece of words, and write a chunk when one is full.
 
         Args:
@@ -101,6 +109,7 @@ class WordWriter:
             rows: the first row, the row after the last, whether the last is whole.
             bounds: (texts + 1,), row r owns the words from bounds[r] to bounds[r + 1].
             sink: the words.
+            places: where each begins and ends in the text as it came; None for as in `data`.
 
         Raises:
             IntegrityError: When two words have the same hash.
@@ -112,7 +121,8 @@ class WordWriter:
             encoder = word_kernels.Encoder(
                 characters=unicode14.characters(), **self._arrays, state=self._state
             )
-            words = (first, sink.hashes, sink.starts, sink.ends)
+            lows, highs = places or (sink.starts, sink.ends)
+            words = (first, sink.hashes, sink.starts, sink.ends, lows, highs)
             done = word_kernels.encode_words(data, offsets, rows, bounds, words, encoder, FULL)
             if done == COLLISION:
                 raise collision(self._seed)

@@ -27,6 +27,12 @@ SIGNATURES = table(
         field("words", pa.int64(), "words in the text", unit="words"),
         field("text_hash", pa.binary(16), "BLAKE2b-128 of the text's bytes", stored="plain"),
         field(
+            "form_hash",
+            pa.binary(16),
+            "BLAKE2b-128 of the text after NFKC folding; null where that is the same text",
+            nullable=True,
+        ),
+        field(
             "signature",
             pa.large_binary(),
             "MinHash values, little-endian uint32; the hash (uint64) of the only shingle of a "

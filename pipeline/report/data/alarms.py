@@ -254,6 +254,29 @@ def _duplicates(totals: Row) -> Row:
     )
 
 
+def differing_in_form(row: Row, normalize: str) -> list[Row]:
+    """Return the note that some texts differ in form only; none where words are taken in NFKC.
+
+    Args:
+        row: the row of sql/report/forms.sql.
+        normalize: the setting `text.normalize`.
+    """
+    if not row["documents"] or normalize == "nfkc":
+        return []
+    return [
+        _entry(
+            NOTE,
+            "form",
+            "text.normalize",
+            dict(row),
+            f"{row['documents']:,} documents have {row['texts']:,} texts that are {row['alike']:,} "
+            "after NFKC folding (composed, full width, soft hyphens, non-breaking spaces). They "
+            "are no exact copies, and may not count as near ones; text.normalize = nfkc makes "
+            "their words the same.",
+        )
+    ]
+
+
 def _skipped(name: str, why: str) -> Row:
     """Return the note that a file was left out."""
     return _entry(NOTE, "skipped_file", name, {}, f"File {label(name)} was left out: {why}")

@@ -17,7 +17,14 @@ from pipeline.engine.query import run as query
 from pipeline.engine.stage import Work
 from pipeline.engine.tables import Row
 from pipeline.errors import IntegrityError
-from pipeline.report.data.alarms import ALARM, MOST_CLUSTERS, judge, shard_rows, sources_params
+from pipeline.report.data.alarms import (
+    ALARM,
+    MOST_CLUSTERS,
+    differing_in_form,
+    judge,
+    shard_rows,
+    sources_params,
+)
 from pipeline.report.data.assumptions import assumptions
 from pipeline.report.data.backtest import backtest
 from pipeline.report.data.comparison import against
@@ -64,6 +71,9 @@ def gather(work: Work, manifest: Mapping[str, Any]) -> Row:
     shards = query("report/shards", both, limits=limits).to_pylist()
     listed = shard_rows(manifest)
     raised = judge(totals, sources, clusters, shards, _current(manifest, work))
+    if paths := work.paths("signatures"):
+        forms = query("report/forms", {"signatures": paths}, limits=limits).to_pylist()[0]
+        raised += differing_in_form(forms, work.config.text.normalize)
     data = {
         "rote": {key: manifest.get(key) for key in ("version", "unicode", "scan")}
         | {"schema": manifest.get("rote")},
