@@ -103,19 +103,18 @@ def _untrue(run: RunFolder, known: Collection[str]) -> Iterator[Difference]:
         return
     written = [record for entry in outputs.values() for record in entry["files"]]
     for folder in LISTS:
-        path = run.folder / folder / "_manifest.json"
-        if f"{folder}/{path.name}" in known:
+        name = f"lists/{folder}.json"
+        if name in known:
             continue
-        told = {one["path"]: one["digest"] for one in json.loads(path.read_bytes())["files"]}
+        listed = json.loads((run.folder / name).read_bytes())["files"]
+        told = {one["path"]: one["digest"] for one in listed}
         expected = {
             record["path"].removeprefix(f"{folder}/"): record["digest"]
             for record in written
             if record["table"] == folder
         }
         if told != expected:
-            yield Difference(
-                UNTRUE, f"{folder}/{path.name}", "seal/all", "other files than were written"
-            )
+            yield Difference(UNTRUE, name, "seal/all", "other files than were written")
 
 
 def _nested(folder: Path, name: str) -> tuple[int, list[Difference]]:

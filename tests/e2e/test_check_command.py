@@ -49,7 +49,7 @@ DAMAGES = {
 PLACES = (
     "words/g00000.parquet",
     "kept/shard-1.parquet",
-    "kept/_manifest.json",
+    "lists/kept.json",
     "report/index.html",
 )
 
