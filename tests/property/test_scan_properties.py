@@ -19,7 +19,7 @@ FEW = settings(
     max_examples=5,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
-SHORT = ("window.words=6",)
+SHORT = ("window.words=6", "input.most_rejected=1", "input.skip_bad_files=true")
 BASE = [f"w{n}" for n in range(30)]
 TABLES = (
     "signatures",
