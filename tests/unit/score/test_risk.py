@@ -167,6 +167,7 @@ def documents(keys):
             "family": "0" * 32,
             "max_window_count": 0,
             "repeated_words": 0,
+            "priority_rest": 0.0,
         }
         for key in [*keys, 100_000, 100_001]
     ]
