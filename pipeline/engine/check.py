@@ -14,7 +14,7 @@ from pipeline.errors import RunFolderError
 
 MISSING, CHANGED, FOREIGN = "missing", "changed", "foreign"
 UNFINISHED, UNTRUE = "unfinished", "untrue"
-LISTS = ("kept", "removed")  # folders with a list of their own files
+LISTS = "lists/"  # each file there is a list of the files of the folder that it is named after
 NESTED = ("backtest", "backtest/scan")  # run folders of their own, within one
 
 
@@ -98,23 +98,24 @@ def _untrue(run: RunFolder, known: Collection[str]) -> Iterator[Difference]:
         run: the run folder.
         known: files that are missing or changed, which was said.
     """
-    outputs = run.manifest["outputs"]
-    if "seal/all" not in outputs:
-        return
-    written = [record for entry in outputs.values() for record in entry["files"]]
-    for folder in LISTS:
-        name = f"lists/{folder}.json"
-        if name in known:
+    written = [
+        (output, record)
+        for output, entry in run.manifest["outputs"].items()
+        for record in entry["files"]
+    ]
+    for output, own in written:
+        if not own["path"].startswith(LISTS) or own["path"] in known:
             continue
-        listed = json.loads((run.folder / name).read_bytes())["files"]
+        folder = Path(own["path"]).stem
+        listed = json.loads((run.folder / own["path"]).read_bytes())["files"]
         told = {one["path"]: one["digest"] for one in listed}
         expected = {
             record["path"].removeprefix(f"{folder}/"): record["digest"]
-            for record in written
+            for _, record in written
             if record["table"] == folder
         }
         if told != expected:
-            yield Difference(UNTRUE, name, "seal/all", "other files than were written")
+            yield Difference(UNTRUE, own["path"], output, "other files than were written")
 
 
 def _nested(folder: Path, name: str) -> tuple[int, list[Difference]]:
