@@ -17,3 +17,4 @@ select
     cast(coalesce(sum(texts), 0) as bigint) as texts,
     cast(count(*) as bigint) as alike
 from alike
+order by documents
