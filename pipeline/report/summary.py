@@ -118,7 +118,7 @@ def _forecast(data: Row) -> str:
         plain(missing or (f"{said[:1].upper()}{said[1:]}." if said else "")),
         _half_doses(model.get("outlook")),
         "" if missing or ordered(data) else _fates(data),
-        plain(f"The largest proxy memorized a sequence of {'; of '.join(rates)} (95%, by family).")
+        f"The largest proxy memorized a sequence of {'; of '.join(rates)} (95%, by family)."
         if rates
         else "",
     ]

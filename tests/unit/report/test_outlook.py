@@ -147,7 +147,7 @@ def test_rates_stand_beside_intervals_of_their_unit(tmp_path: Path) -> None:
     written = _reported(tmp_path, _facts(extrapolated=False))
     assert (
         "The largest proxy memorized a sequence of 2 of 10 families that it was trained on, 20% "
-        "\\[5.7%, 51%\\] (95%, by family)." in written["summary.md"]
+        "[5.7%, 51%] (95%, by family)." in written["summary.md"]
     )
     assert "22%" not in written["summary.md"]
     cells = _cells(text_of_page(written["index.html"]))
