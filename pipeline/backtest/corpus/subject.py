@@ -178,10 +178,11 @@ def _training_rows(
     """Return the rows of every document that is inside, once for each copy."""
     chosen = np.array([n for n in sorted(texts) if inside[n] and len(texts[n].starts)], np.int64)
     half = half_of(known, seed)[known.family]
-    rows, owner = training_rows(known, by_text(known, chosen), texts)
+    rows, owner = training_rows(by_text(known, chosen), known.exact_count, texts)
     tokens = sum(len(texts[n].encoded.tokens) * int(known.exact_count[n]) for n in chosen.tolist())
     families = len(np.unique(known.family[chosen]))
-    return TrainingRows(chosen, half[chosen], rows, half[owner], families, tokens, 0)
+    copies = known.exact_count[chosen]
+    return TrainingRows(chosen, copies, half[chosen], rows, half[owner], families, tokens, 0, 0)
 
 
 def _panel(known: Catalogue, texts: dict[int, Text], variant: np.ndarray, config: Config) -> Panel:

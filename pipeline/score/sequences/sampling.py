@@ -1,7 +1,9 @@
 """The sample that the proxies are trained on, chosen by hash before any text is read.
 
 Whole families are sampled, with all their copies: sampling documents would divide the very counts
-that are to be learnt from. Nothing here depends on the names or the number of shards: the keys are
+that are to be learnt from. Of a family that is too large for the sample, which is where the highest
+counts of a corpus are, as many copies are taught as fit, those that repeat most first; how many is
+known of each sequence. Nothing here depends on the names or the number of shards: the keys are
 hashes of texts.
 """
 
@@ -17,7 +19,7 @@ from pipeline.text.hashing import keyed_hash
 
 REPEATED = 1.5  # repetition from which a text counts as repeated
 HELD_OUT = 8  # one family in so many
-LARGEST_SHARE = 24  # a family is at most the budget over this
+LARGEST_SHARE = 24  # of a family at most the budget over this is trained on
 TELLING_LEVEL = 2  # log2 of repetition
 SATURATED_LEVEL = 5  # log2 of repetition; levels above are one
 PLANT_SHARE = 8  # of the corpus, one byte in so many is read for plants at most
@@ -31,11 +33,13 @@ class Sample:
     Attributes:
         repeated: those chosen for their repetition.
         random: those chosen by hash.
-        skipped: families that are too large for the budget.
+        copies: of each text that are trained on where its family is, (documents,).
+        skipped: families none of whose texts is small enough for the budget.
     """
 
     repeated: Int64
     random: Int64
+    copies: Int64
     skipped: int
 
     @property
@@ -44,7 +48,7 @@ class Sample:
         return np.concatenate((self.repeated, self.random))
 
 
-NOTHING = Sample(np.zeros(0, np.int64), np.zeros(0, np.int64), 0)
+NOTHING = Sample(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64), 0)
 
 
 def held_out(known: Catalogue, seed: int) -> Flags:
@@ -90,27 +94,55 @@ def bytes_of_families(known: Catalogue) -> Int64:
 def choose_families(
     known: Catalogue, size: Int64, budget: int, allowed: Flags, seed: int
 ) -> Sample:
-    """Return whole families of at most `budget`: half by decreasing repetition, half by hash.
+    """Return families of at most `budget`: half by decreasing repetition, half by hash.
 
     The repeated half gives each power of two of repetition, from the top, an equal share of what is
-    left, so that no few large families of one dose take all of it. A family above 1/24 of the
-    budget is skipped: a few large ones would leave few families.
+    left, so that no few large families of one dose take all of it. Of a family above 1/24 of the
+    budget so much is taken: a few large ones would leave few families.
 
     Args:
         known: the documents.
-        size: of each family, in any unit, (families,).
+        size: of each document's text, in any unit, (documents,).
         budget: in the same unit.
         allowed: which families may be chosen, (families,).
         seed: of the hash that orders families.
     """
+    copies = copies_that_fit(known, size, budget // LARGEST_SHARE, seed)
+    count = len(known.family_key)
+    taught = np.bincount(known.family, copies, count)
+    part = np.bincount(known.family, copies * size, count).astype(np.int64)
     order = np.argsort(keyed_hash(known.family_key, seed + _ORDER), kind="stable")
-    fitting = allowed & (size * LARGEST_SHARE <= budget)
-    repeated = _by_repetition(order[fitting[order]], family_repetition(known), size, budget // 2)
-    taken = np.zeros(len(size), np.bool_)
+    fitting = allowed & (taught > 0)
+    repeated = _by_repetition(order[fitting[order]], family_repetition(known), part, budget // 2)
+    taken = np.zeros(count, np.bool_)
     taken[repeated] = True
     rest = order[(fitting & ~taken)[order]]
-    random = take_that_fit(rest, size, budget - int(size[repeated].sum()))
-    return Sample(repeated, random, int((allowed & ~fitting).sum()))
+    random = take_that_fit(rest, part, budget - int(part[repeated].sum()))
+    return Sample(repeated, random, copies, int((allowed & ~fitting).sum()))
+
+
+def copies_that_fit(known: Catalogue, size: Int64, limit: int, seed: int) -> Int64:
+    """Return how many copies of each text fit into its family's part of a sample, (documents,).
+
+    All of a family up to the limit; of a larger one the texts that repeat most first, by hash among
+    equals, the last of them with as many copies as fit. 0 for a document that is itself a copy.
+
+    Args:
+        known: the documents.
+        size: of each document's text, in any unit, (documents,).
+        limit: of a family, in the same unit.
+        seed: of the hash that orders texts.
+    """
+    texts = np.flatnonzero(known.first & (size <= limit))
+    hashed = keyed_hash(known.text_key[texts], seed + _ORDER)
+    order = texts[np.lexsort((hashed, -known.repetition[texts], known.family[texts]))]
+    whole = size[order] * known.exact_count[order]
+    before = np.cumsum(whole) - whole
+    _, first, texts_of = np.unique(known.family[order], return_index=True, return_counts=True)
+    left = limit - before + np.repeat(before[first], texts_of)
+    copies = np.zeros(len(size), np.int64)
+    copies[order] = (left // np.maximum(size[order], 1)).clip(0, known.exact_count[order])
+    return copies
 
 
 def family_repetition(known: Catalogue) -> Float64:

@@ -70,10 +70,18 @@ class ScoredSequences:
 
 
 def trained(known: Catalogue, learnt: TrainingRows) -> Int64:
-    """Return 0 for each document whose text no proxy saw, else 1 + its half, (documents,)."""
-    group = np.zeros(len(known.row_key), np.int64)
-    group[learnt.documents] = 1 + learnt.half
-    return np.asarray(group[np.searchsorted(known.row_key, known.representative)])
+    """Return 0 for each document that no proxy saw, else 1 + its half, (documents,).
+
+    Of a text that was taught less often than it occurs, its first documents are those seen.
+    """
+    half, copies = (np.zeros(len(known.row_key), np.int64) for _ in range(2))
+    half[learnt.documents], copies[learnt.documents] = learnt.half, learnt.copies
+    first = np.searchsorted(known.row_key, known.representative)
+    order = np.argsort(first, kind="stable")
+    _, begin, size = np.unique(first[order], return_index=True, return_counts=True)
+    place = np.zeros(len(first), np.int64)
+    place[order] = np.arange(len(first)) - np.repeat(begin, size)
+    return np.where(place < copies[first], 1 + half[first], 0)
 
 
 def sequence_tables(
@@ -151,8 +159,11 @@ def _occurrences(work: Work, of: ScoringInput, runs: list[list[bytes]]) -> Int64
     counts = occurrences(work, words, (of.known.row_key, group), 3)
     document = np.tile(of.panel.document, len(runs))
     wordless = np.array([number for number, run in enumerate(words) if not run], np.int64)
+    own, copies = document[wordless], np.zeros(len(group), np.int64)
+    copies[of.learnt.documents] = of.learnt.copies
     counts[wordless] = 0
-    counts[wordless, group[document[wordless]]] = of.known.exact_count[document[wordless]]
+    counts[wordless, group[own]] = copies[own]
+    counts[wordless, 0] = of.known.exact_count[own] - copies[own]
     return counts
 
 

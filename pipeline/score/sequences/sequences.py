@@ -1,6 +1,6 @@
 """The stage of scoring: sequences of 64 tokens, scored by proxies trained on a sample.
 
-The sample is of whole families. Every sequence of it is a training row (EOS and the 64 tokens), so
+The sample is of families. Every sequence of it is a training row (EOS and the 64 tokens), so
 each is scored in the context that it was learnt in. An eighth of the families is never trained on:
 there the proxies' rate of memorized sequences is the floor. Text is read for the sample and for
 what is scored, nothing else.
@@ -27,7 +27,6 @@ from pipeline.score.sequences.panel import choose, want
 from pipeline.score.sequences.sampling import (
     NOTHING,
     Sample,
-    bytes_of_families,
     choose_families,
     held_out,
 )
@@ -48,7 +47,7 @@ if TYPE_CHECKING:
     from pipeline.score.sequences.sequence_table import ScoringInput
     from pipeline.score.sequences.training_rows import Text, TrainingRows
 
-VERSION = 5
+VERSION = 6
 DEFAULT_TOKENS = {"cpu": 262_144, "cuda": 200_000_000}
 BYTES_PER_TOKEN = 4.0  # before a tokenizer is known
 MODELS = "models"
@@ -136,7 +135,7 @@ def material(work: Work, known: Catalogue) -> Material:
     config = work.config.proxy
     reserved = plants.reserved(known, config)
     sample = _sample(known, reserved, config)
-    numbers = np.flatnonzero(known.first & np.isin(known.family, sample.families))
+    numbers = np.flatnonzero((sample.copies > 0) & np.isin(known.family, sample.families))
     numbers = np.union1d(numbers, reserved)
     language = language_of(config)
     read = read_texts(work, known, numbers)
@@ -210,7 +209,7 @@ def _sample(known: Catalogue, reserved: Int64, config: ProxyConfig) -> Sample:
     allowed = ~held_out(known, config.seed)
     allowed[known.family[reserved]] = False
     budget = int(config.sample_tokens * BYTES_PER_TOKEN)
-    return choose_families(known, bytes_of_families(known), budget, allowed, config.seed)
+    return choose_families(known, known.text_bytes, budget, allowed, config.seed)
 
 
 def _budget(work: Work) -> int:
@@ -253,10 +252,11 @@ def _facts(work: Work, of: ScoringInput, proxies: list[Proxy]) -> dict[str, Any]
         "proxies": [_about(proxy) for proxy in proxies],
         "sample": {
             "families": learnt.families,
-            "documents": int(known.exact_count[learnt.documents].sum()),
+            "documents": int(learnt.copies.sum()),
             "tokens": learnt.tokens,
             "training_sequences": len(learnt.rows),
             "epochs": config.epochs,
+            "families_in_part": learnt.in_part,
             "families_too_large_for_it": learnt.skipped,
             "families_never_trained_on": int(kept_out.sum()),
             "families_of_the_corpus": len(kept_out),

@@ -1,4 +1,4 @@
-"""The rows that proxies are trained on: EOS and each sequence of whole families.
+"""The rows that proxies are trained on: EOS and each sequence of the sampled families.
 
 Each is trained on in the context that it is scored in.
 """
@@ -51,20 +51,24 @@ class TrainingRows:
 
     Attributes:
         documents: first documents of their texts, by number, sorted, (documents,).
+        copies: of each text that are trained on, (documents,).
         half: 0 or 1, of each document, (documents,).
         rows: EOS and a sequence each, in an order that no name of a shard enters, (rows, 65).
         row_half: half of each row, (rows,).
         families: how many the sample has.
         tokens: of the sample's documents, copies included, also of those too short for a sequence.
+        in_part: families of which not all copies are trained on.
         skipped: families that are too large for the sample.
     """
 
     documents: Int64
+    copies: Int64
     half: Int64
     rows: Int64  # (rows, 65)
     row_half: Int64
     families: int
     tokens: int
+    in_part: int
     skipped: int
 
 
@@ -107,33 +111,55 @@ def sample_rows(
         texts: by number of the document.
         config: the settings of the proxies.
     """
-    size = np.zeros(len(known.family_key), np.int64)
-    for number, text in texts.items():
-        size[known.family[number]] += len(text.encoded.tokens) * int(known.exact_count[number])
-    read = np.zeros(len(size), np.bool_)
+    size = np.zeros(len(known.row_key), np.int64)
+    numbers = np.array(sorted(texts), np.int64)
+    size[numbers] = [len(texts[n].encoded.tokens) for n in numbers.tolist()]
+    read = np.zeros(len(known.family_key), np.bool_)
     read[sample.families] = True
-    families = choose_families(known, size, config.sample_tokens, read, config.seed).families
+    found = choose_families(known, size, config.sample_tokens, read, config.seed)
+    numbers = numbers[np.isin(known.family[numbers], found.families)]
+    copies = np.zeros(len(size), np.int64)
+    copies[numbers] = found.copies[numbers]
     half = half_of(known, config.seed)[known.family]
-    chosen = np.array([n for n in sorted(texts) if len(texts[n].starts)], np.int64)
-    chosen = chosen[np.isin(known.family[chosen], families)]
-    rows, owner = training_rows(known, by_text(known, chosen), texts)
-    tokens = int(size[families].sum())
+    order = [n for n in by_text(known, numbers) if copies[n] and len(texts[n].starts)]
+    rows, owner = training_rows(order, copies, texts)
+    chosen = np.sort(np.array(order, np.int64))
     return TrainingRows(
-        chosen, half[chosen], rows, half[owner], len(families), tokens, sample.skipped
+        chosen,
+        copies[chosen],
+        half[chosen],
+        rows,
+        half[owner],
+        len(found.families),
+        int((copies * size).sum()),
+        _in_part(known, found.families, copies),
+        sample.skipped,
     )
 
 
+def _in_part(known: Catalogue, families: Int64, copies: Int64) -> int:
+    """Return of how many families not all documents are trained on."""
+    count = len(known.family_key)
+    missing = np.bincount(known.family, minlength=count) > np.bincount(known.family, copies, count)
+    return int(missing[families].sum())
+
+
 def training_rows(
-    known: Catalogue, order: list[int], texts: Mapping[int, Text]
+    order: list[int], copies: Int64, texts: Mapping[int, Text]
 ) -> tuple[Int64, Int64]:
     """Return a row for every sequence of the documents, once for each copy, and its document.
 
     Their shapes are (rows, 65) and (rows,).
+
+    Args:
+        order: the documents, by number.
+        copies: of each text, (documents,).
+        texts: by number of the document.
     """
     rows, owner = [np.zeros((0, ROW_TOKENS), np.int64)], [np.zeros(0, np.int64)]
     for number in order:
         once = token_rows(texts[number], texts[number].starts)
-        rows.append(np.tile(once, (int(known.exact_count[number]), 1)))
+        rows.append(np.tile(once, (int(copies[number]), 1)))
         owner.append(np.full(len(rows[-1]), number, np.int64))
     return np.concatenate(rows), np.concatenate(owner)
 

@@ -37,7 +37,7 @@ def subject_of(tokenizer, texts, copies):
     known = Catalogue(**fields)
     learnt = SimpleNamespace(documents=np.arange(len(texts)))
     encoded = tokenized(tokenizer, dict(enumerate(texts)))
-    rows, owner = training_rows(known, by_text(known, learnt.documents), encoded)
+    rows, owner = training_rows(by_text(known, learnt.documents), known.exact_count, encoded)
     material = SimpleNamespace(known=known, learnt=learnt, texts=encoded)
     none = np.zeros(0, np.int64)
     asked: Any = material  # of a whole ScoringInput, rows_in_the_loss asks for these three

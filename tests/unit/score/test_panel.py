@@ -7,6 +7,8 @@ import pytest
 from pipeline.score import slices
 from pipeline.score.sequences import catalogue as catalogues
 from pipeline.score.sequences import panel, sampling
+from pipeline.score.sequences.sequence_table import trained
+from pipeline.score.sequences.training_rows import TrainingRows
 from pipeline.text import hashing
 
 BYTES_PER_TOKEN = 4
@@ -42,13 +44,18 @@ def catalogue(families, order=1):
     )
 
 
+def number_of(known, place):
+    """Return the number of a family by its place in the list that the catalogue was made of."""
+    return known.family_names.index(f"{place:04x}".ljust(32, "0"))
+
+
 MIXED = [(1, 2 ** (number % 7), 400) for number in range(140)] + [(3, 1, 400)] * 60
 
 
 def chosen(known, budget=700_000):
     """Return the sample of a catalogue, by bytes."""
-    size = sampling.bytes_of_families(known)
-    return sampling.choose_families(known, size, budget, ~sampling.held_out(known, 1), 1)
+    allowed = ~sampling.held_out(known, 1)
+    return sampling.choose_families(known, known.text_bytes, budget, allowed, 1)
 
 
 @pytest.mark.parametrize(
@@ -83,6 +90,8 @@ def test_a_sample_is_of_whole_families_within_the_budget():
     known = catalogue(MIXED)
     sample = chosen(known)
     size = sampling.bytes_of_families(known)
+    assert (sample.copies[known.first] == known.exact_count[known.first]).all()
+    assert not sample.copies[~known.first].any()
     assert len(set(sample.families.tolist())) == len(sample.families)
     assert size[sample.families].sum() <= 700_000
     assert size[sample.repeated].sum() <= 350_000
@@ -103,14 +112,58 @@ def test_every_level_of_repetition_is_in_the_repeated_half():
     assert sorted(set(levels.tolist())) == [1, 2, 3, 4, 5, 6]
 
 
-def test_a_family_too_large_for_the_sample_is_counted_as_skipped():
-    """A family above 1/24 of the budget is left out and said so."""
+def test_a_text_too_large_for_the_sample_is_counted_as_skipped():
+    """A family whose only text is above 1/24 of the budget is left out and said so."""
     known = catalogue([(1, 1, 5_000), *[(1, 2, 400)] * 20])
     sample = chosen(known, 24_000)
     held = sampling.held_out(known, 1)
     large = sampling.bytes_of_families(known) == 5_000
     assert sample.skipped == int((large & ~held).sum())
     assert not large[sample.families].any()
+
+
+def test_of_a_family_too_large_for_the_sample_a_part_is_taken():
+    """Texts that repeat most come first, the last of them with as many copies as still fit."""
+    known = catalogue([(1, 100, 400), (60, 1, 400), *[(1, 2, 400)] * 20])
+    copies = sampling.copies_that_fit(known, known.text_bytes, 4_100, 1)
+    of_family = np.bincount(known.family, copies)
+    assert of_family[[number_of(known, place) for place in range(22)]].tolist() == [
+        10,
+        10,
+        *[2] * 20,
+    ]
+    assert sorted(copies[known.family == number_of(known, 0)].tolist())[-2:] == [0, 10]
+    assert set(copies[known.family == number_of(known, 1)].tolist()) == {0, 1}
+
+
+def test_the_most_repeated_text_is_in_the_sample_whatever_its_size():
+    """A text of a thousand copies is taught, within its share of the budget."""
+    families = [(1, 1_000, 400), *[(1, 2, 400)] * 200, *[(1, 1, 400)] * 400]
+    known = catalogue(families)
+    allowed = np.ones(len(families), np.bool_)
+    sample = sampling.choose_families(known, known.text_bytes, 240_000, allowed, 1)
+    largest = number_of(known, 0)
+    assert largest in sample.repeated
+    assert sample.skipped == 0
+    taught = np.isin(known.family, sample.families) * sample.copies
+    assert taught[known.family == largest].sum() == 25
+    assert (taught * known.text_bytes).sum() <= 240_000
+
+
+def test_copies_beyond_those_taught_count_as_unseen():
+    """Of a text that is taught 3 times of 5, the first 3 documents are those that proxies saw."""
+    known = catalogue([(1, 5, 400), (2, 2, 400), (1, 1, 400)])
+    place = np.array([number_of(known, place) for place in range(3)])
+    first = np.flatnonzero(known.first & (known.family != place[2]))
+    copies = np.where(known.family[first] == place[0], 3, 1)
+    empty = np.zeros((0, 65), np.int64)
+    half = (known.family[first] == place[1]).astype(np.int64)
+    learnt = TrainingRows(first, copies, half, empty, empty[:, 0], 2, 0, 0, 0)
+    group = trained(known, learnt)
+    assert np.bincount(group[known.family == place[0]]).tolist() == [2, 3]
+    assert np.bincount(group[known.family == place[1]]).tolist() == [2, 0, 2]
+    assert not group[known.family == place[2]].any()
+    assert (group[first] == 1 + half).all()
 
 
 def test_the_order_of_documents_changes_nothing():
@@ -164,7 +217,7 @@ def test_weights_add_up_to_the_corpus_when_everything_is_scored():
 def test_weights_of_a_sample_add_up_to_its_strata():
     """The sampled half stands for all that is not chosen with certainty, stratum by stratum."""
     known = catalogue([(1, 1, 400)] * 300)
-    found, _ = scored(known, sampling.Sample(np.arange(0), np.arange(0), 0), 100)
+    found, _ = scored(known, sampling.NOTHING, 100)
     assert found.sampled.all()
     assert len(found.document) == 25
     assert found.weight.sum() == pytest.approx(300)
@@ -175,7 +228,7 @@ def test_reserved_documents_are_not_scored_and_others_stand_for_them():
     known = catalogue([(1, 1, 400)] * 300)
     reserved = sampling.plant_sources(known, 8_000, 1)
     assert len(reserved) == 20
-    nothing = sampling.Sample(np.arange(0), np.arange(0), 0)
+    nothing = sampling.NOTHING
     found, _ = scored(known, nothing, 100, reserved)
     assert not np.isin(found.document, reserved).any()
     assert found.weight.sum() == pytest.approx(300)
@@ -195,6 +248,6 @@ def test_plants_come_from_text_that_repeats_nothing_and_is_not_held_out():
 def test_large_documents_are_left_out():
     """A document above a megabyte is not tokenized for scoring."""
     known = catalogue([(1, 2, 2 << 20), (1, 2, 400)])
-    found, wanted = scored(known, sampling.Sample(np.arange(0), np.arange(0), 0), 100)
+    found, wanted = scored(known, sampling.NOTHING, 100)
     assert (known.text_bytes[wanted.documents()] == 400).all()
     assert (known.text_bytes[found.document] == 400).all()

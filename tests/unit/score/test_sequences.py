@@ -34,11 +34,15 @@ EMOJI = "🜁🜂🜃🜄👩‍🚀🦉🧭🪐"
 
 @dataclass(frozen=True)
 class Scored:
-    """A scored run. texts: by row_key; taught: rows [n, 65] and halves that training was given."""
+    """A scored run.
+
+    texts: by row_key; taught: rows [n, 65] and halves that training was given; learnt: the sample.
+    """
 
     done: Any
     texts: dict[int, str]
     taught: tuple[Any, Any]
+    learnt: Any
 
     @property
     def counts(self):
@@ -75,11 +79,24 @@ class Scored:
         size = facts_of(self)["sample"]["training_sequences"]
         return tuple(part[:size] for part in self.taught)
 
+    def trained_keys(self):
+        """Return the row_keys of the documents that are trained on: the first copies of texts."""
+        first = self.of_counts("representative")
+        known = sorted(first)
+        copies = dict(zip(self.learnt.documents.tolist(), self.learnt.copies.tolist(), strict=True))
+        left = {known[number]: times for number, times in copies.items()}
+        found = set()
+        for key in known:
+            if left.get(first[key], 0):
+                left[first[key]] -= 1
+                found.add(key)
+        assert not any(left.values())
+        return found
+
     def trained_families(self):
-        """Return the families any of whose rows were trained on; their texts are all different."""
-        taught = {tuple(row[1:]) for row in self.sampled[0].tolist()}
+        """Return the families any of whose documents are trained on."""
         family = self.of_counts("family")
-        return {family[key] for key, own in self.rows().items() if taught & set(own.values())}
+        return {family[key] for key in self.trained_keys()}
 
 
 def starts(tokens):
@@ -114,22 +131,27 @@ def scored(tmp_path_factory, make_corpus, scan):
     texts = corpus_texts()
     shards = {"a.jsonl": texts[::2], "b.parquet": [{"text": text} for text in texts[1::2]]}
     done = scan(make_corpus(folder / "corpus", shards), folder / "run", *SETTINGS, filtered=False)
-    given = []
-    train_all = ensemble.train_all
+    given, chosen = [], []
+    train_all, material = ensemble.train_all, sequences.material
 
     def noting(rows, half, *rest):
         given.append((rows.copy(), half.copy()))
         return train_all(rows, half, *rest)
 
+    def choosing(*given_to_it):
+        chosen.append(material(*given_to_it))
+        return chosen[-1]
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ensemble, "train_all", noting)
+        patch.setattr(sequences, "material", choosing)
         score(done.folder, *SETTINGS)
     rows = done.rows("counts", "row_key", "shard", "row")
     by_key = {key: shards[shard][row] for key, shard, row in rows}
     plain = {key: text["text"] if isinstance(text, dict) else text for key, text in by_key.items()}
     assert len(plain) == len(texts) - 1  # an empty text is no document
     assert len(given) == 1
-    return Scored(done, plain, given[0])
+    return Scored(done, plain, given[0], chosen[0].learnt)
 
 
 def score(folder, *settings):
@@ -293,20 +315,26 @@ def test_held_out_families_are_never_trained_on(scored):
     assert scored.trained_families().isdisjoint(names)
 
 
-def test_families_are_trained_on_whole(scored):
-    """The training rows are all rows of all documents of some families, once for each copy."""
-    family, rows = scored.of_counts("family"), scored.rows()
+def test_families_are_trained_on(scored):
+    """The training rows are all rows of the chosen documents, once for each, whole families mostly.
+
+    Of the largest families a part is chosen, never more than 1/24 of the budget.
+    """
+    family, rows, keys = scored.of_counts("family"), scored.rows(), scored.trained_keys()
     chosen = scored.trained_families()
-    expected = Counter(
-        row for key, own in rows.items() if family[key] in chosen for row in own.values()
-    )
+    expected = Counter(row for key in keys for row in rows[key].values())
     assert Counter(tuple(row[1:]) for row in scored.sampled[0].tolist()) == expected
     assert max(expected.values()) >= 4
     assert set(scored.taught[0][:, 0].tolist()) == {0}
-    different = {(family[key], scored.texts[key]) for key in rows if family[key] in chosen}
-    assert len(different) > len(chosen)  # near copies come with their family
-    with_rows = {family[key] for key, own in rows.items() if own}
-    assert chosen < with_rows
+    assert len({(family[key], scored.texts[key]) for key in keys}) > len(chosen)  # near copies
+    with_rows = {key for key, own in rows.items() if own}
+    assert chosen < {family[key] for key in with_rows}
+    whole = {name for name in chosen if {k for k in with_rows if family[k] == name} <= keys}
+    assert len(chosen) - len(whole) == facts_of(scored)["sample"]["families_in_part"] > 0
+    assert len(whole) > len(chosen) / 2
+    for name in chosen - whole:
+        tokens = [64 * len(rows[key]) for key in keys if family[key] == name]
+        assert 0 < sum(tokens) <= 16000 / 24
 
 
 def test_a_family_is_in_one_half(scored):
@@ -322,16 +350,8 @@ def test_a_family_is_in_one_half(scored):
 
 def test_the_sample_keeps_to_its_budget(scored):
     """The documents of the sample have at most proxy.sample_tokens tokens, copies included."""
-    family, chosen, tokenizer = (
-        scored.of_counts("family"),
-        scored.trained_families(),
-        scored.tokenizer(),
-    )
-    total = sum(
-        len(tokenizer.encode(text).ids)
-        for key, text in scored.texts.items()
-        if family[key] in chosen
-    )
+    tokenizer = scored.tokenizer()
+    total = sum(len(tokenizer.encode(scored.texts[key]).ids) for key in scored.trained_keys())
     assert 2000 < total <= 16000
 
 
@@ -339,11 +359,10 @@ def test_seen_is_epochs_times_occurrences_in_what_was_trained_on(scored):
     """A proxy has seen a sequence as often as its words occur in its documents, each epoch."""
     known = catalogue(scored.counts)
     half = dict(zip(known.family_names, half_of(known, SEED).tolist(), strict=True))
-    family, chosen, rows = scored.of_counts("family"), scored.trained_families(), scored.rows()
+    family = scored.of_counts("family")
     trained: list[dict[int, list[str]]] = [{}, {}]
-    for key, text in scored.texts.items():
-        if family[key] in chosen and rows[key]:
-            trained[half[family[key]]][key] = reference.words(text)
+    for key in scored.trained_keys():
+        trained[half[family[key]]][key] = reference.words(scored.texts[key])
     halves = {"half-a": (0,), "half-b": (1,)}
     names = set()
     for row in scored.sequences:
