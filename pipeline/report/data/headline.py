@@ -78,8 +78,8 @@ def headline(settings: Mapping[str, Any], risk: Row) -> str:
     one = expected.get("expected_share")
     amount = band if one is None or is_order(risk) else f"{share(one)} ({band})"
     text = f"{_model(settings, target, known)} recites {amount} of the sequences"
-    if known:
-        text += f", half of those that occur {half_dose(known)} times"
+    if "half_dose" in target:
+        text += f", half of those that occur {half_dose(target)} times"
     return f"{text}; over ten times the proxies: order and band only" if is_order(risk) else text
 
 

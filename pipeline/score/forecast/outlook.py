@@ -43,13 +43,11 @@ def outlook(law: Law, chosen: Int64, panel: ScoredPanel, features: Float64) -> d
         odds = log_odds(law, chosen, features[rows], model)
         recited = expit(odds)
         orders.append(rankdata(odds.mean(axis=0)))
-        half = np.quantile(half_doses(law, chosen, model), ENDS)
         models.append(
             {
                 "parameters_in_all": total,
                 "tokens": tokens,
-                "half_dose": _rounded(half[1]),
-                "half_dose_95": [_rounded(half[0]), _rounded(half[2])],
+                **half_recited(law, chosen, model, epochs=1),
                 "by_occurrences": [
                     _of_level(number, level, weight * scale, recited)
                     for number in np.unique(level).tolist()
@@ -57,6 +55,19 @@ def outlook(law: Law, chosen: Int64, panel: ScoredPanel, features: Float64) -> d
             }
         )
     return {"epochs": 1, "models": models, "order_agrees": _agreement(orders)}
+
+
+def half_recited(law: Law, chosen: Int64, model: Model, *, epochs: float) -> dict[str, Any]:
+    """Return at how many occurrences half of typical sequences are recited, and its interval.
+
+    Args:
+        law: of rows that proxies did not see.
+        chosen: numbers of futures.
+        model: the model.
+        epochs: times that it sees the corpus.
+    """
+    low, middle, high = np.quantile(half_doses(law, chosen, model), ENDS) / epochs
+    return {"half_dose": _rounded(middle), "half_dose_95": [_rounded(low), _rounded(high)]}
 
 
 def _of_level(number: int, level: Int64, weight: Float64, recited: Float64) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from pipeline.score.forecast.features import ScoredPanel, read_panel
 from pipeline.score.forecast.laws import laws
 from pipeline.score.forecast.logistic import Cases, calibration, cross_fitted, judged
 from pipeline.score.forecast.observed import dose_response, memorized_families, rate
-from pipeline.score.forecast.outlook import outlook
+from pipeline.score.forecast.outlook import half_recited, outlook
 from pipeline.score.forecast.risk_model import SLOPES, risk_model
 from pipeline.score.forecast.scaling import (
     CHOSEN,
@@ -47,7 +47,7 @@ from schemas.score.plants import PLANTS
 from schemas.score.risk import DOCUMENT_RISK, RISK, RISK_MODEL
 from schemas.score.sequences import SEQUENCES
 
-VERSION = 7
+VERSION = 8
 LEAST_CLUSTERS = 3  # of plants or families that the largest proxy memorized
 LIKELY = 0.5  # risk from which a sequence has a kind
 GUESSABLE = 0.5  # probability of a token
@@ -183,6 +183,7 @@ def forecast_of(panel: ScoredPanel, target: Target, seed: int) -> tuple[Forecast
         if basis.name == "unseen":
             at_one = features.unseen_features(panel, panel.count, *_size(top))
             facts["outlook"] = outlook(law, chosen, panel, at_one)
+            facts["target"] |= half_recited(law, chosen, target.model, epochs=target.epochs)
     facts["expected"] = _expected(panel, found.risk, target)
     return found, facts
 

@@ -39,7 +39,8 @@ PLANTS = {
 
 
 def _facts(*, extrapolated: bool, parameters: int = 7_000_000_000) -> Row:
-    target = {"parameters": parameters, "epochs": 1.0, "tokens": 160_000_000_000}
+    target: Row = {"parameters": parameters, "epochs": 1.0, "tokens": 160_000_000_000}
+    target |= {"half_dose": 65.0, "half_dose_95": [16.25, 325.0]}
     return {
         "fitted": True,
         "why_not": None,
@@ -101,12 +102,12 @@ def test_a_target_near_the_proxies_has_a_share_with_its_interval() -> None:
     said = headline({"parameters": 7_000_000_000}, _facts(extrapolated=False))
     assert said == (
         "a model of 7B parameters without embeddings and 160B tokens recites 2% (0.034% to 11%) "
-        "of the sequences"
+        "of the sequences, half of those that occur 65 [16, 325] times"
     )
 
 
 def test_a_target_far_beyond_them_has_a_band_only() -> None:
-    """No single share; the half dose of the outlook where that has the target."""
+    """No single share, but the number of occurrences at which half is recited."""
     facts = _facts(extrapolated=True)
     said = headline({"total_parameters": 8_000_000_000, "parameters": 0}, facts)
     assert said == (

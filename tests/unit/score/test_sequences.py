@@ -641,6 +641,7 @@ def test_a_short_training_forecasts_all_the_same(scored):
     assert facts["target"]["assumption"].startswith("assumed")
     assert any("not a privacy guarantee" in entry["warning"] for entry in facts["warnings"])
     models = facts["outlook"]["models"]
+    assert facts["target"]["half_dose_95"] == models[1]["half_dose_95"]  # a billion is assumed
     assert [model["parameters_in_all"] for model in models] == [10**8, 10**9, 8 * 10**9, 7 * 10**10]
     for model in models:
         low, high = model["half_dose_95"]
