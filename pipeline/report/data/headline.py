@@ -108,7 +108,7 @@ def _model(settings: Mapping[str, Any], target: Mapping[str, Any], known: Row) -
     return f"a model of {size} and {short(target['tokens'])} tokens"
 
 
-def half_dose(row: Row) -> str:
+def half_dose(row: Mapping[str, Any]) -> str:
     """Return the occurrences at which half is recited, with the ends of the interval."""
     low, high = row["half_dose_95"]
     return f"{times(row['half_dose'])} [{times(low)}, {times(high)}]"
