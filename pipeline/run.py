@@ -214,7 +214,7 @@ FILTER = (
         "seal",
         seal.seal,
         seal.VERSION,
-        lambda c: [seal.settings(c), _read(c)] if c.mitigation.memfree_n else [],
+        lambda c: [seal.settings(c), _read(c)] if seal.has_memfree(c) else [],
         tables=("kept", "removed", "lists", "mitigation"),
         needs=("emit",),
         also=seal.also_needs,
@@ -230,7 +230,7 @@ REPORT = (
         lambda c: c.model_dump(mode="json", exclude={"limits"}),  # the page shows all of it
         tables=("report",),
         needs=("sketch", "counts", "pairs", "windows", "candidates"),
-        optional=("sequences", "risk", "probes", "documents", "decisions", "emit"),
+        optional=("sequences", "risk", "probes", "documents", "decisions", "emit", "seal"),
         names_scan=True,
         names_skipped=True,
         outside=report.outside,

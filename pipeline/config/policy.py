@@ -150,8 +150,14 @@ class MitigationConfig(Section):
         ge=0,
         description="writes mitigation/memfree.bloom, a filter of risky runs of n tokens; 0: off",
     )
+    memfree_words: Annotated[int, at_most(1_000, "longer runs of words hardly recur")] = Field(
+        0,
+        ge=0,
+        description="writes mitigation/memfree-words.bloom, a filter of risky runs of so many "
+        "words, case, spaces and punctuation aside; 0: off",
+    )
     memfree_risk: Fraction = Field(
-        0.5, description="sequences at this risk or above give their runs of tokens to the filter"
+        0.5, description="sequences at this risk or above give their runs to the filters"
     )
     memfree_bits: Annotated[Count, at_most(64, "one run in 10^13 is then a false alarm")] = Field(
         16, description="bits of the filter a run, rounded up to 2^m in all"

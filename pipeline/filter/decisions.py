@@ -229,6 +229,7 @@ def require_scored(config: Config, scored: bool, folder: Path) -> None:
     needing = [
         (drop_risk.NAME in config.policy.rules, "rule drop-risk in policy.rules"),
         (config.mitigation.memfree_n > 0, "mitigation.memfree_n"),
+        (config.mitigation.memfree_words > 0, "mitigation.memfree_words"),
         (
             config.mitigation.goldfish_k > 0 and not config.mitigation.tokenizer,
             "mitigation.goldfish_k without mitigation.tokenizer",

@@ -27,7 +27,7 @@ from pipeline.scan.inventory import is_unchanged
 READ = frozenset(
     {
         *("counts", "documents", "decisions", "pairs", "contained", "spans", "rejected"),
-        *("risk", "document_risk", "sequences", "models"),
+        *("risk", "document_risk", "sequences", "models", "probes"),
     }
 )
 MOST_ROWS = 5
@@ -178,6 +178,14 @@ def _explanation(run: _ExplainedRun, row: Row) -> Explanation:
     if forecasts:
         explained.risk = forecasts[0]
         explained.features = _features(run, row, forecasts[0])
+        found = run.rows(
+            "explain/sequence",
+            ["sequences"],
+            representative=row["representative"],
+            start_byte=forecasts[0]["start_byte"],
+        )
+        explained.sequence = found[0] if found else None
+    explained.probes = run.rows("explain/probes", ["probes"], representative=row["representative"])
     return explained
 
 

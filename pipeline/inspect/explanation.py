@@ -26,6 +26,8 @@ class Explanation:
         risk: its forecast; None where nothing of it was scored.
         scored: whether the run was scored.
         features: what the forecast rests on: feature, value, coefficient and contribution.
+        sequence: its riskiest sequence: counts, columns of its text, statistics of each proxy.
+        probes: what probes measured on its sequences, a row for each number.
         changed: shards of it and its keeper that are not the files that were scanned.
     """
 
@@ -42,4 +44,6 @@ class Explanation:
     risk: Row | None = None
     scored: bool = False
     features: list[Row] = field(default_factory=list)
+    sequence: Row | None = None
+    probes: list[Row] = field(default_factory=list)
     changed: tuple[str, ...] = ()

@@ -17,6 +17,7 @@ from pipeline.inspect.explanation_words import (
     risk_lines,
     verdict,
 )
+from pipeline.inspect.signal_words import signal_lines
 from pipeline.report.html.assets import head, scripts
 from pipeline.report.html.markup import Html, figure, join, number, table, tag
 from pipeline.report.quotes.differences import Piece, side_by_side
@@ -64,6 +65,7 @@ def _row(one: Explanation, section: int) -> Html:
             *_titled("Counts", _list(counts(one))),
             *_titled("Repeated spans", _spans(one)),
             *_titled("Risk", _risk(one)),
+            *_titled("Signals", _list(signal_lines(one))),
         ]
         if not one.config.report.excerpts:
             parts.append(tag("p", HIDDEN, class_="note"))

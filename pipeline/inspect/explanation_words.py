@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from pipeline.engine.tables import Row
 from pipeline.inspect.explanation import Explanation
+from pipeline.inspect.signal_words import signal_lines
 from pipeline.report.html.phrases import REJECTED, number, removed_as, times, wrapped
 from pipeline.report.quotes.differences import differences
 from pipeline.report.quotes.quotes import label, quote
@@ -13,6 +14,7 @@ from pipeline.report.quotes.quotes import label, quote
 MOST_ROWS = 5
 SPANS = 12
 FORGOTTEN = "forgotten"
+_WITH_LINES = frozenset({"Otherwise", "Signals"})  # titles that say nothing alone
 HIDDEN = "Texts are not shown: report.excerpts is off."
 
 
@@ -39,6 +41,7 @@ def _document(one: Explanation) -> str:
             _block("Counts", counts(one)),
             _spans(one),
             _risk(one),
+            _block("Signals", signal_lines(one)),
         ]
         if not one.config.report.excerpts:
             parts.append(HIDDEN)
@@ -311,7 +314,7 @@ def _risk(one: Explanation) -> str:
 
 
 def _block(title: str, lines: Sequence[str]) -> str:
-    if title == "Otherwise" and not lines:
+    if title in _WITH_LINES and not lines:
         return ""
     return "\n".join([title, *(wrapped(line, 2) for line in lines)])
 

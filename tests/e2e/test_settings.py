@@ -22,6 +22,7 @@ EVERYTHING = (
     "mitigation.weights=effective",
     "mitigation.goldfish_k=4",
     "mitigation.memfree_n=5",
+    "mitigation.memfree_words=6",
     'probes.signals=["extraction"]',
 )
 

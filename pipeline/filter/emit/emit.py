@@ -42,7 +42,7 @@ from pipeline.filter.rules.rules import CUT_SPANS
 from pipeline.scan.signatures import text_hashes
 from schemas.filter.emitted import SPANS_CUT
 
-VERSION = 4
+VERSION = 5
 BATCH_BYTES = 8 << 20  # of rows read, and written as a row group, at once
 LEAST_GROUP = 128  # rows; files with smaller row groups are written with larger ones
 SPANS = "removed/spans"
@@ -93,7 +93,7 @@ def emit(work: Work) -> Receipt:
         facts.append({"number": shard.number, **counted})
         current().advance(len(facts), len(work.shards), shard.name)
     total = sum(entry["kept"] + entry["removed"] for entry in facts)
-    return Receipt(tuple(files), total, total, {"shards": facts})
+    return Receipt(tuple(files), total, total, {"shards": facts, **added.left_out})
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from pipeline.engine.stage import FileRecord, Receipt, Work
 from pipeline.filter.mitigations.goldfish import tokenizer_digest
 from pipeline.filter.mitigations.memfree import memfree
 
-VERSION = 2
+VERSION = 3
 LISTS = "lists"
 FOLDERS = ("kept", "removed")
 
@@ -28,26 +28,32 @@ def settings(config: Config) -> list[Any]:
     mitigation = config.mitigation
     return [
         mitigation.memfree_n,
+        mitigation.memfree_words,
         mitigation.memfree_risk,
         mitigation.memfree_bits,
         tokenizer_digest(config),
     ]
 
 
+def has_memfree(config: Config) -> bool:
+    """Tell whether a filter for decoding is asked for."""
+    return bool(config.mitigation.memfree_n or config.mitigation.memfree_words)
+
+
 def also_needs(config: Config) -> tuple[str, ...]:
-    """Return the names of the stages that the Bloom filter is made from."""
-    return ("sequences", "risk") if config.mitigation.memfree_n else ()
+    """Return the names of the stages that the Bloom filters are made from."""
+    return ("sequences", "risk") if has_memfree(config) else ()
 
 
 def seal(work: Work) -> Receipt:
-    """Write the Bloom filter if one is set, then the two lists of files, then kept/_SUCCESS.
+    """Write the Bloom filters that are set, then the two lists of files, then kept/_SUCCESS.
 
     A *reduce* stage.
     """
     files, facts = [], dict[str, Any]()
-    if work.config.mitigation.memfree_n:
-        made, facts["memfree"] = memfree(work)
-        files.append(made)
+    if has_memfree(work.config):
+        made, facts = memfree(work)
+        files.extend(made)
     records = [record for record in work.records if record.table in FOLDERS]
     files.extend(_manifest(work, folder, records) for folder in FOLDERS)
     mark = write_file(work.folder, "kept", SUCCESS, b"")

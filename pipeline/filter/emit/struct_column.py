@@ -60,6 +60,16 @@ class Added:
             if work.config.mitigation.goldfish_k
             else None
         )
+        self._tokens, self._left_out = 0, 0
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        """Tokens that loss masks were made for so far, and those left out of the loss."""
+        return (
+            {}
+            if self._tokenizer is None
+            else {"tokens": self._tokens, "tokens_left_out": self._left_out}
+        )
 
     def to_removed(self, facts: pa.Table) -> pa.StructArray:
         """Return the column of removed rows."""
@@ -85,6 +95,8 @@ class Added:
             masks = loss_masks(
                 self._tokenizer, texts.to_pylist(), mitigation.goldfish_k, mitigation.goldfish_h
             )
+            self._tokens += len(masks.flatten())
+            self._left_out += len(masks.flatten()) - masks.flatten().true_count
             facts = facts.append_column("loss_mask", masks)
         return _struct(facts, self._kept)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +11,7 @@ from pipeline.engine.query import Limits
 from pipeline.engine.query import run as query
 from pipeline.engine.stage import Work
 from pipeline.engine.tables import Row
+from pipeline.report.data.finite import finite
 
 LAW = ("law", "proxy", "at", "sequences", "families", "share", "low", "high")
 TRIED = 60
@@ -58,19 +58,10 @@ def forecast(work: Work, manifest: Mapping[str, Any], limits: Limits) -> Row | N
 def _laws(work: Work) -> list[Row]:
     """Return `risk.laws`: points of the curves of dose, size and context; empty without a table."""
     rows = [row for path in work.paths("laws") for row in pq.ParquetFile(path).read().to_pylist()]
-    return [{key: _finite(row.get(key)) for key in LAW} for row in rows]
+    return [{key: finite(row.get(key)) for key in LAW} for row in rows]
 
 
 def _facts(manifest: Mapping[str, Any], stage: str) -> Row:
     """Return the facts that a stage recorded."""
-    facts: Row = _finite(manifest["outputs"].get(f"{stage}/all", {}).get("facts", {}))
+    facts: Row = finite(manifest["outputs"].get(f"{stage}/all", {}).get("facts", {}))
     return facts
-
-
-def _finite(value: Any) -> Any:  # noqa: ANN401 - facts are any JSON
-    """Return a fact with null for what JSON has no number for."""
-    if isinstance(value, Mapping):
-        return {name: _finite(part) for name, part in value.items()}
-    if isinstance(value, list):
-        return [_finite(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

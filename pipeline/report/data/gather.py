@@ -32,6 +32,7 @@ from pipeline.report.data.excerpts import TOP, add_excerpts
 from pipeline.report.data.forecast import forecast
 from pipeline.report.data.priorities import first, removed
 from pipeline.report.data.provenance import provenance
+from pipeline.report.data.signals import mitigations, signals
 from pipeline.scan.shingle_sets import at_least
 
 SPANS_TRIED = 5 * TOP
@@ -98,6 +99,8 @@ def gather(work: Work, manifest: Mapping[str, Any]) -> Row:
         "pairs": _pairs(work, limits),
         "candidates": _candidates(manifest),
         "risk": forecast(work, manifest, limits),
+        "signals": signals(work, manifest),
+        "mitigations": mitigations(work, manifest),
         "backtest": backtest(work.folder),
         "assumptions": assumptions(totals["windows"], work.config),
     }

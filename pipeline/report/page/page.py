@@ -10,10 +10,12 @@ from pipeline.report.page.audit import audit
 from pipeline.report.page.changes import changes
 from pipeline.report.page.curves import curves
 from pipeline.report.page.ending import ending, footer
+from pipeline.report.page.mitigations import mitigations
 from pipeline.report.page.proof import proof
 from pipeline.report.page.removed import removed
 from pipeline.report.page.risk import risk
 from pipeline.report.page.scanned import scanned
+from pipeline.report.page.signals import signals
 from pipeline.report.page.sources import sources
 from pipeline.report.page.words import words
 from pipeline.report.page.worst import worst
@@ -25,6 +27,8 @@ SECTIONS = (
     ("removed", "What was removed, what that costs and avoids", removed),
     ("worst", "The worst clusters and passages", worst),
     ("curves", "Dose, size and context", curves),
+    ("signals", "Signals: what else the proxies tell", signals),
+    ("mitigations", "Mitigations: what was added for training", mitigations),
     ("proof", "Calibration and back-test", proof),
     ("audit", "Self-audit and alarms", audit),
     ("settings", "Limits, settings, versions, digests", ending),

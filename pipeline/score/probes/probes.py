@@ -16,12 +16,13 @@ from pipeline.engine.stage import Receipt, Work
 from pipeline.engine.tables import write_table
 from pipeline.score.probes.cost import lines, pass_seconds, passes
 from pipeline.score.probes.long_tail import long_tail
+from pipeline.score.probes.strata import strata
 from schemas.score.probes import PROBES
 
 if TYPE_CHECKING:
     from pipeline.score.probes.aggregates import SignalValues
 
-VERSION = 2
+VERSION = 3
 NO_PROXY = "the run has no proxy of its own, or no sequence was scored"
 KEYS = ("row_key", "start_token", "proxy", "signal", "name")
 
@@ -30,7 +31,12 @@ def probes(work: Work) -> Receipt:
     """Write `probes`, empty when no signal is asked for (a reduce stage)."""
     signals = work.config.probes.signals
     found: list[SignalValues] = []
-    facts: dict[str, Any] = {"asked": list(signals), "why_not": None, "long_tail": long_tail(work)}
+    facts: dict[str, Any] = {
+        "asked": list(signals),
+        "why_not": None,
+        "long_tail": long_tail(work),
+        "strata": strata(work),
+    }
     if signals:
         found, about = _probed(work)
         facts |= about

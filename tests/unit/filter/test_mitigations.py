@@ -15,7 +15,7 @@ from pipeline.engine.tables import write_table
 from pipeline.errors import ConfigError, CorruptFile
 from pipeline.filter.mitigations import bloom as blooms
 from pipeline.filter.mitigations.goldfish import load_tokenizer, loss_masks, token_ids
-from pipeline.filter.mitigations.memfree import distinct, false_rate, memfree
+from pipeline.filter.mitigations.memfree import CHANGES, by_words, distinct, false_rate, memfree
 from pipeline.filter.mitigations.sink_ids import changed_sinks, sink_ids
 from pipeline.filter.mitigations.token_kernels import in_the_loss, run_hash
 from pipeline.score.proxy.tokenizer import train_tokenizer
@@ -146,6 +146,21 @@ def test_the_hash_counts_the_order_and_leaves_out_one_of_k():
         assert left_out == pytest.approx(1 / k, abs=0.01)
 
 
+def test_only_the_h_tokens_before_decide_about_a_token():
+    """Another token in its own place, or h + 1 before it, changes nothing; one of the h can."""
+    draw, h, k = np.random.default_rng(3), 4, 3
+    changed = dict.fromkeys(range(h + 2), 0)  # places before the token
+    for _ in range(200):
+        tokens = draw.integers(0, 999, h + 2).astype(np.uint64)
+        before = in_the_loss(tokens, k, h)[-1]
+        for back in changed:
+            other = tokens.copy()
+            other[-1 - back] += np.uint64(1)
+            changed[back] += before != in_the_loss(other, k, h)[-1]
+    assert changed[0] == changed[h + 1] == 0
+    assert min(changed[back] for back in range(1, h + 1)) > 50
+
+
 def configured(path):
     """Return a configuration that names a tokenizer."""
     return load_config(settings=[f"mitigation.tokenizer={path}"])
@@ -183,6 +198,9 @@ def test_loss_masks_are_in_kept_and_the_same_in_copies(tmp_path, make_corpus, sc
     shared = len(token_ids(load_tokenizer(configured(tokenizer[1]), []), [f" {POEM}"])[0]) - 3
     assert one[-shared:] == two[-shared:]
     assert False in one
+    facts = done.manifest["outputs"]["emit/g00000"]["facts"]
+    assert facts["tokens"] == len(one) + len(two)
+    assert facts["tokens_left_out"] == [*one, *two].count(False)
     with pytest.raises(ConfigError, match="needs a forecast") as refused:
         scan(corpus, tmp_path / "run", *asked)
     assert "mitigation.goldfish_k" in refused.value.where
@@ -289,15 +307,24 @@ def test_the_file_holds_the_runs_of_sequences_at_risk_and_no_others(
     }  # fmt: skip
     with write_table(done.folder, "risk", "all", RISK) as out:
         out.write(pa.table({**{n: table[n] for n in names}, **nulls}).select(RISK.names))
-    asked = (f"mitigation.tokenizer={path}", "mitigation.memfree_n=4")
+    words = ("mitigation.memfree_words=5", "mitigation.memfree_n=4")
+    asked = (f"mitigation.tokenizer={path}", *words)
     config = load_config(settings=asked)
     shards = tuple(active_shards(done.manifest))
     tables: dict[str, tuple[str, ...]] = {"risk": (out.record.path,)}
-    record, facts = memfree(Work("seal", "all", done.folder, config, shards, tables))
+    (record, of_words), facts = memfree(Work("seal", "all", done.folder, config, shards, tables))
     held = blooms.from_bytes((done.folder / record.path).read_bytes())
     assert record.path == "mitigation/memfree.bloom"
     assert held.holds(token_ids(made, [f" {POEM}"])[0][1:]).all()
     assert not held.holds(token_ids(made, [" the quick brown fox jumps over"])[0]).any()
-    assert facts["sequences"] == 1
-    assert facts["false_positives_of_random_runs"] < 0.01
-    assert facts["missed_after"]["upper case"] == 1.0
+    assert facts["memfree"]["sequences"] == 1
+    assert facts["memfree"]["false_positives_of_random_runs"] < 0.01
+    assert facts["memfree"]["missed_after"]["upper case"] == 1.0
+    assert of_words.path == "mitigation/memfree-words.bloom"
+    by_word = blooms.from_bytes((done.folder / of_words.path).read_bytes())
+    loud = POEM.upper().replace(" ", "\n ")
+    assert by_word.holds(by_words([loud])[0].values).all()
+    assert not by_word.holds(by_words(["the quick brown fox jumps over"])[0].values).any()
+    missed = facts["memfree_words"]["missed_after"]
+    assert {missed[name] for name in list(CHANGES)[:4]} == {0.0}
+    assert missed["every fourth word left out"] == 1.0

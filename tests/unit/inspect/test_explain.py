@@ -9,15 +9,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.config.sections import Config
 from pipeline.corpus import identify
 from pipeline.engine.manifest import manifest_bytes
 from pipeline.errors import InputError, IntegrityError
 from pipeline.inspect.contributions import contributions
 from pipeline.inspect.explain import explain, explanations
+from pipeline.inspect.explanation import Explanation
 from pipeline.inspect.explanation_page import explanation_page
 from pipeline.inspect.explanation_words import in_words
+from pipeline.inspect.signal_words import signal_lines
 from pipeline.report.quotes.differences import side_by_side
-from schemas.score.sequences import PROXY, SEQUENCES
+from schemas.score.sequences import PROXY, SEQUENCES, SURFACE
 from tests.report_runs import make_run
 
 
@@ -266,3 +269,41 @@ def test_an_exchanged_table_is_refused_by_name(tmp_path: Path, table: str) -> No
     with pytest.raises(IntegrityError, match="damaged") as refused:
         explain(folder, "near")
     assert refused.value.where == str(path)
+
+
+def test_a_row_tells_its_signals() -> None:
+    """Counts and text of its riskiest sequence, what each proxy says, what probes measured."""
+    sequence = {"start_token": 128, "sequence_count": 8, "suffix_count": 9, "rarest_count": 2}
+    surface = {field.name: 0.0 for field in SURFACE} | {"template_share": 0.25, "token_bits": 11.0}
+    proxy = {"seen": 4, "memorized": False, "run_length": 7, "log_p_z": -21.5, "margin": -1.25}
+    numbers = {"start_token": 128, "proxy": "p3", "seen": 4, "signal": "approximate"}
+    one = Explanation(
+        {},
+        Config(),
+        sequence={
+            **sequence,
+            **surface,
+            "zlib_bits_per_byte": 4.0,
+            "gap_bits": 12.5,
+            "proxies": [{"proxy": "p3", **proxy}, {"proxy": "p0", **proxy, "seen": 0}],
+        },
+        probes=[
+            {**numbers, "name": "edit_distance", "value": 3.0},
+            {**numbers, "name": "bleu", "value": 0.81},
+        ],
+    )
+    assert signal_lines(one) == [
+        (
+            "Riskiest sequence, from token 128: its words occur 8 times, those of its last 32 "
+            "tokens 9 times, the rarest 8 of these twice."
+        ),
+        (
+            "Its text: 25% of the suffix's tokens that copying from before guesses; 11.0 bits a "
+            "token, 0.0 the rarest; 4.0 bits a byte compressed."
+        ),
+        "Seen by one half only, it is 12.5 bits likelier there.",
+        "Proxy p3 saw it 4 times: 7 tokens right, log p -21.50 nats, least margin -1.25.",
+        "Proxy p0 never saw it: 7 tokens right, log p -21.50 nats, least margin -1.25.",
+        "Probe approximate of p3, from token 128: edit distance 3, bleu 0.81.",
+    ]
+    assert signal_lines(Explanation({}, Config())) == []

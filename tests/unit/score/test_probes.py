@@ -455,11 +455,14 @@ def test_unasked_probes_load_no_model_and_leave_an_empty_table(scored):
     assert scored.table("probes").num_rows == 0
     facts = scored.manifest["outputs"]["probes/all"]["facts"]
     assert facts["asked"] == []
-    assert {"long_tail", "asked", "why_not"} == set(facts)
+    assert {"long_tail", "strata", "asked", "why_not"} == set(facts)
     tail = facts["long_tail"]
     assert sum(row["sequences"] for rows in tail.values() for row in rows) == len(
         scored.table("sequences")
     )
+    kinds = [row for row in facts["strata"] if row["text"].endswith("redaction markers")]
+    assert sum(row["sequences"] for row in kinds) == len(scored.table("sequences"))
+    assert all(row["families_memorized"] <= row["families"] for row in facts["strata"])
 
 
 def test_nobody_to_ask_is_no_error(tmp_path, make_corpus, scan):
@@ -471,6 +474,7 @@ def test_nobody_to_ask_is_no_error(tmp_path, make_corpus, scan):
     assert done.table("probes").num_rows == 0
     assert "no proxy" in facts["why_not"]
     assert facts["long_tail"] == {}
+    assert facts["strata"] == []
 
 
 class Noting(Silent):
