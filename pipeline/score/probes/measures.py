@@ -19,7 +19,7 @@ from pipeline.score.probes.generation import generate, suffix_hits, suffix_log_p
 from pipeline.score.probes.panel import Probed, ProbedModel
 from pipeline.score.probes.prompt_search import Effort, find_prompt, ratio, shortest
 from pipeline.score.signals.approximate import bleu, edit_distance, is_approximate, matched, rouge_l
-from pipeline.score.signals.contamination import contaminated, distances, peak, ted
+from pipeline.score.signals.contamination import contaminated, distances, peak, ted, threshold
 from pipeline.score.signals.decoding import Decoding
 from pipeline.score.signals.exposure import exposure
 from pipeline.score.signals.extraction import extractible, probability_within, tries_needed
@@ -172,20 +172,20 @@ def cdd(
     """
     prompts = panel.tokens[:, : 1 + PREFIX]
     greedy = generate(subject, prompts, SUFFIX).tolist()
-    found: Values = {
-        name: np.empty(len(greedy)) for name in ("peak", "contaminated", "ted_kept", "ted_rouge_l")
-    }
+    found: Values = {name: np.empty(len(greedy)) for name in ("peak", "ted_kept", "ted_rouge_l")}
     for row, output in enumerate(greedy):
         copies = np.tile(prompts[row], (config.samples, 1))
         samples = generate(subject, copies, SUFFIX, CDD, seed + row).tolist()
         apart = distances(output, samples)
         kept, true = ted(samples, apart), panel.tokens[row, -SUFFIX:].tolist()
         found["peak"][row] = peak(apart, SUFFIX)
-        found["contaminated"][row] = contaminated(found["peak"][row])
         found["ted_kept"][row] = len(kept) / config.samples
         scores = [rouge_l(samples[place], true) for place in kept]
         found["ted_rouge_l"][row] = np.mean(scores) if scores else np.nan
         on_progress(row + 1, len(greedy))
+    least = threshold(found["peak"][subject.seen[panel.place] == 0])
+    found["contaminated"] = contaminated(found["peak"], least).astype(np.float64)
+    found["threshold"] = np.full(len(greedy), least)
     return found
 
 

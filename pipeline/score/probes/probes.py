@@ -22,7 +22,7 @@ from schemas.score.probes import PROBES
 if TYPE_CHECKING:
     from pipeline.score.probes.aggregates import SignalValues
 
-VERSION = 3
+VERSION = 4
 NO_PROXY = "the run has no proxy of its own, or no sequence was scored"
 KEYS = ("row_key", "start_token", "proxy", "signal", "name")
 

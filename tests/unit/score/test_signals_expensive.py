@@ -8,7 +8,7 @@ import torch
 
 from pipeline.score.probes.prompt_search import ratio, shortest
 from pipeline.score.signals.approximate import bleu, edit_distance, is_approximate, matched, rouge_l
-from pipeline.score.signals.contamination import contaminated, distances, peak, ted
+from pipeline.score.signals.contamination import contaminated, distances, peak, ted, threshold
 from pipeline.score.signals.counterfactual import counterfactual
 from pipeline.score.signals.decoding import Decoding, log_q
 from pipeline.score.signals.exposure import exposure
@@ -179,9 +179,17 @@ def test_peak_of_three_in_fifty():
     """3 of 50 samples within alpha are a peak of .06, which is above xi; none is not."""
     apart = [0, 0, 1, *[9] * 47]
     assert peak(apart, 32) == pytest.approx(0.06)  # 0.05 x 32 = 1.6 edits
-    assert contaminated(peak(apart, 32))
+    assert contaminated(np.array([peak(apart, 32), peak([9] * 50, 32)])).tolist() == [True, False]
     assert peak(apart, 32, alpha=0.0) == pytest.approx(0.04)
-    assert not contaminated(peak([9] * 50, 32))
+
+
+def test_the_threshold_is_raised_by_what_was_never_seen():
+    """At most 5% of never-seen texts are above it; it is never below xi, nor set by a few texts."""
+    peaks = np.arange(200) / 200
+    least = threshold(peaks)
+    assert 0.03 <= contaminated(peaks, least).mean() <= 0.05
+    assert threshold(np.zeros(200)) == 0.01
+    assert threshold(np.full(19, 0.5)) == 0.01
 
 
 def test_ted_drops_what_is_near_and_what_is_repeated():
