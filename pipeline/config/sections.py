@@ -30,6 +30,7 @@ _VALUES = "each is a value of 4 bytes in the signature of every document"
 _LARGE = "the forecast is of no use there"
 _HELD = "they are held in memory"
 _STEPS = "each is a pass of hours over what one pass of minutes tells"
+SYMBOL_WORDS = 256  # a scan lists the symbols of texts that have fewer words
 CONTAINMENT_FLOOR = 0.5  # of a text in a longer one: what a scan lists, the lowest near.containment
 
 
@@ -48,6 +49,22 @@ class InputConfig(Section):
     source: Column | None = Field(None, description="source column, for reports, alarms and rules")
     priority: Column | None = Field(
         None, description="numeric column; of two copies the higher stays"
+    )
+    csv_separator: Annotated[str, Field(max_length=1)] = Field(
+        "",
+        description="between the fields of CSV files; empty: a comma, of .tsv files a tab, unless "
+        "the first records show a tab, a semicolon or a pipe",
+    )
+    csv_header: Literal["auto", "yes", "no"] = Field(
+        "auto",
+        description="whether the first record of CSV files names the columns, which are else "
+        "column_1, column_2 ...; auto: it does, and one that looks like a row is refused",
+    )
+    csv_encoding: Literal["utf-8", "latin-1", "cp1252", "utf-16"] = Field(
+        "utf-8", description="encoding of CSV files"
+    )
+    csv_quote: Literal['"', "'", ""] = Field(
+        '"', description="character around fields of CSV files that hold separators; empty: none"
     )
     skip_bad_files: bool = Field(
         False, description="go on without unreadable files; they are listed"
@@ -109,6 +126,19 @@ class NearConfig(Section):
         (),
         description="sources (values of the source column, or source groups), best first:"
         " of two copies the one of an earlier source stays; those not named come last",
+    )
+    across_splits: bool = Field(
+        False,
+        description="a copy in one split (train, validation, test, by the names of files) may be "
+        "removed for one in another, which near.sources can rank; else such copies are reported "
+        "as leakage and both stay",
+    )
+    symbol_words: Annotated[
+        int, Field(ge=0), at_most(SYMBOL_WORDS, "longer texts keep no list")
+    ] = Field(
+        50,
+        description="two texts that both have fewer words are near copies only if they agree "
+        "in their symbols too (mathematical, currency, emoji, operators); 0: never asked",
     )
     containment: float = Field(
         0.0,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import pyarrow as pa
 
@@ -11,11 +12,27 @@ from pipeline.config.sections import InputConfig
 from pipeline.errors import SchemaMismatch
 
 TEXT_NAMES = ("text", "content", "body", "document", "raw_content")
-CHAT_NAMES = ("messages", "conversations")
+CHAT_NAMES = ("messages", "conversations", "conversation", "dialogue", "chat")
+TEXT_GROUPS = (
+    ("instruction", "input", "output"),
+    ("instruction", "output"),
+    ("instruction", "context", "response"),
+    ("instruction", "response"),
+    ("prompt", "completion"),
+    ("prompt", "response"),
+    ("prompt", "chosen", "rejected"),
+    ("question", "answer"),
+    ("problem", "solution"),
+    ("chosen", "rejected"),
+)  # of fine-tuning sets; they are joined in this order
 ID_NAMES = ("id", "doc_id", "document_id", "uuid")
 SOURCE_NAMES = ("source", "dataset", "subset", "domain")
 MESSAGE_FIELDS = ("content", "value")
 TEXT_TYPES = "text, bytes or a list of chat messages"
+SAMPLED = 200  # values that are looked at, of a column that no known name tells
+LONG_BYTES, VERY_LONG_BYTES = 20, 200  # of a value that may be a text, that is one
+
+Sample: TypeAlias = Callable[[str], Sequence[bytes | None]]
 
 
 @dataclass(frozen=True)
@@ -37,7 +54,9 @@ class Columns:
     guessed: tuple[str, ...]
 
 
-def resolve_columns(schema: pa.Schema, config: InputConfig, where: str, format: str) -> Columns:
+def resolve_columns(
+    schema: pa.Schema, config: InputConfig, where: str, format: str, sample: Sample | None = None
+) -> Columns:
     """Return the columns of a shard that are read as text, id, source and priority.
 
     In JSON Lines the schema is what the head of the file shows and each row is judged by itself, so
@@ -48,11 +67,11 @@ def resolve_columns(schema: pa.Schema, config: InputConfig, where: str, format: 
         config: the columns that the user named.
         where: the file, for errors.
         format: of the file.
+        sample: returns the first values of a column; without it only its name and type count.
 
     Raises:
         SchemaMismatch: When a column is missing, doubled or of a wrong type, or no text column can
-            be
-        guessed.
+            be guessed.
     """
     if format == "text":
         return Columns(("text",), "id", None, None, ())
@@ -65,7 +84,8 @@ def resolve_columns(schema: pa.Schema, config: InputConfig, where: str, format: 
     guessed = [role for role in ("text", "id", "source") if not getattr(config, role)]
     id_name = config.id or _first(schema, ID_NAMES, is_scalar)
     source = config.source or _first(schema, SOURCE_NAMES, is_scalar)
-    text = config.text or (_guess_text(schema, {id_name, source, *named}, where, format),)
+    taken = {id_name, source, *named}
+    text = config.text or _guess_text(schema, taken, where, format, sample)
     found = {"text": text, "id": id_name, "source": source}
     return Columns(
         text, id_name, source, config.priority, tuple(role for role in guessed if found[role])
@@ -170,29 +190,65 @@ def _check_types(schema: pa.Schema, config: InputConfig, where: str, format: str
         raise _wrong_type(schema, config.priority, where, "a number")
 
 
-def _guess_text(schema: pa.Schema, taken: set[str | None], where: str, format: str) -> str:
-    """Return the column that is probably the text: by its name, or the only string column.
+def _guess_text(
+    schema: pa.Schema, taken: set[str | None], where: str, format: str, sample: Sample | None
+) -> tuple[str, ...]:
+    """Return the columns that are probably the text: by their names, or as they look.
+
+    Without a known name it is the only string column whose values look like text.
 
     Raises:
         SchemaMismatch: When there is none, or more than one.
     """
-    name = next((name for name in (*TEXT_NAMES, *CHAT_NAMES) if name in schema.names), None)
-    if name is not None and (format == "jsonl" or _is_text(schema.field(name).type)):
-        return name
-    if name is not None:
-        raise _wrong_type(schema, name, where, TEXT_TYPES)
+    names = {name.casefold(): name for name in reversed(schema.names)}
+    known = next((names[name] for name in (*TEXT_NAMES, *CHAT_NAMES) if name in names), None)
+    if known is not None and (format == "jsonl" or _is_text(schema.field(known).type)):
+        return (known,)
+    if known is not None:
+        raise _wrong_type(schema, known, where, TEXT_TYPES)
+    for group in TEXT_GROUPS:
+        columns = tuple(names[name] for name in group if name in names)
+        if len(columns) == len(group) and all(_is_text(schema.field(c).type) for c in columns):
+            return columns
     strings = [
         field.name
         for field in schema
         if is_string(field.type) and not pa.types.is_null(field.type) and field.name not in taken
     ]
-    if len(strings) == 1:
-        return str(strings[0])
-    raise SchemaMismatch(
+    alike = [name for name in strings if sample is None or looks_like_text(sample(name))]
+    if len(alike) == 1:
+        return (str(alike[0]),)
+    raise _no_text(schema, where, alike)
+
+
+def looks_like_text(values: Sequence[bytes | None]) -> bool:
+    """Tell whether some values of a column look like texts: mostly distinct, most of some words.
+
+    So a label, a name, a date or an address is not taken for the text of its row.
+    """
+    present = [value for value in values if value]
+    long = [value for value in present if len(value) >= LONG_BYTES and _has_words(value)]
+    if not present or 2 * len(long) < len(present):
+        return False
+    very_long = sum(len(value) >= VERY_LONG_BYTES for value in present)
+    return 2 * len(set(present)) > len(present) or 2 * very_long >= len(present)
+
+
+def _has_words(value: bytes) -> bool:
+    """Tell whether a value has words: spaces between letters, or letters that need none."""
+    return len(value.split(maxsplit=2)) > 2 or not value.isascii()
+
+
+def _no_text(schema: pa.Schema, where: str, alike: Sequence[str]) -> SchemaMismatch:
+    """Return the error for a file without a column that is clearly the text."""
+    names = ", ".join((*TEXT_NAMES, *CHAT_NAMES))
+    several = f" (there are {len(alike)}: {', '.join(alike[:8])})" if len(alike) > 1 else ""
+    return SchemaMismatch(
         "No text column was found.",
         where=where,
         found=_listing(schema),
-        expected=f"one of {', '.join((*TEXT_NAMES, *CHAT_NAMES))}, or a single string column",
+        expected=f"one of {names}; a known group such as prompt and completion; or a single column "
+        f"whose values look like text, mostly distinct and of several words{several}",
         fix="--set input.text=NAME",
     )
 
@@ -201,9 +257,9 @@ def _first(
     schema: pa.Schema, names: Sequence[str], fits: Callable[[pa.DataType], bool]
 ) -> str | None:
     """Return the first of the names that is a column of a fitting type."""
-    return next(
-        (name for name in names if name in schema.names and fits(schema.field(name).type)), None
-    )
+    columns = {name.casefold(): name for name in reversed(schema.names)}
+    found = (columns[name] for name in names if name in columns)
+    return next((name for name in found if fits(schema.field(name).type)), None)
 
 
 def _wrong_type(schema: pa.Schema, name: str, where: str, expected: str) -> SchemaMismatch:

@@ -12,8 +12,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.corpus.columns import Columns
-from pipeline.corpus.documents import CSV_FIELDS, INVALID_UTF8, Records, Rejected, from_columns
-from pipeline.corpus.files import delimiter, open_stream, reading
+from pipeline.corpus.dialect import Dialect
+from pipeline.corpus.documents import (
+    CSV_FIELDS,
+    CSV_QUOTE,
+    INVALID_UTF8,
+    Records,
+    Rejected,
+    from_columns,
+)
+from pipeline.corpus.files import open_stream, reading
 from pipeline.corpus.priorities import pairs, written
 from pipeline.corpus.room import room, too_long
 from pipeline.errors import CorruptFile, SchemaMismatch
@@ -22,6 +30,7 @@ BLOCK_CHARACTERS = 1 << 20
 MAX_FIELD_CHARACTERS = 1 << 30
 BYTE_ORDER_MARK = "\ufeff"
 PRIORITY_HEAD = 1000
+SWALLOWED_LINES, SWALLOWED_SEPARATORS = 2, 2  # fewer may be those of a text
 
 
 @dataclass(frozen=True)
@@ -89,23 +98,30 @@ class _CsvBatch:
     size: int = 0
 
 
-def csv_schema(path: str) -> pa.Schema:
-    """Return the columns that the header names, all strings.
+def csv_schema(path: str, dialect: Dialect) -> pa.Schema:
+    """Return the columns that the header names, or numbered ones without it, all strings.
 
     Raises:
         CorruptFile: When there is no header, or it is not UTF-8.
     """
-    header = next(_records(path), None)
+    header = next(_records(path, dialect), None)
     if header is None:
         raise CorruptFile(
             "A CSV file has no header.", where=path, found="no line", expected="a header line"
         )
     if not _is_text(header.raw):
-        raise CorruptFile("A CSV header is not UTF-8.", where=path, fix="convert the file to UTF-8")
-    return pa.schema([pa.field(name, pa.string()) for name in header.fields])
+        raise CorruptFile(
+            "A CSV header is not UTF-8.",
+            where=path,
+            fix="name its encoding: --set input.csv_encoding=latin-1, or convert the file to UTF-8",
+        )
+    names = header.fields
+    if not dialect.header:
+        names = [f"column_{place}" for place in range(1, len(names) + 1)]
+    return pa.schema([pa.field(name, pa.string()) for name in names])
 
 
-def check_priority(path: str, schema: pa.Schema, columns: Columns) -> None:
+def check_priority(path: str, dialect: Dialect, schema: pa.Schema, columns: Columns) -> None:
     """Check that the priorities in the head of a file are numbers.
 
     Raises:
@@ -114,7 +130,7 @@ def check_priority(path: str, schema: pa.Schema, columns: Columns) -> None:
     if columns.priority is None:
         return
     position = schema.names.index(columns.priority)
-    for number, record in enumerate(_records(path)):
+    for number, record in enumerate(_records(path, dialect), 0 if dialect.header else 1):
         if 0 < number <= PRIORITY_HEAD and len(record.fields) == len(schema):
             given = record.fields[position].strip()
             if given and written(given) is None and given.lower() != "nan":
@@ -130,7 +146,7 @@ def check_priority(path: str, schema: pa.Schema, columns: Columns) -> None:
 
 def csv_records(
     path: str,
-    schema: pa.Schema,
+    dialect: Dialect,
     columns: Columns,
     batch_bytes: int,
     *,
@@ -143,14 +159,17 @@ def csv_records(
     number of fields must keep its raw text: 120 MB/s on one of two shared cores, 78 MB of the dev
     corpus.
     """
-    pending = _CsvBatch()
-    records = _records(path)
-    next(records, None)
+    schema, pending = csv_schema(path, dialect), _CsvBatch()
+    records = _records(path, dialect)
+    if dialect.header:
+        next(records, None)
     for row, record in enumerate(records):
         if len(record.fields) != len(schema) or not record.closed:
-            pending.unparsed.append(Rejected(row, CSV_FIELDS, _raw(record)))
+            pending.unparsed.append(Rejected(row, CSV_FIELDS, _raw(record, dialect)))
+        elif _swallows(record, dialect):
+            pending.unparsed.append(Rejected(row, CSV_QUOTE, _raw(record, dialect)))
         elif not _is_text(record.raw):
-            pending.unparsed.append(Rejected(row, INVALID_UTF8, _raw(record)))
+            pending.unparsed.append(Rejected(row, INVALID_UTF8, _raw(record, dialect)))
         else:
             pending.rows.append(row)
             pending.fields.append(record.fields)
@@ -162,7 +181,7 @@ def csv_records(
         yield _to_records(pending, schema, columns, separator, everything=everything)
 
 
-def _records(path: str) -> Iterator[_Record]:
+def _records(path: str, dialect: Dialect) -> Iterator[_Record]:
     """Yield the records that are not blank lines, the header first.
 
     Raises:
@@ -171,10 +190,13 @@ def _records(path: str) -> Iterator[_Record]:
     csv.field_size_limit(MAX_FIELD_CHARACTERS)
     with reading(path), open_stream(path) as stream:
         feed = _Feed(
-            io.TextIOWrapper(stream, encoding="utf-8", errors="surrogateescape", newline=""), path
+            io.TextIOWrapper(
+                stream, encoding=dialect.encoding, errors="surrogateescape", newline=""
+            ),
+            path,
         )
         try:
-            for fields in csv.reader(feed, delimiter=delimiter(path)):
+            for fields in csv.reader(feed, **dialect.reader_options()):  # type: ignore[arg-type]
                 raw = "".join(feed.taken)
                 feed.taken.clear()
                 if fields:
@@ -223,6 +245,18 @@ def _is_text(characters: str) -> bool:
     return True
 
 
-def _raw(record: _Record) -> bytes:
+def _raw(record: _Record, dialect: Dialect) -> bytes:
     """Return the bytes of a record, without its line end."""
-    return record.raw.rstrip("\r\n").encode(errors="surrogateescape")
+    return record.raw.rstrip("\r\n").encode(dialect.encoding, errors="surrogateescape")
+
+
+def _swallows(record: _Record, dialect: Dialect) -> bool:
+    """Tell whether a record holds others: a quote left open took in the lines up to the next one.
+
+    That is so where each of several lines inside of it has as many separators as a record.
+    """
+    lines = record.raw.rstrip("\r\n").splitlines()[1:-1]
+    wanted = len(record.fields) - 1
+    if len(lines) < SWALLOWED_LINES or wanted < SWALLOWED_SEPARATORS:
+        return False
+    return all(line.count(dialect.separator) == wanted for line in lines)

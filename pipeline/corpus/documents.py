@@ -21,6 +21,7 @@ INVALID_UTF8 = "invalid_utf8"
 NOT_JSON = "not_json"
 NOT_A_STRING = "not_a_string"
 CSV_FIELDS = "csv_fields"
+CSV_QUOTE = "csv_quote"
 LONE_SURROGATE = "lone_surrogate"
 
 

@@ -57,9 +57,9 @@ def known_suffixes() -> list[str]:
     return [*FORMATS, *packed]
 
 
-def delimiter(path: str) -> str:
-    """Return the field separator of a delimited file: a tab for .tsv, else a comma."""
-    return "\t" if _suffixes(path)[0] == ".tsv" else ","
+def suffix_of(path: str) -> str:
+    """Return the suffix that tells a file's format, in lower case."""
+    return _suffixes(path)[0]
 
 
 def open_stream(path: str) -> pa.NativeFile:

@@ -11,8 +11,9 @@ import pyarrow as pa
 
 from pipeline.config.sections import InputConfig
 from pipeline.corpus.columnar import ipc_batches, ipc_schema, parquet_batches, parquet_schema
-from pipeline.corpus.columns import Columns, resolve_columns
+from pipeline.corpus.columns import SAMPLED, Columns, resolve_columns
 from pipeline.corpus.delimited import check_priority, csv_records, csv_schema
+from pipeline.corpus.dialect import dialect_of
 from pipeline.corpus.documents import DocumentBatch, Records, from_columns, to_documents
 from pipeline.corpus.files import reading
 from pipeline.corpus.json_lines import head_schema, json_records, whole_kinds, whole_schema
@@ -21,6 +22,7 @@ from pipeline.corpus.plain import SCHEMA, text_record
 from pipeline.corpus.shards import Shard
 
 BATCH_BYTES = 32 << 20
+SAMPLE_BYTES = 1 << 16  # read at a time, where only the first values are looked at
 
 
 def check_shard(shard: Shard, config: InputConfig) -> pa.Schema:
@@ -34,9 +36,9 @@ def check_shard(shard: Shard, config: InputConfig) -> pa.Schema:
         SchemaMismatch: When its columns are not as configured.
     """
     schema = _schema(shard, config)
-    columns = _columns(shard, config, schema)
+    columns = shard_columns(shard, config, schema)
     if shard.format == "csv":
-        check_priority(shard.path, schema, columns)
+        check_priority(shard.path, dialect_of(shard.path, config), schema, columns)
     if shard.format == "text":
         with reading(shard.path), Path(shard.path).open("rb") as stream:
             stream.read(1)
@@ -46,18 +48,18 @@ def check_shard(shard: Shard, config: InputConfig) -> pa.Schema:
 def shard_schema(shard: Shard, config: InputConfig) -> pa.Schema:
     """Return the user's columns; for JSON Lines the union over the file, which takes a pass."""
     if shard.format == "jsonl":
-        return whole_schema(shard.path, _columns(shard, config).text)
+        return whole_schema(shard.path, shard_columns(shard, config).text)
     return _schema(shard, config)
 
 
 def shard_kinds(shard: Shard, config: InputConfig) -> dict[str, Kinds]:
     """Return what each field of a JSON Lines shard holds, which takes a pass."""
-    return whole_kinds(shard.path, _columns(shard, config).text)
+    return whole_kinds(shard.path, shard_columns(shard, config).text)
 
 
 def text_columns(shard: Shard, config: InputConfig) -> tuple[str, ...]:
     """Return the names of the columns that hold the text of a shard."""
-    return _columns(shard, config).text
+    return shard_columns(shard, config).text
 
 
 def read_documents(
@@ -84,7 +86,7 @@ def read_documents(
         CorruptFile: When the file is damaged, also midway.
         SchemaMismatch: When its columns are not as configured.
     """
-    columns = _columns(shard, config)
+    columns = shard_columns(shard, config)
     for records in _records(shard, config, columns, schema, batch_bytes, everything=everything):
         yield to_documents(records, columns, shard.name)
 
@@ -96,17 +98,41 @@ def _schema(shard: Shard, config: InputConfig) -> pa.Schema:
         return head_schema(shard.path, frozenset(name for name in named if name is not None))
     if shard.format == "text":
         return SCHEMA
-    return {"parquet": parquet_schema, "arrow": ipc_schema, "csv": csv_schema}[shard.format](
-        shard.path
-    )
+    if shard.format == "csv":
+        return csv_schema(shard.path, dialect_of(shard.path, config))
+    return {"parquet": parquet_schema, "arrow": ipc_schema}[shard.format](shard.path)
 
 
-def _columns(shard: Shard, config: InputConfig, schema: pa.Schema | None = None) -> Columns:
-    """Return the columns of a shard that are read as text, id, source and priority."""
+def shard_columns(shard: Shard, config: InputConfig, schema: pa.Schema | None = None) -> Columns:
+    """Return the columns of a shard that are read as text, id, source and priority.
+
+    Args:
+        shard: the file.
+        config: the columns that the user named.
+        schema: of the shard, where it is known.
+
+    Raises:
+        SchemaMismatch: When its columns are not as configured, or none is clearly the text.
+    """
     schema = _schema(shard, config) if schema is None else schema
     if shard.format == "jsonl" and not schema.names:
         return Columns(config.text or ("text",), config.id, config.source, config.priority, ())
-    return resolve_columns(schema, config, shard.path, shard.format)
+
+    def sample(name: str) -> list[bytes | None]:
+        return _first_texts(shard, config, name)
+
+    return resolve_columns(schema, config, shard.path, shard.format, sample)
+
+
+def _first_texts(shard: Shard, config: InputConfig, name: str) -> list[bytes | None]:
+    """Return the first texts that a column would give, of at most `SAMPLED` rows."""
+    columns = Columns((name,), None, None, None, ())
+    found: list[bytes | None] = []
+    for records in _records(shard, config, columns, None, SAMPLE_BYTES, everything=False):
+        found += records.texts[: SAMPLED - len(found)].to_pylist()
+        if len(found) >= SAMPLED:
+            break
+    return found
 
 
 def _records(
@@ -126,9 +152,10 @@ def _records(
             shard.path, columns, config, schema if everything else None, batch_bytes
         )
     if shard.format == "csv":
+        dialect = dialect_of(shard.path, config)
         return csv_records(
             shard.path,
-            csv_schema(shard.path),
+            dialect,
             columns,
             batch_bytes,
             separator=config.text_separator,

@@ -8,11 +8,13 @@ from typing import Any
 from pipeline.config.sections import InputConfig
 from pipeline.corpus import check_shard
 from pipeline.corpus.columns import is_chat, is_string
-from pipeline.corpus.documents import CSV_FIELDS, INVALID_UTF8, NOT_JSON
+from pipeline.corpus.documents import CSV_FIELDS, CSV_QUOTE, INVALID_UTF8, NOT_JSON
 from pipeline.engine.shards import active_shards
 from pipeline.errors import InputError
 
-NO_RECORDS = frozenset({NOT_JSON, INVALID_UTF8, CSV_FIELDS})  # the file is not what its name says
+NO_RECORDS = frozenset(
+    {NOT_JSON, INVALID_UTF8, CSV_FIELDS, CSV_QUOTE}
+)  # the file is not what its name says
 FEW_ROWS = 10  # so many bad rows may be all that a file has
 MOST_NAMED = 3
 MOST_COLUMNS = 12
@@ -73,6 +75,10 @@ def _reasons(entries: list[dict[str, Any]]) -> str:
 
 def _advice(manifest: dict[str, Any], entry: dict[str, Any], config: InputConfig) -> str:
     """Return what to try: another text column, or another file where no line is a record."""
+    if entry["format"] == "csv" and INVALID_UTF8 in entry["rejected"]:
+        return "name the encoding: --set input.csv_encoding=latin-1"
+    if CSV_QUOTE in entry["rejected"]:
+        return "a quote was left open; if the fields have none: --set input.csv_quote="
     if set(entry["rejected"]) <= NO_RECORDS:
         return f"repair or remove {entry['name']}: no line of it is a record"
     (shard,) = [one for one in active_shards(manifest) if one.number == entry["number"]]

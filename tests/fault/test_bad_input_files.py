@@ -340,8 +340,10 @@ def test_files_of_one_fault_are_one_line(tmp_path):
         inventory(new_manifest(), [str(folder)], Config())
     assert caught.value.found.splitlines()[0] == (
         "120 files, 000.jsonl, 001.jsonl, 002.jsonl and 117 more: No text column was found.; "
-        "expected: one of text, content, body, document, raw_content, messages, conversations, or "
-        "a single string column; found: morning: string, evening: string; "
+        "expected: one of text, content, body, document, raw_content, messages, conversations, "
+        "conversation, dialogue, chat; a known group such as prompt and completion; or a single "
+        "column whose values look like text, mostly distinct and of several words; "
+        "found: morning: string, evening: string; "
         "to do: --set input.text=NAME"
     )
     assert len(str(caught.value).splitlines()) == 4

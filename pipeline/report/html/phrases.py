@@ -52,6 +52,7 @@ REJECTED = {
     "not_json": "the line is not a JSON object",
     "not_a_string": "the text is not a string",
     "csv_fields": "the line has another number of fields than the header",
+    "csv_quote": "a quote that was left open took in the lines after it",
     "lone_surrogate": "half of a character (a lone surrogate)",
 }
 

@@ -1,8 +1,11 @@
+from functools import partial
+
 import pyarrow as pa
 import pytest
 
 from pipeline.config.sections import InputConfig
 from pipeline.corpus import Columns, resolve_columns
+from pipeline.corpus.columns import looks_like_text
 from pipeline.errors import SchemaMismatch
 
 TEXT = pa.string()
@@ -127,3 +130,60 @@ def test_text_files_have_fixed_columns():
     assert resolve({"id": TEXT, "text": TEXT}, format="text", text=("body",), id="k") == Columns(
         ("text",), "id", None, None, ()
     )
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([b"writing", b"maths", b"coding"] * 10, False),
+        ([b"a question of several words, number %d" % n for n in range(30)], True),
+        ([b"550e8400-e29b-41d4-a716-4466554400%02d" % n for n in range(30)], False),
+        ([b"https://example.org/a/long/address/%d" % n for n in range(30)], False),
+        ([b"Ada Lovelace", b"Alan Turing", b"Grace Hopper"], False),
+        (["\u4e2d\u6587\u6587\u672c\u4e00\u4e8c\u4e09\u56db\u4e94".encode()] * 1, True),
+        ([b"the same few words each and every time"] * 30, False),
+        ([b"the same long text each time " * 10] * 30, True),
+        ([None, b""], False),
+        ([], False),
+    ],
+)
+def test_only_what_looks_like_text_is_guessed(values, expected):
+    """Labels, names, addresses and keys are never taken for the text."""
+    assert looks_like_text(values) == expected
+    resolve = partial(resolve_columns, pa.schema({"c": TEXT}), InputConfig(), "x", "parquet")
+    if expected:
+        assert resolve(lambda _: values).text == ("c",)
+    else:
+        with pytest.raises(SchemaMismatch, match="No text column"):
+            resolve(lambda _: values)
+
+
+def test_of_several_string_columns_the_one_that_looks_like_text_is_guessed():
+    """Two of them are refused, and counted."""
+    long = [b"a question of several words, number %d" % n for n in range(30)]
+    values = {"label": [b"yes", b"no"] * 15, "q": long, "r": long}
+    schema = pa.schema({"label": TEXT, "q": TEXT})
+    assert resolve_columns(schema, InputConfig(), "x", "csv", values.__getitem__).text == ("q",)
+    schema = pa.schema({"label": TEXT, "q": TEXT, "r": TEXT})
+    with pytest.raises(SchemaMismatch) as caught:
+        resolve_columns(schema, InputConfig(), "x", "csv", values.__getitem__)
+    assert caught.value.expected.endswith("several words (there are 2: q, r)")
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["instruction", "input", "output"], ("instruction", "input", "output")),
+        (["output", "instruction", "n"], ("instruction", "output")),
+        (["prompt", "completion", "extra"], ("prompt", "completion")),
+        (["Question", "ANSWER", "category"], ("Question", "ANSWER")),
+        (["problem", "solution"], ("problem", "solution")),
+        (["chosen", "rejected"], ("chosen", "rejected")),
+        (["prompt", "chosen", "rejected"], ("prompt", "chosen", "rejected")),
+        (["Title", "TEXT"], ("TEXT",)),
+        (["Question", "Text"], ("Text",)),
+    ],
+)
+def test_known_groups_are_joined_in_any_case(names, expected):
+    """The columns of fine-tuning sets, in the order of reading; capitals do not matter."""
+    assert resolve(dict.fromkeys(names, TEXT)).text == expected

@@ -154,3 +154,65 @@ def test_text_files_are_one_document_each(tmp_path):
         assert found[:2] == (good, bad)
         assert found[2] == [{"id": row[2], "text": row[1]} for row in good]
         assert read_all(shard, batch_bytes=1) == (good, bad, [], [])
+
+
+def read(path, **config):
+    """Return the texts of a file, and the reasons of its rejected rows."""
+    batches = list(read_documents(find_shards([str(path)])[0][0], InputConfig(**config)))
+    texts = [text for batch in batches for text in batch.texts.to_pylist()]
+    return texts, [item.reason for batch in batches for item in batch.rejected]
+
+
+@pytest.mark.parametrize("sign", ["\t", "|", ";", ","])
+@pytest.mark.parametrize("suffix", [".csv", ".tsv"])
+def test_the_separator_is_found(tmp_path, sign, suffix):
+    """Where the usual one gives one field and another one several; commas in a text are its own."""
+    place = tmp_path / f"x{suffix}"
+    lines = [
+        sign.join(("id", "text", "n")),
+        *(sign.join((str(n), f"so. it is {n}", "1")) for n in range(9)),
+    ]
+    place.write_text("\n".join(lines) + "\n")
+    assert read(place) == ([f"so. it is {n}" for n in range(9)], [])
+    assert read(place, csv_separator=sign)[0] == [f"so. it is {n}" for n in range(9)]
+
+
+@pytest.mark.parametrize("first", ["a1," + "some long words of a text " * 9, "7,a text", "x " * 60])
+def test_a_first_record_that_looks_like_a_row_is_refused(tmp_path, first):
+    """The settings say what it is: without a header, columns are numbered and no row is lost."""
+    place = tmp_path / "x.csv"
+    place.write_text(f"{first}\n{first}\n")
+    with pytest.raises(CorruptFile, match="looks like a row") as refused:
+        read(place)
+    assert "--set input.csv_header=no" in refused.value.fix
+    column = f"column_{first.count(',') + 1}"
+    text = first.partition(",")[2] or first
+    assert read(place, csv_header="no", text=(column,)) == ([text] * 2, [])
+    assert len(read(place, csv_header="yes", text=(text,))[0]) == 1
+
+
+def test_other_encodings_are_named(tmp_path):
+    """Latin-1 reads right when it is named; the bytes of a rejected row are those of the file."""
+    place = tmp_path / "x.csv"
+    place.write_bytes("id,text\n1,caf\u00e9\n2,\u00fcber,more\n".encode("latin-1"))
+    assert read(place)[1] == ["invalid_utf8", "csv_fields"]
+    assert read(place, csv_encoding="latin-1") == (["caf\u00e9"], ["csv_fields"])
+    (shard,), _ = find_shards([str(place)])
+    (batch,) = read_documents(shard, InputConfig(csv_encoding="latin-1"))
+    assert batch.rejected[0].text == b"2,\xfcber,more"
+
+
+def test_a_quote_left_open_is_noticed(tmp_path):
+    """It takes in the records up to the next quote: they are rejected whole, not one odd text."""
+    place = tmp_path / "x.csv"
+    lines = [f"{n},a text of row {n},x" for n in range(8)]
+    lines[2] = '2,"a text of row 2,x'
+    lines[6] = '6,"a text" of row 6,x'
+    place.write_text("id,text,label\n" + "\n".join(lines) + "\n")
+    texts, reasons = read(place)
+    assert len(texts) == 3
+    assert reasons == ["csv_quote"]
+    assert len(read(place, csv_quote="")[0]) == 8
+    # a text of several lines is none
+    place.write_text('id,text,label\n1,"one, two\nthree\nfour, five\nsix",x\n')
+    assert read(place)[1] == []
