@@ -42,6 +42,7 @@ def summarize(folder: Path) -> tuple[str, int]:
     lines += _rejections(shards, rejected, folder)
     if "seal/all" in outputs:  # else kept/ is not what was decided
         lines += _removals(outputs, folder)
+        lines += _spared(outputs, manifest["config"])
     lines += cannot_reach({"outputs": outputs})
     lines += _forecast(outputs, manifest["config"])
     alarms = _alarms(outputs)
@@ -79,6 +80,23 @@ def _removals(outputs: dict[str, Any], folder: Path) -> list[str]:
     named = ", ".join(told)
     gone = f"  removed  {sum(reasons.values()):>10,}  {named} ({folder / 'removed'})"
     return [*([gone] if reasons else []), f"  kept     {kept:>10,}  {of_kept}({folder / 'kept'})"]
+
+
+def _spared(outputs: dict[str, Any], config: dict[str, Any]) -> list[str]:
+    """Return what looks like a copy and stays: by other symbols, or in another split."""
+    facts, near = _facts(outputs, "documents/all"), config["near"]
+    lines = []
+    if spared := facts.get("spared_for_symbols"):
+        lines.append(
+            f"  spared   {spared:>10,}  near copies with other symbols (near.symbol_words)"
+        )
+    if not near["across_splits"]:
+        lines += [
+            f"  leakage  {row['exact'] + row['near']:>10,}  of {row['documents']:,} documents of "
+            f"{row['split']} are in {row['other_split']} too; they stay (near.across_splits)"
+            for row in facts.get("leakage", [])
+        ]
+    return lines
 
 
 def _alarms(outputs: dict[str, Any]) -> list[dict[str, Any]]:

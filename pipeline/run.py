@@ -135,6 +135,7 @@ SCAN = (
         tables=("counts",),
         needs=("sketch", "copies", "candidates", "pairs", "windows", "families"),
         conserves=True,
+        names_scan=True,
     ),
 )
 SCORE = (
@@ -168,7 +169,10 @@ FILTER = (
         "documents",
         documents.documents,
         documents.VERSION,
-        lambda c: [c.near.threshold, c.near.keep, c.near.sources, c.near.containment],
+        lambda c: [
+            *(c.near.threshold, c.near.keep, c.near.sources, c.near.containment),
+            *(c.near.symbol_words, c.near.across_splits),
+        ],
         tables=("documents",),
         needs=("counts", "pairs", "contained"),
         conserves=True,

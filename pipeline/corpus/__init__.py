@@ -5,11 +5,12 @@ from pipeline.corpus.documents import DocumentBatch, Rejected
 from pipeline.corpus.readers import (
     check_shard,
     read_documents,
+    shard_columns,
     shard_kinds,
     shard_schema,
     text_columns,
 )
-from pipeline.corpus.shards import Shard, content_digest, find_shards, identify
+from pipeline.corpus.shards import Shard, content_digest, find_shards, identify, is_address
 
 __all__ = [
     "Columns",
@@ -20,8 +21,10 @@ __all__ = [
     "content_digest",
     "find_shards",
     "identify",
+    "is_address",
     "read_documents",
     "resolve_columns",
+    "shard_columns",
     "shard_kinds",
     "shard_schema",
     "text_columns",

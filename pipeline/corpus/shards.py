@@ -6,12 +6,15 @@ import glob
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
 
+from pipeline.corpus.cards import FoundFile, without_cards
 from pipeline.corpus.files import file_format, known_suffixes, reading
+from pipeline.corpus.splits import TOP_FOLDER, TRAIN, labels, source_group, split_of
 from pipeline.errors import InputError
 
 TAIL_BYTES = 65_536
@@ -34,6 +37,8 @@ class Shard:
         mtime_ns: time of the last change.
         tail_digest: BLAKE2b-128 of the last 64 KiB, where Parquet and Arrow files keep their
             footers.
+        source_group: of its rows, where they have no source.
+        split: train, validation or test, where the corpus has several; else None.
     """
 
     number: int
@@ -44,19 +49,8 @@ class Shard:
     bytes: int
     mtime_ns: int
     tail_digest: str
-
-
-@dataclass(frozen=True)
-class _FoundFile:
-    """A file and the folder that its name is relative to.
-
-    Attributes:
-        root: the folder.
-        path: the file.
-    """
-
-    root: Path
-    path: Path
+    source_group: str = TOP_FOLDER
+    split: str | None = None
 
 
 def find_shards(corpus: Sequence[str], *, own: bool = False) -> tuple[list[Shard], list[str]]:
@@ -73,7 +67,7 @@ def find_shards(corpus: Sequence[str], *, own: bool = False) -> tuple[list[Shard
         InputError: When a root does not exist, is empty, holds nothing readable, or lies in a run
             folder.
     """
-    found: list[_FoundFile] = []
+    found: list[FoundFile] = []
     ignored: set[str] = set()
     for root in corpus:
         files, skipped = _expand(root, own=own)
@@ -83,10 +77,12 @@ def find_shards(corpus: Sequence[str], *, own: bool = False) -> tuple[list[Shard
         ignored |= set(skipped)
     if not found:
         raise InputError("No corpus was named.", expected="files, folders or globs")
-    names = _names(_once(found))
+    once = _once(found)
+    names = _names(once)
     shards = [
         _shard(number, name, path) for number, (name, path) in enumerate(sorted(names.items()))
     ]
+    shards = _placed(shards, {str(item.path): item.root for item in once})
     return shards, sorted(ignored - {shard.path for shard in shards})
 
 
@@ -138,12 +134,44 @@ def _shard(number: int, name: str, path: Path) -> Shard:
     return Shard(number, 0, name, str(path), file_format(path.name) or "", size, mtime_ns, tail)
 
 
-def _expand(root: str, *, own: bool = False) -> tuple[list[_FoundFile], list[str]]:
+def _placed(shards: list[Shard], roots: Mapping[str, Path]) -> list[Shard]:
+    """Return the shards with their splits and the groups of their rows.
+
+    A corpus has splits when its files tell two of them, or one beside files that tell none: these
+    are then train.
+
+    Args:
+        shards: as found.
+        roots: the root of each file, by path.
+    """
+    named = labels(set(roots.values()))
+    below = [Path(shard.path).relative_to(roots[shard.path]) for shard in shards]
+    given = [named.get(roots[shard.path], "") for shard in shards]
+    splits = [
+        split_of([part for part in (label, *path.parts) if part], shard.format)
+        for shard, label, path in zip(shards, given, below, strict=True)
+    ]
+    several = len(set(splits)) > 1
+    splits = [(split or TRAIN) if several else None for split in splits]
+    return [
+        replace(shard, source_group=source_group(label, path, split), split=split)
+        for shard, label, path, split in zip(shards, given, below, splits, strict=True)
+    ]
+
+
+def _expand(root: str, *, own: bool = False) -> tuple[list[FoundFile], list[str]]:
     """Return the files that one corpus argument stands for, and what was ignored.
 
     Raises:
         InputError: When it is nothing, or a file that rote does not read.
     """
+    if is_address(root):
+        raise InputError(
+            "An address of object storage is not read yet.",
+            where=root,
+            expected="files and folders of this machine",
+            fix="copy the bucket's files here, or mount it as a folder",
+        )
     path = _absolute(root)
     if path.exists():
         if not own:
@@ -165,7 +193,7 @@ def _expand(root: str, *, own: bool = False) -> tuple[list[_FoundFile], list[str
                 expected="a file or a folder",
                 fix="write what it gives into a file",
             )
-        return [_FoundFile(path.parent, path)], []
+        return [FoundFile(path.parent, path)], []
     if glob.has_magic(root):
         return _matches(root)
     raise InputError(
@@ -173,7 +201,12 @@ def _expand(root: str, *, own: bool = False) -> tuple[list[_FoundFile], list[str
     )
 
 
-def _matches(pattern: str) -> tuple[list[_FoundFile], list[str]]:
+def is_address(text: str) -> bool:
+    """Tell whether a path is a remote address, such as s3://bucket/folder."""
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", text) is not None
+
+
+def _matches(pattern: str) -> tuple[list[FoundFile], list[str]]:
     """Return the files that a glob stands for, and what was ignored.
 
     Raises:
@@ -187,7 +220,7 @@ def _matches(pattern: str) -> tuple[list[_FoundFile], list[str]]:
         )
     root = _fixed_part(absolute)
     _refuse_run_folder(root)
-    files: list[_FoundFile] = []
+    files: list[FoundFile] = []
     ignored: list[str] = []
     for path in map(Path, matched):
         below = [
@@ -206,9 +239,9 @@ def _matches(pattern: str) -> tuple[list[_FoundFile], list[str]]:
     return files, ignored
 
 
-def _walk(folder: Path, root: Path) -> tuple[list[_FoundFile], list[str]]:
+def _walk(folder: Path, root: Path) -> tuple[list[FoundFile], list[str]]:
     """Return the readable files under a folder and the ignored paths; links are followed once."""
-    files: list[_FoundFile] = []
+    files: list[FoundFile] = []
     ignored: list[str] = []
     visited: set[str] = set()
     for current, folders, names in os.walk(folder, followlinks=True, onerror=_unreadable):
@@ -224,7 +257,7 @@ def _walk(folder: Path, root: Path) -> tuple[list[_FoundFile], list[str]]:
                 ignored.append(str(here / name))
             else:
                 _take(here / name, root, files, ignored)
-    return files, ignored
+    return without_cards(files, ignored)
 
 
 def _unreadable(error: OSError) -> None:
@@ -238,12 +271,12 @@ def _unreadable(error: OSError) -> None:
     ) from error
 
 
-def _take(path: Path, root: Path, files: list[_FoundFile], ignored: list[str]) -> None:
+def _take(path: Path, root: Path, files: list[FoundFile], ignored: list[str]) -> None:
     """Add a file to the found ones if rote reads it, else to the ignored ones."""
     if file_format(path.name) is None or not path.is_file():
         ignored.append(str(path))
     else:
-        files.append(_FoundFile(root, path))
+        files.append(FoundFile(root, path))
 
 
 def _is_hidden(name: str) -> bool:
@@ -301,14 +334,14 @@ def _nothing_readable(root: str, ignored: Sequence[str]) -> InputError:
     )
 
 
-def _once(found: Iterable[_FoundFile]) -> list[_FoundFile]:
+def _once(found: Iterable[FoundFile]) -> list[FoundFile]:
     """Return each file once, under its outermost root, whatever links or roots led to it."""
-    outermost: dict[Path, _FoundFile] = {}
+    outermost: dict[Path, FoundFile] = {}
     for item in found:
         known = outermost.get(item.path)
         if known is None or len(item.root.parts) < len(known.root.parts):
             outermost[item.path] = item
-    real: dict[str, _FoundFile] = {}
+    real: dict[str, FoundFile] = {}
     for item in sorted(
         outermost.values(), key=lambda item: (_relative(item.path, item.root), str(item.path))
     ):
@@ -316,7 +349,7 @@ def _once(found: Iterable[_FoundFile]) -> list[_FoundFile]:
     return list(real.values())
 
 
-def _names(found: Sequence[_FoundFile]) -> dict[str, Path]:
+def _names(found: Sequence[FoundFile]) -> dict[str, Path]:
     """Return file by name: relative to its root, or to the roots' common parent if names clash."""
     names = {_relative(item.path, item.root): item.path for item in found}
     if len(names) == len(found):

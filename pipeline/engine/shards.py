@@ -72,7 +72,7 @@ def active_shards(manifest: dict[str, Any]) -> list[Shard]:
     """Return the shards that are in the corpus now, by number."""
     names = [field.name for field in dataclasses.fields(Shard)]
     return [
-        Shard(**{name: entry[name] for name in names})
+        Shard(**{name: entry[name] for name in names if name in entry})
         for entry in manifest["corpus"]["shards"]
         if entry["active"]
     ]

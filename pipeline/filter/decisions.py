@@ -18,11 +18,12 @@ from pipeline.engine.query import limits, run
 from pipeline.engine.stage import Receipt, Work
 from pipeline.engine.tables import read_table, write_table
 from pipeline.errors import ConfigError, IntegrityError
-from pipeline.filter.documents import RANKED_BY, ranks, reaching
+from pipeline.filter.documents import RANKED_BY, ranks
 from pipeline.filter.forgotten import forgotten_rows, forgotten_texts, sharing_a_window
 from pipeline.filter.mitigations.sink_ids import changed_sinks, sink_ids
 from pipeline.filter.mitigations.weights import weights
 from pipeline.filter.overrides import RESTORED
+from pipeline.filter.proofs import reaching
 from pipeline.filter.rules import drop_risk, keep_n
 from pipeline.filter.rules.cuts import Cut, cuts
 from pipeline.filter.rules.rules import CUT_SPANS, RESTORE, decide, gone, prepared, require_named

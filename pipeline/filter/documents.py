@@ -24,6 +24,7 @@ from pipeline.engine.query import limits, run
 from pipeline.engine.stage import Receipt, Work
 from pipeline.engine.tables import (
     ROW_GROUP,
+    Row,
     conform,
     evenly,
     read_batches,
@@ -32,6 +33,7 @@ from pipeline.engine.tables import (
 )
 from pipeline.errors import IntegrityError
 from pipeline.filter.keeper_kernels import decide
+from pipeline.filter.proofs import BY_CONTAINMENT, PROOF_BYTES, Proofs, Signs
 from pipeline.filter.sources import SOURCES, require_known_sources
 from pipeline.scan.components import components, smallest_hash
 from pipeline.scan.ranking import best_first
@@ -42,7 +44,7 @@ from schemas.scan.contained import CONTAINED
 from schemas.scan.counts import COUNTS
 from schemas.scan.pairs import PAIRS
 
-VERSION = 4
+VERSION = 5
 RANKED_BY = (
     "row_key",
     "representative",
@@ -54,9 +56,7 @@ RANKED_BY = (
     "exact_count",
     "text_hash",
 )
-BY_CONTAINMENT, BY_JACCARD = range(2)  # proofs of a removal; the better one is the larger
-PROOF = np.dtype([("worse", "i8"), ("better", "i8"), ("kind", "i1"), ("score", "f8")])
-PROOF_BYTES = 3 * PROOF.itemsize  # of a proof that is held, while they are sorted
+COMPARED_BY = ("words", "symbols", "split")
 MOST_PROOFS = 1 << 24  # held at a time where there is no budget
 PROOFS = (("pairs", PAIRS), ("contained", CONTAINED))
 
@@ -71,8 +71,8 @@ def documents(work: Work) -> Receipt:
         IntegrityError: When a removal is not proved by a pair.
     """
     near = work.config.near
-    columns = [*RANKED_BY, *(SOURCES if near.sources else ())]
-    counts = read_table(work.paths("counts"), COUNTS, columns)
+    columns = [*RANKED_BY, *COMPARED_BY, *(SOURCES if near.sources else ())]
+    counts = read_table(work.paths("counts"), COUNTS, list(dict.fromkeys(columns)))
     if near.sources:
         _require_sources(counts, near)
     pairs, contained = (_Stored(work.paths(name), schema) for name, schema in PROOFS)
@@ -84,7 +84,21 @@ def documents(work: Work) -> Receipt:
         for batch in evenly(_joined(work.paths("counts"), added), ROW_GROUP):
             out.write(batch)
     _require_proofs(work, [out.place])
-    return Receipt((out.record,), rows, out.rows)
+    spared = int(added["spared"].to_numpy().sum())
+    facts = {"spared_for_symbols": spared, "leakage": _leakage(work, [out.place])}
+    return Receipt((out.record,), rows, out.rows, facts)
+
+
+def _leakage(work: Work, documents: list[Path]) -> list[Row]:
+    """Return how many documents of each split have a copy in each other one."""
+    top, bottom = at_least(work.config.near.threshold)
+    found = run(
+        "filter/leakage",
+        {"documents": documents, "pairs": work.paths("pairs")},
+        {"top": top, "bottom": bottom},
+        limits=limits(work),
+    )
+    return list(found.to_pylist())
 
 
 def _joined(counts: list[Path], added: pa.Table) -> Iterator[pa.RecordBatch]:
@@ -151,7 +165,7 @@ def _require_proofs(work: Work, documents: list[Path]) -> None:
             "pairs": work.paths("pairs"),
             "contained": work.paths("contained"),
         },
-        {"top": top, "bottom": bottom, "most": most, "whole": whole},
+        {"top": top, "bottom": bottom, "most": most, "whole": whole, "across": near.across_splits},
         limits=limits(work),
     )
     if unproved.num_rows:
@@ -189,11 +203,15 @@ def keepers(
 ) -> pa.Table:
     """Return the columns that are added to `counts`, one row per document in its order.
 
+    And `spared`: whether it stays beside a near copy of better rank that has other symbols.
+
     Groups of equal texts are decided greedily, in the order of `ranks`. A group is removed for the
     kept near copy of better rank with the highest Jaccard at or above the threshold, then the best
     rank; without one, for the kept text of better rank that contains the most of it; else it stays.
     So of each pair at or above the threshold at most one side is kept, and every keeper is kept.
-    Within a group the row of best rank represents it.
+    Within a group the row of best rank represents it. Rows of different splits never stand for one
+    another, unless `near.across_splits` is set: a group has a part in each split, and each part is
+    decided as a group.
 
     Args:
         counts: rows of the table `counts`, sorted by row_key.
@@ -207,9 +225,12 @@ def keepers(
     rank = ranks(counts, config)
     by_rank = np.empty(len(rank), np.int64)
     by_rank[rank] = np.arange(len(rank))
-    proofs = _Proofs(keys, _best_ranks(group, rank), pairs, contained, config)
+    split = _splits(counts, config)
+    ranked = [_best_ranks(group, rank, split == one) for one in range(split.max(initial=0) + 1)]
+    signs = Signs.of(counts, config.symbol_words)
+    proofs = Proofs(keys, np.stack(ranked), pairs, contained, config, signs)
     goes_to, kinds, scores = _greedy(proofs, len(keys), room)
-    own = proofs.ranked[group]  # a group is named by the rank of its best row
+    own = proofs.ranked[split, group]  # a part of a group is named by the rank of its best row
     leaves = goes_to[own] >= 0  # removed for a text that is not the same
     keeper = by_rank[np.where(leaves, goes_to[own], own)]
     removed = keeper != np.arange(len(keys))
@@ -217,6 +238,7 @@ def keepers(
     method = np.where(inside, "contained", np.where(leaves, "near", "exact"))
     score = np.where(leaves, scores[own], 1.0)
     near_count, cluster = _neighbourhoods(counts, proofs, group)
+    spared = proofs.differing(len(keys))[rank] & ~removed
     return pa.table(
         {
             "row_key": keys,
@@ -229,18 +251,9 @@ def keepers(
             "measure": pa.array(
                 np.where(inside, "containment", "jaccard"), pa.string(), mask=~removed
             ),
+            "spared": spared,
         }
     )
-
-
-def reaching(pairs: pa.Table, whole: str, threshold: float) -> pa.Table:
-    """Return the pairs whose shared shingles are at least `threshold` of the column `whole`.
-
-    Shares are compared as whole numbers, so that no rounding decides.
-    """
-    top, bottom = at_least(threshold)
-    inter, size = (pairs[name].to_numpy().astype(np.int64) for name in ("inter", whole))
-    return pairs.filter(pa.array(inter * bottom >= top * size))
 
 
 def ranks(counts: pa.Table, config: NearConfig) -> np.ndarray:
@@ -263,74 +276,35 @@ def ranks(counts: pa.Table, config: NearConfig) -> np.ndarray:
     )
 
 
-def _places_of_sources(counts: pa.Table, sources: tuple[str, ...]) -> np.ndarray:
-    """Return the place of each row's source in `sources`, by its value or its group.
+def _splits(counts: pa.Table, config: NearConfig) -> np.ndarray:
+    """Return a number for the split of each row; all are 0 where copies go across splits."""
+    if config.across_splits:
+        return np.zeros(counts.num_rows, np.int64)
+    names = counts["split"].combine_chunks().dictionary_encode("encode")
+    return np.asarray(names.indices.to_numpy(), np.int64)
 
-    It is the earlier one where both are named, and past the end where neither is.
+
+def _places_of_sources(counts: pa.Table, sources: tuple[str, ...]) -> np.ndarray:
+    """Return the place of each row's source in `sources`, by its value, its group or its split.
+
+    It is the earliest where several are named, and past the end where none is.
     """
     names = pa.array(sources)
     both = [pc.fill_null(pc.index_in(counts[name], names), len(sources)) for name in SOURCES]
-    return np.asarray(np.minimum(*(place.to_numpy() for place in both)))
+    return np.asarray(np.minimum.reduce([place.to_numpy() for place in both]))
 
 
-def _best_ranks(group: np.ndarray, rank: np.ndarray) -> np.ndarray:
-    """Return, at the place of each group's representative, the best rank in the group."""
+def _best_ranks(group: np.ndarray, rank: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """Return, at the place of each group's representative, the best rank of its chosen rows.
+
+    It is past the last rank where a group has none of them.
+    """
     best = np.full(len(group), len(group))
-    np.minimum.at(best, group, rank)
+    np.minimum.at(best, group[chosen], rank[chosen])
     return best
 
 
-@dataclass(frozen=True)
-class _Proofs:
-    """What may prove a removal: near copies and containments at or above their thresholds.
-
-    Attributes:
-        keys: row_key of the documents, ascending.
-        ranked: best rank in each group, at the place of its representative.
-        pairs: parts of the table `pairs`.
-        contained: parts of the table `contained`.
-        config: the thresholds.
-    """
-
-    keys: np.ndarray
-    ranked: np.ndarray
-    pairs: Iterable[pa.Table]
-    contained: Iterable[pa.Table]
-    config: NearConfig
-
-    def near(self) -> Iterator[pa.Table]:
-        """Yield the near copies."""
-        for part in self.pairs:
-            yield reaching(part, "union", self.config.threshold)
-
-    def all(self) -> Iterator[np.ndarray]:
-        """Yield proofs, of (proofs,): the group that may go, the other, kind, score.
-
-        Groups are named by their ranks; that of better rank stays.
-        """
-        for near in self.near():
-            ends = np.sort(np.stack([self._ranks(near[side]) for side in ("a", "b")]), axis=0)
-            yield _proofs(ends[1], ends[0], BY_JACCARD, near["jaccard"].to_numpy())
-        if self.config.containment:
-            for part in self.contained:
-                inside = reaching(part, "size", self.config.containment)
-                inner, outer = (self._ranks(inside[side]) for side in ("document", "container"))
-                found = _proofs(inner, outer, BY_CONTAINMENT, inside["containment"].to_numpy())
-                yield found[outer < inner]
-
-    def _ranks(self, keys: pa.ChunkedArray) -> np.ndarray:
-        """Return the ranks of the groups of some representatives."""
-        return np.asarray(self.ranked[np.searchsorted(self.keys, keys.to_numpy())])
-
-
-def _proofs(worse: np.ndarray, better: np.ndarray, kind: int, score: np.ndarray) -> np.ndarray:
-    """Return proofs as one array."""
-    found = np.empty(len(worse), PROOF)
-    found["worse"], found["better"], found["kind"], found["score"] = worse, better, kind, score
-    return found
-
-
-def _greedy(proofs: _Proofs, count: int, room: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _greedy(proofs: Proofs, count: int, room: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the group that each group is removed for, the proof and its score; -1 if it stays.
 
     All three are of (documents,), by rank. Proofs are taken range by range of the ranks of those
@@ -357,7 +331,7 @@ def _greedy(proofs: _Proofs, count: int, room: int) -> tuple[np.ndarray, np.ndar
 
 
 def _neighbourhoods(
-    counts: pa.Table, proofs: _Proofs, group: np.ndarray
+    counts: pa.Table, proofs: Proofs, group: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return each document's exact count with those of its near copies, and its cluster."""
     size = counts["exact_count"].to_numpy()

@@ -1,4 +1,4 @@
-"""The sources that settings name: values of the source column, or source groups of the report."""
+"""The sources that settings name: values of the source column, source groups, or splits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import polars as pl
 
 from pipeline.errors import ConfigError
 
-SOURCES = ("source", "source_group")
+SOURCES = ("source", "source_group", "split")
 MOST_NAMED = 5  # in a message
 MOST_LETTERS = 80  # of each
 
@@ -17,7 +17,7 @@ def require_known_sources(documents: pl.DataFrame, names: Sequence[str], setting
     """Refuse a source that does not occur: the setting would silently do nothing for it.
 
     Args:
-        documents: one row per document, with the columns `source` and `source_group`.
+        documents: one row per document, with the columns of `SOURCES`.
         names: the sources that the setting names.
         setting: the name of the setting.
 
@@ -27,8 +27,10 @@ def require_known_sources(documents: pl.DataFrame, names: Sequence[str], setting
     if not names:
         return
     wanted = pl.Series(list(dict.fromkeys(names)), dtype=pl.String)
-    values, groups = (wanted.is_in(documents[column].unique().implode()) for column in SOURCES)
-    unknown = wanted.filter(~(values | groups))
+    values, groups, splits = (
+        wanted.is_in(documents[column].unique().implode()) for column in SOURCES
+    )
+    unknown = wanted.filter(~(values | groups | splits))
     if len(unknown):
         largest = documents["source_group"].drop_nulls().value_counts()
         largest = largest.sort("count", "source_group", descending=[True, False])
@@ -37,7 +39,8 @@ def require_known_sources(documents: pl.DataFrame, names: Sequence[str], setting
             "A source that the settings name does not occur in the corpus.",
             where=setting,
             found=_quoted(unknown),
-            expected=f"values of the source column or source groups, for example {examples}",
+            expected="values of the source column, source groups or splits, "
+            f"for example {examples}",
             fix=f"correct the name or leave it out of {setting}",
         )
 

@@ -104,12 +104,39 @@ def _kept(one: Explanation, decision: Row) -> list[str]:
     lines += [
         f"{'closest other text' if place == 0 else 'then'}: {label(pair['doc_id'])}, exact "
         f"Jaccard {pair['jaccard']:.4f} ({pair['inter']:,} of {pair['total']:,} shingles)"
+        f"{_both_stay(one, pair)}"
         for place, pair in enumerate(one.near)
     ]
     if not one.near and not stands and one.row["exact_count"] == 1:
         threshold = one.config.near.count_threshold
         lines.append(f"No other text reaches Jaccard {threshold:g} with it.")
     return lines
+
+
+def _both_stay(one: Explanation, pair: Row) -> str:
+    """Return why a pair that reaches the threshold is no near copy; empty where it is one."""
+    near = one.config.near
+    if pair["jaccard"] < near.threshold:
+        return ""
+    if _are_short(one, pair) and pair["symbols"] != one.row["symbols"]:
+        return (
+            f"; no near copy, because short texts must agree in their symbols too: "
+            f"{_symbols(one.row)} here, {_symbols(pair)} there (near.symbol_words = "
+            f"{near.symbol_words})"
+        )
+    if pair["split"] != one.row["split"] and not near.across_splits:
+        return f"; it is in the split {pair['split']}, so neither goes (near.across_splits)"
+    return ""
+
+
+def _are_short(one: Explanation, other: Row) -> bool:
+    """Tell whether a row and another one are both compared by their symbols."""
+    return bool(max(one.row["words"], other["words"]) < one.config.near.symbol_words)
+
+
+def _symbols(row: Row) -> str:
+    """Return the symbols of a text, for a sentence."""
+    return label(row["symbols"], 40) if row["symbols"] else "none"
 
 
 def proof(one: Explanation) -> str:
@@ -128,6 +155,7 @@ def proof(one: Explanation) -> str:
     return (
         f"exact Jaccard {found['jaccard']:.4f}: {found['inter']:,} shingles in both of "
         f"{found['total']:,} in either; the threshold is {near.threshold:g}"
+        f"{f'; both have the same symbols: {_symbols(row)}' if _are_short(one, keeper) else ''}"
     )
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
-
 import pyarrow as pa
 
 from pipeline.engine.query import limits, stream
@@ -11,8 +9,7 @@ from pipeline.engine.stage import Receipt, Work
 from pipeline.engine.tables import count_rows, write_table
 from schemas.scan.counts import COUNTS
 
-VERSION = 2
-TOP_FOLDER = "(top folder)"
+VERSION = 3
 
 
 def counts(work: Work) -> Receipt:
@@ -21,14 +18,12 @@ def counts(work: Work) -> Receipt:
     A *reduce* stage, in DuckDB.
     """
     tables = ("signatures", "copies", "pairs", "buckets", "repeats", "families")
-    folders = [PurePosixPath(shard.name).parent.as_posix() for shard in work.shards]
     shards = pa.table(
         {
             "number": pa.array([shard.number for shard in work.shards], pa.uint64()),
             "name": pa.array([shard.name for shard in work.shards], pa.string()),
-            "folder": pa.array(
-                [TOP_FOLDER if folder == "." else folder for folder in folders], pa.string()
-            ),
+            "folder": pa.array([shard.source_group for shard in work.shards], pa.string()),
+            "split": pa.array([shard.split for shard in work.shards], pa.string()),
         }
     )
     inputs = {"shards": shards, **{table: work.paths(table) for table in tables}}

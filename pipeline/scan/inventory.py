@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,7 +22,8 @@ from pipeline.corpus import (
     content_digest,
     find_shards,
     identify,
-    resolve_columns,
+    is_address,
+    shard_columns,
 )
 from pipeline.corpus.columns import check_column
 from pipeline.engine.progress import current
@@ -65,7 +67,8 @@ def inventory(
     found, ignored = find_shards(corpus, own=own)
     skipped = _check(found, config)
     if ignored:
-        current().message(f"ignored (hidden or of unknown suffix): {_named(ignored)}")
+        current().message(f"ignored (hidden, a card or of unknown suffix): {_named(ignored)}")
+    _tell_splits(found, config)
     before = _registry(manifest)
     known = {shard["name"]: shard for shard in manifest["corpus"]["shards"]}
     readable = [shard for shard in found if shard.name not in skipped]
@@ -82,10 +85,20 @@ def inventory(
         manifest["scan"] += 1
 
 
+def _tell_splits(shards: Sequence[Shard], config: Config) -> None:
+    """Say which splits the corpus has, and that copies are not removed across them."""
+    counted = Counter(shard.split for shard in shards if shard.split is not None)
+    if counted:
+        told = ", ".join(f"{number:,} {split}" for split, number in sorted(counted.items()))
+        across = config.near.across_splits
+        rule = "across splits too" if across else "within a split only (near.across_splits)"
+        current().message(f"splits by file name: {told}; copies are removed {rule}")
+
+
 def _guess(schema: pa.Schema, shard: Shard, config: Config) -> str:
     """Return the columns that were taken for a role without being told; empty when none were."""
     try:
-        columns = resolve_columns(schema, config.input, shard.name, shard.format)
+        columns = shard_columns(shard, config.input, schema)
     except SchemaMismatch:  # the file passed its check: it is empty, or its head lacks a column
         return ""
     roles = {"text": " + ".join(columns.text), "id": columns.id, "source": columns.source}
@@ -99,13 +112,16 @@ def _named(paths: list[str]) -> str:
 
 
 def _registry(manifest: dict[str, Any]) -> list[list[Any]]:
-    """Return what identifies a corpus: which shards are in it, and their bytes.
+    """Return what identifies a corpus: which shards are in it, their bytes, groups and splits.
 
     Size and time stand in for the digest while it is not known; a file that was only touched is the
     same.
     """
     return [
-        [s["number"], s["active"], s["content_digest"] or [s["bytes"], s["mtime_ns"]]]
+        [
+            *(s["number"], s["active"], s["content_digest"] or [s["bytes"], s["mtime_ns"]]),
+            *(s.get("source_group"), s.get("split")),
+        ]
         for s in manifest["corpus"]["shards"]
     ]
 
@@ -199,6 +215,7 @@ def _refresh(entry: dict[str, Any], shard: Shard, verify: bool) -> None:
     """Update the entry of a known shard; its content digest stays when the bytes do."""
     same = all(entry[key] == getattr(shard, key) for key in IDENTITY)
     entry.update(active=True, path=shard.path, format=shard.format)
+    entry.update(source_group=shard.source_group, split=shard.split)
     if same and not verify:
         return
     digest = content_digest(Path(shard.path))
@@ -279,6 +296,14 @@ def check_places(corpus: Sequence[str], out: Path) -> None:
     Raises:
         ConfigError: When one lies inside the other.
     """
+    if is_address(str(out)):
+        raise ConfigError(
+            "A run folder cannot lie at an address of object storage yet.",
+            where=f"--out {out}",
+            found="s3://, as it was given" if str(out).startswith("s3:/") else "",
+            expected="a folder of this machine",
+            fix="name a folder here",
+        )
     target = out.resolve()
     for root in corpus:
         place = Path(root).resolve()

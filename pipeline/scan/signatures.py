@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline.config.sections import SketchConfig
+from pipeline.config.sections import SYMBOL_WORDS, SketchConfig
 from pipeline.corpus import (
     DocumentBatch,
     Shard,
@@ -31,11 +31,12 @@ from pipeline.text import minhash
 from pipeline.text import segmentation as text
 from pipeline.text import segmentation_kernels as kernels
 from pipeline.text.forms import Form, form_hashes, normalized, realigned
+from pipeline.text.symbols import symbols
 from schemas.scan.rejected import rejected
 from schemas.scan.signatures import SIGNATURES
 from schemas.scan.words import WORDS
 
-VERSION = 3
+VERSION = 4
 BATCH_BYTES = 8 << 20  # of texts read at once
 PIECE = 1 << 16  # words; with what is known of each it fits a core's cache
 SIGNATURES_AT_ONCE = 16 << 20  # bytes
@@ -127,7 +128,8 @@ class Sketcher:
             if size > SIGNATURES_AT_ONCE or whole == len(keys):
                 part = slice(written, whole)
                 column = _signature_column(counts[part], few[part], made, self._size)
-                yield _rows(batch, keys, part, counts, column)
+                signs = symbols(texts.slice(written, whole - written), counts[part] < SYMBOL_WORDS)
+                yield _rows(batch, keys, part, counts, column, signs)
                 written, made, size = whole, [], 0
 
     def _pieces(
@@ -160,7 +162,12 @@ def _require_room(shard: Shard, batch: DocumentBatch, work: Work) -> None:
 
 
 def _rows(
-    batch: DocumentBatch, keys: np.ndarray, part: slice, counts: np.ndarray, column: pa.Array
+    batch: DocumentBatch,
+    keys: np.ndarray,
+    part: slice,
+    counts: np.ndarray,
+    column: pa.Array,
+    signs: pa.Array,
 ) -> pa.Table:
     """Return the rows of `signatures` of some consecutive documents of a batch."""
     size = part.stop - part.start
@@ -174,6 +181,7 @@ def _rows(
             "priority_rest": batch.rests.slice(part.start, size),
             "text_bytes": pa.array(np.diff(_offsets(texts))),
             "words": pa.array(counts[part]),
+            "symbols": signs,
             "text_hash": text_hashes(texts),
             "form_hash": form_hashes(texts),
             "signature": column,

@@ -24,7 +24,7 @@ PROOF_FIELDS = [
 
 DOCUMENTS = table(
     "documents",
-    3,
+    4,
     "one row per accepted document, sorted by row_key",
     [
         *COUNT_FIELDS,

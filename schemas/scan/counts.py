@@ -3,7 +3,7 @@
 import pyarrow as pa
 
 from schemas.fields import field, table
-from schemas.scan.signatures import ROW_KEY
+from schemas.scan.signatures import ROW_KEY, SYMBOLS_FIELD
 
 COUNT_FIELDS = [
     field("row_key", pa.uint64(), ROW_KEY),
@@ -13,6 +13,12 @@ COUNT_FIELDS = [
     field("shard", pa.string(), "root-relative path of the shard"),
     field("row", pa.int64(), "row in the shard, rejected rows counted"),
     field("source", pa.string(), "the source column's value", nullable=True),
+    field(
+        "split",
+        pa.string(),
+        "train, validation or test, by the path of its shard; null in a corpus of one split",
+        nullable=True,
+    ),
     field("source_group", pa.string(), "what reports, alarms and rules group by"),
     field(
         "priority", pa.float64(), "the double nearest to the priority column's value", nullable=True
@@ -20,6 +26,7 @@ COUNT_FIELDS = [
     field("priority_rest", pa.float64(), "what is missing from that double to the value itself"),
     field("text_bytes", pa.int64(), "length of the text as UTF-8", unit="bytes"),
     field("words", pa.int64(), "words in the text", unit="words"),
+    SYMBOLS_FIELD,
     field("text_hash", pa.binary(16), "BLAKE2b-128 of the text's bytes"),
     field("representative", pa.uint64(), "smallest row_key of the exact group"),
     field(
@@ -49,4 +56,4 @@ COUNT_FIELDS = [
     ),
 ]
 
-COUNTS = table("counts", 2, "one row per accepted document, sorted by row_key", COUNT_FIELDS)
+COUNTS = table("counts", 3, "one row per accepted document, sorted by row_key", COUNT_FIELDS)

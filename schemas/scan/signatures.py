@@ -6,9 +6,17 @@ from schemas.fields import field, table
 
 ROW_KEY = "shard number << 40 | row in the shard: a name, never a rank"
 
+SYMBOLS_FIELD = field(
+    "symbols",
+    pa.string(),
+    "the symbols of the text in order (mathematical, currency, emoji, operators); null for a text "
+    "of too many words to be compared by them",
+    nullable=True,
+)
+
 SIGNATURES = table(
     "signatures",
-    3,
+    4,
     "one row per accepted document",
     [
         field("row_key", pa.uint64(), ROW_KEY, stored="delta"),
@@ -25,6 +33,7 @@ SIGNATURES = table(
         ),
         field("text_bytes", pa.int64(), "length of the text as UTF-8", unit="bytes"),
         field("words", pa.int64(), "words in the text", unit="words"),
+        SYMBOLS_FIELD,
         field("text_hash", pa.binary(16), "BLAKE2b-128 of the text's bytes", stored="plain"),
         field(
             "form_hash",

@@ -7,6 +7,8 @@ select
     shard,
     row as shard_row,
     source,
+    words,
+    symbols,
     text_hash,
     representative
 from read_parquet($counts)

@@ -14,6 +14,9 @@ with pairs as (
 select
     pairs.other,
     counts.doc_id,
+    counts.split,
+    counts.words,
+    counts.symbols,
     pairs.inter,
     pairs.total,
     pairs.jaccard

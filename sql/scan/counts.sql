@@ -1,9 +1,10 @@
 -- grain: one row per accepted document
--- inputs: $signatures, $copies, $pairs, $buckets, $repeats, $families (files), shards (number, name, folder)
+-- inputs: $signatures, $copies, $pairs, $buckets, $repeats, $families (files),
+--         shards (number, name, folder, split)
 -- params: $cap (members above which a bucket is capped), $window_words
 -- effective count: copies weighted by rho = exp(-0.113 - 3.50 r), r = 1 - s^(1/5), in integer millionths
 with signatures as (
-    select row_key, doc_id, source, priority, priority_rest, text_bytes, words, text_hash
+    select row_key, doc_id, source, priority, priority_rest, text_bytes, words, symbols, text_hash
     from read_parquet($signatures)
 ),
 
@@ -73,6 +74,7 @@ select
     h.name as shard,
     cast(s.row_key & 1099511627775 as bigint) as row,
     s.source,
+    h.split,
     case g.by_what
         when 'folder' then h.folder
         when 'value' then coalesce(s.source, '(none)')
@@ -82,6 +84,7 @@ select
     s.priority_rest,
     s.text_bytes,
     s.words,
+    s.symbols,
     s.text_hash,
     c.representative,
     c.exact_count,

@@ -15,7 +15,7 @@ import polars as pl
 
 from pipeline.config.policy import PolicyConfig
 from pipeline.filter.rules import drop_copies, drop_risk, keep_n
-from pipeline.filter.sources import require_known_sources
+from pipeline.filter.sources import SOURCES, require_known_sources
 from pipeline.text.arrays import Float64, Uint64
 
 Rule: TypeAlias = Callable[[pl.DataFrame, PolicyConfig], pl.DataFrame]
@@ -62,16 +62,17 @@ def prepared(
 
 
 def _of_sources(names: tuple[str, ...]) -> pl.Expr:
-    """Return whether a row's source, by its value or its group, is among some names."""
+    """Return whether a row's source, its group or its split is among some names."""
     named = pl.lit(list(names), pl.List(pl.String))
-    among = pl.col("source").is_in(named) | pl.col("source_group").is_in(named)
-    return among.fill_null(value=False)
+    return pl.any_horizontal(
+        pl.col(column).is_in(named).fill_null(value=False) for column in SOURCES
+    )
 
 
 def _setting(key: str, policy: PolicyConfig) -> pl.Expr:
-    """Return a threshold of each row's source: one for its value goes before one for its group."""
+    """Return a threshold of each row's source: by value before by group, then by split."""
     value = pl.lit(getattr(policy, key))
-    for column in ("source_group", "source"):
+    for column in reversed(SOURCES):
         for name, own in policy.sources.items():
             if getattr(own, key) is not None:
                 value = pl.when(pl.col(column) == name).then(getattr(own, key)).otherwise(value)
@@ -81,7 +82,7 @@ def _setting(key: str, policy: PolicyConfig) -> pl.Expr:
 def _of_rule(rule: str, policy: PolicyConfig) -> pl.Expr:
     """Return whether a rule applies to the source of each row."""
     value = pl.lit(rule in policy.rules)
-    for column in ("source_group", "source"):
+    for column in reversed(SOURCES):
         for name, own in policy.sources.items():
             if own.rules is not None:
                 value = pl.when(pl.col(column) == name).then(rule in own.rules).otherwise(value)

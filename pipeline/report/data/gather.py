@@ -88,6 +88,8 @@ def gather(work: Work, manifest: Mapping[str, Any]) -> Row:
         "funnel": _funnel(query("report/funnel", both, limits=limits).to_pylist(), listed),
         "first": first(work, limits),
         "removed": removed(work, manifest, limits),
+        "leakage": _documents_facts(manifest).get("leakage", []),
+        "spared_for_symbols": _documents_facts(manifest).get("spared_for_symbols", 0),
         "sources": _sources(sources),
         "shards": _first_shards(_shards(shards, listed), MOST_SHARDS),
         "rejected": _rejected(listed),
@@ -115,6 +117,11 @@ def _current(manifest: Mapping[str, Any], work: Work) -> Mapping[str, Any]:
         return manifest
     outputs = {name: entry for name, entry in manifest["outputs"].items() if name != "risk/all"}
     return {**manifest, "outputs": outputs}
+
+
+def _documents_facts(manifest: Mapping[str, Any]) -> Row:
+    """Return what the stage `documents` noted besides its table."""
+    return dict(manifest["outputs"].get("documents/all", {}).get("facts", {}))
 
 
 def _corpus(totals: Row, listed: Sequence[Row]) -> Row:

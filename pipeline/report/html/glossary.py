@@ -62,7 +62,8 @@ TERMS = (
     Term(
         "near copy",
         "A document whose text has other bytes than that of another document, but a Jaccard with "
-        "it at or above `near.threshold` (0.8 by default).",
+        "it at or above `near.threshold` (0.8 by default). Two texts that both have fewer than "
+        "`near.symbol_words` (50) words must also agree in their symbols, such as + and -.",
     ),
     Term(
         "Jaccard",
@@ -98,7 +99,14 @@ TERMS = (
         "source group",
         "What the report, the alarms and the rules group documents by: the value of the source "
         "column, or the part of it before the first `/` if it has too many values for that, or "
-        "else the folder of the shard.",
+        "else the folder of the shard, with the name of its root where several were given, and its "
+        "split.",
+    ),
+    Term(
+        "split",
+        "The part of a data set that a file is in, told by its name or folder: train, validation "
+        "or test. A copy in one split is removed for one in another only with "
+        "`near.across_splits`; else it is leakage, which the report counts.",
     ),
     Term(
         "window",

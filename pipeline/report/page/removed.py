@@ -14,7 +14,7 @@ def removed(data: Row) -> Html:
     """Return the section "What was removed, what that costs and avoids" of the page."""
     rows, corpus = data["removed"]["by_reason"], data["corpus"]
     if not rows:
-        return tag("p", "Nothing was removed.", class_="prose")
+        return join([tag("p", "Nothing was removed.", class_="prose"), _spared(data)])
     words, lost = (sum(row[key] for row in rows) for key in ("words", "lost_words"))
     intro = (
         f"It avoids {number(words)} of {number(corpus['words'])} words of training "
@@ -47,11 +47,25 @@ def removed(data: Row) -> Html:
     return join(
         [
             tag("p", intro, class_="prose"),
+            _spared(data),
             table(join(caption), head, lines, (0, 1), data_sort=True),
             _rules(data["removed"]["rules"], order=ordered(data)),
             _forecast(data),
         ]
     )
+
+
+def _spared(data: Row) -> Html:
+    """Return how many rows stayed only because their symbols differ from a near copy's."""
+    spared, words = data["spared_for_symbols"], data["config"]["near"]["symbol_words"]
+    if not spared:
+        return join([])
+    said = (
+        f"{number(spared)} short rows (fewer than {words:,} words) stay although all or nearly all "
+        "their words are in a row of better rank: their symbols differ, such as + and - "
+        "(near.symbol_words)."
+    )
+    return tag("p", said, class_="prose")
 
 
 def _rules(rows: list[Row], *, order: bool) -> Html:

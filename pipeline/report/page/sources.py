@@ -27,10 +27,38 @@ _FATES = (
 def sources(data: Row) -> Html:
     """Return the section "Where it comes from" of the page."""
     parts = [_by_fate(data)]
+    if data["leakage"]:
+        parts.append(_leakage(data))
     if data["risk"] and data["risk"]["sources"]:
         rows = data["risk"]["sources"]
         parts.append(_in_order(rows) if ordered(data) else _by_risk(rows))
     return join(parts)
+
+
+def _leakage(data: Row) -> Html:
+    """Return the table of the documents of each split that are in another one too."""
+    lines = [
+        (
+            label(row["split"]),
+            label(row["other_split"]),
+            shown_number(row["documents"]),
+            shown_number(row["exact"]),
+            shown_number(row["near"]),
+            percent(row["exact"] + row["near"], row["documents"]),
+        )
+        for row in data["leakage"]
+    ]
+    stay = "removed by their rank" if data["config"]["near"]["across_splits"] else "all kept"
+    caption = (
+        "Leakage: documents of a split of which another split has a copy; these are ",
+        f"{stay} (near.across_splits). A test that the training data hold measures memory.",
+    )
+    head = (
+        *("split", "also in", "its documents"),
+        *(term("exact copy", "exact copies"), term("near copy", "near copies")),
+        "of the split",
+    )
+    return table(join(caption), head, lines, (0, 1), data_sort=True)
 
 
 def _shown_groups(data: Row) -> list[Row]:

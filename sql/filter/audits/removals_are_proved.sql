@@ -1,8 +1,8 @@
--- grain: one row per removed document not proved against its keeper, or whose keeper goes; there must be none
+-- grain: one row per removal that is not proved, or whose keeper goes or is of another split; must be none
 -- inputs: $documents, $pairs, $contained (files)
--- params: $top, $bottom (of near.threshold), $most, $whole (of near.containment)
+-- params: $top, $bottom (of near.threshold), $most, $whole (of near.containment), $across (splits)
 with documents as (
-    select row_key, representative, keeper, method, score from read_parquet($documents)
+    select row_key, representative, split, keeper, method, score from read_parquet($documents)
 ),
 
 pairs as (
@@ -29,7 +29,8 @@ proofs as (
 removed as (
     select d.row_key, d.method, d.score, d.representative as own, k.representative as other
     from documents as d
-    left join documents as k on d.keeper = k.row_key and k.keeper is null
+    left join documents as k
+        on d.keeper = k.row_key and k.keeper is null and ($across or d.split is not distinct from k.split)
     where d.keeper is not null
 )
 

@@ -32,7 +32,10 @@ def documents(rows=ROWS, rank=None):
     frame = pl.DataFrame(rows, schema=SCHEMA, orient="row")
     own = list(range(frame.height)) if rank is None else rank
     return frame.with_columns(
-        source_group=pl.lit("all"), rank=pl.Series(own, dtype=pl.Int64), text_bytes=pl.lit(10)
+        source_group=pl.lit("all"),
+        split=pl.lit(None, pl.String),
+        rank=pl.Series(own, dtype=pl.Int64),
+        text_bytes=pl.lit(10),
     )
 
 

@@ -11,7 +11,7 @@ from pipeline.config.load import load_config
 from pipeline.config.sections import NearConfig
 from pipeline.errors import ConfigError, IntegrityError
 from pipeline.filter import documents
-from pipeline.filter.documents import RANKED_BY, _joined, keepers, ranks
+from pipeline.filter.documents import COMPARED_BY, RANKED_BY, _joined, keepers, ranks
 from pipeline.filter.sources import SOURCES
 from schemas.filter.documents import DOCUMENTS
 from schemas.scan.contained import CONTAINED
@@ -47,10 +47,12 @@ def counts(*documents, sources=None):
         "text_hash": [digest(text) for text in texts],
         "source": [source for source, _ in sources],
         "source_group": [group for _, group in sources],
+        "words": [len(texts)] * len(texts),
+        "symbols": [""] * len(texts),
+        "split": [None] * len(texts),
     }
-    return pa.table(
-        columns, schema=pa.schema([COUNTS.field(name) for name in (*RANKED_BY, *SOURCES)])
-    )
+    names = dict.fromkeys((*RANKED_BY, *COMPARED_BY, *SOURCES))
+    return pa.table(columns, schema=pa.schema([COUNTS.field(name) for name in names]))
 
 
 def near(*pairs):
@@ -514,11 +516,13 @@ def counts_of(keys):
         "shard": ["x"] * count,
         "row": keys,
         "source": [None] * count,
+        "split": ["test"] * count,
         "source_group": ["g"] * count,
         "priority": [None] * count,
         "priority_rest": [0.0] * count,
         "text_bytes": [1] * count,
         "words": [1] * count,
+        "symbols": ["+"] * count,
         "text_hash": [A] * count,
         "representative": keys,
         "exact_count": [1] * count,
@@ -545,6 +549,7 @@ def test_documents_adds_the_keepers_name(stored):
             "jaccard": [0.9, None, None],
             "score": [0.9, None, 0.8],
             "measure": ["jaccard", None, "containment"],
+            "spared": [False] * 3,
         }
     )
     found = pa.Table.from_batches(_joined(paths, added))
@@ -585,3 +590,58 @@ def test_priorities_of_one_double_decide_exactly(tmp_path, make_corpus, scan, ki
         *[("drop",)] * 3,
         ("keep",),
     ]
+
+
+def test_short_texts_of_other_symbols_both_stay(tmp_path, make_corpus, scan):
+    """Signs carry the meaning of short texts: sums, comparisons and emoji stay, but a full stop
+    more is a copy; the rows spared are counted, and the setting turns it off.
+    """
+    stay = [
+        *(f"What is 3 {sign} 2?" for sign in "+-*/%^"),
+        *(f"Return true if x {sign} y holds here." for sign in ("<", ">=", "==", "!=")),
+        *(f"we play at home today {face}" for face in "\U0001f600\U0001f622\U0001f621"),
+    ]
+    same = "one two three four five six seven"
+    corpus = make_corpus(tmp_path / "c", {"a.jsonl": [*stay, same, f"{same}."]})
+    done = scan(corpus, tmp_path / "run")
+    assert done.table("removed")["text"].to_pylist() == [same]
+    facts = done.manifest["outputs"]["documents/all"]["facts"]
+    assert facts["spared_for_symbols"] == len(stay) - 3
+    done = scan(corpus, tmp_path / "run", "near.symbol_words=0")
+    assert len(done.table("kept")) == 4
+    assert done.manifest["outputs"]["documents/all"]["facts"]["spared_for_symbols"] == 0
+
+
+def test_longer_texts_are_copies_whatever_their_symbols(tmp_path, make_corpus, scan):
+    """Both must be short: of 50 words and more a dollar sign more is nothing."""
+    texts = [" ".join([*BASE[:50], *more]) for more in ((), ("$",))]
+    short = [" ".join([*BASE[50:99], *more]) for more in ((), ("$",))]
+    done = scan(make_corpus(tmp_path / "c", {"a.jsonl": texts + short}), tmp_path / "run")
+    assert done.table("removed")["text"].to_pylist() == texts[:1]
+
+
+def test_no_split_stands_for_another(tmp_path, make_corpus, scan):
+    """Copies within a split go; those across stay and are told as leakage, unless asked for: then
+    the split that near.sources names first keeps them.
+    """
+    shared = [" ".join(BASE), " ".join(BASE[::-1])]
+    corpus = make_corpus(
+        tmp_path / "c",
+        {
+            "data/train-00000-of-00001.jsonl": [f"{shared[0]} x", shared[1], shared[1]],
+            "data/test-00000-of-00001.jsonl": [shared[0], shared[1], "more that is new"],
+        },
+    )
+    done = scan(corpus, tmp_path / "run", "near.threshold=0.95")
+    groups = {row[0]: row[1] for row in done.rows("counts", "split", "source_group")}
+    assert groups == {"test": "data/test", "train": "data/train"}
+    assert done.table("removed")["text"].to_pylist() == [shared[1]]
+    assert done.manifest["outputs"]["documents/all"]["facts"]["leakage"] == [
+        {"split": "test", "other_split": "train", "documents": 3, "exact": 1, "near": 1},
+        {"split": "train", "other_split": "test", "documents": 3, "exact": 2, "near": 1},
+    ]
+    asked = ("near.threshold=0.95", "near.across_splits=true", 'near.sources=["test", "train"]')
+    done = scan(corpus, tmp_path / "run", *asked)
+    assert len(done.table("removed")) == 3
+    kept = done.rows("kept", "text")
+    assert [row[0] for row in kept][:2] == shared

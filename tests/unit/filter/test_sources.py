@@ -1,4 +1,4 @@
-"""The sources that settings name: each must be a value or a group of some document."""
+"""The sources that settings name: each must be a value, a group or a split of some document."""
 
 import polars as pl
 import pytest
@@ -10,13 +10,14 @@ DOCUMENTS = pl.DataFrame(
     {
         "source": ["web/1", "web/2", "book", None],
         "source_group": ["web", "web", "a", None],
+        "split": ["train", "train", "test", None],
     }
 )
 
 
-def test_values_and_groups_are_sources():
-    """Either names rows; no names at all need nothing."""
-    require_known_sources(DOCUMENTS, ("web/1", "a", "book"), "near.sources")
+def test_values_groups_and_splits_are_sources():
+    """Each names rows; no names at all need nothing."""
+    require_known_sources(DOCUMENTS, ("web/1", "a", "book", "test"), "near.sources")
     require_known_sources(DOCUMENTS, (), "near.sources")
 
 

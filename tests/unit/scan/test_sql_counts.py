@@ -17,6 +17,7 @@ SHARDS = pa.table(
         "number": pa.array([0, 1], pa.uint64()),
         "name": ["top.jsonl", "deep/er/x.parquet"],
         "folder": ["(top folder)", "deep/er"],
+        "split": pa.array(["train", None], pa.string()),
     }
 )
 
@@ -38,6 +39,7 @@ def counted(stored):
                     "priority_rest": [0.0] * count,
                     "text_bytes": [10] * count,
                     "words": given.get("words", [60] * count),
+                    "symbols": ["+"] * count,
                     "text_hash": [A] * count,
                 },
             ),
@@ -80,11 +82,13 @@ def test_a_row_of_counts_joins_all_tables(counted):
             "shard": "deep/er/x.parquet",
             "row": 7,
             "source": None,
+            "split": None,
             "source_group": "deep/er",
             "priority": 0.5,
             "priority_rest": 0.0,
             "text_bytes": 10,
             "words": 60,
+            "symbols": "+",
             "text_hash": A,
             "representative": SHARD + 7,
             "exact_count": 1,
