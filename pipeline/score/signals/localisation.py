@@ -1,8 +1,8 @@
 """Gradient localisation: in which layers the gradient of a suffix's loss is.
 
 Stoehr et al. 2024 find that memorized paragraphs have larger gradients in lower layers of GPT-Neo
-125M. On proxies as small as ours it is the other way round: a sequence that a proxy knows by heart
-has the smaller share (docs/LOG.md, 2026-11-28), so read it beside never-seen text, not by the paper.
+125M. On proxies as small as ours it is the other way round: a sequence that a proxy knows by
+heart has the smaller share (docs/LOG.md, 2026-11-28): read it beside never-seen text.
 The measure is the share of the squared gradient norm of all blocks that is in the lowest third.
 """
 
