@@ -154,7 +154,7 @@ class MitigationConfig(Section):
         0,
         ge=0,
         description="writes mitigation/memfree-words.bloom, a filter of risky runs of so many "
-        "words, case, spaces and punctuation aside; 0: off",
+        "words, case and spaces aside; 0: off",
     )
     memfree_risk: Fraction = Field(
         0.5, description="sequences at this risk or above give their runs to the filters"

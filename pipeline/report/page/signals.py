@@ -22,7 +22,7 @@ def signals(data: Row) -> Html:
         )
     tables = [_kinds(found["strata"])] if found["strata"] else []
     tables += [_tail(found["long_tail"])] if found["long_tail"] else []
-    return join([_introduction(found), *_probes(found), tag("div", *tables, class_="two")])
+    return join([_introduction(found), *_probes(found), *tables])
 
 
 def _introduction(found: Row) -> Html:
@@ -143,7 +143,10 @@ def _tail(tail: Row) -> Html:
 def _drawn(values: list[Row]) -> Spec:
     """Return the specification of the chart: lines with intervals."""
     x = number(
-        "decile", "tenth of the sequences, common to rare", axis={"tickCount": 10, "format": "d"}
+        "decile",
+        "tenth of the sequences, common to rare",
+        axis={"tickCount": 10, "format": "d"},
+        scale={"domain": [1, 10]},
     )
     y = number("share", "families memorized", axis={"format": "%", "tickCount": 5})
     tint = colour("trained", list(_SEEN.values()))
