@@ -3,7 +3,7 @@
 The command itself is run here: what is done already is not done again, and the times of the
 outputs are those of when they were made (`events/`), of training side by side where it was so.
 
-    python benchmarks/backtest.py RUN --size miniature --arms filter,random,count
+    python benchmarks/backtest.py RUN --size miniature --arms filter,random,count --record X.json
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 from scan import machine
 
 PROGRAM = "from flows.cli import main; main()"
-LEFT_OUT = ("metrics", "reliability")  # in the run's own tables; the record keeps what is quoted
+LEFT_OUT = ("reliability",)  # in the run's own tables
 
 
 def main() -> None:
@@ -27,10 +27,12 @@ def main() -> None:
     asked.add_argument("run", type=Path)
     asked.add_argument("--size", default="miniature")
     asked.add_argument("--arms", default="")
+    asked.add_argument("--set", nargs="*", default=[])
     asked.add_argument("--record", type=Path)
     given = asked.parse_args()
     command = ["backtest", str(given.run), "--size", given.size]
     command += ["--arms", given.arms] if given.arms else []
+    command += [part for setting in given.set for part in ("--set", setting)]
     subprocess.run([sys.executable, "-c", PROGRAM, *command], check=True)
     record = recorded(given.run / "backtest", command)
     if given.record:
@@ -40,23 +42,19 @@ def main() -> None:
 def recorded(folder: Path, command: list[str]) -> dict[str, Any]:
     """Return what is kept of a finished back-test."""
     result = json.loads((folder / "backtest.json").read_bytes())
-    cells = [
-        row
-        for row in result["metrics"]
-        if row["metric"] in ("average precision", "Brier skill", "mean risk", "calibration slope")
-    ]
     lines = (folder / "events" / "stages.jsonl").read_text(encoding="utf-8").splitlines()
     seconds = {
         event["output"]: event["elapsed_s"]
         for event in map(json.loads, lines)
         if "output" in event and event["output"].startswith("train/")
     }
+    kept = {key: value for key, value in result.items() if key not in LEFT_OUT}
     return {
         "machine": machine(),
         "command": f"rote {' '.join([command[0], 'RUN', *command[2:]])}",
         "training_seconds": seconds,
-        **{key: value for key, value in result.items() if key not in LEFT_OUT},
-        "cells": cells,
+        "rows": kept.pop("triples"),
+        **kept,
     }
 
 

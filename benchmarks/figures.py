@@ -18,10 +18,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 SIZE, LEFT, TOP, WIDTH = 360, 48, 16, 640
-HEADLINE = "natural + fuzzy + template"
+HEADLINE = "all"
 SHOWN = (
-    "seen", "unseen", "log exact count", "log effective count", "proxy log p_z", "Min-K%++",
-    "other target log p_z", "proxy flag",
+    "unseen", "seen", "log count", "log effective count", "proxy log p_z", "Min-K%++",
+    "other seed's margin", "proxy flag",
 )  # fmt: skip
 COLOURS = ("#1f5fbf", "#c2410c", "#4d7c0f", "#7c3aed", "#525252", "#0e7490", "#9f1239", "#a16207")
 
@@ -88,7 +88,7 @@ def curve(run: Path) -> str:
     flag = {
         str(row["metric"]): row["value"]
         for row in read(run, "backtest_metrics")
-        if row["score"] == "proxy flag" and row["dose"] == "all"
+        if row["score"] == "proxy flag"
     }
     rows.append({"score": "proxy flag", **flag})
     lines = []

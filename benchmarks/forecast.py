@@ -29,9 +29,12 @@ from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
 
-from pipeline.backtest.corpus.subject import work_on
 from pipeline.config.load import load_config
-from pipeline.engine.run_folder import load_manifest
+from pipeline.config.sections import Config
+from pipeline.engine.memory import workers_of
+from pipeline.engine.run_folder import load_manifest, read_run, tables_of
+from pipeline.engine.shards import active_shards
+from pipeline.engine.stage import ALL, Work
 from pipeline.engine.tables import read_table
 from pipeline.score.forecast import features
 from pipeline.score.forecast.features import ScoredPanel, read_panel
@@ -126,6 +129,17 @@ def material_of(run: Path) -> tuple[Material, Int64]:
     natural = [token_rows(scored.texts[n], np.array([start])) for n, start in pairs]
     planted = of.planted.tokens[of.planted.scored]
     return of, np.concatenate([*natural, planted])
+
+
+def work_on(folder: Path, config: Config) -> Work:
+    """Return a unit of work over a whole scanned run."""
+    opened = read_run(folder)
+    tables = tables_of(entry for _, entry in sorted(opened.manifest["outputs"].items()))
+    shards = tuple(active_shards(opened.manifest))
+    return Work(
+        "forecast", ALL, folder, config, shards, tables, scan=opened.manifest["scan"],
+        cores=workers_of(config), memory=1 << 30,
+    )  # fmt: skip
 
 
 def target(run: Path, of: Material, rows: Int64, shape: str, seed: int) -> Truth:

@@ -1,50 +1,14 @@
-"""The tables of a back-test: its texts, the scores of its models, how good the forecast was."""
+"""The tables of a back-test: the scores of its targets, how good the forecast was, the arms."""
 
 import pyarrow as pa
 
 from schemas.fields import field, table
 
-CORPUS = table(
-    "backtest_corpus",
-    1,
-    "one row per document that the back-test scans; copies are rows of their own",
-    [
-        field("id", pa.string(), "cluster/variant/copy"),
-        field("text", pa.string(), "natural or planted text"),
-        field("source", pa.string(), "natural | canary | fuzzy | template"),
-    ],
-)
-
-RESERVE = table(
-    "backtest_reserve",
-    1,
-    "one row per document kept back: what an arm refills its budget from",
-    [field("text", pa.string(), "natural text of families that are not in the corpus")],
-)
-
-PLANTED = table(
-    "backtest_planted",
-    1,
-    "one row per planted or multiplied text; not one per copy",
-    [
-        field("kind", pa.string(), "natural | canary | fuzzy | template"),
-        field("part", pa.string(), "what sets clusters of a kind apart, as random or passage"),
-        field("cluster", pa.string(), "the identity; the unit of the coin flip and of halves"),
-        field("unit", pa.string(), "drawn together by folds and the bootstrap"),
-        field("dose", pa.int64(), "copies of the whole cluster when it is inside", unit="copies"),
-        field("inside", pa.bool_(), "the coin: whether any model may see it"),
-        field("variant", pa.int64(), "number of the text in its cluster; 0 is the first"),
-        field("copies", pa.int64(), "exact copies of this text when inside", unit="copies"),
-        field("text", pa.string(), "the text"),
-    ],
-)
-
 SCORES = table(
     "backtest_scores",
-    2,
-    "one row per scored row: those of the panel in its order, then those of clusters left outside",
+    3,
+    "one row per sequence of the panel, then per plant that is scored, in their order",
     [
-        field("outside", pa.bool_(), "of a cluster that no model saw"),
         field("memorized", pa.bool_(), "every suffix token is the arg-max"),
         field("log_p_z", pa.float32(), "log probability of the suffix", unit="nats"),
         field("margin", pa.float32(), "least lead of a suffix token", unit="nats"),
@@ -54,47 +18,101 @@ SCORES = table(
 
 PANEL = table(
     "backtest_panel",
-    2,
-    "one row per judged sequence: the forecast, every baseline and the truth",
+    3,
+    "one row per sequence of the panel, then per plant: forecasts, baselines and the truth",
     [
-        field("kind", pa.string(), "natural | canary | fuzzy | template"),
-        field("part", pa.string(), "what sets clusters of a kind apart"),
-        field("cluster", pa.string(), "the identity"),
-        field("unit", pa.string(), "drawn together by folds and the bootstrap"),
-        field("trained", pa.bool_(), "whether the models were trained on it"),
-        field("sequence_count", pa.int64(), "exact occurrences in the corpus of the back-test"),
-        field("effective_count", pa.float64(), "effective count", unit="exact copies"),
-        field("weight", pa.float64(), "sequences that it stands for"),
-        field("target", pa.bool_(), "the truth: memorized by the target"),
-        field("other", pa.bool_(), "memorized by the same target with another order and seed"),
+        field("kind", pa.string(), "natural | exact | fuzzy | template"),
+        field("unit", pa.int64(), "families that hold the same text: folds and bootstrap"),
+        field("judged", pa.bool_(), "taught to every model, and known how easily guessed"),
+        field("taught", pa.int64(), "times that every model was trained on it", unit="times"),
+        field("sequence_count", pa.int64(), "exact occurrences in the corpus"),
+        field("effective_count", pa.float64(), "of its document", unit="exact copies"),
+        field("suffix_count", pa.int64(), "exact occurrences of its last 32 tokens"),
+        field("rarest_count", pa.int64(), "exact occurrences of the rarest words of these"),
+        field("weight", pa.float64(), "sequences of the corpus that it stands for; 0: a plant"),
+        field("target", pa.bool_(), "the truth: memorized by the first headline target"),
+        field("target_margin", pa.float64(), "of that target", unit="nats"),
+        field("other", pa.bool_(), "memorized by the same target of another seed", nullable=True),
         field("early", pa.bool_(), "memorized by the target after its first mark"),
         field("proxy", pa.bool_(), "memorized by the largest proxy"),
+        field("risk_unseen", pa.float64(), "by a proxy that did not see it", nullable=True),
+        field("risk_unseen_low", pa.float64(), "low end of its 95% interval", nullable=True),
+        field("risk_unseen_high", pa.float64(), "high end of its 95% interval", nullable=True),
         field("risk_seen", pa.float64(), "forecast with all features", nullable=True),
         field("risk_seen_low", pa.float64(), "low end of its 95% interval", nullable=True),
         field("risk_seen_high", pa.float64(), "high end of its 95% interval", nullable=True),
+    ],
+)
+
+
+def _share(name: str, doc: str) -> pa.Field:
+    return field(name, pa.float64(), doc, nullable=True)
+
+
+def _ends(name: str, doc: str) -> pa.Field:
+    item = pa.field("item", pa.float64())
+    return field(name, pa.list_(item), f"95% interval of {doc}, by units", nullable=True)
+
+
+TRIPLES = table(
+    "backtest_triples",
+    1,
+    "one row per forecast, ladder, target, seed and stratum",
+    [
+        field("score", pa.string(), "unseen | seen"),
+        field("ladder", pa.string(), "names of the proxies that it was fitted on"),
+        field("target", pa.string(), "layers x width, or a rung of the ladder"),
+        field("seed", pa.int64(), "of weights and order; null: the proxies'", nullable=True),
+        field("order", pa.string(), "its own | the proxies', which is easier to forecast"),
+        field("times", pa.float64(), "size of the target over the largest proxy's"),
+        field("stratum", pa.string(), "see docs/backtest.md"),
+        field("sequences", pa.int64(), "sequences judged"),
+        field("units", pa.int64(), "families that hold the same text count as one"),
+        field("memorized", pa.int64(), "sequences that the target memorized"),
+        field("observed", pa.float64(), "their share, by weight in the weighted stratum"),
+        _ends("observed_of_units_95", "the share of units with a memorized sequence (Wilson)"),
+        field("expected", pa.float64(), "the share that was forecast"),
+        _ends("expected_95", "that, over the futures of the law and not"),
+        field("holds", pa.bool_(), "whether it holds the observed share"),
+        _ends("drawn_95", "what would be observed in so many sequences"),
+        field("holds_drawn", pa.bool_(), "whether that holds the observed share"),
+        _share("expected_over_observed", "null: none was memorized"),
         field(
-            "risk_unseen", pa.float64(), "forecast by a proxy that did not see it", nullable=True
+            "logits_too_high",
+            pa.float64(),
+            "what to take off each log odds for the observed share; below 0: too low",
+            nullable=True,
         ),
-        field("risk_unseen_low", pa.float64(), "low end of its 95% interval", nullable=True),
-        field("risk_unseen_high", pa.float64(), "high end of its 95% interval", nullable=True),
+        _share("brier_skill", "1 - Brier score over that of the base rate"),
+        _share("oracle_brier_skill", "the same after a recalibration on the truth itself"),
+        _share("share_of_oracle", "the former over the latter"),
+        _share("average_precision", "of the forecast; null where nothing, or all, is memorized"),
+        _ends("average_precision_95", "it"),
+        _share("of_count", "average precision of the log count"),
+        _share("of_other_seed", "of the margin of the same target of another seed, the ceiling"),
+        _share("share_of_the_way", "from the log count to the ceiling"),
+        _ends("share_of_the_way_95", "it"),
+        _share("precision_promised_0.5", "of a threshold that other units promise 0.5 with"),
+        _share("precision_promised_0.75", "likewise"),
+        _share("precision_promised_0.9", "likewise"),
+        _share("recall_at_that", "recall at the last threshold"),
     ],
 )
 
 METRICS = table(
     "backtest_metrics",
-    1,
-    "one row per score, stratum, dose and metric",
+    2,
+    "one row per score, stratum and metric of the headline target, mean over its seeds",
     [
         field("score", pa.string(), "a forecast or a baseline"),
-        field("stratum", pa.string(), "kinds of text; headline: natural, fuzzy and template"),
-        field("dose", pa.string(), "all, or a range of exact counts"),
+        field("stratum", pa.string(), "see docs/backtest.md"),
         field("metric", pa.string(), "name of the metric"),
         field("value", pa.float64(), "the metric", nullable=True),
-        field("low", pa.float64(), "low end of the 95% family-bootstrap interval", nullable=True),
+        field("low", pa.float64(), "low end of a 95% bootstrap by units", nullable=True),
         field("high", pa.float64(), "high end of it", nullable=True),
         field("sequences", pa.int64(), "sequences judged"),
-        field("families", pa.int64(), "units of the bootstrap"),
-        field("memorized", pa.int64(), "sequences that the target memorized"),
+        field("units", pa.int64(), "units of the bootstrap"),
+        field("memorized", pa.float64(), "sequences that the target memorized"),
         field("base_rate", pa.float64(), "their share"),
         field("floor", pa.float64(), "share memorized of text that it never saw", nullable=True),
     ],
@@ -110,7 +128,7 @@ DIFFERENCES = table(
         field("metric", pa.string(), "name of the metric"),
         field("stratum", pa.string(), "kinds of text"),
         field("difference", pa.float64(), "forecast minus baseline"),
-        field("low", pa.float64(), "low end of the 95% family-bootstrap interval"),
+        field("low", pa.float64(), "low end of a 95% bootstrap by units"),
         field("high", pa.float64(), "high end of it"),
         field("p", pa.float64(), "two-sided, from the bootstrap"),
         field("p_holm", pa.float64(), "the same after Holm over all declared comparisons"),
@@ -139,7 +157,7 @@ RELIABILITY = table(
         field("stratum", pa.string(), "kinds of text"),
         field("forecast", pa.float64(), "mean probability in the bin"),
         field("observed", pa.float64(), "share memorized"),
-        field("low", pa.float64(), "low end of the 95% family-bootstrap interval", nullable=True),
+        field("low", pa.float64(), "low end of a 95% bootstrap by units", nullable=True),
         field("high", pa.float64(), "high end of it", nullable=True),
         field("sequences", pa.int64(), "rows of the bin"),
     ],
@@ -147,21 +165,24 @@ RELIABILITY = table(
 
 DOSES = table(
     "backtest_doses",
-    1,
-    "one row per model, kind, part and dose of planted text",
+    2,
+    "one row per model, kind and dose of plants",
     [
-        field("model", pa.string(), "name of the model"),
+        field("model", pa.string(), "name of the model, with its seed"),
         field("parameters", pa.int64(), "non-embedding parameters"),
-        field("kind", pa.string(), "canary | fuzzy | template"),
-        field("part", pa.string(), "what sets clusters of a kind apart"),
-        field("dose", pa.int64(), "copies in the corpus; 0: never in it", unit="copies"),
+        field("kind", pa.string(), "exact | fuzzy | template"),
+        field("dose", pa.int64(), "times that it was taught; 0: never", unit="times"),
         field("clusters", pa.int64(), "clusters"),
         field("memorized", pa.int64(), "sequences memorized"),
         field("sequences", pa.int64(), "sequences scored"),
         field("low", pa.float64(), "low end of Wilson's 95% interval of the share"),
         field("high", pa.float64(), "high end of it"),
         field(
-            "exposure_bits", pa.float64(), "mean exposure of canaries", unit="bits", nullable=True
+            "exposure_bits",
+            pa.float64(),
+            "mean, of exact plants",
+            unit="bits",
+            nullable=True,
         ),
     ],
 )

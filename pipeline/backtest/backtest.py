@@ -1,21 +1,24 @@
-"""Run a back-test, top to bottom: corpus, scan, declaration, trainings, scores, judgement."""
+"""Run a back-test, top to bottom: read the run, declare, train targets, score them, judge."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from pipeline import run
-from pipeline.backtest.arms.arms import ArmInput, arm_rows, plan, require_arms, reserve_rows
-from pipeline.backtest.backtest_run import BacktestRun, TrainedModels
-from pipeline.backtest.corpus import subject as material
-from pipeline.backtest.corpus.corpus import make, rows_of_corpus
+from pipeline.backtest.arms.arms import require_arms
+from pipeline.backtest.judgement.declared import (
+    code_digests,
+    declaration,
+    declare,
+    digest_of_declaration,
+)
 from pipeline.backtest.judgement.doses import dose_rows
 from pipeline.backtest.judgement.evidence import Evidence, evidence
 from pipeline.backtest.judgement.judge import (
@@ -24,263 +27,187 @@ from pipeline.backtest.judgement.judge import (
     metric_rows,
     panel_table,
     reliability_rows,
+    triple_rows,
 )
-from pipeline.backtest.judgement.preregistered import declaration, declare, targets
+from pipeline.backtest.judgement.measures import Bootstrap
+from pipeline.backtest.judgement.truths import Truth, rungs_of, truth_of
 from pipeline.backtest.ledger import Built, Ledger, Output, say
-from pipeline.backtest.result import summary
-from pipeline.backtest.sizes import Size, size_of
+from pipeline.backtest.result import Named, summary
+from pipeline.backtest.sizes import size_of
+from pipeline.backtest.subject import Subject, read_subject
 from pipeline.backtest.training.cost import cost_lines
 from pipeline.backtest.training.trainings import (
     EARLY,
     FINAL,
-    TARGET,
+    Trainer,
     Training,
     digest_rows,
-    proxies_of,
+    seeds_of,
+    shapes_of,
     targets_of,
 )
 from pipeline.config.sections import Config
+from pipeline.engine.files import holding
 from pipeline.engine.memory import workers_of
 from pipeline.engine.progress import current
 from pipeline.engine.run_folder import open_run
-from pipeline.engine.session import one_by_one
-from pipeline.engine.stage import ALL
 from pipeline.engine.system import writing
-from pipeline.engine.tables import read_table
-from pipeline.errors import ConfigError, InputError
-from pipeline.scan.inventory import require_unchanged
-from pipeline.score.forecast.target import Target
+from pipeline.score.proxy.ensemble import chosen_device
 from pipeline.score.proxy.pool import WorkerPool, torch_threads
-from pipeline.score.proxy.tokenizer import read_tokenizer
-from pipeline.score.sequences.catalogue import COLUMNS, catalogue
-from pipeline.score.sequences.sequence_table import sequence_tables
-from pipeline.score.sequences.sequences import VERSION as SCORED
-from pipeline.score.slices import ROW_TOKENS
 from schemas import backtest as schemas
 from schemas.backtest import (
     ARMS,
-    CORPUS,
     CURVE,
     DIFFERENCES,
     DOSES,
     METRICS,
     PANEL,
-    PLANTED,
     RELIABILITY,
-    RESERVE,
     SCORES,
+    TRIPLES,
 )
-from schemas.scan.counts import COUNTS
-from schemas.score.sequences import SEQUENCES
 
 FOLDER = "backtest"
 RESULT = "backtest.json"
-TOKENIZER = "models/tokenizer.json"
-JUDGED = 3  # version of the judgement: of its tables and their metrics
+JUDGED = 4  # version of the judgement: of its tables and their metrics
 TABLES = frozenset(
-    ["models", "sequences"]
+    ["models"]
     + [s.metadata[b"table"].decode() for s in vars(schemas).values() if isinstance(s, pa.Schema)]
 )
-NO_ROWS = np.zeros((0, ROW_TOKENS), np.int64)
+
+
+@dataclass(frozen=True)
+class BacktestRun:
+    """A back-test that is ready to train.
+
+    Attributes:
+        subject: the scored run that it rests on.
+        config: its settings.
+        ledger: the folder of the back-test with its outputs.
+        pool: the threads that train and score.
+    """
+
+    subject: Subject
+    config: Config
+    ledger: Ledger
+    pool: WorkerPool
+
+    @property
+    def trainer(self) -> Trainer:
+        """The worker that trains and scores."""
+        return Trainer(self.ledger, self.config.proxy, self.pool)
 
 
 def backtest(
     out: Path, config: Config, size_name: str, arms: Sequence[str] = (), *, dry_run: bool = False
 ) -> dict[str, Any]:
-    """Run the back-test of a run folder, or go on with it, and return what `backtest.json` holds.
+    """Run the back-test of a scored run, or go on with it, and return what `backtest.json` holds.
 
     Args:
-        out: the run folder; its scan must be finished.
+        out: the run folder; its score must be finished.
         config: the settings.
         size_name: smoke | miniature | full.
         arms: the arms to train as well.
-        dry_run: make the corpus, say what the trainings cost, and train nothing.
+        dry_run: say what the trainings cost, and train nothing.
 
     Raises:
-        ConfigError: When there is no such size or arm, or the scan is not finished.
-        InputError: When the corpus is too small for the size.
+        ConfigError: When there is no such size or arm, or the score is not finished.
     """
     size = size_of(size_name, config.backtest)
     require_arms(arms)
-    folder = out / FOLDER
-    with writing(out), open_run(folder, tables=TABLES, create=run.new_manifest()) as opened:
-        ledger = Ledger(opened)
-        with torch_threads(config.proxy.threads, exact=config.proxy.deterministic):
-            backtest_run = _prepare(out, ledger, size, config)
-            return _go(backtest_run, arms, dry_run=dry_run)
+    with opened(out, config) as of:
+        shapes, seeds = shapes_of(of.subject, size, config.proxy), seeds_of(size, config.proxy)
+        trainings = targets_of(of.subject, shapes, seeds)
+        for line in cost_lines(of.trainer.due(trainings), config.proxy, of.pool.workers):
+            say(line)
+        if dry_run:
+            return {"dry_run": True}
+        names = [one.name for one in trainings]
+        declared = declaration(names, of.subject.identity, config)
+        declare(of.ledger.folder, declared, of.ledger.names("train/target-"))
+        truths, scored = remembered(of, trainings)
+        found = evidence(of.subject, truths)
+        named = Named(size.name, digest_of_declaration(declared), trainings)
+        return _judge(of, named, found, [one.fingerprint for one in scored], [])
 
 
-def _go(backtest_run: BacktestRun, arms: Sequence[str], *, dry_run: bool) -> dict[str, Any]:
-    """Declare the comparisons, train and score every model, and judge the forecast."""
-    config, subject = backtest_run.config, backtest_run.subject
-    proxies = proxies_of(subject, config.proxy, backtest_run.vocabulary)
-    of_target = targets_of(subject, config, backtest_run.vocabulary)
-    due = backtest_run.trainer.due([*proxies, *of_target])
-    for line in cost_lines(due, config.proxy, backtest_run.pool.workers):
-        say(line)
-    if arms:
-        say(f"  and {len(arms)} arms, each a training like that of the target: {', '.join(arms)}")
-    if dry_run:
-        return {"dry_run": True}
-    folder = backtest_run.ledger.folder
-    declare(
-        folder, declaration(backtest_run.size, config), targets(backtest_run.ledger.names("train/"))
-    )
-    trained = _train(backtest_run, [*proxies, *of_target])
-    table, about = _sequences(backtest_run, proxies, trained)
-    target = _target(backtest_run, of_target[0], proxies)
-    found = evidence(subject, table, about, trained.models, target)
-    reserve = reserve_rows(backtest_run.corpus, backtest_run.tokenizer) if arms else NO_ROWS
-    arm_input = ArmInput(subject, config, of_target[0], reserve)
-    planned = plan(arm_input, arms, found)
-    plain = trained.outputs[len(proxies)]
-    results = arm_rows(backtest_run.trainer, planned, arm_input, plain, found)
-    return _judge(backtest_run, trained, found, target, results)
-
-
-def _prepare(out: Path, ledger: Ledger, size: Size, config: Config) -> BacktestRun:
-    """Return a back-test that is ready to train: its corpus made, scanned and read."""
-    sized = config.model_copy(update={"proxy": size.proxy(config.proxy)})
-    current().stage("backtest corpus", 1)
-    corpus = _corpus(out, ledger, size, sized)
-    current().unit_done("backtest corpus")
-    scanned = ledger.folder / "scan"
-    settings = material.scan(ledger.folder / "backtest_corpus", scanned, sized)
-    work = material.work_on(scanned, settings)
-    tokenizer = read_tokenizer(corpus.files[TOKENIZER], "the back-test's own")
-    subject = material.subject(work, corpus.table(PLANTED), tokenizer)
+@contextmanager
+def opened(out: Path, config: Config) -> Iterator[BacktestRun]:
+    """Open the back-test of a scored run, alone; files are named when their output is whole."""
     current().stage("backtest", 1)
-    pool = WorkerPool(workers_of(config), config.proxy.threads, current().advance)
-    return BacktestRun(ledger, size, sized, corpus, subject, tokenizer, pool)
+    subject = read_subject(out, config)
+    folder = out / FOLDER
+    workers = 1 if chosen_device(config.proxy) == "cuda" else workers_of(config)
+    pool = WorkerPool(workers, config.proxy.threads, current().advance)
+    with (
+        writing(out),
+        open_run(folder, tables=TABLES, create=run.new_manifest()) as own,
+        holding(folder),
+        torch_threads(config.proxy.threads, exact=config.proxy.deterministic),
+    ):
+        yield BacktestRun(subject, config, Ledger(own), pool)
 
 
-def _corpus(out: Path, ledger: Ledger, size: Size, config: Config) -> Output:
-    with run.session(out, config, one_by_one) as opened:
-        require_unchanged(opened.manifest)
-        missing = [stage.name for stage in run.SCAN if not opened.current(stage)]
-        if missing:
-            raise ConfigError(
-                "This run folder cannot be back-tested yet: its scan is not finished, "
-                "or is of other settings.",
-                where=str(out),
-                found=f"not current: {', '.join(missing)}",
-                fix="finish it: rote scan CORPUS... --out RUN (with the same settings)",
-            )
-        scanned = opened.manifest["outputs"][f"counts/{ALL}"]["digest"]
-        parts = [scanned, asdict(size), config.proxy.vocabulary, config.proxy.seed]
-
-        def build() -> Built:
-            work = material.work_on(out, config)
-            known = catalogue(read_table(work.paths("counts"), COUNTS, list(COLUMNS)))
-            try:
-                made = make(work, known, size, config.proxy)
-            except ValueError as error:
-                raise InputError(
-                    "The corpus is too small for a back-test of this size.",
-                    where=str(out),
-                    found=str(error),
-                    fix="name a smaller one with --size, or scan a larger corpus",
-                ) from error
-            planted = pa.Table.from_pylist([asdict(text) for text in made.texts], PLANTED)
-            reserve = pa.table({"text": pa.array(made.reserve, pa.string())})
-            return [
-                ledger.table(CORPUS, "corpus", rows_of_corpus(made.texts)),
-                ledger.table(PLANTED, "planted", planted),
-                ledger.table(RESERVE, "reserve", reserve),
-                ledger.file("tokenizer.json", made.tokenizer.to_str().encode()),
-            ], made.facts
-
-        return ledger.get("corpus", parts, build)
-
-
-def _train(backtest_run: BacktestRun, trainings: list[Training]) -> TrainedModels:
-    """Train what is not there yet, and score every model on the panel and what is outside."""
-    outputs = backtest_run.trainer.train(trainings)
-    subject = backtest_run.subject
+def remembered(of: BacktestRun, trainings: Sequence[Training]) -> tuple[list[Truth], list[Output]]:
+    """Train targets that are not there yet, and return what each remembers, with its scores."""
+    outputs = of.trainer.train(trainings)
     wanted = [
         (one, output, mark)
         for one, output in zip(trainings, outputs, strict=True)
-        for mark in ((FINAL,) if one.name != TARGET else (EARLY, FINAL))
+        for mark in (FINAL, EARLY)
     ]
-    scored = backtest_run.trainer.score(wanted, subject.panel_rows, subject.outside)
-    models = {
-        f"{one.name}/{mark}": found.table(SCORES)
-        for (one, _, mark), found in zip(wanted, scored, strict=True)
+    scored = of.trainer.score(wanted, of.subject.panel_rows)
+    tables = [output.table(SCORES) for output in scored]
+    truths = [
+        truth_of(one, *tables[2 * place : 2 * place + 2]) for place, one in enumerate(trainings)
+    ]
+    return truths, scored
+
+
+def judged(found: Evidence, arms: list[dict[str, Any]]) -> dict[pa.Schema, list[dict[str, Any]]]:
+    """Return the rows of every table but the panel's, by schema."""
+    config = found.subject.work.config
+    draw = Bootstrap(found.subject.unit, config.backtest.draws, config.proxy.seed)
+    rows, headline = metric_rows(found, draw)
+    truths = {one.truth.name: one.truth for one in found.triples}
+    return {
+        TRIPLES: triple_rows(found, draw),
+        METRICS: rows,
+        DIFFERENCES: difference_rows(headline),
+        CURVE: curve_rows(found),
+        RELIABILITY: reliability_rows(found, draw),
+        DOSES: dose_rows(
+            found.subject, list({**_named(rungs_of(found.subject.panel)), **truths}.values())
+        ),
+        ARMS: arms,
     }
-    return TrainedModels(trainings, outputs, models)
 
 
-def _sequences(
-    backtest_run: BacktestRun, proxies: list[Training], trained: TrainedModels
-) -> tuple[pa.Table, list[dict[str, Any]]]:
-    """Return the `sequences` of the panel by the proxies alone, and facts about the proxies."""
-    outputs = trained.outputs[: len(proxies)]
-    models = backtest_run.trainer.proxies(proxies, outputs)
-    subject = backtest_run.subject
-    about = [
-        {
-            "proxy": proxy.name,
-            "role": proxy.role,
-            "parameters": proxy.parameters,
-            "tokens": proxy.tokens,
-        }
-        for proxy in models
-    ]
-
-    def build() -> Built:
-        rows, _ = sequence_tables(subject.work, subject.material, models, backtest_run.pool)
-        return [backtest_run.ledger.table(SEQUENCES, "panel", rows)], {"proxies": about}
-
-    parts = [SCORED, backtest_run.corpus.fingerprint, [output.fingerprint for output in outputs]]
-    found = backtest_run.ledger.get("sequences", parts, build)
-    return found.table(SEQUENCES), about
-
-
-def _target(backtest_run: BacktestRun, training: Training, proxies: Sequence[Training]) -> Target:
-    """Return what the forecast is told of the target: its size and its training, no label."""
-    largest = max(proxy.shape.parameters for proxy in proxies)
-    epochs = backtest_run.config.proxy.epochs
-    tokens = training.rows[:, 1:].size * epochs
-    parameters = training.shape.parameters
-    return Target(
-        parameters, float(epochs), tokens, parameters / largest, 1.0, "the back-test's own"
-    )
+def _named(truths: Sequence[Truth]) -> dict[str, Truth]:
+    return {one.name: one for one in truths}
 
 
 def _judge(
-    backtest_run: BacktestRun,
-    trained: TrainedModels,
+    of: BacktestRun,
+    named: Named,
     found: Evidence,
-    target: Target,
+    scored: list[str],
     arms: list[dict[str, Any]],
 ) -> dict[str, Any]:
     """Write every table and `backtest.json`, and return what the latter holds."""
-    draws, seed = backtest_run.config.backtest.draws, backtest_run.config.proxy.seed
-    parts = [
-        JUDGED,
-        [output.fingerprint for output in trained.outputs],
-        [backtest_run.corpus.fingerprint, draws, seed, arms],
-        [digest_rows(values) for values in found.risk.values()],
-    ]
 
     def build() -> Built:
-        rows, headline = metric_rows(found, draws, seed)
-        tables = {
-            METRICS: rows,
-            DIFFERENCES: difference_rows(headline),
-            CURVE: curve_rows(found),
-            RELIABILITY: reliability_rows(found, draws, seed),
-            DOSES: dose_rows(backtest_run.subject, trained.trainings, trained.models),
-            ARMS: arms,
-        }
+        tables = judged(found, arms)
         files = [
-            backtest_run.ledger.table(schema, "all", pa.Table.from_pylist(values, schema))
+            of.ledger.table(schema, "all", pa.Table.from_pylist(values, schema))
             for schema, values in tables.items()
         ]
-        files.append(backtest_run.ledger.table(PANEL, "all", panel_table(found)))
-        result = summary(backtest_run, trained.trainings, found, target, tables)
+        files.append(of.ledger.table(PANEL, "all", panel_table(found)))
+        result = summary(named, found, tables)
         text = json.dumps(result, indent=1, sort_keys=True) + "\n"
-        return [*files, backtest_run.ledger.result(RESULT, text.encode())], {}
+        return [*files, of.ledger.result(RESULT, text.encode())], {}
 
-    backtest_run.ledger.get("judgement", parts, build)
-    return dict(json.loads((backtest_run.ledger.folder / RESULT).read_bytes()))
+    risks = [digest_rows(one.forecast.risk) for one in found.triples]
+    parts = [named.size, named.declared, [one.name for one in named.trainings], scored]
+    of.ledger.get("judgement", [JUDGED, code_digests(), parts, risks, arms], build)
+    return dict(json.loads((of.ledger.folder / RESULT).read_bytes()))

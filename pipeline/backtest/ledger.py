@@ -1,7 +1,7 @@
 """Keep the outputs of a back-test in a folder, with fingerprints as in a run folder.
 
 Every training and every scoring is an output. So a back-test that was killed goes on from there
-when it is run again.
+when it is run again. What an output was before stays until the new one is whole.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +72,6 @@ class Ledger:
         """
         fingerprint = digest_of([VERSION, name, parts])
         if not self.has(name, parts):
-            with self._lock:
-                self._run.forget([name])
             begun = time.perf_counter()
             files, facts = make()
             entry = {
@@ -111,7 +109,7 @@ class Ledger:
 
     def result(self, name: str, data: bytes) -> FileRecord:
         """Write a file beside the manifest, whole or not at all."""
-        return write_file(self.folder, ".", name, data)
+        return replace(write_file(self.folder, ".", name, data), path=name)
 
 
 def say(text: str) -> None:

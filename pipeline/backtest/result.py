@@ -1,59 +1,69 @@
-"""Make `backtest.json`: what was done, the headline and every declared comparison, in one file."""
+"""Make `backtest.json`: what was done, every triple, and every declared comparison, in one file."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from pipeline.backtest.judgement.evidence import FORECASTS, Evidence
-from pipeline.backtest.judgement.preregistered import HEADLINE, STRATA
+from pipeline.backtest.judgement.evidence import Evidence
+from pipeline.backtest.judgement.forecasts import FORECASTS, UNSEEN
+from pipeline.backtest.judgement.measures import triple_line
+from pipeline.backtest.judgement.truths import OWN, Truth
 from pipeline.backtest.training.trainings import Training
+from pipeline.backtest.units import about_units
 from pipeline.score.forecast.observed import wilson
-from pipeline.score.forecast.target import Target
-
-if TYPE_CHECKING:
-    from pipeline.backtest.backtest_run import BacktestRun
 
 CAVEATS = (
-    "One seed: the intervals leave out the noise of training; the other target shows its size.",
     "Every sequence is trained on and scored alone after one EOS: no offsets in a longer window.",
-    "The panel is rich in repeated text: its base rate and precision are not a corpus's.",
+    "The panel is rich in repeated text: only the weighted stratum has the corpus's base rate.",
+    "A target of a few million parameters shows which way things go, not what a large one does.",
     "Not a privacy guarantee: paraphrase, attributes and other prefixes are not looked at.",
 )
-DIGITS = 4
+DIGITS = 5
+
+
+@dataclass(frozen=True)
+class Named:
+    """What a result says of its back-test.
+
+    Attributes:
+        size: name of the size.
+        declared: digest of the declaration that came before the trainings; empty without one.
+        trainings: of targets and arms.
+    """
+
+    size: str
+    declared: str
+    trainings: Sequence[Training]
 
 
 def summary(
-    backtest_run: BacktestRun,
-    trainings: Sequence[Training],
-    found: Evidence,
-    target: Target,
-    tables: Mapping[pa.Schema, list[dict[str, Any]]],
+    named: Named, found: Evidence, tables: Mapping[pa.Schema, list[dict[str, Any]]]
 ) -> dict[str, Any]:
     """Return what `backtest.json` holds: rounded numbers and words, no time and no text of the run.
 
     Args:
-        backtest_run: the back-test.
-        trainings: what was trained.
+        named: what is said of the back-test.
         found: what is known of each sequence of the panel.
-        target: the target that the forecast is for.
         tables: the rows of each table, by its schema.
     """
-    named = {(schema.metadata or {})[b"table"].decode(): rows for schema, rows in tables.items()}
-    learnt, config = backtest_run.subject.material.learnt, backtest_run.config
-    rows = named["backtest_metrics"]
+    rows = {(schema.metadata or {})[b"table"].decode(): part for schema, part in tables.items()}
+    subject, config = found.subject, found.subject.work.config
+    seeds = len(found.headline[UNSEEN])
     result: dict[str, Any] = _rounded(
         {
-            "size": backtest_run.size.name,
-            "seeds": "one seed",
-            "corpus": {**backtest_run.corpus.facts, "training_rows": len(learnt.rows)},
+            "size": named.size,
+            "declared": named.declared or "not declared before its targets were trained",
+            "run": dict(subject.identity),
             "schedule": {
+                "rows": len(subject.rows),
                 "epochs": config.proxy.epochs,
                 "batch": config.proxy.batch,
-                "vocabulary": backtest_run.vocabulary,
+                "vocabulary": subject.vocabulary,
                 "draws": config.backtest.draws,
             },
             "models": [
@@ -63,81 +73,84 @@ def summary(
                     "tokens": one.rows[:, 1:].size * config.proxy.epochs,
                     "flops": one.cost * config.proxy.epochs,
                 }
-                for one in trainings
+                for one in named.trainings
             ],
-            "target_over_largest_proxy": target.ratio,
             "forecast": {
                 **found.facts,
+                **about_units(subject.panel.family, subject.unit),
                 "rows_judged": int(found.judged.sum()),
-                "rows_left_out": int((found.trained & ~found.judged).sum()),
+                "rows_left_out": int((subject.taught & ~found.judged).sum()),
+                "triples": len(found.triples),
+                "triples_of_an_order_of_their_own": sum(
+                    o.truth.order == OWN for o in found.triples
+                ),
+                "intervals_that_hold": _held(rows["backtest_triples"]),
             },
-            "strata": [_stratum(found, name) for name in STRATA],
-            "headline": _cells(rows, HEADLINE, "all"),
-            "differences": named["backtest_differences"],
-            "metrics": rows,
-            "reliability": named["backtest_reliability"],
-            "doses": named["backtest_doses"],
-            "arms": named["backtest_arms"],
-            "caveats": list(CAVEATS),
+            "floors": [_floor(found, one.truth) for one in found.headline[UNSEEN]],
+            "triples": rows["backtest_triples"],
+            "differences": rows["backtest_differences"],
+            "metrics": rows["backtest_metrics"],
+            "reliability": rows["backtest_reliability"],
+            "doses": rows["backtest_doses"],
+            "arms": rows["backtest_arms"],
+            "caveats": [*CAVEATS, *([_one_seed()] if seeds < 2 else [])],
         }
     )
     return result
 
 
-def _stratum(found: Evidence, name: str) -> dict[str, Any]:
-    """Return how many sequences of some kinds of text were judged and memorized."""
-    rows = found.judged & np.isin(found.kind, STRATA[name])
-    memorized = sum(found.floor[kind][0] for kind in STRATA[name])
-    total = sum(found.floor[kind][1] for kind in STRATA[name])
-    low, high = wilson(memorized, total)
+def _one_seed() -> str:
+    return "One seed of the target: the intervals leave out the noise of training."
+
+
+def _held(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Return how many 95% intervals hold the observed share, by whose order the targets have.
+
+    First those of the share itself, then those of the share of so many sequences.
+    """
+    own = [row for row in rows if row["score"] == UNSEEN]
     return {
-        "stratum": name,
-        "sequences": int(rows.sum()),
-        "families": len(np.unique(found.unit_number[rows])),
-        "memorized": int(found.truth[rows].sum()),
-        "families_memorized": len(np.unique(found.unit_number[rows & found.truth])),
-        "base_rate": float(found.truth[rows].mean()) if rows.any() else None,
-        "floor": {"memorized": memorized, "sequences": total, "rate_95": [low, high]},
+        order: f"{sum(row['holds'] for row in part)} and "
+        f"{sum(row['holds_drawn'] for row in part)} of {len(part)}"
+        for order in sorted({row["order"] for row in own})
+        for part in [[row for row in own if row["order"] == order]]
     }
 
 
-def _cells(rows: Sequence[Mapping[str, Any]], stratum: str, dose: str) -> dict[str, Any]:
-    """Return [value, low, high] of each metric of each score, in one stratum and dose."""
-    found: dict[str, Any] = {}
-    for row in rows:
-        if row["stratum"] == stratum and row["dose"] == dose:
-            ends = [row["value"], row["low"], row["high"]]
-            found.setdefault(row["score"], {})[row["metric"]] = ends
-    return found
+def _floor(found: Evidence, truth: Truth) -> dict[str, Any]:
+    """Return how much a target memorized of what no model was taught."""
+    never = ~found.subject.taught
+    units = found.subject.unit[never]
+    hits = len(np.unique(units[truth.memorized[never]]))
+    total = len(np.unique(units))
+    return {
+        "target": truth.name,
+        "sequences": int(never.sum()),
+        "memorized": int(truth.memorized[never].sum()),
+        "units": total,
+        "units_memorized": hits,
+        "rate_of_units_95": list(wilson(hits, total)),
+    }
 
 
 def headline_lines(result: Mapping[str, Any]) -> list[str]:
     """Return the headline of a back-test in lines for the terminal."""
+    most = max((len(row["ladder"].split()) for row in result["triples"]), default=0)
     lines = [
-        f"{row['stratum']}: {row['memorized']:,} of {row['sequences']:,} sequences memorized in "
-        f"{row['families']:,} families; never seen: {row['floor']['memorized']} of "
-        f"{row['floor']['sequences']}"
-        for row in result["strata"]
+        triple_line(row)
+        for name in FORECASTS
+        for row in result["triples"]
+        if row["score"] == name and row["order"] == OWN and len(row["ladder"].split()) == most
     ]
-    for name in FORECASTS:
-        cells = result["headline"].get(name, {})
-        lines += [
-            f"{name:<7} {metric:<46} {_shown(ends)}"
-            for metric, ends in cells.items()
-            if ends[0] is not None
-        ]
     lines += [
-        f"{row['forecast']:<7} - {row['baseline']:<22} {row['metric']:<46} "
+        f"{row['forecast']:<7} - {row['baseline']:<36} {row['metric']:<31} "
         f"{row['difference']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]"
         f"  Holm p {row['p_holm']:.3f}"
         for row in result["differences"]
     ]
+    held = result["forecast"]["intervals_that_hold"]
+    lines += [f"95% intervals that hold, order {order}: {text}" for order, text in held.items()]
     return lines
-
-
-def _shown(ends: Sequence[float | None]) -> str:
-    value, low, high = ends
-    return f"{value:.3f}" + (f" [{low:.3f}, {high:.3f}]" if low is not None else "")
 
 
 def _rounded(value: Any) -> Any:  # noqa: ANN401 - JSON

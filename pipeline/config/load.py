@@ -15,6 +15,8 @@ from pipeline.config.sections import Config
 from pipeline.errors import ConfigError
 
 MOST_PARTS = 32  # of a key
+RETIRED = {"backtest": ("rows", "clusters", "epochs")}
+"""Settings that there are no longer, by section: run folders of former versions have them saved."""
 
 
 def load_config(
@@ -50,11 +52,21 @@ def layers(
     Raises:
         ConfigError: the file cannot be read or is no TOML; a setting has not the form a.b=value.
     """
-    named: list[tuple[str, Mapping[str, Any]]] = [(folder, base or {})]
+    named: list[tuple[str, Mapping[str, Any]]] = [(folder, _without_retired(base or {}))]
     if path is not None:
         named.append((str(path), _read_toml(path)))
     named.extend((f"--set {setting}", _parse_setting(setting)) for setting in settings)
     return named
+
+
+def _without_retired(saved: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a saved configuration without the settings that there are no longer."""
+    return {
+        section: {key: value for key, value in values.items() if key not in RETIRED[section]}
+        if section in RETIRED and isinstance(values, Mapping)
+        else values
+        for section, values in saved.items()
+    }
 
 
 def _refused(error: ValidationError, path: Path | None) -> ConfigError:

@@ -353,19 +353,13 @@ class BacktestConfig(Section):
     """How the forecast is put to the test; `--size` sets what is left at 0."""
 
     target_ratio: float = Field(
-        5.0, gt=1.0, le=64.0, description="size of the target over the largest proxy's"
+        0.0, ge=0.0, le=64.0, description="size of the target over the largest proxy's"
+    )
+    seeds: Annotated[int, at_most(64, "each is a training")] = Field(
+        0, ge=0, description="targets, each with weights and an order of its own"
     )
     draws: Annotated[int, Field(ge=100), at_most(10**6, _HELD)] = Field(
         1_000, description="draws of the family bootstrap"
-    )
-    rows: Annotated[int, at_most(10**8, _HELD)] = Field(
-        0, ge=0, description="training rows of natural text"
-    )
-    clusters: Annotated[int, at_most(10**6, _HELD)] = Field(
-        0, ge=0, description="exact canaries drawn for each dose"
-    )
-    epochs: Annotated[int, at_most(10_000, _STEPS)] = Field(
-        0, ge=0, description="times a model sees each row"
     )
     filter_share: Ratio = Field(
         0.2, description="share of the training rows that the arms filter, random and count remove"

@@ -15,7 +15,7 @@ from pipeline.errors import RunFolderError
 MISSING, CHANGED, FOREIGN = "missing", "changed", "foreign"
 UNFINISHED, UNTRUE = "unfinished", "untrue"
 LISTS = "lists/"  # each file there is a list of the files of the folder that it is named after
-NESTED = ("backtest", "backtest/scan")  # run folders of their own, within one
+NESTED = ("backtest",)  # run folders of their own, within one
 
 
 @dataclass(frozen=True)

@@ -1,203 +1,174 @@
-"""The evidence for each judged sequence: the forecast of it, every baseline, and the truth."""
+"""The evidence for each judged sequence: the forecasts, every baseline, and the truths."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-from scipy.special import expit
 
-from pipeline.backtest.corpus.subject import Subject
-from pipeline.backtest.training.trainings import EARLY, FINAL, OTHER, TARGET
-from pipeline.score.forecast.features import ScoredPanel, read_panel
-from pipeline.score.forecast.logistic import folds
-from pipeline.score.forecast.risk import Basis, applied, bases, law_of
-from pipeline.score.forecast.scaling import drawn_futures
-from pipeline.score.forecast.target import Target
-from pipeline.score.sequences.proxy_statistics import proxy_statistics
-from pipeline.score.signals.ratios import zlib_ratio
-from pipeline.score.slices import SEQUENCE
-from pipeline.text.arrays import Flags, Float64, Int64
-from schemas.score.plants import PLANTS
+from pipeline.backtest.judgement.forecasts import (
+    FORECASTS,
+    SEEN,
+    Forecast,
+    HeldOut,
+    forecast,
+    held_out,
+    judged_rows,
+)
+from pipeline.backtest.judgement.strata import Stratum, strata_of
+from pipeline.backtest.judgement.truths import Truth, ladders, other_seed
+from pipeline.backtest.subject import Subject
+from pipeline.score.forecast import features
+from pipeline.score.forecast.features import ScoredPanel
+from pipeline.score.forecast.scaling import Model
+from pipeline.score.slices import SUFFIX
+from pipeline.text.arrays import Flags, Float64
 
-SEEN, UNSEEN = "seen", "unseen"
-FORECASTS = (SEEN, UNSEEN)
-LOG_COUNT, LOG_EFFECTIVE = "log exact count", "log effective count"
-PROXY_P, EARLY_P, OTHER_MARGIN = "proxy log p_z", "early target log p_z", "other target margin"
-PROXY_FLAG, EARLY_FLAG, OTHER_FLAG = "proxy flag", "early target flag", "other target flag"
-BASE_RATE = "base rate"
-Models = Mapping[str, pa.Table]  # scores by `model/mark`
+LOG_COUNT, LOG_EFFECTIVE, LOG_RAREST = "log count", "log effective count", "log rarest count"
+PROXY_P, OUTSIDE_P = "proxy log p_z", "log p by a proxy that did not see it"
+EARLY_P, OTHER_MARGIN = "early target log p_z", "other seed's margin"
+PROXY_FLAG, EARLY_FLAG, OTHER_FLAG = "proxy flag", "early target flag", "other seed flag"
+RANKERS = (
+    LOG_COUNT, LOG_EFFECTIVE, LOG_RAREST, PROXY_P, OUTSIDE_P, "Min-K%", "Min-K%++", EARLY_P,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Triple:
+    """A ladder, a target, and what the one says of the other.
+
+    Attributes:
+        ladder: the panel with the proxies of the ladder.
+        name: `unseen` or `seen`.
+        truth: what the target remembers.
+        other: the same of another seed; None where there is none.
+        forecast: each unit by what was fitted on others.
+    """
+
+    ladder: ScoredPanel
+    name: str
+    truth: Truth
+    other: Truth | None
+    forecast: Forecast
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What is said of it beside each figure."""
+        top = self.ladder.top
+        return {
+            "score": self.name,
+            "ladder": " ".join(one.name for one in self.ladder.of_role("ladder")),
+            "target": self.truth.model,
+            "seed": self.truth.seed,
+            "order": self.truth.order,
+            "times": self.truth.parameters / top.parameters,
+        }
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that is known of the sequences of the panel, one row each.
+    """All that is known of the sequences of the panel.
 
     Attributes:
-        kind: natural | canary | fuzzy | template, (rows,).
-        part: of the kind, (rows,).
-        cluster: name of the planted cluster, (rows,).
-        unit: name of what is drawn and left out together, (rows,).
-        unit_number: the same as a number, (rows,).
-        document: number in the catalogue, (rows,).
-        trained: whether every model was trained on it, (rows,).
-        count: exact occurrences in the corpus, (rows,).
-        effective: effective count, in exact copies, (rows,).
-        weight: sequences that it stands for, (rows,).
-        truth: whether the target memorized it, (rows,).
-        scores: what ranks rows, by name, (rows,) each.
-        flags: what says yes or no, by name, (rows,) each.
-        risk: risk, low and high end by forecast, (rows, 3) each; NaN where it does not speak.
-        floor: memorized and all sequences that the target never saw, by kind.
+        subject: the run.
+        judged: which sequences are judged, (sequences,).
+        strata: of them, in their order.
+        triples: each forecast of each target by each ladder, the headline's first.
+        headline: those of the full ladder and of the largest targets of an order of their own.
         facts: what is reported of the forecasts.
     """
 
-    kind: np.ndarray
-    part: np.ndarray
-    cluster: np.ndarray
-    unit: np.ndarray
-    unit_number: Int64
-    document: Int64
-    trained: Flags
-    count: Float64
-    effective: Float64
-    weight: Float64
-    truth: Flags
-    scores: Mapping[str, Float64]
-    flags: Mapping[str, Flags]
-    risk: Mapping[str, Float64]
-    floor: Mapping[str, tuple[int, int]]
+    subject: Subject
+    judged: Flags
+    strata: Sequence[Stratum]
+    triples: Sequence[Triple]
+    headline: Mapping[str, Sequence[Triple]]
     facts: Mapping[str, Any]
 
     @property
-    def judged(self) -> Flags:
-        """Which rows every model was trained on and both forecasts speak of, (rows,)."""
-        spoken = [np.isfinite(values[:, 0]) for values in self.risk.values()]
-        return np.asarray(np.logical_and.reduce([self.trained, *spoken]))
+    def dose(self) -> Float64:
+        """Times that a target is taught each sequence, (sequences,)."""
+        return self.subject.panel.top.dose
 
 
-def evidence(
-    subject: Subject,
-    table: pa.Table,
-    about: Sequence[Mapping[str, Any]],
-    models: Models,
-    target: Target,
-) -> Evidence:
-    """Forecast every family by what was fitted on others, beside the baselines and the truth.
+def evidence(subject: Subject, targets: Sequence[Truth]) -> Evidence:
+    """Forecast every target by every ladder, each unit by what was fitted on others.
 
-    Labels of the target enter nothing but `truth`.
+    Labels of a target enter nothing but the truth.
 
     Args:
-        subject: the corpus of the back-test, as trained on.
-        table: the `sequences` of the panel.
-        about: name, role and parameters of its proxies.
-        models: scores by `model/mark`.
-        target: the model that is forecast.
+        subject: the run.
+        targets: that were trained in an order of their own.
     """
-    planted = subject.planted.take(pa.array(subject.about))
-    kind, part, cluster, unit = (
-        _text(planted[name]) for name in ("kind", "part", "cluster", "unit")
-    )
-    place = table.schema.get_field_index("family")
-    units = table.set_column(place, "family", pa.array(unit, pa.string()))
-    panel = read_panel(units, about, PLANTS.empty_table())
-    rows = len(unit)
-    truth = models[f"{TARGET}/{FINAL}"]["memorized"].to_numpy()[:rows]
-    risk, facts = _forecasts(panel, target, subject.work.config.proxy.seed)
-    return Evidence(
-        kind, part, cluster, unit, panel.family, subject.material.panel.document, panel.top.taught,
-        panel.count, panel.effective, panel.weight, truth,
-        _scores(table, panel, models), _flags(panel, models, rows), risk,
-        _floor(subject, kind, panel.top.taught, models), facts,
-    )  # fmt: skip
+    judged = judged_rows(subject)
+    strata = strata_of(subject, judged)
+    triples: list[Triple] = []
+    facts: dict[str, Any] = {}
+    full = subject.panel.of_role("ladder")
+    for ladder, truths in ladders(subject.panel, targets):
+        for name in FORECASTS:
+            if name == SEEN and len(ladder.of_role("ladder")) < len(full):
+                continue
+            of = held_out(subject, ladder, name, judged)
+            if len(ladder.of_role("ladder")) == len(full):
+                facts[f"cases_of_{name}"] = of.cases
+            triples += [_triple(of, truth, targets, strata) for truth in truths]
+    return Evidence(subject, judged, strata, triples, _headline(triples, targets), facts)
 
 
-def held_out_forecast(basis: Basis, panel: ScoredPanel, target: Target, seed: int) -> Float64:
-    """Return risk, low and high end of each row, by what was fitted on other folds, (rows, 3).
-
-    NaN where there is no forecast.
-    """
-    found = np.full((len(panel.count), 3), np.nan)
-    of_case, of_row = folds(basis.cases.family), folds(panel.family)
-    spoken = np.isfinite(basis.features).all(1) & panel.top.taught
-    for fold in np.unique(of_row).tolist():
-        rows = spoken & (of_row == fold)
-        cases = basis.cases.where(of_case != fold)
-        if rows.any() and cases.label.any():
-            law = law_of(replace(basis, cases=cases), panel, seed)
-            chosen = drawn_futures(law, seed)
-            part = applied(law, chosen, basis.features[rows], target.model)
-            found[rows] = expit(part[:, :3])
-    return found
+def _triple(
+    of: HeldOut, truth: Truth, targets: Sequence[Truth], strata: Sequence[Stratum]
+) -> Triple:
+    found = forecast(of, Model(truth.parameters, of.top.tokens), strata)
+    return Triple(of.panel, of.name, truth, other_seed(truth, targets), found)
 
 
-def _forecasts(
-    panel: ScoredPanel, target: Target, seed: int
-) -> tuple[dict[str, Float64], dict[str, Any]]:
-    """Return both forecasts and the facts of them."""
-    top = panel.top
-    families = len(np.unique(panel.family[top.memorized & top.taught]))
-    facts: dict[str, Any] = {"families_memorized_by_the_largest_proxy": families}
-    risk = {}
-    for basis in bases(panel, target.epochs):
-        risk[basis.name] = held_out_forecast(basis, panel, target, seed)
-        facts[f"rows_fitted_on_{basis.name}"] = len(basis.cases.label)
-    return risk, facts
-
-
-def _scores(table: pa.Table, panel: ScoredPanel, models: Models) -> dict[str, Float64]:
-    """Return all that ranks rows but the forecasts: counts, signals, other models."""
-    top = proxy_statistics(table, panel.top.name, ("log_p_z", "min_k", "min_k_pp", "mean_nll"))
-    size = (table["end_byte"].to_numpy() - table["start_byte"].to_numpy()).astype(np.float64)
-    packed = np.maximum(table["zlib_bits_per_byte"].to_numpy() * size, 1.0)
-    rows = len(size)
+def _headline(triples: Sequence[Triple], targets: Sequence[Truth]) -> dict[str, list[Triple]]:
+    """Return by forecast the triples of the full ladder and the largest target, one a seed."""
+    most = max((one.parameters for one in targets), default=0)
+    ladder = triples[0].ladder if triples else None
     return {
-        LOG_COUNT: np.log(np.maximum(panel.count, 1.0)),
-        LOG_EFFECTIVE: np.log(np.maximum(panel.effective, 1.0)),
-        PROXY_P: top["log_p_z"],
-        "Min-K%": top["min_k"],
-        "Min-K%++": top["min_k_pp"],
-        "zlib ratio": -zlib_ratio(top["mean_nll"], SEQUENCE, packed),
-        EARLY_P: _column(models, f"{TARGET}/{EARLY}", rows),
-        OTHER_MARGIN: _column(models, f"{OTHER}/{FINAL}", rows, "margin"),
+        name: [
+            one
+            for one in triples
+            if one.ladder is ladder
+            and one.name == name
+            and one.truth.seed is not None
+            and one.truth.parameters == most
+        ]
+        for name in FORECASTS
     }
 
 
-def _flags(panel: ScoredPanel, models: Models, rows: int) -> dict[str, Flags]:
+def baselines(subject: Subject, truth: Truth, other: Truth | None) -> dict[str, Float64]:
+    """Return all that ranks sequences but the forecasts: counts, signals, other models."""
+    panel, top = subject.panel, subject.panel.top.name
+    times = panel.top.dose / panel.count
+    nothing = np.zeros(len(panel.count))
+    counts = (panel.count, panel.effective, panel.rarest)
+    logs = [np.log(np.maximum(count * times, 1.0)) for count in counts]
+    outside = features.outside_log_p(panel) / SUFFIX
+    return {
+        LOG_COUNT: logs[0],
+        LOG_EFFECTIVE: logs[1],
+        LOG_RAREST: logs[2],
+        PROXY_P: panel.top.log_p,
+        OUTSIDE_P: np.nan_to_num(outside, nan=0.0),
+        "Min-K%": subject.statistic(top, "min_k"),
+        "Min-K%++": subject.statistic(top, "min_k_pp"),
+        EARLY_P: nothing if truth.early_log_p is None else truth.early_log_p,
+        OTHER_MARGIN: nothing if other is None else other.margin,
+    }
+
+
+def flags(subject: Subject, truth: Truth, other: Truth | None) -> dict[str, Flags]:
     """Return all that says yes or no: of the largest proxy, the early and the other target."""
+    nothing = np.zeros(len(subject.panel.count), np.bool_)
+    early = truth.early_memorized
     return {
-        PROXY_FLAG: panel.top.memorized,
-        EARLY_FLAG: models[f"{TARGET}/{EARLY}"]["memorized"].to_numpy()[:rows],
-        OTHER_FLAG: models[f"{OTHER}/{FINAL}"]["memorized"].to_numpy()[:rows],
+        PROXY_FLAG: subject.panel.top.memorized,
+        EARLY_FLAG: nothing if early is None else early,
+        OTHER_FLAG: nothing if other is None else other.memorized,
     }
-
-
-def _floor(
-    subject: Subject, kind: np.ndarray, taught: Flags, models: Models
-) -> dict[str, tuple[int, int]]:
-    """Return memorized and all sequences that the target never saw, by kind."""
-    table = models[f"{TARGET}/{FINAL}"]
-    memorized = table["memorized"].to_numpy()
-    outside = _text(subject.planted["kind"].take(pa.array(subject.outside_about)))
-    kinds = np.concatenate((kind, outside))
-    never = np.concatenate((~taught, np.ones(len(outside), np.bool_)))
-    return {
-        name: (
-            int((memorized & never & (kinds == name)).sum()),
-            int((never & (kinds == name)).sum()),
-        )
-        for name in ("natural", "canary", "fuzzy", "template")
-    }
-
-
-def _column(models: Models, name: str, rows: int, column: str = "log_p_z") -> Float64:
-    """Return a statistic of the panel by a model at a mark, (rows,)."""
-    return np.asarray(models[name][column].to_numpy()[:rows].astype(np.float64))
-
-
-def _text(column: pa.ChunkedArray) -> np.ndarray:
-    """Return a column of text as objects."""
-    return np.array(column.to_pylist(), object)

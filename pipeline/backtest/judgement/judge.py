@@ -1,136 +1,77 @@
-"""Forecast against truth: every metric, its interval, and paired differences to each baseline."""
+"""Forecasts against truths: every triple, every metric with its interval, and paired differences.
+
+Metrics, differences, curves and reliability are of the headline: the full ladder and the largest
+target of an order of its own. With several seeds of it, metrics are means over the seeds on the
+same draws of units.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from pipeline.backtest.judgement import metrics
-from pipeline.backtest.judgement.evidence import (
+from pipeline.backtest.judgement.declared import (
+    AP,
+    AT_FLAG,
+    AT_PROMISE,
     BASE_RATE,
+    BRIER,
+    ERRORS,
+    RECALL,
+    comparisons,
+)
+from pipeline.backtest.judgement.evidence import (
     EARLY_FLAG,
-    FORECASTS,
     OTHER_FLAG,
     OTHER_MARGIN,
     PROXY_FLAG,
     Evidence,
+    Triple,
+    baselines,
+    flags,
 )
+from pipeline.backtest.judgement.forecasts import FORECASTS
+from pipeline.backtest.judgement.measures import PROMISE, Bootstrap, measured
 from pipeline.backtest.judgement.metrics import JudgedSample
-from pipeline.backtest.judgement.preregistered import (
-    AP,
-    AT_FLAG,
-    AT_MARGIN,
-    BRIER,
-    DOSES,
-    ERRORS,
-    HEADLINE,
-    MARGIN,
-    PRECISION,
-    RANKERS,
-    RECALL,
-    STRATA,
-    comparisons,
-)
+from pipeline.backtest.judgement.strata import HEADLINE, Stratum
 from pipeline.score.forecast.bootstrap import NUMBERS_AT_ONCE
 from pipeline.text.arrays import Flags, Float64
 
-BLOCK = NUMBERS_AT_ONCE
 BINS = 10
 Values = dict[tuple[str, str], Float64]
 
 
-def rows_of(of: Evidence, stratum: str, dose: str) -> Flags:
-    """Return the judged rows of a stratum and a range of counts, (rows,)."""
-    low, high = DOSES[dose]
-    inside = np.isin(of.kind, STRATA[stratum]) & (of.count >= low) & (of.count <= high)
-    return np.asarray(of.judged & inside)
+def triple_rows(of: Evidence, draw: Bootstrap) -> list[dict[str, Any]]:
+    """Return the rows of `backtest_triples`: each triple in each stratum that has rows."""
+    rows = []
+    for one in of.triples:
+        for stratum in of.strata:
+            found = measured(one.forecast, one.truth, one.other, of.dose, stratum, draw)
+            if found is not None:
+                rows.append({**one.about, "stratum": stratum.name, **found})
+    return rows
 
 
-def measured(of: Evidence, rows: Flags, draws: int, seed: int) -> Values:
-    """Return every metric of every score: the value of the sample, then one a draw, (1 + draws,).
-
-    Args:
-        of: the evidence.
-        rows: those to judge, (rows,).
-        draws: of the bootstrap.
-        seed: of the bootstrap.
-    """
-    sample = JudgedSample(of.truth[rows], of.unit_number[rows], of.weight[rows])
-    parts: list[Values] = []
-    for weight in sample.blocks(draws, seed, BLOCK):
-        found = _flags(of, rows, weight)
-        precision = np.nan_to_num(found[PROXY_FLAG, "precision"], nan=1.0)
-        for name in (*FORECASTS, *RANKERS, OTHER_MARGIN):
-            score = of.risk[name][:, 0] if name in FORECASTS else of.scores[name]
-            found |= _ranked(name, score[rows], sample.truth, weight, precision)
-        for name in FORECASTS:
-            found |= _probable(name, of.risk[name][rows, 0], sample.truth, weight)
-        found[BASE_RATE, AP] = metrics.base_rate(sample.truth, weight)
-        found[BASE_RATE, BRIER] = np.zeros(len(weight))
-        parts.append(found)
-    return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
-
-
-def _ranked(name: str, score: Float64, truth: Flags, weight: Float64, precision: Float64) -> Values:
-    """Return the metrics of a score as a ranking, (draws,) each."""
-    of = metrics.curve(score, truth, weight)
-    fixed = np.full(len(weight), PRECISION)
-    return {
-        (name, AP): metrics.average_precision(of),
-        (name, "recall at precision 0.90"): metrics.recall_at_precision(of, fixed),
-        (name, AT_MARGIN): metrics.recall_at_precision(of, np.maximum(fixed, precision - MARGIN)),
-        (name, AT_FLAG): metrics.recall_at_precision(of, precision),
-        (name, f"recall at {ERRORS} errors"): metrics.recall_at_errors(of, ERRORS),
-        (name, "ROC-AUC"): metrics.roc_auc(of),
-    }
-
-
-def _probable(name: str, risk: Float64, truth: Flags, weight: Float64) -> Values:
-    """Return the metrics of a forecast as a probability, (draws,) each."""
-    intercept, slope = metrics.calibration(risk, truth, weight)
-    return {
-        (name, BRIER): metrics.brier_skill(risk, truth, weight),
-        (name, "log loss"): metrics.log_loss(risk, truth, weight),
-        (name, "calibration intercept"): intercept,
-        (name, "calibration slope"): slope,
-        (name, "mean risk"): (weight * risk).sum(1) / weight.sum(1),
-    }
-
-
-def _flags(of: Evidence, rows: Flags, weight: Float64) -> Values:
-    """Return precision and recall of what says yes or no, (draws,) each."""
-    found: Values = {}
-    for name in (PROXY_FLAG, EARLY_FLAG, OTHER_FLAG):
-        flag, truth = of.flags[name][rows], of.truth[rows]
-        found[name, "precision"] = metrics.flag_precision(flag, truth, weight)
-        found[name, RECALL] = metrics.flag_recall(flag, truth, weight)
-    return found
-
-
-def metric_rows(of: Evidence, draws: int, seed: int) -> tuple[list[dict[str, Any]], Values]:
+def metric_rows(of: Evidence, draw: Bootstrap) -> tuple[list[dict[str, Any]], Values]:
     """Return the rows of `backtest_metrics`, and the values of the headline for comparisons."""
     rows: list[dict[str, Any]] = []
     headline: Values = {}
-    for stratum in STRATA:
-        for dose in DOSES:
-            chosen = rows_of(of, stratum, dose)
-            if not of.truth[chosen].any():
-                continue
-            values = measured(of, chosen, draws, seed)
-            if (stratum, dose) == (HEADLINE, "all"):
-                headline = values
-            about = {"stratum": stratum, "dose": dose, **_about(of, stratum, chosen)}
-            for (score, metric), value in values.items():
-                found, low, high = metrics.interval(value)
-                rows.append(
-                    {
-                        "score": score, "metric": metric, **about,
-                        "value": _number(found), "low": _number(low), "high": _number(high),
-                    }
-                )  # fmt: skip
+    for stratum in of.strata:
+        memorized = [_memorized(of, place)[stratum.rows] for place in range(_seeds(of))]
+        if not memorized or not all(0 < truth.sum() < len(truth) for truth in memorized):
+            continue
+        values = _mean([_measured(of, place, stratum, draw) for place in range(_seeds(of))])
+        if stratum.name == HEADLINE:
+            headline = values
+        about = _about(of, stratum, np.mean(memorized, axis=0))
+        for (score, metric), value in values.items():
+            found, low, high = metrics.interval(value)
+            ends = {"value": _number(found), "low": _number(low), "high": _number(high)}
+            rows.append({"score": score, "metric": metric, **about, **ends})
     return rows, headline
 
 
@@ -150,92 +91,194 @@ def difference_rows(headline: Values) -> list[dict[str, Any]]:
 
 
 def curve_rows(of: Evidence) -> list[dict[str, Any]]:
-    """Return the points of the precision-recall curves by stratum."""
+    """Return the points of the precision-recall curves by stratum, of the first seed."""
     rows: list[dict[str, Any]] = []
-    for stratum in STRATA:
-        chosen = rows_of(of, stratum, "all")
-        truth, weight = of.truth[chosen], of.weight[chosen][None, :]
-        if not truth.any():
+    for stratum in reversed(of.strata):
+        if not _seeds(of) or not _memorized(of, 0)[stratum.rows].any():
             continue
-        for name in (*FORECASTS, *RANKERS, OTHER_MARGIN):
-            score = of.risk[name][:, 0] if name in FORECASTS else of.scores[name]
+        chosen = stratum.rows
+        truth, weight = _memorized(of, 0)[chosen], stratum.weight[chosen][None, :]
+        for name, score in _scores(of, 0).items():
             found = metrics.curve(score[chosen], truth, weight)
             points = zip(found.score, found.precision[0], found.recall[0], strict=True)
             rows += [
                 {
-                    "score": name, "stratum": stratum, "threshold": float(threshold),
-                    "precision": float(precision), "recall": float(recall),
+                    "score": name,
+                    "stratum": stratum.name,
+                    "threshold": float(threshold),
+                    "precision": float(precision),
+                    "recall": float(recall),
                 }
                 for threshold, precision, recall in points
-            ]  # fmt: skip
+            ]
     return rows
 
 
-def reliability_rows(of: Evidence, draws: int, seed: int) -> list[dict[str, Any]]:
-    """Return quantile bins of each forecast: mean probability against the observed share."""
-    rows: list[dict[str, Any]] = []
-    for stratum in STRATA:
-        chosen = rows_of(of, stratum, "all")
-        for name in FORECASTS if of.truth[chosen].any() else ():
-            risk = of.risk[name][chosen, 0]
-            edges = np.quantile(risk, np.linspace(0, 1, BINS + 1)[1:-1])
-            place = np.searchsorted(edges, risk, "right")
-            for number in np.unique(place).tolist():
-                own = np.flatnonzero(chosen)[place == number]
-                inside = np.isin(np.arange(len(chosen)), own)
-                rows.append(_bin(of, name, stratum, inside, draws, seed))
+def reliability_rows(of: Evidence, draw: Bootstrap) -> list[dict[str, Any]]:
+    """Return quantile bins of both forecasts by stratum, of the first seed."""
+    rows = []
+    for stratum in of.strata:
+        for name in FORECASTS if _seeds(of) else ():
+            places = np.flatnonzero(stratum.rows)
+            if not len(places):
+                continue
+            risk = _triple(of, name, 0).forecast.risk[places, 0]
+            order = places[np.argsort(risk, kind="stable")]
+            rows += [
+                _bin(of, name, stratum, part, draw)
+                for part in np.array_split(order, BINS)
+                if len(part)
+            ]
     return rows
 
 
 def _bin(
-    of: Evidence, name: str, stratum: str, inside: Flags, draws: int, seed: int
+    of: Evidence, name: str, stratum: Stratum, inside: np.ndarray, draw: Bootstrap
 ) -> dict[str, Any]:
     """Return one bin, with a bootstrap interval of the observed share."""
-    sample = JudgedSample(of.truth[inside], of.unit_number[inside], of.weight[inside])
-    shares = [
-        metrics.base_rate(sample.truth, weight) for weight in sample.blocks(draws, seed, BLOCK)
-    ]
+    weight = stratum.weight[inside]
+    sample = JudgedSample(_memorized(of, 0)[inside], draw.unit[inside], weight)
+    blocks = sample.blocks(draw.times(len(inside)), draw.seed, NUMBERS_AT_ONCE)
+    shares = [metrics.base_rate(sample.truth, weights) for weights in blocks]
     observed, low, high = metrics.interval(np.concatenate(shares))
-    mean = np.average(of.risk[name][inside, 0], weights=sample.weight)
+    mean = np.average(_triple(of, name, 0).forecast.risk[inside, 0], weights=weight)
     return {
-        "score": name, "stratum": stratum, "forecast": float(mean), "observed": observed,
-        "low": _number(low), "high": _number(high), "sequences": int(inside.sum()),
-    }  # fmt: skip
+        "score": name,
+        "stratum": stratum.name,
+        "forecast": float(mean),
+        "observed": _number(observed),
+        "low": _number(low),
+        "high": _number(high),
+        "sequences": len(inside),
+    }
 
 
 def panel_table(of: Evidence) -> pa.Table:
-    """Return the rows of `backtest_panel`."""
+    """Return the rows of `backtest_panel`: what was judged, forecast and true, by sequence."""
+    subject, panel = of.subject, of.subject.panel
+    first = _triple(of, FORECASTS[0], 0)
+    yes = flags(subject, first.truth, first.other)
     columns: dict[str, Any] = {
-        "kind": pa.array(of.kind, pa.string()),
-        "part": pa.array(of.part, pa.string()),
-        "cluster": pa.array(of.cluster, pa.string()),
-        "unit": pa.array(of.unit, pa.string()),
-        "trained": of.trained,
-        "sequence_count": of.count.astype(np.int64),
-        "effective_count": of.effective,
-        "weight": of.weight,
-        "target": of.truth,
-        "other": of.flags[OTHER_FLAG],
-        "early": of.flags[EARLY_FLAG],
-        "proxy": of.flags[PROXY_FLAG],
+        "kind": pa.array(subject.kind, pa.string()),
+        "unit": subject.unit,
+        "judged": of.judged,
+        "taught": of.dose.astype(np.int64),
+        "sequence_count": panel.count.astype(np.int64),
+        "effective_count": panel.effective,
+        "suffix_count": panel.suffix.astype(np.int64),
+        "rarest_count": panel.rarest.astype(np.int64),
+        "weight": panel.weight,
+        "target": first.truth.memorized,
+        "target_margin": first.truth.margin,
+        "other": _optional(yes[OTHER_FLAG], missing=first.other is None),
+        "early": yes[EARLY_FLAG],
+        "proxy": yes[PROXY_FLAG],
     }
     for name in FORECASTS:
         for place, end in enumerate(("", "_low", "_high")):
-            value = of.risk[name][:, place]
+            value = _triple(of, name, 0).forecast.risk[:, place]
             columns[f"risk_{name}{end}"] = pa.array(value, mask=np.isnan(value))
     return pa.table(columns)
 
 
-def _about(of: Evidence, stratum: str, chosen: Flags) -> Mapping[str, Any]:
-    """Return what is said of a stratum beside each metric: rows, families, base rate, floor."""
-    memorized = sum(of.floor[kind][0] for kind in STRATA[stratum])
-    total = sum(of.floor[kind][1] for kind in STRATA[stratum])
+def _optional(values: Flags, *, missing: bool) -> pa.Array:
+    return pa.nulls(len(values), pa.bool_()) if missing else pa.array(values)
+
+
+def _seeds(of: Evidence) -> int:
+    return len(of.headline[FORECASTS[0]])
+
+
+def _triple(of: Evidence, name: str, seed: int) -> Triple:
+    return of.headline[name][seed]
+
+
+def _memorized(of: Evidence, seed: int) -> Flags:
+    return _triple(of, FORECASTS[0], seed).truth.memorized
+
+
+def _scores(of: Evidence, seed: int) -> dict[str, Float64]:
+    """Return all that ranks sequences: both forecasts, the baselines, the ceiling."""
+    one = _triple(of, FORECASTS[0], seed)
+    own = {name: _triple(of, name, seed).forecast.risk[:, 0] for name in FORECASTS}
+    others = baselines(of.subject, one.truth, one.other)
+    if one.other is None:
+        del others[OTHER_MARGIN]
+    return own | others
+
+
+def _measured(of: Evidence, seed: int, stratum: Stratum, draw: Bootstrap) -> Values:
+    """Return every metric of every score: the value of the sample, then one a draw, (1 + draws,).
+
+    Args:
+        of: the evidence.
+        seed: place of the target among those of the headline.
+        stratum: which rows, and how each counts.
+        draw: of the bootstrap.
+    """
+    one, scores = _triple(of, FORECASTS[0], seed), _scores(of, seed)
+    yes = flags(of.subject, one.truth, one.other)
+    rows = stratum.rows
+    sample = draw.sample(stratum, one.truth.memorized)
+    parts: list[Values] = []
+    for weight in sample.blocks(draw.times(int(rows.sum())), draw.seed, NUMBERS_AT_ONCE):
+        found: Values = {}
+        for name, flag in yes.items():
+            found[name, "precision"] = metrics.flag_precision(flag[rows], sample.truth, weight)
+            found[name, RECALL] = metrics.flag_recall(flag[rows], sample.truth, weight)
+        precision = np.nan_to_num(found[PROXY_FLAG, "precision"], nan=1.0)
+        for name, score in scores.items():
+            found |= _ranked(name, score[rows], sample.truth, weight, precision)
+        for name in FORECASTS:
+            found |= _probable(name, scores[name][rows], sample.truth, weight)
+        found[BASE_RATE, AP] = metrics.base_rate(sample.truth, weight)
+        found[BASE_RATE, BRIER] = np.zeros(len(weight))
+        parts.append(found)
+    return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+
+
+def _ranked(name: str, score: Float64, truth: Flags, weight: Float64, precision: Float64) -> Values:
+    """Return the metrics of a score as a ranking, (draws,) each."""
+    of = metrics.curve(score, truth, weight)
+    fixed = np.full(len(weight), PROMISE)
     return {
-        "sequences": int(chosen.sum()),
-        "families": len(np.unique(of.unit_number[chosen])),
-        "memorized": int(of.truth[chosen].sum()),
-        "base_rate": float(np.average(of.truth[chosen], weights=of.weight[chosen])),
-        "floor": memorized / total if total else None,
+        (name, AP): metrics.average_precision(of),
+        (name, AT_PROMISE): metrics.recall_at_precision(of, fixed),
+        (name, AT_FLAG): metrics.recall_at_precision(of, precision),
+        (name, f"recall at {ERRORS} errors"): metrics.recall_at_errors(of, ERRORS),
+        (name, "ROC-AUC"): metrics.roc_auc(of),
+    }
+
+
+def _probable(name: str, risk: Float64, truth: Flags, weight: Float64) -> Values:
+    """Return the metrics of a forecast as a probability, (draws,) each."""
+    intercept, slope = metrics.calibration(risk, truth, weight)
+    return {
+        (name, BRIER): metrics.brier_skill(risk, truth, weight),
+        (name, "log loss"): metrics.log_loss(risk, truth, weight),
+        (name, "calibration intercept"): intercept,
+        (name, "calibration slope"): slope,
+        (name, "mean risk"): (weight * risk).sum(1) / weight.sum(1),
+    }
+
+
+def _mean(values: Sequence[Values]) -> Values:
+    """Return each metric's mean over the seeds, draw by draw."""
+    return {key: np.mean([one[key] for one in values], axis=0) for key in values[0]}
+
+
+def _about(of: Evidence, stratum: Stratum, memorized: Float64) -> Mapping[str, Any]:
+    """Return what is said of a stratum beside each metric: rows, units, base rate, floor."""
+    weight = stratum.weight[stratum.rows]
+    never = ~of.subject.taught
+    floor = [float(_memorized(of, place)[never].mean()) for place in range(_seeds(of))]
+    return {
+        "stratum": stratum.name,
+        "sequences": int(stratum.rows.sum()),
+        "units": len(np.unique(of.subject.unit[stratum.rows])),
+        "memorized": float(memorized.sum()),
+        "base_rate": float(np.average(memorized, weights=weight)),
+        "floor": float(np.mean(floor)) if never.any() else None,
     }
 
 

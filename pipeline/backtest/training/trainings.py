@@ -1,9 +1,8 @@
-"""Train and score the models of a back-test: proxies by `train`, targets by `train_target`."""
+"""The targets of a back-test: what each learns, its training and its scores, each an output."""
 
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,23 +13,22 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from pipeline.backtest.corpus.subject import Subject
 from pipeline.backtest.ledger import Built, Ledger, Output
-from pipeline.backtest.sizes import target_shape
+from pipeline.backtest.sizes import Size, target_shape
+from pipeline.backtest.subject import Subject
 from pipeline.backtest.training.target import TargetSpec, train_target
-from pipeline.config.sections import Config, ProxyConfig
+from pipeline.config.sections import ProxyConfig
 from pipeline.engine.run_folder import digest_of
-from pipeline.score.proxy.ensemble import HALVES, TRAINING, Proxy, chosen_device
+from pipeline.score.proxy.ensemble import TRAINING, chosen_device
 from pipeline.score.proxy.model import Shape, Transformer, from_safetensors, to_safetensors
 from pipeline.score.proxy.pool import WorkerPool
 from pipeline.score.proxy.statistics import ProxyScorer
-from pipeline.score.proxy.train import Schedule, train
+from pipeline.score.proxy.train import Schedule
 from pipeline.text.arrays import Int64
 from schemas.backtest import SCORES
 
 MARKS = (0.15, 0.3, 0.5, 0.75, 1.0)  # shares of the steps
 EARLY, FINAL = "mark-0", f"mark-{len(MARKS) - 1}"
-TARGET, OTHER = "target", "other"
 
 
 @dataclass(frozen=True)
@@ -39,25 +37,19 @@ class Training:
 
     Attributes:
         name: its name.
-        role: ladder | half | target.
         shape: its shape.
-        halves: the halves of the families that it sees, 0 and 1.
-        rows: its training rows.
+        rows: its training rows, in the order that its epochs shuffle again.
         seed: of the weights and of the order of the rows.
         keep: which tokens count in the loss; None for all.
         sinks: the number of each row's sink; None for a model without sinks.
-        recipe: what else its fingerprint depends on.
     """
 
     name: str
-    role: str
     shape: Shape
-    halves: tuple[int, ...]
     rows: Int64  # (rows, 65)
     seed: int
     keep: NDArray[np.bool_] | None = None  # (rows, 64)
     sinks: Int64 | None = None  # (rows,)
-    recipe: str = ""
 
     @property
     def weights(self) -> int:
@@ -70,34 +62,38 @@ class Training:
         return 6.0 * self.weights * self.rows[:, 1:].size
 
 
-def proxies_of(subject: Subject, config: ProxyConfig, vocabulary: int) -> list[Training]:
-    """Return the trainings of the proxies: the ladder, then the cross-fit pair."""
-    learnt = subject.material.learnt
-    middle = config.shapes[len(config.shapes) // 2]
-    named = [
-        *((f"p{place}", "ladder", shape, (0, 1)) for place, shape in enumerate(config.shapes)),
-        *((name, "half", middle, (half,)) for half, name in enumerate(HALVES)),
+def shapes_of(subject: Subject, size: Size, config: ProxyConfig) -> list[Shape]:
+    """Return the shapes of the targets of a size."""
+    return [
+        target_shape(subject.vocabulary, config.shapes[-1], ratio) for ratio in sorted(size.ratios)
     ]
+
+
+def seeds_of(size: Size, config: ProxyConfig) -> list[int]:
+    """Return the seeds of the targets of each shape, none of them the proxies'."""
+    return [config.seed + number for number in range(1, 1 + size.seeds)]
+
+
+def targets_of(subject: Subject, shapes: Sequence[Shape], seeds: Sequence[int]) -> list[Training]:
+    """Return the trainings of the targets: what the proxies were taught, in another order.
+
+    A real target shares neither the proxies' order nor their weights.
+    """
     return [
         Training(
-            name, role, Shape(vocabulary, *shape), halves,
-            learnt.rows[np.isin(learnt.row_half, halves)], config.seed,
+            f"target-{shape.layers}x{shape.width}-s{seed}",
+            shape,
+            subject.rows[order_of(len(subject.rows), seed)],
+            seed,
         )
-        for name, role, shape, halves in named
-    ]  # fmt: skip
-
-
-def targets_of(subject: Subject, config: Config, vocabulary: int) -> list[Training]:
-    """Return the trainings of the target and of the same model with another order and seed.
-
-    Neither has the proxies' weights or order: a real target shares none of them.
-    """
-    shape = target_shape(vocabulary, config.proxy.shapes[-1], config.backtest.target_ratio)
-    rows, seed = subject.material.learnt.rows, config.proxy.seed
-    return [
-        Training(TARGET, "target", shape, (0, 1), rows, seed + 1),
-        Training(OTHER, "target", shape, (0, 1), rows, seed + 2),
+        for shape in shapes
+        for seed in seeds
     ]
+
+
+def order_of(rows: int, seed: int) -> Int64:
+    """Return an order of the rows that is a seed's own, (rows,)."""
+    return np.random.Generator(np.random.PCG64(seed)).permutation(rows)
 
 
 class Trainer:
@@ -122,52 +118,20 @@ class Trainer:
             lambda one: one.cost,
         )
 
-    def proxies(self, trainings: Sequence[Training], outputs: Sequence[Output]) -> list[Proxy]:
-        """Return trained proxies as scoring has them, an early one after each ladder proxy.
-
-        Args:
-            trainings: trainings of proxies.
-            outputs: their outputs, in the same order.
-        """
-        found = []
-        for one, output in zip(trainings, outputs, strict=True):
-            tokens, epochs = one.rows[:, 1:].size, self._config.epochs
-            found.append(
-                Proxy(
-                    one.name, one.role, self._load(one, output, FINAL), one.halves, epochs,
-                    tokens * epochs, output.facts["loss"], self._device,
-                )
-            )  # fmt: skip
-            if one.role == "ladder" and epochs > 1:
-                early = self._load(one, output, EARLY)
-                found.append(
-                    Proxy(
-                        f"{one.name}-early", "early", early, one.halves, 1,
-                        tokens, math.nan, self._device,
-                    )
-                )  # fmt: skip
-        return found
-
-    def score(
-        self, wanted: Sequence[tuple[Training, Output, str]], panel: Int64, outside: Int64
-    ) -> list[Output]:
-        """Return the scores of some models on the panel and on the sequences left outside.
+    def score(self, wanted: Sequence[tuple[Training, Output, str]], rows: Int64) -> list[Output]:
+        """Return the scores of some models.
 
         Args:
             wanted: training, its output and the mark of each model.
-            panel: sequences of the panel, (sequences, 65).
-            outside: sequences of clusters that no model saw, (outside sequences, 65).
+            rows: EOS and 64 tokens each, (rows, 65).
         """
-        rows = np.concatenate((panel, outside))
         about = digest_rows(rows)
 
         def score_one(job: tuple[Training, Output, str]) -> Output:
-            one, output, name = job
-            parts = [output.fingerprint, name, about]
-            title = f"score/{one.name}/{name}"
-            return self._ledger.get(
-                title, parts, lambda: self._scored(one, output, name, rows, len(panel))
-            )
+            one, output, mark = job
+            parts = [output.fingerprint, mark, about]
+            title = f"score/{one.name}/{mark}"
+            return self._ledger.get(title, parts, lambda: self._scored(one, output, mark, rows))
 
         def cost(job: tuple[Training, Output, str]) -> float:
             return float(job[0].weights * len(rows))
@@ -180,9 +144,9 @@ class Trainer:
         config = self._config
         schedule = [config.epochs, config.batch, config.rate, one.seed]
         machine = [TRAINING, self._device, str(torch.__version__), config.threads]
-        extra = [one.recipe, None if one.keep is None else digest_rows(one.keep)]
         return f"train/{one.name}", [
-            one.role, shape, schedule, machine, digest_rows(one.rows), extra,
+            shape, schedule, machine, digest_rows(one.rows),
+            None if one.keep is None else digest_rows(one.keep),
             None if one.sinks is None else digest_rows(one.sinks),
         ]  # fmt: skip
 
@@ -190,44 +154,25 @@ class Trainer:
         """Train a model and write its weights at each mark."""
         config = self._config
         schedule = Schedule(config.epochs, config.batch, config.rate, one.seed)
-        on_progress = self._pool.progress_of(one.name, one.cost)
-        loss = math.nan
-        if one.role == "target":
-            spec = TargetSpec(one.shape, one.rows, schedule, MARKS, one.keep, one.sinks)
-            models = dict(
-                zip(
-                    (f"mark-{place}" for place in range(len(MARKS))),
-                    train_target(spec, self._device, on_progress),
-                    strict=True,
-                )
-            )
-        else:
-            done = train(one.shape, one.rows, schedule, self._device, on_progress)
-            models, loss = {FINAL: done.model}, done.loss
-            if done.early is not None:
-                models[EARLY] = done.early
+        spec = TargetSpec(one.shape, one.rows, schedule, MARKS, one.keep, one.sinks)
+        models = train_target(spec, self._device, self._pool.progress_of(one.name, one.cost))
         files = [
-            self._ledger.file(f"{one.name}/{name}.safetensors", to_safetensors(model))
-            for name, model in models.items()
+            self._ledger.file(f"{one.name}/mark-{place}.safetensors", to_safetensors(model))
+            for place, model in enumerate(models)
         ]
-        return files, {"loss": None if math.isnan(loss) else loss}
+        return files, {"parameters": one.shape.parameters, "tokens": int(one.rows[:, 1:].size)}
 
-    def _load(self, one: Training, output: Output, name: str) -> Transformer:
-        path: Path = output.files[f"models/{one.name}/{name}.safetensors"]
+    def _load(self, one: Training, output: Output, mark: str) -> Transformer:
+        path: Path = output.files[f"models/{one.name}/{mark}.safetensors"]
         return from_safetensors(one.shape, path.read_bytes()).to(self._device).eval()
 
-    def _scored(self, one: Training, output: Output, name: str, rows: Int64, inside: int) -> Built:
-        """Score rows by a model at a mark; the first `inside` are the panel's."""
-        on_progress = self._pool.progress_of(f"{one.name}/{name}", float(one.weights * len(rows)))
-        scorer = ProxyScorer(self._load(one, output, name), self._device, advance=on_progress)
+    def _scored(self, one: Training, output: Output, mark: str, rows: Int64) -> Built:
+        """Score rows by a model at a mark."""
+        on_progress = self._pool.progress_of(f"{one.name}/{mark}", float(one.weights * len(rows)))
+        scorer = ProxyScorer(self._load(one, output, mark), self._device, advance=on_progress)
         found = scorer.score(rows)
-        table = pa.table(
-            {
-                "outside": np.arange(len(rows)) >= inside,
-                **{key: found[key] for key in ("memorized", "log_p_z", "margin", "mean_nll")},
-            }
-        )
-        return [self._ledger.table(SCORES, f"{one.name}-{name}", table)], {}
+        columns = {key: found[key] for key in ("memorized", "log_p_z", "margin", "mean_nll")}
+        return [self._ledger.table(SCORES, f"{one.name}-{mark}", pa.table(columns))], {}
 
 
 def digest_rows(rows: NDArray[Any]) -> str:

@@ -362,19 +362,13 @@ TERMS = (
     ),
     Term(
         "back-test",
-        "A test of the forecast on your own corpus: a larger model is trained on some of it, and "
-        "what the proxies forecast is compared with what that model memorized.",
+        "A test of the forecast on your own corpus: larger models are trained on what the proxies "
+        "were taught, in another order, and what was forecast is compared with what they remember.",
     ),
     Term(
         "arm",
         "One more training of the larger model of a back-test in which one thing is different, "
         "such as the rows or the loss, to measure what that changes.",
-    ),
-    Term(
-        "canary",
-        "A text of 64 tokens that the back-test puts into its training text a known number of "
-        "times, or not at all, by the toss of a coin: random words, or a passage that is not in "
-        "it otherwise.",
     ),
     Term(
         "alarm",

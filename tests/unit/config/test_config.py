@@ -158,3 +158,12 @@ def test_unknown_setting_is_called_so() -> None:
     with pytest.raises(ConfigError) as caught:
         load_config(settings=["near.treshold=0.5"])
     assert (caught.value.where, caught.value.found) == ("near.treshold", "no such setting")
+
+
+def test_settings_that_there_are_no_longer_are_left_out_of_a_saved_configuration():
+    """A run folder of a former version can be opened; by hand they are refused."""
+    saved = {**Config().model_dump(mode="json")}
+    saved["backtest"] = {**saved["backtest"], "rows": 0, "clusters": 0, "epochs": 0}
+    assert load_config(base=saved) == Config()
+    with pytest.raises(ConfigError, match="no such setting"):
+        load_config(settings=["backtest.rows=3"])

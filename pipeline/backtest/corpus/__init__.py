@@ -1,1 +1,0 @@
-"""The corpus of a back-test: part of the run's own text, and planted canaries."""

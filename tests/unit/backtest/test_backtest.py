@@ -1,0 +1,67 @@
+"""A whole back-test of a tiny run: declared, trained, judged, gone on with, and binding."""
+
+import json
+
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.backtest.backtest import FOLDER, RESULT, backtest
+from pipeline.backtest.result import headline_lines
+from pipeline.config.load import load_config
+from pipeline.errors import ConfigError
+from tests.e2e.command import files
+from tests.unit.backtest.tiny import SCORED
+
+
+def changed(*settings):
+    """Return the settings of the run with some more."""
+    return load_config(settings=["limits.workers=1", *SCORED, *settings])
+
+
+def test_a_back_test_of_a_scored_run(own_run):
+    """It judges every ladder by targets of an order of their own, and binds what it declared."""
+    assert backtest(own_run, changed(), "smoke", dry_run=True) == {"dry_run": True}
+    assert not (own_run / FOLDER / "declared.json").exists()
+    result = backtest(own_run, changed("backtest.seeds=2"), "smoke")
+    folder = own_run / FOLDER
+    _triples(result["triples"])
+    assert len(result["differences"]) == 20
+    assert result["forecast"]["units"] <= result["forecast"]["families"]
+    assert {row["model"] for row in result["doses"]} >= {"p0", "p2", "2x64 seed 2"}
+    assert pq.read_table(folder / "backtest_panel").num_rows == result["forecast"][
+        "rows_judged"
+    ] + (pq.read_table(folder / "backtest_panel")["judged"].to_pylist().count(False))
+    assert all(headline_lines(result))
+    assert json.loads((folder / RESULT).read_text()) == result
+    before = files(folder)
+    assert backtest(own_run, changed("backtest.seeds=2"), "smoke") == result
+    assert files(folder) == before
+    _bound(own_run)
+
+
+def _triples(rows):
+    """Require each ladder, target and stratum, text that occurs once first."""
+    assert rows[0]["stratum"] == "natural, once"
+    own = [row for row in rows if row["order"] == "its own" and row["stratum"] == "all"]
+    ladders = {(row["score"], row["ladder"], row["seed"]) for row in own}
+    assert ladders == {
+        (score, ladder, seed)
+        for score, ladder in (
+            ("unseen", "p0 p1 p2"), ("seen", "p0 p1 p2"), ("unseen", "p0 p1")
+        )
+        for seed in (2, 3)
+    }  # fmt: skip
+    assert {row["target"] for row in rows if row["order"] == "the proxies'"} == {"p2"}
+    for row in rows:
+        low, high = row["expected_95"]
+        assert low - 1e-4 <= row["expected"] <= high + 1e-4 or row["sequences"] < 30
+        assert row["holds"] == (low <= row["observed"] <= high) or row["observed"] in (low, high)
+
+
+def _bound(out):
+    """Require another number of seeds, or of draws, to be refused."""
+    with pytest.raises(ConfigError, match="cannot be changed afterwards") as caught:
+        backtest(out, changed("backtest.seeds=1"), "smoke")
+    assert "targets" in str(caught.value)
+    with pytest.raises(ConfigError, match="cannot be changed afterwards"):
+        backtest(out, changed("backtest.seeds=2", "backtest.draws=200"), "smoke")
