@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.corpus.columns import is_chat
+from pipeline.corpus.columns import is_string
 from pipeline.errors import IntegrityError, SchemaMismatch
 from schemas.filter.emitted import SPANS_CUT
 
@@ -43,12 +43,12 @@ class TextColumns:
             SchemaMismatch: When a text column is a list of messages.
         """
         there = [name for name in self.columns if name in schema.names]  # none without a row
-        chats = [name for name in there if is_chat(schema.field(name).type)]
+        chats = [name for name in there if not is_string(schema.field(name).type)]
         if chats:
             raise SchemaMismatch(
                 "cut-spans cannot cut chat messages.",
                 where=where,
-                found=f"column {chats[0]} is a list of messages",
+                found=f"column {chats[0]} is a list of messages or texts",
                 fix='list the passages instead: --set policy.cut="mask"',
             )
 

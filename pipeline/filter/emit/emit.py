@@ -33,6 +33,7 @@ from pipeline.engine.tables import ROW_GROUP, TableWriter, write_table
 from pipeline.errors import InputError, IntegrityError, SchemaMismatch
 from pipeline.filter.columns import as_written, columns_of
 from pipeline.filter.emit.edits import TextColumns, cut_batch, emptied, require_forgotten
+from pipeline.filter.emit.hub_features import with_rote
 from pipeline.filter.emit.json_shards import JsonWriter
 from pipeline.filter.emit.row_facts import RowFacts
 from pipeline.filter.emit.struct_column import Added, kept_struct, removed_struct
@@ -42,13 +43,11 @@ from pipeline.filter.rules.rules import CUT_SPANS
 from pipeline.scan.signatures import text_hashes
 from schemas.filter.emitted import SPANS_CUT
 
-VERSION = 5
+VERSION = 6
 BATCH_BYTES = 8 << 20  # of rows read, and written as a row group, at once
 LEAST_GROUP = 128  # rows; files with smaller row groups are written with larger ones
 SPANS = "removed/spans"
 SCAN_AGAIN = "scan again: rote scan CORPUS... --out RUN --verify"
-# it describes the columns of the file as it was: with a column more, its reader fails
-DROPPED_METADATA = b"huggingface"
 
 
 def settings(config: Config) -> list[Any]:
@@ -295,7 +294,5 @@ def _rows_of_a_group(shard: Shard) -> int:
 
 def _with(columns: pa.Schema, name: str, struct: pa.DataType) -> pa.Schema:
     """Return the user's columns with the struct column as the last one."""
-    metadata = {
-        key: value for key, value in (columns.metadata or {}).items() if key != DROPPED_METADATA
-    }
+    metadata = with_rote(columns.metadata, name, struct)
     return columns.append(pa.field(name, struct, nullable=False)).with_metadata(metadata)

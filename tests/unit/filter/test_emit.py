@@ -1,5 +1,6 @@
 import datetime
 import decimal
+import json
 import os
 import uuid
 
@@ -12,6 +13,7 @@ from pipeline.corpus import Shard, read_documents
 from pipeline.engine.shards import output_names
 from pipeline.errors import InputError, IntegrityError, SchemaMismatch
 from pipeline.filter.emit import emit
+from pipeline.filter.emit.hub_features import with_rote
 from schemas.filter.emitted import KEPT_STRUCT, REMOVED_STRUCT
 
 NESTED = pa.struct([("a", pa.list_(pa.int16())), ("b", pa.map_(pa.string(), pa.float32()))])
@@ -24,6 +26,7 @@ TEXTS = [
     "",
     "漢字 and the rest of a text",
 ]
+HUB = {"info": {"description": "d", "features": {"text": {"dtype": "string", "_type": "Value"}}}}
 DAY = datetime.datetime(2024, 2, 29, 1, 2, 3, 4, datetime.UTC)
 
 
@@ -49,7 +52,7 @@ def rich():
     table = pa.table(columns)
     fields = [field.with_nullable(field.name != "z") for field in table.schema]
     fields[0] = fields[0].with_metadata({"unit": "m"})
-    metadata = {"mine": "yes", "huggingface": '{"info": {"features": {}}}'}
+    metadata = {"mine": "yes", "huggingface": json.dumps(HUB)}
     return table.cast(pa.schema(fields, metadata))
 
 
@@ -90,12 +93,24 @@ def test_the_users_columns_come_through_unchanged(emitted, name):
     assert own.schema.field("kind").type == pa.dictionary(pa.int32(), pa.string())
 
 
-def test_metadata_stays_but_for_what_a_new_column_makes_wrong(emitted):
-    """The description that Hugging Face keeps of the columns is dropped, everything else stays."""
+def test_metadata_stays_with_the_new_column_described(emitted):
+    """What Hugging Face keeps of the columns stays as it was, and tells the column of rote too."""
     for name in ("kept", "removed"):
         metadata = pq.read_schema(emitted.folder / name / "in/x.parquet").metadata
         assert metadata[b"mine"] == b"yes"
-        assert b"huggingface" not in metadata
+        about = json.loads(metadata[b"huggingface"])["info"]
+        assert about["description"] == "d"
+        added = about["features"].pop("rote")
+        assert about["features"] == HUB["info"]["features"]
+        assert added["row_key"] == {"dtype": "uint64", "_type": "Value"}
+        assert added["risk"]["dtype"] == "float64"
+
+
+@pytest.mark.parametrize("about", [b"", b"[]", b'{"info": null}', b'{"info": {"features": 1}}'])
+def test_a_description_that_is_none_is_left_out(about):
+    """Its reader would fail on it; everything else stays."""
+    assert with_rote({b"huggingface": about, b"a": b"b"}, "rote", pa.int64()) == {b"a": b"b"}
+    assert with_rote(None, "rote", pa.int64()) == {}
 
 
 def test_kept_rows_carry_their_counts(emitted):
