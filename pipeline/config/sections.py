@@ -38,10 +38,13 @@ class InputConfig(Section):
     """Which columns of the corpus are read as what; empty means a guess, which is said aloud."""
 
     text: Annotated[tuple[Column, ...], no_longer_than(100, "they are joined row by row")] = Field(
-        (), description="text column, several to join, or one list of chat messages"
+        (),
+        description="text column, several to join, a list of texts, or chat messages: contents, "
+        "the text parts of these, and the names and arguments of tools they call, without roles",
     )
     text_separator: Annotated[str, no_longer_than(1_000, "it is in every row")] = Field(
-        "\n\n", description="joins several text columns or chat messages"
+        "\n\n",
+        description="joins several text columns, texts of a list, chat messages and their parts",
     )
     id: Column | None = Field(
         None, description="id column; without one a document is named shard#row"

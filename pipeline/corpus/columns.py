@@ -28,7 +28,8 @@ TEXT_GROUPS = (
 ID_NAMES = ("id", "doc_id", "document_id", "uuid")
 SOURCE_NAMES = ("source", "dataset", "subset", "domain")
 MESSAGE_FIELDS = ("content", "value")
-TEXT_TYPES = "text, bytes or a list of chat messages"
+PART_FIELD, CALLS_FIELD = "text", "tool_calls"
+TEXT_TYPES = "text, bytes, a list of texts, or chat messages"
 SAMPLED = 200  # values that are looked at, of a column that no known name tells
 LONG_BYTES, VERY_LONG_BYTES = 20, 200  # of a value that may be a text, that is one
 
@@ -114,6 +115,49 @@ def is_chat(kind: pa.DataType) -> bool:
     return field is not None and is_string(kind.value_type.field(field).type)
 
 
+def is_turns(kind: pa.DataType) -> bool:
+    """Tell whether a type holds several texts or messages of any shape, or one message.
+
+    A message is a struct with text in `content` or `value`: a string, a list of strings, or a list
+    of parts with a field `text`.
+    """
+    if is_list(kind):
+        inner = kind.value_type
+        return _is_message(inner) or (is_string(inner) and not pa.types.is_null(inner))
+    return _is_message(kind)
+
+
+def _is_message(kind: pa.DataType) -> bool:
+    """Tell whether a type is a chat message of any shape."""
+    name = message_field(kind) if pa.types.is_struct(kind) else None
+    if name is None:
+        return False
+    content = kind.field(name).type
+    if not is_list(content):
+        return is_string(content)
+    part = content.value_type
+    return is_string(part) or (
+        pa.types.is_struct(part)
+        and part.get_field_index(PART_FIELD) >= 0
+        and is_string(part.field(PART_FIELD).type)
+    )
+
+
+def has_calls(kind: pa.DataType) -> bool:
+    """Tell whether the messages of a list can call tools."""
+    return is_list(kind) and _has_field(kind.value_type, CALLS_FIELD)
+
+
+def _has_field(kind: pa.DataType, name: str) -> bool:
+    """Tell whether a type is a struct with a field."""
+    return bool(pa.types.is_struct(kind) and kind.get_field_index(name) >= 0)
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Tell whether a column of this type can be the text."""
+    return is_string(kind) or is_turns(kind)
+
+
 def is_list(kind: pa.DataType) -> bool:
     """Tell whether a type is a list of any of Arrow's plain layouts."""
     return bool(
@@ -132,11 +176,6 @@ def is_scalar(kind: pa.DataType) -> bool:
     if isinstance(kind, pa.BaseExtensionType):
         return is_scalar(kind.storage_type)
     return not pa.types.is_nested(kind)
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    """Tell whether a column of this type can be the text."""
-    return is_string(kind) or is_chat(kind)
 
 
 def _is_number(kind: pa.DataType) -> bool:
@@ -177,7 +216,7 @@ def _check_types(schema: pa.Schema, config: InputConfig, where: str, format: str
         SchemaMismatch: When a column cannot be read as its role.
     """
     for name in config.text:
-        if not _is_text(schema.field(name).type):
+        if not is_text(schema.field(name).type):
             raise _wrong_type(schema, name, where, TEXT_TYPES)
     for single in (config.id, config.source):
         if single is not None and not is_scalar(schema.field(single).type):
@@ -202,13 +241,13 @@ def _guess_text(
     """
     names = {name.casefold(): name for name in reversed(schema.names)}
     known = next((names[name] for name in (*TEXT_NAMES, *CHAT_NAMES) if name in names), None)
-    if known is not None and (format == "jsonl" or _is_text(schema.field(known).type)):
+    if known is not None and (format == "jsonl" or is_text(schema.field(known).type)):
         return (known,)
     if known is not None:
         raise _wrong_type(schema, known, where, TEXT_TYPES)
     for group in TEXT_GROUPS:
         columns = tuple(names[name] for name in group if name in names)
-        if len(columns) == len(group) and all(_is_text(schema.field(c).type) for c in columns):
+        if len(columns) == len(group) and all(is_text(schema.field(c).type) for c in columns):
             return columns
     strings = [
         field.name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import lzma
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ FORMATS = {
     ".pq": "parquet",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
+    ".jsonlines": "jsonl",
     ".json": "jsonl",
     ".arrow": "arrow",
     ".ipc": "arrow",
@@ -26,13 +28,24 @@ FORMATS = {
     ".txt": "text",
     ".md": "text",
     ".text": "text",
+    ".log": "text",
 }
-CODECS = {".gz": "gzip", ".zst": "zstd"}
-COMPRESSIBLE = frozenset({"jsonl", "csv"})
+CODECS = {
+    ".gz": "gzip",
+    ".zst": "zstd",
+    ".bz2": "bz2",
+    ".lz4": "lz4",
+    ".br": "brotli",
+    ".xz": "xz",
+}
+COMPRESSIBLE = frozenset({"jsonl", "csv", "text"})
 TRANSIENT = frozenset({errno.EAGAIN, errno.EINTR, errno.ESTALE, errno.ETIMEDOUT, errno.ECONNRESET})
 MAGIC = {
     b"\x1f\x8b": "gzip",
     b"\x28\xb5\x2f\xfd": "Zstandard",
+    b"\xfd7zXZ\0": "xz",
+    b"BZh91AY": "bzip2",
+    b"\x04\x22\x4d\x18": "LZ4",
     b"PAR1": "Parquet",
     b"ARROW1": "Arrow",
 }
@@ -62,8 +75,13 @@ def suffix_of(path: str) -> str:
     return _suffixes(path)[0]
 
 
+def is_packed(path: str) -> bool:
+    """Tell whether a file's name says that it is compressed."""
+    return bool(_suffixes(path)[1])
+
+
 def open_stream(path: str) -> pa.NativeFile:
-    """Open a JSON Lines or CSV file, unpacked.
+    """Open a JSON Lines, CSV or packed text file, unpacked.
 
     Raises:
         CorruptFile: When the first bytes are those of another format than the name says.
@@ -74,6 +92,8 @@ def open_stream(path: str) -> pa.NativeFile:
     if codec is not None:
         if not start:
             raise CorruptFile("A compressed file is empty.", where=path, expected=f"{codec} data")
+        if codec == "xz":  # which Arrow does not know
+            return pa.PythonFile(lzma.open(path), mode="r")
         return pa.CompressedInputStream(pa.OSFile(path, "rb"), codec)
     refuse_other_unicode(start, path)
     for magic, kind in MAGIC.items():
@@ -123,7 +143,7 @@ def reading(path: str) -> Iterator[None]:
         yield
     except pa.ArrowCancelled:
         raise
-    except (pa.ArrowException, OSError, EOFError, UnicodeDecodeError) as error:
+    except (pa.ArrowException, OSError, EOFError, UnicodeDecodeError, lzma.LZMAError) as error:
         if isinstance(error, OSError) and error.errno in TRANSIENT:
             raise TransientIOError(
                 "Reading a file failed.", where=path, found=_first_line(error)

@@ -1,4 +1,4 @@
-"""JSON Lines: lines are split first, so that a bad one costs only its own row."""
+"""JSON Lines and arrays: rows are split first, so that a bad one costs only itself."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from pipeline.corpus.documents import (
     Records,
     Rejected,
 )
-from pipeline.corpus.files import open_stream, reading, refuse_other_unicode
+from pipeline.corpus.files import open_stream, reading, refuse_other_unicode, suffix_of
+from pipeline.corpus.json_array import elements
 from pipeline.corpus.json_schema import Kinds, kinds_of, schema_of, to_batch, union_schema
 from pipeline.corpus.json_text import (
     Json,
@@ -37,6 +38,7 @@ from pipeline.errors import CorruptFile, InputError
 BLOCK_BYTES = 1 << 20
 HEAD_LINES = 1000
 HEAD_BYTES = 8 << 20
+HEAD_OF_ARRAY = 1 << 10  # bytes that tell an array from lines
 MAX_NESTING = 128  # a fixed bound: Python's own depends on how deep the caller's stack is
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -67,15 +69,16 @@ def head_schema(path: str, wanted: frozenset[str]) -> pa.Schema:
     _check_start(path)
     head: list[bytes] = []
     size = 0
+    is_array = _is_array(path)
     for line in _lines(path):
         head.append(line)
         size += len(line)
         if len(head) == HEAD_LINES or size >= HEAD_BYTES:
             break
     objects = [item for item in map(_parse, head) if isinstance(item, dict)]
-    if head and (head[0].strip() in (b"[", b"{") or (_is_json(path) and not objects)):
+    if head and not is_array and (head[0].strip() == b"{" or (_is_json(path) and not objects)):
         raise _one_document(path)
-    if len(head) == 1 and not objects:
+    if len(head) == 1 and not objects and not is_array:
         _refuse_carriage_returns(head[0], path)
     found = union_schema(objects, ())
     if wanted <= set(found.names) and found.names:
@@ -170,6 +173,23 @@ def _user_columns(
 
 
 def _lines(path: str) -> Iterator[bytes]:
+    """Yield the lines that are not blank, or the elements of an array, one after another."""
+    if _is_array(path):
+        with reading(path), open_stream(path) as stream:
+            yield from elements(_blocks(stream), path)
+    else:
+        yield from _split_lines(path)
+
+
+def _blocks(stream: pa.NativeFile) -> Iterator[bytes]:
+    """Yield the bytes of a file, without a byte order mark."""
+    block = stream.read(BLOCK_BYTES).removeprefix(BYTE_ORDER_MARK)
+    while block:
+        yield block
+        block = stream.read(BLOCK_BYTES)
+
+
+def _split_lines(path: str) -> Iterator[bytes]:
     """Yield the lines that are not blank, without their ends; a line may be longer than a block.
 
     Raises:
@@ -178,8 +198,7 @@ def _lines(path: str) -> Iterator[bytes]:
     held: list[bytes] = []
     size = given = 0
     with reading(path), open_stream(path) as stream:
-        block = stream.read(BLOCK_BYTES).removeprefix(BYTE_ORDER_MARK)
-        while block:
+        for block in _blocks(stream):
             first, *others = block.split(b"\n")
             size += len(first)
             if size <= room():
@@ -193,7 +212,6 @@ def _lines(path: str) -> Iterator[bytes]:
                     yield line
                     given += 1
                 held, size = [part], len(part)
-            block = stream.read(BLOCK_BYTES)
         if size > room():
             raise too_long(path, given, size)
         yield from _unless_blank(held)
@@ -243,21 +261,30 @@ def _is_encodable(value: Json) -> bool:
 
 def _is_json(path: str) -> bool:
     """Tell whether a file is named .json, packed or not."""
-    return path.lower().removesuffix(".gz").removesuffix(".zst").endswith(".json")
+    return suffix_of(path) == ".json"
+
+
+def _is_array(path: str) -> bool:
+    """Tell whether a file is one JSON array.
+
+    A .json file is if it begins as one, another one if its first line is a bracket, alone or before
+    an object: a line of JSON Lines may be an array too, which is no row.
+    """
+    with reading(path), open_stream(path) as stream:
+        start = stream.read(HEAD_OF_ARRAY).removeprefix(BYTE_ORDER_MARK).lstrip()
+    return start.startswith(b"[") and (
+        _is_json(path) or start.split(b"\n", 1)[0].strip() == b"[" or start[1:].lstrip()[:1] == b"{"
+    )
 
 
 def _check_start(path: str) -> None:
-    """Refuse a file of other Unicode, and an array in a .json file before its one line is read.
+    """Refuse a file of other Unicode.
 
     Raises:
-        CorruptFile: When it is one of these.
+        CorruptFile: When it is one.
     """
     with reading(path), open_stream(path) as stream:
-        start = stream.read(BLOCK_BYTES)
-    refuse_other_unicode(start, path)
-    start = start.removeprefix(BYTE_ORDER_MARK).lstrip()
-    if start.startswith(b"[") and _is_json(path):
-        raise _one_document(path)
+        refuse_other_unicode(stream.read(HEAD_OF_ARRAY), path)
 
 
 def _refuse_carriage_returns(line: bytes, path: str) -> None:
@@ -282,7 +309,7 @@ def _one_document(path: str) -> CorruptFile:
     return CorruptFile(
         "A file is one JSON document, not JSON Lines.",
         where=path,
-        found="an array, or an object over several lines",
-        expected="one object a line",
-        fix="convert it, for example with: jq -c '.[]' FILE > FILE.jsonl",
+        found="an object over several lines",
+        expected="one object a line, or an array of objects",
+        fix="convert it, for example with: jq -c . FILE > FILE.jsonl",
     )

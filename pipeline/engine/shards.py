@@ -15,12 +15,12 @@ from typing import Any, TypeVar
 import numpy as np
 
 from pipeline.corpus import Shard
+from pipeline.corpus.files import CODECS
 from pipeline.text.arrays import Uint64
 
 ROW_BITS = 40  # of a key, the lower ones; the shard number is above them
 _ROWS = (1 << ROW_BITS) - 1
 Keys = TypeVar("Keys", int, Uint64)  # one key, or an array of them
-SUFFIXES = (".gz", ".zst")
 
 
 def output_names(shards: list[Shard]) -> dict[int, str]:
@@ -39,7 +39,7 @@ def output_names(shards: list[Shard]) -> dict[int, str]:
 
 def _without_suffix(name: str) -> str:
     path = PurePosixPath(name)
-    if path.suffix in SUFFIXES:
+    if path.suffix.lower() in CODECS:
         path = path.with_suffix("")
     return path.with_suffix("").as_posix()
 

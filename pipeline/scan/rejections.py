@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline.config.sections import InputConfig
 from pipeline.corpus import check_shard
-from pipeline.corpus.columns import is_chat, is_string
+from pipeline.corpus.columns import is_text
 from pipeline.corpus.documents import CSV_FIELDS, CSV_QUOTE, INVALID_UTF8, NOT_JSON
 from pipeline.engine.shards import active_shards
 from pipeline.errors import InputError
@@ -86,6 +86,6 @@ def _advice(manifest: dict[str, Any], entry: dict[str, Any], config: InputConfig
         schema = check_shard(shard, config)
     except InputError:
         return "name the text column: --set input.text=NAME"
-    names = [field.name for field in schema if is_string(field.type) or is_chat(field.type)]
+    names = [field.name for field in schema if is_text(field.type)]
     there = f" (there are: {', '.join(names[:MOST_COLUMNS])})" if names else ""
     return f"name the text column: --set input.text=NAME{there}"

@@ -235,7 +235,10 @@ def test_a_text_column_of_the_wrong_type_is_refused(tmp_path):
     """Numbers are not text."""
     pq.write_table(pa.table({"text": [1, 2]}), tmp_path / "x.parquet")
     error = refused(SchemaMismatch, check, tmp_path / "x.parquet")
-    assert (error.found, error.expected) == ("int64", "text, bytes or a list of chat messages")
+    assert (error.found, error.expected) == (
+        "int64",
+        "text, bytes, a list of texts, or chat messages",
+    )
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

@@ -234,7 +234,7 @@ def test_chats_and_several_columns_are_joined(tmp_path):
         '{"messages": [{"from": "user", "value": "hi"}, null, {"role": "bot", "content": null}]}',
         '{"messages": []}',
         '{"messages": [1]}',
-        '{"messages": [{"content": [{"type": "image"}]}]}',
+        '{"messages": [{"content": 5}]}',
         '{"messages": "plain"}',
     ]
     shard = open_shard(tmp_path / "chat.jsonl", lines[:5])
@@ -243,7 +243,7 @@ def test_chats_and_several_columns_are_joined(tmp_path):
     assert bad == [
         (2, "empty_text", b""),
         (3, "not_a_string", b"[1]"),
-        (4, "not_a_string", b'[{"content":[{"type":"image"}]}]'),
+        (4, "not_a_string", b'[{"content":5}]'),
     ]
     empty = {"from": None, "value": None}
     assert kept[0]["messages"] == [
@@ -290,16 +290,13 @@ def test_priorities_are_numbers_or_null(tmp_path):
 @pytest.mark.parametrize(
     ("name", "data"),
     [
-        ("x.json", '[{"text": "a"}, {"text": "b"}]'),
-        ("x.json", '[{"text": "a"},\n{"text": "b"},\n{"text": "c"}]'),
         ("x.json", '{"text": "a",\n"id": 1}'),
-        ("x.json.gz", '\ufeff[{"text": "a"}]'),
-        ("x.jsonl", '[\n{"text": "a"},\n{"text": "b"}\n]'),
+        ("x.json.gz", '{\n"text": "a"}'),
         ("x.jsonl", '{\n  "text": "a"\n}'),
     ],
 )
 def test_one_json_document_is_refused_with_the_way_to_convert(tmp_path, name, data):
-    """An array or an indented object is not JSON Lines."""
+    """An indented object is not JSON Lines."""
     shard = open_shard(tmp_path / name, data.encode())
     with pytest.raises(CorruptFile, match="one JSON document, not JSON Lines") as caught:
         check_shard(shard, InputConfig())
@@ -331,3 +328,22 @@ def test_packed_parts_in_one_file_are_read_on(tmp_path):
     (tmp_path / "x.jsonl.gz").write_bytes(b"".join(parts))
     (shard,) = find_shards([str(tmp_path)])[0]
     assert [row[1] for row in read_all(shard)[0]] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("x.json", '[{"text": "a"}, {"text": "b"}, {"text": "c"}]'),
+        ("x.json", '[{"text": "a"},\n{"text": "b"},\n{"text": "c"}]\n'),
+        ("x.json", '\ufeff [\n {\n  "text": "a"\n },\n {"text": "b"}, {"text": "c"}\n]'),
+        ("x.json.gz", '[{"text": "a"},{"text": "b"},{"text": "c"}]'),
+        ("x.jsonl", '[\n{"text": "a"},\n{"text": "b"},\n{"text": "c"}\n]'),
+    ],
+)
+def test_the_objects_of_an_array_are_rows(tmp_path, name, data):
+    """The commonest form of fine-tuning sets, on one line or indented, packed or not."""
+    shard = open_shard(tmp_path / name, data.encode())
+    check_shard(shard, InputConfig())
+    good, bad, kept, _ = read_all(shard, everything=True)
+    assert [row[:2] for row in good] == [(0, "a"), (1, "b"), (2, "c")]
+    assert (bad, kept) == ([], [{"text": text} for text in "abc"])
