@@ -14,13 +14,14 @@ from pipeline.corpus import Shard
 from pipeline.corpus.columns import ID_NAMES
 from pipeline.engine.query import run as query
 from pipeline.engine.run_folder import read_run
-from pipeline.engine.shards import active_shards
+from pipeline.engine.shards import active_shards, shard_of
 from pipeline.engine.sound import require_sound
 from pipeline.engine.tables import Row
 from pipeline.engine.texts import texts_of_rows
 from pipeline.errors import InputError, IntegrityError
 from pipeline.inspect.explanation import Explanation
 from pipeline.inspect.explanation_words import FORGOTTEN, in_words
+from pipeline.inspect.other_columns import OtherColumns, other_columns
 from pipeline.report.quotes.quotes import label
 from pipeline.scan.inventory import is_unchanged
 
@@ -34,6 +35,7 @@ MOST_ROWS = 5
 MOST_SIMILAR = 3  # ids in the message for an unknown one
 MOST_SPANS = 60
 MOST_PAIRS = 3
+MOST_COMPARED = 1000  # removed rows whose columns are compared with those of the one that stays
 EACH_SPAN = 3
 
 
@@ -110,6 +112,8 @@ def explanations(folder: Path, doc_id: str, stale: Collection[str] = ()) -> list
     )
     explained = [_explanation(run, row) for row in found]
     _read_texts(run, explained)
+    for one in explained:
+        one.others = _others(run, one)
     explained += [
         Explanation(row, run.config, rejected=True) for row in _rejected(run, doc_id, place)
     ]
@@ -271,6 +275,23 @@ def _read_texts(run: _ExplainedRun, explained: Sequence[Explanation]) -> None:
     for one in shown:
         one.text = texts.get(one.row["row_key"])
         one.keeper_text = texts.get(one.keeper["row_key"]) if one.keeper else None
+
+
+def _others(run: _ExplainedRun, one: Explanation) -> OtherColumns | None:
+    """Return how the rows that a kept one stands for differ from it in other columns.
+
+    None where it stands for none, or a file of theirs is no longer the one that was scanned.
+    """
+    if not (one.decision or {}).get("rows_standing_for"):
+        return None
+    key = one.row["row_key"]
+    found = run.rows("explain/standing", ["decisions"], row_key=key, most=MOST_COMPARED)
+    removed = [row["row_key"] for row in found]
+    numbers = {shard_of(each) for each in (key, *removed)}
+    shards = [shard for shard in run.shards if shard.number in numbers]
+    if not all(map(is_unchanged, shards)):
+        return None
+    return other_columns(shards, run.config.input, key, removed)
 
 
 def _changed_shards(run: _ExplainedRun, explained: Sequence[Explanation]) -> set[str]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from pipeline.config.sections import Config
 from pipeline.engine.tables import Row
+from pipeline.inspect.other_columns import OtherColumns
 
 
 @dataclass
@@ -21,6 +22,7 @@ class Explanation:
         keeper: the row that stays in its place, if one does.
         keeper_text: the text of the keeper, as `text`.
         proof: the verified pair with the keeper, or the share contained in it.
+        others: how the columns of the rows that it stands for differ from its own.
         near: verified pairs with other texts, the closest first.
         spans: its repeated spans, each with other documents that repeat it as `elsewhere`.
         risk: its forecast; None where nothing of it was scored.
@@ -39,6 +41,7 @@ class Explanation:
     keeper: Row | None = None
     keeper_text: str | None = None
     proof: Row | None = None
+    others: OtherColumns | None = None
     near: list[Row] = field(default_factory=list)
     spans: list[Row] = field(default_factory=list)
     risk: Row | None = None

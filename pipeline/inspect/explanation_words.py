@@ -101,6 +101,12 @@ def _kept(one: Explanation, decision: Row) -> list[str]:
     """Return how many rows a kept one stands for, and the closest other texts."""
     stands = decision["rows_standing_for"]
     lines = [f"It stays in the place of {number(stands, 'removed row')}."] if stands else []
+    if one.others is not None and one.others.differing:
+        told = ", ".join(f"{count:,} in {label(name)}" for name, count in one.others.differing[:8])
+        lines.append(
+            "Their other columns are not all as its own: of "
+            f"{number(one.others.compared, 'row')} compared, {told} differ."
+        )
     lines += [
         f"{'closest other text' if place == 0 else 'then'}: {label(pair['doc_id'])}, exact "
         f"Jaccard {pair['jaccard']:.4f} ({pair['inter']:,} of {pair['total']:,} shingles)"

@@ -307,3 +307,43 @@ def test_a_row_tells_its_signals() -> None:
         "Probe approximate of p3, from token 128: edit distance 3, bleu 0.81.",
     ]
     assert signal_lines(Explanation({}, Config())) == []
+
+
+def test_a_kept_row_tells_where_removed_copies_differ(tmp_path, make_corpus, scan) -> None:
+    """Copies of another label are told by column; texts and ids are no difference."""
+    words = " ".join(f"w{n}" for n in range(60))
+    rows = [{"id": f"d{n}", "text": words, "label": int(n > 3), "by": "x"} for n in range(6)]
+    files = {"a.jsonl": rows[:4], "b.jsonl": [*rows[4:], {"id": "e", "text": f"{words} more"}]}
+    done = scan(make_corpus(tmp_path / "c", files), tmp_path / "run", "near.keep=earliest")
+    text = explain(done.folder, "d0")
+    assert "It stays in the place of 6 removed rows." in text
+    assert (
+        "Their other columns are not all as its own: of 6 rows compared, 3 in label, 1 in by differ."
+        in " ".join(text.split())
+    )
+    files = {
+        "a.jsonl": [{"id": "d", "text": words, "label": 1}, {"id": "e", "text": words, "label": 1}]
+    }
+    done = scan(make_corpus(tmp_path / "same", files), tmp_path / "same-run")
+    assert "not all as its own" not in explain(done.folder, "d")
+
+
+def test_pairs_that_both_stay_are_explained(tmp_path, make_corpus, scan) -> None:
+    """Other symbols and other splits keep near copies, and the proof tells symbols that agree."""
+    long = " ".join(f"w{n}" for n in range(60))
+    files = {
+        "train.jsonl": [
+            {"id": "plus", "text": "What is 3 + 2, then?"},
+            {"id": "minus", "text": "What is 3 - 2, then?"},
+            {"id": "again", "text": "What is 3 + 2 then"},
+            {"id": "long", "text": long},
+        ],
+        "test.jsonl": [{"id": "shared", "text": f"{long} more"}],
+    }
+    run = scan(make_corpus(tmp_path / "c", files), tmp_path / "run").folder
+    told = {name: " ".join(explain(run, name).split()) for name in ("minus", "again", "long")}
+    assert (
+        "must agree in their symbols too: - here, + there (near.symbol_words = 50)" in told["minus"]
+    )
+    assert "both have the same symbols: +" in told["again"]
+    assert "it is in the split test, so neither goes (near.across_splits)" in told["long"]
