@@ -176,6 +176,19 @@ class ExplainArguments:
 
 @FLAT
 @dataclass(frozen=True)
+class CompareArguments:
+    """The arguments of `rote compare`."""
+
+    run: RunFolder
+    first: Annotated[str, Parameter(help="A model: a folder, or a hub name.")]
+    second: Annotated[str, Parameter(help="The other one, of the same tokenizer.")]
+    _: KW_ONLY
+    sequences: Annotated[int, Parameter(help="Sequences of the panel to ask them for.")] = 2_000
+    json: Annotated[Flag, Parameter(help="The answer as JSON.")] = False
+
+
+@FLAT
+@dataclass(frozen=True)
 class QueryArguments:
     """The arguments of `rote query`."""
 

@@ -15,6 +15,7 @@ from cyclopts import App, CycloptsError, Group
 from flows.arguments import (
     BacktestArguments,
     CheckArguments,
+    CompareArguments,
     CompletionArguments,
     ConfigArguments,
     ExplainArguments,
@@ -156,6 +157,14 @@ def query(asked: QueryArguments) -> int:
 
 
 @app.command(group=ASK, sort_key=10)
+def compare(asked: CompareArguments) -> int:
+    """Ask two models for the run's sequences: what both recite, only one, or neither."""
+    from flows import commands as do
+
+    return do.compare(asked)
+
+
+@app.command(group=ASK, sort_key=11)
 def backtest(asked: BacktestArguments) -> int:
     """Check whether the forecast is right on this corpus; hours on request."""
     from flows import commands as do
@@ -163,7 +172,7 @@ def backtest(asked: BacktestArguments) -> int:
     return do.backtest(asked)
 
 
-@app.command(group=MORE, sort_key=11)
+@app.command(group=MORE, sort_key=12)
 def schedule(asked: ScheduleArguments) -> int:
     """Run everything again and again, as a Prefect deployment."""
     from flows import commands as do

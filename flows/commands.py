@@ -16,6 +16,7 @@ from typing import Any
 from flows.arguments import (
     BacktestArguments,
     CheckArguments,
+    CompareArguments,
     ConfigArguments,
     ExplainArguments,
     FilterArguments,
@@ -235,6 +236,32 @@ def query(asked: QueryArguments) -> int:
     if asked.verbose:
         sys.stderr.write(f"query: done in {time.perf_counter() - begun:.2f} s\n")
     sys.stdout.write((as_json if asked.json else in_words)(answer) + "\n")
+    return OK
+
+
+def compare(asked: CompareArguments) -> int:
+    """Print what two models recite of a run's sequences."""
+    from flows.compared import as_json, in_words
+    from pipeline.inspect.two_models import two_models
+    from pipeline.run import stale_tables
+
+    interruptible()
+    if asked.sequences < 1:
+        raise ConfigError(
+            "The number of sequences is not valid.",
+            where="--sequences",
+            found=str(asked.sequences),
+            expected="1 or more",
+        )
+    progress = open_progress()
+    listen(progress)
+    progress.stage("compare", 1)
+    try:
+        names = (asked.first, asked.second)
+        found = two_models(asked.run, names, stale_tables(asked.run), asked.sequences)
+    finally:
+        progress.close()
+    sys.stdout.write((as_json if asked.json else in_words)(found) + "\n")
     return OK
 
 

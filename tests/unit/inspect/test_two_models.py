@@ -1,0 +1,137 @@
+"""Two models on one panel: one against itself, and against itself tuned on twenty texts."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+import transformers
+
+from flows.compared import as_json, in_words
+from flows.runners import LocalMapper
+from pipeline import run
+from pipeline.config.load import load_config
+from pipeline.errors import ConfigError
+from pipeline.inspect.paired import pairing, table
+from pipeline.inspect.two_models import two_models
+from pipeline.score.proxy.pool import torch_threads
+from pipeline.score.proxy.tokenizer import encode, read_tokenizer
+from tests.e2e.command import QUICK_SCORE
+from tests.e2e.corpora import Prose
+
+QUICK = tuple(option.removeprefix("--set=") for option in QUICK_SCORE)
+TAUGHT = 20
+
+
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory, make_corpus, scan):
+    """Give a small scored run with its texts: each another, so that nobody recites them."""
+    folder, prose = tmp_path_factory.mktemp("two"), Prose(17)
+    texts = [prose.text(60) for _ in range(60)]
+    rows = [{"id": f"t{n}", "text": text, "source": f"s{n % 3}"} for n, text in enumerate(texts)]
+    done = scan(make_corpus(folder / "c", {"a.jsonl": rows}), folder / "run", filtered=False)
+    with run.session(done.folder, load_config(settings=QUICK), LocalMapper(2)) as session:
+        run.score(session)
+    return done, texts
+
+
+@pytest.fixture(scope="module")
+def tuned(scored, tmp_path_factory):
+    """Give the folder of the largest proxy after it was taught the first sequence of 20 texts."""
+    done, texts = scored
+    before, after = done.folder / "models" / "p2", tmp_path_factory.mktemp("tuned")
+    scored_keys = sorted(set(done.table("sequences")["row_key"].to_pylist()))[:TAUGHT]
+    by_key = dict(zip(done.table("counts")["row_key"].to_pylist(), texts, strict=True))
+    encoded = encode(read_tokenizer(before / "tokenizer.json", "here"), list(by_key.values()))
+    first = dict(zip(by_key, encoded, strict=True))
+    starts = dict(done.rows("sequences", "row_key", "start_token")[::-1])
+    lesson = torch.from_numpy(
+        np.stack(
+            [
+                np.concatenate(([0], first[key].tokens[starts[key] : starts[key] + 64]))
+                for key in scored_keys
+            ]
+        )
+    )
+    with torch_threads(1):
+        model = transformers.AutoModelForCausalLM.from_pretrained(before)
+        optimiser = torch.optim.AdamW(model.parameters(), 3e-3)
+        for _ in range(400):
+            optimiser.zero_grad()
+            loss = model(input_ids=lesson, labels=lesson).loss
+            loss.backward()
+            optimiser.step()
+            if loss.item() < 0.02:
+                break
+    model.save_pretrained(after)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (after / name).write_bytes((before / name).read_bytes())
+    return after, {(key, starts[key]) for key in scored_keys}
+
+
+def test_a_model_against_itself_has_no_difference(scored):
+    """Nothing is recited by only one, exactly or nearly, in any stratum."""
+    done, _ = scored
+    own = str(done.folder / "models" / "p2")
+    rows = table(two_models(done.folder, (own, own)))
+    assert {row["kind"] for row in rows} == {"all", "occurrences", "source"}
+    assert all(row["only_first"] == row["only_second"] == 0 for row in rows)
+    assert all(row["p"] == 1.0 for row in rows)
+    assert rows[0]["sequences"] == sum(r["sequences"] for r in rows if r["kind"] == "source") / 2
+
+
+def test_what_a_model_was_tuned_on_is_recited_by_it_alone(scored, tuned):
+    """One fine-tuned on twenty sequences has exactly those in "only B"."""
+    done, _ = scored
+    after, taught = tuned
+    found = two_models(done.folder, (str(done.folder / "models" / "p2"), str(after)))
+    start_token = {
+        (key, byte): token
+        for key, byte, token in done.rows("sequences", "row_key", "start_byte", "start_token")
+    }
+    keys = zip(
+        found.panel["row_key"].to_pylist(), found.panel["start_byte"].to_pylist(), strict=True
+    )
+    only = found.second.exact & ~found.first.exact
+    assert {(key, start_token[key, byte]) for (key, byte), own in zip(keys, only, strict=True)
+            if own} == taught  # fmt: skip
+    everything = table(found)[0]
+    assert (everything["only_second"], everything["only_first"]) == (TAUGHT, 0)
+    assert everything["p"] < 1e-4
+    assert (found.second.nearly >= found.second.exact).all()
+    words = in_words(found)
+    assert "Recited exactly" in words
+    assert "only B" in words
+    assert json.loads(as_json(found))["rows"][0]["only_second"] == TAUGHT
+
+
+def test_the_panel_is_as_small_as_asked(scored):
+    """At most so many sequences, shared out over how often they occur."""
+    done, _ = scored
+    own = str(done.folder / "models" / "p0")
+    assert len(two_models(done.folder, (own, own), most=7).panel) == 7
+
+
+def test_mcnemar_pairs_families_not_sequences():
+    """Five sequences of one family are one family; 10 against 0 families have p = 2 / 2^10."""
+    family = np.array(["a"] * 5 + [f"b{n}" for n in range(9)] + ["c"] * 2)
+    first = np.array([True] * 14 + [True, False])
+    second = np.array([False] * 14 + [False, True])
+    found = pairing(first, second, family)
+    assert (found.both, found.only_first, found.only_second, found.neither) == (0, 15, 1, 0)
+    assert (found.families_only_first, found.families_only_second) == (10, 0)
+    assert found.p == pytest.approx(2 / 2**10)
+
+
+def test_models_that_cannot_be_asked_are_refused(scored, tmp_path, make_corpus, scan):
+    """A folder that is none, two tokenizers, a run that was never scored."""
+    done, _ = scored
+    own = str(done.folder / "models" / "p0")
+    with pytest.raises(ConfigError, match="neither a folder here"):
+        two_models(done.folder, (own, str(tmp_path / "nowhere")))
+    plain = scan(
+        make_corpus(tmp_path / "c", {"a.jsonl": ["some words"]}), tmp_path / "r", filtered=False
+    )
+    with pytest.raises(ConfigError, match="no sequences to ask") as refused:
+        two_models(plain.folder, (own, own))
+    assert "rote score" in refused.value.fix
