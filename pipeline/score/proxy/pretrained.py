@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from pipeline.errors import ConfigError
@@ -29,6 +29,19 @@ WANTED = ("*.json", "*.safetensors")
 PROBE = (2, 16)  # rows, tokens
 CLOSE = 1e-3  # of the largest logit
 # what some architectures do to their logits behind the head's matrix, by the key in their config
+UNLOADABLE = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    SafetensorError,
+    TypeError,
+    ValueError,
+)
+"""What transformers may raise for a folder that is not as it must be."""
 DIVIDED, TIMES, CAPPED = "logits_scaling", "logit_scale", "final_logit_softcapping"
 
 
@@ -205,9 +218,11 @@ def _load(name: str, folder: Path, device: str) -> Loaded:
     Raises:
         ConfigError: when transformers cannot load it, or would draw some weights at random.
     """
+    from huggingface_hub.errors import StrictDataclassError
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging
 
+    _require_layers(name, folder)
     reader, said = cast("Any", AutoModelForCausalLM), cast("Any", logging)
     said.disable_progress_bar()
     said.set_verbosity_error()  # what matters of its warnings is checked here
@@ -220,13 +235,50 @@ def _load(name: str, folder: Path, device: str) -> Loaded:
             local_files_only=True,
             dtype=torch.float32,
         )
-    except (ValueError, OSError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
-        found = f"{type(error).__name__}: {str(error).splitlines()[0][:200]}"
-        raise ConfigError(**_loading_fault(name, found)) from error
+    except (*UNLOADABLE, StrictDataclassError) as error:
+        raise ConfigError(**_loading_fault(name, _in_a_line(error))) from error
     if about["missing_keys"]:  # transformers would draw them at random
         found = f"no weights of {min(about['missing_keys'])}"
         raise ConfigError(**_loading_fault(name, found))
+    for part, value in model.named_parameters():
+        if not bool(torch.isfinite(value).all()):
+            raise ConfigError(**_loading_fault(name, f"numbers that are not finite in {part}"))
     return Loaded(name, _digest(folder), model.to(device).eval(), device)
+
+
+def _require_layers(name: str, folder: Path) -> None:
+    """Refuse a configuration of more layers than there are weights, since making them may not end.
+
+    Raises:
+        ConfigError: for such a one, and for weights that cannot be read.
+    """
+    try:
+        tensors = sum(len(_keys(path)) for path in folder.glob("*.safetensors"))
+    except (OSError, SafetensorError) as error:
+        raise ConfigError(**_loading_fault(name, _in_a_line(error))) from error
+    for key, value in _settings(_about(folder, name)):
+        if "layer" in key and isinstance(value, int) and not 0 <= value <= tensors:
+            found = f"{key} = {value:,} in config.json, and {tensors:,} tensors of weights"
+            raise ConfigError(**_loading_fault(name, found))
+
+
+def _in_a_line(error: Exception) -> str:
+    first, _, _ = str(error).partition("\n")
+    return f"{type(error).__name__}: {first[:200]}"
+
+
+def _keys(path: Path) -> list[str]:
+    with safe_open(path, framework="pt") as weights:
+        return list(weights.keys())
+
+
+def _settings(about: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield every key and value of a configuration, those of its parts too."""
+    for key, value in about.items():
+        if isinstance(value, dict):
+            yield from _settings(value)
+        else:
+            yield key, value
 
 
 def _loading_fault(name: str, found: str) -> dict[str, str]:

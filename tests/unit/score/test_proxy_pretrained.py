@@ -266,3 +266,50 @@ def test_a_tokenizer_without_an_end_is_refused(tmp_path):
 def test_one_model_may_be_given_as_a_string():
     """On the command line one name needs no brackets."""
     assert load_config(settings=["proxy.models=a/b"]).proxy.models == ("a/b",)
+
+
+def changed(folders, into, **about):
+    """Return a model's folder with other values in its configuration."""
+    folder = copied(folders("llama"), into)
+    (folder / "model.safetensors").write_bytes(
+        (folders("llama") / "model.safetensors").read_bytes()
+    )
+    own = json.loads((folder / "config.json").read_bytes())
+    (folder / "config.json").write_text(json.dumps({**own, **about}))
+    return folder
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused(folders, tmp_path, number):
+    """One NaN makes every comparison of the probe false, so it is looked for by itself."""
+    folder = copied(folders("llama"), tmp_path / "nan")
+    weights = load_file(folders("llama") / "model.safetensors")
+    weights["model.layers.1.mlp.down_proj.weight"][0, 0] = number
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    message = refused(models=str(folder))
+    assert "not finite in model.layers.1.mlp.down_proj.weight" in message
+
+
+@pytest.mark.timeout(30)
+def test_more_layers_than_weights_are_refused(folders, tmp_path):
+    """Ten million layers are not made first and refused later."""
+    message = refused(models=str(changed(folders, tmp_path / "deep", num_hidden_layers=10_000_000)))
+    assert "num_hidden_layers = 10,000,000" in message
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        {"num_attention_heads": 0},
+        {"hidden_size": "wide"},
+        {"hidden_size": -32},
+        {"num_hidden_layers": -1},
+        {"num_hidden_layers": None},
+        {"vocab_size": []},
+        {"rope_parameters": {"rope_type": "unheard"}},
+        {"architectures": 7, "model_type": ["llama"]},
+    ],
+)
+def test_a_configuration_of_other_types_is_one_clear_error(folders, tmp_path, about):
+    """Whatever transformers raises for it, it is one message that names the model."""
+    assert str(tmp_path / "odd") in refused(models=str(changed(folders, tmp_path / "odd", **about)))
