@@ -55,14 +55,19 @@ def interruptible() -> None:
 
 def _told(given: list[str]) -> int:
     """Run one command; write its error, if there is one, and return the exit code."""
-    from pipeline.engine.system import writing
+    from pipeline.engine.system import require_address_space, writing
     from pipeline.errors import PipelineError
 
     try:
         with writing(Path()):
+            require_address_space()
             from flows.command_line import run
 
-            return run(given)
+            try:
+                return run(given)
+            except ImportError as error:
+                require_address_space(error)
+                raise
     except PipelineError as error:
         sys.stderr.write(f"rote: {error}\n")
         return error.exit_code

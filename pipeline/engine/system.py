@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,6 +47,8 @@ FAULTS = {
     ),
     errno.EMFILE: ("Too many files are open.", f"allow more (ulimit -n) and {AGAIN}"),
 }
+ADDRESS_SPACE = 1_600_000_000
+"""Bytes of it that loading the libraries takes, most of which is never used."""
 OTHER = ("The system refused what rote asked of it.", f"mend that and {AGAIN}")
 
 
@@ -73,6 +76,27 @@ def writing(folder: Path) -> Iterator[None]:
             found=str(error)[:200],
             fix=f"end other programs, or lower limits.workers or limits.memory, and {AGAIN}",
         ) from error
+
+
+def require_address_space(failed: ImportError | None = None) -> None:
+    """Refuse to begin where this process may not map what its libraries need.
+
+    Args:
+        failed: what could not be loaded; refused then under any limit, as too low a one.
+
+    Raises:
+        OutOfMemory: `ulimit -v` is too low.
+    """
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit == resource.RLIM_INFINITY or (limit >= ADDRESS_SPACE and failed is None):
+        return
+    raise OutOfMemory(
+        "The address space of this process is too small to load what rote needs.",
+        where="ulimit -v",
+        found=f"{limit // 1024:,} kB",
+        expected=f"at least {ADDRESS_SPACE // 1024:,} kB, several times that for Torch",
+        fix="ulimit -v unlimited; to use less memory set limits.memory instead",
+    ) from failed
 
 
 def refused(error: OSError, folder: Path) -> RunFolderError:

@@ -7,6 +7,7 @@ import errno
 import functools
 import os
 import random
+import resource
 import shlex
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import pytest
 from flows.runners import LocalMapper
 from pipeline import run as stages
 from pipeline.config.load import load_config
+from pipeline.engine.system import require_address_space
 from pipeline.engine.tables import TableWriter
 from pipeline.errors import OutOfMemory, PipelineError, RunFolderError
 from tests.e2e import corpora
@@ -255,3 +257,30 @@ def test_a_fault_that_nobody_foresaw_is_one_message_without_words_of_a_document(
     ended = fresh("scan", corpus, "--out", tmp_path / "run", "--local", prelude=prelude)
     assert told(ended, "found: KeyError", "ROTE_TRACEBACK") == 1
     assert "SECRET" not in ended.err
+
+
+@pytest.mark.parametrize("kilobytes", [60_000, 150_000, 500_000, 1_300_000])
+def test_too_little_address_space_is_one_message(tmp_path, corpus, kilobytes):
+    """No library is left to fail in its own words."""
+    words = [sys.executable, "-c", PROGRAM, "scan", corpus, "--out", tmp_path / "run", "--local"]
+    command = f"ulimit -v {kilobytes}; exec {shlex.join(map(str, words))}"
+    ended = subprocess.run(
+        ["sh", "-c", command], env=environment(), capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.startswith("rote: The address space of this process is too small")
+    assert f"found: {kilobytes:,} kB" in ended.stderr
+    assert ended.stderr.count("\n") == 5
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_library_that_does_not_load_under_a_limit_is_one_message(monkeypatch):
+    """A limit above the least may still be too low; without one a failed import is a fault."""
+    limit = 4_000_000 * 1024
+    monkeypatch.setattr("resource.getrlimit", lambda _: (limit, limit))
+    require_address_space()
+    with pytest.raises(OutOfMemory, match="too small") as refused:
+        require_address_space(ImportError("failed to map segment"))
+    assert refused.value.found == "4,000,000 kB"
+    monkeypatch.setattr("resource.getrlimit", lambda _: (resource.RLIM_INFINITY, 0))
+    require_address_space(ImportError("no such module"))
