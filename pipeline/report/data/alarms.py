@@ -169,7 +169,10 @@ def _capped(documents: int, search: Row) -> Row:
     """Return the alarm that buckets were not paired in full."""
     missed = search.get("estimated_missed", {})
     estimates = ", ".join(
-        f"about {count:,} at Jaccard {at} and above" for at, count in missed.items()
+        f"about {count:,} pairs at Jaccard {at} and above" for at, count in missed.items()
+    )
+    unmet = (
+        f" Near copies that were not compared with each other: {estimates}." if estimates else ""
     )
     return _entry(
         ALARM,
@@ -177,8 +180,9 @@ def _capped(documents: int, search: Row) -> Row:
         "candidates",
         {"documents": documents, "pairs_left_out": search.get("pairs_left_out", 0)},
         f"Buckets were too large to pair in full: the near and effective counts of {documents:,} "
-        f"documents are lower bounds{f' (pairs missed: {estimates})' if estimates else ''}. "
-        "A higher near.bucket_cap pairs them all.",
+        f"documents are lower bounds.{unmet} Each was compared with the nearest and the best of "
+        "its bucket, so of texts that are all alike one stays. A higher near.bucket_cap pairs them "
+        "all.",
     )
 
 

@@ -84,7 +84,7 @@ def test_documents_of_capped_buckets_alarm() -> None:
     assert [(entry["kind"], entry["numbers"]) for entry in found] == [
         ("capped_bucket", {"documents": 3, "pairs_left_out": 7})
     ]
-    assert "about 4 at Jaccard 0.5 and above, about 1 at" in found[0]["sentence"]
+    assert "compared with each other: about 4 pairs at Jaccard 0.5" in found[0]["sentence"]
 
 
 def test_planted_copies_that_are_not_proposed_alarm() -> None:
