@@ -232,3 +232,20 @@ def test_a_full_disk_in_the_filter_leaves_the_scan_whole(run, corpus, finished):
     assert work("filter", corpus, run, "--set=emit.column=rote").performed == []  # kept/ stayed
     assert work("report", corpus, run).code == 0
     assert_same_files(run, finished)
+
+
+@pytest.mark.parametrize(
+    "path", ["families/all.parquet", "pairs/all.parquet", "counts/all.parquet"]
+)
+def test_a_file_that_is_gone_changes_no_answer(run, path):
+    """What an answer does not rest on may be gone; what it does rest on is named."""
+    asked = (("query", run, "--text", "some words " * 60), ("explain", run, "shard-0.jsonl#1"))
+    before = [rote(*words) for words in asked]
+    assert [one.code for one in before] == [0, 0]
+    (run / path).unlink()
+    for words, sound in zip(asked, before, strict=True):
+        ended = rote(*words)
+        if ended.code == 0:
+            assert ended.out == sound.out
+        else:
+            assert f"  where: {run / path}\n" in ended.err
