@@ -53,6 +53,11 @@ class InputConfig(Section):
     priority: Column | None = Field(
         None, description="numeric column; of two copies the higher stays"
     )
+    text_rows: Literal["file", "line", "paragraph"] = Field(
+        "file",
+        description="what is a row of text files (.txt, .md, .text, .log): the whole file, each "
+        "line that is not blank, or each run of lines between blank ones",
+    )
     csv_separator: Annotated[str, Field(max_length=1)] = Field(
         "",
         description="between the fields of CSV files; empty: a comma, of .tsv files a tab, unless "

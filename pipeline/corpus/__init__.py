@@ -2,6 +2,7 @@
 
 from pipeline.corpus.columns import Columns, resolve_columns
 from pipeline.corpus.documents import DocumentBatch, Rejected
+from pipeline.corpus.plain import text_rows
 from pipeline.corpus.readers import (
     check_shard,
     read_documents,
@@ -28,4 +29,5 @@ __all__ = [
     "shard_kinds",
     "shard_schema",
     "text_columns",
+    "text_rows",
 ]

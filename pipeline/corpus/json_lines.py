@@ -31,16 +31,14 @@ from pipeline.corpus.json_text import (
     object_text,
     to_json,
 )
+from pipeline.corpus.lines import BYTE_ORDER_MARK, blocks, split_lines
 from pipeline.corpus.priorities import pairs
-from pipeline.corpus.room import room, too_long
 from pipeline.errors import CorruptFile, InputError
 
-BLOCK_BYTES = 1 << 20
 HEAD_LINES = 1000
 HEAD_BYTES = 8 << 20
 HEAD_OF_ARRAY = 1 << 10  # bytes that tell an array from lines
 MAX_NESTING = 128  # a fixed bound: Python's own depends on how deep the caller's stack is
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 @dataclass
@@ -176,51 +174,9 @@ def _lines(path: str) -> Iterator[bytes]:
     """Yield the lines that are not blank, or the elements of an array, one after another."""
     if _is_array(path):
         with reading(path), open_stream(path) as stream:
-            yield from elements(_blocks(stream), path)
+            yield from elements(blocks(stream), path)
     else:
-        yield from _split_lines(path)
-
-
-def _blocks(stream: pa.NativeFile) -> Iterator[bytes]:
-    """Yield the bytes of a file, without a byte order mark."""
-    block = stream.read(BLOCK_BYTES).removeprefix(BYTE_ORDER_MARK)
-    while block:
-        yield block
-        block = stream.read(BLOCK_BYTES)
-
-
-def _split_lines(path: str) -> Iterator[bytes]:
-    """Yield the lines that are not blank, without their ends; a line may be longer than a block.
-
-    Raises:
-        InputError: When a line is longer than there is room for.
-    """
-    held: list[bytes] = []
-    size = given = 0
-    with reading(path), open_stream(path) as stream:
-        for block in _blocks(stream):
-            first, *others = block.split(b"\n")
-            size += len(first)
-            if size <= room():
-                held.append(first)
-            else:
-                held.clear()  # counted to its end, so that the message can tell
-            for part in others:
-                if size > room():
-                    raise too_long(path, given, size)
-                for line in _unless_blank(held):
-                    yield line
-                    given += 1
-                held, size = [part], len(part)
-        if size > room():
-            raise too_long(path, given, size)
-        yield from _unless_blank(held)
-
-
-def _unless_blank(parts: list[bytes]) -> tuple[bytes, ...]:
-    """Return the line that the parts make, nothing when it is blank."""
-    line = b"".join(parts).removesuffix(b"\r")
-    return (line,) if line and not line.isspace() else ()
+        yield from split_lines(path)
 
 
 def _parse(line: bytes) -> Object | str:

@@ -18,7 +18,7 @@ from pipeline.corpus.documents import DocumentBatch, Records, from_columns, to_d
 from pipeline.corpus.files import reading
 from pipeline.corpus.json_lines import head_schema, json_records, whole_kinds, whole_schema
 from pipeline.corpus.json_schema import Kinds
-from pipeline.corpus.plain import SCHEMA, text_record
+from pipeline.corpus.plain import SCHEMA, text_record, text_records
 from pipeline.corpus.shards import Shard
 
 BATCH_BYTES = 32 << 20
@@ -162,8 +162,11 @@ def _records(
             everything=everything,
         )
     if shard.format == "text":
-        record = text_record(shard.path, shard.name)
-        return iter([record if everything else replace(record, columns=None)])
+        if config.text_rows == "file":
+            found = iter([text_record(shard.path, shard.name)])
+        else:
+            found = text_records(shard.path, shard.name, config.text_rows, batch_bytes)
+        return found if everything else (replace(one, columns=None) for one in found)
     return _columnar(shard, config, columns, batch_bytes, everything=everything)
 
 

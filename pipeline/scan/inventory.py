@@ -24,6 +24,7 @@ from pipeline.corpus import (
     identify,
     is_address,
     shard_columns,
+    text_rows,
 )
 from pipeline.corpus.columns import check_column
 from pipeline.engine.progress import current
@@ -36,6 +37,7 @@ GROUPS_AT_MOST = 200
 GROUP_SHARDS = 256
 NAME_BYTES = 240  # of a file or folder; systems allow 255, and ours are called a little longer
 MOST_FAULTS = 8  # of files, in a message
+MOST_TEXTS, MOST_TEXT_BYTES = 100, 1 << 28  # text files whose lines are counted before a scan
 IDENTITY = ("bytes", "mtime_ns", "tail_digest")
 
 
@@ -69,6 +71,7 @@ def inventory(
     if ignored:
         current().message(f"ignored (hidden, a card or of unknown suffix): {_named(ignored)}")
     _tell_splits(found, config)
+    _tell_texts([shard for shard in found if shard.name not in skipped], config)
     before = _registry(manifest)
     known = {shard["name"]: shard for shard in manifest["corpus"]["shards"]}
     readable = [shard for shard in found if shard.name not in skipped]
@@ -93,6 +96,27 @@ def _tell_splits(shards: Sequence[Shard], config: Config) -> None:
         across = config.near.across_splits
         rule = "across splits too" if across else "within a split only (near.across_splits)"
         current().message(f"splits by file name: {told}; copies are removed {rule}")
+
+
+def _tell_texts(shards: Sequence[Shard], config: Config) -> None:
+    """Say how many rows a few text files give, by file, by line and by paragraph.
+
+    Lines of a set of sentences read as one document each are a common mistake that nothing tells.
+    """
+    texts = [shard for shard in shards if shard.format == "text"]
+    small = len(texts) <= MOST_TEXTS and sum(shard.bytes for shard in texts) <= MOST_TEXT_BYTES
+    if not texts or not small or config.input.text_rows != "file":
+        return
+    try:
+        counted = [text_rows(shard.path) for shard in texts]
+    except InputError:  # the sketch tells, where it matters
+        return
+    lines, paragraphs = (sum(each) for each in zip(*counted, strict=True))
+    if lines > len(texts):
+        current().message(
+            f"text files: {len(texts):,} rows, one each; by line {lines:,}, by paragraph "
+            f"{paragraphs:,} (input.text_rows)"
+        )
 
 
 def _guess(schema: pa.Schema, shard: Shard, config: Config) -> str:
