@@ -93,7 +93,9 @@ def _targets(path: Path, record: Row) -> str:
     """Return the section on the targets of one run, its own orders first."""
     rows = [row for row in record["rows"] if row.get("score", "unseen") == "unseen"]
     own = [row for row in rows if row["order"] == OWN]
-    most = max((len(row["ladder"].split()) for row in own), default=0)
+    if not own:
+        return ""
+    most = max(len(row["ladder"].split()) for row in own)
     lines = []
     for ladder, title in ((most, "the whole ladder"), (most - 1, "without its largest proxy")):
         for stratum in ORDER:
@@ -109,7 +111,7 @@ def _targets(path: Path, record: Row) -> str:
     return f"""
 ## Targets of another order: {record["run"]}
 
-{seeds} target(s) of {own[0]["target"] if own else "no"} (layers x width), trained once on the run's own rows in an order and with
+{seeds} targets of {own[0]["target"]} (layers x width), trained once on the run's own rows in an order and with
 weights of their own; each family is forecast by what was fitted on others. Means over the seeds; the interval is what would be
 observed in so many sequences, "holds" in how many of the seeds. The ceiling of AP is the least margin in the target of another
 seed.
