@@ -319,8 +319,7 @@ def test_a_kept_row_tells_where_removed_copies_differ(tmp_path, make_corpus, sca
     assert "It stays in the place of 6 removed rows." in text
     assert (
         "Their other columns are not all as its own: of 6 rows compared, 3 in label, 1 in by "
-        "differ."
-        in " ".join(text.split())
+        "differ." in " ".join(text.split())
     )
     files = {
         "a.jsonl": [{"id": "d", "text": words, "label": 1}, {"id": "e", "text": words, "label": 1}]
