@@ -17,6 +17,16 @@ ROOT = Path(__file__).parents[1]
 RESULTS, PAGE = ROOT / "benchmarks" / "results", ROOT / "docs" / "evidence.md"
 Row = dict[str, Any]
 OWN = "its own"
+CORPORA = {
+    "lm": "English prose without near copies",
+    "dev": "prose, documentation, licences, books, poems, code",
+    "man": "manual pages, as groff",
+    "tldr": "short manuals of commands, many languages",
+    "copyright": "copyright files of a Linux distribution",
+    "peps": "Python enhancement proposals",
+    "headers": "C and C++ headers",
+    "rfcs": "design documents of a language",
+}
 ORDER = ("natural, once", "natural, 2 to 7", "natural, 8 and more", "natural, weighted", "plants",
          "all")  # fmt: skip
 HEAD = """# Evidence
@@ -61,7 +71,7 @@ def _answers(rows: Sequence[Row]) -> str:
     """Return the section on corpora of all kinds: is there a forecast, on what does it rest."""
     lines = [
         [
-            row["corpus"],
+            f"{row['corpus']}: {CORPORA.get(row['corpus'], '')}",
             f"{row['megabytes']:.1f}",
             f"{row['documents']:,}",
             row["families_memorized"],
