@@ -49,7 +49,7 @@ def main() -> None:
         parts.append(_targets(path, record))
     parts.append(_intervals([row for record in forecasts.values() for row in record["rows"]]))
     parts.append(_reading())
-    PAGE.write_text("\n".join(parts), encoding="utf-8")
+    PAGE.write_text("\n".join(filter(None, parts)), encoding="utf-8")
 
 
 def _records(kind: str) -> list[Path]:
@@ -127,7 +127,7 @@ observed in so many sequences, "holds" in how many of the seeds. The ceiling of 
 seed.
 
 {_table(head, lines)}
-`{_command(path)}`
+`{_command(path, sorted({row["seed"] for row in own}))}`
 """
 
 
@@ -153,8 +153,14 @@ def _target_line(title: str, stratum: str, part: Sequence[Row]) -> list[str]:
         f"{_mean(ranked, 'of_other_seed'):.3f}"
         if ranked
         else "",
-        f"{_mean(ranked, 'precision_promised_0.9'):.2f}" if ranked else "",
+        _promise(ranked),
     ]
+
+
+def _promise(rows: Sequence[Row]) -> str:
+    """Return what came of a promised precision; words where no threshold promises it."""
+    kept = [row for row in rows if row.get("precision_promised_0.9") is not None]
+    return f"{_mean(kept, 'precision_promised_0.9'):.2f}" if kept else "none called"
 
 
 def _intervals(rows: Sequence[Row]) -> str:
@@ -192,9 +198,11 @@ def _reading() -> str:
 """
 
 
-def _command(path: Path) -> str:
+def _command(path: Path, seeds: Sequence[int]) -> str:
     name = path.stem.removeprefix("forecast-").rsplit("-", 3)[0]
-    return f"python benchmarks/forecast.py {name} --shapes 7x160 --seeds 2 3 4 --out {path.relative_to(ROOT)}"
+    of = " ".join(map(str, seeds))
+    out = path.relative_to(ROOT)
+    return f"python benchmarks/forecast.py {name} --shapes 7x160 --seeds {of} --out {out}"
 
 
 def _mean(rows: Sequence[Row], key: str) -> float:

@@ -150,7 +150,7 @@ def from_columns(batch: pa.RecordBatch, columns: Columns, rows: Int64, separator
 def text_parts(column: pa.Array, separator: str) -> pa.LargeBinaryArray:
     """Return the text of each row of one text column as bytes; a chat is its contents, joined.
 
-    Messages of other shapes than a list with strings are read one by one, 1 MB/s to 20 MB/s.
+    Messages of other shapes than a list with strings are read one by one, which is slow.
     """
     if is_chat(column.type) and not has_calls(column.type):
         return _chat_texts(column, separator)

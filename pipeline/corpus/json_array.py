@@ -17,7 +17,7 @@ def elements(blocks: Iterable[bytes], path: str) -> Iterator[bytes]:
     """Yield the bytes of each element of the array that a file is; one is held at a time.
 
     Brackets and quotes are followed, nothing else is looked at: an element that is no JSON is
-    judged by itself, as a line is. 90 MB/s on one of two shared cores.
+    judged by itself, as a line is.
 
     Args:
         blocks: the bytes of the file.
