@@ -192,7 +192,7 @@ def _reading() -> str:
 - No target larger than a few million parameters was trained: bands for large models rest on published curves
   ([decision 0012](decisions/0012-plants-and-laws.md)). A unit test (`tests/unit/score/test_scaling.py`) holds that Pythia's published
   counts from 70M to 410M give its 12B count within 10%.
-- Sequences are trained on and scored alone after one EOS. `backtest.packed` trains a target on packed windows instead.
+- Sequences are trained on and scored alone after one EOS. A target trained on packed windows, as people train, was not tried.
 - Not a privacy guarantee: other prefixes, paraphrase and attributes are not looked at.
 - Negative results are in [LOG.md](LOG.md): further features that gained nothing, a slope of size without limit, natural families alone.
 """
