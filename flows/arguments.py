@@ -217,7 +217,7 @@ class BacktestArguments:
     arms: Annotated[
         str,
         Parameter(
-            help="Of filter,random,count,goldfish,sinks: one more training each.",
+            help="Of filter,random,count,risk,goldfish,sinks: a training each.",
             show_default=False,
         ),
     ] = ""

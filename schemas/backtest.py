@@ -189,12 +189,11 @@ DOSES = table(
 
 ARMS = table(
     "backtest_arms",
-    1,
-    "one row per arm, basis of comparison and group of the panel's trained rows",
+    2,
+    "one row per arm and group of the judged sequences, at as many tokens",
     [
-        field("arm", pa.string(), "filter | random | count | goldfish | sinks"),
-        field("basis", pa.string(), "equal tokens | equal held-out loss"),
-        field("rows", pa.string(), "all | retained | removed | all but canaries"),
+        field("arm", pa.string(), "filter | random | count | risk | goldfish | sinks"),
+        field("rows", pa.string(), "natural, those that stay, those that go, plants"),
         field("sequences", pa.int64(), "sequences of the panel"),
         field("share_target", pa.float64(), "share that the plain target memorized"),
         field("share_arm", pa.float64(), "share that the arm memorized"),
@@ -202,14 +201,22 @@ ARMS = table(
         field("drop_low", pa.float64(), "low end of its 95% interval", nullable=True),
         field("drop_high", pa.float64(), "high end of it", nullable=True),
         field("rows_removed", pa.int64(), "training rows removed and refilled", unit="rows"),
+        field("share_removed", pa.float64(), "of the sample's rows"),
+        field("held_out_sequences", pa.int64(), "that the loss is measured on"),
+        field("held_out_families", pa.int64(), "that these are of"),
         field("held_out_loss_target", pa.float64(), "at the end", unit="nats per token"),
         field("held_out_loss_arm", pa.float64(), "at the end", unit="nats per token"),
-        field(
-            "compared_at_loss",
-            pa.float64(),
-            "held-out loss that both had; null: none",
-            unit="nats per token",
-            nullable=True,
-        ),
+        field("verdict", pa.string(), "less memorized | not shown to be | spoilt the model"),
+    ],
+)
+
+REMOVAL = table(
+    "backtest_removal",
+    1,
+    "one row per policy and factor, counted on the plain target's labels",
+    [
+        field("policy", pa.string(), "random | count | risk, families taken whole"),
+        field("times_less", pa.int64(), "memorized sequences of the corpus"),
+        field("share_of_rows", pa.float64(), "that must go; null: never", nullable=True),
     ],
 )

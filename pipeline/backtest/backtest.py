@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from pipeline import run
-from pipeline.backtest.arms.arms import require_arms
+from pipeline.backtest.arms.arms import Planned, plan, removal_rows, require_arms
+from pipeline.backtest.arms.results import arm_rows
 from pipeline.backtest.judgement.declared import (
     code_digests,
     declaration,
@@ -21,6 +23,7 @@ from pipeline.backtest.judgement.declared import (
 )
 from pipeline.backtest.judgement.doses import dose_rows
 from pipeline.backtest.judgement.evidence import Evidence, evidence
+from pipeline.backtest.judgement.forecasts import UNSEEN, forecast, held_out, judged_rows
 from pipeline.backtest.judgement.judge import (
     curve_rows,
     difference_rows,
@@ -52,6 +55,7 @@ from pipeline.engine.memory import workers_of
 from pipeline.engine.progress import current
 from pipeline.engine.run_folder import open_run
 from pipeline.engine.system import writing
+from pipeline.score.forecast.scaling import Model
 from pipeline.score.proxy.ensemble import chosen_device
 from pipeline.score.proxy.pool import WorkerPool, torch_threads
 from schemas import backtest as schemas
@@ -63,17 +67,19 @@ from schemas.backtest import (
     METRICS,
     PANEL,
     RELIABILITY,
+    REMOVAL,
     SCORES,
     TRIPLES,
 )
 
 FOLDER = "backtest"
 RESULT = "backtest.json"
-JUDGED = 4  # version of the judgement: of its tables and their metrics
+JUDGED = 5  # version of the judgement: of its tables and their metrics
 TABLES = frozenset(
     ["models"]
     + [s.metadata[b"table"].decode() for s in vars(schemas).values() if isinstance(s, pa.Schema)]
 )
+Tables = dict[pa.Schema, list[dict[str, Any]]]  # rows by schema
 
 
 @dataclass(frozen=True)
@@ -118,7 +124,10 @@ def backtest(
     with opened(out, config) as of:
         shapes, seeds = shapes_of(of.subject, size, config.proxy), seeds_of(size, config.proxy)
         trainings = targets_of(of.subject, shapes, seeds)
-        for line in cost_lines(of.trainer.due(trainings), config.proxy, of.pool.workers):
+        plain = max(trainings, key=lambda one: (one.shape.parameters, -one.seed))
+        planned = _planned(of, arms, plain) if arms else None
+        every = [*trainings, *(arm.training for arm in (planned.arms if planned else ()))]
+        for line in cost_lines(of.trainer.due(every), config.proxy, of.pool.workers):
             say(line)
         if dry_run:
             return {"dry_run": True}
@@ -127,8 +136,32 @@ def backtest(
         declare(of.ledger.folder, declared, of.ledger.names("train/target-"))
         truths, scored = remembered(of, trainings)
         found = evidence(of.subject, truths)
-        named = Named(size.name, digest_of_declaration(declared), trainings)
-        return _judge(of, named, found, [one.fingerprint for one in scored], [])
+        named = Named(size.name, digest_of_declaration(declared), every)
+        of_arms = _arms(of, planned, plain, found) if planned else {ARMS: [], REMOVAL: []}
+        return _judge(of, named, found, [one.fingerprint for one in scored], of_arms)
+
+
+def _planned(of: BacktestRun, arms: Sequence[str], plain: Training) -> Planned:
+    """Return the arms of the plain target, by the forecast of it."""
+    subject, judged = of.subject, judged_rows(of.subject)
+    own = held_out(subject, subject.panel, UNSEEN, judged)
+    found = forecast(own, Model(plain.shape.parameters, own.top.tokens), [])
+    return plan(subject, of.config, arms, plain, found.risk[:, 0])
+
+
+def _arms(of: BacktestRun, planned: Planned, plain: Training, found: Evidence) -> Tables:
+    """Train and score the arms, and return the rows of their tables."""
+    trainings = [plain, *(arm.training for arm in planned.arms)]
+    outputs = of.trainer.train(trainings)
+    wanted = [(one, output, FINAL) for one, output in zip(trainings, outputs, strict=True)]
+    rows = np.concatenate((of.subject.panel_rows, planned.reserve.held))
+    scores = [one.table(SCORES) for one in of.trainer.score(wanted, rows, "arms")]
+    draw = Bootstrap(of.subject.unit, of.config.backtest.draws, of.config.proxy.seed)
+    memorized = scores[0]["memorized"].to_numpy()[: len(found.judged)]
+    return {
+        ARMS: arm_rows(planned, of.subject, found.judged, scores, draw),
+        REMOVAL: removal_rows(planned, of.subject, memorized, found.judged),
+    }
 
 
 @contextmanager
@@ -164,7 +197,7 @@ def remembered(of: BacktestRun, trainings: Sequence[Training]) -> tuple[list[Tru
     return truths, scored
 
 
-def judged(found: Evidence, arms: list[dict[str, Any]]) -> dict[pa.Schema, list[dict[str, Any]]]:
+def judged(found: Evidence, arms: Tables | None = None) -> Tables:
     """Return the rows of every table but the panel's, by schema."""
     config = found.subject.work.config
     draw = Bootstrap(found.subject.unit, config.backtest.draws, config.proxy.seed)
@@ -179,7 +212,7 @@ def judged(found: Evidence, arms: list[dict[str, Any]]) -> dict[pa.Schema, list[
         DOSES: dose_rows(
             found.subject, list({**_named(rungs_of(found.subject.panel)), **truths}.values())
         ),
-        ARMS: arms,
+        **(arms or {ARMS: [], REMOVAL: []}),
     }
 
 
@@ -192,7 +225,7 @@ def _judge(
     named: Named,
     found: Evidence,
     scored: list[str],
-    arms: list[dict[str, Any]],
+    arms: Tables,
 ) -> dict[str, Any]:
     """Write every table and `backtest.json`, and return what the latter holds."""
 
@@ -209,5 +242,5 @@ def _judge(
 
     risks = [digest_rows(one.forecast.risk) for one in found.triples]
     parts = [named.size, named.declared, [one.name for one in named.trainings], scored]
-    of.ledger.get("judgement", [JUDGED, code_digests(), parts, risks, arms], build)
+    of.ledger.get("judgement", [JUDGED, code_digests(), parts, risks, list(arms.values())], build)
     return dict(json.loads((of.ledger.folder / RESULT).read_bytes()))

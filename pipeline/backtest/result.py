@@ -93,6 +93,7 @@ def summary(
             "reliability": rows["backtest_reliability"],
             "doses": rows["backtest_doses"],
             "arms": rows["backtest_arms"],
+            "removal": rows["backtest_removal"],
             "caveats": [*CAVEATS, *([_one_seed()] if seeds < 2 else [])],
         }
     )
@@ -147,6 +148,12 @@ def headline_lines(result: Mapping[str, Any]) -> list[str]:
         f"{row['difference']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]"
         f"  Holm p {row['p_holm']:.3f}"
         for row in result["differences"]
+    ]
+    lines += [
+        f"arm {row['arm']} ({row['share_removed']:.1%} of the rows), {row['rows']}: "
+        f"{row['share_target']:.4f} to {row['share_arm']:.4f}, held-out loss "
+        f"{row['held_out_loss_target']:.3f} to {row['held_out_loss_arm']:.3f}: {row['verdict']}"
+        for row in result["arms"]
     ]
     held = result["forecast"]["intervals_that_hold"]
     lines += [f"95% intervals that hold, order {order}: {text}" for order, text in held.items()]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from pipeline.score.sequences.sequences import PROXIES, Material, material, to_s
 from pipeline.score.sequences.training_rows import token_rows
 from pipeline.score.slices import ROW_TOKENS
 from pipeline.text.arrays import Flags, Float64, Int64
+from schemas.filter.decisions import CUTS, DECISIONS
 from schemas.scan.counts import COUNTS
 from schemas.score.plants import PLANTS
 from schemas.score.sequences import SEQUENCES
@@ -56,6 +57,7 @@ class Subject:
         unit: of each sequence, what folds and the bootstrap take as one, (sequences,).
         tables: `sequences` and `plants` of the run.
         identity: digests of the outputs of the run that this follows from.
+        decided: `decisions` and `cuts` of the run's filter; None where it is not current.
     """
 
     work: Work
@@ -68,6 +70,7 @@ class Subject:
     unit: Int64
     tables: tuple[pa.Table, pa.Table]
     identity: Mapping[str, str]
+    decided: tuple[pa.Table, pa.Table] | None = None
 
     @property
     def vocabulary(self) -> int:
@@ -107,6 +110,7 @@ def read_subject(out: Path, config: Config) -> Subject:
         work = opened.work(run.STAGES["sequences"], ALL, 1)
         files = opened.run.tables()
         recorded = opened.manifest["outputs"]
+        filtered = opened.current(run.STAGES["decisions"])
         identity = {
             name: recorded[name]["digest"]
             for name in sorted(recorded)
@@ -117,7 +121,10 @@ def read_subject(out: Path, config: Config) -> Subject:
     known = catalogue(read_table(work.paths("counts"), COUNTS, list(COLUMNS)))
     of = material(work, known)
     tables = read_table(files["sequences"], SEQUENCES), read_table(files["plants"], PLANTS)
-    return _subject(work, of, tables, about["proxies"], identity)
+    decided = None
+    if filtered:
+        decided = (read_table(files["decisions"], DECISIONS), read_table(files["cuts"], CUTS))
+    return replace(_subject(work, of, tables, about["proxies"], identity), decided=decided)
 
 
 def _subject(

@@ -370,7 +370,9 @@ class BacktestConfig(Section):
         1_000, description="draws of the family bootstrap"
     )
     filter_share: Ratio = Field(
-        0.2, description="share of the training rows that the arms filter, random and count remove"
+        0.2,
+        description="share of the sample's rows that the arms random, count and risk remove where "
+        "the run's own filter takes none",
     )
     goldfish_k: Annotated[int, Field(ge=2), at_most(2**31 - 1, RARE)] = Field(
         4,

@@ -1,10 +1,71 @@
-"""The arms of a back-test; there are none while they are moved to the run's own rows."""
+"""Train the arms: the plain target once more, on other rows or with another loss.
+
+`filter` takes out what the run's own filter does, copy by copy and span by span; `random`, `count`
+and `risk` take out as many rows, whole families. What goes is refilled, row by row, from families
+that no model was taught, so every arm sees as many tokens in the same order. `goldfish` leaves out
+of the loss what the run's loss mask does; `sinks` gives each text neurons of its own, by `sink_id`
+where the run has it, which are dropped at the end.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
+import numpy as np
+
+from pipeline.backtest.arms.goldfish import goldfish_settings, rows_in_the_loss
+from pipeline.backtest.arms.policies import (
+    TaughtRows,
+    families_in_order,
+    gone_by_filter,
+    gone_by_order,
+    row_keys,
+    taught_rows,
+)
+from pipeline.backtest.arms.reserve import Reserve, reserve_of
+from pipeline.backtest.subject import Subject
+from pipeline.backtest.training.trainings import Training, order_of
+from pipeline.config.sections import Config
 from pipeline.errors import ConfigError
+from pipeline.filter.mitigations.token_kernels import in_the_loss
+from pipeline.text.arrays import Flags, Float64, Int64
+
+ARMS = ("filter", "random", "count", "risk", "goldfish", "sinks")
+REMOVING = ARMS[:4]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One arm of the back-test.
+
+    Attributes:
+        name: its name.
+        gone: rows of the sample that it takes out and refills, (rows,).
+        training: of its model.
+    """
+
+    name: str
+    gone: Flags
+    training: Training
+
+
+@dataclass(frozen=True)
+class Planned:
+    """The arms of a back-test before they are trained.
+
+    Attributes:
+        rows: of the sample, with the text that each is of.
+        arms: the arms that were asked for.
+        orders: families in the order in which each policy removes them.
+        reserve: what is refilled from, and what the loss is measured on.
+    """
+
+    rows: TaughtRows
+    arms: Sequence[Arm]
+    orders: dict[str, Int64]
+    reserve: Reserve
 
 
 def require_arms(names: Sequence[str]) -> None:
@@ -13,10 +74,142 @@ def require_arms(names: Sequence[str]) -> None:
     Raises:
         ConfigError: When a name is no arm's.
     """
-    if names:
+    unknown = [name for name in names if name not in ARMS]
+    if unknown:
         raise ConfigError(
             "There is no such arm of the back-test.",
             where=f"--arms {','.join(names)}",
-            expected="no arms",
-            fix="leave --arms out",
+            found=", ".join(unknown),
+            expected=", ".join(ARMS),
+            fix="name some of these, separated by commas",
         )
+
+
+def plan(
+    subject: Subject, config: Config, names: Sequence[str], plain: Training, risk: Float64
+) -> Planned:
+    """Return the arms that were asked for, each with its training.
+
+    Args:
+        subject: the run.
+        config: the settings.
+        names: of the arms.
+        plain: the training of the target without an arm.
+        risk: forecast of each sequence of the panel for that target, (sequences,).
+
+    Raises:
+        ConfigError: when the arm `filter` is asked for and the run was not filtered.
+        InputError: when there is too little text to refill from.
+    """
+    rows = taught_rows(subject)
+    orders = families_in_order(subject, rows, risk, config.proxy.seed)
+    filtered = _filtered(subject, rows, required="filter" in names)
+    budget = int(config.backtest.filter_share * len(rows.document))
+    budget = int(filtered.sum()) if filtered is not None and filtered.any() else budget
+    gone = {name: gone_by_order(rows, order, budget) for name, order in orders.items()}
+    if filtered is not None:
+        gone["filter"] = filtered
+    most = max((int(gone[name].sum()) for name in names if name in REMOVING), default=0)
+    reserve = reserve_of(subject, most)
+    none = np.zeros(len(rows.document), np.bool_)
+    arms = [
+        Arm(name, gone.get(name, none), _training(subject, config, name, plain, gone, reserve))
+        for name in ARMS
+        if name in names
+    ]
+    return Planned(rows, arms, orders, reserve)
+
+
+def _filtered(subject: Subject, rows: TaughtRows, *, required: bool) -> Flags | None:
+    """Return which rows the run's filter takes out; None where it was not filtered.
+
+    Raises:
+        ConfigError: when it was not, and the arm is asked for.
+    """
+    if subject.decided is not None:
+        return gone_by_filter(subject, rows, *subject.decided)
+    if required:
+        raise ConfigError(
+            "The arm `filter` trains on what the run's own filter keeps, and there is none.",
+            where=str(subject.work.folder),
+            found="decisions are missing or of other settings",
+            expected="a finished filter",
+            fix=f"rote filter {subject.work.folder}, or leave the arm out",
+        )
+    return None
+
+
+def _training(
+    subject: Subject,
+    config: Config,
+    name: str,
+    plain: Training,
+    gone: dict[str, Flags],
+    reserve: Reserve,
+) -> Training:
+    """Return the training of an arm, in the order of the plain one."""
+    order = order_of(len(subject.rows), plain.seed)
+    named = replace(plain, name=f"arm-{name}-s{plain.seed}")
+    if name == "sinks":
+        return replace(named, sinks=_sinks(subject)[order])
+    if name == "goldfish":
+        return replace(named, keep=_in_the_loss(subject, config)[order])
+    rows = subject.rows.copy()
+    places = np.flatnonzero(gone[name])  # rows of the sample come first
+    rows[places] = reserve.refill[: len(places)]
+    return replace(named, rows=rows[order])
+
+
+def _sinks(subject: Subject) -> Int64:
+    """Return the sink of each row: `sink_id` of its text, else a number of its own text's."""
+    rows = taught_rows(subject)
+    sinks = rows.document.astype(np.uint64)
+    if subject.decided is not None and not subject.decided[0]["sink_id"].null_count:
+        decisions = subject.decided[0]
+        place = np.searchsorted(decisions["row_key"].to_numpy(), row_keys(subject, rows))
+        sinks = decisions["sink_id"].to_numpy()[place]
+    planted = subject.rows[len(sinks) :]
+    _, own = np.unique(planted, axis=0, return_inverse=True)
+    first = int(sinks.max(initial=0) % (1 << 40)) + 1
+    low = (sinks % np.uint64(1 << 40)).astype(np.int64)
+    return np.concatenate((low, first + own.ravel().astype(np.int64)))
+
+
+def _in_the_loss(subject: Subject, config: Config) -> Flags:
+    """Return which tokens of each row count in the loss: the mask that the filter writes."""
+    k, h = goldfish_settings(config)
+    rows = taught_rows(subject)
+    every = np.ones(len(subject.material.known.family), np.bool_)
+    natural = rows_in_the_loss(subject.material.texts, rows.document, rows.start, every, k, h)
+    planted = subject.rows[len(natural) :, 1:].astype(np.uint64)
+    masks = [in_the_loss(row, k, h) == 1 for row in planted]
+    return np.concatenate((natural, np.array(masks, np.bool_).reshape(len(planted), -1)))
+
+
+def removal_rows(
+    planned: Planned, subject: Subject, memorized: Flags, judged: Flags
+) -> list[dict[str, Any]]:
+    """Return the rows of `backtest_removal`: what must go for 2, 5 and 10 times less.
+
+    Counted on the plain target's labels, as if what stays were memorized as before: no training.
+
+    Args:
+        planned: the arms.
+        subject: the run.
+        memorized: by the plain target, (sequences,).
+        judged: sequences that count, (sequences,).
+    """
+    sequences = len(subject.scored.panel.document)
+    family = subject.material.known.family[subject.scored.panel.document]
+    own = memorized[:sequences] & judged[:sequences]
+    size = np.bincount(planned.rows.family, minlength=int(family.max(initial=0)) + 1)
+    lost = np.bincount(family[own], minlength=len(size))
+    rows: list[dict[str, Any]] = []
+    for name, order in planned.orders.items():
+        left = own.sum() - np.cumsum(lost[order])
+        taken = np.cumsum(size[order]) / max(1, len(planned.rows.family))
+        for factor in (2, 5, 10):
+            enough = np.flatnonzero(left * factor <= own.sum())
+            share = float(taken[enough[0]]) if own.any() and len(enough) else None
+            rows.append({"policy": name, "times_less": factor, "share_of_rows": share})
+    return rows

@@ -118,20 +118,25 @@ class Trainer:
             lambda one: one.cost,
         )
 
-    def score(self, wanted: Sequence[tuple[Training, Output, str]], rows: Int64) -> list[Output]:
+    def score(
+        self, wanted: Sequence[tuple[Training, Output, str]], rows: Int64, of: str = "panel"
+    ) -> list[Output]:
         """Return the scores of some models.
 
         Args:
             wanted: training, its output and the mark of each model.
             rows: EOS and 64 tokens each, (rows, 65).
+            of: what the rows are, for the name of the output.
         """
         about = digest_rows(rows)
 
         def score_one(job: tuple[Training, Output, str]) -> Output:
             one, output, mark = job
             parts = [output.fingerprint, mark, about]
-            title = f"score/{one.name}/{mark}"
-            return self._ledger.get(title, parts, lambda: self._scored(one, output, mark, rows))
+            title = f"score/{one.name}/{mark}-{of}"
+            return self._ledger.get(
+                title, parts, lambda: self._scored(one, output, mark, rows, f"{mark}-{of}")
+            )
 
         def cost(job: tuple[Training, Output, str]) -> float:
             return float(job[0].weights * len(rows))
@@ -166,13 +171,13 @@ class Trainer:
         path: Path = output.files[f"models/{one.name}/{mark}.safetensors"]
         return from_safetensors(one.shape, path.read_bytes()).to(self._device).eval()
 
-    def _scored(self, one: Training, output: Output, mark: str, rows: Int64) -> Built:
-        """Score rows by a model at a mark."""
-        on_progress = self._pool.progress_of(f"{one.name}/{mark}", float(one.weights * len(rows)))
+    def _scored(self, one: Training, output: Output, mark: str, rows: Int64, name: str) -> Built:
+        """Score rows by a model at a mark, into a file of a name."""
+        on_progress = self._pool.progress_of(f"{one.name}/{name}", float(one.weights * len(rows)))
         scorer = ProxyScorer(self._load(one, output, mark), self._device, advance=on_progress)
         found = scorer.score(rows)
         columns = {key: found[key] for key in ("memorized", "log_p_z", "margin", "mean_nll")}
-        return [self._ledger.table(SCORES, f"{one.name}-{mark}", pa.table(columns))], {}
+        return [self._ledger.table(SCORES, f"{one.name}-{name}", pa.table(columns))], {}
 
 
 def digest_rows(rows: NDArray[Any]) -> str:

@@ -6,6 +6,7 @@ import pytest
 
 from flows.runners import LocalMapper
 from pipeline import run
+from pipeline.backtest.subject import read_subject
 from pipeline.config.load import load_config
 from tests.unit.backtest.tiny import SCORED, corpus, small
 
@@ -19,14 +20,22 @@ def _small():
 
 @pytest.fixture(scope="session")
 def scored(tmp_path_factory):
-    """Return a run folder after a scan and a score; it is not to be written to."""
+    """Return a run folder after a scan, a score and a filter; it is not to be written to."""
     folder = tmp_path_factory.mktemp("backtest")
     settings = load_config(settings=["limits.workers=1", *SCORED])
     places = [str(corpus(folder / "corpus"))]
     with small(), run.session(folder / "run", settings, LocalMapper(1), corpus=places) as session:
         run.scan(session)
         run.score(session)
+        run.filter_rows(session)
     return folder / "run"
+
+
+@pytest.fixture(scope="session")
+def subject(scored, config):
+    """Return the subject of the tiny run."""
+    with small():
+        return read_subject(scored, config)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import json
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.backtest.arms import reserve
 from pipeline.backtest.backtest import FOLDER, RESULT, backtest
 from pipeline.backtest.result import headline_lines
 from pipeline.config.load import load_config
@@ -18,11 +19,15 @@ def changed(*settings):
     return load_config(settings=["limits.workers=1", *SCORED, *settings])
 
 
-def test_a_back_test_of_a_scored_run(own_run):
+def test_a_back_test_of_a_scored_run(own_run, monkeypatch):
     """It judges every ladder by targets of an order of their own, and binds what it declared."""
     assert backtest(own_run, changed(), "smoke", dry_run=True) == {"dry_run": True}
     assert not (own_run / FOLDER / "declared.json").exists()
-    result = backtest(own_run, changed("backtest.seeds=2"), "smoke")
+    monkeypatch.setattr(reserve, "LEAST_FAMILIES", 20)
+    result = backtest(own_run, changed("backtest.seeds=2"), "smoke", ["filter"])
+    assert {row["arm"] for row in result["arms"]} == {"filter"}
+    assert {row["policy"] for row in result["removal"]} == {"random", "count", "risk"}
+    assert result["arms"][0]["held_out_families"] == 20
     folder = own_run / FOLDER
     _triples(result["triples"])
     assert len(result["differences"]) == 20
@@ -34,7 +39,7 @@ def test_a_back_test_of_a_scored_run(own_run):
     assert all(headline_lines(result))
     assert json.loads((folder / RESULT).read_text()) == result
     before = files(folder)
-    assert backtest(own_run, changed("backtest.seeds=2"), "smoke") == result
+    assert backtest(own_run, changed("backtest.seeds=2"), "smoke", ["filter"]) == result
     assert files(folder) == before
     _bound(own_run)
 

@@ -8,14 +8,7 @@ from pipeline.backtest.training.trainings import order_of, targets_of
 from pipeline.config.load import load_config
 from pipeline.errors import ConfigError
 from pipeline.score.proxy.model import Shape
-from tests.unit.backtest.tiny import SCORED, small
-
-
-@pytest.fixture(scope="module")
-def subject(scored, config):
-    """Return the subject of the tiny run."""
-    with small():
-        return read_subject(scored, config)
+from tests.unit.backtest.tiny import SCORED
 
 
 def test_rows_are_those_that_the_proxies_were_taught(subject):

@@ -1,0 +1,130 @@
+"""Arms: what each takes out of the taught rows, what it is refilled with, what is said of it."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from pipeline.backtest.arms import reserve
+from pipeline.backtest.arms.arms import plan, removal_rows, require_arms
+from pipeline.backtest.arms.policies import gone_by_order, taught_rows
+from pipeline.backtest.arms.results import BETTER, NOT_BETTER, SPOILT, verdict_of
+from pipeline.backtest.training.trainings import targets_of
+from pipeline.errors import ConfigError, InputError
+from pipeline.score.proxy.model import Shape
+
+REMOVING = ("filter", "random", "count", "risk")
+
+
+@pytest.fixture
+def plain(subject):
+    """Return the training of a target without an arm."""
+    return targets_of(subject, [Shape(subject.vocabulary, 2, 64)], [2])[0]
+
+
+@pytest.fixture
+def planned(subject, config, plain, monkeypatch):
+    """Return all arms, by a forecast that follows the dose."""
+    monkeypatch.setattr(reserve, "LEAST_FAMILIES", 20)
+    dose = subject.panel.top.dose
+    names = (*REMOVING, "goldfish", "sinks")
+    return plan(subject, config, names, plain, dose / max(1, dose.max()))
+
+
+def test_the_filter_arm_does_what_the_filter_decided(subject, planned):
+    """Of copies the keeper stays: as many rows go as documents were dropped, copy by copy."""
+    rows, arm = planned.rows, planned.arms[0]
+    assert np.array_equal(subject.rows[: len(rows.document)], subject.material.learnt.rows)
+    known = subject.material.known
+    repeated = known.exact_count[rows.document] > 1
+    assert arm.gone[repeated].any()
+    assert not arm.gone[~repeated].any()
+    for document in np.unique(rows.document[repeated]).tolist():
+        own = rows.document == document
+        kept = np.unique(rows.copy[own & ~arm.gone])
+        assert len(kept) <= 1
+
+
+def test_other_arms_take_families_whole_and_as_many_rows(planned):
+    """A family goes with all its rows or stays; no arm takes more than the filter did."""
+    most = planned.arms[0].gone.sum()
+    for arm in planned.arms[1:4]:
+        assert 0 < arm.gone.sum() <= most, arm.name
+        family = planned.rows.family
+        assert not np.isin(family[arm.gone], family[~arm.gone]).any()
+
+
+def test_what_goes_is_refilled_in_place_by_text_that_no_model_was_taught(subject, planned, plain):
+    """Equal rows, plants untouched, refilled rows of at least 20 families outside the sample."""
+    taught = {row.tobytes() for row in subject.material.learnt.rows}
+    for arm in planned.arms[:4]:
+        assert arm.training.rows.shape == plain.rows.shape
+        changed = (arm.training.rows != plain.rows).any(axis=1)
+        assert changed.sum() == arm.gone.sum()
+        assert not taught & {row.tobytes() for row in arm.training.rows[changed]}
+    held = {row.tobytes() for row in planned.reserve.held}
+    assert not held & {row.tobytes() for row in planned.reserve.refill}
+    assert planned.reserve.held_families == 20
+
+
+def test_goldfish_masks_a_share_and_sinks_are_by_text(subject, planned):
+    """Four of five tokens and fewer count in the loss; equal rows have one sink."""
+    goldfish, sinks = planned.arms[4].training, planned.arms[5].training
+    assert 0.6 < goldfish.keep.mean() < 0.9
+    of_row: dict[bytes, set[int]] = {}
+    for row, sink in zip(sinks.rows, sinks.sinks, strict=True):
+        of_row.setdefault(row.tobytes(), set()).add(int(sink))
+    assert max(len(found) for found in of_row.values()) == 1
+    assert len(subject.rows) == len(sinks.sinks)
+
+
+def test_removal_is_counted_by_what_stays(subject, planned):
+    """With the risk as it came true, fewer rows need go than at random for 10 times less."""
+    dose = subject.panel.top.dose
+    rows = removal_rows(planned, subject, dose >= 4, np.ones(len(dose), np.bool_))
+    share = {row["policy"]: row["share_of_rows"] for row in rows if row["times_less"] == 10}
+    assert share.keys() == {"random", "count", "risk"}
+    assert share["count"] <= share["random"]
+    shares = [row["share_of_rows"] for row in rows if row["policy"] == "risk"]
+    assert shares == sorted(shares)
+
+
+def test_families_that_do_not_fit_are_passed_over(subject):
+    """A family larger than what is left stays; a smaller one after it goes."""
+    rows = taught_rows(subject)
+    three = dataclasses.replace(rows, family=np.array([0, 0, 0, 1, 2, 2]))
+    gone = gone_by_order(three, np.array([0, 2, 1]), 2)
+    assert gone.tolist() == [False] * 3 + [False, True, True]
+
+
+def test_a_corpus_with_too_little_text_outside_is_refused(subject, config, plain):
+    """The error counts the families that there are."""
+    with pytest.raises(InputError, match="too little text outside") as caught:
+        plan(subject, config, ["random"], plain, np.ones(len(subject.unit)))
+    assert "200 of either" in str(caught.value)
+
+
+def test_the_filter_arm_needs_a_filter(subject, config, plain):
+    """Without one the command is named."""
+    without = dataclasses.replace(subject, decided=None)
+    with pytest.raises(ConfigError, match="own filter keeps") as caught:
+        plan(without, config, ["filter"], plain, np.ones(len(subject.unit)))
+    assert "rote filter" in str(caught.value)
+
+
+def test_no_arm_is_better_that_spoilt_the_model():
+    """A loss like a uniform guess's, or notably above the plain target's, is no success."""
+    drop = {"drop_low": 0.5}
+    assert verdict_of(6.0, 7.7, 2_048, drop) == SPOILT
+    assert verdict_of(5.0, 5.2, 2_048, drop) == SPOILT
+    assert verdict_of(5.0, 5.05, 2_048, drop) == BETTER
+    assert verdict_of(5.0, 5.0, 2_048, {"drop_low": -0.1}) == NOT_BETTER
+    assert verdict_of(5.0, 5.0, 2_048, {"drop_low": None}) == NOT_BETTER
+
+
+def test_unknown_arms_are_refused():
+    """An arm that does not exist is named, with those that do."""
+    require_arms(("filter", "sinks"))
+    with pytest.raises(ConfigError, match="no such arm") as caught:
+        require_arms(("filter", "magic"))
+    assert "magic" in str(caught.value)
