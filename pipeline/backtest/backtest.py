@@ -74,6 +74,7 @@ from schemas.backtest import (
 
 FOLDER = "backtest"
 RESULT = "backtest.json"
+UNFINISHED = ".unfinished"
 JUDGED = 5  # version of the judgement: of its tables and their metrics
 TABLES = frozenset(
     ["models"]
@@ -171,7 +172,7 @@ def opened(out: Path, config: Config) -> Iterator[BacktestRun]:
     subject = read_subject(out, config)
     folder = out / FOLDER
     workers = 1 if chosen_device(config.proxy) == "cuda" else workers_of(config)
-    pool = WorkerPool(workers, config.proxy.threads, current().advance)
+    pool = WorkerPool(workers, config.proxy.threads, current().advance, folder / UNFINISHED)
     with (
         writing(out),
         open_run(folder, tables=TABLES, create=run.new_manifest()) as own,

@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 from pipeline.backtest.ledger import Built, Ledger, Output
 from pipeline.backtest.sizes import Size, target_shape
 from pipeline.backtest.subject import Subject
-from pipeline.backtest.training.target import TargetSpec, train_target
+from pipeline.backtest.training.target import Means, TargetSpec, train_target
 from pipeline.config.sections import ProxyConfig
 from pipeline.engine.run_folder import digest_of
+from pipeline.score.proxy.checkpoint import key_of
 from pipeline.score.proxy.ensemble import TRAINING, chosen_device
 from pipeline.score.proxy.model import Shape, Transformer, from_safetensors, to_safetensors
 from pipeline.score.proxy.pool import WorkerPool
+from pipeline.score.proxy.precision import precision_of
 from pipeline.score.proxy.statistics import ProxyScorer
 from pipeline.score.proxy.train import Schedule
 from pipeline.text.arrays import Int64
@@ -111,12 +113,14 @@ class Trainer:
 
     def train(self, trainings: Sequence[Training]) -> list[Output]:
         """Return the outputs of the trainings, in their order; the most expensive begin first."""
-        return self._pool.map(
-            "training",
-            lambda one: self._ledger.get(*self._output(one), lambda: self._trained(one)),
-            trainings,
-            lambda one: one.cost,
-        )
+
+        def train_one(one: Training) -> Output:
+            output = self._ledger.get(*self._output(one), lambda: self._trained(one))
+            if self._pool.unfinished is not None:
+                (self._pool.unfinished / one.name).unlink(missing_ok=True)
+            return output
+
+        return self._pool.map("training", train_one, trainings, lambda one: one.cost)
 
     def score(
         self, wanted: Sequence[tuple[Training, Output, str]], rows: Int64, of: str = "panel"
@@ -148,7 +152,10 @@ class Trainer:
         shape = [one.shape.vocabulary, one.shape.layers, one.shape.width]
         config = self._config
         schedule = [config.epochs, config.batch, config.rate, one.seed]
-        machine = [TRAINING, self._device, str(torch.__version__), config.threads]
+        machine = [
+            TRAINING, self._device, precision_of(self._device),
+            str(torch.__version__), config.threads,
+        ]  # fmt: skip
         return f"train/{one.name}", [
             shape, schedule, machine, digest_rows(one.rows),
             None if one.keep is None else digest_rows(one.keep),
@@ -160,7 +167,12 @@ class Trainer:
         config = self._config
         schedule = Schedule(config.epochs, config.batch, config.rate, one.seed)
         spec = TargetSpec(one.shape, one.rows, schedule, MARKS, one.keep, one.sinks)
-        models = train_target(spec, self._device, self._pool.progress_of(one.name, one.cost))
+        precision = precision_of(self._device)
+        parts = (TRAINING, one.shape, schedule, MARKS, self._device, precision)
+        arrays = [values for values in (one.rows, one.keep, one.sinks) if values is not None]
+        key = key_of(parts, *(np.ascontiguousarray(values).data for values in arrays))
+        means = Means(self._device, precision, self._pool.checkpoint(one.name, key))
+        models = train_target(spec, means, self._pool.progress_of(one.name, one.cost))
         files = [
             self._ledger.file(f"{one.name}/mark-{place}.safetensors", to_safetensors(model))
             for place, model in enumerate(models)
@@ -174,7 +186,8 @@ class Trainer:
     def _scored(self, one: Training, output: Output, mark: str, rows: Int64, name: str) -> Built:
         """Score rows by a model at a mark, into a file of a name."""
         on_progress = self._pool.progress_of(f"{one.name}/{name}", float(one.weights * len(rows)))
-        scorer = ProxyScorer(self._load(one, output, mark), self._device, advance=on_progress)
+        model, precision = self._load(one, output, mark), precision_of(self._device)
+        scorer = ProxyScorer(model, self._device, advance=on_progress, precision=precision)
         found = scorer.score(rows)
         columns = {key: found[key] for key in ("memorized", "log_p_z", "margin", "mean_nll")}
         return [self._ledger.table(SCORES, f"{one.name}-{name}", pa.table(columns))], {}

@@ -5,7 +5,9 @@ import pytest
 import torch
 
 from pipeline.backtest.training.memsinks import SinkTransformer, gates_of
-from pipeline.backtest.training.target import TargetSpec, steps_at, train_target
+from pipeline.backtest.training.target import Means, TargetSpec, steps_at, train_target
+from pipeline.score.proxy import checkpoint
+from pipeline.score.proxy.checkpoint import Checkpoint
 from pipeline.score.proxy.model import Shape, Transformer
 from pipeline.score.proxy.pool import torch_threads
 from pipeline.score.proxy.train import Schedule, train
@@ -30,10 +32,35 @@ def same(one, other):
 def test_a_target_is_trained_as_a_proxy_is():
     """Without mask and sinks the weights are bit for bit those of `train`, at any mark."""
     plain = train(SHAPE, ROWS, SCHEDULE)
-    half, whole = train_target(TargetSpec(SHAPE, ROWS, SCHEDULE, (0.5, 1.0)), "cpu")
+    half, whole = train_target(TargetSpec(SHAPE, ROWS, SCHEDULE, (0.5, 1.0)), Means())
     assert plain.early is not None
     assert same(half, plain.early)
     assert same(whole, plain.model)
+
+
+@pytest.mark.parametrize("kind", ["plain", "masked", "sinks"])
+def test_a_target_that_was_killed_goes_on_bit_for_bit(kind, tmp_path, monkeypatch):
+    """Stopped between two steps, after a snapshot, it ends with the same weights at each mark."""
+    monkeypatch.setattr(checkpoint, "COST_SHARE", 0)  # one after each step
+    keep = np.random.default_rng(3).random((14, 64)) < 0.8 if kind == "masked" else None
+    sinks = np.arange(14, dtype=np.int64) % 3 if kind == "sinks" else None
+    spec = TargetSpec(SHAPE, ROWS, SCHEDULE, (0.3, 0.5, 1.0), keep, sinks)
+
+    def stop(done, _):
+        if done == 5:
+            raise KeyboardInterrupt
+
+    def kept():
+        return Means(checkpoint=Checkpoint(tmp_path / "target", "key", 0.0))
+
+    whole = train_target(spec, Means())
+    with pytest.raises(KeyboardInterrupt):
+        train_target(spec, kept(), stop)
+    seen = []
+    resumed = train_target(spec, kept(), lambda done, _: seen.append(done))
+    assert seen[0] == 6
+    assert len(resumed) == len(whole) == 3
+    assert all(same(one, other) for one, other in zip(whole, resumed, strict=True))
 
 
 def test_marks_are_shares_of_the_steps():
@@ -48,26 +75,26 @@ def test_a_token_left_out_of_the_loss_teaches_nothing():
     other = ROWS.copy()
     other[:, 64] = (other[:, 64] + 7) % 64
     first, second = (
-        train_target(TargetSpec(SHAPE, rows, SCHEDULE, (1.0,), keep), "cpu")[0]
+        train_target(TargetSpec(SHAPE, rows, SCHEDULE, (1.0,), keep), Means())[0]
         for rows in (ROWS, other)
     )
     assert same(first, second)
     keep[:, 63] = True
-    third = train_target(TargetSpec(SHAPE, other, SCHEDULE, (1.0,), keep), "cpu")[0]
+    third = train_target(TargetSpec(SHAPE, other, SCHEDULE, (1.0,), keep), Means())[0]
     assert not same(first, third)
 
 
 def test_sinks_are_trained_and_dropped():
     """The snapshot is a plain model; rows of another sink would have trained it otherwise."""
     sinks = np.arange(14, dtype=np.int64) % 3
-    first = train_target(TargetSpec(SHAPE, ROWS, SCHEDULE, (1.0,), sinks=sinks), "cpu")[0]
-    second = train_target(TargetSpec(SHAPE, ROWS, SCHEDULE, (1.0,), sinks=sinks + 1), "cpu")[0]
-    plain = train_target(TargetSpec(SHAPE, ROWS, SCHEDULE, (1.0,)), "cpu")[0]
+    first = train_target(TargetSpec(SHAPE, ROWS, SCHEDULE, (1.0,), sinks=sinks), Means())[0]
+    second = train_target(TargetSpec(SHAPE, ROWS, SCHEDULE, (1.0,), sinks=sinks + 1), Means())[0]
+    plain = train_target(TargetSpec(SHAPE, ROWS, SCHEDULE, (1.0,)), Means())[0]
     assert type(first) is Transformer
     assert not same(first, second)
     assert not same(first, plain)
     assert same(
-        first, train_target(TargetSpec(SHAPE, ROWS, SCHEDULE, (1.0,), sinks=sinks), "cpu")[0]
+        first, train_target(TargetSpec(SHAPE, ROWS, SCHEDULE, (1.0,), sinks=sinks), Means())[0]
     )
 
 
