@@ -1,10 +1,13 @@
 """`rote backtest` as a command: what it refuses at once, and a whole one that was killed."""
 
 import json
+import os
+import signal
 
 import pytest
 
-from tests.e2e.command import files, fresh, rote
+from pipeline.backtest.ledger import Ledger
+from tests.e2e.command import files, fresh, manifest, rote
 from tests.unit.backtest.tiny import SCORED, corpus
 
 SETTINGS = ("--size", "smoke", "--local")
@@ -32,6 +35,15 @@ def test_a_run_without_a_score_is_refused(scanned):
     assert "smoke, miniature, full" in unknown.err
 
 
+def _die_at_the_first_scores():
+    """Have the process kill itself when it writes scores: its target is trained by then."""
+
+    def die(*_):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    Ledger.table = die  # type: ignore[method-assign]
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_a_back_test_that_is_killed_goes_on(scanned):
@@ -40,8 +52,10 @@ def test_a_back_test_that_is_killed_goes_on(scanned):
     dry = rote("backtest", scanned, *SETTINGS, "--dry-run")
     assert dry.code == 0, dry.err
     assert "target-2x64-s2" in dry.err
-    killed = rote("backtest", scanned, *SETTINGS, after=12)
-    assert killed.code != 0
+    killed = rote("backtest", scanned, *SETTINGS, before=_die_at_the_first_scores)
+    assert killed.code == -signal.SIGKILL
+    trained = [name for name in manifest(scanned / "backtest")["outputs"] if "train/" in name]
+    assert trained == ["train/target-2x64-s2"]
     done = fresh("backtest", scanned, *SETTINGS, seconds=1700)
     assert done.code == 0, done.err
     assert "natural, once" in done.out
@@ -53,6 +67,6 @@ def test_a_back_test_that_is_killed_goes_on(scanned):
     assert again.code == 0, again.err
     assert "nothing to train" in again.err
     assert files(folder) == before
-    refused = rote("backtest", scanned, *SETTINGS, "--set", "backtest.target_ratio=4")
+    refused = rote("backtest", scanned, *SETTINGS, "--set", "backtest.seeds=2")
     assert refused.code == 2
     assert "cannot be changed afterwards" in refused.err
