@@ -240,7 +240,11 @@ def query(asked: QueryArguments) -> int:
 
 
 def compare(asked: CompareArguments) -> int:
-    """Print what two models recite of a run's sequences."""
+    """Print what two models recite of a run's sequences.
+
+    Raises:
+        ConfigError: The number of sequences is not one.
+    """
     from flows.compared import as_json, in_words
     from pipeline.inspect.two_models import two_models
     from pipeline.run import stale_tables
