@@ -12,6 +12,7 @@ import pytest
 from flows.runners import LocalMapper
 from pipeline import run
 from pipeline.config.load import load_config
+from pipeline.corpus.room import MOST, give_room
 from pipeline.engine.manifest import load_manifest, manifest_bytes
 from pipeline.engine.shards import active_shards
 from pipeline.engine.stage import Work
@@ -123,6 +124,12 @@ def scan():
         return Done(out, _performed(out)[before:])
 
     return perform
+
+
+@pytest.fixture(autouse=True)
+def _whole_room():
+    """Forget the budget of memory that a test before gave to the lines of files."""
+    give_room(MOST)
 
 
 @pytest.fixture

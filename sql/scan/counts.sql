@@ -1,6 +1,5 @@
 -- grain: one row per accepted document
--- inputs: $signatures, $copies, $pairs, $buckets, $repeats, $families (files),
---         shards (number, name, folder, split)
+-- inputs: $signatures, $copies, $pairs, $buckets, $repeats, $families (files), shards (number, name, ...)
 -- params: $cap (members above which a bucket is capped), $window_words
 -- effective count: copies weighted by rho = exp(-0.113 - 3.50 r), r = 1 - s^(1/5), in integer millionths
 with signatures as (

@@ -201,7 +201,7 @@ def test_document_text_is_in_no_error(tmp_path):
     pq.write_table(pa.table(secret), folder / "cut.parquet", compression="none")
     data = (folder / "cut.parquet").read_bytes()
     (folder / "cut.parquet").write_bytes(data[: len(data) // 2])
-    pq.write_table(pa.table({"body": [[corpora.MARKER]]}), folder / "typed.parquet")
+    pq.write_table(pa.table({"body": [[[corpora.MARKER]]]}), folder / "typed.parquet")
     (folder / "q.csv").write_text(f'text\n"{corpora.MARKER}\n')
     (folder / "z.jsonl.gz").write_bytes(corpora.MARKER.encode())
     ended = rote("run", folder, "--out", tmp_path / "run", "--local", "-v")

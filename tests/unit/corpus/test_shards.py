@@ -61,13 +61,13 @@ def test_the_suffix_says_the_format(tmp_path, name, format):
 def test_hidden_and_unknown_files_are_ignored_and_returned(tmp_path):
     """In a folder `.x`, `_x` and unknown suffixes are not read, and the plan can say so."""
     make(
-        tmp_path, "a.txt", ".b.txt", "_c.txt", "d.png", "e.txt.gz", "_delta_log/f.txt", ".git/g.txt"
+        tmp_path, "a.txt", ".b.txt", "_c.txt", "d.png", "e.png.gz", "_delta_log/f.txt", ".git/g.txt"
     )
     shards, ignored = find_shards([str(tmp_path)])
     assert [shard.name for shard in shards] == ["a.txt"]
     assert ignored == [
         str(tmp_path / name)
-        for name in (".b.txt", ".git", "_c.txt", "_delta_log", "d.png", "e.txt.gz")
+        for name in (".b.txt", ".git", "_c.txt", "_delta_log", "d.png", "e.png.gz")
     ]
 
 

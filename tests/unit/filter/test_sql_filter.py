@@ -56,7 +56,7 @@ def test_keepers_are_kept_lists_rows_whose_keeper_went(stored, action, keeper, o
     assert found["row_key"].to_pylist() == orphans
 
 
-PROOFS = {"top": 4, "bottom": 5, "most": 9, "whole": 10}
+PROOFS = {"top": 4, "bottom": 5, "most": 9, "whole": 10, "across": False}
 
 
 @pytest.mark.parametrize(
@@ -88,6 +88,7 @@ def test_removals_are_proved_lists_rows_without_proof(stored, method, keeper, sc
         DOCUMENTS,
         row_key=keys,
         representative=[1, 1, 3, 4, 5],
+        split=[None] * 5,
         keeper=[keeper.get(key) for key in keys],
         method=[methods.get(key) for key in keys],
         score=[score if key in keeper else None for key in keys],
@@ -109,10 +110,47 @@ def test_removals_are_proved_lists_rows_without_proof(stored, method, keeper, sc
 def test_removals_are_proved_without_pairs(stored):
     """Empty tables of proofs are no error."""
     documents = stored(
-        DOCUMENTS, row_key=[1, 2], representative=[1, 1], keeper=[None, 1], method=[None, "exact"],
-        score=[None, 1.0],
+        DOCUMENTS, row_key=[1, 2], representative=[1, 1], split=[None, None], keeper=[None, 1],
+        method=[None, "exact"], score=[None, 1.0],
     )  # fmt: skip
     pairs = stored(PAIRS, a=[], b=[], inter=[], union=[], jaccard=[])
     contained = stored(CONTAINED, document=[], container=[], inter=[], size=[], containment=[])
     inputs = {"documents": documents, "pairs": pairs, "contained": contained}
     assert query.run("filter/audits/removals_are_proved", inputs, PROOFS).num_rows == 0
+
+
+@pytest.mark.parametrize(("across", "unproved"), [(False, [2]), (True, [])])
+def test_a_removal_in_favour_of_another_split_is_not_proved(stored, across, unproved):
+    """Unless it is allowed: a copy in the training split is no reason to thin the test split."""
+    documents = stored(
+        DOCUMENTS, row_key=[1, 2, 3, 4], representative=[1, 1, 3, 3],
+        split=["train", "test", "test", "test"], keeper=[None, 1, None, 3],
+        method=[None, "exact"] * 2, score=[None, 1.0] * 2,
+    )  # fmt: skip
+    pairs = stored(PAIRS, a=[], b=[], inter=[], union=[], jaccard=[])
+    contained = stored(CONTAINED, document=[], container=[], inter=[], size=[], containment=[])
+    inputs = {"documents": documents, "pairs": pairs, "contained": contained}
+    found = query.run("filter/audits/removals_are_proved", inputs, {**PROOFS, "across": across})
+    assert found["row_key"].to_pylist() == unproved
+
+
+def test_leakage_counts_documents_of_a_split_that_another_has(stored):
+    """Exact before near, once a document; what is in no split does not count."""
+    documents = stored(
+        DOCUMENTS, row_key=[1, 2, 3, 4, 5, 6], representative=[1, 1, 3, 4, 5, 1],
+        split=["train", "test", "test", "train", "test", None],
+    )  # fmt: skip
+    pairs = stored(
+        PAIRS,
+        a=[1, 1, 4],
+        b=[3, 4, 5],
+        inter=[8, 9, 7],
+        union=[10, 10, 10],
+        jaccard=[0.8, 0.9, 0.7],
+    )
+    inputs = {"documents": documents, "pairs": pairs}
+    found = query.run("filter/leakage", inputs, {"top": 4, "bottom": 5})
+    assert found.to_pylist() == [
+        {"split": "test", "other_split": "train", "documents": 3, "exact": 1, "near": 1},
+        {"split": "train", "other_split": "test", "documents": 2, "exact": 1, "near": 1},
+    ]
