@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import stat
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -102,6 +103,7 @@ def load_manifest(folder: Path) -> dict[str, Any]:
         RunFolderError: there is none, it is damaged, of another version, or names files outside.
     """
     path = folder / MANIFEST
+    require_file(path)
     try:
         data = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -123,6 +125,28 @@ def load_manifest(folder: Path) -> dict[str, Any]:
         require_below(folder, name, str(path))
     _require_no_links(folder, manifest, str(path))
     return manifest
+
+
+def require_file(path: Path) -> None:
+    """Refuse a pipe, a socket or a device in place of a file: to read it would never end.
+
+    What is not there, and a folder, are told by whoever reads it.
+
+    Raises:
+        RunFolderError: it is one of these, or a link to one.
+    """
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise RunFolderError(
+            "A file of this run folder is no file.",
+            where=str(path),
+            found="a pipe, a socket or a device",
+            expected="a file that rote wrote",
+            fix="remove it, and ask who put it there; then run the same command again",
+        )
 
 
 def _parsed(path: Path, data: bytes) -> dict[str, Any]:

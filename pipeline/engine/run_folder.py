@@ -31,6 +31,7 @@ from pipeline.engine.manifest import (
     load_manifest,
     manifest_bytes,
     require_below,
+    require_file,
     require_no_link,
     sealed,
     unsealed,
@@ -171,8 +172,13 @@ class RunFolder:
                 parent.rmdir()
 
     def settle(self) -> None:
-        """Do what a killed command left undone: drop outputs whose files it was naming."""
+        """Do what a killed command left undone: drop outputs whose files it was naming.
+
+        Raises:
+            RunFolderError: the note of these is a pipe or a device.
+        """
         note = self.folder / CHANGES
+        require_file(note)
         try:
             found = unsealed(note.read_bytes()) or {}  # else it died before it changed anything
         except FileNotFoundError:
@@ -204,8 +210,13 @@ class RunFolder:
         write_whole(self.folder / MANIFEST, manifest_bytes(self.manifest))
 
     def event(self, event: dict[str, Any]) -> None:
-        """Append one line to the log of events: the only place where times are written."""
+        """Append one line to the log of events: the only place where times are written.
+
+        Raises:
+            RunFolderError: the log is a pipe or a device.
+        """
         path = self.folder / EVENTS
+        require_file(path)
         path.parent.mkdir(exist_ok=True)
         with path.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(event) + "\n")

@@ -148,7 +148,7 @@ def found_folder(name: str) -> Path:
     folder = Path(name).expanduser()
     if not folder.is_dir():
         folder = _from_hub(name)
-    weights = sorted(folder.glob("*.safetensors"))
+    weights = _weights(folder)
     if not (folder / "config.json").is_file() or not weights:
         other = sorted(p.name for p in folder.iterdir() if p.suffix in {".bin", ".pt", ".pth"})
         raise ConfigError(
@@ -167,6 +167,11 @@ def found_folder(name: str) -> Path:
             fix="choose another model, or one converted to such an architecture",
         )
     return folder
+
+
+def _weights(folder: Path) -> list[Path]:
+    """Return the files of weights; a pipe or a device of such a name is none."""
+    return sorted(path for path in folder.glob("*.safetensors") if path.is_file())
 
 
 def _about(folder: Path, name: str) -> dict[str, Any]:
@@ -253,7 +258,7 @@ def _require_layers(name: str, folder: Path) -> None:
         ConfigError: for such a one, and for weights that cannot be read.
     """
     try:
-        tensors = sum(len(_keys(path)) for path in folder.glob("*.safetensors"))
+        tensors = sum(len(_keys(path)) for path in _weights(folder))
     except (OSError, SafetensorError) as error:
         raise ConfigError(**_loading_fault(name, _in_a_line(error))) from error
     for key, value in _settings(_about(folder, name)):
@@ -295,7 +300,7 @@ def _loading_fault(name: str, found: str) -> dict[str, str]:
 def _digest(folder: Path) -> str:
     """Return one digest of the configuration and weights of a model."""
     total = hashlib.blake2b(digest_size=16)
-    for path in sorted([folder / "config.json", *folder.glob("*.safetensors")]):
+    for path in sorted([folder / "config.json", *_weights(folder)]):
         with path.open("rb") as stream:
             total.update(hashlib.file_digest(stream, hashlib.blake2b).digest())
     return total.hexdigest()

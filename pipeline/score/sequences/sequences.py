@@ -69,7 +69,11 @@ def settings(config: Config) -> list[Any]:
 
 def _held(folder: Path) -> list[list[Any]]:
     """Return name, bytes and a digest of each file of a model; of large ones of their ends."""
-    files = [path for path in sorted(folder.glob("*")) if path.suffix in {".json", ".safetensors"}]
+    files = [
+        path
+        for path in sorted(folder.glob("*"))
+        if path.suffix in {".json", ".safetensors"} and path.is_file()
+    ]
     return [[path.name, path.stat().st_size, _ends(path)] for path in files]
 
 

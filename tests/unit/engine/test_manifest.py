@@ -1,10 +1,12 @@
 import json
+import os
 import random
 
 import pytest
 
 from pipeline import run as stages
 from pipeline.engine.manifest import MANIFEST, load_manifest, manifest_bytes, sealed, unsealed
+from pipeline.engine.run_folder import RunFolder
 from pipeline.errors import RunFolderError
 from schemas.manifest import SCHEMA_VERSION
 
@@ -101,3 +103,20 @@ def test_only_what_was_sealed_is_unsealed():
     assert unsealed(sealed({"a": name})) == {"a": name}
     assert unsealed(b"{}") is None
     assert unsealed(sealed({"a": 1}) + b" ") is None
+
+
+@pytest.mark.parametrize("name", ["manifest.json", ".changes", "events/stages.jsonl"])
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+def test_a_pipe_or_a_device_in_place_of_a_file_is_refused(tmp_path, name, make):
+    """To read one would never end: it is refused by name, before anything is done."""
+    (tmp_path / "events").mkdir()
+    make(tmp_path / name)
+    folder = RunFolder(tmp_path, a_manifest())
+    acts = {
+        "manifest.json": lambda: load_manifest(tmp_path),
+        ".changes": folder.settle,
+        "events/stages.jsonl": lambda: folder.event({}),
+    }
+    with pytest.raises(RunFolderError, match="is no file") as refused:
+        acts[name]()
+    assert refused.value.where == str(tmp_path / name)
