@@ -1,5 +1,6 @@
 """Kills of a run under Prefect: of the command, and of the server that it started."""
 
+import contextlib
 import functools
 import os
 import random
@@ -36,7 +37,8 @@ def _tried(ground: Ground, row: str, name: str, folder: Path) -> str:
         server = _server_of(process.pid)
         _until(lambda: (run / "manifest.json").exists() or process.poll() is not None)
         time.sleep(draw.uniform(0.0, 6.0))
-        os.kill(process.pid if row == ROWS[0] else server, number)
+        with contextlib.suppress(ProcessLookupError):  # the command ended before its turn
+            os.kill(process.pid if row == ROWS[0] else server, number)
         out, err = process.communicate(timeout=SECONDS)
     code = process.returncode
     if code not in {-number, 130, 0}:
