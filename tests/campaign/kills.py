@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from pipeline.engine.check import UNFINISHED, check
+from pipeline.engine.files import TEMPORARY
 from pipeline.engine.manifest import MANIFEST, unsealed
 from pipeline.engine.run_folder import CHANGES, SUCCESS
 from pipeline.errors import PipelineError
@@ -152,7 +153,12 @@ def require_whole(run: Path, before: dict[str, str], after: dict[str, str]) -> N
 
 
 def _kept(found: dict[str, str]) -> dict[str, str]:
-    return {name: digest for name, digest in found.items() if name.startswith("kept/")}
+    """Return the files in kept/ that are finished: what is being written lies beside them."""
+    return {
+        name: digest
+        for name, digest in found.items()
+        if name.startswith("kept/") and not name.endswith(TEMPORARY)
+    }
 
 
 # -- in the process that is to die
