@@ -316,6 +316,8 @@ def _require(session: Session, stages: Sequence[Stage], command: str) -> None:
             found=f"not current: {', '.join(missing)}",
             fix="finish it: rote scan CORPUS... --out RUN (with the same settings)",
         )
+    if command in ("filter", "report"):
+        session.require_whole(SCORE)
     if command == "filter":
         found = session.run.paths("counts")
         documents.require_sources(found, session.config.near)

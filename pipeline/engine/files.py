@@ -225,5 +225,5 @@ def damaged_file(path: Path, found: str) -> IntegrityError:
         "A file of the run folder is damaged or missing.",
         where=str(path),
         found=found,
-        fix="run `rote run` or `rote scan` again with --verify: what is damaged is made anew",
+        fix="make it anew: rote check RUN --repair, or the command that made it with --verify",
     )

@@ -22,6 +22,7 @@ from pipeline.engine.memory import plan as plan_memory
 from pipeline.engine.progress import current
 from pipeline.engine.run_folder import RunFolder, digest_of, tables_of
 from pipeline.engine.shards import active_shards, output_names
+from pipeline.engine.sound import require_sound
 from pipeline.engine.stage import ALL, FileRecord, Mapper, Receipt, Stage, StageFunction, Work
 from pipeline.engine.system import writing
 from pipeline.errors import IntegrityError
@@ -141,6 +142,26 @@ class Session:
     def current(self, stage: Stage) -> bool:
         """Tell whether every unit of a stage is fresh."""
         return all(self.fresh(stage, key) for key in self.units(stage))
+
+    def require_whole(self, stages: Sequence[Stage]) -> None:
+        """Refuse outputs made of just this, of which a file is damaged or gone.
+
+        What reads them only where they are there would take them for never made, and go on without
+        them in silence.
+
+        Args:
+            stages: that this command does not perform, in their order.
+
+        Raises:
+            IntegrityError: When a file of one is missing or is not as it was written.
+        """
+        for stage in stages:
+            for key in self.units(stage):
+                output = f"{stage.name}/{key}"
+                entry = self.manifest["outputs"].get(output)
+                made_so = entry is not None and entry["fingerprint"] == self.fingerprint(stage, key)
+                if made_so and not self.fresh(stage, key):
+                    require_sound(self.run, stage.tables)
 
     def perform(self, stage: Stage) -> None:
         """Run the units of a stage that are not current, and record each as it is done.

@@ -25,6 +25,7 @@ from pipeline.engine.sound import require_sound
 from pipeline.engine.tables import read_table
 from pipeline.engine.texts import texts_of_rows
 from pipeline.errors import ConfigError
+from pipeline.scan.inventory import require_unchanged
 from pipeline.score.slices import PREFIX, SEQUENCE, SUFFIX
 from pipeline.text.arrays import Flags, Float64, Int64
 from pipeline.text.hashing import keyed_hash
@@ -94,6 +95,7 @@ def two_models(
     Raises:
         ConfigError: When the run was not scored, a model cannot be loaded, or their tokenizers
             differ.
+        InputError: When a file of the corpus is not the one that was scanned.
     """
     from pipeline.score.proxy.ensemble import chosen_device
     from pipeline.score.proxy.pool import torch_threads
@@ -109,6 +111,7 @@ def two_models(
             fix=f"choose them: rote score {folder}",
         )
     require_sound(run, {"sequences", "counts"})
+    require_unchanged(run.manifest)
     config = Config.model_validate(run.manifest["config"])
     language = _language(names)
     chosen = _chosen(read_table(tables["sequences"], SEQUENCES, COLUMNS), most)

@@ -4,15 +4,12 @@ same bytes.
 
 import dataclasses
 import errno
-import functools
 import os
 import random
 import resource
 import shlex
 import subprocess
 import sys
-import threading
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -21,8 +18,8 @@ from flows.runners import LocalMapper
 from pipeline import run as stages
 from pipeline.config.load import load_config
 from pipeline.engine.system import require_address_space
-from pipeline.engine.tables import TableWriter
 from pipeline.errors import OutOfMemory, PipelineError, RunFolderError
+from tests.campaign.refusals import Failing
 from tests.e2e import corpora
 from tests.e2e.command import PROGRAM, environment, files, fresh, rote
 
@@ -92,55 +89,14 @@ def worked(corpus, out):
     return files(out)
 
 
-class Failing:
-    """Counts calls that touch a run folder, and lets the n-th of one kind fail.
-
-    Attributes:
-        error: what that one raises.
-        at: which; 0 for none.
-        calls: calls so far, by kind.
-    """
-
-    def __init__(self, patch, folder):
-        self.folder, self.kind, self.at = str(folder), "", 0
-        self.error: Exception = OSError()
-        self.calls: Counter[str] = Counter()
-        self._lock = threading.Lock()
-        for kind, owner, name in (
-            ("open", os, "open"),
-            ("open", Path, "open"),
-            ("write", Path, "write_bytes"),
-            ("write", TableWriter, "write"),
-            ("write", os, "pwrite"),
-            ("fsync", os, "fsync"),
-            ("rename", Path, "replace"),
-            ("mkdir", os, "mkdir"),
-        ):
-            patch.setattr(owner, name, self._counting(kind, getattr(owner, name)))
-
-    def _counting(self, kind, function):
-        @functools.wraps(function)
-        def counted(*args, **named):
-            own = kind in {"fsync", "write"} or str(args[0]).startswith(self.folder)
-            # Path.mkdir lets every error of a folder that is there pass
-            own = own and not (kind == "mkdir" and Path(args[0]).is_dir())
-            with self._lock:
-                self.calls[kind] += own
-                fails = own and kind == self.kind and self.calls[kind] == self.at
-            if fails:
-                raise self.error
-            return function(*args, **named)
-
-        return counted
-
-
 @pytest.fixture(scope="module")
 def clean(tmp_path_factory, corpus):
     """Return the files of a run in which nothing failed, and how often each call was made."""
     run = tmp_path_factory.mktemp("clean") / "run"
     with pytest.MonkeyPatch.context() as patch:
-        failing = Failing(patch, run)
-        return worked(corpus, run), failing.calls
+        counting = Failing(run)
+        counting.install(patch)
+        return worked(corpus, run), counting.calls
 
 
 @pytest.mark.parametrize("number", range(3))
@@ -154,11 +110,8 @@ def test_when_the_nth_call_fails_nothing_is_lost(tmp_path, corpus, clean, kind, 
     code = REFUSALS[(CALLS.index(kind) + number) % len(REFUSALS)]
     run = tmp_path / "run"
     with pytest.MonkeyPatch.context() as patch:
-        failing = Failing(patch, run)
-        failing.kind, failing.at = kind, at
-        failing.error = (
-            MemoryError() if code is None else OSError(code, os.strerror(code), str(run))
-        )
+        error = MemoryError() if code is None else OSError(code, os.strerror(code), str(run))
+        Failing(run, kind, at, error).install(patch)
         with pytest.raises(PipelineError) as refused:
             worked(corpus, run)
     kinds = OutOfMemory if code is None else RunFolderError

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from pipeline.engine.tables import Row
+from pipeline.report.data.finite import finite
 
 FILE = Path("backtest") / "backtest.json"
 CURVE = "backtest_curve"
@@ -47,7 +47,7 @@ def backtest(folder: Path) -> Row | None:
             name = next(
                 (name for name, columns in _TABLES.items() if columns <= value[0].keys()), None
             )
-            rows = [_finite(row) for row in value[:MOST_ROWS]]
+            rows = [finite(row) for row in value[:MOST_ROWS]]
             if name and not found[name]:
                 found[name] = rows
             else:
@@ -55,7 +55,7 @@ def backtest(folder: Path) -> Row | None:
         elif isinstance(value, list) and all(isinstance(text, str) for text in value):
             found["caveats"] += value
         elif isinstance(value, str | int | float | bool):
-            found["facts"][key] = _finite(value)
+            found["facts"][key] = finite(value)
     found["curve"] = found["curve"] or _curve(folder)
     return found
 
@@ -73,7 +73,7 @@ def _curve(folder: Path) -> list[Row]:
     headline = [row for row in rows if row.get("stratum") == rows[0].get("stratum")]
     scores = list(dict.fromkeys(row.get("score") for row in headline))
     curves = [[row for row in headline if row.get("score") == score] for score in scores]
-    return [_finite(row) for curve in curves for row in _thinned(curve)]
+    return [finite(row) for curve in curves for row in _thinned(curve)]
 
 
 def _thinned(rows: list[Row]) -> list[Row]:
@@ -98,10 +98,3 @@ def _leaves(data: Mapping[str, Any], depth: int = 3) -> Iterator[tuple[str, Any]
             yield from ((f"{key} {inner}", part) for inner, part in _leaves(value, depth - 1))
         else:
             yield key, value
-
-
-def _finite(value: Any) -> Any:  # noqa: ANN401 - any JSON
-    """Return a value with null for the numbers that JSON does not have."""
-    if isinstance(value, dict):
-        return {key: _finite(part) for key, part in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,6 +1,7 @@
 """Two models on one panel: one against itself, and against itself tuned on twenty texts."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from flows.compared import as_json, in_words
 from flows.runners import LocalMapper
 from pipeline import run
 from pipeline.config.load import load_config
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, InputError
 from pipeline.inspect.paired import pairing, table
 from pipeline.inspect.two_models import two_models
 from pipeline.score.proxy.pool import torch_threads
@@ -135,3 +136,18 @@ def test_models_that_cannot_be_asked_are_refused(scored, tmp_path, make_corpus, 
     with pytest.raises(ConfigError, match="no sequences to ask") as refused:
         two_models(plain.folder, (own, own))
     assert "rote score" in refused.value.fix
+
+
+def test_a_corpus_that_changed_is_refused(scored):
+    """Its texts are no longer those that the sequences were counted in."""
+    done, _ = scored
+    own = str(done.folder / "models" / "p0")
+    [shard] = (done.folder.parent / "c").iterdir()
+    kept, times = shard.read_bytes(), shard.stat()
+    shard.write_bytes(b'{"text": "another row in front"}\n' + kept)
+    try:
+        with pytest.raises(InputError, match="changed"):
+            two_models(done.folder, (own, own))
+    finally:
+        shard.write_bytes(kept)
+        os.utime(shard, ns=(times.st_atime_ns, times.st_mtime_ns))

@@ -17,6 +17,7 @@ from pipeline import run
 from pipeline.config.load import load_config
 from pipeline.engine.run_folder import open_run
 from pipeline.engine.stage import Work
+from pipeline.errors import IntegrityError
 from pipeline.score.proxy import checkpoint, ensemble, pool, train
 from pipeline.score.proxy.tokenizer import Language, train_tokenizer
 from pipeline.score.sequences import sequences
@@ -703,3 +704,25 @@ def test_a_corpus_without_sequences_is_no_error(tmp_path, make_corpus, scan, tex
     assert done.table("document_risk").num_rows == 0
     facts = done.manifest["outputs"]["risk/all"]["facts"]
     assert facts["fitted"] is False
+
+
+def test_a_filter_whose_score_is_damaged_is_refused(tmp_path, scored):
+    """Without a file of the models it would write kept/ as if nothing had ever been scored."""
+    folder = tmp_path / "run"
+    shutil.copytree(scored.done.folder, folder)
+    gone = folder / "models" / "p0" / "config.json"
+    gone.unlink()
+    config = load_config(settings=["limits.workers=2", *SETTINGS])
+    for act in (run.filter_rows, run.write_report):
+        with (
+            pytest.raises(IntegrityError, match="damaged or missing") as refused,
+            run.session(folder, config, LocalMapper(2)) as session,
+        ):
+            act(session)
+        assert refused.value.where == str(gone)
+    assert not (folder / "kept").exists()
+    score(folder, *SETTINGS)
+    assert gone.exists()
+    with run.session(folder, config, LocalMapper(2)) as session:
+        run.filter_rows(session)
+    assert (folder / "kept" / "_SUCCESS").exists()
