@@ -6,7 +6,6 @@ letter by letter, so no count rests on a hash.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -16,24 +15,21 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.config.sections import Config, SketchConfig
-from pipeline.engine.tables import read_group
 from pipeline.errors import ConfigError
 from pipeline.inspect import lookup_kernels
 from pipeline.inspect.lookup_kernels import ChunkCounts, Sought
 from pipeline.inspect.nearest import Near, verified
+from pipeline.matching.spelling import Spelling, cells, require_same_letters, spelling_of
 from pipeline.scan.pair_kernels import Sets
 from pipeline.scan.shingle_sets import shingle_sets
-from pipeline.scan.words import collision
 from pipeline.text import segmentation as text
-from pipeline.text import unicode14
-from pipeline.text.arrays import Int64, Uint8, Uint32, Uint64
+from pipeline.text.arrays import Int64, Uint32, Uint64
 from pipeline.text.forms import folded
 from pipeline.text.segmentation import Words
 from pipeline.text.segmentation_kernels import BASE
 
 MOST_HOLDERS = 5
 Codes: TypeAlias = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
-FOLDED = np.uint32(0xFFFFFF)  # bits of a table entry: the folded character
 
 
 @dataclass(frozen=True)
@@ -72,20 +68,16 @@ class Question:
         data: the text in UTF-8, normalized as the corpus was for its words.
         given: bytes of the text as it was given.
         words: its words.
-        known: the hashes of its different words, sorted; a word's number is its place here + 1.
+        spelling: its different words and their letters.
         sought: its windows, indexed by hash.
-        ends: where the letters of each number end, in bytes.
-        letters: the folded letters of its different words, one after the other, in UTF-8.
         sets: its shingle set.
     """
 
     data: bytes
     given: int
     words: Words
-    known: Uint64  # (different words,)
+    spelling: Spelling
     sought: Sought
-    ends: Int64  # (different words + 1,)
-    letters: Uint8  # (bytes,)
     sets: Sets
 
     @property
@@ -126,7 +118,8 @@ def ask(data: bytes, config: Config, name: str) -> Question:
         ) from error
     seed, most = config.sketch.seed, config.window.words
     given, data = len(data), folded(decoded, config.text.normalize).encode()
-    words = text.words(pa.array([data.decode()], pa.large_string()), seed)
+    own = pa.array([data.decode()], pa.large_string())
+    words = text.words(own, seed)
     if not words.hashes.size:
         raise ConfigError(
             "The text has no words." if given else "The text is empty.",
@@ -136,10 +129,9 @@ def ask(data: bytes, config: Config, name: str) -> Question:
             fix="give a text of one word or more; longer ones say more",
         )
     known, numbers = np.unique(words.hashes, return_inverse=True)
-    ends, letters = _spelling(data, words, known, seed)
     sought = _sought(words, (numbers + 1).astype(np.uint32), known, min(most, numbers.size), seed)
     sets = shingle_sets(words, config.sketch)
-    return Question(data, given, words, known, sought, ends, letters, sets)
+    return Question(data, given, words, spelling_of(own, words, seed), sought, sets)
 
 
 def _sought(words: Words, numbers: Uint32, known: Uint64, size: int, seed: int) -> Sought:
@@ -151,27 +143,6 @@ def _sought(words: Words, numbers: Uint32, known: Uint64, size: int, seed: int) 
     spelled = np.concatenate([np.zeros(1, np.uint64), known])
     drop = np.uint64(pow(BASE, size, 2**64))
     return Sought(numbers, spelled, slots, hashes, first, later, text.run_key(seed, size), drop)
-
-
-def _spelling(data: bytes, words: Words, known: Uint64, seed: int) -> tuple[Int64, Uint8]:
-    """Return where the folded letters of each different word end, and the letters.
-
-    A Python loop per word of the one text takes 0.3 us each.
-
-    Raises:
-        IntegrityError: When two words have one hash.
-    """
-    places = zip(words.starts.tolist(), words.ends.tolist(), strict=True)
-    hash_of = dict(zip((data[a:b] for a, b in places), words.hashes.tolist(), strict=True))
-    characters, spelled = unicode14.characters(), dict[int, bytes]()
-    for word, word_hash in hash_of.items():
-        folded = characters[[ord(character) for character in word.decode()]] & FOLDED
-        letters = "".join(map(chr, folded.tolist())).encode()
-        if spelled.setdefault(word_hash, letters) != letters:
-            raise collision(seed)
-    parts = [spelled[word_hash] for word_hash in known.tolist()]
-    ends = np.cumsum([0, *map(len, parts)], dtype=np.int64)
-    return ends, np.frombuffer(b"".join(parts), np.uint8)
 
 
 def look(
@@ -188,12 +159,12 @@ def look(
     Raises:
         IntegrityError: When one hash stands for two words.
     """
-    cells = _cells(place, ["row_keys", "counts", "hashes", "codes"])
-    keys, hashes = cells["row_keys"].view(np.uint64), cells["hashes"].view(np.uint64)
-    offsets = np.concatenate([[0], np.cumsum(cells["counts"].view(np.uint32), dtype=np.int64)])
-    wide = cells["codes"].size == 4 * offsets[-1]
-    codes: Codes = cells["codes"].view(np.uint32) if wide else cells["codes"].view(np.uint16)
-    known = _numbered(question.known, hashes)
+    found = cells(place, ["row_keys", "counts", "hashes", "codes"])
+    keys, hashes = found["row_keys"].view(np.uint64), found["hashes"].view(np.uint64)
+    offsets = np.concatenate([[0], np.cumsum(found["counts"].view(np.uint32), dtype=np.int64)])
+    wide = found["codes"].size == 4 * offsets[-1]
+    codes: Codes = found["codes"].view(np.uint32) if wide else found["codes"].view(np.uint16)
+    known = question.spelling.numbered(hashes)
     counted = question.no_counts(keys.size)
     lookup_kernels.count(codes, offsets, known, question.sought, counted)
     chosen = np.flatnonzero(np.isin(keys, proposed))
@@ -203,22 +174,10 @@ def look(
         near = verified(question.sets, keys[chosen], words, sketch)
     holding = np.flatnonzero(counted.covered)
     if near or holding.size:
-        _require_same_letters(question, known, place, sketch.seed)
+        require_same_letters(question.spelling, known, place, sketch.seed)
     most = holding[np.argsort(-counted.covered[holding], kind="stable")[:MOST_HOLDERS]]
     best = list(zip(counted.covered[most].tolist(), keys[most].tolist(), strict=True))
     return TextMatches(counted, holding.size, best, near)
-
-
-def _cells(place: tuple[Path, int], names: Sequence[str]) -> dict[str, Uint8]:
-    """Return the bytes of some columns of one chunk of the table `words`."""
-    table = read_group(*place, names)
-    return {name: np.frombuffer(table[name].chunk(0)[0].as_buffer(), np.uint8) for name in names}
-
-
-def _numbered(known: Uint64, hashes: Uint64) -> Uint32:
-    """Return the number of each word of a vocabulary, 0 for a word that the text does not have."""
-    place = np.minimum(np.searchsorted(known, hashes), known.size - 1)
-    return np.where(known[place] == hashes, place + 1, 0).astype(np.uint32)
 
 
 def _spelled(codes: Codes, offsets: Int64, hashes: Uint64, documents: Int64) -> Words:
@@ -227,18 +186,3 @@ def _spelled(codes: Codes, offsets: Int64, hashes: Uint64, documents: Int64) -> 
     ends = np.cumsum([0, *map(len, parts)], dtype=np.int64)
     none = np.zeros(0, np.uint32)
     return Words(ends, hashes[np.concatenate(parts)], none, none)
-
-
-def _require_same_letters(
-    question: Question, known: Uint32, place: tuple[Path, int], seed: int
-) -> None:
-    """Refuse a chunk in which a word of other letters has the hash of a word of the text.
-
-    Raises:
-        IntegrityError: When it has one.
-    """
-    cells = _cells(place, ["lengths", "letters"])
-    ends = np.concatenate([[0], np.cumsum(cells["lengths"].view(np.uint32), dtype=np.int64)])
-    own = question.ends, question.letters
-    if not lookup_kernels.spelled_alike(known, ends, cells["letters"], *own):
-        raise collision(seed)
