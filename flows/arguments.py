@@ -208,6 +208,28 @@ class QueryArguments:
 
 @FLAT
 @dataclass(frozen=True)
+class AuditArguments:
+    """The arguments of `rote audit`."""
+
+    run: RunFolder
+    files: Annotated[
+        tuple[str, ...], Parameter(help="Files, folders or globs of texts.", negative=())
+    ]
+    _: KW_ONLY
+    words: Annotated[int, Parameter(help="Words of a run that counts.")] = 13
+    columns: Annotated[
+        str,
+        Parameter(help="Columns with text, as question,answer; else a guess.", show_default=False),
+    ] = ""
+    generations: Annotated[
+        Flag, Parameter(help="The texts are a model's: tell how near they are to the corpus.")
+    ] = False
+    out: Annotated[Path | None, Parameter(help="Write a row per text to this Parquet file.")] = None
+    json: Annotated[Flag, Parameter(help="The answer as JSON.")] = False
+
+
+@FLAT
+@dataclass(frozen=True)
 class BacktestArguments:
     """The arguments of `rote backtest`."""
 

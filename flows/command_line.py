@@ -13,6 +13,7 @@ from importlib.metadata import version
 from cyclopts import App, CycloptsError, Group
 
 from flows.arguments import (
+    AuditArguments,
     BacktestArguments,
     CheckArguments,
     CompareArguments,
@@ -154,6 +155,14 @@ def query(asked: QueryArguments) -> int:
     from flows import commands as do
 
     return do.query(asked)
+
+
+@app.command(group=ASK, sort_key=10)
+def audit(asked: AuditArguments) -> int:
+    """Hold evaluation sets, canaries or generated texts against the corpus."""
+    from flows import commands as do
+
+    return do.audit(asked)
 
 
 @app.command(group=ASK, sort_key=10)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.arguments import (
+    AuditArguments,
     BacktestArguments,
     CheckArguments,
     CompareArguments,
@@ -236,6 +237,32 @@ def query(asked: QueryArguments) -> int:
     if asked.verbose:
         sys.stderr.write(f"query: done in {time.perf_counter() - begun:.2f} s\n")
     sys.stdout.write((as_json if asked.json else in_words)(answer) + "\n")
+    return OK
+
+
+def audit(asked: AuditArguments) -> int:
+    """Print what a corpus has of some texts, and write the table of them if asked."""
+    from flows.audited import as_json, in_words, require_free, write_table
+    from pipeline.inspect.audit import AuditQuestion
+    from pipeline.inspect.audit import audit as hold
+    from pipeline.run import stale_tables
+
+    interruptible()
+    if asked.out is not None:
+        require_free(asked.out)
+    columns = tuple(name for name in asked.columns.split(",") if name)
+    question = AuditQuestion(asked.files, asked.words, columns, asked.generations)
+    progress = open_progress()
+    listen(progress)
+    progress.stage("audit", 1)
+    try:
+        threads = len(os.sched_getaffinity(0))
+        found = hold(asked.run, question, stale_tables(asked.run), threads)
+    finally:
+        progress.close()
+    if asked.out is not None:
+        write_table(found, asked.out)
+    sys.stdout.write((as_json if asked.json else in_words)(found) + "\n")
     return OK
 
 
