@@ -132,7 +132,7 @@ def to_batch(
         values = [item.get(column.name) for item in objects]
         fit = _fitter(column)
         if column.name in text_columns and not is_json(column):
-            instead = to_json if pa.types.is_string(column.type) else _nothing
+            instead = to_json if _is_string(column.type) else _nothing
             values = [value if _is_text(value) else instead(value) for value in values]
         if fit is not None:
             values = [fit(value) for value in values]
@@ -156,6 +156,10 @@ def _is_text(value: Json) -> bool:
     except NotText:
         return False
     return True
+
+
+def _is_string(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _nothing(_: Json) -> None:

@@ -1,8 +1,8 @@
 """Choose the columns that each shard is written with, so that kept/ reads as one table.
 
-A column that is null throughout one shard gets the type that the others give it. JSON Lines have no
-schema of their own, so all such shards get the union of their fields, as the rows of one file do. A
-type that would change a value otherwise stays the shard's own.
+All files get the columns of all, null where a shard lacks them, and one type a column wherever one
+holds every value unchanged. JSON Lines have no schema of their own, so theirs is the union of the
+fields of all such shards. A type that would change a value otherwise stays the shard's own.
 """
 
 from __future__ import annotations
@@ -17,9 +17,12 @@ from pipeline.corpus.json_schema import Kinds, is_json, schema_of
 from pipeline.engine.progress import current
 from pipeline.engine.stage import Receipt, Work
 from pipeline.engine.tables import read_table, write_table
+from pipeline.filter.common_types import alike
+from pipeline.names import shown
 from schemas.filter.columns import COLUMNS
 
-VERSION = 1
+VERSION = 2
+MOST_TOLD = 10  # columns of several types
 
 
 def columns(work: Work) -> Receipt:
@@ -48,16 +51,18 @@ def columns_of(work: Work, shard: Shard) -> pa.Schema:
 
 
 def as_written(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    """Return rows with the types that they are written with: nulls of another type, if any."""
-    if batch.schema.types == schema.types:
+    """Return rows with the columns and types that they are written with."""
+    if batch.schema.names == schema.names and batch.schema.types == schema.types:
         return batch
-    arrays = [
-        pa.nulls(batch.num_rows, field.type)
-        if pa.types.is_null(array.type)
-        else array.cast(field.type)
-        for array, field in zip(batch.columns, schema, strict=True)
-    ]
-    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+    return pa.RecordBatch.from_arrays([_column(batch, field) for field in schema], schema=schema)
+
+
+def _column(batch: pa.RecordBatch, field: pa.Field) -> pa.Array:
+    """Return a column as it is written: nulls where the rows have none."""
+    place = batch.schema.get_field_index(field.name)
+    if place < 0 or pa.types.is_null(batch.column(place).type):
+        return pa.nulls(batch.num_rows, field.type)
+    return batch.column(place).cast(field.type)
 
 
 def written_columns(work: Work) -> dict[int, pa.Schema]:
@@ -77,13 +82,13 @@ def written_columns(work: Work) -> dict[int, pa.Schema]:
     together = schema_of(_joined(kinds.values()))
     for number in kinds:
         schemas[number] = _united(schemas[number], together)
-    types: dict[str, list[pa.DataType]] = {}
-    for schema in schemas.values():
-        for field in schema:
-            known = types.setdefault(field.name, [])
-            if field.type not in known:
-                known.append(field.type)
-    return {number: _filled(schema, types) for number, schema in schemas.items()}
+    found, differing = alike(schemas)
+    for name, kinds_of_it in list(differing.items())[:MOST_TOLD]:
+        current().message(
+            f"column {shown(name)} is of several types, each file of kept/ has its own: "
+            f"{', '.join(kind[:60] for kind in kinds_of_it[:4])}"
+        )
+    return found
 
 
 def _joined(kinds: Iterable[Mapping[str, Kinds]]) -> dict[str, Kinds]:
@@ -122,45 +127,3 @@ def _turns_to_json(own: pa.Field, other: pa.Field) -> bool:
         fields = [own.type.field(place) for place in range(own.type.num_fields)]
         return any(_turns_to_json(field, other.type.field(field.name)) for field in fields)
     return False
-
-
-def _filled(schema: pa.Schema, types: Mapping[str, list[pa.DataType]]) -> pa.Schema:
-    """Return the columns of a shard with the types of others in the place of null types."""
-    fields = []
-    for field in schema:
-        kind = field.type
-        for other in types[field.name]:
-            kind = _without_null(kind, other)
-        fields.append(field.with_type(kind) if _can_be_cast(field.type, kind) else field)
-    return pa.schema(fields, metadata=schema.metadata)
-
-
-def _without_null(own: pa.DataType, other: pa.DataType) -> pa.DataType:
-    """Return a type in which each null type has what another type has in that place."""
-    if pa.types.is_null(own):
-        return other
-    if is_list(own) and is_list(other):
-        inner = own.value_field.with_type(_without_null(own.value_type, other.value_type))
-        if pa.types.is_fixed_size_list(own):
-            return pa.list_(inner, own.list_size)
-        return pa.large_list(inner) if pa.types.is_large_list(own) else pa.list_(inner)
-    if pa.types.is_struct(own) and pa.types.is_struct(other):
-        fields = []
-        for place in range(own.num_fields):
-            field = own.field(place)
-            at = other.get_field_index(field.name)
-            kind = field.type if at < 0 else _without_null(field.type, other.field(at).type)
-            fields.append(field.with_type(kind))
-        return pa.struct(fields)
-    return own
-
-
-def _can_be_cast(own: pa.DataType, kind: pa.DataType) -> bool:
-    """Tell whether Arrow casts a column without values to a type."""
-    if pa.types.is_null(own) or own == kind:
-        return True
-    try:
-        pa.array([], own).cast(kind)
-    except pa.ArrowNotImplementedError:
-        return False
-    return True

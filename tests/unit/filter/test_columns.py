@@ -6,6 +6,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.engine.progress import Silent, listen
+from pipeline.filter.common_types import common_type
+
+
+class Heard(Silent):
+    """A listener that remembers what it is told."""
+
+    def __init__(self):
+        self.lines = []
+
+    def message(self, text):
+        """Keep a line."""
+        self.lines.append(text)
+
 
 def schemas(done, table="kept"):
     """Return the types of the user's columns of each file, by its name."""
@@ -60,16 +74,88 @@ def test_what_is_null_in_one_shard_has_the_type_of_the_others(kept):
 
 
 def test_null_columns_of_parquet_get_a_type_and_others_stay(kept):
-    """Also beside JSON Lines; a column that a Parquet shard lacks is not added to it."""
+    """Also beside JSON Lines; a column that a shard lacks is null there, after its own."""
     null = pa.table({"text": ["one text of its own"], "n": pa.nulls(1), "l": pa.array([[None]])})
     typed = pa.table(
         {"text": ["another text"], "n": pa.array([7], pa.int16()), "l": [["a"]], "own": [1]}
     )
     done = kept({"a.parquet": null, "b.parquet": typed, "c.jsonl": rows("c", n=None)})
     found = schemas(done)
-    assert found["a"] == {"text": "string", "n": "int16", "l": "list<element: string>"}
-    assert found["b"] == {**found["a"], "own": "int64"}
-    assert found["c"]["n"] == "int16"
+    own = {"text": "string", "n": "int16", "l": "list<element: string>"}
+    assert found["a"] == found["b"] == found["c"] == {**own, "own": "int64", "id": "string"}
+    assert list(found["c"])[:3] == ["id", "text", "n"]
+
+
+def test_all_files_have_one_schema_where_one_holds_every_value(kept):
+    """Wider numbers, long strings, plain values for dictionaries; readers need no option.
+
+    A text beside a number cannot be joined: each file has its own type, and the user hears of it.
+    """
+    narrow = pa.table(
+        {
+            "text": ["one text of its own"],
+            "n": pa.array([1], pa.int32()),
+            "f": pa.array([0.5], pa.float32()),
+            "d": pa.array(["x"]).dictionary_encode(),
+            "s": [{"x": 1}],
+            "v": [1],
+        },
+    )
+    wide = pa.table(
+        {
+            "s": [{"y": "z", "x": 2}],
+            "text": pa.array(["another text"], pa.large_string()),
+            "n": [2**60],
+            "f": [0.1],
+            "d": ["y"],
+            "sole": ["here"],
+            "v": ["x"],
+        }
+    )
+    said = Heard()
+    listen(said)
+    try:
+        done = kept({"a.parquet": narrow, "deep/b.parquet": wide, "c.jsonl": rows("c", n=3)})
+    finally:
+        listen(Silent())
+    folder = done.folder / "kept"
+    for found in (pl.scan_parquet(folder), pl.scan_parquet(folder / "**/*.parquet")):
+        assert found.select("n", "sole", "s").collect().height == 7
+    read = "select sum(n), min(f), max(d), any_value(sole) from read_parquet(?)"
+    seen = duckdb.execute(read, [f"{folder}/**/*.parquet"]).fetchone()
+    assert seen == (2**60 + 16, 0.1, "y", "here")
+    types = schemas(done)
+    assert [types[name].pop("v") for name in "abc"] == ["int64", "string", "int64"]
+    assert any("column v is of several types" in line for line in said.lines)
+    assert types["a"] == {
+        "text": "large_string",
+        "n": "int64",
+        "f": "double",
+        "d": "string",
+        "s": "struct<x: int64, y: string>",
+        "sole": "string",
+        "id": "string",
+    }
+    assert types["a"].items() == types["b"].items() == types["c"].items()
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "joined"),
+    [
+        (pa.int64(), pa.float64(), None),
+        (pa.uint32(), pa.int8(), pa.int64()),
+        (pa.uint64(), pa.int64(), None),
+        (pa.uint8(), pa.uint16(), pa.uint16()),
+        (pa.string(), pa.binary(), None),
+        (pa.list_(pa.int8()), pa.large_list(pa.int16()), pa.large_list(pa.int16())),
+        (pa.list_(pa.int8(), 2), pa.list_(pa.int8(), 3), None),
+        (pa.struct({"x": pa.string()}), pa.struct({"x": pa.int8()}), None),
+        (pa.date32(), pa.timestamp("s"), None),
+    ],
+)
+def test_a_joint_type_holds_every_value_of_both(one, other, joined):
+    """None where it would not."""
+    assert common_type(one, other) == common_type(other, one) == joined
 
 
 def test_numbers_are_joined_and_what_would_become_json_stays(kept):
