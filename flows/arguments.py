@@ -19,6 +19,13 @@ def _one(arguments: ArgumentCollection) -> None:
         raise ValueError("Give the text itself with --text, or a file with it with --file.")
 
 
+def _some(arguments: ArgumentCollection) -> None:
+    """Refuse to export nothing."""
+    if not any(argument.tokens for argument in arguments):
+        raise ValueError("Say what to export: --to FILE.duckdb, --hub FOLDER, or both.")
+
+
+EXPORTED = Group("What to export", validator=_some)
 ONE_TEXT = Group("Text (one of)", validator=_one)
 FLAT = Parameter(name="*")
 
@@ -172,6 +179,29 @@ class ExplainArguments:
     doc_id: Annotated[str, Parameter(help="The row's id, or SHARD#ROW.")]
     _: KW_ONLY
     html: Annotated[Path | None, Parameter(help="Write it as a page, too.")] = None
+
+
+@FLAT
+@dataclass(frozen=True)
+class ExportArguments:
+    """The arguments of `rote export`."""
+
+    run: RunFolder
+    _: KW_ONLY
+    to: Annotated[
+        Path | None,
+        Parameter(group=EXPORTED, help="A new DuckDB file (.duckdb): every table of the run."),
+    ] = None
+    hub: Annotated[
+        Path | None,
+        Parameter(
+            group=EXPORTED,
+            help="A new folder to push to a hub: the kept rows, README.md, croissant.json.",
+        ),
+    ] = None
+    name: Annotated[
+        str, Parameter(show_default=False, help="Name of the set on its card; else the folder's.")
+    ] = ""
 
 
 @FLAT

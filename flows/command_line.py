@@ -20,6 +20,7 @@ from flows.arguments import (
     CompletionArguments,
     ConfigArguments,
     ExplainArguments,
+    ExportArguments,
     FilterArguments,
     QueryArguments,
     ReportArguments,
@@ -171,6 +172,14 @@ def compare(asked: CompareArguments) -> int:
     from flows import commands as do
 
     return do.compare(asked)
+
+
+@app.command(group=MORE, sort_key=10)
+def export(asked: ExportArguments) -> int:
+    """Write the run's tables as one DuckDB file, or its kept rows as a folder for a hub."""
+    from flows import commands as do
+
+    return do.export(asked)
 
 
 @app.command(group=ASK, sort_key=11)

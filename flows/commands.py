@@ -20,6 +20,7 @@ from flows.arguments import (
     CompareArguments,
     ConfigArguments,
     ExplainArguments,
+    ExportArguments,
     FilterArguments,
     QueryArguments,
     ReportArguments,
@@ -263,6 +264,33 @@ def audit(asked: AuditArguments) -> int:
     if asked.out is not None:
         write_table(found, asked.out)
     sys.stdout.write((as_json if asked.json else in_words)(found) + "\n")
+    return OK
+
+
+def export(asked: ExportArguments) -> int:
+    """Write the tables of a run into a database, its kept rows into a folder for a hub, or both."""
+    from pipeline.export.database import to_database
+    from pipeline.export.hub import to_hub
+    from pipeline.run import stale_tables
+
+    interruptible()
+    stale = stale_tables(asked.run)
+    progress = open_progress()
+    listen(progress)
+    progress.stage("export", 1)
+    try:
+        lines = []
+        if asked.hub is not None:
+            made = to_hub(asked.run, asked.hub, stale, asked.name)
+            lines.append(f"{made.rows:,} rows, {len(made.files):,} files, a card: {asked.hub}")
+        if asked.to is not None:
+            names = to_database(asked.run, asked.to, stale)
+            lines.append(f"{len(names)} tables, explained in rote_columns: {asked.to}")
+        if stale:
+            lines.append(f"left out, of an earlier scan or setting: {', '.join(sorted(stale))}")
+    finally:
+        progress.close()
+    sys.stdout.write(shown_lines("\n".join(lines)) + "\n")
     return OK
 
 

@@ -29,6 +29,7 @@ from pipeline.engine.tables import (
 from pipeline.errors import IntegrityError, OutOfMemory, PipelineError
 
 REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EMFILE)
+OF_SYSTEM = (duckdb.IOException, duckdb.OutOfMemoryException)
 Input: TypeAlias = "Sequence[Path] | pa.Table | pa.RecordBatchReader"
 
 
@@ -87,6 +88,37 @@ def stream(
         yield from evenly(result.to_arrow_reader(rows), rows)
 
 
+def write_database(
+    path: Path, tables: Mapping[str, Sequence[Path] | str | pa.Table], limits: Limits
+) -> Iterator[str]:
+    """Write tables into a new DuckDB file, and yield the name of each once it is there.
+
+    Args:
+        path: the file.
+        tables: by name: Parquet files, a glob of JSON Lines files, or rows.
+        limits: what DuckDB may use.
+
+    Raises:
+        IntegrityError: A file cannot be read.
+        OutOfMemory: The memory does not do.
+    """
+    with tempfile.TemporaryDirectory(prefix=SPILL, dir=limits.spill) as spill:
+        try:
+            with duckdb.connect(path, config=_settings(limits, spill)) as connection:
+                for name, rows in tables.items():
+                    if isinstance(rows, pa.Table):
+                        found = connection.from_arrow(rows)
+                    elif isinstance(rows, str):
+                        found = connection.read_json(rows, union_by_name=True)
+                    else:
+                        paths = [str(path) for path in rows]
+                        found = connection.read_parquet(paths, union_by_name=True)
+                    found.create(name)
+                    yield name
+        except duckdb.Error as error:
+            raise _translated("", error, path.parent) from error
+
+
 @contextmanager
 def _result(
     name: str, inputs: Mapping[str, Input], params: Mapping[str, Any], limits: Limits
@@ -128,6 +160,8 @@ def _watched(reader: pa.RecordBatchReader, faults: list[Exception]) -> pa.Record
 def _translated(name: str, error: duckdb.Error, spill: Path) -> PipelineError:
     """Return the error for what DuckDB says."""
     where, found = f"sql/{name}.sql", str(error)[:400]
+    if not name:  # what it says of the files of a run may quote a document
+        where, found = str(spill), str(error)[:400] if isinstance(error, OF_SYSTEM) else ""
     if isinstance(error, duckdb.OutOfMemoryException):
         return OutOfMemory(
             "A query ran out of memory.", where=where, found=found, fix="raise limits.memory"

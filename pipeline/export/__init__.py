@@ -1,0 +1,1 @@
+"""A run taken elsewhere: its tables as a database, its kept rows as a folder for a hub."""
