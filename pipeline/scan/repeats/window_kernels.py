@@ -53,21 +53,18 @@ def _anchor(runs: Uint64, first: Value, reach: Value, held: Value) -> Value:
 
 
 @njit(nogil=True, cache=True)
-def mark(hashes: Uint64, range_: Int64, bits: int, cells: Uint8) -> None:
+def mark(hashes: Uint64, skip: int, bits: int, cells: Uint8) -> None:
     """Count each hash of a range up to two, in a two-bit cell.
 
     Args:
-        hashes: of anchors.
-        range_: how many top bits name the range, and its number.
-        bits: the next bits of a hash, which name its cell.
-        cells: (2^bits / 4,), four cells a byte, changed.
+        hashes: of anchors, whose top `skip` bits are the same.
+        skip: how many top bits name the range.
+        bits: top bits of a hash that name its cell and, before that, its range.
+        cells: (2^(bits - skip) / 4,), four cells a byte, changed.
     """
-    skip, number = np.uint64(range_[0]), np.uint64(range_[1])
-    shift, away = np.uint64(64 - bits), np.uint64(64 - range_[0])
+    left, shift = np.uint64(skip), np.uint64(64 - bits + skip)
     for anchor in hashes:
-        if skip > 0 and anchor >> away != number:
-            continue
-        cell = (anchor << skip) >> shift
+        cell = (anchor << left) >> shift
         byte = np.int64(cell >> np.uint64(2))
         place = np.uint8((cell & np.uint64(3)) << np.uint64(1))
         held = cells[byte]
@@ -76,36 +73,53 @@ def mark(hashes: Uint64, range_: Int64, bits: int, cells: Uint8) -> None:
 
 
 @njit(nogil=True, cache=True)
+def keep(cells: Uint8, range_: int, fold: int, repeated: Uint8) -> None:
+    """Set the bits of the cells that were seen twice; 2^fold cells beside one another share a bit.
+
+    Args:
+        cells: (cells / 4,), of one range, as filled by `mark`.
+        range_: its number; the ranges before it have as many cells each.
+        fold: at most the bits that name a cell in its range.
+        repeated: (bits / 8,), changed.
+    """
+    first = np.int64(range_) * cells.size * 4
+    for byte in range(cells.size):
+        held = cells[byte] & np.uint8(0b10101010)
+        if held:
+            for k in range(4):
+                if held >> np.uint8(2 * k + 1) & np.uint8(1):
+                    bit = (first + byte * 4 + k) >> fold
+                    repeated[bit >> 3] |= np.uint8(1 << (bit & 7))
+
+
+@njit(nogil=True, cache=True)
 def select(
-    offsets: Int64, runs: Uint64, reach: int, windows: Value, range_: Int64, bits: int, cells: Uint8
+    offsets: Int64, runs: Uint64, reach: int, windows: Value, repeated: Uint8, bits: int
 ) -> tuple[Uint64, Uint32, Uint32]:
-    """Return (hash, document, word) of every window whose anchor is of a range and was seen twice.
+    """Return (hash, document, word) of every window whose anchor was seen twice.
 
     Args:
         offsets: (documents + 1,), into the runs.
         runs: (runs,), hash of each.
         reach: runs in a window.
         windows: offsets (documents + 1,) and hashes (windows,) of the windows.
-        range_: how many top bits name the range, and its number.
-        bits: as given to `mark`.
-        cells: as filled by `mark`.
+        repeated: (2^bits / 8,), as filled by `keep`: a bit for each value of a hash's top bits.
+        bits: how many top bits.
     """
     bounds, hashes = windows
     kept = np.empty(hashes.size, np.uint64)
     document, word = np.empty(hashes.size, np.uint32), np.empty(hashes.size, np.uint32)
-    skip, number = np.uint64(range_[0]), np.uint64(range_[1])
-    shift, away = np.uint64(64 - bits), np.uint64(64 - range_[0])
+    shift = np.uint64(64 - bits)
     n = 0
     for d in range(offsets.size - 1):
         held, good = np.int64(-1), False
         for i in range(bounds[d + 1] - bounds[d]):
             place = _anchor(runs, offsets[d] + i, reach, held)
             if place != held:
-                held, anchor = place, runs[place]
-                cell = (anchor << skip) >> shift
-                count = cells[np.int64(cell >> np.uint64(2))]
-                count >>= np.uint8((cell & np.uint64(3)) << np.uint64(1))
-                good = count & np.uint8(2) != 0 and (skip == 0 or anchor >> away == number)
+                held = place
+                bit = runs[place] >> shift
+                byte = repeated[np.int64(bit >> np.uint64(3))]
+                good = byte >> np.uint8(bit & np.uint64(7)) & np.uint8(1) != 0
             if good:
                 kept[n], document[n], word[n] = hashes[bounds[d] + i], d, i
                 n += 1

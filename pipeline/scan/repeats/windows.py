@@ -1,12 +1,13 @@
 """The tables `windows`, `spans`, `repeats` and `links`: runs of words that occur more than once.
 
-Two passes over the table `words`. A window's anchor is the least hash of the runs of 30 words in it
-(winnowing: Schleimer, Wilkerson and Aiken 2003), so that equal windows have equal anchors, and
-there is one anchor for some 11 windows of 50 words. The first pass marks every anchor in a two-bit
-table (seen once, seen twice), the second takes the windows whose anchor was seen twice. Those are
-grouped by their hash, counted exactly in parts that fit a cache, and the counts carried back to
-text order, where spans are cut. When the table is larger than the memory given, the anchors are
-gone through range by range.
+Two passes over the table `words`, whatever the memory. A window's anchor is the least hash of the
+runs of 30 words in it (winnowing: Schleimer, Wilkerson and Aiken 2003), so that equal windows have
+equal anchors, and there is one anchor for some 11 windows of 50 words. The first pass marks every
+anchor in a two-bit table (seen once, seen twice), the second takes the windows whose anchor was
+seen twice. Those are grouped by their hash, counted exactly in parts that fit a cache, and the
+counts carried back to text order, where spans are cut. When the table is larger than the memory
+given, the first pass puts the anchors aside by range of hashes, and the table is filled for one
+range at a time.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ VERSION = 2
 CELLS_PER_ANCHOR = 8
 CELLS_PER_BYTE = 4
 SMALLEST_TABLE_BITS = 16
+ROOM = 6  # one part in so many of the memory is for the two-bit table, and at most as much for bits
 PART = 1 << 17  # windows counted at once
 MOST_PART_BITS = 12
 BLOCK_BYTES = 256  # of memory for a window of a block of chunks, whose counts come back at once
@@ -189,56 +191,63 @@ class _WindowPass:
         """Return, per chunk, the windows that may repeat."""
         anchors = 2 * total / (self._reach + 1)  # as many as random hashes would give
         bits = max(SMALLEST_TABLE_BITS, _bits_for(int(anchors * CELLS_PER_ANCHOR), 1))
-        room = self._work.memory // 3 or 2**62
+        room = self._work.memory // ROOM or 2**62
         ranges = min(bits - SMALLEST_TABLE_BITS, _bits_for(2**bits // CELLS_PER_BYTE, room))
-        bits -= ranges
-        found: list[list[tuple[int, Ref, Ref, Ref]]] = []
-        for number in range(1 << ranges):
-            range_ = np.array([ranges, number], np.int64)
-            cells = np.zeros(2**bits // CELLS_PER_BYTE, np.uint8)
-            for anchors_of_chunk in in_order(
-                self._threads, self._ahead, self._anchors, self._places
-            ):
-                window_kernels.mark(anchors_of_chunk, range_, bits, cells)
-            select = partial(self._select, range_, bits, cells)
-            found.append(list(in_order(self._threads, self._ahead, select, self._places)))
-            current().advance(number + 1, 1 << ranges, "ranges of windows")
-        first = np.cumsum([0, *(count for count, *_ in found[0])])
+        kept = min(bits, bits - ranges + 1)
+        select = partial(self._select, self._repeated(bits, ranges, kept), kept)
+        found = list(in_order(self._threads, self._ahead, select, self._places))
+        first = np.cumsum([0, *(count for count, *_ in found)]).tolist()
         return [
-            self._joined(place, [rows[chunk][1:] for rows in found], int(first[chunk]))
-            for chunk, place in enumerate(self._places)
+            Chosen(place, hashes, documents, words, number)
+            for place, (_, hashes, documents, words), number in zip(
+                self._places, found, first[:-1], strict=True
+            )
         ]
 
-    def _anchors(self, place: ChunkPlace) -> Uint64:
-        """Return the anchors of one chunk."""
-        offsets, runs = text.runs(read_chunk(place).words, self._run, self._seed)
-        return np.asarray(window_kernels.anchors(offsets, runs, self._reach))
+    def _repeated(self, bits: int, ranges: int, kept: int) -> Uint8:
+        """Return which anchors occur twice: a bit for each value of the top `kept` bits of a hash.
 
-    def _select(
-        self, range_: Int64, bits: int, cells: Uint8, place: ChunkPlace
-    ) -> tuple[int, Ref, Ref, Ref]:
+        The anchors of the corpus are computed once. Where the two-bit table over all of them does
+        not fit, they are put aside by range, and the table is filled for one range after another.
+        """
+        repeated = np.zeros(max(1, 2**kept // 8), np.uint8)
+        cells = np.zeros(2 ** (bits - ranges) // CELLS_PER_BYTE, np.uint8)
+        held: list[tuple[Ref, Int64]] = []
+        works = in_order(self._threads, self._ahead, partial(self._anchors, ranges), self._places)
+        for number, (hashes, bounds) in enumerate(works):
+            if ranges:
+                held.append((self._spill.put(hashes), bounds))
+            else:
+                window_kernels.mark(hashes, 0, bits, cells)
+            current().advance(number + 1, len(self._places), "chunks of words")
+        for range_ in range(1 << ranges):
+            for ref, bounds in held:
+                own = self._spill.get(ref, bounds[range_], bounds[range_ + 1])
+                window_kernels.mark(own, ranges, bits, cells)
+            window_kernels.keep(cells, range_, bits - kept, repeated)
+            cells.fill(0)
+        for ref, _ in held:
+            self._spill.drop(ref)
+        return repeated
+
+    def _anchors(self, ranges: int, place: ChunkPlace) -> tuple[Uint64, Int64]:
+        """Return the anchors of one chunk, grouped by range, and the bounds of the groups."""
+        offsets, runs = text.runs(read_chunk(place).words, self._run, self._seed)
+        hashes = np.asarray(window_kernels.anchors(offsets, runs, self._reach))
+        if not ranges:
+            return hashes, np.array([0, hashes.size])
+        places, bounds = group(hashes, ranges)
+        return hashes[places], bounds
+
+    def _select(self, repeated: Uint8, bits: int, place: ChunkPlace) -> tuple[int, Ref, Ref, Ref]:
         """Put aside the windows of one chunk that may repeat; return how many documents it has."""
         words = read_chunk(place).words
         offsets, runs = text.runs(words, self._run, self._seed)
         windows = text.runs(words, self._run + self._reach - 1, self._seed)
         del words  # of a long document it is much
-        chosen = window_kernels.select(offsets, runs, self._reach, windows, range_, bits, cells)
+        chosen = window_kernels.select(offsets, runs, self._reach, windows, repeated, bits)
         hashes, documents, words_of = (self._spill.put(part) for part in chosen)
         return len(offsets) - 1, hashes, documents, words_of
-
-    def _joined(self, place: ChunkPlace, ranges: list[tuple[Ref, Ref, Ref]], first: int) -> Chosen:
-        """Return what all ranges of hashes gave of one chunk, in text order."""
-        if len(ranges) == 1:
-            return Chosen(place, *ranges[0], first)
-        hashes, documents, words = (
-            np.concatenate([self._spill.get(refs[k]) for refs in ranges]) for k in range(3)
-        )
-        order = np.lexsort((words, documents))
-        for refs in ranges:
-            for ref in refs:
-                self._spill.drop(ref)
-        put = self._spill.put
-        return Chosen(place, put(hashes[order]), put(documents[order]), put(words[order]), first)
 
     def grouped(self, blocks: list[list[Chosen]], bits: int) -> list[Grouped]:
         """Return the windows of each block of chunks grouped by their hash."""

@@ -84,15 +84,23 @@ def test_little_memory_changes_no_byte(done, tmp_path, monkeypatch, cores, bits)
     """Ranges of hashes gone through one by one and arrays spilled leave every table as it is."""
     monkeypatch.setattr(windows, "SMALLEST_TABLE_BITS", bits)
     seen = set()
-    honest = window_kernels.mark
+    honest = window_kernels.keep
 
-    def noted(hashes, range_, *rest):
-        seen.add(tuple(range_.tolist()))
-        honest(hashes, range_, *rest)
+    def noted(cells, range_, *rest):
+        seen.add(range_)
+        honest(cells, range_, *rest)
 
-    monkeypatch.setattr(window_kernels, "mark", noted)
+    monkeypatch.setattr(window_kernels, "keep", noted)
+    read = []
+
+    def read_chunk(place, **how):
+        read.append(place)
+        return words.read_chunk(place, **how)
+
+    monkeypatch.setattr(windows, "read_chunk", read_chunk)
     other = done.redone("windows", tmp_path / "run", memory=600, cores=cores)
     assert len(seen) > 4
+    assert set(Counter(read).values()) == {3}  # anchors, windows, spans: not once for each range
     assert other.files("windows") == done.files("windows")
     assert other.files("windows").keys() == TABLES
     assert not list(other.folder.glob(".spill*"))
