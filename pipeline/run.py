@@ -135,7 +135,6 @@ SCAN = (
         tables=("counts",),
         needs=("sketch", "copies", "candidates", "pairs", "windows", "families"),
         conserves=True,
-        names_scan=True,
     ),
 )
 SCORE = (
@@ -211,7 +210,7 @@ FILTER = (
         recalls=(Recall(FORGOTTEN),),
         by_group=True,
         conserves=True,
-        names_scan=True,
+        own_rows=("documents", "decisions", "columns", "risk"),
         sealed_by=("seal",),
     ),
     Stage(

@@ -17,6 +17,7 @@ from typing import Any
 
 from pipeline.config.sections import Config
 from pipeline.engine.files import damaged_file, holding
+from pipeline.engine.group_digests import GROUPS, group_key
 from pipeline.engine.memory import CHUNK, base, budget_of, release, workers_of
 from pipeline.engine.memory import plan as plan_memory
 from pipeline.engine.progress import current
@@ -67,7 +68,7 @@ class Session:
         if not self._groups:
             for entry in self.manifest["corpus"]["shards"]:
                 if entry["active"]:
-                    self._groups.setdefault(f"g{entry['group']:05d}", []).append(entry)
+                    self._groups.setdefault(group_key(entry["group"]), []).append(entry)
             self._names = output_names(active_shards(self.manifest))
         return self._groups
 
@@ -97,7 +98,7 @@ class Session:
             "stage": stage.name,
             "version": stage.version,
             "settings": stage.settings(self.config),
-            "inputs": inputs,
+            "inputs": inputs | self._of_group(stage, key),
             "shards": shards,
             "scan": self.manifest["scan"] if stage.names_scan else None,
             "skipped": self.manifest["corpus"]["skipped"] if stage.names_skipped else None,
@@ -121,6 +122,15 @@ class Session:
                 output = f"{source.name}/{unit}"
                 digests[output] = self.manifest["outputs"][output]["digest"]
         return digests
+
+    def _of_group(self, stage: Stage, key: str) -> dict[str, str]:
+        """Return what a stage's inputs hold of one group, for those of which it reads no more."""
+        found: dict[str, str] = {}
+        for source in self._sources(stage):
+            output = f"{source.name}/{ALL}"
+            if source.name in stage.own_rows and output in self.manifest["outputs"]:
+                found[output] = self.manifest["outputs"][output]["facts"][GROUPS][key]
+        return found
 
     def _content(self, key: str) -> list[list[Any]] | None:
         """Return what names and bytes a group's shards have; None while a digest is not known."""

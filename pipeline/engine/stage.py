@@ -135,6 +135,8 @@ class Stage:
         beside: (a stage that it may read, a stage that it then reads too).
         recalls: what users asked the run folder to remember and this stage acts on.
         by_group: whether it is a map over groups of shards; else it is a reduce.
+        own_rows: stages of whose tables a map reads the rows of its group alone; they tell a digest
+            of these (`pipeline.engine.group_digests`).
         conserves: whether rows in must equal rows out.
         registers: whether its facts tell each shard's content digest, for the registry of shards.
         names_scan: whether the number of the scan is in its output.
@@ -155,6 +157,7 @@ class Stage:
     beside: tuple[tuple[str, str], ...] = ()
     recalls: tuple[Recall, ...] = ()
     by_group: bool = False
+    own_rows: tuple[str, ...] = ()
     conserves: bool = False
     registers: bool = False
     names_scan: bool = False

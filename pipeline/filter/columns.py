@@ -14,6 +14,7 @@ import pyarrow as pa
 from pipeline.corpus import Shard, shard_kinds, shard_schema
 from pipeline.corpus.columns import is_list
 from pipeline.corpus.json_schema import Kinds, is_json, schema_of
+from pipeline.engine.group_digests import GROUPS, group_digests
 from pipeline.engine.progress import current
 from pipeline.engine.stage import Receipt, Work
 from pipeline.engine.tables import read_table, write_table
@@ -21,7 +22,7 @@ from pipeline.filter.common_types import alike
 from pipeline.names import shown
 from schemas.filter.columns import COLUMNS
 
-VERSION = 2
+VERSION = 3
 MOST_TOLD = 10  # columns of several types
 
 
@@ -40,7 +41,8 @@ def columns(work: Work) -> Receipt:
     )
     with write_table(work.folder, "columns", work.key, COLUMNS) as out:
         out.write(table)
-    return Receipt((out.record,), len(work.shards), out.rows)
+    facts = {GROUPS: group_digests(work.shards, [table])}
+    return Receipt((out.record,), len(work.shards), out.rows, facts)
 
 
 def columns_of(work: Work, shard: Shard) -> pa.Schema:

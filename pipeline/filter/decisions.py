@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from pipeline.config.policy import MASKS, PolicyConfig
 from pipeline.config.sections import Config
+from pipeline.engine.group_digests import GROUPS, group_digests
 from pipeline.engine.query import limits, run
 from pipeline.engine.stage import Receipt, Work
 from pipeline.engine.tables import read_table, write_table
@@ -35,7 +36,7 @@ from schemas.filter.documents import DOCUMENTS
 from schemas.scan.counts import COUNTS
 from schemas.scan.pairs import PAIRS
 
-VERSION = 3
+VERSION = 4
 ALWAYS = ("row_key", "keeper", "method", *SOURCES, "text_bytes")
 
 
@@ -67,8 +68,9 @@ def decisions(work: Work) -> Receipt:
         state = with_cuts(state, cut)
         tally.note(CUT_SPANS, state, cut)
     state, facts = _with_columns(work, table, state)
+    rows = _rows(state, masks=policy.cut == MASKS)
     with write_table(work.folder, "decisions", work.key, DECISIONS) as out:
-        out.write(_rows(state, masks=policy.cut == MASKS))
+        out.write(rows)
     with write_table(work.folder, "cuts", work.key, CUTS) as ranges:
         ranges.write(cut.ranges)
     _audit(work, [out.place], frame, to_forget)
@@ -81,6 +83,7 @@ def decisions(work: Work) -> Receipt:
             "kept_documents_that_share_a_window": holders,
         }
     facts |= {
+        GROUPS: group_digests(work.shards, [rows], [cut.ranges]),
         "reasons": dict(zip(*reasons.to_pydict().values(), strict=True)),
         "rules": tally.rules,
         **cut.facts,

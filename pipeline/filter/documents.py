@@ -20,11 +20,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.config.sections import NearConfig
+from pipeline.engine.group_digests import GROUPS, group_digests
 from pipeline.engine.query import limits, run
 from pipeline.engine.stage import Receipt, Work
 from pipeline.engine.tables import (
     ROW_GROUP,
     Row,
+    TableWriter,
     conform,
     evenly,
     read_batches,
@@ -40,11 +42,12 @@ from pipeline.scan.ranking import best_first
 from pipeline.scan.shingle_sets import at_least
 from pipeline.text.sorting import among
 from schemas.filter.documents import DOCUMENTS
+from schemas.filter.emitted import OF_DOCUMENTS
 from schemas.scan.contained import CONTAINED
 from schemas.scan.counts import COUNTS
 from schemas.scan.pairs import PAIRS
 
-VERSION = 5
+VERSION = 6
 RANKED_BY = (
     "row_key",
     "representative",
@@ -81,12 +84,23 @@ def documents(work: Work) -> Receipt:
     rows = counts.num_rows
     del counts  # for a large corpus it takes much memory
     with write_table(work.folder, "documents", work.key, DOCUMENTS) as out:
-        for batch in evenly(_joined(work.paths("counts"), added), ROW_GROUP):
-            out.write(batch)
+        written = _written(out, evenly(_joined(work.paths("counts"), added), ROW_GROUP))
+        groups = group_digests(work.shards, written)
     _require_proofs(work, [out.place])
     spared = int(added["spared"].to_numpy().sum())
-    facts = {"spared_for_symbols": spared, "leakage": _leakage(work, [out.place])}
+    facts = {
+        "spared_for_symbols": spared,
+        "leakage": _leakage(work, [out.place]),
+        GROUPS: groups,
+    }
     return Receipt((out.record,), rows, out.rows, facts)
+
+
+def _written(out: TableWriter, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Write batches, and yield of each what is read to write a row of a shard."""
+    for batch in batches:
+        out.write(batch)
+        yield batch.select(OF_DOCUMENTS)
 
 
 def _leakage(work: Work, documents: list[Path]) -> list[Row]:

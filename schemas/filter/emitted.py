@@ -16,7 +16,6 @@ COUNTS_IN_ROW = [
     field("near_capped", pa.bool_(), "its near and effective counts are lower bounds"),
     field("max_window_count", pa.int64(), "largest number of occurrences of one of its windows"),
     field("repeated_words", pa.int64(), "word positions covered by a repeated window"),
-    field("counted_in", pa.int32(), "number of the scan that its counts were taken in"),
     field(
         "risk",
         pa.float64(),
@@ -28,6 +27,14 @@ COUNTS_IN_ROW = [
 ]
 
 KEPT_STRUCT = pa.struct(COUNTS_IN_ROW)
+
+PROOF = ("jaccard", "score", "measure")
+RISKS = ("risk", "risk_low", "risk_high")
+OF_DOCUMENTS = [
+    *(field.name for field in KEPT_STRUCT if field.name not in RISKS),
+    *("text_hash", "keeper_doc_id", *PROOF),
+]
+"""What is read of `documents` to write a row."""
 
 RISK_AFTER = field(
     "risk_after",

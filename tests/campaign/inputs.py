@@ -93,13 +93,11 @@ def _changed(ground: Ground, stage: str, how: str, folder: Path) -> str:
 
 
 def texts(run: Path) -> dict[str, list[dict[str, Any]]]:
-    """Return the rows that a filter wrote; in which scan they were counted is no part of them."""
+    """Return the rows that a filter wrote."""
     found: dict[str, list[dict[str, Any]]] = {}
     for name in ("kept", "removed"):
         for path in sorted((run / name).rglob("*.parquet")):
             rows = pq.read_table(path).to_pylist()
-            for row in rows:
-                row.get("rote", {}).pop("counted_in", None)
             if rows:
                 found[path.relative_to(run).as_posix()] = rows
     return found

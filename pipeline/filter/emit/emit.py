@@ -43,7 +43,7 @@ from pipeline.filter.rules.rules import CUT_SPANS
 from pipeline.scan.signatures import text_hashes
 from schemas.filter.emitted import SPANS_CUT
 
-VERSION = 6
+VERSION = 7
 BATCH_BYTES = 8 << 20  # of rows read, and written as a row group, at once
 LEAST_GROUP = 128  # rows; files with smaller row groups are written with larger ones
 SPANS = "removed/spans"

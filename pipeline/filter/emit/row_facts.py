@@ -13,10 +13,9 @@ from pipeline.engine.stage import Work
 from pipeline.engine.tables import read_keys
 from schemas.filter.decisions import DECISIONS
 from schemas.filter.documents import DOCUMENTS
-from schemas.filter.emitted import KEPT_STRUCT
+from schemas.filter.emitted import OF_DOCUMENTS, RISKS
 from schemas.score.risk import DOCUMENT_RISK
 
-PROOF = ("jaccard", "score", "measure")
 DECIDED = ("action", "rule", "reason", "keeper", "risk_after", "sink_id", "weight")
 
 
@@ -25,18 +24,13 @@ class RowFacts:
 
     def __init__(self, shard: Shard, work: Work) -> None:
         self._work = work
-        unknown = {"counted_in", "risk", "risk_low", "risk_high"}
-        counts = [field.name for field in KEPT_STRUCT if field.name not in unknown]
-        self._documents = _Rows(
-            shard, work, DOCUMENTS, [*counts, "text_hash", "keeper_doc_id", *PROOF]
-        )
+        self._documents = _Rows(shard, work, DOCUMENTS, OF_DOCUMENTS)
         self._decisions = _Rows(shard, work, DECISIONS, ["row_key", *DECIDED])
 
     def take(self, count: int) -> pa.Table:
         """Return the next rows, fewer when there are no more."""
         rows, decided = self._documents.take(count), self._decisions.take(count)
         added = {
-            "counted_in": pa.array(np.full(rows.num_rows, self._work.scan, np.int32)),
             "threshold": _thresholds(rows["measure"], self._work.config.near),
             **{name: decided[name] for name in DECIDED},
             **_risk_of(self._work, rows["row_key"].to_numpy()),
@@ -98,16 +92,15 @@ def _thresholds(measure: pa.ChunkedArray, near: NearConfig) -> pa.ChunkedArray:
 
 def _risk_of(work: Work, keys: np.ndarray) -> dict[str, pa.Array]:
     """Return the risk columns of the documents `keys`, null where nothing was scored."""
-    names = ("risk", "risk_low", "risk_high")
     paths = work.paths("document_risk")
     if not paths or not len(keys):
-        return {name: pa.nulls(len(keys), pa.float64()) for name in names}
-    columns = ["row_key", *names]
+        return {name: pa.nulls(len(keys), pa.float64()) for name in RISKS}
+    columns = ["row_key", *RISKS]
     parts = list(read_keys(paths, DOCUMENT_RISK, columns, int(keys[0]), int(keys[-1])))
     if not sum(part.num_rows for part in parts):
-        return {name: pa.nulls(len(keys), pa.float64()) for name in names}
+        return {name: pa.nulls(len(keys), pa.float64()) for name in RISKS}
     scored = pa.concat_tables(parts)
     found = scored["row_key"].to_numpy()
     place = np.minimum(np.searchsorted(found, keys), len(found) - 1)
     take = pa.array(place, mask=found[place] != keys)
-    return {name: scored[name].combine_chunks().take(take) for name in names}
+    return {name: scored[name].combine_chunks().take(take) for name in RISKS}

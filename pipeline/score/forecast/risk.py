@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 from scipy.special import expit, logit
 
+from pipeline.engine.group_digests import GROUPS, group_digests
 from pipeline.engine.stage import Receipt, Work
 from pipeline.engine.tables import read_table, write_table
 from pipeline.score.forecast import features
@@ -47,7 +48,7 @@ from schemas.score.plants import PLANTS
 from schemas.score.risk import DOCUMENT_RISK, RISK, RISK_MODEL
 from schemas.score.sequences import SEQUENCES
 
-VERSION = 8
+VERSION = 9
 LEAST_CLUSTERS = 3  # of plants or families that the largest proxy memorized
 LIKELY = 0.5  # risk from which a sequence has a kind
 GUESSABLE = 0.5  # probability of a token
@@ -138,12 +139,14 @@ def risk(work: Work) -> Receipt:
     with write_table(work.folder, "risk", work.key, RISK) as out:
         out.write(rows)
     with write_table(work.folder, "document_risk", work.key, DOCUMENT_RISK) as of_documents:
-        of_documents.write(_of_documents(work, table, rows))
+        documents = _of_documents(work, table, rows)
+        of_documents.write(documents)
     with write_table(work.folder, "laws", work.key, LAWS) as of_laws:
         of_laws.write(curves)
     with write_table(work.folder, "risk_model", work.key, RISK_MODEL) as of_doses:
         of_doses.write(model)
     files = (out.record, of_documents.record, of_laws.record, of_doses.record)
+    facts[GROUPS] = group_digests(work.shards, [documents])
     return Receipt(files, table.num_rows, out.rows, facts)
 
 

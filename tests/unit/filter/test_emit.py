@@ -127,7 +127,6 @@ def test_kept_rows_carry_their_counts(emitted):
         "near_capped": False,
         "max_window_count": 0,
         "repeated_words": 0,
-        "counted_in": 1,
         "risk": None,
         "risk_low": None,
         "risk_high": None,

@@ -1,0 +1,106 @@
+"""However a corpus came to be what it is, a run over it holds what a fresh one would."""
+
+import random
+
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.scan import inventory
+from tests.property.test_scan_properties import BASE, SHORT
+
+KEYS = ("row_key", "a", "b", "representative", "keeper")
+TABLES = ("counts", "pairs", "windows", "spans", "families", "documents", "decisions")
+NAMES = [f"{folder}{n}.jsonl" for folder in ("", "test/") for n in range(4)]
+
+
+def shard(draw):
+    """Return the rows of a shard: pieces of one sequence of words, edited and doubled."""
+    rows = []
+    for _ in range(draw.randint(1, 5)):
+        start = draw.randrange(16)
+        words = BASE[start : start + draw.randint(4, 14)]
+        if draw.random() < 0.5:
+            words.insert(draw.randrange(len(words)), draw.choice("xyz"))
+        rows.append(" ".join(words * draw.randint(1, 2)))
+    return rows
+
+
+def change(draw, files):
+    """Add, replace or remove some shards."""
+    for name in draw.sample(NAMES, draw.randint(1, 3)):
+        if name in files and draw.random() < 0.5:
+            del files[name]
+        else:
+            files[name] = shard(draw)
+    if not files:
+        files[NAMES[0]] = shard(draw)
+
+
+def plain(done, table):
+    """Return the rows of a table with the names of rows in place of their keys, in order."""
+    names = dict(done.rows("documents", "row_key", "doc_id"))
+    first = {}
+    for key, group in done.rows("copies", "row_key", "representative"):
+        first[group] = min(first.get(group, names[key]), names[key])
+    rows = []
+    for row in done.table(table).to_pylist():
+        row.update(row.pop("rote", {}))
+        if "representative" in row:
+            row["representative"] = first[row["representative"]]
+        row.update({k: names[row[k]] for k in KEYS if isinstance(row.get(k), int)})
+        if table == "pairs" and row["a"] > row["b"]:
+            row.update(a=row["b"], b=row["a"], size_a=row["size_b"], size_b=row["size_a"])
+        rows.append(row)
+    return sorted(rows, key=repr)
+
+
+def written(done, folder):
+    """Return the rows of each file of kept/ or removed/, in order, but their keys."""
+    return {
+        path.relative_to(done.folder).as_posix(): [
+            {k: v for k, v in (row | row.pop("rote")).items() if k not in KEYS}
+            for row in read(path)
+        ]
+        for path in sorted((done.folder / folder).rglob("*.parquet"))
+    }
+
+
+def read(path):
+    """Return the rows of a file."""
+    return pq.ParquetFile(path).read().to_pylist()
+
+
+def history(place, seed, steps, make_corpus, scan, settings=()):
+    """Scan and filter a corpus after each of some changes; hold the last against a fresh run."""
+    draw, files = random.Random(seed), {}  # noqa: S311
+    for _ in range(steps):
+        change(draw, files)
+        for old in (place / "c").rglob("*.jsonl"):
+            old.unlink()
+        make_corpus(place / "c", files)
+        grown = scan(place / "c", place / "grown", *SHORT, *settings)
+    fresh = scan(place / "c", place / "fresh", *SHORT, *settings)
+    for table in TABLES:
+        assert plain(grown, table) == plain(fresh, table), table
+    for folder in ("kept", "removed"):
+        assert written(grown, folder) == written(fresh, folder)
+
+
+@pytest.fixture(autouse=True)
+def groups(monkeypatch):
+    """Let a group hold a shard or two."""
+    monkeypatch.setattr(inventory, "GROUP_BYTES", 400)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_grown_run_is_a_fresh_run(tmp_path, make_corpus, scan, seed):
+    """Shards that were added, replaced and removed in any order leave no trace."""
+    history(tmp_path, seed, 4, make_corpus, scan)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(100, 140))
+def test_long_histories(tmp_path, make_corpus, scan, seed):
+    """The same at length, with buckets of candidates that are not paired in full."""
+    settings = ("near.bucket_cap=3", "near.neighbours=2") if seed % 2 else ()
+    history(tmp_path, seed, 10, make_corpus, scan, settings)
