@@ -39,7 +39,7 @@ def change(draw, files):
 def plain(done, table):
     """Return the rows of a table with the names of rows in place of their keys, in order."""
     names = dict(done.rows("documents", "row_key", "doc_id"))
-    first = {}
+    first: dict[int, str] = {}
     for key, group in done.rows("copies", "row_key", "representative"):
         first[group] = min(first.get(group, names[key]), names[key])
     rows = []
@@ -72,7 +72,7 @@ def read(path):
 
 def history(place, seed, steps, make_corpus, scan, settings=()):
     """Scan and filter a corpus after each of some changes; hold the last against a fresh run."""
-    draw, files = random.Random(seed), {}  # noqa: S311
+    draw, files = random.Random(seed), dict[str, list[str]]()  # noqa: S311
     for _ in range(steps):
         change(draw, files)
         for old in (place / "c").rglob("*.jsonl"):
