@@ -57,6 +57,7 @@ def _told(given: list[str]) -> int:
     """Run one command; write its error, if there is one, and return the exit code."""
     from pipeline.engine.system import require_address_space, writing
     from pipeline.errors import PipelineError
+    from pipeline.installed import parts
 
     try:
         with writing(Path()):
@@ -64,7 +65,8 @@ def _told(given: list[str]) -> int:
             from flows.command_line import run
 
             try:
-                return run(given)
+                with parts():
+                    return run(given)
             except ImportError as error:
                 require_address_space(error)
                 raise

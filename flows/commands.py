@@ -124,10 +124,13 @@ def _start(
 ) -> None:
     """Run the stages with or without Prefect."""
     from pipeline.engine.memory import workers_of
+    from pipeline.installed import has
     from pipeline.run import COMMANDS, session
 
     interruptible()
-    if options.local:
+    if not options.local and not has("prefect"):
+        current().message("Prefect is not installed (rote[prefect]): as with --local")
+    if options.local or not has("prefect"):
         mapper = LocalMapper(workers_of(config))
         with session(out, config, mapper, corpus=corpus, verify=options.verify) as opened:
             COMMANDS[command](opened)

@@ -11,15 +11,17 @@ from pipeline.corpus.columns import check_column
 from pipeline.engine.shards import active_shards
 from pipeline.errors import ConfigError
 from pipeline.filter.mitigations.goldfish import load_tokenizer
+from pipeline.installed import require
 from pipeline.report.data.comparison import compared_run
 
 
 def check_score(config: Config) -> None:
-    """Refuse models and tokenizers that cannot be loaded, and a GPU that is not there.
+    """Refuse models and tokenizers that cannot be loaded, a GPU or a part that is not there.
 
     Raises:
         ConfigError: When there is one.
     """
+    require("score")
     proxy = config.proxy
     if proxy.device == "cuda":
         import torch
@@ -50,6 +52,8 @@ def check_filter(manifest: Mapping[str, Any], config: Config) -> None:
         SchemaMismatch: When a column has the name of ours.
     """
     asked = config.mitigation
+    if asked.goldfish_k or asked.memfree_n:
+        require("score")
     if asked.tokenizer and (asked.goldfish_k or asked.memfree_n):
         load_tokenizer(config, ())
     column = config.emit.column

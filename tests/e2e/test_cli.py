@@ -127,7 +127,8 @@ def test_another_name_for_the_added_column(tmp_path, corpus):
     assert rote("scan", corpus, "--out", tmp_path / "run", *options).code == OK
     assert rote("filter", tmp_path / "run", "--local").code == OK
     kept = pq.read_table(tmp_path / "run/kept/r.parquet")
-    assert kept.column_names == ["text", "rote", "about"]
+    assert kept.column_names[:2] == ["text", "rote"]
+    assert kept.column_names[-1] == "about"
     assert kept["rote"].to_pylist() == [1]
 
 

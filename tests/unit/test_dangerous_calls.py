@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDERS = ("pipeline", "flows", "schemas", "sql", "examples", "benchmarks")
+FOLDERS = ("rote", "pipeline", "flows", "schemas", "sql", "examples", "benchmarks")
 FILES = sorted(path for name in FOLDERS for path in (ROOT / name).rglob("*.py"))
 BUILTINS = {"eval", "exec", "compile", "__import__"}
 MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "marshal", "shelve", "joblib", "jsonpickle"}

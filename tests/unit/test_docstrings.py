@@ -14,7 +14,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted(
-    path for room in ("pipeline", "flows", "schemas") for path in (ROOT / room).rglob("*.py")
+    path
+    for room in ("rote", "pipeline", "flows", "schemas")
+    for path in (ROOT / room).rglob("*.py")
 )
 SECTION = re.compile(r"^(Args|Attributes|Raises|Returns|Yields|Example|Examples):$", re.MULTILINE)
 HELPED = ROOT / "flows/arguments.py"  # of the command line: a field's help is its documentation

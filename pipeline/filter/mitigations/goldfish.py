@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-from tokenizers import Tokenizer
 
 from pipeline.config.sections import Config
 from pipeline.engine.files import digest_file
 from pipeline.errors import ConfigError
 from pipeline.filter.mitigations.token_kernels import in_the_loss
 from pipeline.score.proxy.tokenizer import read_tokenizer
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 FILE = "tokenizer.json"
 

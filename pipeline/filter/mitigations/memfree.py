@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from tokenizers import Tokenizer
 
 from pipeline.engine.files import write_file
 from pipeline.engine.stage import FileRecord, Work
@@ -27,6 +26,9 @@ from pipeline.score.proxy.tokenizer import encode
 from pipeline.text.arrays import Int64, Uint64
 from pipeline.text.segmentation import words
 from schemas.score.risk import RISK
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 FOLDER, OF_TOKENS, OF_WORDS = "mitigation", "memfree.bloom", "memfree-words.bloom"
 WORD_SEED = 0  # of the hashes of words: the same in every run

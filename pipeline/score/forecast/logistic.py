@@ -14,7 +14,6 @@ from functools import cached_property
 import numpy as np
 from scipy.optimize import lsq_linear
 from scipy.special import expit, log_expit
-from sklearn.metrics import average_precision_score
 
 from pipeline.score.forecast.bootstrap import each_draw
 from pipeline.text.arrays import Flags, Float64, Int64
@@ -233,6 +232,8 @@ def judged(cases: Cases, predicted: Float64, baseline: Float64, seed: int) -> di
 
 def _quality(label: Flags, predicted: Float64, other: Float64, weight: Float64) -> dict[str, float]:
     """Return the measures of one weighting of the judged cases."""
+    from sklearn.metrics import average_precision_score  # slow to import, and only scores need it
+
     base = np.average(label, weights=weight)
     precision = float(average_precision_score(label, predicted, sample_weight=weight))
     of_count = float(average_precision_score(label, other, sample_weight=weight))

@@ -7,13 +7,15 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from pipeline.errors import ConfigError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 EOS = "<|endoftext|>"
 EOS_ID = 0
@@ -43,6 +45,8 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Tokenizer:
     The same texts in the same order give the same tokenizer: merges are by count, then by token
     number. A tiny sample has fewer merges, never fewer tokens than the 256 bytes.
     """
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -100,6 +104,8 @@ def read_tokenizer(path: Path, where: str) -> Tokenizer:
     Raises:
         ConfigError: when the file is no tokenizer.
     """
+    from tokenizers import Tokenizer
+
     try:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # the library raises nothing narrower

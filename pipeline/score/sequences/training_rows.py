@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
-from tokenizers import Tokenizer
 
 from pipeline.config.sections import ProxyConfig
 from pipeline.engine.stage import Work
@@ -20,6 +20,9 @@ from pipeline.score.sequences.catalogue import Catalogue
 from pipeline.score.sequences.sampling import Sample, choose_families, half_of
 from pipeline.score.slices import ROW_TOKENS, SEQUENCE, starts
 from pipeline.text.arrays import Int64
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 
 @dataclass(frozen=True)
