@@ -118,6 +118,9 @@ def publish(temporary: Path, final: Path, table: str, path: str, rows: int) -> F
     """Make a finished temporary file ready, and return its record.
 
     It gets its own name at once, or with `named` where its folder is held.
+
+    Raises:
+        IntegrityError: the hold on its folder ended by an error, and a thread of it still writes.
     """
     digest = digest_file(temporary)
     size = temporary.stat().st_size
@@ -126,6 +129,8 @@ def publish(temporary: Path, final: Path, table: str, path: str, rows: int) -> F
         held = any(folder in final.parents for folder in _HELD)
         if held:
             _WAITING[final] = temporary
+        elif any(folder in final.parents for folder in _ABANDONED):
+            raise _too_late(final)
     if not held:
         temporary.replace(final)
         sync(final.parent)
@@ -134,21 +139,39 @@ def publish(temporary: Path, final: Path, table: str, path: str, rows: int) -> F
 
 _LOCK = threading.Lock()
 _HELD: list[Path] = []  # run folders in which a stage runs
+_ABANDONED: set[Path] = set()  # those in which the last one was stopped, until the next begins
 _WAITING: dict[Path, Path] = {}  # finished files without their name yet, and where they lie
 
 
 @contextlib.contextmanager
 def holding(folder: Path) -> Iterator[None]:
-    """Let finished files below a run folder wait for `named`; what still waits at the end goes."""
+    """Let finished files below a run folder wait for `named`; what still waits at the end goes.
+
+    Ctrl-C ends a hold while threads are in the middle of a unit: what they finish afterwards has no
+    entry to wait for, so it gets no name either.
+    """
     with _LOCK:
         _HELD.append(folder)
+        _ABANDONED.discard(folder)
     try:
         yield
+    except BaseException:
+        with _LOCK:
+            _ABANDONED.add(folder)
+        raise
     finally:
         with _LOCK:
             _HELD.remove(folder)
             left = [_WAITING.pop(final) for final in [*_WAITING] if folder in final.parents]
         remove_quietly(left)
+
+
+def _too_late(final: Path) -> IntegrityError:
+    return IntegrityError(
+        "A file was finished after the work that it is part of had been stopped.",
+        where=str(final),
+        fix="run the same command again: the file does not count",
+    )
 
 
 def place_of(final: Path) -> Path:

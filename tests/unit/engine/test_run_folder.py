@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 import subprocess
@@ -186,6 +187,23 @@ def test_the_former_version_stays_until_the_next_is_whole(tmp_path):
         assert other.digest == record.digest
         assert not (tmp_path / "candidates/all.parquet").exists()
         assert (tmp_path / "candidates/other.parquet").exists()
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, ValueError])
+def test_a_thread_that_outlives_its_command_names_no_file(tmp_path, stop):
+    """Ctrl-C leaves a unit in the middle: what it finishes then is neither foreign nor in place."""
+    with store.open_run(tmp_path, create=new_manifest()) as run:
+        with files.holding(tmp_path):
+            run.commit("candidates/all", entry(put(tmp_path, "all", (1, 2))))
+        before = everything_in(tmp_path)
+        with contextlib.suppress(stop), files.holding(tmp_path):
+            raise stop
+        for name in ("all", "other"):
+            with pytest.raises(IntegrityError, match="had been stopped"):
+                put(tmp_path, name, (1, 2, 3))
+        assert everything_in(tmp_path) == before
+        with files.holding(tmp_path):  # the same command again, in the same process
+            run.commit("candidates/all", entry(put(tmp_path, "all", (1, 2, 3))))
 
 
 def test_a_file_of_someone_else_is_never_written_over(tmp_path):
