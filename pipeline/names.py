@@ -5,18 +5,15 @@ A name may hold what a terminal obeys or what makes a line that looks like ours.
 
 from __future__ import annotations
 
-import unicodedata
-
-_HIDDEN = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
-"""Categories of characters that are no letters: controls, bidi marks, halves, line separators."""
-
 
 def shown(name: str) -> str:
     r"""Return a name on one line, with what cannot be seen or acts on a terminal escaped.
 
-    A byte of a file name that is no UTF-8 is written `\xff`, other characters as Python does.
+    That is what Python calls not printable: controls, bidi marks, halves, characters that Unicode
+    has not named, and every space but the common one, which it would be taken for. A byte of a
+    file name that is no UTF-8 is written `\xff`, other characters as Python does.
     """
-    if name.isascii() and name.isprintable():
+    if name.isprintable():
         return name
     return "".join(_escaped(character) for character in name)
 
@@ -30,6 +27,6 @@ def _escaped(character: str) -> str:
     code = ord(character)
     if 0xDC80 <= code <= 0xDCFF:  # how Python holds such a byte
         return f"\\x{code - 0xDC00:02x}"
-    if unicodedata.category(character) not in _HIDDEN:
+    if character.isprintable():
         return character
     return character.encode("unicode_escape").decode()

@@ -16,13 +16,15 @@ from pipeline.names import shown, shown_lines
         ("a\rb\tc", "a\\rb\\tc"),
         ("\u202egpj.exe", "\\u202egpj.exe"),
         ("a\u2028b", "a\\u2028b"),
+        ("a\u00a0b\u3000c", "a\\xa0b\\u3000c"),
         ("b\udcff", "b\\xff"),
         ("[bold]b", "[bold]b"),
     ],
 )
 def test_a_name_is_one_line_that_acts_on_nothing(name, seen):
-    """Controls, line ends, bidi marks and bytes that are no UTF-8 are written out."""
+    """Controls, line ends, bidi marks, other spaces and bytes of no UTF-8 are written out."""
     assert shown(name) == seen
+    assert seen.isprintable()
     assert shown_lines(f"{name}\n{name}").count("\n") == 1 + 2 * name.count("\n")
 
 
