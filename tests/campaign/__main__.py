@@ -45,10 +45,10 @@ CASES: dict[str, Callable[[Ground, int], Iterator[Case]]] = {
 }
 ENDLESS = {"kills", "prefect", "flips", "fuzz"}
 SHARES = {
-    "kills": 1.0,
+    "kills": 2.0,
     "prefect": 0.1,
-    "damages": 4.0,
-    "flips": 2.0,
+    "damages": 3.0,
+    "flips": 4.0,
     "refusals": 2.0,
     "power": 1.5,
     "inputs": 0.7,
