@@ -19,6 +19,7 @@ from pipeline.errors import InputError
 
 TAIL_BYTES = 65_536
 BLOCK_BYTES = 1 << 20
+MOST_DEEP = 4  # parts ** of a glob: each further one multiplies the ways to match a path
 
 
 @dataclass(frozen=True)
@@ -206,13 +207,32 @@ def is_address(text: str) -> bool:
     return re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", text) is not None
 
 
+def _once_each(pattern: str) -> str:
+    """Return a glob in which no `**` follows another: the same files, found once.
+
+    Raises:
+        InputError: When still so many are in it that the ways to match one path are without end.
+    """
+    parts = Path(pattern).parts
+    deep = [n for n, part in enumerate(parts) if part == "**" and parts[n - 1 : n] != ("**",)]
+    if len(deep) > MOST_DEEP:
+        raise InputError(
+            "A glob has too many parts that match any folders.",
+            where=pattern[:200],
+            found=f"{len(deep)} parts **",
+            expected=f"at most {MOST_DEEP}",
+            fix="name the folders",
+        )
+    return str(Path(*(part for n, part in enumerate(parts) if part != "**" or n in deep)))
+
+
 def _matches(pattern: str) -> tuple[list[FoundFile], list[str]]:
     """Return the files that a glob stands for, and what was ignored.
 
     Raises:
-        InputError: When it matches nothing.
+        InputError: When it matches nothing, or would take longer than anyone waits.
     """
-    absolute = str(_absolute(pattern))
+    absolute = _once_each(str(_absolute(pattern)))
     matched = sorted(glob.glob(absolute, recursive=True))  # noqa: PTH207 - skips hidden names
     if not matched:
         raise InputError(

@@ -108,6 +108,15 @@ def test_globs_name_files_from_their_fixed_folder(tmp_path):
     assert names(tmp_path / "in/a*") == ["a/x.txt"]
 
 
+def test_a_glob_of_many_parts_has_an_end(tmp_path):
+    """Parts ** in a row are one; more than a few apart would match one path without end."""
+    make(tmp_path, *(f"in/{'a/' * deep}x.txt" for deep in range(12)))
+    assert names(f"{tmp_path}/in/{'**/' * 500}*.txt") == names(tmp_path / "in/**/*.txt")
+    with pytest.raises(InputError, match="too many parts") as refused:
+        find_shards([f"{tmp_path}/in/{'**/*/' * 20}*.txt"])
+    assert refused.value.found == "20 parts **"
+
+
 def test_a_file_named_like_a_glob_is_that_file(tmp_path):
     """A path that exists is taken as it is, brackets or not."""
     make(tmp_path, "a[1].txt")
