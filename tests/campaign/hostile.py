@@ -233,7 +233,8 @@ def _run(ground: Ground, harm: Callable[[Path], None], asked: str, folder: Path)
     after = {**listing(ground.corpus), **listing_of(folder / "precious.txt")}
     if after != before:
         raise Found("lost", "files outside the run folder changed")
-    if asked == "check" and ended.code == 1 and "rote: " not in ended.out:
+    refused = any(line.startswith("rote: ") for line in ended.out.splitlines())
+    if asked == "check" and ended.code == 1 and not refused:
         told(replace(ended, code=0))
         return "refused"
     return told(ended)
