@@ -231,7 +231,7 @@ def counts_page(manifest: dict[str, Any]) -> str:
     """Return what became of the rows, as markdown."""
     shards = [shard for shard in manifest["corpus"]["shards"] if shard["active"]]
     emitted = [
-        entry["facts"]["shards"]
+        entry["facts"].get("shards", [])
         for name, entry in manifest["outputs"].items()
         if name.startswith("emit/") and "seal/all" in manifest["outputs"]
     ]

@@ -163,7 +163,12 @@ def make_run(
             DOCUMENT_RISK,
             [_document_risk(0, 0.01), _document_risk(1, 0.75), _document_risk(B, 0.01)],
         )
-        outputs["risk/all"]["facts"] = {"base_rate": 0.125, "note": "<i>fitted</i>"}
+        outputs["risk/all"]["facts"] = {
+            "fitted": True,
+            "why_not": None,
+            "rate": 0.125,
+            "note": "<i>fitted</i>",
+        }
     if rejected:
         record = pa.schema([("id", pa.string()), ("text", pa.string())])
         lost: dict[str, Any] = {"text": None, "reason": "null_text", "shard": "a.parquet", "row": 2}

@@ -16,6 +16,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from pipeline.engine.facts import fault_of_facts
 from pipeline.errors import RunFolderError
 from schemas.manifest import SCHEMA_VERSION
 
@@ -91,7 +92,10 @@ def unsealed(data: bytes) -> dict[str, Any] | None:
     head = _HEAD.match(data)
     if head is None or _digest(data[head.end() :]) != head[1].decode():
         return None
-    value = dict(json.loads(data))
+    try:
+        value = dict(json.loads(data))
+    except (ValueError, RecursionError):  # sealed by someone else: a number or a depth of no sense
+        return None
     del value[DIGEST]
     return value
 
@@ -167,6 +171,10 @@ def _parsed(path: Path, data: bytes) -> dict[str, Any]:
         first = error.errors(include_url=False, include_input=False)[0]
         at = ".".join(str(part) for part in first["loc"])[:200]
         raise _damaged(path, f"{at}: {first['msg']}") from error
+    for output, entry in manifest["outputs"].items():
+        fault = fault_of_facts(output.partition("/")[0], entry["facts"])
+        if fault:
+            raise _damaged(path, f"{output[:60]}: {fault}")
     return manifest
 
 

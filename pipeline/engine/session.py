@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any
 
 from pipeline.config.sections import Config
+from pipeline.engine.facts import fault_of_facts
 from pipeline.engine.files import damaged_file, holding
 from pipeline.engine.group_digests import GROUPS, group_key
 from pipeline.engine.memory import CHUNK, base, budget_of, release, workers_of
@@ -275,6 +276,15 @@ class Session:
                 where=f"{stage.name}/{key}",
                 found=str(receipt.rows_out),
                 expected=str(receipt.rows_in),
+            )
+        fault = fault_of_facts(stage.name, receipt.facts)
+        if fault:  # else no command could read this folder any more
+            raise IntegrityError(
+                "A stage recorded facts of another form than it declares.",
+                where=f"{stage.name}/{key}",
+                found=fault,
+                expected="the form in schemas/facts.py",
+                fix="report it: what is finished stays",
             )
         if stage.registers:
             self._register(receipt)

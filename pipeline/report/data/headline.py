@@ -78,7 +78,7 @@ def headline(settings: Mapping[str, Any], risk: Row) -> str:
     one = expected.get("expected_share")
     amount = band if one is None or is_order(risk) else f"{share(one)} ({band})"
     text = f"{_model(settings, target, known)} recites {amount} of the sequences"
-    if "half_dose" in target:
+    if target.keys() >= {"half_dose", "half_dose_95"}:
         text += f", half of those that occur {half_dose(target)} times"
     return f"{text}; over ten times the proxies: order and band only" if is_order(risk) else text
 
@@ -114,12 +114,12 @@ def half_dose(row: Mapping[str, Any]) -> str:
     return f"{times(row['half_dose'])} [{times(low)}, {times(high)}]"
 
 
-def times(count: float) -> str:
-    """Return a number of times that is an estimate."""
+def times(count: float | None) -> str:
+    """Return a number of times that is an estimate; a report has none for one beyond all bounds."""
+    if count is None or count >= 1e6:
+        return "over 1M"
     if count < 1:
         return "under 1"
-    if count >= 1e6:
-        return "over 1M"
     return f"{count:,.0f}"
 
 

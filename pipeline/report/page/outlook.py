@@ -28,7 +28,7 @@ def outlook(found: object) -> Html:
     rows = [model["by_occurrences"] for model in models]
     lines = [
         [f"{level[0]['occurrences']}", number(level[0]["sequences"]), *map(_band, level)]
-        for level in zip(*rows, strict=True)
+        for level in zip(*rows, strict=False)  # facts of others may have fewer levels
     ]
     lines.append(["half is recited at", "", *(half_dose(model) for model in models)])
     caption = (

@@ -111,10 +111,10 @@ def _kinds(rows: Sequence[Row]) -> Html:
 def _tail(tail: Row) -> Html:
     """Return the chart of what was memorized by deciles of how rare a text's tokens are."""
     values, lines = [], []
-    for key, rows in tail.items():
-        for row in rows:
+    for key in (known for known in tail if known in _SEEN):
+        for row in tail[key]:
             low, high = row["rate_of_families_95"]
-            share = row["families_memorized"] / row["families"]
+            share = row["families_memorized"] / max(1, row["families"])
             values.append(
                 {
                     "decile": row["decile"], "share": share, "low": low, "high": high,

@@ -397,7 +397,7 @@ def test_what_the_decisions_say_of_rules_is_shown(tmp_path: Path) -> None:
     """Each rule of the facts of the decisions is a row, whatever its columns are called."""
     work = make_run(tmp_path)
     manifest = load_manifest(work.folder)
-    rules = [{"rule": "drop-copies", "rows": 2, "expected_tokens_avoided": 7.5}]
+    rules = [{"rule": "drop-copies", "rows": 2, "bytes": 9, "expected_tokens_avoided": 7.5}]
     manifest["outputs"]["decisions/all"]["facts"]["rules"] = rules
     (work.folder / "manifest.json").write_bytes(manifest_bytes(manifest))
     report(work)
