@@ -57,6 +57,17 @@ class SettingOptions:
     set: Annotated[Repeatable, Parameter(help="One setting: SECTION.KEY=VALUE; repeatable.")] = ()
 
 
+Evaluation: TypeAlias = Annotated[
+    tuple[str, ...],
+    Parameter(
+        help="Keep the items of these evaluation files out (decontaminate.*).",
+        negative=(),
+        consume_multiple=True,
+        show_default=False,
+    ),
+]
+
+
 @FLAT
 @dataclass(frozen=True)
 class WorkOptions:
@@ -95,6 +106,7 @@ class RunArguments:
     _: KW_ONLY
     out: NewRun
     target: NamedTarget = None
+    decontaminate: Evaluation = ()
     options: WorkOptions = WorkOptions()
 
 
@@ -131,6 +143,7 @@ class FilterArguments:
         Repeatable,
         Parameter(help="Take a row, its exact and all its near copies out for good; repeatable."),
     ] = ()
+    decontaminate: Evaluation = ()
     options: WorkOptions = WorkOptions()
 
 

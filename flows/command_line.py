@@ -91,7 +91,7 @@ def run_(asked: RunArguments) -> int:
     """Do everything: scan, score, filter, report."""
     from flows import commands as do
 
-    return do.work("run", asked.out, asked.options, asked.corpus, asked.target)
+    return do.run(asked)
 
 
 @app.command(group=ACTS, sort_key=3)

@@ -25,6 +25,7 @@ from flows.arguments import (
     QueryArguments,
     ReportArguments,
     RestoreArguments,
+    RunArguments,
     SampleArguments,
     ScheduleArguments,
     SettingOptions,
@@ -78,12 +79,28 @@ def work(
     return _work(command, out, options, _configured(options, base, named), corpus)
 
 
+def run(asked: RunArguments) -> int:
+    """Run the stages of everything."""
+    named = (
+        [] if asked.target is None else target_settings(asked.target, asked.options.settings.set)
+    )
+    config = _configured(asked.options, {}, [*named, *_kept_out(asked.decontaminate)])
+    return _work("run", asked.out, asked.options, config, asked.corpus)
+
+
+def _kept_out(files: Sequence[str]) -> list[str]:
+    """Return the settings for evaluation files, with their places from wherever rote is started."""
+    places = [os.path.abspath(Path(name).expanduser()) for name in files]  # noqa: PTH100 - keeps `..`
+    return [f"decontaminate.files={json.dumps(places)}"] if places else []
+
+
 def filter_rows(asked: FilterArguments) -> int:
     """Run the stages of the filter, after noting what is to be forgotten."""
     from pipeline.filter.overrides import forget
     from pipeline.run import saved_config
 
-    config = _configured(asked.options, saved_config(asked.run))
+    kept_out = _kept_out(asked.decontaminate)
+    config = _configured(asked.options, saved_config(asked.run), kept_out)
     if asked.forget:
         taken = forget(asked.run, asked.forget, config, dry_run=asked.options.dry_run)
         sys.stdout.write("\n".join(taken.lines()) + "\n")

@@ -19,8 +19,13 @@ REASONS = {
     "risk": "at risk",
     "short": "with too little left",
     "forgotten": "forgotten",
+    "contaminated": "with an evaluation item",
 }
-STAYING = {"repeated": "with repeated passages cut or masked", "restored": "restored"}
+STAYING = {
+    "repeated": "with repeated passages cut or masked",
+    "item_cut": "with an evaluation item cut out",
+    "restored": "restored",
+}
 
 
 def summarize(folder: Path) -> tuple[str, int]:

@@ -12,15 +12,15 @@ from pipeline.engine.run_folder import read_run
 from pipeline.engine.session import Session, idle
 from pipeline.engine.stage import Receipt, Work
 from pipeline.filter import decisions
-from pipeline.run import FILTER, SCAN, STAGES
+from pipeline.run import FILTER, KEEP_OUT, SCAN, STAGES
 
-DECIDING = ("documents", "decisions")  # the stages of a filter that write no rows
+DECIDING = ("contaminated", "documents", "decisions")  # the stages of a filter that write no rows
 
 
 def preview(out: Path, config: Config) -> dict[str, Any] | None:
     """Return the facts of the decisions that a filter would make now; None without a scan.
 
-    The two stages run in a temporary folder; nothing else is written.
+    The stages run in a temporary folder; nothing else is written.
 
     Args:
         out: the run folder.
@@ -35,8 +35,8 @@ def preview(out: Path, config: Config) -> dict[str, Any] | None:
     decisions.require_scored(config, scored=session.current(STAGES["risk"]), folder=out)
     made: dict[str, tuple[str, ...]] = {}
     with tempfile.TemporaryDirectory(prefix="rote-") as folder:
-        for stage in FILTER:
-            if stage.name not in DECIDING:
+        for stage in (*KEEP_OUT, *FILTER):
+            if stage.name not in DECIDING or not stage.wanted(config):
                 continue
             work = session.work(stage, "all", 1)
             receipt = stage.function(_elsewhere(work, Path(folder), made))

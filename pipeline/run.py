@@ -16,12 +16,12 @@ from pipeline.config.sections import Config
 from pipeline.engine.manifest import load_manifest
 from pipeline.engine.memory import begin, for_scoring
 from pipeline.engine.progress import current
-from pipeline.engine.run_folder import RunFolder, open_run, refuse_foreign
+from pipeline.engine.run_folder import RunAsRecorded, RunFolder, open_run, refuse_foreign
 from pipeline.engine.session import Session, idle
 from pipeline.engine.stage import Mapper, Recall, Stage
 from pipeline.engine.system import writing
 from pipeline.errors import ConfigError, InputError, PipelineError, SchemaMismatch
-from pipeline.filter import columns, decisions, documents
+from pipeline.filter import columns, contaminated, decisions, documents, evaluation
 from pipeline.filter.emit import emit, seal
 from pipeline.filter.forgotten import FORGOTTEN
 from pipeline.filter.overrides import RESTORED
@@ -62,8 +62,14 @@ def _decided(config: Config) -> Any:  # noqa: ANN401
         config.policy.model_dump(),
         [added.sink_id, added.weights],
         [near.threshold, near.keep, near.sources],
+        [bool(config.decontaminate.files), config.decontaminate.model_dump(exclude={"files"})],
         [config.window.words, config.sketch.seed, config.sketch.shingle_words],
     ]
+
+
+def _kept_out(config: Config) -> tuple[str, ...]:
+    """Return the stages that find rows which go whatever else is decided."""
+    return tuple(stage.name for stage in KEEP_OUT if stage.wanted(config))
 
 
 SCAN = (
@@ -163,6 +169,18 @@ SCORE = (
         needs=("sequences", "counts"),
     ),
 )
+KEEP_OUT = (
+    Stage(
+        "contaminated",
+        contaminated.contaminated,
+        contaminated.VERSION,
+        contaminated.settings,
+        tables=("contaminated", "passages"),
+        needs=("sketch",),
+        outside=evaluation.digests,
+        wanted=contaminated.is_asked,
+    ),
+)
 FILTER = (
     Stage(
         "documents",
@@ -174,6 +192,7 @@ FILTER = (
         ],
         tables=("documents",),
         needs=("counts", "pairs", "contained"),
+        also=_kept_out,
         conserves=True,
     ),
     Stage(
@@ -184,7 +203,7 @@ FILTER = (
         tables=("decisions", "cuts"),
         needs=("documents", "pairs"),
         optional=("risk",),
-        also=decisions.also_needs,
+        also=lambda c: (*decisions.also_needs(c), *_kept_out(c)),
         beside=(("risk", "sketch"),),
         recalls=(Recall(RESTORED), Recall(FORGOTTEN, needs=("sketch", "windows"))),
         conserves=True,
@@ -206,11 +225,11 @@ FILTER = (
         tables=("kept", "removed"),
         needs=("documents", "decisions", "columns"),
         optional=("risk",),
-        also=emit.also_needs,
+        also=lambda c: (*emit.also_needs(c), *_kept_out(c)),
         recalls=(Recall(FORGOTTEN),),
         by_group=True,
         conserves=True,
-        own_rows=("documents", "decisions", "columns", "risk"),
+        own_rows=("documents", "decisions", "columns", "risk", "contaminated"),
         sealed_by=("seal",),
     ),
     Stage(
@@ -234,12 +253,13 @@ REPORT = (
         tables=("report",),
         needs=("sketch", "counts", "pairs", "windows", "candidates"),
         optional=("sequences", "risk", "probes", "documents", "decisions", "emit", "seal"),
+        also=_kept_out,
         names_scan=True,
         names_skipped=True,
         outside=report.outside,
     ),
 )
-ACTS = {"scan": SCAN, "score": SCORE, "filter": FILTER, "report": REPORT}
+ACTS = {"scan": SCAN, "score": SCORE, "filter": (*KEEP_OUT, *FILTER), "report": REPORT}
 STAGES = {stage.name: stage for stages in ACTS.values() for stage in stages}
 TABLES = frozenset(table for stage in STAGES.values() for table in stage.tables)
 
@@ -273,6 +293,11 @@ def filter_rows(session: Session) -> None:
     """Decide about every row and write kept/ and removed/."""
     _require(session, SCAN, "filter")
     session.plan_memory()
+    for stage in KEEP_OUT:
+        if stage.wanted(session.config):
+            session.perform(stage)
+        else:
+            session.leave_out(stage)
     for stage in FILTER:
         session.perform(stage)
 
@@ -423,22 +448,9 @@ def saved_config(out: Path) -> dict[str, Any]:
     return dict(load_manifest(out)["config"])
 
 
-class _AsRecorded(RunFolder):
-    """A run folder of which the records alone count: a file that is gone makes nothing stale.
-
-    Else an answer would change with a file that it does not rest on; those that it reads are
-    checked by whoever reads them.
-    """
-
-    def fresh(self, output: str, fingerprint: str, *, verify: bool = False) -> bool:  # noqa: ARG002
-        """Tell whether an output was made from exactly this."""
-        entry = self.manifest["outputs"].get(output)
-        return entry is not None and bool(entry["fingerprint"] == fingerprint)
-
-
 def stale_tables(out: Path) -> frozenset[str]:
     """Return the tables of a run folder that its last scan or settings have left behind."""
-    run = _AsRecorded(out, load_manifest(out))
+    run = RunAsRecorded(out, load_manifest(out))
     known = Session(run, load_config(base=run.manifest["config"]), idle, STAGES)
     return frozenset(
         record["table"]
@@ -472,4 +484,5 @@ def plan(
             len(session.units(stage)),
         )
         for stage in stages
+        if stage.wanted(config)
     ]

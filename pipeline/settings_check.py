@@ -10,6 +10,8 @@ from pipeline.corpus import check_shard
 from pipeline.corpus.columns import check_column
 from pipeline.engine.shards import active_shards
 from pipeline.errors import ConfigError
+from pipeline.filter.contaminated import is_asked
+from pipeline.filter.evaluation import evaluation_fields
 from pipeline.filter.mitigations.goldfish import load_tokenizer
 from pipeline.installed import require
 from pipeline.report.data.comparison import compared_run
@@ -41,7 +43,7 @@ def check_score(config: Config) -> None:
 
 
 def check_filter(manifest: Mapping[str, Any], config: Config) -> None:
-    """Refuse a tokenizer that cannot be read, and a name for our column that the corpus has.
+    """Refuse a tokenizer or an evaluation file that cannot be read, and a name that is taken.
 
     Args:
         manifest: of the run folder, with the settings of the last command and the shards.
@@ -50,7 +52,10 @@ def check_filter(manifest: Mapping[str, Any], config: Config) -> None:
     Raises:
         ConfigError: When the tokenizer is none.
         SchemaMismatch: When a column has the name of ours.
+        InputError: When an evaluation file cannot be read.
     """
+    if is_asked(config):
+        evaluation_fields(config)
     asked = config.mitigation
     if asked.goldfish_k or asked.memfree_n:
         require("score")

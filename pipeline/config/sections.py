@@ -7,6 +7,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
+from pipeline.config.evaluation import DecontaminateConfig
 from pipeline.config.fields import (
     Bytes,
     Column,
@@ -22,7 +23,7 @@ from pipeline.config.fields import (
 )
 from pipeline.config.policy import CONTEXT, DROPS, RARE, EmitConfig, MitigationConfig, PolicyConfig
 
-__all__ = ["EmitConfig", "MitigationConfig", "PolicyConfig"]
+__all__ = ["DecontaminateConfig", "EmitConfig", "MitigationConfig", "PolicyConfig"]
 
 _SIZE = r"\s*(\d{1,20}(?:\.\d{1,20})?)\s*([KMGT]i?B|B|)\s*"
 MOST_VALUES = 1_024
@@ -432,6 +433,7 @@ class Config(Section):
     probes: ProbesConfig = ProbesConfig()
     target: TargetConfig = TargetConfig()
     backtest: BacktestConfig = BacktestConfig()
+    decontaminate: DecontaminateConfig = DecontaminateConfig()
     policy: PolicyConfig = PolicyConfig()
     mitigation: MitigationConfig = MitigationConfig()
     emit: EmitConfig = EmitConfig()
@@ -445,5 +447,15 @@ class Config(Section):
             raise ValueError(
                 "policy.cut_short = drop needs policy.cut_minimum <= window.words: "
                 "a longer rest may hold the last occurrence of a window"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _cuts_once(self) -> Config:
+        asked = self.decontaminate
+        if asked.files and asked.action == "cut" and "cut-spans" in self.policy.rules:
+            raise ValueError(
+                "decontaminate.action = cut and the rule cut-spans exclude each other: what one "
+                "leaves as the last occurrence of a window the other would cut"
             )
         return self

@@ -197,6 +197,10 @@ class Session:
             current().skipped(stage.name)
         self._forget_former(stage, keys)
 
+    def leave_out(self, stage: Stage) -> None:
+        """Remove the outputs of a stage that the configuration no longer asks for."""
+        self._forget_former(stage, [])
+
     def _forget_former(self, stage: Stage, keys: Sequence[str]) -> None:
         """Remove the outputs of units that a stage has no longer."""
         prefix = f"{stage.name}/"

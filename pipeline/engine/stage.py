@@ -144,6 +144,7 @@ class Stage:
         records: whether it wants the records of the files that it reads.
         sealed_by: stages whose outputs say that its files are whole; they go before one changes.
         outside: digest of what it reads besides outputs of this run; None for nothing.
+        wanted: whether a configuration asks for it; else it is left out, with what it made before.
     """
 
     name: str
@@ -165,3 +166,4 @@ class Stage:
     records: bool = False
     sealed_by: tuple[str, ...] = ()
     outside: Callable[[Path, Config], Any] | None = None
+    wanted: Callable[[Config], bool] = lambda _: True

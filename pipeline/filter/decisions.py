@@ -21,15 +21,23 @@ from pipeline.engine.tables import read_table, write_table
 from pipeline.errors import ConfigError, IntegrityError
 from pipeline.filter.documents import RANKED_BY, ranks
 from pipeline.filter.forgotten import forgotten_rows, forgotten_texts, sharing_a_window
+from pipeline.filter.kept_out import removals
 from pipeline.filter.mitigations.sink_ids import changed_sinks, sink_ids
 from pipeline.filter.mitigations.weights import weights
 from pipeline.filter.overrides import RESTORED
 from pipeline.filter.proofs import reaching
-from pipeline.filter.rules import drop_risk, keep_n
+from pipeline.filter.rules import decontaminate, drop_risk, keep_n
 from pipeline.filter.rules.cuts import Cut, cuts
+from pipeline.filter.rules.decontaminate import (
+    CUT_REASON,
+    cuts_items,
+    item_cuts,
+    with_item_cuts,
+)
 from pipeline.filter.rules.rules import CUT_SPANS, RESTORE, decide, gone, prepared, require_named
 from pipeline.filter.sources import SOURCES
-from pipeline.filter.tally import RuleTally
+from pipeline.filter.tally import CUT_REASONS, RuleTally
+from pipeline.scan.shingle_sets import at_least
 from pipeline.text.arrays import Uint64
 from schemas.filter.decisions import CUTS, DECISIONS
 from schemas.filter.documents import DOCUMENTS
@@ -60,13 +68,18 @@ def decisions(work: Work) -> Receipt:
     frame = _frame(work, table)
     tally = RuleTally(work, table)
     state, to_forget = frame, forgotten_rows(work)
-    for name, state in decide(frame, policy, tally.risk_of_documents, to_forget):
+    steps = decide(frame, policy, tally.risk_of_documents, to_forget, removals(work))
+    for name, state in steps:
         tally.note(name, state)
     cut = Cut.nothing()
     if CUT_SPANS in policy.rules:
         cut = cuts(work, state)
         state = with_cuts(state, cut)
         tally.note(CUT_SPANS, state, cut)
+    if cuts_items(work.config):
+        cut = item_cuts(work, state)
+        state = with_item_cuts(state, cut)
+        tally.note(f"{decontaminate.NAME}, cut", state, cut)
     state, facts = _with_columns(work, table, state)
     rows = _rows(state, masks=policy.cut == MASKS)
     with write_table(work.folder, "decisions", work.key, DECISIONS) as out:
@@ -153,7 +166,7 @@ def _with_columns(
             "documents_with_another_sink_than_before": changed_sinks(table, near, work.known),
         }
     if wanted.weights != "none":
-        dropped = gone(state.filter(pl.col("reason") != "repeated"))
+        dropped = gone(state.filter(~pl.col("reason").is_in(CUT_REASONS)))
         state = state.with_columns(weight=weights(work, table, dropped))
     return state, facts
 
@@ -171,6 +184,8 @@ def _rows(state: pl.DataFrame, *, masks: bool) -> pa.Table:
         "row_key",
         pl.when(pl.col("rule").is_null())
         .then(pl.lit("keep"))
+        .when(pl.col("reason") == CUT_REASON)
+        .then(pl.lit("cut"))
         .when(pl.col("reason") == "repeated")
         .then(pl.lit("mask" if masks else "cut"))
         .otherwise(pl.lit("drop"))
@@ -205,6 +220,33 @@ def _audit(work: Work, decided: list[Path], frame: pl.DataFrame, to_forget: Uint
         found = run(f"filter/audits/{name}", {"decisions": decided, **inputs}, limits=limits(work))
         if found.num_rows:
             raise IntegrityError(broken, where="decisions", found=f"{found.num_rows} rows")
+    _audit_items(work, decided, spared)
+
+
+def _audit_items(work: Work, decided: list[Path], spared: pa.Table) -> None:
+    """Audit in SQL that rows go for items that they hold, and that none stays with one.
+
+    Raises:
+        IntegrityError: When a row breaks this.
+    """
+    if not (paths := work.paths("contaminated")):
+        return
+    asked = work.config.decontaminate
+    shares = {
+        "cover": at_least(asked.share),
+        "near": at_least(work.config.near.threshold),
+        "inside": at_least(asked.containment),
+    }
+    params = {f"{name}_{k}": part[n] for name, part in shares.items() for n, k in enumerate("tb")}
+    inputs = {"decisions": decided, "contaminated": paths, "spared": spared}
+    audit = "filter/audits/items_are_kept_out"
+    found = run(audit, inputs, {"words": asked.words, **params}, limits=limits(work))
+    if found.num_rows:
+        raise IntegrityError(
+            "A document goes without the item that proves it, or stays with one.",
+            where="decisions",
+            found=f"{found.num_rows} rows",
+        )
 
 
 def require_sources(counts: list[Path], policy: PolicyConfig) -> None:

@@ -35,11 +35,13 @@ from pipeline.engine.tables import (
 )
 from pipeline.errors import IntegrityError
 from pipeline.filter.keeper_kernels import decide
+from pipeline.filter.kept_out import apart
 from pipeline.filter.proofs import BY_CONTAINMENT, PROOF_BYTES, Proofs, Signs
 from pipeline.filter.sources import SOURCES, require_known_sources
 from pipeline.scan.components import components, smallest_hash
 from pipeline.scan.ranking import best_first
 from pipeline.scan.shingle_sets import at_least
+from pipeline.text.arrays import Uint64
 from pipeline.text.sorting import among
 from schemas.filter.documents import DOCUMENTS
 from schemas.filter.emitted import OF_DOCUMENTS
@@ -80,7 +82,7 @@ def documents(work: Work) -> Receipt:
         _require_sources(counts, near)
     pairs, contained = (_Stored(work.paths(name), schema) for name, schema in PROOFS)
     room = work.memory // (4 * PROOF_BYTES) or MOST_PROOFS
-    added = keepers(counts, pairs, contained, near, room)
+    added = keepers(counts, pairs, contained, near, room, apart(work))
     rows = counts.num_rows
     del counts  # for a large corpus it takes much memory
     with write_table(work.folder, "documents", work.key, DOCUMENTS) as out:
@@ -214,6 +216,7 @@ def keepers(
     contained: Iterable[pa.Table],
     config: NearConfig,
     room: int = MOST_PROOFS,
+    going: Uint64 | None = None,
 ) -> pa.Table:
     """Return the columns that are added to `counts`, one row per document in its order.
 
@@ -233,6 +236,7 @@ def keepers(
         contained: parts of the table `contained`, likewise.
         config: the thresholds, and what ranks first.
         room: proofs that are held at a time, a little more if one text has more; changes no result.
+        going: keys of rows that go anyhow, sorted; they are decided among themselves.
     """
     keys = counts["row_key"].to_numpy()  # (documents,)
     group = np.searchsorted(keys, counts["representative"].to_numpy())  # (documents,)
@@ -240,6 +244,8 @@ def keepers(
     by_rank = np.empty(len(rank), np.int64)
     by_rank[rank] = np.arange(len(rank))
     split = _splits(counts, config)
+    if going is not None and going.size:
+        split = 2 * split + among(keys, going)
     ranked = [_best_ranks(group, rank, split == one) for one in range(split.max(initial=0) + 1)]
     signs = Signs.of(counts, config.symbol_words)
     proofs = Proofs(keys, np.stack(ranked), pairs, contained, config, signs)

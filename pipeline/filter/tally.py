@@ -16,6 +16,8 @@ from pipeline.text.arrays import Float64, Uint64
 from schemas.filter.decisions import CUTS
 from schemas.score.risk import RISK
 
+CUT_REASONS = ("repeated", "item_cut")  # of rows that stay, without a part of their text
+
 
 class RuleTally:
     """A count of what each rule removed, and in a scored run of the tokens that it protects.
@@ -59,7 +61,7 @@ class RuleTally:
             state: the documents after it.
             cut: what it cut, for `cut-spans`.
         """
-        taken = state.filter(pl.col("rule").is_not_null(), pl.col("reason") != "repeated")
+        taken = state.filter(pl.col("rule").is_not_null(), ~pl.col("reason").is_in(CUT_REASONS))
         rows, size = taken.height, int(taken["text_bytes"].sum())
         entry: dict[str, Any] = {
             "rule": rule,

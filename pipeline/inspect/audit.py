@@ -22,7 +22,7 @@ from pipeline.engine.tables import conform, read_batches
 from pipeline.errors import ConfigError
 from pipeline.inspect.audit_pass import HeldOut, Shared, shared
 from pipeline.inspect.audit_sums import Distance, TextSet, distance_of, sets_of
-from pipeline.matching.asked import asked, of_words
+from pipeline.matching.asked import Searched, asked, of_words
 from pipeline.matching.fields import TABLE_BYTES, FieldFile, Fields, read_fields
 from pipeline.matching.search import NOBODY, Best
 from pipeline.scan.inventory import is_unchanged
@@ -112,7 +112,7 @@ def audit(
     room = budget_of(config) // (2 * TABLE_BYTES)
     fields = read_fields(question.files, config.input, question.columns, room)
     texts, _ = normalized(_texts(fields), config.text.normalize)
-    prepared = asked(texts, config.sketch, question.words)
+    prepared = asked(texts, config.sketch, Searched(question.words))
     places = chunk_places(tables["words"])
     median = int(np.median(prepared.lengths[prepared.lengths > 0], axis=0)) if texts else 0
     held_out = _held_out(places if question.generations else [], median, config.sketch)
@@ -175,7 +175,7 @@ def _held_out(places: Sequence[ChunkPlace], words: int, sketch: SketchConfig) ->
                 lengths.append(words)
     none = np.zeros(0, np.uint32)
     own = Words(np.cumsum(lengths, dtype=np.int64), np.concatenate(parts), none, none)
-    return HeldOut(of_words(own, sketch, max(1, words)), np.concatenate(owners))
+    return HeldOut(of_words(own, sketch, Searched(max(1, words))), np.concatenate(owners))
 
 
 def _distance(table: pa.Table, found: Shared, held_out: HeldOut, words: int) -> Distance:

@@ -28,13 +28,14 @@ from pipeline.scan.inventory import is_unchanged
 READ = frozenset(
     {
         *("counts", "documents", "decisions", "pairs", "contained", "spans", "rejected"),
-        *("risk", "document_risk", "sequences", "models", "probes"),
+        *("risk", "document_risk", "sequences", "models", "probes", "contaminated"),
     }
 )
 MOST_ROWS = 5
 MOST_SIMILAR = 3  # ids in the message for an unknown one
 MOST_SPANS = 60
 MOST_PAIRS = 3
+MOST_ITEMS = 5
 MOST_COMPARED = 1000  # removed rows whose columns are compared with those of the one that stays
 EACH_SPAN = 3
 
@@ -171,6 +172,9 @@ def _explanation(run: _ExplainedRun, row: Row) -> Explanation:
         explained.proof = _proof(run, row, explained.keeper, explained.decision)
     explained.near = run.rows(
         "explain/pairs", ["pairs", "counts"], representative=row["representative"], most=MOST_PAIRS
+    )
+    explained.items = run.rows(
+        "explain/contaminated", ["contaminated"], row_key=key, most=MOST_ITEMS
     )
     explained.spans = _spans(run, key)
     forecasts = run.rows(

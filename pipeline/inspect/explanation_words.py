@@ -79,6 +79,7 @@ def verdict(one: Explanation) -> tuple[str, list[str]]:
                 f"what stays: {label(one.keeper['doc_id'])} ({where(one.keeper)})",
                 f"proof: {proof(one)}",
             ]
+        lines += _items(one)
         return f"REMOVED as {reason} (rule {decision['rule']})", lines
     how = {"cut": ", passages cut", "mask": ", passages masked"}.get(decision["action"], "")
     how = ", restored" if decision["reason"] == "restored" else how
@@ -113,10 +114,22 @@ def _kept(one: Explanation, decision: Row) -> list[str]:
         f"{_both_stay(one, pair)}"
         for place, pair in enumerate(one.near)
     ]
+    lines += _items(one)
     if not one.near and not stands and one.row["exact_count"] == 1:
         threshold = one.config.near.count_threshold
         lines.append(f"No other text reaches Jaccard {threshold:g} with it.")
     return lines
+
+
+def _items(one: Explanation) -> list[str]:
+    """Return which fields of evaluation items a row holds, and the words that prove it."""
+    return [
+        f"holds the field {label(item['field'])} of row {item['item_row']:,} of "
+        f"{label(item['file'])}: {item['matched_words']:,} of "
+        f"{number(item['item_words'], 'word')}, "
+        f"{item['longest_run']:,} in one run, from byte {item['start_byte']:,} on ({item['rule']})"
+        for item in one.items
+    ]
 
 
 def _both_stay(one: Explanation, pair: Row) -> str:
@@ -187,6 +200,8 @@ def _to_stay(one: Explanation) -> list[str]:
         return [f"It would stay with near.threshold above {decision['score']:.4f}."]
     if decision["reason"] == "risk" and one.risk and one.risk["risk"] is not None:
         return [f"It would stay with policy.risk above {one.risk['risk']:.4f}."]
+    if decision["reason"] == "contaminated":
+        return ["It would stay without its item in decontaminate.files, or with stricter rules."]
     return [f"It would stay without the rule {decision['rule']}."]
 
 

@@ -54,43 +54,59 @@ class Asked:
         return np.diff(self.words.offsets)
 
 
-def asked(texts: pa.LargeStringArray, sketch: SketchConfig, size: int) -> Asked:
+@dataclass(frozen=True)
+class Searched:
+    """Which texts are searched for, by their number of words.
+
+    Attributes:
+        size: words of a window.
+        whole: shorter texts of at least so many words are searched for as a whole.
+        compared: texts of at least so many words are compared by their shingles.
+    """
+
+    size: int
+    whole: int = 1
+    compared: int = 1
+
+
+def asked(texts: pa.LargeStringArray, sketch: SketchConfig, searched: Searched) -> Asked:
     """Return texts prepared for the search.
 
     Args:
         texts: in the normal form that the words of the corpus have.
         sketch: the settings of the scan.
-        size: words of a window.
+        searched: which of them are searched for.
 
     Raises:
         IntegrityError: When two words, or two runs of them, have one hash.
     """
     words = text.words(texts, sketch.seed)
-    return of_words(words, sketch, size, spelling_of(texts, words, sketch.seed))
+    return of_words(words, sketch, searched, spelling_of(texts, words, sketch.seed))
 
 
 def of_words(
-    words: Words, sketch: SketchConfig, size: int, spelling: Spelling | None = None
+    words: Words, sketch: SketchConfig, searched: Searched, spelling: Spelling | None = None
 ) -> Asked:
     """Return texts prepared for the search, given their words.
 
     Args:
         words: the words.
         sketch: the settings of the scan.
-        size: words of a window.
+        searched: which of them are searched for.
         spelling: the letters of the words; None where they are words of the corpus.
     """
-    lengths = np.diff(words.offsets)
-    short = lengths[(lengths > 0) & (lengths < size)]
+    lengths, size = np.diff(words.offsets), searched.size
+    short = lengths[(lengths >= max(1, searched.whole)) & (lengths < size)]
     sizes = [*np.unique(short).tolist(), *([size] if np.any(lengths >= size) else [])]
     runs = {each: _windows(words, each, size, sketch.seed) for each in sizes}
     sets = shingle_sets(words, sketch)
-    counts = np.diff(sets.sets)
-    owners = np.repeat(np.arange(counts.size), counts)
+    owners = np.repeat(np.arange(lengths.size), np.diff(sets.sets))
+    kept = np.flatnonzero(lengths[owners] >= searched.compared)
+    owners = owners[kept]
     table = _table(
         words,
-        sets.hashes,
-        words.offsets[owners] + sets.places,
+        sets.hashes[kept],
+        words.offsets[owners] + sets.places[kept],
         np.minimum(lengths, sketch.shingle_words)[owners],
         owners,
         sketch.seed,

@@ -28,6 +28,14 @@ COUNTS_IN_ROW = [
 
 KEPT_STRUCT = pa.struct(COUNTS_IN_ROW)
 
+ITEM_IN_ROW = [
+    field("item_file", pa.string(), "the evaluation file of the item it holds", nullable=True),
+    field("item_row", pa.int64(), "the item's row in that file", nullable=True),
+    field("item_field", pa.string(), "the field of the item", nullable=True),
+    field("item_words", pa.int64(), "words of that field", unit="words", nullable=True),
+    field("item_matched", pa.int64(), "those that it has", unit="words", nullable=True),
+]
+
 PROOF = ("jaccard", "score", "measure")
 RISKS = ("risk", "risk_low", "risk_high")
 OF_DOCUMENTS = [
@@ -75,7 +83,7 @@ REMOVED_STRUCT = pa.struct(
         field(
             "reason",
             pa.string(),
-            "why: exact_copy | near_copy | contained | risk | short | forgotten",
+            "why: exact_copy | near_copy | contained | risk | short | forgotten | contaminated",
         ),
         field(
             "keeper", pa.uint64(), "row_key of the document that stays in its place", nullable=True

@@ -71,9 +71,10 @@ def test_each_stage_reads_only_the_settings_that_it_declares(tmp_path, reads):
             reads.stage = None
             yield place, receipt
 
-    config = load_config(settings=EVERYTHING)
-    corpus = tmp_path / "corpus"
+    corpus, items = tmp_path / "corpus", tmp_path / "items.jsonl"
     corpora.small(corpus)
+    corpora.write(items, [{"question": "one two three four five", "answer": "six"}])
+    config = load_config(settings=[*EVERYTHING, f"decontaminate.files={items}"])
     with run.session(tmp_path / "run", config, mapper, corpus=[str(corpus)]) as session:
         run.everything(session)
     declared = {}

@@ -39,6 +39,7 @@ from pipeline.filter.emit.row_facts import RowFacts
 from pipeline.filter.emit.struct_column import Added, kept_struct, removed_struct
 from pipeline.filter.forgotten import forgotten_texts
 from pipeline.filter.mitigations.goldfish import tokenizer_digest
+from pipeline.filter.rules.decontaminate import cuts_items
 from pipeline.filter.rules.rules import CUT_SPANS
 from pipeline.scan.signatures import text_hashes
 from schemas.filter.emitted import SPANS_CUT
@@ -64,6 +65,7 @@ def settings(config: Config) -> list[Any]:
         tokenizer_digest(config) if mitigation.goldfish_k else None,
         config.policy.cut if CUT_SPANS in config.policy.rules else None,
         "drop-risk" in config.policy.rules,
+        [bool(config.decontaminate.files), config.decontaminate.action],
     ]
 
 
@@ -128,7 +130,7 @@ class _ShardWriter:
         names = text_columns(shard, work.config.input)
         self._texts = TextColumns(names, work.config.input.text_separator.encode())
         cutting = CUT_SPANS in work.config.policy.rules
-        self._cuts = cutting and work.config.policy.cut != MASKS
+        self._cuts = (cutting and work.config.policy.cut != MASKS) or cuts_items(work.config)
         if self._cuts:
             self._texts.require_plain(self._schema, shard.name)
             _require_no_clash(work.names[shard.number], shard.name)

@@ -11,11 +11,19 @@ from pipeline.corpus import Shard
 from pipeline.engine.shards import key_range
 from pipeline.engine.stage import Work
 from pipeline.engine.tables import read_keys
+from schemas.filter.contaminated import CONTAMINATED
 from schemas.filter.decisions import DECISIONS
 from schemas.filter.documents import DOCUMENTS
 from schemas.filter.emitted import OF_DOCUMENTS, RISKS
 from schemas.score.risk import DOCUMENT_RISK
 
+ITEM_OF = {
+    "item_file": CONTAMINATED.field("file"),
+    "item_row": CONTAMINATED.field("item_row"),
+    "item_field": CONTAMINATED.field("field"),
+    "item_words": CONTAMINATED.field("item_words"),
+    "item_matched": CONTAMINATED.field("matched_words"),
+}
 DECIDED = ("action", "rule", "reason", "keeper", "risk_after", "sink_id", "weight")
 
 
@@ -34,6 +42,7 @@ class RowFacts:
             "threshold": _thresholds(rows["measure"], self._work.config.near),
             **{name: decided[name] for name in DECIDED},
             **_risk_of(self._work, rows["row_key"].to_numpy()),
+            **_item_of(self._work, rows["row_key"].to_numpy()),
         }
         for name, column in added.items():
             rows = rows.append_column(name, column)
@@ -88,6 +97,23 @@ def _thresholds(measure: pa.ChunkedArray, near: NearConfig) -> pa.ChunkedArray:
     """Return the threshold of near copies, or of containment where that is the measure."""
     inside = pc.fill_null(pc.equal(measure, "containment"), fill_value=False)
     return pc.if_else(inside, near.containment, near.threshold)
+
+
+def _item_of(work: Work, keys: np.ndarray) -> dict[str, pa.Array]:
+    """Return the columns of the surest item that each document holds, null where it holds none."""
+    paths = work.paths("contaminated")
+    if not paths or not len(keys):
+        return {name: pa.nulls(len(keys), field.type) for name, field in ITEM_OF.items()}
+    columns = ["row_key", *(field.name for field in ITEM_OF.values())]
+    parts = read_keys(paths, CONTAMINATED, columns, int(keys[0]), int(keys[-1]))
+    empty = pa.schema([CONTAMINATED.field(name) for name in columns], CONTAMINATED.metadata)
+    found = pa.concat_tables([empty.empty_table(), *parts])
+    held, first = np.unique(found["row_key"].to_numpy(), return_index=True)
+    if not held.size:
+        return {name: pa.nulls(len(keys), field.type) for name, field in ITEM_OF.items()}
+    place = np.minimum(np.searchsorted(held, keys), held.size - 1)
+    take = pa.array(first[place], mask=held[place] != keys)
+    return {name: found[field.name].combine_chunks().take(take) for name, field in ITEM_OF.items()}
 
 
 def _risk_of(work: Work, keys: np.ndarray) -> dict[str, pa.Array]:

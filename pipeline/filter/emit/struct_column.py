@@ -9,13 +9,16 @@ from pipeline.config.policy import MASKS
 from pipeline.config.sections import Config
 from pipeline.engine.stage import Work
 from pipeline.engine.tables import read_keys
+from pipeline.filter.contaminated import is_asked
 from pipeline.filter.mitigations.goldfish import load_tokenizer, loss_masks
+from pipeline.filter.rules.decontaminate import cuts_items
 from pipeline.filter.rules.drop_risk import NAME as DROP_RISK
 from pipeline.filter.rules.rules import CUT_SPANS
 from pipeline.text.arrays import Uint64
 from schemas.filter.decisions import CUTS
 from schemas.filter.emitted import (
     CUT_BYTES,
+    ITEM_IN_ROW,
     KEPT_STRUCT,
     LOSS_MASK,
     MASKED,
@@ -33,6 +36,10 @@ def kept_struct(config: Config) -> pa.StructType:
         more.append(RISK_AFTER)
     if CUT_SPANS in config.policy.rules:
         more.append(MASKED if config.policy.cut == MASKS else CUT_BYTES)
+    if cuts_items(config):
+        more.append(CUT_BYTES)
+    if is_asked(config):
+        more += ITEM_IN_ROW
     if mitigation.sink_id:
         more.append(SINK_ID)
     if mitigation.weights != "none":
@@ -45,6 +52,7 @@ def kept_struct(config: Config) -> pa.StructType:
 def removed_struct(config: Config) -> pa.StructType:
     """Return the type of the column in removed/."""
     more = [RISK_AFTER] if DROP_RISK in config.policy.rules else []
+    more += ITEM_IN_ROW if is_asked(config) else []
     return pa.struct([*REMOVED_STRUCT, *more])
 
 

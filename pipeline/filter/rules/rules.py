@@ -7,7 +7,7 @@ keeper also removes the rows that have it as their keeper, so that every keeper 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -104,6 +104,7 @@ def decide(
     policy: PolicyConfig,
     recount: Recount,
     forgotten: Uint64 | None = None,
+    kept_out: Sequence[tuple[str, pl.DataFrame]] = (),
 ) -> Iterator[tuple[str, pl.DataFrame]]:
     """Yield the name of each rule but `cut-spans`, and the documents after it.
 
@@ -112,11 +113,16 @@ def decide(
         policy: the rules and their order.
         recount: returns the risk of each document, NaN for none, in the corpus without some rows.
         forgotten: keys of the rows to forget; they are removed before any rule.
+        kept_out: rules that are found out before, each with its removals; they come next.
     """
     state = frame
     if forgotten is not None and forgotten.size:
         state = taken(state, _forget(forgotten))
         yield FORGET, state
+    for name, removals in kept_out:
+        free = state.filter(~pl.col("spared"), pl.col("rule").is_null())["row_key"]
+        state = taken(state, removals.filter(pl.col("row_key").is_in(free.implode())))
+        yield name, state
     for name in policy.rules:
         if name in RULES:
             if name == drop_risk.NAME:

@@ -28,6 +28,7 @@ from pipeline.report.data.alarms import (
 from pipeline.report.data.assumptions import assumptions
 from pipeline.report.data.backtest import backtest
 from pipeline.report.data.comparison import against
+from pipeline.report.data.contamination import contamination
 from pipeline.report.data.excerpts import TOP, add_excerpts
 from pipeline.report.data.forecast import forecast
 from pipeline.report.data.priorities import first, removed
@@ -54,8 +55,9 @@ _REMOVALS = (
         "the share of its shingles in a longer document that stays reaches near.containment",
     ),
     ("risk", "removed for risk", "forecast risk above the rule's limit"),
+    ("contaminated", "with an evaluation item, removed", "they hold an item, word for word"),
 )
-_TOLD_WHEN_ANY = frozenset({"contained"})  # off by default
+_TOLD_WHEN_ANY = frozenset({"contained", "contaminated"})  # off by default
 
 
 def gather(work: Work, manifest: Mapping[str, Any]) -> Row:
@@ -79,7 +81,8 @@ def gather(work: Work, manifest: Mapping[str, Any]) -> Row:
         "rote": {key: manifest.get(key) for key in ("version", "unicode", "scan")}
         | {"schema": manifest.get("rote")},
         "config": work.config.model_dump(
-            mode="json", exclude={"limits": True, "report": {"against"}}
+            mode="json",
+            exclude={"limits": True, "report": {"against"}, "decontaminate": {"files"}},
         ),
         "provenance": provenance(work, manifest),
         "corpus": _corpus(totals, listed),
@@ -90,6 +93,7 @@ def gather(work: Work, manifest: Mapping[str, Any]) -> Row:
         "removed": removed(work, manifest, limits),
         "leakage": _documents_facts(manifest).get("leakage", []),
         "spared_for_symbols": _documents_facts(manifest).get("spared_for_symbols", 0),
+        "contamination": contamination(work, manifest, limits),
         "sources": _sources(sources),
         "shards": _first_shards(_shards(shards, listed), MOST_SHARDS),
         "rejected": _rejected(listed),

@@ -22,6 +22,7 @@ REASONS = {
     "risk": "texts likely to be memorized",
     "short": "rows of which a cut left too little",
     "forgotten": "rows taken out for good",
+    "contaminated": "rows that hold an evaluation item",
 }
 REMOVED_AS = {
     "exact_copy": "an exact copy",
@@ -30,6 +31,7 @@ REMOVED_AS = {
     "risk": "too likely to be memorized",
     "short": "a row of which a cut left too little",
     "forgotten": "one to be forgotten",
+    "contaminated": "one that holds an evaluation item",
 }
 WHY = {
     "exact": "the same bytes as a document that stays",

@@ -8,6 +8,7 @@ from pipeline.report.html.markup import Html, join, tag
 from pipeline.report.page import opening
 from pipeline.report.page.audit import audit
 from pipeline.report.page.changes import changes
+from pipeline.report.page.contamination import contamination
 from pipeline.report.page.curves import curves
 from pipeline.report.page.ending import ending, footer
 from pipeline.report.page.mitigations import mitigations
@@ -38,8 +39,10 @@ WORDS = ("words", "Words")
 
 def page(data: Row) -> str:
     """Return the whole page, its sections in the order of a reader's questions."""
-    compared = [("changes", "What changed", changes)] if data["changes"] else []
-    sections = [*compared, *SECTIONS]
+    asked = [("changes", "What changed", changes)] if data["changes"] else []
+    if data["contamination"]:
+        asked.append(("contamination", "Evaluation items in the corpus", contamination))
+    sections = [*asked, *SECTIONS]
     first = [
         opening.header(data),
         opening.remove_first(data),

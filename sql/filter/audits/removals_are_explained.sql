@@ -18,5 +18,9 @@ where
     or (d.action <> 'keep' and (d.rule is null or d.reason is null))
     or (d.action <> 'drop' and d.keeper is not null)
     or (d.keeper is not null and d.keeper is distinct from p.keeper)
-    or (d.action = 'drop' and d.keeper is null and d.reason not in ('risk', 'short', 'forgotten'))
+    or (
+        d.action = 'drop'
+        and d.keeper is null
+        and d.reason not in ('risk', 'short', 'forgotten', 'contaminated', 'held')
+    )
 order by row_key

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.config.sections import SketchConfig
-from pipeline.matching.asked import asked
+from pipeline.matching.asked import Searched, asked
 from pipeline.matching.search import (
     NOBODY,
     Best,
@@ -66,7 +66,7 @@ def by_brute_force(corpus, texts):
 
 def by_search(corpus, texts, folder):
     """Return the same, searched chunk by chunk."""
-    prepared = asked(pa.array(texts, pa.large_string()), SKETCH, SIZE)
+    prepared = asked(pa.array(texts, pa.large_string()), SKETCH, Searched(SIZE))
     holding, near, best = {}, {}, Best.none(len(texts))
     for place in sketch(Path(folder), corpus).places:
         chunk = chunk_of(prepared, place, SKETCH, positions=False)
