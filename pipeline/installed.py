@@ -12,6 +12,7 @@ PARTS = {
     "score": ("torch", "transformers", "tokenizers", "safetensors", "sklearn"),
     "prefect": ("prefect", "fastapi", "sqlalchemy"),
     "datasketch": ("datasketch",),
+    "formats": ("warcio",),
 }
 """The packages of each part, by the name after `rote` in `pip install 'rote[score]'`."""
 
@@ -19,6 +20,7 @@ USES = {
     "score": "proxies, forecasts and loss masks",
     "prefect": "flows and schedules",
     "datasketch": "signatures for datasketch",
+    "formats": "web archives (WARC, WET)",
 }
 
 

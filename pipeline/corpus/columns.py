@@ -25,7 +25,7 @@ TEXT_GROUPS = (
     ("problem", "solution"),
     ("chosen", "rejected"),
 )  # of fine-tuning sets; they are joined in this order
-ID_NAMES = ("id", "doc_id", "document_id", "uuid")
+ID_NAMES = ("id", "doc_id", "document_id", "uuid", "__key__")
 SOURCE_NAMES = ("source", "dataset", "subset", "domain")
 MESSAGE_FIELDS = ("content", "value")
 PART_FIELD, CALLS_FIELD = "text", "tool_calls"

@@ -29,7 +29,13 @@ FORMATS = {
     ".md": "text",
     ".text": "text",
     ".log": "text",
+    # records of their own kind, each read as a line of JSON: `archive_lines`
+    ".tar": "jsonl",
+    ".warc": "jsonl",
+    ".wet": "jsonl",
+    ".xml": "jsonl",
 }
+DUMPS = "pages-"  # in the name of an XML file that is one of Wikipedia's; others are not read
 CODECS = {
     ".gz": "gzip",
     ".zst": "zstd",
@@ -56,6 +62,8 @@ def file_format(name: str) -> str | None:
     """Return the format that a file's suffix stands for, or None when rote does not read it."""
     inner, codec = _suffixes(name)
     found = FORMATS.get(inner)
+    if inner == ".xml" and DUMPS not in name.lower():
+        return None
     return None if codec and found not in COMPRESSIBLE else found
 
 
@@ -166,6 +174,8 @@ def _first_line(error: BaseException) -> str:
 def _suffixes(name: str) -> tuple[str, str]:
     """Return the format suffix and the compression suffix (or "") of a file name, in lower case."""
     path = Path(name.lower())
+    if path.suffix == ".tgz":
+        return ".tar", ".gz"
     if path.suffix in CODECS:
         return Path(path.stem).suffix, path.suffix
     return path.suffix, ""

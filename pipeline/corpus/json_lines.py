@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.config.sections import InputConfig
+from pipeline.corpus.archive_lines import lines_of
 from pipeline.corpus.columns import Columns
 from pipeline.corpus.documents import (
     INVALID_UTF8,
@@ -64,10 +65,12 @@ def head_schema(path: str, wanted: frozenset[str]) -> pa.Schema:
     Raises:
         CorruptFile: When the file is one JSON document, not one object a line.
     """
-    _check_start(path)
+    is_own = lines_of(path) is not None
+    if not is_own:
+        _check_start(path)
     head: list[bytes] = []
     size = 0
-    is_array = _is_array(path)
+    is_array = is_own or _is_array(path)
     for line in _lines(path):
         head.append(line)
         size += len(line)
@@ -171,8 +174,14 @@ def _user_columns(
 
 
 def _lines(path: str) -> Iterator[bytes]:
-    """Yield the lines that are not blank, or the elements of an array, one after another."""
-    if _is_array(path):
+    """Yield the lines that are not blank, or the elements of an array, one after another.
+
+    Of a tar, a web archive or a dump these are its records.
+    """
+    own = lines_of(path)
+    if own is not None:
+        yield from own
+    elif _is_array(path):
         with reading(path), open_stream(path) as stream:
             yield from elements(blocks(stream), path)
     else:
