@@ -34,7 +34,11 @@ Repeatable: TypeAlias = Annotated[
     tuple[str, ...], Parameter(negative=(), consume_multiple=False, show_default=False)
 ]
 Corpus: TypeAlias = Annotated[
-    tuple[str, ...], Parameter(help="Files, folders or quoted globs.", negative=())
+    tuple[str, ...],
+    Parameter(
+        help="Files, folders, quoted globs, @LIST (a file of paths), - (standard input).",
+        negative=(),
+    ),
 ]
 RunFolder: TypeAlias = Annotated[Path, Parameter(help="A run folder.")]
 NewRun: TypeAlias = Annotated[Path, Parameter(help="The run folder.")]

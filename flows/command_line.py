@@ -34,6 +34,8 @@ from flows.arguments import (
 from pipeline.errors import ConfigError
 
 OK, USAGE = 0, 2
+INPUT = "@-"  # standard input as a part of the corpus
+WITH_INPUT = ("run", "scan")
 BEGIN = Group("To begin with", sort_key=1)
 ACTS = Group("The four acts", sort_key=2)
 ASK = Group("Questions to a run folder", sort_key=3)
@@ -60,6 +62,8 @@ def run(given: list[str]) -> int:
     if not given:
         app.help_print()
         return USAGE
+    if given[0] in WITH_INPUT:  # else a lone hyphen is taken for an option
+        given = [INPUT if part == "-" else part for part in given]
     try:
         code = app(given, exit_on_error=False, print_error=False)
     except CycloptsError as error:

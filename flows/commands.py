@@ -120,13 +120,16 @@ def report(asked: ReportArguments) -> int:
 def _work(
     command: str, out: Path, options: WorkOptions, config: Config, corpus: Sequence[str] = ()
 ) -> int:
+    from flows.standard_input import with_input
+
     if options.dry_run:
+        corpus = with_input(corpus, out, dry_run=True)
         _print_plan(command, out, config, corpus, verify=options.verify)
         return OK
     progress = open_progress()
     listen(progress)
     try:
-        _start(command, out, options, config, corpus)
+        _start(command, out, options, config, with_input(corpus, out))
     finally:
         progress.close()
     from flows.summary import summarize

@@ -21,6 +21,7 @@ from zoneinfo import ZoneInfo
 from flows.orchestrator import Api, serving
 from flows.runners import FIXED, FIXED_PARAMETERS, quiet_prefect
 from pipeline.config.sections import Config
+from pipeline.corpus.listed import MARK, is_list
 from pipeline.errors import ConfigError
 from pipeline.run import plan
 
@@ -67,7 +68,7 @@ def serve(
             where=f"--name {name}",
             expected=f"none of {' '.join(sorted(NOT_IN_NAMES))}",
         )
-    places = [os.path.abspath(place) for place in corpus]  # noqa: PTH100 - keeps globs and links
+    places = [_place(root) for root in corpus]
     plan("run", out, config, places)
     parameters = {
         "corpus": places,
@@ -83,6 +84,13 @@ def serve(
         _run_when_due(schedule, parameters, name)
     sys.stdout.write("The schedule has ended; the run folder stays as it is.\n")
     return 0
+
+
+def _place(root: str) -> str:
+    """Return a part of the corpus that means the same from any folder; globs and links stay."""
+    if is_list(root):
+        return f"{MARK}{_place(root.removeprefix(MARK))}"
+    return os.path.abspath(root)  # noqa: PTH100
 
 
 def _schedule(cron: str) -> CronSchedule:

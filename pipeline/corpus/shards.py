@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pipeline.corpus.cards import FoundFile, without_cards
 from pipeline.corpus.files import file_format, known_suffixes, reading
+from pipeline.corpus.listed import is_list, paths_of
 from pipeline.corpus.splits import TOP_FOLDER, TRAIN, labels, source_group, split_of
 from pipeline.errors import InputError
 
@@ -166,6 +167,8 @@ def _expand(root: str, *, own: bool = False) -> tuple[list[FoundFile], list[str]
     Raises:
         InputError: When it is nothing, or a file that rote does not read.
     """
+    if is_list(root):
+        return _of_list(root, own=own)
     if is_address(root):
         raise InputError(
             "An address of object storage is not read yet.",
@@ -200,6 +203,23 @@ def _expand(root: str, *, own: bool = False) -> tuple[list[FoundFile], list[str]
     raise InputError(
         "The corpus does not exist.", where=str(path), found="nothing there", fix="check the path"
     )
+
+
+def _of_list(root: str, *, own: bool) -> tuple[list[FoundFile], list[str]]:
+    """Return the files that a list stands for, named from its folder where they are below it.
+
+    Raises:
+        InputError: When it is none, or a path in it leads to nothing.
+    """
+    folder, paths = paths_of(root)
+    files: list[FoundFile] = []
+    ignored: list[str] = []
+    for path in paths:
+        found, skipped = _expand(path, own=own)
+        below = folder if all(item.path.is_relative_to(folder) for item in found) else None
+        files += [FoundFile(below or item.root, item.path) for item in found]
+        ignored += skipped
+    return files, ignored
 
 
 def is_address(text: str) -> bool:

@@ -27,6 +27,7 @@ from pipeline.corpus import (
     text_rows,
 )
 from pipeline.corpus.columns import check_column
+from pipeline.corpus.listed import absolute
 from pipeline.engine.progress import current
 from pipeline.engine.shards import active_shards
 from pipeline.errors import ConfigError, InputError, PipelineError, SchemaMismatch
@@ -82,7 +83,7 @@ def inventory(
         if shard.name in known:
             _refresh(known[shard.name], shard, verify)
     _append(manifest, new)
-    manifest["corpus"]["roots"] = [str(Path(root).resolve()) for root in corpus]
+    manifest["corpus"]["roots"] = [absolute(root) for root in corpus]
     manifest["corpus"]["skipped"] = skipped
     if _registry(manifest) != before:
         manifest["scan"] += 1

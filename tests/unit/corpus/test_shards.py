@@ -191,3 +191,25 @@ def test_a_name_that_is_not_utf8_is_refused(tmp_path):
     with pytest.raises(InputError, match="A file name is not UTF-8") as caught:
         find_shards([str(tmp_path)])
     assert "\\udcff.txt" in caught.value.where
+
+
+def test_a_list_stands_for_the_paths_in_it(tmp_path):
+    """Relative ones from its folder, globs too; names are below it, and what is missing is said."""
+    for name in ("c/a.jsonl", "c/deep/b.txt", "c/deep/c.txt", "other/d.csv"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+    named = tmp_path / "c" / "list.txt"
+    named.write_text("a.jsonl\n\n# a comment\ndeep/*.txt\n")
+    assert [s.name for s in find_shards([f"@{named}"])[0]] == [
+        "a.jsonl",
+        "deep/b.txt",
+        "deep/c.txt",
+    ]
+    named.write_text(f"a.jsonl\n{tmp_path / 'other/d.csv'}\n")
+    assert [s.name for s in find_shards([f"@{named}"])[0]] == ["a.jsonl", "d.csv"]
+    for text, said in (("gone.txt\n", "does not exist"), ("\n", "is empty")):
+        named.write_text(text)
+        with pytest.raises(InputError, match=said):
+            find_shards([f"@{named}"])
+    with pytest.raises(InputError, match="cannot be read"):
+        find_shards([f"@{tmp_path / 'none.txt'}"])

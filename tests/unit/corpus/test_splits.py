@@ -1,5 +1,7 @@
 """Splits and groups of files, as their paths tell them."""
 
+import json
+
 import pytest
 
 from pipeline.corpus import find_shards
@@ -103,3 +105,21 @@ def test_an_address_is_refused_as_one(root):
     with pytest.raises(InputError, match="object storage") as refused:
         find_shards([root])
     assert refused.value.where == root
+
+
+def test_caches_beside_a_saved_data_set_are_no_data(tmp_path):
+    """Of a folder of `save_to_disk` the files that its state names are read, per split."""
+    for split in ("train", "test"):
+        folder = tmp_path / "c" / split
+        folder.mkdir(parents=True)
+        for name in ("data-00000-of-00001.arrow", "cache-471dbed2cdb2307d.arrow"):
+            (folder / name).write_bytes(b"")
+        (folder / "dataset_info.json").write_text("{}")
+        saved = {"_data_files": [{"filename": "data-00000-of-00001.arrow"}], "_split": None}
+        (folder / "state.json").write_text(json.dumps(saved))
+    (tmp_path / "c" / "dataset_dict.json").write_text('{"splits": ["train", "test"]}')
+    shards, _ = find_shards([str(tmp_path / "c")])
+    assert [(shard.name, shard.split) for shard in shards] == [
+        ("test/data-00000-of-00001.arrow", "test"),
+        ("train/data-00000-of-00001.arrow", "train"),
+    ]
