@@ -41,7 +41,8 @@ class InputConfig(Section):
     text: Annotated[tuple[Column, ...], no_longer_than(100, "they are joined row by row")] = Field(
         (),
         description="text column, several to join, a list of texts, or chat messages: contents, "
-        "the text parts of these, and the names and arguments of tools they call, without roles",
+        "the text parts of these, and the names and arguments of tools they call, without roles; "
+        "translation.en is a field of a column, text|content the first that a file has",
     )
     text_separator: Annotated[str, no_longer_than(1_000, "it is in every row")] = Field(
         "\n\n",

@@ -9,6 +9,7 @@ from typing import TypeAlias
 import pyarrow as pa
 
 from pipeline.config.sections import InputConfig
+from pipeline.corpus.fields import field_of, first_of, top_of
 from pipeline.errors import SchemaMismatch
 
 TEXT_NAMES = ("text", "content", "body", "document", "raw_content")
@@ -77,16 +78,18 @@ def resolve_columns(
     if format == "text":
         return Columns(("text",), "id", None, None, ())
     _refuse_doubled(schema, where)
-    named = _configured(schema, config, where)
+    chosen = _chosen(schema, config, where)
+    named = [top_of(name, schema.names) for name in (*chosen, *_configured(schema, config, where))]
+    priority = None if config.priority is None else field_of(schema, config.priority)
     if format != "jsonl":
-        _check_types(schema, config, where, format)
-    elif config.priority is not None and not _is_number(schema.field(config.priority).type):
-        raise _wrong_type(schema, config.priority, where, "a number")
+        _check_types(schema, config, chosen, where)
+    if priority is not None and format != "csv" and not _is_number(priority.type):
+        raise _wrong_type(schema, priority, where, "a number")
     guessed = [role for role in ("text", "id", "source") if not getattr(config, role)]
     id_name = config.id or _first(schema, ID_NAMES, is_scalar)
     source = config.source or _first(schema, SOURCE_NAMES, is_scalar)
     taken = {id_name, source, *named}
-    text = config.text or _guess_text(schema, taken, where, format, sample)
+    text = chosen or _guess_text(schema, taken, where, format, sample)
     found = {"text": text, "id": id_name, "source": source}
     return Columns(
         text, id_name, source, config.priority, tuple(role for role in guessed if found[role])
@@ -188,45 +191,60 @@ def _is_number(kind: pa.DataType) -> bool:
     )
 
 
+def _chosen(schema: pa.Schema, config: InputConfig, where: str) -> tuple[str, ...]:
+    """Return the text columns that the user named, of alternatives the first that is there.
+
+    Raises:
+        SchemaMismatch: When one is missing.
+    """
+    found = []
+    for entry in config.text:
+        name = first_of(schema, entry)
+        if name is None:
+            raise _missing(schema, "text", entry, where)
+        found.append(name)
+    return tuple(found)
+
+
 def _configured(schema: pa.Schema, config: InputConfig, where: str) -> list[str]:
-    """Return the columns that the user named.
+    """Return the other columns that the user named.
 
     Raises:
         SchemaMismatch: When one is missing.
     """
     single = (("id", config.id), ("source", config.source), ("priority", config.priority))
-    named = [("text", name) for name in config.text]
-    named += [(role, name) for role, name in single if name is not None]
+    named = [(role, name) for role, name in single if name is not None]
     for role, name in named:
-        if name not in schema.names:
-            raise SchemaMismatch(
-                f"The {role} column is missing.",
-                where=f"{where}, column {name}",
-                found=_listing(schema),
-                expected=name,
-                fix=f"--set input.{role}=NAME",
-            )
+        if field_of(schema, name) is None:
+            raise _missing(schema, role, name, where)
     return [name for _, name in named]
 
 
-def _check_types(schema: pa.Schema, config: InputConfig, where: str, format: str) -> None:
+def _missing(schema: pa.Schema, role: str, name: str, where: str) -> SchemaMismatch:
+    """Return the error for a column that the user named and that is not there."""
+    return SchemaMismatch(
+        f"The {role} column is missing.",
+        where=f"{where}, column {name}",
+        found=_listing(schema),
+        expected=name,
+        fix=f"--set input.{role}=NAME",
+    )
+
+
+def _check_types(schema: pa.Schema, config: InputConfig, chosen: Sequence[str], where: str) -> None:
     """Check the types of the columns that the user named.
 
     Raises:
         SchemaMismatch: When a column cannot be read as its role.
     """
-    for name in config.text:
-        if not is_text(schema.field(name).type):
-            raise _wrong_type(schema, name, where, TEXT_TYPES)
+    for name in chosen:
+        found = field_of(schema, name)
+        if found is not None and not is_text(found.type):
+            raise _wrong_type(schema, found, where, TEXT_TYPES)
     for single in (config.id, config.source):
-        if single is not None and not is_scalar(schema.field(single).type):
-            raise _wrong_type(schema, single, where, "a single value")
-    if (
-        config.priority is not None
-        and format != "csv"
-        and not _is_number(schema.field(config.priority).type)
-    ):
-        raise _wrong_type(schema, config.priority, where, "a number")
+        found = None if single is None else field_of(schema, single)
+        if found is not None and not is_scalar(found.type):
+            raise _wrong_type(schema, found, where, "a single value")
 
 
 def _guess_text(
@@ -244,7 +262,7 @@ def _guess_text(
     if known is not None and (format == "jsonl" or is_text(schema.field(known).type)):
         return (known,)
     if known is not None:
-        raise _wrong_type(schema, known, where, TEXT_TYPES)
+        raise _wrong_type(schema, schema.field(known), where, TEXT_TYPES)
     for group in TEXT_GROUPS:
         columns = tuple(names[name] for name in group if name in names)
         if len(columns) == len(group) and all(is_text(schema.field(c).type) for c in columns):
@@ -301,12 +319,12 @@ def _first(
     return next((name for name in found if fits(schema.field(name).type)), None)
 
 
-def _wrong_type(schema: pa.Schema, name: str, where: str, expected: str) -> SchemaMismatch:
+def _wrong_type(schema: pa.Schema, field: pa.Field, where: str, expected: str) -> SchemaMismatch:
     """Return the error for a column whose type cannot be read as asked."""
     return SchemaMismatch(
         "A column has a type that cannot be read as asked.",
-        where=f"{where}, column {name}",
-        found=str(schema.field(name).type),
+        where=f"{where}, column {field.name}",
+        found=str(field.type),
         expected=expected,
         fix=f"name another column; there are: {_listing(schema)}",
     )

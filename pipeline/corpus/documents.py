@@ -19,6 +19,7 @@ from pipeline.corpus.columns import (
     is_turns,
     message_field,
 )
+from pipeline.corpus.fields import column_of, top_of
 from pipeline.corpus.json_text import text_or_null
 from pipeline.corpus.priorities import no_priorities, of_column
 from pipeline.text.arrays import Flags, Int64
@@ -130,16 +131,16 @@ def to_documents(records: Records, columns: Columns, shard_name: str) -> Documen
 
 def from_columns(batch: pa.RecordBatch, columns: Columns, rows: Int64, separator: str) -> Records:
     """Return a batch's records, with its columns read as text, id, source and priority."""
-    texts = [text_parts(batch.column(name), separator) for name in columns.text]
+    texts = [text_parts(column_of(batch, name), separator) for name in columns.text]
     count = batch.num_rows
     priority, rest = no_priorities(count)
     if columns.priority is not None:
-        priority, rest = of_column(batch.column(columns.priority))
+        priority, rest = of_column(column_of(batch, columns.priority))
     return Records(
         rows=rows,
         texts=_joined(texts, separator),
-        ids=as_names(batch.column(columns.id)) if columns.id else pa.nulls(count, pa.string()),
-        sources=as_names(batch.column(columns.source))
+        ids=as_names(column_of(batch, columns.id)) if columns.id else pa.nulls(count, pa.string()),
+        sources=as_names(column_of(batch, columns.source))
         if columns.source
         else pa.nulls(count, pa.string()),
         priorities=priority,
@@ -268,11 +269,24 @@ def _named(records: Records, shard_name: str) -> pa.StringArray:
 def _rejected_columns(user: pa.RecordBatch, bad: Flags, columns: Columns) -> pa.RecordBatch:
     """Return the user's columns of the rejected rows."""
     kept = _only(user, bad)
-    arrays = [
-        _readable(array, field) if field.name in columns.text and is_string(field.type) else array
-        for field, array in zip(kept.schema, kept.columns, strict=True)
-    ]
+    inside = {top_of(name, kept.schema.names) for name in columns.text} - set(columns.text)
+    arrays = []
+    for array, field in zip(kept.columns, kept.schema, strict=True):
+        if field.name in columns.text and is_string(field.type):
+            array = _readable(array, field)
+        for name in columns.text if field.name in inside else ():
+            array = _without_bad(array, kept, name)
+        arrays.append(array)
     return pa.RecordBatch.from_arrays(arrays, schema=user.schema)
+
+
+def _without_bad(column: pa.Array, batch: pa.RecordBatch, name: str) -> pa.Array:
+    """Return structs, null where a text in them is not UTF-8; its bytes are in `Rejected.text`."""
+    text = column_of(batch, name)
+    if not is_string(text.type) or all_utf8(text.cast(pa.large_binary())):
+        return column
+    good = pa.array(valid_utf8(text.cast(pa.large_binary())))
+    return pc.if_else(good, column, pa.scalar(None, column.type))
 
 
 def _readable(column: pa.Array, field: pa.Field) -> pa.Array:

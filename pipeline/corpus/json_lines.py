@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,6 +20,7 @@ from pipeline.corpus.documents import (
     Records,
     Rejected,
 )
+from pipeline.corpus.fields import first_of, value_of
 from pipeline.corpus.files import open_stream, reading, refuse_other_unicode, suffix_of
 from pipeline.corpus.json_array import elements
 from pipeline.corpus.json_schema import Kinds, kinds_of, schema_of, to_batch, union_schema
@@ -59,8 +60,12 @@ class _JsonBatch:
     size: int = 0
 
 
-def head_schema(path: str, wanted: frozenset[str]) -> pa.Schema:
+def head_schema(path: str, wanted: Sequence[str]) -> pa.Schema:
     """Return the columns that the file's head shows, or all of it if the head lacks a wanted one.
+
+    Args:
+        path: the file.
+        wanted: names of columns, each perhaps of a field in one, or several alternatives.
 
     Raises:
         CorruptFile: When the file is one JSON document, not one object a line.
@@ -82,7 +87,7 @@ def head_schema(path: str, wanted: frozenset[str]) -> pa.Schema:
     if len(head) == 1 and not objects and not is_array:
         _refuse_carriage_returns(head[0], path)
     found = union_schema(objects, ())
-    if wanted <= set(found.names) and found.names:
+    if found.names and all(first_of(found, entry) is not None for entry in wanted):
         return found
     return whole_schema(path, ())
 
@@ -134,7 +139,7 @@ def _records(
         try:
             texts.append(object_text(item, columns.text, config.text_separator))
         except NotText:
-            values = [item.get(name) for name in columns.text]
+            values = [value_of(item, name) for name in columns.text]
             raw = to_json(values[0] if len(values) == 1 else values).encode()
             marked[position] = Rejected(pending.rows[position], NOT_A_STRING, raw)
             texts.append(None)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pipeline.corpus.columns import CALLS_FIELD, MESSAGE_FIELDS, PART_FIELD
+from pipeline.corpus.fields import value_of
 
 Json = Any
 Object = dict[str, Json]
@@ -22,7 +23,7 @@ def object_text(item: Object, names: Sequence[str], separator: str) -> str | Non
     Raises:
         NotText: When a value is neither text, null nor a chat.
     """
-    return _join([value_text(item.get(name), separator) for name in names], separator)
+    return _join([value_text(value_of(item, name), separator) for name in names], separator)
 
 
 def value_text(value: Json, separator: str) -> str | None:
@@ -54,7 +55,7 @@ def text_or_null(value: Json, separator: str) -> str | None:
 
 def object_name(item: Object, column: str | None) -> str | None:
     """Return an id or source as a string: text as it is, another scalar as its JSON, else null."""
-    value = item.get(column) if column is not None else None
+    value = value_of(item, column) if column is not None else None
     if value is None or isinstance(value, str):
         return value
     return to_json(value) if isinstance(value, int | float) else None
@@ -62,7 +63,7 @@ def object_name(item: Object, column: str | None) -> str | None:
 
 def object_number(item: Object, column: str | None) -> int | float | None:
     """Return a priority as it is written; null when it is no number."""
-    value = item.get(column) if column is not None else None
+    value = value_of(item, column) if column is not None else None
     return None if isinstance(value, bool) or not isinstance(value, int | float) else value
 
 

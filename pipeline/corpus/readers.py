@@ -15,6 +15,7 @@ from pipeline.corpus.columns import SAMPLED, Columns, resolve_columns
 from pipeline.corpus.delimited import check_priority, csv_records, csv_schema
 from pipeline.corpus.dialect import dialect_of
 from pipeline.corpus.documents import DocumentBatch, Records, from_columns, to_documents
+from pipeline.corpus.fields import INSIDE, top_of
 from pipeline.corpus.files import reading
 from pipeline.corpus.json_lines import head_schema, json_records, whole_kinds, whole_schema
 from pipeline.corpus.json_schema import Kinds
@@ -95,7 +96,7 @@ def _schema(shard: Shard, config: InputConfig) -> pa.Schema:
     """Return the columns of a shard, from its head or footer."""
     if shard.format == "jsonl":
         named = [*config.text, config.id, config.source, config.priority]
-        return head_schema(shard.path, frozenset(name for name in named if name is not None))
+        return head_schema(shard.path, [name for name in named if name is not None])
     if shard.format == "text":
         return SCHEMA
     if shard.format == "csv":
@@ -180,7 +181,11 @@ def _columnar(
     ]
     read = {"parquet": parquet_batches, "arrow": ipc_batches}[shard.format]
     row = 0
-    for batch in read(shard.path, None if everything else list(dict.fromkeys(names)), batch_bytes):
+    if any(INSIDE in name for name in names):
+        known = _schema(shard, config).names
+        names = [top_of(name, known) for name in names]
+    tops = list(dict.fromkeys(names))
+    for batch in read(shard.path, None if everything else tops, batch_bytes):
         rows = np.arange(row, row + batch.num_rows, dtype=np.int64)
         row += batch.num_rows
         records = from_columns(batch, columns, rows, config.text_separator)

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from pipeline.config.sections import InputConfig
 from pipeline.corpus import Shard, read_documents, shard_columns
+from pipeline.corpus.fields import top_of
 from pipeline.engine.shards import row_keys, shard_of
 from pipeline.text.arrays import Uint64
 
@@ -71,7 +72,9 @@ def _rows_of_shard(shard: Shard, config: InputConfig, wanted: Uint64) -> dict[in
         keys = row_keys(shard.number, batch.rows)
         taken = np.flatnonzero(np.isin(keys, wanted))
         if taken.size and batch.columns is not None:
-            names = [name for name in batch.columns.schema.names if name not in own]
+            known = batch.columns.schema.names
+            tops = {top_of(name, known) for name in own if name is not None}
+            names = [name for name in known if name not in tops]
             rows = batch.columns.select(names).take(pa.array(taken)).to_pylist()
             found.update(zip(keys[taken].tolist(), rows, strict=True))
         if keys.size and keys[-1] >= wanted[-1]:

@@ -18,6 +18,7 @@ from pipeline.config.sections import InputConfig
 from pipeline.corpus import Shard, find_shards, read_documents, shard_columns, shard_schema
 from pipeline.corpus.columns import is_chat
 from pipeline.corpus.documents import text_parts
+from pipeline.corpus.fields import first_of
 from pipeline.errors import ConfigError, InputError, SchemaMismatch
 from pipeline.text.arrays import Int64
 from pipeline.text.segmentation import valid_utf8
@@ -147,17 +148,18 @@ def _input_of(shard: Shard, config: InputConfig, columns: Sequence[str]) -> Inpu
     plain = config.model_copy(update={"text": (), "skip_bad_files": False, **roles})
     if columns:
         return plain.model_copy(update={"text": tuple(columns)})
-    if config.text and set(config.text) <= set(shard_schema_names(shard, plain)):
+    schema = _schema_of(shard, plain)
+    if config.text and all(first_of(schema, entry) is not None for entry in config.text):
         return plain.model_copy(update={"text": config.text})
     return plain
 
 
-def shard_schema_names(shard: Shard, config: InputConfig) -> list[str]:
-    """Return the names of a file's columns; none where they tell no text by themselves."""
+def _schema_of(shard: Shard, config: InputConfig) -> pa.Schema:
+    """Return a file's columns; none where they tell no text by themselves."""
     try:
-        return list(shard_schema(shard, config).names)
+        return shard_schema(shard, config)
     except SchemaMismatch:
-        return []
+        return pa.schema([])
 
 
 def _columns_of(shard: Shard, config: InputConfig) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.corpus.columns import is_string
+from pipeline.corpus.fields import field_of
 from pipeline.errors import IntegrityError, SchemaMismatch
 from schemas.filter.emitted import SPANS_CUT
 
@@ -33,16 +34,24 @@ class TextColumns:
     separator: bytes
 
     def require_plain(self, schema: pa.Schema, where: str) -> None:
-        """Refuse to cut in columns of chat messages.
+        """Refuse to cut in columns of chat messages, or in fields of a struct.
 
         Args:
             schema: the columns of the shard.
             where: the name of the shard.
 
         Raises:
-            SchemaMismatch: When a text column is a list of messages.
+            SchemaMismatch: When a text column is one.
         """
         there = [name for name in self.columns if name in schema.names]  # none without a row
+        inside = [n for n in self.columns if n not in there and field_of(schema, n) is not None]
+        if inside:
+            raise SchemaMismatch(
+                "cut-spans cannot cut in a field of a struct.",
+                where=where,
+                found=f"text column {inside[0]}",
+                fix='list the passages instead: --set policy.cut="mask"',
+            )
         chats = [name for name in there if not is_string(schema.field(name).type)]
         if chats:
             raise SchemaMismatch(
