@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
 from cyclopts import ArgumentCollection, Group, Parameter
+from cyclopts.validators import mutually_exclusive
 
 
 def _one(arguments: ArgumentCollection) -> None:
@@ -26,6 +27,7 @@ def _some(arguments: ArgumentCollection) -> None:
 
 
 EXPORTED = Group("What to export", validator=_some)
+MAPPED = Group.create_ordered("Who runs the units", validator=mutually_exclusive)
 ONE_TEXT = Group("Text (one of)", validator=_one)
 FLAT = Parameter(name="*")
 
@@ -82,7 +84,16 @@ class WorkOptions:
     skip_bad_files: Annotated[
         Flag, Parameter(help="Go on without files that cannot be read; list them.")
     ] = False
-    local: Annotated[Flag, Parameter(help="No Prefect: threads of this process.")] = False
+    prefect: Annotated[
+        Flag,
+        Parameter(
+            group=MAPPED,
+            help="Prefect tasks, with a temporary server unless PREFECT_API_URL is set.",
+        ),
+    ] = False
+    local: Annotated[
+        Flag, Parameter(group=MAPPED, help="Threads of this process, also with PREFECT_API_URL.")
+    ] = False
     dry_run: Annotated[Flag, Parameter(help="Print the plan, write nothing.")] = False
     strict: Annotated[Flag, Parameter(help="Exit with 1 when there is an alarm.")] = False
     verify: Annotated[
@@ -111,6 +122,9 @@ class RunArguments:
     out: NewRun
     target: NamedTarget = None
     decontaminate: Evaluation = ()
+    no_score: Annotated[
+        Flag, Parameter(help="No training and no forecast: scan, filter, report.")
+    ] = False
     options: WorkOptions = WorkOptions()
 
 
@@ -122,6 +136,9 @@ class ScanArguments:
     corpus: Corpus
     _: KW_ONLY
     out: NewRun
+    filter: Annotated[
+        Flag, Parameter(help="Decide about every row, too: write kept/ and removed/.")
+    ] = False
     options: WorkOptions = WorkOptions()
 
 
@@ -310,6 +327,7 @@ class ScheduleArguments:
     skip_bad_files: Annotated[
         Flag, Parameter(help="Go on without files that cannot be read; list them.")
     ] = False
+    no_score: Annotated[Flag, Parameter(help="As with rote run: scan, filter, report.")] = False
     strict: Annotated[Flag, Parameter(help="A run with an alarm fails.")] = False
     open_parameters: Annotated[
         Flag, Parameter(help="Runs may name another corpus and folder, by Prefect's parameters.")

@@ -103,7 +103,8 @@ def scan(asked: ScanArguments) -> int:
     """Make or continue a run folder: count every repetition, verify every near copy."""
     from flows import commands as do
 
-    return do.work("scan", asked.out, asked.options, asked.corpus)
+    command = "scan --filter" if asked.filter else "scan"
+    return do.work(command, asked.out, asked.options, asked.corpus)
 
 
 @app.command(group=ACTS, sort_key=4)

@@ -80,12 +80,13 @@ def work(
 
 
 def run(asked: RunArguments) -> int:
-    """Run the stages of everything."""
+    """Run the stages of everything, or of all but the score."""
     named = (
         [] if asked.target is None else target_settings(asked.target, asked.options.settings.set)
     )
     config = _configured(asked.options, {}, [*named, *_kept_out(asked.decontaminate)])
-    return _work("run", asked.out, asked.options, config, asked.corpus)
+    command = "run --no-score" if asked.no_score else "run"
+    return _work(command, asked.out, asked.options, config, asked.corpus)
 
 
 def _kept_out(files: Sequence[str]) -> list[str]:
@@ -144,13 +145,10 @@ def _start(
 ) -> None:
     """Run the stages with or without Prefect."""
     from pipeline.engine.memory import workers_of
-    from pipeline.installed import has
     from pipeline.run import COMMANDS, session
 
     interruptible()
-    if not options.local and not has("prefect"):
-        current().message("Prefect is not installed (rote[prefect]): as with --local")
-    if options.local or not has("prefect"):
+    if not by_prefect(options):
         mapper = LocalMapper(workers_of(config))
         with session(out, config, mapper, corpus=corpus, verify=options.verify) as opened:
             COMMANDS[command](opened)
@@ -164,6 +162,23 @@ def _start(
         config=config.model_dump(mode="json"),
         verify=options.verify,
     )
+
+
+def by_prefect(options: WorkOptions) -> bool:
+    """Tell whether Prefect runs the units: when it is asked to, or a server is named.
+
+    Raises:
+        PipelineError: It is asked to and is not installed.
+    """
+    from pipeline.installed import has, require
+
+    if options.prefect:
+        require("prefect")
+    named = bool(os.environ.get("PREFECT_API_URL")) and not options.local
+    if named and not has("prefect"):
+        current().message("Prefect is not installed (rote[prefect]): as with --local")
+        return False
+    return options.prefect or named
 
 
 def _print_plan(
@@ -405,7 +420,7 @@ def schedule(asked: ScheduleArguments) -> int:
 
     config = _loaded(asked.settings, {}, skip_bad_files=asked.skip_bad_files)
     interruptible()
-    how = Served(asked.strict, asked.open_parameters)
+    how = Served(asked.strict, asked.open_parameters, "run --no-score" if asked.no_score else "run")
     return serve(asked.corpus, asked.out, config, asked.cron, asked.name, how=how)
 
 

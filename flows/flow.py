@@ -135,8 +135,9 @@ def rote(
 ) -> None:
     """Bring a run folder up to date with a corpus.
 
-    corpus, out: absolute paths in a deployment. config: as in `rote.toml`. command: run, scan,
-    score, filter or report. verify: trust no size or date. strict: fail when there is an alarm.
+    corpus, out: absolute paths in a deployment. config: as in `rote.toml`. command: run,
+    run --no-score, scan, scan --filter, score, filter or report. verify: trust no size or date.
+    strict: fail when there is an alarm.
     """
     with _deployed() if runtime.deployment.id else discreet():
         require_fixed({"corpus": corpus, "out": out})

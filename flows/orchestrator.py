@@ -48,7 +48,7 @@ def start(
                 "The Prefect server stopped answering.",
                 where=api.url,
                 found=type(error).__name__,
-                fix="run the same command again, it continues; or add --local",
+                fix="run the same command again, it continues; it goes without Prefect: --local",
             ) from error
 
 
@@ -129,7 +129,7 @@ def _begin(scheduling: bool) -> TemporaryServer:
             "The temporary Prefect server cannot be started.",
             where=str(home()),
             found=str(error.strerror),
-            fix="set PREFECT_HOME to a folder that can be written, or add --local",
+            fix="set PREFECT_HOME to a folder that can be written, or leave --prefect out",
         ) from error
 
 
@@ -154,7 +154,7 @@ def _talking_to(server: TemporaryServer, scheduling: bool) -> Iterator[None]:
             "The temporary Prefect server did not start.",
             where=str(home()),
             found=server.complaint(),
-            fix="add --local to go without Prefect, or name a running server in PREFECT_API_URL",
+            fix="leave --prefect out to go without, or name a running server in PREFECT_API_URL",
         )
     ours = {
         PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,

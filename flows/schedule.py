@@ -39,10 +39,12 @@ class Served:
     Attributes:
         strict: whether a run with an alarm fails.
         open_to_parameters: whether a run may name another corpus and folder.
+        command: what a run does, as in `pipeline.run.COMMANDS`.
     """
 
     strict: bool = False
     open_to_parameters: bool = False
+    command: str = "run"
 
 
 def serve(
@@ -69,11 +71,12 @@ def serve(
             expected=f"none of {' '.join(sorted(NOT_IN_NAMES))}",
         )
     places = [_place(root) for root in corpus]
-    plan("run", out, config, places)
+    plan(how.command, out, config, places)
     parameters = {
         "corpus": places,
         "out": os.path.abspath(out),  # noqa: PTH100
         "config": config.model_dump(mode="json"),
+        "command": how.command,
         "strict": how.strict,
     }
     if not how.open_to_parameters:  # the processes of the runs inherit it; no server can change it

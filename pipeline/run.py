@@ -319,13 +319,42 @@ def everything(session: Session) -> None:
     write_report(session)
 
 
+def without_score(session: Session) -> None:
+    """Scan, filter, report: nothing is trained, and a forecast that is current is used."""
+    scored = session.current(STAGES["risk"])
+    decisions.require_scored(session.config, scored=scored, folder=session.run.folder)
+    _check_settings(session, "filter", "report")
+    scan(session)
+    filter_rows(session)
+    write_report(session)
+
+
+def scan_and_filter(session: Session) -> None:
+    """Scan and filter."""
+    scored = session.current(STAGES["risk"])
+    decisions.require_scored(session.config, scored=scored, folder=session.run.folder)
+    _check_settings(session, "filter")
+    scan(session)
+    filter_rows(session)
+
+
 COMMANDS: dict[str, Callable[[Session], None]] = {
     "run": everything,
+    "run --no-score": without_score,
     "scan": scan,
+    "scan --filter": scan_and_filter,
     "score": score,
     "filter": filter_rows,
     "report": write_report,
 }
+
+
+ACTS_OF = {
+    "run": tuple(ACTS),
+    "run --no-score": ("scan", "filter", "report"),
+    "scan --filter": ("scan", "filter"),
+} | {act: (act,) for act in ACTS}
+"""The acts that each command goes through."""
 
 
 def _require(session: Session, stages: Sequence[Stage], command: str) -> None:
@@ -476,7 +505,7 @@ def plan(
     elif not (out / "manifest.json").exists():
         load_manifest(out)
     session = Session(RunFolder(out, manifest), config, idle, STAGES, verify, tuple(corpus))
-    stages = tuple(STAGES.values()) if command == "run" else ACTS[command]
+    stages = [stage for act in ACTS_OF[command] for stage in ACTS[act]]
     return [
         (
             stage.name,

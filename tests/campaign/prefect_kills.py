@@ -32,7 +32,7 @@ def _tried(ground: Ground, row: str, name: str, folder: Path) -> str:
     number = draw.choice(SIGNALS)
     run = folder / "run"
     os.environ["PREFECT_HOME"] = str(ground.folder / "prefect")
-    words = ("scan", ground.corpus, "--out", run, "--set=limits.workers=2")
+    words = ("scan", ground.corpus, "--out", run, "--prefect", "--set=limits.workers=2")
     with ending(begin(*words)) as process:
         server = _server_of(process.pid)
         _until(lambda: (run / "manifest.json").exists() or process.poll() is not None)

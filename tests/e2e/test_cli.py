@@ -290,8 +290,33 @@ def test_a_file_that_is_not_toml_is_usage(tmp_path, corpus):
     assert_refused(ended, USAGE, "The configuration file is not TOML.", "bad.toml", "line 2")
 
 
+def test_nothing_is_trained_unless_wanted(tmp_path, corpus):
+    """Scan and filter in one command, then a report as well; what needs a forecast is refused."""
+    run = tmp_path / "run"
+    asked = ("--out", run)
+    refused = rote("run", corpus, *asked, "--no-score", "--set=mitigation.memfree_n=8")
+    assert_refused(refused, USAGE, "mitigation.memfree_n", "needs a forecast")
+    assert rote("scan", corpus, *asked, "--filter").code == OK
+    assert (run / "kept" / "_SUCCESS").exists()
+    assert not (run / "report").exists()
+    plan = rote("run", corpus, *asked, "--no-score", "--dry-run").out
+    assert "report       1 of 1 units to do" in plan
+    assert "sequences" not in plan
+    ended = rote("run", corpus, *asked, "--no-score")
+    assert ended.performed == ["report"]
+    assert not (run / "models").exists()
+
+
 @pytest.mark.parametrize(
-    "arguments", [["scna"], ["scan"], ["scan", "x"], ["filter"], ["report", "x", "--fast"]]
+    "arguments",
+    [
+        ["scna"],
+        ["scan"],
+        ["scan", "x"],
+        ["filter"],
+        ["report", "x", "--fast"],
+        ["filter", "x", "--local", "--prefect"],
+    ],
 )
 def test_a_wrong_command_line_is_usage(arguments):
     """What is wrong is said in the same form as everything else, with where the help is."""

@@ -98,9 +98,9 @@ def assert_no_server(seconds):
 
 
 def test_with_and_without_prefect_the_bytes_and_the_words_are_the_same(tmp_path, corpus):
-    """The flow writes what --local writes, says what it says, and is in Prefect's history."""
+    """The flow writes what threads write, says what it says, and is in Prefect's history."""
     options = (*QUICK_SCORE, "--set=limits.workers=2")
-    flow = fresh("run", corpus, "--out", tmp_path / "flow", *options)
+    flow = fresh("run", corpus, "--out", tmp_path / "flow", "--prefect", *options)
     assert flow.code == 0, flow.err
     local = rote("run", corpus, "--out", tmp_path / "local", "--local", *options)
     assert_same_files(tmp_path / "flow", tmp_path / "local")
@@ -118,10 +118,10 @@ def test_with_and_without_prefect_the_bytes_and_the_words_are_the_same(tmp_path,
     assert_no_server(0)
 
 
-@pytest.mark.parametrize("option", [[], ["--local"]], ids=["prefect", "local"])
+@pytest.mark.parametrize("option", ["--prefect", "--local"])
 def test_an_error_in_a_unit_is_one_message(tmp_path, corpus, option):
     """With and without Prefect a pipeline error ends in its message alone and exit code 1."""
-    ended = fresh("scan", corpus, "--out", tmp_path / "run", *option, prelude=FAIL)
+    ended = fresh("scan", corpus, "--out", tmp_path / "run", option, prelude=FAIL)
     assert (ended.code, ended.out) == (1, "")
     guess = "guessed for 3 of 3 files: text = text, id = id, source = source\n"
     assert ended.err == f"{guess}rote: A file cannot be read.\n  where: s3.parquet\n"
@@ -130,7 +130,9 @@ def test_an_error_in_a_unit_is_one_message(tmp_path, corpus, option):
 def test_ctrl_c_in_a_unit_ends_within_two_seconds(tmp_path, corpus):
     """SIGINT to the whole group, as a terminal sends it: code 130, one line, no server left."""
     group = f"import os; os.setsid()\n{SLEEP}"
-    with ending(begin("scan", corpus, "--out", tmp_path / "run", prelude=group)) as process:
+    with ending(
+        begin("scan", corpus, "--out", tmp_path / "run", "--prefect", prelude=group)
+    ) as process:
         assert process.stdout.readline() == "begun\n"
         asked = time.monotonic()
         os.killpg(process.pid, signal.SIGINT)
@@ -146,7 +148,7 @@ def test_ctrl_c_in_a_unit_ends_within_two_seconds(tmp_path, corpus):
 @pytest.mark.slow
 def test_transient_errors_are_tried_again(tmp_path, corpus):
     """A unit that fails twice with TransientIOError is done at the third try, without a word."""
-    ended = fresh("scan", corpus, "--out", tmp_path / "run", prelude=FAIL_TWICE)
+    ended = fresh("scan", corpus, "--out", tmp_path / "run", "--prefect", prelude=FAIL_TWICE)
     assert ended.code == 0, ended.err
     assert "Not now" not in ended.err
 
@@ -154,7 +156,7 @@ def test_transient_errors_are_tried_again(tmp_path, corpus):
 @pytest.mark.slow
 def test_errors_of_other_libraries_keep_their_words_from_prefect(tmp_path, corpus):
     """The message of an unexpected error may quote a document; Prefect's history has it not."""
-    ended = fresh("scan", corpus, "--out", tmp_path / "run", prelude=FOREIGN)
+    ended = fresh("scan", corpus, "--out", tmp_path / "run", "--prefect", prelude=FOREIGN)
     assert ended.code == 1
     assert "rote: This is a fault in rote itself" in ended.err
     assert "found: ValueError\n" in ended.err
@@ -167,7 +169,7 @@ def test_errors_of_other_libraries_keep_their_words_from_prefect(tmp_path, corpu
 @pytest.mark.slow
 def test_a_killed_run_leaves_no_server_and_can_be_run_again(tmp_path, corpus):
     """After kill -9 the server goes by itself, and the same command finishes the run."""
-    asked = ("scan", corpus, "--out", tmp_path / "run")
+    asked = ("scan", corpus, "--out", tmp_path / "run", "--prefect")
     with ending(begin(*asked, prelude=SLEEP)) as process:
         assert process.stdout.readline() == "begun\n"
         process.kill()
@@ -179,7 +181,9 @@ def test_a_killed_run_leaves_no_server_and_can_be_run_again(tmp_path, corpus):
 @pytest.mark.slow
 def test_ctrl_c_does_not_wait_for_a_server_that_is_gone(tmp_path, corpus):
     """When the server was killed, SIGINT still ends the run within two seconds."""
-    with ending(begin("scan", corpus, "--out", tmp_path / "run", prelude=SLEEP)) as process:
+    with ending(
+        begin("scan", corpus, "--out", tmp_path / "run", "--prefect", prelude=SLEEP)
+    ) as process:
         assert process.stdout.readline() == "begun\n"
         for number in servers():
             os.kill(number, signal.SIGKILL)
@@ -194,7 +198,10 @@ def test_ctrl_c_does_not_wait_for_a_server_that_is_gone(tmp_path, corpus):
 def test_runs_on_different_folders_work_side_by_side(tmp_path, corpus, monkeypatch):
     """Three first runs at once, with one history to create, all succeed and are all recorded."""
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "prefect"))
-    runs = [begin("scan", corpus, "--out", tmp_path / f"run{number}") for number in range(3)]
+    runs = [
+        begin("scan", corpus, "--out", tmp_path / f"run{number}", "--prefect")
+        for number in range(3)
+    ]
     ended = [(process.communicate(timeout=200), process.returncode) for process in runs]
     assert [code for _, code in ended] == [0, 0, 0], ended
     assert ask("select state_type from flow_run") == [("COMPLETED",)] * 3
@@ -218,10 +225,10 @@ def test_a_folder_of_prefect_that_cannot_be_made_is_one_message(tmp_path, corpus
     """When Prefect's folder cannot be written, the message names it and the ways out."""
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "file" / "prefect"))
-    ended = fresh("scan", corpus, "--out", tmp_path / "run")
+    ended = fresh("scan", corpus, "--out", tmp_path / "run", "--prefect")
     assert ended.code == 1
     assert ended.err.startswith("rote: The temporary Prefect server cannot be started.")
-    assert "--local" in ended.err
+    assert "--prefect" in ended.err
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from flows.arguments import WorkOptions
+from flows.commands import by_prefect
 from pipeline import installed
 from pipeline.errors import ConfigError
 
@@ -80,3 +82,20 @@ def test_a_missing_part_is_one_message(monkeypatch):
     assert not installed.has("prefect")
     with pytest.raises(ConfigError, match="for flows and schedules is not installed"):
         installed.require("prefect")
+
+
+@pytest.mark.parametrize(
+    ("asked", "address", "expected"),
+    [
+        ({}, None, False),
+        ({"prefect": True}, None, True),
+        ({}, "http://127.0.0.1:4200/api", True),
+        ({"local": True}, "http://127.0.0.1:4200/api", False),
+    ],
+)
+def test_prefect_runs_the_units_when_it_is_asked_to(monkeypatch, asked, address, expected):
+    """By the option, or by the address of a server in the environment, which --local overrules."""
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    if address:
+        monkeypatch.setenv("PREFECT_API_URL", address)
+    assert by_prefect(WorkOptions(**asked)) is expected
