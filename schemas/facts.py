@@ -154,6 +154,8 @@ RISK = {
         "size": ({"share_per_tenfold_size": NUMBER, "share_per_tenfold_size_95": INTERVAL},),
     },
 }
+ALWAYS = {"groups?": {"*": WORDS}}
+"""What any stage may record: digests of its rows by group of shards."""
 FACTS: dict[str, Any] = {
     "sketch": {
         "shards": [
@@ -248,6 +250,12 @@ FACTS: dict[str, Any] = {
         "cut?": CUT,
         "forgotten?": {"rows": COUNT, "kept_documents_that_share_a_window": COUNT},
         "sinks?": {"sinks": COUNT, "documents_with_another_sink_than_before": COUNT},
+    },
+    "contaminated": {
+        "rows": COUNT,
+        "files?": COUNT,
+        "actions?": {"*": COUNT},
+        "sets": [{"file": WORDS, "field": (WORDS,), "*": COUNT}],
     },
     "emit": {
         "shards": [{"number": COUNT, "kept": COUNT, "removed": COUNT}],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from schemas.facts import COUNT, FACTS, FLAG, NUMBER, SHARE, WORDS
+from schemas.facts import ALWAYS, COUNT, FACTS, FLAG, NUMBER, SHARE, WORDS
 
 DEEP = 8
 """Levels of values within values that facts have at most."""
@@ -29,7 +29,7 @@ def fault_of_facts(stage: str, facts: dict[str, Any]) -> str:
         stage: its name.
         facts: what the manifest has.
     """
-    return _fault(facts, FACTS.get(stage, {}), "facts") if facts else ""
+    return _fault(facts, ALWAYS | FACTS.get(stage, {}), "facts") if facts else ""
 
 
 def _fault(value: object, form: Any, place: str) -> str:  # noqa: ANN401 - a form is any of these

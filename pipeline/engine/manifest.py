@@ -162,7 +162,7 @@ def _parsed(path: Path, data: bytes) -> dict[str, Any]:
     manifest = unsealed(data)
     if manifest is None:
         _refuse_other_version(path, data)
-        raise _damaged(path, "another digest than the one that it was written with")
+        raise damaged_manifest(path, "another digest than the one that it was written with")
     if manifest.get("rote") != SCHEMA_VERSION:
         raise _of_another_version(path, manifest)
     try:
@@ -170,11 +170,11 @@ def _parsed(path: Path, data: bytes) -> dict[str, Any]:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         at = ".".join(str(part) for part in first["loc"])[:200]
-        raise _damaged(path, f"{at}: {first['msg']}") from error
+        raise damaged_manifest(path, f"{at}: {first['msg']}") from error
     for output, entry in manifest["outputs"].items():
         fault = fault_of_facts(output.partition("/")[0], entry["facts"])
         if fault:
-            raise _damaged(path, f"{output[:60]}: {fault}")
+            raise damaged_manifest(path, f"{output[:60]}: {fault}")
     return manifest
 
 
@@ -183,7 +183,7 @@ def _refuse_other_version(path: Path, data: bytes) -> None:
     try:
         value = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise _damaged(path, f"no JSON: {str(error)[:200]}") from error
+        raise damaged_manifest(path, f"no JSON: {str(error)[:200]}") from error
     if not isinstance(value, dict) or (DIGEST not in value and value.get("rote") != SCHEMA_VERSION):
         raise _of_another_version(path, value)
 
@@ -199,7 +199,8 @@ def _of_another_version(path: Path, value: Any) -> RunFolderError:  # noqa: ANN4
     )
 
 
-def _damaged(path: Path, found: str) -> RunFolderError:
+def damaged_manifest(path: Path, found: str) -> RunFolderError:
+    """Return the error for a manifest that does not hold what rote writes."""
     return RunFolderError(
         "The manifest of this run folder is damaged.", where=str(path), found=found, fix=REBUILD
     )

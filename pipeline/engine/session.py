@@ -19,6 +19,7 @@ from pipeline.config.sections import Config
 from pipeline.engine.facts import fault_of_facts
 from pipeline.engine.files import damaged_file, holding
 from pipeline.engine.group_digests import GROUPS, group_key
+from pipeline.engine.manifest import MANIFEST, damaged_manifest
 from pipeline.engine.memory import CHUNK, base, budget_of, release, workers_of
 from pipeline.engine.memory import plan as plan_memory
 from pipeline.engine.progress import current
@@ -125,12 +126,20 @@ class Session:
         return digests
 
     def _of_group(self, stage: Stage, key: str) -> dict[str, str]:
-        """Return what a stage's inputs hold of one group, for those of which it reads no more."""
+        """Return what a stage's inputs hold of one group, for those of which it reads no more.
+
+        Raises:
+            RunFolderError: One does not say: its facts are not as they were recorded.
+        """
         found: dict[str, str] = {}
         for source in self._sources(stage):
             output = f"{source.name}/{ALL}"
             if source.name in stage.own_rows and output in self.manifest["outputs"]:
-                found[output] = self.manifest["outputs"][output]["facts"][GROUPS][key]
+                known = self.manifest["outputs"][output]["facts"].get(GROUPS, {})
+                if key not in known:
+                    path = self.run.folder / MANIFEST
+                    raise damaged_manifest(path, f"{output}: no digest of the rows of {key}")
+                found[output] = known[key]
         return found
 
     def _content(self, key: str) -> list[list[Any]] | None:

@@ -225,7 +225,9 @@ def _unusable(bad: dict[str, PipelineError], what: str, fix: str) -> InputError:
     kinds = len(_alike(bad))
     if kinds > MOST_FAULTS:
         found.append(f"and {kinds - MOST_FAULTS:,} other faults")
-    return InputError(what, found="\n".join(found), fix=fix)
+    first = next(iter(_alike(bad).values()))[0]
+    more = f" and {len(bad) - 1:,} more" if len(bad) > 1 else ""
+    return InputError(what, where=f"{first}{more}", found="\n".join(found), fix=fix)
 
 
 def _alike(bad: dict[str, PipelineError]) -> dict[tuple[str, ...], list[str]]:

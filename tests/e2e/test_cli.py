@@ -105,6 +105,7 @@ def test_all_bad_files_are_named_at_once(tmp_path, corpus):
     ended = rote("scan", corpus, "--out", tmp_path / "run", "--local")
     assert ended.code == FAILED
     assert "rote: 4 of 5 files cannot be used; nothing was scanned." in ended.err
+    assert " and 3 more\n" in ended.err[ended.err.index("\n  where: ") :].split("found:")[0]
     names = ("cut.parquet: ", "qa.parquet: ", "t.parquet: ", "r.parquet: ")
     assert [name for name in names if name not in ended.err] == []
     assert "--skip-bad-files" in ended.err

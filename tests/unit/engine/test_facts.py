@@ -118,6 +118,7 @@ def test_facts_of_the_right_form_can_be_shown():
          "facts.estimated_missed.0.5: true or false instead of a number"),
         ("windows", {"windows": -1}, "facts.windows: a number instead of a count"),
         ("decisions", {"rules": {}}, "facts.rules: facts by name instead of a list"),
+        ("columns", {"groups": {"g00000": None}}, "facts.groups.g00000: nothing instead of a text"),
         ("counts", {"x": float("nan")}, "facts.x: a number that is none, or far too large"),
         ("counts", {"x": [2**63]}, "facts.x.0: a number that is none, or far too large"),
     ],
