@@ -65,7 +65,7 @@ def run(given: list[str]) -> int:
     if given[0] in WITH_INPUT:  # else a lone hyphen is taken for an option
         given = [INPUT if part == "-" else part for part in given]
     try:
-        code = app(given, exit_on_error=False, print_error=False)
+        command, bound, _ = app.parse_args(given, exit_on_error=False, print_error=False)
     except CycloptsError as error:
         known = [name for name in given[:1] if name in commands()]
         raise ConfigError(
@@ -74,6 +74,14 @@ def run(given: list[str]) -> int:
             found=" ".join(str(error).split()),
             fix=f"see {shlex.join(['rote', *known, '--help'])}",
         ) from error
+    asked = bound.arguments.get("asked")
+    if asked is None:
+        code = command(*bound.args, **bound.kwargs)
+    else:
+        from flows.places import at_hand
+
+        with at_hand(asked) as here:
+            code = command(here)
     return code if isinstance(code, int) else OK
 
 

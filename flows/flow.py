@@ -29,6 +29,7 @@ from prefect.tasks import Task
 from prefect.utilities.annotations import quote
 
 from flows.cli import fault
+from flows.places import place_at
 from flows.runners import FIXED, FIXED_PARAMETERS, PrefectMapper
 from flows.summary import summarize
 from flows.terminal import open_progress
@@ -135,20 +136,21 @@ def rote(
 ) -> None:
     """Bring a run folder up to date with a corpus.
 
-    corpus, out: absolute paths in a deployment. config: as in `rote.toml`. command: run,
-    run --no-score, scan, scan --filter, score, filter or report. verify: trust no size or date.
-    strict: fail when there is an alarm.
+    corpus, out: absolute paths in a deployment, or addresses of object storage. config: as in
+    `rote.toml`. command: run, run --no-score, scan, scan --filter, score, filter or report. verify:
+    trust no size or date. strict: fail when there is an alarm.
     """
     with _deployed() if runtime.deployment.id else discreet():
         require_fixed({"corpus": corpus, "out": out})
         settings = load_config(base=config)
         workers = workers_of(settings)
-        with Threads(max_workers=workers) as pool:
-            mapper = PrefectMapper(pool.submit_work, workers)
-            with session(Path(out), settings, mapper, corpus=corpus, verify=verify) as opened:
-                COMMANDS[command](opened)
-        publish(load_manifest(Path(out)))
-        _end(Path(out), strict=strict)
+        with place_at(out, settings.limits.scratch) as folder:
+            with Threads(max_workers=workers) as pool:
+                mapper = PrefectMapper(pool.submit_work, workers)
+                with session(folder, settings, mapper, corpus=corpus, verify=verify) as opened:
+                    COMMANDS[command](opened)
+            publish(load_manifest(folder))
+            _end(folder, strict=strict)
 
 
 def require_fixed(given: dict[str, Any]) -> None:

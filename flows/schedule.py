@@ -19,11 +19,13 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from flows.orchestrator import Api, serving
+from flows.places import address_of, place_at
 from flows.runners import FIXED, FIXED_PARAMETERS, quiet_prefect
 from pipeline.config.sections import Config
 from pipeline.corpus.listed import MARK, is_list
 from pipeline.errors import ConfigError
 from pipeline.run import plan
+from pipeline.storage.addresses import is_address
 
 if TYPE_CHECKING:
     from prefect.server.schemas.schedules import CronSchedule
@@ -71,10 +73,11 @@ def serve(
             expected=f"none of {' '.join(sorted(NOT_IN_NAMES))}",
         )
     places = [_place(root) for root in corpus]
-    plan(how.command, out, config, places)
+    with place_at(str(out), config.limits.scratch) as folder:
+        plan(how.command, folder, config, places)
     parameters = {
         "corpus": places,
-        "out": os.path.abspath(out),  # noqa: PTH100
+        "out": address_of(out) or os.path.abspath(out),  # noqa: PTH100
         "config": config.model_dump(mode="json"),
         "command": how.command,
         "strict": how.strict,
@@ -90,10 +93,10 @@ def serve(
 
 
 def _place(root: str) -> str:
-    """Return a part of the corpus that means the same from any folder; globs and links stay."""
+    """Return a part of the corpus that means the same from any folder; addresses stay."""
     if is_list(root):
         return f"{MARK}{_place(root.removeprefix(MARK))}"
-    return os.path.abspath(root)  # noqa: PTH100
+    return root if is_address(root) else os.path.abspath(root)  # noqa: PTH100
 
 
 def _schedule(cron: str) -> CronSchedule:

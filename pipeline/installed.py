@@ -11,6 +11,7 @@ from pipeline.errors import ConfigError
 PARTS = {
     "score": ("torch", "transformers", "tokenizers", "safetensors", "sklearn"),
     "prefect": ("prefect", "fastapi", "sqlalchemy"),
+    "storage": ("obstore", "fsspec"),
     "datasketch": ("datasketch",),
     "formats": ("warcio",),
 }
@@ -19,6 +20,7 @@ PARTS = {
 USES = {
     "score": "proxies, forecasts and loss masks",
     "prefect": "flows and schedules",
+    "storage": "corpora and run folders in object storage",
     "datasketch": "signatures for datasketch",
     "formats": "web archives (WARC, WET)",
 }

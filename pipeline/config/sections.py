@@ -398,6 +398,12 @@ class LimitsConfig(Section):
         0, ge=0, description="threads; 0: one per core"
     )
 
+    scratch: Place = Field(
+        "",
+        description="folder of this machine for copies of what lies in object storage; empty: the "
+        "user's cache",
+    )
+
     @field_validator("memory", mode="before")
     @classmethod
     def _in_units(cls, value: object) -> object:

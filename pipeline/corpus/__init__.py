@@ -2,6 +2,7 @@
 
 from pipeline.corpus.columns import Columns, resolve_columns
 from pipeline.corpus.documents import DocumentBatch, Rejected
+from pipeline.corpus.places import local_places
 from pipeline.corpus.plain import text_rows
 from pipeline.corpus.readers import (
     check_shard,
@@ -11,7 +12,7 @@ from pipeline.corpus.readers import (
     shard_schema,
     text_columns,
 )
-from pipeline.corpus.shards import Shard, content_digest, find_shards, identify, is_address
+from pipeline.corpus.shards import Shard, content_digest, find_shards, identify
 
 __all__ = [
     "Columns",
@@ -22,7 +23,7 @@ __all__ = [
     "content_digest",
     "find_shards",
     "identify",
-    "is_address",
+    "local_places",
     "read_documents",
     "resolve_columns",
     "shard_columns",

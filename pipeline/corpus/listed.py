@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pipeline.corpus.files import reading
 from pipeline.errors import InputError
+from pipeline.storage.addresses import is_address
 
 MARK, COMMENT = "@", "#"
 MOST_BYTES = 1 << 30  # of a list
@@ -18,6 +19,8 @@ def is_list(root: str) -> bool:
 
 def absolute(root: str) -> str:
     """Return a part of a corpus that means the same from any folder; links are resolved."""
+    if is_address(root):
+        return root
     if is_list(root):
         return f"{MARK}{Path(root.removeprefix(MARK)).resolve()}"
     return str(Path(root).resolve())

@@ -6,7 +6,6 @@ import glob
 import hashlib
 import json
 import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
@@ -169,13 +168,6 @@ def _expand(root: str, *, own: bool = False) -> tuple[list[FoundFile], list[str]
     """
     if is_list(root):
         return _of_list(root, own=own)
-    if is_address(root):
-        raise InputError(
-            "An address of object storage is not read yet.",
-            where=root,
-            expected="files and folders of this machine",
-            fix="copy the bucket's files here, or mount it as a folder",
-        )
     path = _absolute(root)
     if path.exists():
         if not own:
@@ -220,11 +212,6 @@ def _of_list(root: str, *, own: bool) -> tuple[list[FoundFile], list[str]]:
         files += [FoundFile(below or item.root, item.path) for item in found]
         ignored += skipped
     return files, ignored
-
-
-def is_address(text: str) -> bool:
-    """Tell whether a path is a remote address, such as s3://bucket/folder."""
-    return re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", text) is not None
 
 
 def _once_each(pattern: str) -> str:
@@ -317,6 +304,12 @@ def _take(path: Path, root: Path, files: list[FoundFile], ignored: list[str]) ->
         ignored.append(str(path))
     else:
         files.append(FoundFile(root, path))
+
+
+def is_read(name: str) -> bool:
+    """Tell whether a file of this name, below a root, is one that rote reads."""
+    steps = name.split("/")
+    return file_format(steps[-1]) is not None and not any(map(_is_hidden, steps))
 
 
 def _is_hidden(name: str) -> bool:

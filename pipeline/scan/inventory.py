@@ -22,7 +22,7 @@ from pipeline.corpus import (
     content_digest,
     find_shards,
     identify,
-    is_address,
+    local_places,
     shard_columns,
     text_rows,
 )
@@ -32,6 +32,7 @@ from pipeline.engine.progress import current
 from pipeline.engine.shards import active_shards
 from pipeline.errors import ConfigError, InputError, PipelineError, SchemaMismatch
 from pipeline.names import shown
+from pipeline.storage.addresses import is_address
 
 GROUP_BYTES = 4 << 20
 GROUPS_AT_MOST = 200
@@ -59,15 +60,16 @@ def inventory(
 
     Args:
         manifest: changed in place.
-        corpus: files, folders and globs.
-        config: says how columns are read.
+        corpus: files, folders, globs and addresses.
+        config: says how columns are read, and where copies of what lies at addresses are kept.
         verify: read known shards anew, also where they look unchanged.
         own: the corpus may lie in a run folder.
 
     Raises:
         InputError: When a file cannot be used.
     """
-    found, ignored = find_shards(corpus, own=own)
+    places = local_places(corpus, config.limits.scratch, current().advance)
+    found, ignored = find_shards(places, own=own)
     skipped = _check(found, config)
     if ignored:
         current().message(f"ignored (hidden, a card or of unknown suffix): {_named(ignored)}")
@@ -273,16 +275,21 @@ def _append(manifest: dict[str, Any], new: list[Shard]) -> None:
         number, held, held_bytes = number + 1, held + 1, held_bytes + shard.bytes
 
 
-def require_unchanged(manifest: dict[str, Any], *, verify: bool = False) -> None:
+def require_unchanged(manifest: dict[str, Any], *, verify: bool = False, scratch: str = "") -> None:
     """Refuse to work on a corpus whose files are no longer those that were scanned.
+
+    What lies at addresses is fetched again where it changed or its copy is gone.
 
     Args:
         manifest: of the run folder.
         verify: read every file whole, instead of trusting its size, time and tail.
+        scratch: the setting `limits.scratch`.
 
     Raises:
         InputError: When a file is changed or missing; it names the first ten.
     """
+    addresses = [root for root in manifest["corpus"]["roots"] if is_address(root)]
+    local_places(addresses, scratch, current().advance)
     shards = active_shards(manifest)
     with ThreadPoolExecutor() as threads:
         same = list(threads.map(is_unchanged, shards))
@@ -323,16 +330,8 @@ def check_places(corpus: Sequence[str], out: Path) -> None:
     Raises:
         ConfigError: When one lies inside the other.
     """
-    if is_address(str(out)):
-        raise ConfigError(
-            "A run folder cannot lie at an address of object storage yet.",
-            where=f"--out {out}",
-            found="s3://, as it was given" if str(out).startswith("s3:/") else "",
-            expected="a folder of this machine",
-            fix="name a folder here",
-        )
     target = out.resolve()
-    for root in corpus:
+    for root in filter(lambda one: not is_address(one), corpus):
         place = Path(root).resolve()
         inside = target == place or place in target.parents
         if inside or (target in place.parents and target.exists()):

@@ -1,0 +1,25 @@
+"""Where the files of a corpus lie: folders of this machine, or addresses of object storage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from pipeline.corpus.shards import is_read
+from pipeline.storage.addresses import is_address
+from pipeline.storage.mirror import mirrored, scratch_folder
+
+
+def local_places(
+    corpus: Sequence[str], scratch: str, tell: Callable[[int, int, str], None]
+) -> list[str]:
+    """Return the places of a corpus on this machine; what lies at an address is fetched first.
+
+    Args:
+        corpus: files, folders, globs and addresses.
+        scratch: the setting `limits.scratch`.
+        tell: told bytes fetched, bytes to fetch, and from where.
+    """
+    folder = scratch_folder(scratch)
+    return [
+        str(mirrored(root, folder, is_read, tell)) if is_address(root) else root for root in corpus
+    ]

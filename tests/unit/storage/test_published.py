@@ -1,0 +1,206 @@
+import json
+
+import pytest
+
+from flows import command_line
+from flows.places import at_hand
+from pipeline.errors import ConfigError, InputError, RunFolderError
+from pipeline.storage import published
+from tests.unit.storage.test_mirror import rows
+
+ADDRESS = "s3://data/runs/one"
+WORDS = " ".join(f"w{n}" for n in range(60))
+FILES = {"a.jsonl": [WORDS, "one"], "b.jsonl": [f"{WORDS} more", WORDS]}
+
+
+def silent(*_):
+    """Say nothing."""
+
+
+def opened(scratch, said=silent, *, writes=True):
+    """Open the run folder at the address."""
+    return published.run_folder_at(ADDRESS, scratch, silent, said, writes=writes)
+
+
+def there(bucket):
+    """Return the bytes of what lies at the address."""
+    return {
+        key.removeprefix("runs/one/"): data
+        for key, (data, *_) in bucket.items()
+        if key.startswith("runs/one/")
+    }
+
+
+def write(folder, **files):
+    """Write files, `/` as `__`; the manifest names them all."""
+    for name, text in files.items():
+        path = folder / name.replace("__", "/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+@pytest.fixture
+def first(bucket, tmp_path):
+    """Publish a first version from one machine; return its scratch folder."""
+    assert not bucket
+    with opened(tmp_path / "one") as folder:
+        write(folder, kept__a="1", kept___SUCCESS="", counts__all="x")
+        (folder / "manifest.json").write_text("first")
+    return tmp_path / "one"
+
+
+def test_what_was_done_is_there_and_nothing_transient(first, bucket, tmp_path):
+    """A second machine sees it; data put aside, locks and the lease are not there afterwards."""
+    with opened(first) as folder:
+        for name in (".lock", ".unfinished/x", "counts/x.9.rote-tmp"):
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_text("1")
+    expected = {"kept/a": b"1", "kept/_SUCCESS": b"", "counts/all": b"x", "manifest.json": b"first"}
+    found = there(bucket)
+    assert {name: found[name] for name in expected} == expected
+    assert not [n for n in found if n.startswith(".") or n.endswith("rote-tmp")]
+    with opened(tmp_path / "two", writes=False) as folder:
+        assert (folder / "kept/a").read_text() == "1"
+
+
+@pytest.mark.usefixtures("first")
+def test_files_change_between_the_mark_that_goes_and_the_one_that_comes(server, bucket, tmp_path):
+    """The manifest is put after what it names, `_SUCCESS` last, and old files go after both."""
+    with opened(tmp_path / "two") as folder:
+        server.requests.clear()
+        (folder / "counts/all").unlink()
+        write(folder, kept__a="22", kept__b="3")
+        (folder / "kept/_SUCCESS").touch()
+        (folder / "manifest.json").write_text("second")
+    done = [
+        (method, path.removeprefix("data/runs/one/"))
+        for method, path in server.requests
+        if method in ("PUT", "DELETE", "POST") and "lease" not in path
+    ]
+    names = [name for _, name in done]
+    assert done[0][0] in ("DELETE", "POST")
+    assert done[0][1] in ("kept/_SUCCESS", "data/")
+    assert sorted(names[1:3]) == ["kept/a", "kept/b"]
+    assert names[3:5] == ["manifest.json", "kept/_SUCCESS"]
+    assert set(there(bucket)) == {"kept/a", "kept/b", "kept/_SUCCESS", "manifest.json"}
+
+
+def test_what_a_killed_process_did_is_published_later(first, bucket):
+    """Nothing of a killed command is there; the next one on that machine goes on from it."""
+
+    def killed():
+        with opened(first) as folder:
+            write(folder, counts__more="y")
+            (folder / "manifest.json").write_text("second")
+            raise SystemExit
+
+    with pytest.raises(SystemExit):
+        killed()
+    assert there(bucket)["manifest.json"] == b"first"
+    with opened(first) as folder:
+        assert (folder / "counts/more").read_text() == "y"
+    assert there(bucket)["manifest.json"] == b"second"
+
+
+def test_another_machines_version_replaces_an_older_copy(first, tmp_path):
+    """A copy that another machine has overtaken is fetched anew."""
+    with opened(tmp_path / "two") as folder:
+        write(folder, kept__a="new")
+        (folder / "manifest.json").write_text("second")
+    with opened(first) as folder:
+        assert (folder / "kept/a").read_text() == "new"
+
+
+@pytest.mark.usefixtures("first")
+def test_a_second_writer_is_refused_while_the_first_lives(tmp_path, monkeypatch):
+    """A lease that is written again is held; a reader needs none."""
+    monkeypatch.setattr(published, "LEASE_SECONDS", 0.4)
+    said: list[str] = []
+    with opened(tmp_path / "two"):
+        with (
+            pytest.raises(RunFolderError, match="Another rote"),
+            opened(tmp_path / "three", said.append),
+        ):
+            pass
+        with opened(tmp_path / "three", writes=False):
+            pass
+    assert "waiting" in said[0]
+
+
+@pytest.mark.usefixtures("first")
+def test_the_lease_of_a_dead_run_is_taken_over(bucket, tmp_path, monkeypatch):
+    """One that is not written again is of a run that was killed."""
+    monkeypatch.setattr(published, "LEASE_SECONDS", 0.1)
+    bucket.put("runs/one/.lease", b"dead")
+    with opened(tmp_path / "two") as folder:
+        (folder / "manifest.json").write_text("second")
+    assert there(bucket)["manifest.json"] == b"second"
+
+
+@pytest.mark.usefixtures("first")
+def test_a_lost_lease_writes_over_nothing(bucket, tmp_path, monkeypatch):
+    """Who was taken for dead, and was not, says so and leaves what the other wrote."""
+    monkeypatch.setattr(published, "LEASE_SECONDS", 1000)
+
+    def overtaken():
+        with opened(tmp_path / "two") as folder:
+            write(folder, counts__all="mine")
+            (folder / "manifest.json").write_text("mine")
+            bucket.put("runs/one/manifest.json", b"theirs")
+
+    with pytest.raises(RunFolderError, match="took over"):
+        overtaken()
+    assert there(bucket)["manifest.json"] == b"theirs"
+
+
+def test_commands_work_at_addresses(bucket, tmp_path, make_corpus, capsys, monkeypatch):
+    """A scan here and a filter there, of a bucket into a bucket, leave what a local run does."""
+    corpus = make_corpus(tmp_path / "corpus", FILES)
+    for path in corpus.iterdir():
+        bucket.put(f"corpus/{path.name}", path.read_bytes())
+
+    def rote(*given, machine="one"):
+        scratch = f"limits.scratch={tmp_path / machine}"
+        assert command_line.run([*given, "--local", "--set", scratch]) == 0
+
+    rote("scan", "s3://data/corpus", "--out", ADDRESS)
+    rote("filter", ADDRESS, machine="two")
+    rote("scan", str(corpus), "--out", str(tmp_path / "run"))
+    rote("filter", str(tmp_path / "run"))
+    own = {
+        path.relative_to(tmp_path / "run").as_posix(): path.read_bytes()
+        for path in (tmp_path / "run").rglob("*")
+        if path.is_file() and path.name not in (".lock", "manifest.json", "stages.jsonl")
+    }
+    found = there(bucket)
+    assert {name: found.get(name) for name in own} == own
+    assert json.loads(found["manifest.json"])["corpus"]["roots"] == ["s3://data/corpus"]
+    assert "top-secret" not in str(found) + capsys.readouterr().err
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "three"))
+    assert command_line.run(["explain", ADDRESS, "b.jsonl#1"]) == 0
+    assert "REMOVED as a near copy" in capsys.readouterr().out
+    with pytest.raises(InputError, match="lies at an address"):
+        command_line.run(["explain", "s3://data/runs/none", "a.jsonl#0"])
+
+
+@pytest.mark.usefixtures("bucket")
+def test_an_address_that_cannot_be_written_to_is_one_message(server, tmp_path):
+    """A read-only bucket, and a storage without conditions."""
+    server.fault = lambda method, _path: None if method in ("GET", "HEAD") else "AccessDenied"
+    with pytest.raises(InputError, match="s3://data/runs/one"), opened(tmp_path):
+        pass
+    with (
+        pytest.raises(ConfigError, match="cannot lie at such"),
+        published.run_folder_at("memory://runs/x", tmp_path, silent, silent, writes=True),
+    ):
+        pass
+
+
+def test_a_folder_of_this_machine_is_taken_as_it_is(tmp_path):
+    """Nothing happens to arguments without an address."""
+    from flows.arguments import ExplainArguments
+
+    asked = ExplainArguments(tmp_path, "x")
+    with at_hand(asked) as given:
+        assert given is asked
+    assert rows("x")
