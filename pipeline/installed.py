@@ -14,6 +14,7 @@ PARTS = {
     "storage": ("obstore", "fsspec"),
     "datasketch": ("datasketch",),
     "formats": ("warcio",),
+    "tables": ("deltalake", "pyiceberg"),
 }
 """The packages of each part, by the name after `rote` in `pip install 'rote[score]'`."""
 
@@ -23,6 +24,7 @@ USES = {
     "storage": "corpora and run folders in object storage",
     "datasketch": "signatures for datasketch",
     "formats": "web archives (WARC, WET)",
+    "tables": "tables of Delta Lake and Iceberg",
 }
 
 

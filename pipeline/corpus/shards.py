@@ -15,6 +15,7 @@ from pipeline.corpus.cards import FoundFile, without_cards
 from pipeline.corpus.files import file_format, known_suffixes, reading
 from pipeline.corpus.listed import is_list, paths_of
 from pipeline.corpus.splits import TOP_FOLDER, TRAIN, labels, source_group, split_of
+from pipeline.corpus.table_folders import LOG, table_files
 from pipeline.errors import InputError
 
 TAIL_BYTES = 65_536
@@ -276,6 +277,11 @@ def _walk(folder: Path, root: Path) -> tuple[list[FoundFile], list[str]]:
         real = os.path.realpath(current)
         entered = real not in visited
         visited.add(real)
+        table = table_files(here) if entered else None
+        if table is not None:  # of which the folder holds former versions too
+            files += [FoundFile(root, path) for path in table]
+            folders[:] = []
+            continue
         kept = sorted(name for name in folders if entered and not _is_skipped(here / name))
         ignored += [str(here / name) for name in folders if entered and name not in kept]
         folders[:] = kept
@@ -307,8 +313,13 @@ def _take(path: Path, root: Path, files: list[FoundFile], ignored: list[str]) ->
 
 
 def is_read(name: str) -> bool:
-    """Tell whether a file of this name, below a root, is one that rote reads."""
+    """Tell whether a file of this name, below a root, is one that rote reads.
+
+    That is a file of rows, or of the log that tells which files are in a Delta table.
+    """
     steps = name.split("/")
+    if LOG in steps[:-1]:
+        return True
     return file_format(steps[-1]) is not None and not any(map(_is_hidden, steps))
 
 
