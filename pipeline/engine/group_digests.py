@@ -31,7 +31,8 @@ def group_digests(
 ) -> dict[str, str]:
     """Return a digest of the rows that each group has in some tables, by the group's key.
 
-    It depends on the values alone, not on batches. The rows of one group are held at a time.
+    It depends on the values alone, not on batches. The rows of one group are held at a time; rows
+    of other shards are left out.
 
     Args:
         shards: those of the corpus, whose groups are wanted.
@@ -63,12 +64,13 @@ def _by_group(
         for low, high in itertools.pairwise(starts):
             if low == high:
                 continue
-            key = of_shard[int(numbers[low])]
+            key = of_shard.get(int(numbers[low]), "")
             if key != current and held:
                 yield current, pa.concat_tables(held)
                 held = []
             current = key
-            held.append(table.slice(low, high - low))
+            if key:
+                held.append(table.slice(low, high - low))
     if held:
         yield current, pa.concat_tables(held)
 

@@ -140,6 +140,7 @@ def compiled(tmp_path, make_corpus, scan):
     scan(make_corpus(tmp_path / "few", {"a.jsonl": texts}), tmp_path / "first", "window.words=5")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("compiled")
 def test_a_scan_stays_within_the_smallest_budget_it_asks_for(tmp_path):
     """The budget that a refusal names is enough, and the whole process keeps to it."""

@@ -249,6 +249,7 @@ def test_the_stage_counts_its_reasons(tmp_path):
     receipt = decisions.decisions(stored_work(tmp_path, ROWS))
     assert (receipt.rows_in, receipt.rows_out) == (3, 3)
     assert receipt.facts == {
+        "groups": {},
         "reasons": {"exact_copy": 1, "kept": 1, "near_copy": 1},
         "rules": [{"rule": "drop-copies", "rows": 2, "bytes": 2}],
     }

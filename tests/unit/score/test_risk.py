@@ -365,7 +365,11 @@ def test_the_same_panel_gives_the_same_bytes(tmp_path, planted):
 
 @pytest.mark.parametrize(
     ("times", "tokens", "beyond"),
-    [(10, 6_000_000, False), (11, 6_000_000, True), (10, 6_000_001, True)],
+    [
+        (10, 6_000_000, False),
+        (11, 6_000_000, True),
+        pytest.param(10, 6_000_001, True, marks=pytest.mark.slow),
+    ],
 )
 def test_beyond_ten_times_the_ladder_is_extrapolated(tmp_path, times, tokens, beyond):
     """Above 10 times the size or the tokens of the largest proxy: order and band, no kind."""
@@ -379,7 +383,9 @@ def test_beyond_ten_times_the_ladder_is_extrapolated(tmp_path, times, tokens, be
     assert 0 <= low < high <= 1
 
 
-@pytest.mark.parametrize("parameters", [10**8, 7 * 10**9, 10**12])
+@pytest.mark.parametrize(
+    "parameters", [*(pytest.param(n, marks=pytest.mark.slow) for n in (10**8, 7 * 10**9)), 10**12]
+)
 def test_text_that_occurs_once_is_not_recited_by_any_target(tmp_path, parameters):
     """Of count-1 text at most ten times the floor's upper bound, for any size of target."""
     found = forecast_of(tmp_path, sequences(), f"target.parameters={parameters}")

@@ -453,11 +453,12 @@ def unscored(scored, folder):
     return folder
 
 
+@pytest.mark.slow  # tests/unit/score/test_proxy_resume.py: a training alone, by default
 @pytest.mark.parametrize(
     "place",
     [
         pytest.param(("training", 40), id="training"),
-        pytest.param(("scoring", 3), id="scoring", marks=pytest.mark.slow),
+        pytest.param(("scoring", 3), id="scoring"),
     ],
 )
 def test_a_killed_score_goes_on_and_ends_with_the_same_bytes(tmp_path, scored, monkeypatch, place):
