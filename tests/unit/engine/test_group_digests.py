@@ -1,4 +1,5 @@
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +16,7 @@ class Numbered:
     group: int
 
 
-SHARDS = [Numbered(0, 0), Numbered(2, 0), Numbered(3, 1), Numbered(9, 2)]
+SHARDS: Any = [Numbered(0, 0), Numbered(2, 0), Numbered(3, 1), Numbered(9, 2)]
 ROWS = pa.table(
     {
         "row_key": np.array([0, 1, 2 << 40, 3 << 40, (3 << 40) + 5, 7 << 40], np.uint64),
