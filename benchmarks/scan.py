@@ -91,6 +91,8 @@ def scan(corpus: Path, out: Path, memory: int = 0) -> dict[str, Any]:
     stages: dict[str, float] = {}
     for line in events.read_text().splitlines()[before:]:
         event = json.loads(line)
+        if event["event"] != "unit":
+            continue
         stages[event["stage"]] = max(stages.get(event["stage"], 0.0), event["elapsed_s"])
     return {"seconds": seconds, "startup": startup, "stages": stages}
 

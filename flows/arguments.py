@@ -28,6 +28,7 @@ def _some(arguments: ArgumentCollection) -> None:
 
 EXPORTED = Group("What to export", validator=_some)
 MAPPED = Group.create_ordered("Who runs the units", validator=mutually_exclusive)
+STATUS_FORM = Group("Form (one of)", validator=mutually_exclusive)
 ONE_TEXT = Group("Text (one of)", validator=_one)
 FLAT = Parameter(name="*")
 
@@ -202,6 +203,17 @@ class CheckArguments:
     repair: Annotated[Flag, Parameter(help="Make anew what is damaged, from the same inputs.")] = (
         False
     )
+
+
+@FLAT
+@dataclass(frozen=True)
+class StatusArguments:
+    """The arguments of `rote status`."""
+
+    run: RunFolder
+    _: KW_ONLY
+    json: Annotated[Flag, Parameter(group=STATUS_FORM, help="As JSON.")] = False
+    prometheus: Annotated[Flag, Parameter(group=STATUS_FORM, help="As Prometheus' text.")] = False
 
 
 @FLAT

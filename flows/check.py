@@ -75,6 +75,8 @@ def _repair(folder: Path, found: list[Difference]) -> None:
     config = load_config(base=manifest["config"])
     mapper = LocalMapper(workers_of(config))
     corpus = manifest["corpus"]["roots"] if "scan" in due else ()
-    with session(folder, config, mapper, corpus=corpus, verify=True) as opened:
+    with session(
+        folder, config, mapper, corpus=corpus, verify=True, command="check --repair"
+    ) as opened:
         for act in due:
             COMMANDS[act](opened)

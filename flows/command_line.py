@@ -30,6 +30,7 @@ from flows.arguments import (
     ScanArguments,
     ScheduleArguments,
     ScoreArguments,
+    StatusArguments,
 )
 from pipeline.errors import ConfigError
 
@@ -153,6 +154,14 @@ def check(asked: CheckArguments) -> int:
     from flows import commands as do
 
     return do.check(asked)
+
+
+@app.command(group=ASK, sort_key=6)
+def status(asked: StatusArguments) -> int:
+    """Tell what is current in a run folder, what runs now and how far it is, and the alarms."""
+    from flows import commands as do
+
+    return do.status(asked)
 
 
 @app.command(group=ASK, sort_key=8)

@@ -29,6 +29,7 @@ from flows.arguments import (
     SampleArguments,
     ScheduleArguments,
     SettingOptions,
+    StatusArguments,
     WorkOptions,
 )
 from flows.cli import interruptible
@@ -150,7 +151,8 @@ def _start(
     interruptible()
     if not by_prefect(options):
         mapper = LocalMapper(workers_of(config))
-        with session(out, config, mapper, corpus=corpus, verify=options.verify) as opened:
+        begun = session(out, config, mapper, corpus=corpus, verify=options.verify, command=command)
+        with begun as opened:
             COMMANDS[command](opened)
         return
     from flows.orchestrator import start
@@ -226,6 +228,16 @@ def check(asked: CheckArguments) -> int:
         return check_run(asked.run, repair=asked.repair)
     finally:
         progress.close()
+
+
+def status(asked: StatusArguments) -> int:
+    """Print how a run folder is."""
+    from flows.status import as_json, as_prometheus, in_words
+    from flows.status import status as look
+
+    told = as_json if asked.json else as_prometheus if asked.prometheus else in_words
+    sys.stdout.write(told(look(asked.run)) + "\n")
+    return OK
 
 
 def explain(asked: ExplainArguments) -> int:

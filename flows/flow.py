@@ -147,7 +147,10 @@ def rote(
         with place_at(out, settings.limits.scratch) as folder:
             with Threads(max_workers=workers) as pool:
                 mapper = PrefectMapper(pool.submit_work, workers)
-                with session(folder, settings, mapper, corpus=corpus, verify=verify) as opened:
+                begun = session(
+                    folder, settings, mapper, corpus=corpus, verify=verify, command=command
+                )
+                with begun as opened:
                     COMMANDS[command](opened)
             publish(load_manifest(folder))
             _end(folder, strict=strict)

@@ -13,6 +13,7 @@ from typing import Any
 
 from pipeline.config.load import load_config
 from pipeline.config.sections import Config
+from pipeline.engine.events import logged
 from pipeline.engine.manifest import load_manifest
 from pipeline.engine.memory import begin, for_scoring
 from pipeline.engine.progress import current
@@ -420,9 +421,24 @@ def _adopt(session: Session) -> None:
 
 @contextmanager
 def session(
-    out: Path, config: Config, mapper: Mapper, *, corpus: Sequence[str] = (), verify: bool = False
+    out: Path,
+    config: Config,
+    mapper: Mapper,
+    *,
+    corpus: Sequence[str] = (),
+    verify: bool = False,
+    command: str = "",
 ) -> Iterator[Session]:
-    """Open a run folder, alone; with a corpus, make it when it is not there."""
+    """Open a run folder, alone; with a corpus, make it when it is not there.
+
+    Args:
+        out: the run folder.
+        config: the configuration.
+        mapper: runs the units.
+        corpus: files, folders and globs of a scan.
+        verify: whether to trust no size or date.
+        command: what this is for, in the log of events.
+    """
     begin(config)
     if corpus:
         check_places(corpus, out)
@@ -432,7 +448,8 @@ def session(
             current().message(f"not of rote, left alone: {_first(run.foreign)}")
         former = run.manifest["config"]
         try:
-            yield Session(run, config, mapper, STAGES, verify, tuple(corpus))
+            with logged(out, command):
+                yield Session(run, config, mapper, STAGES, verify, tuple(corpus))
         except (ConfigError, SchemaMismatch):
             _take_back(run, former)
             raise

@@ -311,6 +311,8 @@ def _start(
     with (
         parts(),
         telling(progress),
-        session(out, config, LocalMapper(workers_of(config)), corpus=corpus) as opened,
+        session(
+            out, config, LocalMapper(workers_of(config)), corpus=corpus, command=command
+        ) as opened,
     ):
         COMMANDS[command](opened)

@@ -90,7 +90,8 @@ def _write(path, rows):
 def _performed(folder):
     log = folder / "events" / "stages.jsonl"
     lines = log.read_text().splitlines() if log.exists() else []
-    return [f"{event['stage']}/{event['key']}" for event in map(json.loads, lines)]
+    events = map(json.loads, lines)
+    return [f"{one['stage']}/{one['key']}" for one in events if one["event"] == "unit"]
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from pipeline.engine.events import used
 from pipeline.engine.files import write_file
 from pipeline.engine.progress import current
 from pipeline.engine.run_folder import RunFolder, digest_of
@@ -82,7 +83,7 @@ class Ledger:
             with self._lock:
                 self._run.commit(name, entry)
                 elapsed = round(time.perf_counter() - begun, 3)
-                self._run.event({"output": name, "elapsed_s": elapsed})
+                self._run.log.add("unit", output=name, elapsed_s=elapsed, **used())
         entry = self._run.manifest["outputs"][name]
         paths = {record["path"]: self.folder / record["path"] for record in entry["files"]}
         return Output(self.folder, name, fingerprint, paths, entry["facts"])

@@ -7,9 +7,10 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.engine.events import EVENTS
 from pipeline.engine.files import SPILL, TEMPORARY, digest_file, files_below
 from pipeline.engine.manifest import MANIFEST
-from pipeline.engine.run_folder import CHANGES, EVENTS, OWN_PLACES, SUCCESS, RunFolder, read_run
+from pipeline.engine.run_folder import CHANGES, OWN_PLACES, SUCCESS, RunFolder, read_run
 from pipeline.errors import RunFolderError
 
 MISSING, CHANGED, FOREIGN = "missing", "changed", "foreign"

@@ -16,6 +16,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.engine.events import EVENTS, EventLog
 from pipeline.engine.files import (
     SPILL,
     TEMPORARY,
@@ -43,7 +44,6 @@ from pipeline.names import shown
 LOCK = ".lock"
 CHANGES = ".changes"
 """Lists the files that are being named or deleted, while they are: what a kill leaves is known."""
-EVENTS = "events/stages.jsonl"
 OWN_PLACES = (LOCK, CHANGES, EVENTS, ".unfinished", "backtest")  # besides the folders of tables
 SUCCESS = "_SUCCESS"
 
@@ -55,12 +55,14 @@ class RunFolder:
         folder: where it is.
         manifest: what `manifest.json` holds, or will hold after `save`.
         foreign: files that the last sweep found in folders of ours and that are not ours.
+        log: its log of events.
     """
 
     def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
         self.folder = folder
         self.manifest = manifest
         self.foreign: list[str] = []
+        self.log = EventLog(folder)
         self._sound: set[str] = set()
 
     def fresh(self, output: str, fingerprint: str, *, verify: bool = False) -> bool:
@@ -208,18 +210,6 @@ class RunFolder:
     def save(self) -> None:
         """Write the manifest whole."""
         write_whole(self.folder / MANIFEST, manifest_bytes(self.manifest))
-
-    def event(self, event: dict[str, Any]) -> None:
-        """Append one line to the log of events: the only place where times are written.
-
-        Raises:
-            RunFolderError: the log is a pipe or a device.
-        """
-        path = self.folder / EVENTS
-        require_file(path)
-        path.parent.mkdir(exist_ok=True)
-        with path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(event) + "\n")
 
     def tables(self, without: Collection[str] = ()) -> dict[str, list[Path]]:
         """Return the files of each table but some, in order of their outputs' names."""

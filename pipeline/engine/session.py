@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any
 
 from pipeline.config.sections import Config
+from pipeline.engine.events import used
 from pipeline.engine.facts import fault_of_facts
 from pipeline.engine.files import damaged_file, holding
 from pipeline.engine.group_digests import GROUPS, group_key
@@ -312,15 +313,17 @@ class Session:
         }
         self._unseal(stage)
         self.run.commit(f"{stage.name}/{key}", entry)
-        self.run.event(
-            {
-                "stage": stage.name,
-                "key": key,
-                "rows_in": receipt.rows_in,
-                "rows_out": receipt.rows_out,
-                "elapsed_s": round(elapsed_s, 3),
-            }
+        self.run.log.add(
+            "unit",
+            stage=stage.name,
+            key=key,
+            rows_in=receipt.rows_in,
+            rows_out=receipt.rows_out,
+            elapsed_s=round(elapsed_s, 3),
+            **used(),
         )
+        for alarm in receipt.facts.get("alarms", ()):
+            self.run.log.add("alarm", kind=alarm["kind"], sentence=alarm["sentence"])
 
     def _register(self, receipt: Receipt) -> None:
         """Take the content digests that a stage read into the registry of shards."""

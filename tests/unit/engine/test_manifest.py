@@ -115,7 +115,7 @@ def test_a_pipe_or_a_device_in_place_of_a_file_is_refused(tmp_path, name, make):
     acts = {
         "manifest.json": lambda: load_manifest(tmp_path),
         ".changes": folder.settle,
-        "events/stages.jsonl": lambda: folder.event({}),
+        "events/stages.jsonl": lambda: folder.log.add("end"),
     }
     with pytest.raises(RunFolderError, match="is no file") as refused:
         acts[name]()

@@ -447,10 +447,15 @@ def test_the_manifest_holds_no_clock_and_the_log_does(first):
     """Elapsed times are in events/ alone; the manifest records rows, digests and versions."""
     assert "elapsed" not in json.dumps(first.manifest)
     lines = (first.folder / "events/stages.jsonl").read_text().splitlines()
-    assert all(
-        set(json.loads(line)) == {"stage", "key", "rows_in", "rows_out", "elapsed_s"}
-        for line in lines
-    )
+    events = [json.loads(line) for line in lines]
+    assert {event["event"] for event in events} >= {"begin", "stage", "unit", "end"}
+    resources = {"elapsed_s", "cpu_s", "peak_bytes"}
+    units = [event for event in events if event["event"] == "unit"]
+    told = {"event", "at", "stage", "key", "rows_in", "rows_out"} | resources
+    assert all(set(event) == told for event in units)
+    assert {event["stage"] for event in units} == {
+        event["stage"] for event in events if "units" in event
+    }
     assert first.manifest["unicode"] == "14.0.0"
     shards = first.manifest["corpus"]["shards"]
     assert [(s["documents"], s["rejected"]) for s in shards] == [

@@ -235,7 +235,7 @@ def test_the_sweep_removes_what_a_kill_left_and_nothing_else(tmp_path):
     """Temporary files and spill folders go; known files and those of others stay, and are noted."""
     with store.open_run(tmp_path, create=new_manifest()) as run:
         run.commit("candidates/all", entry(put(tmp_path)))
-        run.event({"stage": "x"})
+        run.log.add("message", text="x")
         put(tmp_path, "mine")
         (tmp_path / "pairs").mkdir()
         (tmp_path / "pairs" / "all.parquet.1.rote-tmp").write_bytes(b"half")
