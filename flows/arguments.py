@@ -75,6 +75,12 @@ Evaluation: TypeAlias = Annotated[
 ]
 
 
+Minus: TypeAlias = Annotated[
+    Path | None,
+    Parameter(help="Keep out what this scanned run folder holds already; it is only read."),
+]
+
+
 @FLAT
 @dataclass(frozen=True)
 class WorkOptions:
@@ -123,6 +129,7 @@ class RunArguments:
     out: NewRun
     target: NamedTarget = None
     decontaminate: Evaluation = ()
+    minus: Minus = None
     no_score: Annotated[
         Flag, Parameter(help="No training and no forecast: scan, filter, report.")
     ] = False
@@ -166,6 +173,7 @@ class FilterArguments:
         Parameter(help="Take a row, its exact and all its near copies out for good; repeatable."),
     ] = ()
     decontaminate: Evaluation = ()
+    minus: Minus = None
     options: WorkOptions = WorkOptions()
 
 

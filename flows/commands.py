@@ -85,15 +85,24 @@ def run(asked: RunArguments) -> int:
     named = (
         [] if asked.target is None else target_settings(asked.target, asked.options.settings.set)
     )
-    config = _configured(asked.options, {}, [*named, *_kept_out(asked.decontaminate)])
+    config = _configured(asked.options, {}, [*named, *_kept_out(asked)])
     command = "run --no-score" if asked.no_score else "run"
     return _work(command, asked.out, asked.options, config, asked.corpus)
 
 
-def _kept_out(files: Sequence[str]) -> list[str]:
-    """Return the settings for evaluation files, with their places from wherever rote is started."""
-    places = [os.path.abspath(Path(name).expanduser()) for name in files]  # noqa: PTH100 - keeps `..`
-    return [f"decontaminate.files={json.dumps(places)}"] if places else []
+def _kept_out(asked: RunArguments | FilterArguments) -> list[str]:
+    """Return the settings for what is kept out, with places from wherever rote is started."""
+    files = [_absolute(name) for name in asked.decontaminate]
+    found = [f"decontaminate.files={json.dumps(files)}"] if files else []
+    return [*found, *([f"minus.run={json.dumps(_absolute(asked.minus))}"] if asked.minus else [])]
+
+
+def _absolute(name: str | Path) -> str:
+    from pipeline.storage.addresses import is_address
+
+    if is_address(str(name)):
+        return str(name)
+    return os.path.abspath(Path(name).expanduser())  # noqa: PTH100 - keeps a glob's `..`
 
 
 def filter_rows(asked: FilterArguments) -> int:
@@ -101,7 +110,7 @@ def filter_rows(asked: FilterArguments) -> int:
     from pipeline.filter.overrides import forget
     from pipeline.run import saved_config
 
-    kept_out = _kept_out(asked.decontaminate)
+    kept_out = _kept_out(asked)
     config = _configured(asked.options, saved_config(asked.run), kept_out)
     if asked.forget:
         taken = forget(asked.run, asked.forget, config, dry_run=asked.options.dry_run)

@@ -20,6 +20,7 @@ REASONS = {
     "short": "with too little left",
     "forgotten": "forgotten",
     "contaminated": "with an evaluation item",
+    "held": "held by the other run",
 }
 STAYING = {
     "repeated": "with repeated passages cut or masked",

@@ -14,7 +14,12 @@ from pipeline.engine.stage import Receipt, Work
 from pipeline.filter import decisions
 from pipeline.run import FILTER, KEEP_OUT, SCAN, STAGES
 
-DECIDING = ("contaminated", "documents", "decisions")  # the stages of a filter that write no rows
+DECIDING = (
+    "held",
+    "contaminated",
+    "documents",
+    "decisions",
+)  # the stages of a filter that write no rows
 
 
 def preview(out: Path, config: Config) -> dict[str, Any] | None:

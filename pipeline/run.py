@@ -22,7 +22,7 @@ from pipeline.engine.session import Session, idle
 from pipeline.engine.stage import Mapper, Recall, Stage
 from pipeline.engine.system import writing
 from pipeline.errors import ConfigError, InputError, PipelineError, SchemaMismatch
-from pipeline.filter import columns, contaminated, decisions, documents, evaluation
+from pipeline.filter import columns, contaminated, decisions, documents, evaluation, held, other_run
 from pipeline.filter.emit import emit, seal
 from pipeline.filter.forgotten import FORGOTTEN
 from pipeline.filter.overrides import RESTORED
@@ -63,6 +63,7 @@ def _decided(config: Config) -> Any:  # noqa: ANN401
         config.policy.model_dump(),
         [added.sink_id, added.weights],
         [near.threshold, near.keep, near.sources],
+        near.containment if config.minus.run else None,
         [bool(config.decontaminate.files), config.decontaminate.model_dump(exclude={"files"})],
         [config.window.words, config.sketch.seed, config.sketch.shingle_words],
     ]
@@ -172,6 +173,16 @@ SCORE = (
 )
 KEEP_OUT = (
     Stage(
+        "held",
+        held.held,
+        held.VERSION,
+        held.settings,
+        tables=("held",),
+        needs=("sketch", "counts"),
+        outside=other_run.digest,
+        wanted=held.is_asked,
+    ),
+    Stage(
         "contaminated",
         contaminated.contaminated,
         contaminated.VERSION,
@@ -230,7 +241,7 @@ FILTER = (
         recalls=(Recall(FORGOTTEN),),
         by_group=True,
         conserves=True,
-        own_rows=("documents", "decisions", "columns", "risk", "contaminated"),
+        own_rows=("documents", "decisions", "columns", "risk", "contaminated", "held"),
         sealed_by=("seal",),
     ),
     Stage(
@@ -392,7 +403,7 @@ def _check_settings(session: Session, *commands: str) -> None:
     if "score" in commands and not session.current(STAGES["sequences"]):
         check_score(config)
     if "filter" in commands:
-        check_filter(session.manifest, config)
+        check_filter(session.manifest, config, session.run.folder)
     if "report" in commands:
         check_report(config)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pipeline.config.sections import Config
@@ -10,9 +11,10 @@ from pipeline.corpus import check_shard
 from pipeline.corpus.columns import check_column
 from pipeline.engine.shards import active_shards
 from pipeline.errors import ConfigError
-from pipeline.filter.contaminated import is_asked
+from pipeline.filter import contaminated, held
 from pipeline.filter.evaluation import evaluation_fields
 from pipeline.filter.mitigations.goldfish import load_tokenizer
+from pipeline.filter.other_run import other_run
 from pipeline.installed import require
 from pipeline.report.data.comparison import compared_run
 
@@ -42,20 +44,23 @@ def check_score(config: Config) -> None:
         language_of(proxy)
 
 
-def check_filter(manifest: Mapping[str, Any], config: Config) -> None:
+def check_filter(manifest: Mapping[str, Any], config: Config, folder: Path) -> None:
     """Refuse a tokenizer or an evaluation file that cannot be read, and a name that is taken.
 
     Args:
         manifest: of the run folder, with the settings of the last command and the shards.
         config: the settings of this one.
+        folder: the run folder.
 
     Raises:
-        ConfigError: When the tokenizer is none.
+        ConfigError: When the tokenizer is none, or another run has other words.
         SchemaMismatch: When a column has the name of ours.
         InputError: When an evaluation file cannot be read.
     """
-    if is_asked(config):
+    if contaminated.is_asked(config):
         evaluation_fields(config)
+    if held.is_asked(config):
+        other_run(config, folder)
     asked = config.mitigation
     if asked.goldfish_k or asked.memfree_n:
         require("score")

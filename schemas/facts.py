@@ -251,6 +251,7 @@ FACTS: dict[str, Any] = {
         "forgotten?": {"rows": COUNT, "kept_documents_that_share_a_window": COUNT},
         "sinks?": {"sinks": COUNT, "documents_with_another_sink_than_before": COUNT},
     },
+    "held": {"rows": COUNT, "exact": COUNT, "near": COUNT, "contained": COUNT},
     "contaminated": {
         "rows": COUNT,
         "files?": COUNT,

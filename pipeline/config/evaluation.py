@@ -66,3 +66,15 @@ class DecontaminateConfig(Section):
         if self.short_words > self.words:
             raise ValueError("decontaminate.short_words must not be above decontaminate.words")
         return self
+
+
+class MinusConfig(Section):
+    """Another run whose rows are kept out of this one: exact copies, near copies, excerpts of them.
+
+    Thresholds are those of `near`. The other run is only read (docs/minus.md).
+    """
+
+    run: Place = Field(
+        "",
+        description="a scanned run folder of the same sketch.* and text.normalize; empty: off",
+    )

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
-from pipeline.config.evaluation import DecontaminateConfig
+from pipeline.config.evaluation import DecontaminateConfig, MinusConfig
 from pipeline.config.fields import (
     Bytes,
     Column,
@@ -23,7 +23,7 @@ from pipeline.config.fields import (
 )
 from pipeline.config.policy import CONTEXT, DROPS, RARE, EmitConfig, MitigationConfig, PolicyConfig
 
-__all__ = ["DecontaminateConfig", "EmitConfig", "MitigationConfig", "PolicyConfig"]
+__all__ = ["DecontaminateConfig", "EmitConfig", "MinusConfig", "MitigationConfig", "PolicyConfig"]
 
 _SIZE = r"\s*(\d{1,20}(?:\.\d{1,20})?)\s*([KMGT]i?B|B|)\s*"
 MOST_VALUES = 1_024
@@ -441,6 +441,7 @@ class Config(Section):
     target: TargetConfig = TargetConfig()
     backtest: BacktestConfig = BacktestConfig()
     decontaminate: DecontaminateConfig = DecontaminateConfig()
+    minus: MinusConfig = MinusConfig()
     policy: PolicyConfig = PolicyConfig()
     mitigation: MitigationConfig = MitigationConfig()
     emit: EmitConfig = EmitConfig()

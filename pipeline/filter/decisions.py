@@ -221,6 +221,7 @@ def _audit(work: Work, decided: list[Path], frame: pl.DataFrame, to_forget: Uint
         if found.num_rows:
             raise IntegrityError(broken, where="decisions", found=f"{found.num_rows} rows")
     _audit_items(work, decided, spared)
+    _audit_held(work, decided, spared)
 
 
 def _audit_items(work: Work, decided: list[Path], spared: pa.Table) -> None:
@@ -244,6 +245,27 @@ def _audit_items(work: Work, decided: list[Path], spared: pa.Table) -> None:
     if found.num_rows:
         raise IntegrityError(
             "A document goes without the item that proves it, or stays with one.",
+            where="decisions",
+            found=f"{found.num_rows} rows",
+        )
+
+
+def _audit_held(work: Work, decided: list[Path], spared: pa.Table) -> None:
+    """Audit in SQL that rows go which the other run is proved to hold, and no others for that.
+
+    Raises:
+        IntegrityError: When a row breaks this.
+    """
+    if not (paths := work.paths("held")):
+        return
+    near = work.config.near
+    shares = {"near": at_least(near.threshold), "inside": at_least(near.containment)}
+    params = {f"{name}_{k}": part[n] for name, part in shares.items() for n, k in enumerate("tb")}
+    inputs = {"decisions": decided, "held": paths, "spared": spared}
+    found = run("filter/audits/held_rows_go", inputs, params, limits=limits(work))
+    if found.num_rows:
+        raise IntegrityError(
+            "A document goes as held by the other run without proof, or stays with it.",
             where="decisions",
             found=f"{found.num_rows} rows",
         )

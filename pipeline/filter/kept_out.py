@@ -17,10 +17,15 @@ from pipeline.engine.tables import read_table
 from pipeline.filter.rules import decontaminate
 from pipeline.text.arrays import Uint64
 from schemas.filter.contaminated import CONTAMINATED
+from schemas.filter.held import HELD
+
+MINUS, HELD_REASON = "minus", "held"
 
 
 def kept_out(work: Work) -> Iterator[tuple[str, str, Uint64]]:
     """Yield the name of a rule, its reason, and the keys of the rows that go by it, sorted."""
+    if paths := work.paths("held"):
+        yield MINUS, HELD_REASON, read_table(paths, HELD, ["row_key"])["row_key"].to_numpy()
     if paths := work.paths("contaminated"):
         table = read_table(paths, CONTAMINATED, ["row_key", "action"])
         going = table.filter(pc.equal(table["action"], "drop"))["row_key"]

@@ -28,7 +28,7 @@ from pipeline.scan.inventory import is_unchanged
 READ = frozenset(
     {
         *("counts", "documents", "decisions", "pairs", "contained", "spans", "rejected"),
-        *("risk", "document_risk", "sequences", "models", "probes", "contaminated"),
+        *("risk", "document_risk", "sequences", "models", "probes", "contaminated", "held"),
     }
 )
 MOST_ROWS = 5
@@ -173,6 +173,7 @@ def _explanation(run: _ExplainedRun, row: Row) -> Explanation:
     explained.near = run.rows(
         "explain/pairs", ["pairs", "counts"], representative=row["representative"], most=MOST_PAIRS
     )
+    explained.held = run.rows("explain/held", ["held"], row_key=key)
     explained.items = run.rows(
         "explain/contaminated", ["contaminated"], row_key=key, most=MOST_ITEMS
     )

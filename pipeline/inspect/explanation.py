@@ -29,6 +29,7 @@ class Explanation:
         scored: whether the run was scored.
         features: what the forecast rests on: feature, value, coefficient and contribution.
         sequence: its riskiest sequence: counts, columns of its text, statistics of each proxy.
+        held: the row of the other run that holds it.
         items: fields of evaluation items that it holds, the surest first.
         probes: what probes measured on its sequences, a row for each number.
         changed: shards of it and its keeper that are not the files that were scanned.
@@ -49,6 +50,7 @@ class Explanation:
     scored: bool = False
     features: list[Row] = field(default_factory=list)
     sequence: Row | None = None
+    held: list[Row] = field(default_factory=list)
     items: list[Row] = field(default_factory=list)
     probes: list[Row] = field(default_factory=list)
     changed: tuple[str, ...] = ()

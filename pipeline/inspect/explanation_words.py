@@ -122,8 +122,14 @@ def _kept(one: Explanation, decision: Row) -> list[str]:
 
 
 def _items(one: Explanation) -> list[str]:
-    """Return which fields of evaluation items a row holds, and the words that prove it."""
-    return [
+    """Return which row of the other run holds a row, and which evaluation items it holds."""
+    held = [
+        f"held by {label(row['their_doc_id'])} ({label(row['their_shard'])}, row "
+        f"{row['their_row']:,}, digest {row['their_digest']}) of the other run: {row['method']}"
+        + (f", {row['shared']:,} of {row['total']:,} shingles" if row["shared"] else "")
+        for row in one.held
+    ]
+    return held + [
         f"holds the field {label(item['field'])} of row {item['item_row']:,} of "
         f"{label(item['file'])}: {item['matched_words']:,} of "
         f"{number(item['item_words'], 'word')}, "
@@ -200,6 +206,8 @@ def _to_stay(one: Explanation) -> list[str]:
         return [f"It would stay with near.threshold above {decision['score']:.4f}."]
     if decision["reason"] == "risk" and one.risk and one.risk["risk"] is not None:
         return [f"It would stay with policy.risk above {one.risk['risk']:.4f}."]
+    if decision["reason"] == "held":
+        return ["It would stay without minus.run, or, if no exact copy, with a higher threshold."]
     if decision["reason"] == "contaminated":
         return ["It would stay without its item in decontaminate.files, or with stricter rules."]
     return [f"It would stay without the rule {decision['rule']}."]

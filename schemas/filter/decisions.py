@@ -22,7 +22,7 @@ DECISIONS = table(
             "reason",
             pa.string(),
             "why, in a word: exact_copy | near_copy | contained | risk | repeated | short | "
-            "restored | forgotten | contaminated | item_cut",
+            "restored | forgotten | contaminated | item_cut | held",
             nullable=True,
         ),
         field(

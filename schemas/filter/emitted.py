@@ -28,6 +28,14 @@ COUNTS_IN_ROW = [
 
 KEPT_STRUCT = pa.struct(COUNTS_IN_ROW)
 
+HELD_IN_ROW = [
+    field("held_method", pa.string(), "exact | near | contained: in the other run", nullable=True),
+    field("held_score", pa.float64(), "exact Jaccard, or the share contained", nullable=True),
+    field("held_doc_id", pa.string(), "id of the row of the other run", nullable=True),
+    field("held_shard", pa.string(), "the path of its shard there", nullable=True),
+    field("held_row", pa.int64(), "its row in that shard", nullable=True),
+    field("held_digest", pa.string(), "BLAKE2b-128 of that shard", nullable=True),
+]
 ITEM_IN_ROW = [
     field("item_file", pa.string(), "the evaluation file of the item it holds", nullable=True),
     field("item_row", pa.int64(), "the item's row in that file", nullable=True),
@@ -83,7 +91,8 @@ REMOVED_STRUCT = pa.struct(
         field(
             "reason",
             pa.string(),
-            "why: exact_copy | near_copy | contained | risk | short | forgotten | contaminated",
+            "why: exact_copy | near_copy | contained | risk | short | forgotten | contaminated | "
+            "held",
         ),
         field(
             "keeper", pa.uint64(), "row_key of the document that stays in its place", nullable=True

@@ -8,6 +8,7 @@ from pipeline import run
 from pipeline.config import sections
 from pipeline.config.fields import Section
 from pipeline.config.load import load_config
+from pipeline.engine.session import one_by_one
 from tests.e2e import corpora
 from tests.e2e.command import QUICK_SCORE
 
@@ -74,7 +75,11 @@ def test_each_stage_reads_only_the_settings_that_it_declares(tmp_path, reads):
     corpus, items = tmp_path / "corpus", tmp_path / "items.jsonl"
     corpora.small(corpus)
     corpora.write(items, [{"question": "one two three four five", "answer": "six"}])
-    config = load_config(settings=[*EVERYTHING, f"decontaminate.files={items}"])
+    index = tmp_path / "index"
+    with run.session(index, load_config(), one_by_one, corpus=[str(items)]) as session:
+        run.scan(session)
+    kept_out = [f"decontaminate.files={items}", f"minus.run={index}"]
+    config = load_config(settings=[*EVERYTHING, *kept_out])
     with run.session(tmp_path / "run", config, mapper, corpus=[str(corpus)]) as session:
         run.everything(session)
     declared = {}

@@ -65,7 +65,7 @@ def settings(config: Config) -> list[Any]:
         tokenizer_digest(config) if mitigation.goldfish_k else None,
         config.policy.cut if CUT_SPANS in config.policy.rules else None,
         "drop-risk" in config.policy.rules,
-        [bool(config.decontaminate.files), config.decontaminate.action],
+        [bool(config.decontaminate.files), config.decontaminate.action, bool(config.minus.run)],
     ]
 
 

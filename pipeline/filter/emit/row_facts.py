@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,14 +17,23 @@ from schemas.filter.contaminated import CONTAMINATED
 from schemas.filter.decisions import DECISIONS
 from schemas.filter.documents import DOCUMENTS
 from schemas.filter.emitted import OF_DOCUMENTS, RISKS
+from schemas.filter.held import HELD
 from schemas.score.risk import DOCUMENT_RISK
 
 ITEM_OF = {
-    "item_file": CONTAMINATED.field("file"),
-    "item_row": CONTAMINATED.field("item_row"),
-    "item_field": CONTAMINATED.field("field"),
-    "item_words": CONTAMINATED.field("item_words"),
-    "item_matched": CONTAMINATED.field("matched_words"),
+    "item_file": "file",
+    "item_row": "item_row",
+    "item_field": "field",
+    "item_words": "item_words",
+    "item_matched": "matched_words",
+}
+HELD_OF = {
+    "held_method": "method",
+    "held_score": "score",
+    "held_doc_id": "their_doc_id",
+    "held_shard": "their_shard",
+    "held_row": "their_row",
+    "held_digest": "their_digest",
 }
 DECIDED = ("action", "rule", "reason", "keeper", "risk_after", "sink_id", "weight")
 
@@ -42,7 +53,8 @@ class RowFacts:
             "threshold": _thresholds(rows["measure"], self._work.config.near),
             **{name: decided[name] for name in DECIDED},
             **_risk_of(self._work, rows["row_key"].to_numpy()),
-            **_item_of(self._work, rows["row_key"].to_numpy()),
+            **_first_of(self._work, CONTAMINATED, ITEM_OF, rows["row_key"].to_numpy()),
+            **_first_of(self._work, HELD, HELD_OF, rows["row_key"].to_numpy()),
         }
         for name, column in added.items():
             rows = rows.append_column(name, column)
@@ -99,21 +111,32 @@ def _thresholds(measure: pa.ChunkedArray, near: NearConfig) -> pa.ChunkedArray:
     return pc.if_else(inside, near.containment, near.threshold)
 
 
-def _item_of(work: Work, keys: np.ndarray) -> dict[str, pa.Array]:
-    """Return the columns of the surest item that each document holds, null where it holds none."""
-    paths = work.paths("contaminated")
+def _first_of(
+    work: Work, schema: pa.Schema, names: Mapping[str, str], keys: np.ndarray
+) -> dict[str, pa.Array]:
+    """Return columns of the first row of each document in a table, null where it has none.
+
+    Args:
+        work: the unit of work.
+        schema: of the table.
+        names: the column of the table for each name.
+        keys: the documents.
+    """
+    kinds = {name: schema.field(column).type for name, column in names.items()}
+    paths = work.paths(schema.metadata[b"table"].decode())
+    none = {name: pa.nulls(len(keys), kind) for name, kind in kinds.items()}
     if not paths or not len(keys):
-        return {name: pa.nulls(len(keys), field.type) for name, field in ITEM_OF.items()}
-    columns = ["row_key", *(field.name for field in ITEM_OF.values())]
-    parts = read_keys(paths, CONTAMINATED, columns, int(keys[0]), int(keys[-1]))
-    empty = pa.schema([CONTAMINATED.field(name) for name in columns], CONTAMINATED.metadata)
-    found = pa.concat_tables([empty.empty_table(), *parts])
-    held, first = np.unique(found["row_key"].to_numpy(), return_index=True)
-    if not held.size:
-        return {name: pa.nulls(len(keys), field.type) for name, field in ITEM_OF.items()}
-    place = np.minimum(np.searchsorted(held, keys), held.size - 1)
-    take = pa.array(first[place], mask=held[place] != keys)
-    return {name: found[field.name].combine_chunks().take(take) for name, field in ITEM_OF.items()}
+        return none
+    columns = ["row_key", *names.values()]
+    empty = pa.schema([schema.field(name) for name in columns], schema.metadata).empty_table()
+    parts = read_keys(paths, schema, columns, int(keys[0]), int(keys[-1]))
+    found = pa.concat_tables([empty, *parts])
+    known, first = np.unique(found["row_key"].to_numpy(), return_index=True)
+    if not known.size:
+        return none
+    place = np.minimum(np.searchsorted(known, keys), known.size - 1)
+    take = pa.array(first[place], mask=known[place] != keys)
+    return {name: found[column].combine_chunks().take(take) for name, column in names.items()}
 
 
 def _risk_of(work: Work, keys: np.ndarray) -> dict[str, pa.Array]:

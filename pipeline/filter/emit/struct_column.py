@@ -9,7 +9,7 @@ from pipeline.config.policy import MASKS
 from pipeline.config.sections import Config
 from pipeline.engine.stage import Work
 from pipeline.engine.tables import read_keys
-from pipeline.filter.contaminated import is_asked
+from pipeline.filter import contaminated, held
 from pipeline.filter.mitigations.goldfish import load_tokenizer, loss_masks
 from pipeline.filter.rules.decontaminate import cuts_items
 from pipeline.filter.rules.drop_risk import NAME as DROP_RISK
@@ -18,6 +18,7 @@ from pipeline.text.arrays import Uint64
 from schemas.filter.decisions import CUTS
 from schemas.filter.emitted import (
     CUT_BYTES,
+    HELD_IN_ROW,
     ITEM_IN_ROW,
     KEPT_STRUCT,
     LOSS_MASK,
@@ -38,8 +39,7 @@ def kept_struct(config: Config) -> pa.StructType:
         more.append(MASKED if config.policy.cut == MASKS else CUT_BYTES)
     if cuts_items(config):
         more.append(CUT_BYTES)
-    if is_asked(config):
-        more += ITEM_IN_ROW
+    more += _of_kept_out(config)
     if mitigation.sink_id:
         more.append(SINK_ID)
     if mitigation.weights != "none":
@@ -52,8 +52,13 @@ def kept_struct(config: Config) -> pa.StructType:
 def removed_struct(config: Config) -> pa.StructType:
     """Return the type of the column in removed/."""
     more = [RISK_AFTER] if DROP_RISK in config.policy.rules else []
-    more += ITEM_IN_ROW if is_asked(config) else []
-    return pa.struct([*REMOVED_STRUCT, *more])
+    return pa.struct([*REMOVED_STRUCT, *more, *_of_kept_out(config)])
+
+
+def _of_kept_out(config: Config) -> list[pa.Field]:
+    """Return the fields that name the item that a row holds, and the row that holds it."""
+    items = ITEM_IN_ROW if contaminated.is_asked(config) else []
+    return [*items, *(HELD_IN_ROW if held.is_asked(config) else [])]
 
 
 class Added:

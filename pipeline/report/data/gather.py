@@ -56,8 +56,9 @@ _REMOVALS = (
     ),
     ("risk", "removed for risk", "forecast risk above the rule's limit"),
     ("contaminated", "with an evaluation item, removed", "they hold an item, word for word"),
+    ("held", "held by the other run, removed", "minus.run has the text, a near copy or more of it"),
 )
-_TOLD_WHEN_ANY = frozenset({"contained", "contaminated"})  # off by default
+_TOLD_WHEN_ANY = frozenset({"contained", "contaminated", "held"})  # off by default
 
 
 def gather(work: Work, manifest: Mapping[str, Any]) -> Row:
@@ -82,7 +83,12 @@ def gather(work: Work, manifest: Mapping[str, Any]) -> Row:
         | {"schema": manifest.get("rote")},
         "config": work.config.model_dump(
             mode="json",
-            exclude={"limits": True, "report": {"against"}, "decontaminate": {"files"}},
+            exclude={
+                "limits": True,
+                "report": {"against"},
+                "decontaminate": {"files"},
+                "minus": True,
+            },
         ),
         "provenance": provenance(work, manifest),
         "corpus": _corpus(totals, listed),

@@ -23,6 +23,7 @@ REASONS = {
     "short": "rows of which a cut left too little",
     "forgotten": "rows taken out for good",
     "contaminated": "rows that hold an evaluation item",
+    "held": "rows that the other run holds",
 }
 REMOVED_AS = {
     "exact_copy": "an exact copy",
@@ -32,6 +33,7 @@ REMOVED_AS = {
     "short": "a row of which a cut left too little",
     "forgotten": "one to be forgotten",
     "contaminated": "one that holds an evaluation item",
+    "held": "one that the other run holds",
 }
 WHY = {
     "exact": "the same bytes as a document that stays",
