@@ -75,8 +75,17 @@ def _rows_of_shard(shard: Shard, config: InputConfig, wanted: Uint64) -> dict[in
             known = batch.columns.schema.names
             tops = {top_of(name, known) for name in own if name is not None}
             names = [name for name in known if name not in tops]
-            rows = batch.columns.select(names).take(pa.array(taken)).to_pylist()
-            found.update(zip(keys[taken].tolist(), rows, strict=True))
+            chosen = batch.columns.select(names).take(pa.array(taken))
+            for place, key in enumerate(keys[taken].tolist()):
+                found[key] = {name: _value(chosen[name][place]) for name in names}
         if keys.size and keys[-1] >= wanted[-1]:
             break
     return found
+
+
+def _value(scalar: pa.Scalar) -> object:
+    """Return a value as Python has it, or as Arrow does where Python has none: nanoseconds."""
+    try:
+        return scalar.as_py()
+    except ValueError:
+        return scalar
