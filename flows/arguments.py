@@ -101,6 +101,10 @@ class WorkOptions:
     local: Annotated[
         Flag, Parameter(group=MAPPED, help="Threads of this process, also with PREFECT_API_URL.")
     ] = False
+    runner: Annotated[
+        str | None,
+        Parameter(help="Units on a Ray cluster: ray, or ray:ADDRESS (docs/scale.md)."),
+    ] = None
     dry_run: Annotated[Flag, Parameter(help="Print the plan, write nothing.")] = False
     strict: Annotated[Flag, Parameter(help="Exit with 1 when there is an alarm.")] = False
     verify: Annotated[

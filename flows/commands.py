@@ -33,7 +33,7 @@ from flows.arguments import (
     WorkOptions,
 )
 from flows.cli import interruptible
-from flows.runners import LocalMapper
+from flows.runners import LocalMapper, units_on
 from flows.terminal import open_progress
 from pipeline.config.load import load_config
 from pipeline.config.sections import Config
@@ -159,10 +159,13 @@ def _start(
 
     interruptible()
     if not by_prefect(options):
-        mapper = LocalMapper(workers_of(config))
-        begun = session(out, config, mapper, corpus=corpus, verify=options.verify, command=command)
-        with begun as opened:
-            COMMANDS[command](opened)
+        with units_on(options.runner, out, config) as (config, wrapped):
+            mapper = wrapped(LocalMapper(workers_of(config)))
+            begun = session(
+                out, config, mapper, corpus=corpus, verify=options.verify, command=command
+            )
+            with begun as opened:
+                COMMANDS[command](opened)
         return
     from flows.orchestrator import start
 
@@ -172,6 +175,7 @@ def _start(
         out=str(out),
         config=config.model_dump(mode="json"),
         verify=options.verify,
+        runner=options.runner or "",
     )
 
 

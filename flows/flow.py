@@ -30,7 +30,7 @@ from prefect.utilities.annotations import quote
 
 from flows.cli import fault
 from flows.places import place_at
-from flows.runners import FIXED, FIXED_PARAMETERS, PrefectMapper
+from flows.runners import FIXED, FIXED_PARAMETERS, PrefectMapper, units_on
 from flows.summary import summarize
 from flows.terminal import open_progress
 from pipeline.config.load import load_config
@@ -126,27 +126,31 @@ UNUSED = cast("TaskRunner[PrefectFuture[Any]]", ThreadPoolTaskRunner(max_workers
 
 
 @flow(name="rote", task_runner=UNUSED, persist_result=False)
-def rote(
+def rote(  # noqa: PLR0913 - the parameters of a deployment
     corpus: list[str],
     out: str,
     config: dict[str, Any],
     command: str = "run",
     verify: bool = False,
     strict: bool = False,
+    runner: str = "",
 ) -> None:
     """Bring a run folder up to date with a corpus.
 
     corpus, out: absolute paths in a deployment, or addresses of object storage. config: as in
     `rote.toml`. command: run, run --no-score, scan, scan --filter, score, filter or report. verify:
-    trust no size or date. strict: fail when there is an alarm.
+    trust no size or date. strict: fail when there is an alarm. runner: ray or ray:ADDRESS.
     """
     with _deployed() if runtime.deployment.id else discreet():
         require_fixed({"corpus": corpus, "out": out})
         settings = load_config(base=config)
-        workers = workers_of(settings)
-        with place_at(out, settings.limits.scratch) as folder:
+        with (
+            place_at(out, settings.limits.scratch) as folder,
+            units_on(runner, folder, settings) as (settings, wrapped),
+        ):
+            workers = workers_of(settings)
             with Threads(max_workers=workers) as pool:
-                mapper = PrefectMapper(pool.submit_work, workers)
+                mapper = wrapped(PrefectMapper(pool.submit_work, workers))
                 begun = session(
                     folder, settings, mapper, corpus=corpus, verify=verify, command=command
                 )

@@ -24,7 +24,13 @@ RETRIES = 3
 
 
 def start(
-    *, command: str, corpus: Sequence[str], out: str, config: dict[str, Any], verify: bool = False
+    *,
+    command: str,
+    corpus: Sequence[str],
+    out: str,
+    config: dict[str, Any],
+    verify: bool = False,
+    runner: str = "",
 ) -> None:
     """Run the flow `flows.flow:rote` with these parameters, in this process.
 
@@ -40,7 +46,14 @@ def start(
         from flows.flow import Unexpected, rote
 
         try:
-            rote(command=command, corpus=list(corpus), out=out, config=config, verify=verify)
+            rote(
+                command=command,
+                corpus=list(corpus),
+                out=out,
+                config=config,
+                verify=verify,
+                runner=runner,
+            )
         except Unexpected as stand_in:
             raise stand_in.error from None
         except httpx.HTTPError as error:

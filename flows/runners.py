@@ -9,11 +9,15 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 if TYPE_CHECKING:
-    from pipeline.engine.stage import Receipt, StageFunction, Work
+    from pathlib import Path
+
+    from pipeline.config.sections import Config
+    from pipeline.engine.stage import Mapper, Receipt, StageFunction, Work
 
 AHEAD = 2
 """Units handed out per worker, so that none waits while the main thread writes the manifest."""
@@ -101,6 +105,28 @@ class PrefectMapper:
 
         for index, future in as_done(hand_out, works, limit=self.workers * AHEAD):
             yield index, tasks.pop(future).result()
+
+
+@contextmanager
+def units_on(
+    runner: str | None, out: Path, config: Config
+) -> Iterator[tuple[Config, Callable[[Mapper], Mapper]]]:
+    """Give how units are mapped: as they come, or on the nodes of a cluster.
+
+    Args:
+        runner: as on the command line; nothing for this machine.
+        out: the run folder.
+        config: the settings; a cluster sets the number of units at once unless they name it.
+    """
+    if not runner:
+        yield config, lambda mapper: mapper
+        return
+    from flows.cluster import cluster
+
+    with cluster(runner, out) as nodes:
+        workers = config.limits.workers or nodes.workers
+        limits = config.limits.model_copy(update={"workers": workers})
+        yield config.model_copy(update={"limits": limits}), nodes.mapper
 
 
 def as_done(

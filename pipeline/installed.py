@@ -12,6 +12,7 @@ PARTS = {
     "score": ("torch", "transformers", "tokenizers", "safetensors", "sklearn"),
     "prefect": ("prefect", "fastapi", "sqlalchemy"),
     "storage": ("obstore", "fsspec"),
+    "ray": ("ray",),
     "datasketch": ("datasketch",),
     "formats": ("warcio",),
     "tables": ("deltalake", "pyiceberg"),
@@ -21,6 +22,7 @@ PARTS = {
 USES = {
     "score": "proxies, forecasts and loss masks",
     "prefect": "flows and schedules",
+    "ray": "units of work on a cluster",
     "storage": "corpora and run folders in object storage",
     "datasketch": "signatures for datasketch",
     "formats": "web archives (WARC, WET)",

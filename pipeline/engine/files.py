@@ -13,8 +13,9 @@ import contextlib
 import hashlib
 import os
 import re
+import secrets
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -26,6 +27,7 @@ from pipeline.errors import IntegrityError
 TEMPORARY = ".rote-tmp"  # nobody else's: a name that ends so is swept away
 SPILL = ".spill-"
 _SPILLED = re.compile(r"\.spill-[a-z0-9_]{8}")  # as `tempfile` completes it
+_NODE = secrets.token_hex(3)  # processes of several machines may have one number
 _LONG = 200  # bytes of a name from which on its temporary name is a digest of it
 
 
@@ -111,7 +113,7 @@ def temporary_of(final: Path) -> Path:
     """Return the name of a file while it is written, in the same folder."""
     name = os.fsencode(final.name)
     short = hashlib.blake2b(name, digest_size=16).hexdigest() if len(name) > _LONG else final.name
-    return final.with_name(f"{short}.{os.getpid()}{TEMPORARY}")
+    return final.with_name(f"{short}.{os.getpid()}-{_NODE}{TEMPORARY}")
 
 
 def publish(temporary: Path, final: Path, table: str, path: str, rows: int) -> FileRecord:
@@ -172,6 +174,22 @@ def _too_late(final: Path) -> IntegrityError:
         where=str(final),
         fix="run the same command again: the file does not count",
     )
+
+
+def handed_over(folder: Path) -> dict[str, str]:
+    """Return the finished files below a folder and where they lie, and forget them here.
+
+    For another process that shares the folder, which names them (`taken_over`).
+    """
+    with _LOCK:
+        finals = [final for final in _WAITING if folder in final.parents]
+        return {str(final): str(_WAITING.pop(final)) for final in finals}
+
+
+def taken_over(waiting: Mapping[str, str]) -> None:
+    """Let files that another process finished wait here for `named`."""
+    with _LOCK:
+        _WAITING.update({Path(final): Path(place) for final, place in waiting.items()})
 
 
 def place_of(final: Path) -> Path:
