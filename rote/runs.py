@@ -54,7 +54,7 @@ class Run:
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         from pipeline.engine.manifest import load_manifest
 
-        self.folder = Path(folder)
+        self.folder = _local(folder)
         load_manifest(self.folder)  # refuses what is no run folder
 
     def filter(self, settings: Settings | None = None, *, progress: bool = False) -> Self:
@@ -255,7 +255,7 @@ def scan(
         settings: those that differ from the defaults, as {"near.threshold": 0.9}.
         progress: whether to say on standard error how far it is.
     """
-    _start("scan", Path(out), _roots(corpus), settings, progress=progress)
+    _start("scan", _local(out), _roots(corpus), settings, progress=progress)
     return Run(out)
 
 
@@ -265,6 +265,7 @@ def run(
     settings: Settings | None = None,
     *,
     target: str | None = None,
+    score: bool = True,
     progress: bool = False,
 ) -> Run:
     """Do everything: scan, score, filter, report.
@@ -274,10 +275,33 @@ def run(
         out: the run folder.
         settings: those that differ from the defaults, as {"near.threshold": 0.9}.
         target: the model to be trained, as `8b:15T`.
+        score: whether to train proxies and to forecast; else nothing of rote[score] is needed.
         progress: whether to say on standard error how far it is.
     """
-    _start("run", Path(out), _roots(corpus), settings, target, progress=progress)
+    command = "run" if score else "run --no-score"
+    _start(command, _local(out), _roots(corpus), settings, target, progress=progress)
     return Run(out)
+
+
+def _local(folder: str | os.PathLike[str]) -> Path:
+    """Return the place of a run folder.
+
+    Raises:
+        ConfigError: It is an address of object storage, which the command alone works on.
+    """
+    from flows.places import address_of
+
+    path = Path(folder)
+    if address_of(path) is not None:
+        from pipeline.errors import ConfigError
+
+        raise ConfigError(
+            "A run folder at an address is for the command, not for the library.",
+            where=os.fspath(folder),
+            expected="a folder of this machine",
+            fix="name one here, or copy the run",
+        )
+    return path
 
 
 def _roots(corpus: Corpus) -> builtins.list[str]:

@@ -23,6 +23,7 @@ PLACES = {
     ("page", "revision", "timestamp"): "timestamp",
     ("page", "revision", "text"): "text",
 }
+MOST_NESTED = 32
 NAMES = ("id", "title", "ns", "redirect", "timestamp", "text")
 
 
@@ -80,6 +81,8 @@ class _Pages:
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         if not self._open and name != "mediawiki":
             raise _no_dump(self._path, f"the element {name[:40]}")
+        if len(self._open) == MOST_NESTED:
+            raise _no_dump(self._path, f"elements in {MOST_NESTED} others")
         self._open.append(name)
         if name == "page":
             self._parts, self._redirect, self._size = {}, None, 0

@@ -143,7 +143,8 @@ def test_other_xml_is_no_dump(tmp_path):
     with pytest.raises(InputError, match="no file that rote reads"):
         find_shards([str(tmp_path)])
     bomb = f'<!DOCTYPE m [<!ENTITY a "{"x" * 100}">]><mediawiki>&a;</mediawiki>'
-    for text in ("<urlset/>", bomb, DUMP[:300]):
+    deep = f"<mediawiki>{'<a>' * 100}x{'</a>' * 100}</mediawiki>"
+    for text in ("<urlset/>", bomb, deep, DUMP[:300]):
         path = tmp_path / "x-pages-articles.xml"
         path.write_text(text)
         with pytest.raises(CorruptFile, match="no dump"):

@@ -41,6 +41,8 @@ def test_a_table_that_is_not_there_is_said(run):
         _ = run.risk
     with pytest.raises(rote.RoteError):
         rote.open(run.folder / "kept")
+    with pytest.raises(rote.RoteError, match="for the command"):
+        rote.open("s3://bucket/run")
 
 
 def test_questions_have_words_and_data(run):
