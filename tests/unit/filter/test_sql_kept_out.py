@@ -15,7 +15,7 @@ NEAR = {"near_t": 8, "near_b": 10, "inside_t": 9, "inside_b": 10}
 
 def keys(name, inputs, params):
     """Return the row_keys that an audit finds."""
-    return query.run(f"filter/audits/{name}", inputs, params)["row_key"].to_pylist()
+    return query.run(name, inputs, params)["row_key"].to_pylist()
 
 
 def decided(stored, reason):
@@ -45,7 +45,7 @@ def test_items_are_kept_out_finds_both_kinds_of_breach(stored):
     )
     inputs = {"decisions": decided(stored, "contaminated"), "contaminated": held, "spared": SPARED}
     params = {"words": 13, "cover_t": 1, "cover_b": 2, **NEAR}
-    assert keys("items_are_kept_out", inputs, params) == [2, 4]
+    assert keys("filter/audits/items_are_kept_out", inputs, params) == [2, 4]
 
 
 def test_held_rows_go_finds_both_kinds_of_breach(stored):
@@ -59,7 +59,7 @@ def test_held_rows_go_finds_both_kinds_of_breach(stored):
         score=[1.0, 0.7, 0.8, 0.9],
     )
     inputs = {"decisions": decided(stored, "held"), "held": held, "spared": SPARED}
-    assert keys("held_rows_go", inputs, NEAR) == [2, 4]
+    assert keys("filter/audits/held_rows_go", inputs, NEAR) == [2, 4]
 
 
 def test_held_exact_names_the_first_row_of_the_other_run(stored):
