@@ -17,6 +17,7 @@ from pipeline.corpus.listed import is_list, paths_of
 from pipeline.corpus.splits import TOP_FOLDER, TRAIN, labels, source_group, split_of
 from pipeline.corpus.table_folders import LOG, table_files
 from pipeline.errors import InputError
+from pipeline.storage.addresses import is_address
 
 TAIL_BYTES = 65_536
 BLOCK_BYTES = 1 << 20
@@ -169,6 +170,13 @@ def _expand(root: str, *, own: bool = False) -> tuple[list[FoundFile], list[str]
     """
     if is_list(root):
         return _of_list(root, own=own)
+    if is_address(root):
+        raise InputError(
+            "An address of object storage cannot be named here.",
+            where=root,
+            expected="files and folders of this machine",
+            fix="copy its files here",
+        )
     path = _absolute(root)
     if path.exists():
         if not own:

@@ -349,4 +349,5 @@ def test_files_of_one_fault_are_one_line(tmp_path):
         "found: morning: string, evening: string; "
         "to do: --set input.text=NAME"
     )
-    assert len(str(caught.value).splitlines()) == 4
+    assert caught.value.where == "000.jsonl and 120 more"
+    assert len(str(caught.value).splitlines()) == 5

@@ -146,7 +146,7 @@ def test_an_entry_of_another_making_is_redone(run, corpus, finished):
     """An output whose fingerprint is not that of its inputs counts as not there."""
     stale = manifest(run)
     stale["outputs"]["pairs/all"]["fingerprint"] = "0" * 32
-    stale["outputs"]["sketch/g00007"] = {**stale["outputs"]["pairs/all"], "files": []}
+    stale["outputs"]["sketch/g00007"] = {**stale["outputs"]["sketch/g00000"], "files": []}
     (run / "manifest.json").write_bytes(manifest_bytes(stale))
     (run / "pairs" / "mine.parquet").write_bytes(b"of a user")
     scanned = work("scan", corpus, run)

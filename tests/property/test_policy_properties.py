@@ -16,7 +16,9 @@ from examples.rebuild_texts import rebuilt
 from flows.runners import LocalMapper
 from pipeline import run
 from pipeline.config.load import load_config
+from pipeline.engine.group_digests import GROUPS, group_digests
 from pipeline.engine.manifest import load_manifest
+from pipeline.engine.shards import active_shards
 from pipeline.engine.tables import conform, write_table
 from pipeline.filter.overrides import forget, restore
 from schemas.score.risk import DOCUMENT_RISK, RISK, RISK_MODEL
@@ -64,14 +66,15 @@ def scored(folder, config):
             RISK_MODEL: {**places, "suffix_byte": [0] * size, "weight": first["exact_count"],
                          "epochs": [1.0] * size, "offset": risk - 1.5, **slopes},
         }  # fmt: skip
-        files = []
+        files, shards = [], active_shards(session.manifest)
         for schema, columns in made.items():
             name = schema.metadata[b"table"].decode()
             with write_table(folder, name, "all", schema) as out:
                 out.write(conform(pa.table(columns), schema))
             files.append(asdict(out.record))
         for name, own in (("sequences", []), ("risk", files)):
-            entry = {"rows_in": 0, "rows_out": 0, "facts": {}, "files": own, "digest": name}
+            facts = {GROUPS: group_digests(shards, [])} if own else {}
+            entry = {"rows_in": 0, "rows_out": 0, "facts": facts, "files": own, "digest": name}
             entry["fingerprint"] = session.fingerprint(run.STAGES[name], "all")
             session.run.commit(f"{name}/all", entry)
 

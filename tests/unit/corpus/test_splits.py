@@ -101,7 +101,7 @@ def test_cards_and_notes_are_no_data(tmp_path):
 
 @pytest.mark.parametrize("root", ["s3://bucket/folder", "gs://b/*.parquet", "https:/x.org/a.jsonl"])
 def test_an_address_is_refused_as_one(root):
-    """It is not taken for a path of this machine."""
+    """One that was not fetched is not taken for a path of this machine."""
     with pytest.raises(InputError, match="object storage") as refused:
         find_shards([root])
     assert refused.value.where == root

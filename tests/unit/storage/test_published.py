@@ -4,6 +4,7 @@ import pytest
 
 from flows import command_line
 from flows.places import at_hand
+from pipeline.engine import progress
 from pipeline.errors import ConfigError, InputError, RunFolderError
 from pipeline.storage import published
 from tests.unit.storage.test_mirror import rows
@@ -155,6 +156,7 @@ def test_a_lost_lease_writes_over_nothing(bucket, tmp_path, monkeypatch):
 
 def test_commands_work_at_addresses(bucket, tmp_path, make_corpus, capsys, monkeypatch):
     """A scan here and a filter there, of a bucket into a bucket, leave what a local run does."""
+    monkeypatch.setattr(progress, "_current", progress.current())  # a command sets its own
     corpus = make_corpus(tmp_path / "corpus", FILES)
     for path in corpus.iterdir():
         bucket.put(f"corpus/{path.name}", path.read_bytes())
