@@ -73,7 +73,8 @@ def scored(folder, config):
                 out.write(conform(pa.table(columns), schema))
             files.append(asdict(out.record))
         for name, own in (("sequences", []), ("risk", files)):
-            facts = {GROUPS: group_digests(shards, [])} if own else {}
+            groups = {GROUPS: group_digests(shards, [])}
+            facts = {"fitted": False, "why_not": None, **groups} if own else {}
             entry = {"rows_in": 0, "rows_out": 0, "facts": facts, "files": own, "digest": name}
             entry["fingerprint"] = session.fingerprint(run.STAGES[name], "all")
             session.run.commit(f"{name}/all", entry)
