@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,10 +58,8 @@ class Table:
         return pa.concat_tables(parts, promote_options="permissive")
 
     def duckdb(self) -> duckdb.DuckDBPyRelation:
-        """Return the rows as a DuckDB relation of the default connection."""
-        import duckdb
-
-        return duckdb.read_parquet([str(path) for path in self.paths], union_by_name=True)
+        """Return the rows as a DuckDB relation; those of all tables can be joined."""
+        return _connection().read_parquet([str(path) for path in self.paths], union_by_name=True)
 
     @property
     def columns(self) -> dict[str, str]:
@@ -92,3 +91,14 @@ class Table:
             for name, about in self.columns.items()
         )
         return f"<p><b>{html.escape(self.name)}</b>: {len(self):,} rows</p><table>{rows}</table>"
+
+
+@cache
+def _connection() -> duckdb.DuckDBPyConnection:
+    """Return the one connection of all relations, so that they can be joined.
+
+    On DuckDB's default one a result that the caller has not fetched yet would be in the way.
+    """
+    import duckdb
+
+    return duckdb.connect()

@@ -14,6 +14,7 @@ from pipeline import run
 from pipeline.config.load import load_config
 from pipeline.corpus.room import MOST, give_room
 from pipeline.engine.manifest import load_manifest, manifest_bytes
+from pipeline.engine.progress import Silent, listen
 from pipeline.engine.shards import active_shards
 from pipeline.engine.stage import Work
 
@@ -129,8 +130,9 @@ def scan():
 
 @pytest.fixture(autouse=True)
 def _whole_room():
-    """Forget the budget of memory that a test before gave to the lines of files."""
+    """Forget the budget of memory and the listener that a test before set for its process."""
     give_room(MOST)
+    listen(Silent())
 
 
 @pytest.fixture
