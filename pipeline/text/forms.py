@@ -256,16 +256,29 @@ def form_hashes(texts: pa.LargeStringArray) -> pa.Array:
     """
     found: list[bytes | None] = [None] * len(texts)
     for row, raw, places in _rows_to_look_at(texts):
-        digest, done, changed = hashlib.blake2b(digest_size=16), 0, False
-        view = memoryview(raw)
+        pieces: list[bytes] = []
+        done = 0
         for start, end in places:
-            piece = raw[start:end]
-            new = b"".join(result for _, result in _parts(piece, "nfkc"))
-            if new != piece:
-                digest.update(view[done:start])
-                digest.update(new)
-                done, changed = end, True
-        if changed:
-            digest.update(view[done:])
-            found[row] = digest.digest()
+            new = _other_form(raw[start:end])
+            if new is not None:
+                pieces += (raw[done:start], new)
+                done = end
+        if pieces:
+            pieces.append(raw[done:])
+            found[row] = hashlib.blake2b(b"".join(pieces), digest_size=16).digest()
     return pa.array(found, pa.binary(16))
+
+
+def _other_form(piece: bytes) -> bytes | None:
+    """Return a piece after NFKC folding; None where that changes nothing."""
+    return _common_form(piece) if len(piece) <= COMMON_BYTES else _form_of(piece)
+
+
+@lru_cache(1 << 14)
+def _common_form(piece: bytes) -> bytes | None:
+    return _form_of(piece)
+
+
+def _form_of(piece: bytes) -> bytes | None:
+    new = b"".join(result for _, result in _parts(piece, "nfkc"))
+    return None if new == piece else new
