@@ -13,6 +13,7 @@ from typing import Any
 
 from pipeline.config.load import load_config
 from pipeline.config.sections import Config
+from pipeline.corpus.token_ids import tokenizer_digest
 from pipeline.engine.events import logged
 from pipeline.engine.manifest import load_manifest
 from pipeline.engine.memory import begin, for_scoring
@@ -45,7 +46,8 @@ UNICODE = "14.0.0"
 
 def _read(config: Config) -> Any:  # noqa: ANN401 - plain values
     """Return the settings by which rows of the corpus are read."""
-    return config.input.model_dump(exclude={"skip_bad_files", "most_rejected"})
+    settings = config.input.model_dump(exclude={"skip_bad_files", "most_rejected", "tokenizer"})
+    return settings, tokenizer_digest(config.input)
 
 
 def _form(config: Config) -> Any:  # noqa: ANN401

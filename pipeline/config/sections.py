@@ -18,6 +18,7 @@ from pipeline.config.fields import (
     Ratio,
     Section,
     Seed,
+    Suffix,
     at_most,
     no_longer_than,
 )
@@ -59,6 +60,24 @@ class InputConfig(Section):
         "file",
         description="what is a row of text files (.txt, .md, .text, .log): the whole file, each "
         "line that is not blank, or each run of lines between blank ones",
+    )
+    suffixes: Annotated[tuple[Suffix, ...], no_longer_than(200, "each file is compared")] = Field(
+        (),
+        description="further suffixes of files that are read as plain text (.py, .rs); code "
+        "stands for those of a hundred programming and markup languages",
+    )
+    tokens: Literal["", "auto", "uint16", "uint32", "int32", "int64"] = Field(
+        "",
+        description="read arrays of token ids (.bin, .npy, .ds), of this type, auto: as the index "
+        "or the header beside them says; empty: such files are no data",
+    )
+    token_end: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="id that ends a document, of arrays of token ids without an index"
+    )
+    tokenizer: Place = Field(
+        "",
+        description="folder or tokenizer.json by which token ids become text; without it each id "
+        "is a word",
     )
     csv_separator: Annotated[str, Field(max_length=1)] = Field(
         "",

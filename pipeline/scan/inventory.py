@@ -27,6 +27,7 @@ from pipeline.corpus import (
     text_rows,
 )
 from pipeline.corpus.columns import check_column
+from pipeline.corpus.files import further
 from pipeline.corpus.listed import absolute
 from pipeline.engine.progress import current
 from pipeline.engine.shards import active_shards
@@ -69,8 +70,9 @@ def inventory(
     Raises:
         InputError: When a file cannot be used.
     """
-    places = local_places(corpus, config.limits.scratch, current().advance)
-    found, ignored = find_shards(places, own=own)
+    more = further(config.input)
+    places = local_places(corpus, config.limits.scratch, current().advance, more)
+    found, ignored = find_shards(places, more, own=own)
     skipped = _check(found, config)
     if ignored:
         current().message(f"ignored (hidden, a card or of unknown suffix): {_named(ignored)}")
