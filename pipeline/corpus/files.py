@@ -25,6 +25,7 @@ FORMATS = {
     ".arrow": "arrow",
     ".ipc": "arrow",
     ".feather": "arrow",
+    ".lance": "lance",  # files of a table's rows, each part of one
     ".csv": "csv",
     ".tsv": "csv",
     ".txt": "text",

@@ -19,6 +19,7 @@ from pipeline.corpus.fields import INSIDE, top_of
 from pipeline.corpus.files import reading
 from pipeline.corpus.json_lines import head_schema, json_records, whole_kinds, whole_schema
 from pipeline.corpus.json_schema import Kinds
+from pipeline.corpus.lance_table import lance_batches, lance_schema
 from pipeline.corpus.plain import SCHEMA, text_record, text_records
 from pipeline.corpus.shards import Shard
 from pipeline.corpus.token_ids import SCHEMA as OF_TOKENS
@@ -107,7 +108,8 @@ def _schema(shard: Shard, config: InputConfig) -> pa.Schema:
         return OF_TOKENS
     if shard.format == "csv":
         return csv_schema(shard.path, dialect_of(shard.path, config))
-    return {"parquet": parquet_schema, "arrow": ipc_schema}[shard.format](shard.path)
+    schemas = {"parquet": parquet_schema, "arrow": ipc_schema, "lance": lance_schema}
+    return schemas[shard.format](shard.path)
 
 
 def shard_columns(shard: Shard, config: InputConfig, schema: pa.Schema | None = None) -> Columns:
@@ -191,7 +193,8 @@ def _columnar(
         *columns.text,
         *(name for name in (columns.id, columns.source, columns.priority) if name is not None),
     ]
-    read = {"parquet": parquet_batches, "arrow": ipc_batches}[shard.format]
+    readers = {"parquet": parquet_batches, "arrow": ipc_batches, "lance": lance_batches}
+    read = readers[shard.format]
     row = 0
     if any(INSIDE in name for name in names):
         known = _schema(shard, config).names

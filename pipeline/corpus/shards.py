@@ -15,7 +15,7 @@ from pipeline.corpus.cards import FoundFile, without_cards
 from pipeline.corpus.files import INDEXES, NOTHING, Further, file_format, known_suffixes, reading
 from pipeline.corpus.listed import is_list, paths_of
 from pipeline.corpus.splits import TOP_FOLDER, TRAIN, labels, source_group, split_of
-from pipeline.corpus.table_folders import LOG, table_files
+from pipeline.corpus.table_folders import NOTED, table_files
 from pipeline.errors import InputError
 from pipeline.storage.addresses import is_address
 
@@ -35,7 +35,7 @@ class Shard:
         group: of shards that are read as one unit of work, in the registry likewise.
         name: root-relative path with `/`, unique in the corpus.
         path: absolute.
-        format: parquet, jsonl, arrow, csv, text or tokens.
+        format: parquet, jsonl, arrow, lance, csv, text or tokens.
         bytes: size of the file.
         mtime_ns: time of the last change.
         tail_digest: BLAKE2b-128 of the last 64 KiB, where Parquet and Arrow files keep their
@@ -328,11 +328,10 @@ def _take(item: FoundFile, files: list[FoundFile], ignored: list[str]) -> None:
 def is_read(name: str, more: Further = NOTHING) -> bool:
     """Tell whether a file of this name, below a root, is one that rote reads.
 
-    That is a file of rows, an index beside one, or of the log that tells which files are in a Delta
-    table.
+    That is a file of rows, an index beside one, or what tells which files are in a table.
     """
     steps = name.split("/")
-    if LOG in steps[:-1]:
+    if any(step in NOTED for step in steps[:-1]) or name.endswith(".avro"):
         return True
     known = file_format(steps[-1], more) is not None
     return (known or (more.tokens and name.endswith(INDEXES))) and not any(map(_is_hidden, steps))
