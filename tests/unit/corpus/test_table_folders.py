@@ -1,4 +1,4 @@
-"""Tables of Delta Lake, Iceberg, Lance: the files of the last version, deleted rows stay deleted."""
+"""Tables of Delta Lake, Iceberg, Lance: files of the last version, deleted rows stay deleted."""
 
 import json
 import sys
