@@ -23,7 +23,7 @@ def _one(arguments: ArgumentCollection) -> None:
 def _some(arguments: ArgumentCollection) -> None:
     """Refuse to export nothing."""
     if not any(argument.tokens for argument in arguments):
-        raise ValueError("Say what to export: --to FILE.duckdb, --hub FOLDER, or both.")
+        raise ValueError("Say what to export: --to FILE.duckdb, --hub FOLDER or --table FOLDER.")
 
 
 EXPORTED = Group("What to export", validator=_some)
@@ -255,6 +255,13 @@ class ExportArguments:
         Parameter(
             group=EXPORTED,
             help="A new folder to push to a hub: the kept rows, README.md, croissant.json.",
+        ),
+    ] = None
+    table: Annotated[
+        Path | None,
+        Parameter(
+            group=EXPORTED,
+            help="A table of Delta Lake, or of Lance (.lance): the kept rows as its new version.",
         ),
     ] = None
     name: Annotated[

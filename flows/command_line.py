@@ -198,7 +198,7 @@ def compare(asked: CompareArguments) -> int:
 
 @app.command(group=MORE, sort_key=10)
 def export(asked: ExportArguments) -> int:
-    """Write the run's tables as one DuckDB file, or its kept rows as a folder for a hub."""
+    """Write the run's tables as one DuckDB file, its kept rows for a hub or as a table."""
     from flows import commands as do
 
     return do.export(asked)

@@ -331,9 +331,10 @@ def audit(asked: AuditArguments) -> int:
 
 
 def export(asked: ExportArguments) -> int:
-    """Write the tables of a run into a database, its kept rows into a folder for a hub, or both."""
+    """Write the tables of a run into a database, its kept rows for a hub or as a table."""
     from pipeline.export.database import to_database
     from pipeline.export.hub import to_hub
+    from pipeline.export.table import to_table
     from pipeline.run import stale_tables
 
     interruptible()
@@ -349,6 +350,9 @@ def export(asked: ExportArguments) -> int:
         if asked.to is not None:
             names = to_database(asked.run, asked.to, stale)
             lines.append(f"{len(names)} tables, explained in rote_columns: {asked.to}")
+        if asked.table is not None:
+            rows = to_table(asked.run, asked.table, stale)
+            lines.append(f"{rows:,} rows, the new version of a table: {asked.table}")
         if stale:
             lines.append(f"left out, of an earlier scan or setting: {', '.join(sorted(stale))}")
     finally:
