@@ -203,17 +203,21 @@ def _print_plan(
     from flows.summary import preview_lines
     from pipeline.dry_run import preview
     from pipeline.engine.manifest import load_manifest
+    from pipeline.expected import expected, in_words
+    from pipeline.outline import outline, plan
     from pipeline.report.data.headline import forecast_facts, is_order
-    from pipeline.run import plan
     from pipeline.score.probes.cost import lines as costs
 
     lines = [f"Plan for {out} (nothing is written):"]
-    for stage, due, units in plan(command, out, config, corpus, verify=verify):
+    session = outline(out, config, corpus, verify=verify)
+    for stage, due, units in plan(command, session):
         lines.append(
             f"  {stage:<12} {'already done' if not due else f'{due} of {units} units to do'}"
         )
         if stage == "probes" and due:
             lines += [f"    {line}" for line in costs(config)]
+    if corpus:
+        lines += [f"  {line}" for line in in_words(expected(session.manifest, config), config)]
     if command == "filter":
         order = is_order(forecast_facts(load_manifest(out))[0])
         lines += preview_lines(preview(out, config), order=order)

@@ -24,7 +24,7 @@ from flows.runners import FIXED, FIXED_PARAMETERS, quiet_prefect
 from pipeline.config.sections import Config
 from pipeline.corpus.listed import MARK, is_list
 from pipeline.errors import ConfigError
-from pipeline.run import plan
+from pipeline.outline import outline
 from pipeline.storage.addresses import is_address
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def serve(
         )
     places = [_place(root) for root in corpus]
     with place_at(str(out), config.limits.scratch) as folder:
-        plan(how.command, folder, config, places)
+        outline(folder, config, places)
     parameters = {
         "corpus": places,
         "out": address_of(out) or os.path.abspath(out),  # noqa: PTH100

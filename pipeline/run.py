@@ -18,11 +18,12 @@ from pipeline.engine.events import logged
 from pipeline.engine.manifest import load_manifest
 from pipeline.engine.memory import begin, for_scoring
 from pipeline.engine.progress import current
-from pipeline.engine.run_folder import RunAsRecorded, RunFolder, open_run, refuse_foreign
+from pipeline.engine.run_folder import RunAsRecorded, RunFolder, open_run
 from pipeline.engine.session import Session, idle
 from pipeline.engine.stage import Mapper, Recall, Stage
 from pipeline.engine.system import writing
 from pipeline.errors import ConfigError, InputError, PipelineError, SchemaMismatch
+from pipeline.expected import require_disk
 from pipeline.filter import columns, contaminated, decisions, documents, evaluation, held, other_run
 from pipeline.filter.emit import emit, seal
 from pipeline.filter.forgotten import FORGOTTEN
@@ -288,6 +289,7 @@ def scan(session: Session, at_least: int = 0) -> None:
     inventory(session.manifest, session.corpus, session.config, verify=session.verify)
     session.refresh()
     session.plan_memory(at_least)
+    require_disk(session.run.folder, session.manifest, session.config)
     _adopt(session)
     for stage in SCAN:
         session.perform(stage)
@@ -521,27 +523,3 @@ def stale_tables(out: Path) -> frozenset[str]:
 
 def _is_current(session: Session, name: str) -> bool:
     return name in STAGES and session.current(STAGES[name])
-
-
-def plan(
-    command: str, out: Path, config: Config, corpus: Sequence[str] = (), *, verify: bool = False
-) -> list[tuple[str, int, int]]:
-    """Return (stage, units due, units) of what a command would do; writes nothing."""
-    manifest = load_manifest(out) if (out / "manifest.json").exists() else new_manifest()
-    if corpus:
-        check_places(corpus, out)
-        refuse_foreign(out)
-        inventory(manifest, corpus, config, verify=verify)
-    elif not (out / "manifest.json").exists():
-        load_manifest(out)
-    session = Session(RunFolder(out, manifest), config, idle, STAGES, verify, tuple(corpus))
-    stages = [stage for act in ACTS_OF[command] for stage in ACTS[act]]
-    return [
-        (
-            stage.name,
-            sum(not session.fresh(stage, key) for key in session.units(stage)),
-            len(session.units(stage)),
-        )
-        for stage in stages
-        if stage.wanted(config)
-    ]

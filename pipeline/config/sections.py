@@ -417,13 +417,17 @@ class LimitsConfig(Section):
         0, ge=0, description="threads; 0: one per core"
     )
 
+    disk: Annotated[Bytes, at_most(2**60, "no machine has more")] = Field(
+        0,
+        description="bytes that the run folder may have, with what is put aside; 0: what is free",
+    )
     scratch: Place = Field(
         "",
         description="folder of this machine for copies of what lies in object storage; empty: the "
         "user's cache",
     )
 
-    @field_validator("memory", mode="before")
+    @field_validator("memory", "disk", mode="before")
     @classmethod
     def _in_units(cls, value: object) -> object:
         if not isinstance(value, str):
