@@ -17,6 +17,7 @@ from pipeline.config.sections import InputConfig
 from pipeline.corpus import Shard
 from pipeline.corpus.columns import CHAT_NAMES
 from pipeline.corpus.readers import shard_columns
+from pipeline.report.data.alarms import CANARIES  # so that a report knows them
 
 TEXT, ID = "text", "id"
 PARQUET, JSONL = "canaries.parquet", "canaries.jsonl"
@@ -37,7 +38,7 @@ def column_names(shards: Sequence[Shard], config: InputConfig) -> tuple[str, str
 def mixed(canaries: Sequence[Canary], seed: int) -> tuple[list[str], list[str]]:
     """Return the ids and the texts of all rows; no two rows have one id."""
     rows = [
-        (f"canary-{one.id}-{turn}", one.text)
+        (f"{CANARIES}{one.id}-{turn}", one.text)
         for one in canaries
         if one.inside
         for turn in range(one.dose)

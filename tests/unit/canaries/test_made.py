@@ -21,6 +21,7 @@ from pipeline.config.load import load_config
 from pipeline.engine.manifest import load_manifest
 from pipeline.engine.run_folder import read_run
 from pipeline.errors import ConfigError, InputError, IntegrityError
+from pipeline.report.data.alarms import alarms
 from pipeline.score.proxy.tokenizer import Language, encode, train_tokenizer
 from tests.e2e.corpora import Prose
 from tests.unit.canaries.conftest import DESIGN
@@ -221,3 +222,15 @@ def test_a_key_and_a_file_that_do_not_belong_together_are_refused(made, scanned,
             read_key(own)
     with pytest.raises(ConfigError, match="no key of canaries"):
         read_key(tmp_path)
+
+
+def test_a_corpus_with_canaries_in_it_alarms(made, texts, tmp_path, make_corpus, scan):
+    """The report knows each row by its id, and a filter would take all copies but one."""
+    rows = [{"uuid": f"u{n}", "content": text} for n, text in enumerate(texts[:30])]
+    corpus = make_corpus(tmp_path / "c", {"a.jsonl": rows})
+    (corpus / "b.parquet").write_bytes((made.folder / "canaries.parquet").read_bytes())
+    done = scan(corpus, tmp_path / "run", "input.id=uuid")
+    tables = read_run(done.folder).tables()
+    found = alarms(tables["documents"], tables["decisions"], done.manifest)
+    [alarm] = [one for one in found if one["kind"] == "canaries"]
+    assert alarm["numbers"] == {"documents": made.key.file["rows"], "texts": 18}
