@@ -26,6 +26,13 @@ def _some(arguments: ArgumentCollection) -> None:
         raise ValueError("Say what to export: --to FILE.duckdb, --hub FOLDER or --table FOLDER.")
 
 
+def _one_answer(arguments: ArgumentCollection) -> None:
+    """Refuse several ways to have answers at once, and none of them."""
+    if sum(bool(argument.tokens) for argument in arguments) != 1:
+        raise ValueError("Name one of --model, --answers, --endpoint and --prompts.")
+
+
+ANSWERS = Group("Whom to ask (one of)", validator=_one_answer)
 EXPORTED = Group("What to export", validator=_some)
 MAPPED = Group.create_ordered("Who runs the units", validator=mutually_exclusive)
 STATUS_FORM = Group("Form (one of)", validator=mutually_exclusive)
@@ -342,6 +349,64 @@ class BacktestArguments:
     local: Annotated[Flag, Parameter(help="As always here: no Prefect.")] = False
     dry_run: Annotated[Flag, Parameter(help="Say the cost, train nothing.")] = False
     json: Annotated[Flag, Parameter(help="Print backtest.json.")] = False
+
+
+@FLAT
+@dataclass(frozen=True)
+class CanariesArguments:
+    """The arguments of `rote canaries`."""
+
+    run: RunFolder
+    _: KW_ONLY
+    out: Annotated[Path, Parameter(help="A new folder for the file to mix in and its key.")]
+    doses: Annotated[str, Parameter(help="Times that a canary is in the file.")] = (
+        "1,2,4,8,16,32,64"
+    )
+    count: Annotated[int, Parameter(help="Pairs of a canary and its twin, for each dose.")] = 8
+    kinds: Annotated[str, Parameter(help="random (drawn words), natural, or both.")] = (
+        "random,natural"
+    )
+    references: Annotated[int, Parameter(help="Random texts beside them, never mixed in.")] = 200
+    seed: Annotated[int, Parameter(help="Of all draws.")] = 1
+    passages: Annotated[
+        tuple[str, ...],
+        Parameter(
+            help="Files of your own texts for natural canaries, never to be trained on otherwise.",
+            negative=(),
+            consume_multiple=True,
+            show_default=False,
+        ),
+    ] = ()
+    jsonl: Annotated[Flag, Parameter(help="JSON Lines in place of Parquet.")] = False
+
+
+@FLAT
+@dataclass(frozen=True)
+class CheckCanariesArguments:
+    """The arguments of `rote canaries check`."""
+
+    folder: Annotated[Path, Parameter(help="A folder that `rote canaries` wrote.")]
+    _: KW_ONLY
+    model: Annotated[
+        str | None, Parameter(group=ANSWERS, help="A model: a folder of transformers.")
+    ] = None
+    answers: Annotated[
+        Path | None,
+        Parameter(group=ANSWERS, help="JSON Lines of id with completion, log_p or both."),
+    ] = None
+    endpoint: Annotated[
+        str | None,
+        Parameter(group=ANSWERS, help="A server of OpenAI's completions: http://HOST:PORT/v1."),
+    ] = None
+    prompts: Annotated[
+        Path | None,
+        Parameter(group=ANSWERS, help="Ask nobody: write id and prefix of each to this new file."),
+    ] = None
+    suffixes: Annotated[Flag, Parameter(help="With --prompts: the suffixes, too.")] = False
+    served: Annotated[
+        str, Parameter(show_default=False, help="With --endpoint: the model's name there.")
+    ] = ""
+    json: Annotated[Flag, Parameter(help="The figures as JSON.")] = False
 
 
 @FLAT

@@ -15,7 +15,9 @@ from cyclopts import App, CycloptsError, Group
 from flows.arguments import (
     AuditArguments,
     BacktestArguments,
+    CanariesArguments,
     CheckArguments,
+    CheckCanariesArguments,
     CompareArguments,
     CompletionArguments,
     ConfigArguments,
@@ -52,6 +54,15 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 app["--help"].group = app["--version"].group = MORE
+
+
+canaries = App(
+    name="canaries",
+    help="Make canaries for your own training; after it, check a model for them.",
+    group=ASK,
+    sort_key=11,
+)
+app.command(canaries)
 
 
 def run(given: list[str]) -> int:
@@ -210,6 +221,22 @@ def backtest(asked: BacktestArguments) -> int:
     from flows import commands as do
 
     return do.backtest(asked)
+
+
+@canaries.default
+def make_canaries(asked: CanariesArguments) -> int:
+    """Make canaries for your own training, with twins that stay out and a sealed key."""
+    from flows import canaries as do
+
+    return do.make(asked)
+
+
+@canaries.command(name="check")
+def check_canaries(asked: CheckCanariesArguments) -> int:
+    """Ask a model for the canaries, and hold the forecast against what it recites."""
+    from flows import canaries as do
+
+    return do.check(asked)
 
 
 @app.command(group=MORE, sort_key=12)

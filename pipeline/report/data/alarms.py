@@ -24,6 +24,7 @@ CLUSTER_PER_MILLE = 10
 MOST_CLUSTERS = 100
 AUDIT_LEAST = 20
 AUDIT_PERCENT = 98
+CANARIES = "canary-"  # their ids in a file to mix in; the hash of the text follows
 
 
 def alarms(
@@ -53,6 +54,7 @@ def alarms(
         query("report/shards", both, limits=limits).to_pylist(),
         manifest,
     )
+    found += canary_alarm(documents, limits)
     return [entry for entry in found if entry["level"] == ALARM]
 
 
@@ -106,6 +108,30 @@ def no_forecast_alarm(manifest: Mapping[str, Any]) -> list[Row]:
     """Return the alarm of a run that was scored and has no forecast."""
     sentence = no_forecast(*forecast_facts(manifest))
     return [_entry(ALARM, NO_FORECAST, "risk", {}, sentence)] if sentence else []
+
+
+def canary_alarm(documents: Sequence[Path], limits: Limits) -> list[Row]:
+    """Return the alarm that a corpus holds canaries of `rote canaries`; none where it does not.
+
+    Args:
+        documents: the files of the table.
+        limits: of DuckDB.
+    """
+    inputs = {"documents": documents}
+    [row] = query("report/canaries", inputs, {"named": CANARIES}, limits=limits).to_pylist()
+    if not row["documents"]:
+        return []
+    return [
+        _entry(
+            ALARM,
+            "canaries",
+            "id",
+            row,
+            f"{row['documents']:,} documents are canaries of rote, {row['texts']:,} texts that "
+            "repeat on purpose: a filter takes their copies out, and with these the doses. Scan "
+            "the corpus without them, and mix them in after the filter.",
+        )
+    ]
 
 
 def sources_params(top: int) -> dict[str, int]:

@@ -20,6 +20,7 @@ from pipeline.errors import IntegrityError
 from pipeline.report.data.alarms import (
     ALARM,
     MOST_CLUSTERS,
+    canary_alarm,
     differing_in_form,
     judge,
     shard_rows,
@@ -75,6 +76,7 @@ def gather(work: Work, manifest: Mapping[str, Any]) -> Row:
     shards = query("report/shards", both, limits=limits).to_pylist()
     listed = shard_rows(manifest)
     raised = judge(totals, sources, clusters, shards, _current(manifest, work))
+    raised += canary_alarm(documents, limits)
     if paths := work.paths("signatures"):
         forms = query("report/forms", {"signatures": paths}, limits=limits).to_pylist()[0]
         raised += differing_in_form(forms, work.config.text.normalize)

@@ -62,22 +62,34 @@ def held_out(known: Catalogue, seed: int) -> Flags:
 def plant_sources(known: Catalogue, size: int, seed: int) -> Int64:
     """Return documents whose passages are planted, so that their families are not trained on.
 
-    They are of families that repeat nothing, in an order by hash, of `size` bytes in all or an
-    eighth of the corpus, whichever is less; one family at least, where there is one.
+    They have `size` bytes in all or an eighth of the corpus, whichever is less.
 
     Args:
         known: the documents.
         size: bytes that are wanted.
         seed: of the hash.
     """
+    most = min(size, int(known.text_bytes.sum()) // PLANT_SHARE)
+    return unrepeated(known, ~held_out(known, seed), most, seed + _PLANTS)
+
+
+def unrepeated(known: Catalogue, allowed: Flags, size: int, seed: int) -> Int64:
+    """Return documents of families that repeat nothing, in an order by hash, of about `size` bytes.
+
+    Of at least one family, where there is one.
+
+    Args:
+        known: the documents.
+        allowed: which families may be chosen, (families,).
+        size: bytes that are wanted.
+        seed: of the hash that orders families.
+    """
     repeats = np.zeros(len(known.family_key), np.bool_)
     repeats[known.family[known.repetition >= REPEATED]] = True
-    keys = keyed_hash(known.family_key, seed + _PLANTS)
-    order = np.argsort(keys, kind="stable")
-    order = order[(~repeats & ~held_out(known, seed))[order]]
+    order = np.argsort(keyed_hash(known.family_key, seed), kind="stable")
+    order = order[(~repeats & allowed)[order]]
     before = np.cumsum(bytes_of_families(known)[order])
-    most = min(size, int(known.text_bytes.sum()) // PLANT_SHARE)
-    chosen = order[: int(np.searchsorted(before, most)) + 1]
+    chosen = order[: int(np.searchsorted(before, size)) + 1]
     return np.flatnonzero(known.first & np.isin(known.family, chosen))
 
 

@@ -103,3 +103,15 @@ def test_explain_elsewhere_names_a_few_and_counts_all(stored):
     params = {"windows": [9], "row_key": 1, "each": 1}
     found = query.run("explain/elsewhere", {"spans": spans, "counts": counts}, params).to_pylist()
     assert [(row["doc_id"], row["shard_row"], row["documents"]) for row in found] == [("b", 1, 2)]
+
+
+def test_report_canaries_are_told_by_an_id_that_begins_with_the_hash_of_the_text(stored):
+    """Two rows of one canary; another text under such an id, or an id without a turn, is none."""
+    hashes = [bytes(range(16)), bytes(range(16)), bytes(range(16, 32)), bytes(range(16))]
+    name = "canary-0001020304050607"
+    ids = [f"{name}-0", f"{name}-31", f"{name}-1", name]
+    documents = stored(DOCUMENTS, doc_id=ids, text_hash=hashes)
+    found = query.run("report/canaries", {"documents": documents}, {"named": "canary-"})
+    assert found.to_pylist() == [{"documents": 2, "texts": 1}]
+    none = query.run("report/canaries", {"documents": documents}, {"named": "other-"})
+    assert none.to_pylist() == [{"documents": 0, "texts": 0}]

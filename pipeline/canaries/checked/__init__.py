@@ -1,0 +1,1 @@
+"""Canaries after the training: a model is asked for them, and the forecast held against it."""
