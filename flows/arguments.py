@@ -26,10 +26,17 @@ def _some(arguments: ArgumentCollection) -> None:
         raise ValueError("Say what to export: --to FILE.duckdb, --hub FOLDER, or both.")
 
 
+def _when(arguments: ArgumentCollection) -> None:
+    """Refuse a schedule that nothing starts, and one that two things would."""
+    if sum(bool(argument.tokens) for argument in arguments) != 1:
+        raise ValueError("Say when: --cron EXPRESSION, --every 6h or --on-new-shards, one of them.")
+
+
 EXPORTED = Group("What to export", validator=_some)
 MAPPED = Group.create_ordered("Who runs the units", validator=mutually_exclusive)
 STATUS_FORM = Group("Form (one of)", validator=mutually_exclusive)
 ONE_TEXT = Group("Text (one of)", validator=_one)
+WHEN = Group("When (one of)", validator=_when)
 FLAT = Parameter(name="*")
 
 Flag: TypeAlias = Annotated[bool, Parameter(negative=(), show_default=False)]
@@ -345,7 +352,21 @@ class ScheduleArguments:
     corpus: Corpus
     _: KW_ONLY
     out: NewRun
-    cron: Annotated[str, Parameter(help='When, for example "0 3 * * *".')]
+    cron: Annotated[
+        str | None, Parameter(group=WHEN, help='A cron expression, for example "0 3 * * *".')
+    ] = None
+    every: Annotated[
+        str | None, Parameter(group=WHEN, help="Now, and then at this interval: 6h, 30m, 1d.")
+    ] = None
+    on_new_shards: Annotated[
+        Flag, Parameter(group=WHEN, help="When files of the corpus come, go or change.")
+    ] = False
+    poll: Annotated[
+        int | None,
+        Parameter(
+            show_default=False, help="Seconds between two looks of --on-new-shards; 60 if not said."
+        ),
+    ] = None
     name: Annotated[str, Parameter(help="Name of the deployment.")] = "rote"
     settings: SettingOptions = SettingOptions()
     skip_bad_files: Annotated[

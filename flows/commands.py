@@ -442,11 +442,13 @@ def backtest(asked: BacktestArguments) -> int:
 def schedule(asked: ScheduleArguments) -> int:
     """Serve the deployment until Ctrl-C."""
     from flows.schedule import Served, serve
+    from flows.when import when_of
 
+    when = when_of(asked)
     config = _loaded(asked.settings, {}, skip_bad_files=asked.skip_bad_files)
     interruptible()
     how = Served(asked.strict, asked.open_parameters, "run --no-score" if asked.no_score else "run")
-    return serve(asked.corpus, asked.out, config, asked.cron, asked.name, how=how)
+    return serve(asked.corpus, asked.out, config, when, asked.name, how=how)
 
 
 def config(asked: ConfigArguments) -> int:
