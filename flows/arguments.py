@@ -374,6 +374,10 @@ class ScheduleArguments:
     ] = False
     no_score: Annotated[Flag, Parameter(help="As with rote run: scan, filter, report.")] = False
     strict: Annotated[Flag, Parameter(help="A run with an alarm fails.")] = False
+    notify: Annotated[
+        str | None,
+        Parameter(help="Post alarms, failures, first success here; better ROTE_NOTIFY_URL."),
+    ] = None
     open_parameters: Annotated[
         Flag, Parameter(help="Runs may name another corpus and folder, by Prefect's parameters.")
     ] = False

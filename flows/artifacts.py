@@ -95,18 +95,32 @@ def publish(folder: Path, out: str) -> None:
 
 def page(folder: Path, out: str) -> str:
     """Return what became of the rows, the alarms and where the report is, as markdown."""
-    manifest = load_manifest(folder)
-    report = manifest["outputs"].get("report/all")
-    parts = [counts_page(manifest)]
-    if report is None or "report" in stale_tables(folder):
-        return "\n".join(parts)
-    alarms = report["facts"].get("alarms", [])
+    counts = counts_page(load_manifest(folder))
+    if not _is_reported(folder):
+        return counts
     where = f"{out.rstrip('/')}/report/index.html"
     link = quote(where, ":/") if is_address(out) else Path(where).absolute().as_uri()
-    parts += ["", f"Report: [{plain(where)}]({link})", "", f"## Alarms ({len(alarms)})", ""]
-    parts += [f"- {plain(alarm['sentence'])}" for alarm in alarms] or ["None."]
-    parts += ["", (folder / "report" / "summary.md").read_text(encoding="utf-8")]
-    return "\n".join(parts)
+    alarms = alarms_of(folder)
+    return "\n".join(
+        [
+            counts,
+            f"\nReport: [{plain(where)}]({link})\n\n## Alarms ({len(alarms)})\n",
+            *([f"- {plain(alarm['sentence'])}" for alarm in alarms] or ["None."]),
+            f"\n{(folder / 'report' / 'summary.md').read_text(encoding='utf-8')}",
+        ]
+    )
+
+
+def alarms_of(folder: Path) -> list[dict[str, Any]]:
+    """Return the alarms of a report that is of the last scan; none without one."""
+    if not _is_reported(folder):
+        return []
+    return list(load_manifest(folder)["outputs"]["report/all"]["facts"].get("alarms", []))
+
+
+def _is_reported(folder: Path) -> bool:
+    reported = "report/all" in load_manifest(folder)["outputs"]
+    return reported and "report" not in stale_tables(folder)
 
 
 def stage_rows(manifest: dict[str, Any]) -> list[dict[str, Any]]:

@@ -27,8 +27,9 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from prefect.tasks import Task
 from prefect.utilities.annotations import quote
 
-from flows.artifacts import first_name, followed, publish
+from flows.artifacts import alarms_of, first_name, followed, publish
 from flows.cli import fault
+from flows.notify import tell
 from flows.places import place_at
 from flows.runners import FIXED, FIXED_PARAMETERS, PrefectMapper, units_on
 from flows.summary import summarize
@@ -124,7 +125,15 @@ class Threads(ThreadPoolTaskRunner[Any]):
 UNUSED = cast("TaskRunner[PrefectFuture[Any]]", ThreadPoolTaskRunner(max_workers=1))
 
 
-@flow(name="rote", flow_run_name=first_name, task_runner=UNUSED, persist_result=False)
+@flow(
+    name="rote",
+    flow_run_name=first_name,
+    task_runner=UNUSED,
+    persist_result=False,
+    on_completion=[tell],
+    on_failure=[tell],
+    on_crashed=[tell],
+)
 def rote(  # noqa: PLR0913 - the parameters of a deployment
     corpus: list[str],
     out: str,
@@ -133,8 +142,8 @@ def rote(  # noqa: PLR0913 - the parameters of a deployment
     verify: bool = False,
     strict: bool = False,
     runner: str = "",
-) -> None:
-    """Bring a run folder up to date with a corpus.
+) -> list[str]:
+    """Bring a run folder up to date with a corpus; return the alarms in words.
 
     corpus, out: absolute paths in a deployment, or addresses of object storage. config: as in
     `rote.toml`. command: run, run --no-score, scan, scan --filter, score, filter or report. verify:
@@ -157,6 +166,7 @@ def rote(  # noqa: PLR0913 - the parameters of a deployment
                     COMMANDS[command](opened)
             publish(folder, out)
             _end(folder, strict=strict)
+            return [str(alarm["sentence"]) for alarm in alarms_of(folder)]
 
 
 def require_fixed(given: dict[str, Any]) -> None:

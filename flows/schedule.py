@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
+from flows.notify import VARIABLE
 from flows.orchestrator import Api, serving
 from flows.places import address_of, place_at
 from flows.runners import FIXED, FIXED_PARAMETERS, quiet_prefect
@@ -181,12 +182,15 @@ def _forget_missed(deployment: UUID) -> None:
 
 def _announce(told: str, parameters: dict[str, Any], api: Api, name: str) -> str:
     whose = "lives as long as this command" if api.temporary else "named by your settings"
+    notified = "  notify    on an alarm, a failure, the first success\n"
+    notified = notified if os.environ.get(VARIABLE) else ""
     secret = ""
     if api.secret_file is not None:
         secret = f'PREFECT_API_AUTH_STRING="$(cat {shlex.quote(str(api.secret_file))})" '
     return (
         f"Scheduled: {len(parameters['corpus'])} inputs into {parameters['out']}\n"
         f"  when      {told}\n"
+        f"{notified}"
         f"  server    {api.url.removesuffix('/api')} ({whose})\n"
         f"  run now   PREFECT_API_URL={api.url} {secret}prefect deployment run rote/{name}\n"
         "Ctrl-C ends the schedule.\n"

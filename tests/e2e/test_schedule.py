@@ -10,9 +10,11 @@ import time
 import pytest
 
 from flows.server import database
+from tests import webhook
 from tests.e2e import corpora
 from tests.e2e.command import begin, ending, manifest, rote
 
+SECRET = "T0P-S3CRET"  # noqa: S105 - of these tests
 SCHEDULE = ("--no-score", "--set=limits.workers=1")
 
 
@@ -35,13 +37,23 @@ def corpus(tmp_path):
     return folder
 
 
+@pytest.fixture
+def receiver():
+    """Give a webhook on this machine."""
+    with webhook.serving() as server:
+        yield server
+
+
 def runs():
     """Return name, state and tags of all runs in Prefect's history, the first one first."""
     if not database().exists():
         return []
+    asked = "select name, state_type, tags from flow_run order by expected_start_time"
     with contextlib.closing(sqlite3.connect(database())) as history:
-        asked = "select name, state_type, tags from flow_run order by expected_start_time"
-        return history.execute(asked).fetchall()
+        try:
+            return history.execute(asked).fetchall()
+        except sqlite3.OperationalError:  # no table yet
+            return []
 
 
 def until(what, process, seconds=120):
@@ -70,15 +82,22 @@ def test_a_schedule_has_one_of_three_ways_to_be_due(tmp_path, options):
 
 @pytest.mark.slow
 def test_a_corpus_that_gains_a_shard_is_scanned_again_and_one_that_does_not_is_not(
-    tmp_path, corpus
+    tmp_path, corpus, monkeypatch, receiver, prefect_home
 ):
-    """The sensor starts a run at once, one for a new shard, none in between or after."""
+    """The sensor starts a run at once, one for a new shard, none in between or after.
+
+    A webhook hears of the first success and of the alarm that the second run raises; its address is
+    nowhere.
+    """
+    monkeypatch.setenv("ROTE_NOTIFY_URL", f"{receiver.url}/{SECRET}")
     asked = ("schedule", corpus, "--out", tmp_path / "run", "--on-new-shards", "--poll", 1)
     with ending(begin(*asked, *SCHEDULE)) as process:
         until(lambda: ended(1), process)
         assert manifest(tmp_path / "run")["scan"] == 1
         time.sleep(4)
         assert ended(1)
+        lines = (tmp_path / "shard-2.jsonl").read_text().splitlines()[:1] * 60
+        (tmp_path / "shard-2.jsonl").write_text("\n".join(lines) + "\n")  # a cluster, and an alarm
         shutil.move(tmp_path / "shard-2.jsonl", corpus / "shard-2.jsonl")
         until(lambda: ended(2), process)
         assert manifest(tmp_path / "run")["scan"] == 2
@@ -89,6 +108,16 @@ def test_a_corpus_that_gains_a_shard_is_scanned_again_and_one_that_does_not_is_n
     assert "looked for every 1 s" in out
     assert "Traceback" not in err
     assert ended(2)
+    assert [path for path, _, _ in receiver.told] == [f"/{SECRET}"] * 2
+    first, second = (facts for _, _, facts in receiver.told)
+    assert (first["event"], first["run"], first["state"]) == (
+        *("success", "corpus run --no-score 1", "COMPLETED"),
+    )
+    assert (second["event"], second["run"]) == ("alarm", "corpus run --no-score 2")
+    assert any("holds 60 documents" in sentence for sentence in second["alarms"])
+    assert SECRET not in out + err
+    kept = [*prefect_home.rglob("*"), *(tmp_path / "run").rglob("*")]
+    assert [path for path in kept if path.is_file() and SECRET.encode() in path.read_bytes()] == []
     with ending(begin(*asked, *SCHEDULE)) as process:  # it remembers what it has scanned
         said = [process.stdout.readline() for _ in range(5)]
         time.sleep(5)

@@ -54,4 +54,3 @@ def test_when_is_told_in_words():
     """The line of `rote schedule` says when it begins."""
     assert in_words(Every(21_600, "6h")) == "now, and then every 6h"
     assert in_words(OnNewShards(60)) == "when files come, go or change: looked for every 60 s"
-    assert in_words(ByCron("0 3 * * *")).startswith('"0 3 * * *" in ')
