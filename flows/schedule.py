@@ -22,6 +22,7 @@ from flows.orchestrator import Api, serving
 from flows.places import address_of, place_at
 from flows.runners import FIXED, FIXED_PARAMETERS, quiet_prefect
 from flows.sensor import Sensor
+from flows.silence import HEARTBEAT_S, watch_for_silence
 from flows.when import Every, OnNewShards, When, in_words, prefect_schedule
 from pipeline.config.sections import Config
 from pipeline.corpus.listed import MARK, is_list
@@ -102,6 +103,7 @@ def _place(root: str) -> str:
 def _run_when_due(when: When, parameters: dict[str, Any], name: str) -> None:
     """Register the deployment and run it when it is due, until Ctrl-C or SIGTERM."""
     from prefect.runner import Runner
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
     from flows.flow import rote
 
@@ -123,12 +125,14 @@ def _run_when_due(when: When, parameters: dict[str, Any], name: str) -> None:
         ),
     )
     _forget_missed(deployment)
+    watch_for_silence(name, deployment)
     sensor = None
     if isinstance(when, OnNewShards):
         sensor = Sensor(parameters["corpus"], deployment, when.poll_s)
     if isinstance(when, Every):
         _run_now(deployment)
-    asyncio.run(_until_stopped(runner, sensor))
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: HEARTBEAT_S}):  # runs inherit it
+        asyncio.run(_until_stopped(runner, sensor))
 
 
 async def _until_stopped(runner: Runner, sensor: Sensor | None) -> None:

@@ -6,10 +6,12 @@ import shutil
 import signal
 import sqlite3
 import time
+from pathlib import Path
 
 import pytest
 
 from flows.server import database
+from flows.silence import SILENCE_S
 from tests import webhook
 from tests.e2e import corpora
 from tests.e2e.command import begin, ending, manifest, rote
@@ -122,3 +124,51 @@ def test_a_corpus_that_gains_a_shard_is_scanned_again_and_one_that_does_not_is_n
         said = [process.stdout.readline() for _ in range(5)]
         time.sleep(5)
         assert ended(2), said
+
+
+def states():
+    """Return the states of all runs, the first one first."""
+    return [state for _, state, _ in runs()]
+
+
+def process_of_run(schedule):
+    """Return the number of the process that a schedule has spawned for a run."""
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError, IndexError):
+            above = (entry / "stat").read_text().rpartition(")")[2].split()[1]
+            if above == str(schedule) and "spawn_main" in (entry / "cmdline").read_text():
+                return int(entry.name)
+    raise AssertionError
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_is_crashed_and_run_again(tmp_path, corpus, monkeypatch):
+    """After kill -9 of its process alone the schedule goes on, and takes the corpus up again."""
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "prefect"))
+    asked = ("schedule", corpus, "--out", tmp_path / "run", "--on-new-shards", "--poll", 1)
+    with ending(begin(*asked, *SCHEDULE)) as process:
+        until(lambda: states() == ["RUNNING"], process)
+        os.kill(process_of_run(process.pid), signal.SIGKILL)
+        until(lambda: states()[:1] == ["CRASHED"], process, seconds=20)
+        until(lambda: states() == ["CRASHED", "COMPLETED"], process)
+    assert manifest(tmp_path / "run")["scan"] == 1
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(500)
+def test_a_run_that_is_killed_with_its_schedule_does_not_stay_running(
+    tmp_path, corpus, monkeypatch
+):
+    """Nobody is left to say that it crashed; the automation does, and the next run goes on."""
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "prefect"))
+    asked = ("schedule", corpus, "--out", tmp_path / "run", "--on-new-shards", "--poll", 1)
+    with ending(begin(*asked, *SCHEDULE)) as process:
+        until(lambda: states() == ["RUNNING"], process)
+        time.sleep(2)  # the first heartbeat is on its way to the server
+        os.kill(process_of_run(process.pid), signal.SIGKILL)
+        process.kill()
+    assert states() == ["RUNNING"]
+    with ending(begin(*asked, *SCHEDULE)) as process:
+        until(lambda: states()[:1] == ["CRASHED"], process, seconds=2 * SILENCE_S + 60)
+        until(lambda: states() == ["CRASHED", "COMPLETED"], process)
+    assert manifest(tmp_path / "run")["scan"] == 1
