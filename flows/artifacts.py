@@ -104,7 +104,7 @@ def page(folder: Path, out: str) -> str:
     return "\n".join(
         [
             counts,
-            f"\nReport: [{plain(where)}]({link})\n\n## Alarms ({len(alarms)})\n",
+            f"\nReport: [index.html]({link}) in {plain(out)}\n\n## Alarms ({len(alarms)})\n",
             *([f"- {plain(alarm['sentence'])}" for alarm in alarms] or ["None."]),
             f"\n{(folder / 'report' / 'summary.md').read_text(encoding='utf-8')}",
         ]

@@ -12,17 +12,17 @@ import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
+from flows.followed import run_name
 from flows.notify import VARIABLE
 from flows.orchestrator import Api, serving
 from flows.places import address_of, place_at
 from flows.runners import FIXED, FIXED_PARAMETERS, quiet_prefect
 from flows.sensor import Sensor
-from flows.silence import HEARTBEAT_S, watch_for_silence
+from flows.silence import HEARTBEAT_S, clear_left, watch_for_silence
 from flows.when import Every, OnNewShards, When, in_words, prefect_schedule
 from pipeline.config.sections import Config
 from pipeline.corpus.listed import MARK, is_list
@@ -102,18 +102,11 @@ def _place(root: str) -> str:
 
 def _run_when_due(when: When, parameters: dict[str, Any], name: str) -> None:
     """Register the deployment and run it when it is due, until Ctrl-C or SIGTERM."""
-    from prefect.runner import Runner
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
     from flows.flow import rote
 
-    class Server(Runner):
-        """A runner that takes SIGTERM as Ctrl-C; Prefect's own handler ends in a warning."""
-
-        def handle_sigterm(self, *_: object) -> None:
-            signal.raise_signal(signal.SIGINT)
-
-    runner = Server(name=name, limit=1)
+    runner = _runner(name)
     deployment = cast(
         "UUID",
         runner.add_flow(
@@ -124,15 +117,29 @@ def _run_when_due(when: When, parameters: dict[str, Any], name: str) -> None:
             concurrency_limit=1,  # also of runs that another process or worker takes
         ),
     )
-    _forget_missed(deployment)
+    clear_left(deployment)
     watch_for_silence(name, deployment)
+    called = run_name(parameters["corpus"], parameters["command"])
     sensor = None
     if isinstance(when, OnNewShards):
-        sensor = Sensor(parameters["corpus"], deployment, when.poll_s)
+        sensor = Sensor(parameters["corpus"], deployment, called, when.poll_s)
     if isinstance(when, Every):
-        _run_now(deployment)
+        _run_now(deployment, called)
     with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: HEARTBEAT_S}):  # runs inherit it
         asyncio.run(_until_stopped(runner, sensor))
+
+
+def _runner(name: str) -> Runner:
+    """Return a runner that takes SIGTERM as Ctrl-C; Prefect's own handler ends in a warning."""
+    from prefect.runner import Runner
+
+    class Server(Runner):
+        """One with that handler."""
+
+        def handle_sigterm(self, *_: object) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    return Server(name=name, limit=1)
 
 
 async def _until_stopped(runner: Runner, sensor: Sensor | None) -> None:
@@ -152,36 +159,12 @@ async def _until_stopped(runner: Runner, sensor: Sensor | None) -> None:
         await asyncio.gather(*tasks)
 
 
-def _run_now(deployment: UUID) -> None:
+def _run_now(deployment: UUID, name: str) -> None:
     """Start one run at once: an interval begins with one."""
     from prefect.client.orchestration import get_client
 
     with get_client(sync_client=True) as client:
-        client.create_flow_run_from_deployment(deployment)
-
-
-def _forget_missed(deployment: UUID) -> None:
-    """Delete runs that were due while nobody served them: the next does as much as all."""
-    from prefect.client.orchestration import get_client
-    from prefect.client.schemas.filters import (
-        FlowRunFilter,
-        FlowRunFilterDeploymentId,
-        FlowRunFilterExpectedStartTime,
-        FlowRunFilterState,
-        FlowRunFilterStateType,
-    )
-    from prefect.client.schemas.objects import StateType
-
-    missed = FlowRunFilter(
-        deployment_id=FlowRunFilterDeploymentId(any_=[deployment]),
-        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
-        expected_start_time=FlowRunFilterExpectedStartTime.model_validate(
-            {"before_": datetime.now(UTC)}
-        ),
-    )
-    with get_client(sync_client=True) as client:
-        for run in client.read_flow_runs(flow_run_filter=missed, limit=200):
-            client.delete_flow_run(run.id)
+        client.create_flow_run_from_deployment(deployment, name=name)
 
 
 def _announce(told: str, parameters: dict[str, Any], api: Api, name: str) -> str:

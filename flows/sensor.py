@@ -60,10 +60,11 @@ def is_due(listing: str, past: Sequence[Past]) -> bool:
 
 
 class Sensor:
-    """Looks at a corpus again and again, and starts runs of a deployment."""
+    """Looks at a corpus again and again, and starts runs of a deployment, of one name."""
 
-    def __init__(self, corpus: Sequence[str], deployment: UUID, poll_s: int) -> None:
+    def __init__(self, corpus: Sequence[str], deployment: UUID, name: str, poll_s: int) -> None:
         self._corpus = corpus
+        self._name = name
         self._deployment = deployment
         self._poll_s = poll_s
         self._before: str | None = None
@@ -112,7 +113,9 @@ class Sensor:
         from prefect.client.orchestration import get_client
 
         with get_client(sync_client=True) as client:
-            client.create_flow_run_from_deployment(self._deployment, tags=[f"{TAG}{listing}"])
+            client.create_flow_run_from_deployment(
+                self._deployment, name=self._name, tags=[f"{TAG}{listing}"]
+            )
 
 
 def _past(run: FlowRun) -> Past:

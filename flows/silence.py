@@ -1,22 +1,50 @@
-"""Runs that were killed together with their schedule: Prefect marks them as crashed.
+"""Runs that a schedule left when it was killed: they are marked as crashed.
 
 A run whose process is killed alone is marked by the schedule that serves it. When the schedule is
-killed too, nobody is left to say so; but the heartbeats of the run have stopped, and an automation
-on the server waits for those.
+killed too, nobody is left to say so; but the heartbeats of the run have stopped, or it never began,
+and an automation on the server waits for either.
 """
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 if TYPE_CHECKING:
     from prefect.events.schemas.automations import AutomationCore
 
 HEARTBEAT_S = 30  # Prefect's least
-SILENCE_S = 3 * HEARTBEAT_S
+SILENCE_S = 4 * HEARTBEAT_S
 """Seconds without a heartbeat after which a run is taken for dead; up to twice as many pass."""
+COMPARED = ("after", "expect", "for_each", "match", "match_related", "within")
+
+
+def clear_left(deployment: UUID) -> None:
+    """Clear away what nobody serves any more, when a schedule begins.
+
+    Runs that were due meanwhile are deleted: the next does as much as all. One that was about to
+    begin is marked as crashed: it holds the only slot of the deployment.
+    """
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas import filters
+    from prefect.client.schemas.objects import StateType
+    from prefect.states import Crashed
+
+    def of(state: StateType) -> filters.FlowRunFilter:
+        return filters.FlowRunFilter(
+            deployment_id=filters.FlowRunFilterDeploymentId(any_=[deployment]),
+            state=filters.FlowRunFilterState(type=filters.FlowRunFilterStateType(any_=[state])),
+            expected_start_time=filters.FlowRunFilterExpectedStartTime.model_validate(
+                {"before_": datetime.now(UTC)}
+            ),
+        )
+
+    with get_client(sync_client=True) as client:
+        for run in client.read_flow_runs(flow_run_filter=of(StateType.SCHEDULED), limit=200):
+            client.delete_flow_run(run.id)
+        for run in client.read_flow_runs(flow_run_filter=of(StateType.PENDING), limit=200):
+            client.set_flow_run_state(run.id, Crashed(message="Its schedule was killed."))
 
 
 def watch_for_silence(name: str, deployment: UUID) -> None:
@@ -36,8 +64,13 @@ def watch_for_silence(name: str, deployment: UUID) -> None:
         there = client.read_automations_by_name(wanted.name)
         if not there:
             client.create_automation(wanted)
-        elif str(deployment) not in there[0].model_dump_json():  # of a server begun anew
+        elif _triggered(there[0]) != _triggered(wanted):  # of another version, or deployment
             client.update_automation(there[0].id, wanted)
+
+
+def _triggered(automation: AutomationCore) -> dict[str, Any]:
+    """Return what an automation waits for; that of the server also has numbers of its own."""
+    return automation.trigger.model_dump(include=set(COMPARED))
 
 
 def crash_automation(name: str, deployment: UUID) -> AutomationCore:
@@ -48,10 +81,11 @@ def crash_automation(name: str, deployment: UUID) -> AutomationCore:
     from prefect.events.schemas.events import ResourceSpecification
 
     beat = "prefect.flow-run.heartbeat"
+    begins = {"prefect.flow-run.Pending", "prefect.flow-run.Running"}
     ends = {f"prefect.flow-run.{how}" for how in ("Completed", "Failed", "Cancelled", "Crashed")}
     trigger = EventTrigger(
-        after={beat},
-        expect={beat, *ends},
+        after={beat, *begins},
+        expect={beat, "prefect.flow-run.Running", *ends},
         match=ResourceSpecification({"prefect.resource.id": ["prefect.flow-run.*"]}),
         match_related=ResourceSpecification(
             {"prefect.resource.id": [f"prefect.deployment.{deployment}"]}
