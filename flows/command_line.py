@@ -34,6 +34,7 @@ from flows.arguments import (
     ScoreArguments,
     StatusArguments,
 )
+from flows.notify import without_secret
 from pipeline.errors import ConfigError
 
 OK, USAGE = 0, 2
@@ -82,7 +83,7 @@ def run(given: list[str]) -> int:
         known = [name for name in given[:1] if name in commands()]
         raise ConfigError(
             "The command line is not valid.",
-            where=shlex.join(["rote", *given]),
+            where=shlex.join(["rote", *without_secret(given)]),
             found=" ".join(str(error).split()),
             fix=f"see {shlex.join(['rote', *known, '--help'])}",
         ) from error

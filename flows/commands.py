@@ -449,12 +449,19 @@ def backtest(asked: BacktestArguments) -> int:
 
 def schedule(asked: ScheduleArguments) -> int:
     """Serve the deployment until Ctrl-C."""
+    from flows.notify import VARIABLE, require_url
     from flows.schedule import Served, serve
+    from flows.when import when_of
 
+    if asked.notify is not None:  # the runs inherit it, and nothing else has it
+        os.environ[VARIABLE] = asked.notify
+    if os.environ.get(VARIABLE):
+        require_url(os.environ[VARIABLE])
+    when = when_of(asked)
     config = _loaded(asked.settings, {}, skip_bad_files=asked.skip_bad_files)
     interruptible()
     how = Served(asked.strict, asked.open_parameters, "run --no-score" if asked.no_score else "run")
-    return serve(asked.corpus, asked.out, config, asked.cron, asked.name, how=how)
+    return serve(asked.corpus, asked.out, config, when, asked.name, how=how)
 
 
 def config(asked: ConfigArguments) -> int:

@@ -73,6 +73,27 @@ def find_shards(
         InputError: When a root does not exist, is empty, holds nothing readable, or lies in a run
             folder.
     """
+    once, ignored = _found(corpus, more, own=own)
+    names = _names(once)
+    shards = [
+        _shard(number, name, item) for number, (name, item) in enumerate(sorted(names.items()))
+    ]
+    shards = _placed(shards, {str(item.path): item.root for item in once})
+    return shards, sorted(ignored - {shard.path for shard in shards})
+
+
+def named_files(corpus: Sequence[str], more: Further = NOTHING) -> dict[str, Path]:
+    """Return the files of a corpus of this machine by the names of their shards; opens none.
+
+    Raises:
+        InputError: When a root does not exist, is empty, holds nothing readable, or lies in a run
+            folder.
+    """
+    return {name: item.path for name, item in _names(_found(corpus, more, own=False)[0]).items()}
+
+
+def _found(corpus: Sequence[str], more: Further, *, own: bool) -> tuple[list[FoundFile], set[str]]:
+    """Return each file of a corpus once, and the paths ignored."""
     found: list[FoundFile] = []
     ignored: set[str] = set()
     for root in corpus:
@@ -83,13 +104,7 @@ def find_shards(
         ignored |= set(skipped)
     if not found:
         raise InputError("No corpus was named.", expected="files, folders or globs")
-    once = _once(found)
-    names = _names(once)
-    shards = [
-        _shard(number, name, item) for number, (name, item) in enumerate(sorted(names.items()))
-    ]
-    shards = _placed(shards, {str(item.path): item.root for item in once})
-    return shards, sorted(ignored - {shard.path for shard in shards})
+    return _once(found), ignored
 
 
 def identify(path: Path) -> tuple[int, int, str]:
