@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm
 
 from pipeline.score.forecast.features import ScoredPanel
 from pipeline.text.arrays import Flags
@@ -101,6 +100,8 @@ def wilson(hits: int, total: int) -> tuple[float, float]:
         hits: units with a hit.
         total: units.
     """
+    from scipy.stats import norm
+
     if total == 0:
         return 0.0, 1.0
     if hits == 0:
