@@ -11,6 +11,8 @@ from pipeline.report.html.markup import number as shown_number
 from pipeline.report.html.terms import term
 
 _NEVER = "never (floor)"
+_MOST = 6  # lines of a chart: there are no more colours
+_FEWER = "The chart has every second dose, its numbers have all."
 
 
 def dynamics(found: Row | None) -> list[Html]:
@@ -33,22 +35,24 @@ def dynamics(found: Row | None) -> list[Html]:
 
 def _recall(course: Sequence[Row]) -> Html:
     """Return the chart of the share recited."""
-    values = [_point(row, row["share"], row["share_95"]) for row in course]
+    values = [_point(row, row["share"], row["share_95"]) for row in _drawable(course)]
     lines = [(*_labels(row), f"{row['share']:.1%}", _ends(row["share_95"], "%")) for row in course]
     head = ("taught so far", "of the training", "plants", "recited", "95% interval")
     title = "Recall: plants recited, by how often they were taught so far"
     numbers = table(f"{title}.", head, lines, (0,), data_sort=True)
-    return chart("recall", title, _drawn(values, "recited", "%"), numbers)
+    note = _FEWER if len(values) < len(course) else ""
+    return chart("recall", title, _drawn(values, "recited", "%"), numbers, note)
 
 
 def _recognition(course: Sequence[Row]) -> Html:
     """Return the chart of the area under the curve of log p against plants never taught."""
     known = [row for row in course if row["auc"] is not None]
-    values = [_point(row, row["auc"], row["auc_95"]) for row in known]
+    values = [_point(row, row["auc"], row["auc_95"]) for row in _drawable(known)]
     lines = [(*_labels(row), f"{row['auc']:.3f}", _ends(row["auc_95"], "")) for row in known]
     head = ("taught so far", "of the training", "plants", "AUC", "95% interval")
     title = "Recognition: log p of plants taught against plants never taught"
     note = "Area under the curve; one half is chance."
+    note += f" {_FEWER}" if len(values) < len(known) else ""
     numbers = table(f"{title}. {note}", head, lines, (0,), data_sort=True)
     return chart("recognition", title, _drawn(values, "AUC", ""), numbers, note)
 
@@ -81,6 +85,12 @@ def _times(dose: int) -> str:
     if not dose:
         return _NEVER
     return f"{dose:,}" if dose == 1 else f"{dose:,}\N{EN DASH}{2 * dose - 1:,}"
+
+
+def _drawable(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows of as many doses as a chart has colours: else of 0, 1, 4, 16 and so on."""
+    few = len({row["taught"] for row in rows}) <= _MOST
+    return [row for row in rows if few or not row["taught"] or row["taught"].bit_length() % 2]
 
 
 def _labels(row: Row) -> tuple[str, str, str]:

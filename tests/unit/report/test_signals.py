@@ -164,6 +164,18 @@ def test_the_course_of_a_training_reaches_the_report(tmp_path: Path) -> None:
     assert 'id="chart-recognition"' in page
 
 
+def test_a_chart_of_many_doses_has_every_second_one(tmp_path: Path) -> None:
+    """Its numbers have all, and it says so."""
+    course = [_moment(40, dose, None, 4, 1) for dose in (0, 1, 2, 4, 8, 16, 32)]
+    data, page = _reported(tmp_path, {"probes/all": PROBED}, course)
+    told = text_of(signals(data))
+    assert told.count("every second dose") == 1  # of recall alone: six doses are recognised
+    assert "32\N{EN DASH}63100%4" in told
+    drawn = page[page.index('id="chart-recall"') :].partition("</figure>")[0]
+    assert r"16\u201331" in drawn.partition("<details")[0]
+    assert r"8\u201315" not in drawn.partition("<details")[0]
+
+
 def test_without_marks_no_course_is_told(tmp_path: Path) -> None:
     """Null in the data, and no chart."""
     data, page = _reported(tmp_path, {"probes/all": PROBED})
