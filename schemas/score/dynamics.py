@@ -28,6 +28,8 @@ DYNAMICS = table(
         ),
         field("texts", pa.int64(), "planted texts of one text a cluster in this group"),
         field("memorized", pa.int64(), "of these, whose suffix is recited"),
+        field("low", pa.float64(), "low end of the share's 95% interval (Wilson)"),
+        field("high", pa.float64(), "high end; 3/texts where none is recited"),
         field(
             "auc",
             pa.float64(),

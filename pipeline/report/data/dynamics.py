@@ -6,7 +6,6 @@ from typing import Any
 
 from pipeline.engine.stage import Work
 from pipeline.engine.tables import Row, read_table
-from pipeline.score.forecast.observed import wilson
 from schemas.score.dynamics import DYNAMICS
 
 
@@ -37,14 +36,12 @@ def _at(row: Row) -> Row:
         "share_of_training": row["share_of_training"],
         "taught": row["taught"],
         "texts": row["texts"],
-        **_share(row["memorized"], row["texts"]),
+        "memorized": row["memorized"],
+        "share": row["memorized"] / row["texts"],
+        "share_95": [row["low"], row["high"]],
         "auc": row["auc"],
         "auc_95": None if row["auc"] is None else [row["auc_low"], row["auc_high"]],
     }
-
-
-def _share(hits: int, texts: int) -> Row:
-    return {"memorized": hits, "share": hits / texts, "share_95": list(wilson(hits, texts))}
 
 
 def _since(rows: list[Row]) -> list[Row]:

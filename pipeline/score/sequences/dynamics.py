@@ -17,6 +17,7 @@ import pyarrow as pa
 from scipy.stats import norm
 
 from pipeline.score.sequences.plants import EXACT, Plants
+from pipeline.score.signals.wilson import wilson
 from pipeline.text.arrays import Flags, Float64, Int64
 from schemas.score.dynamics import DYNAMICS
 
@@ -136,11 +137,14 @@ def _row(
 ) -> dict[str, Any]:
     """Return the row of a group of texts."""
     count, hits = int(own.sum()), int(memorized[own].sum())
+    low, high = wilson(hits, count)
     found = {
         "taught": dose,
         "steps_since": since,
         "texts": count,
         "memorized": hits,
+        "low": low,
+        "high": high,
         **dict.fromkeys(("auc", "auc_low", "auc_high")),
     }
     if dose and count and never.any():

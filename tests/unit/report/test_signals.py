@@ -80,6 +80,7 @@ def _moment(steps: int, taught: int, since: int | None, texts: int, hits: int) -
     return {
         "proxy": "p1", "parameters": 200, "steps": steps, "share_of_training": steps / 40,
         "taught": taught, "steps_since": since, "texts": texts, "memorized": hits,
+        "low": 0.0, "high": 0.3,
         **dict(zip(("auc", "auc_low", "auc_high"), area, strict=True)),
     }  # fmt: skip
 

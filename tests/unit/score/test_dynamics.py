@@ -139,6 +139,8 @@ def test_recall_and_recognition_are_told_by_dose_and_by_steps_since():
         (2, 1, 2, 1, 1, 1.0),
     ]
     assert table["share_of_training"].to_pylist()[:1] == [0.5]
+    assert table["high"].to_pylist()[:2] == [1.0, 1.0]  # three over two, and one of one
+    assert table["low"].to_pylist()[1] == pytest.approx(0.2065, abs=1e-4)
     area = table.slice(4, 1).to_pylist()[0]
     # Hanley and McNeil with 2 against 2: q1 = .6, q2 = .642857
     spread = np.sqrt((0.1875 + (0.6 - 0.5625) + (0.6428571 - 0.5625)) / 4)
