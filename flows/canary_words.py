@@ -31,6 +31,7 @@ def made_in_words(made: Made) -> str:
         f"  doses     {doses}{beside}",
         f"  mix in    {made.folder / file['name']}: {rows}",
         f"  keep      {made.folder / KEY}: which are in, and the forecast; for nobody else",
+        f"  seal      {made.key.digest}: note it elsewhere, and a changed key shows",
         f"  forecast  {_forecast(made.key.forecast)}",
     )
     told = (
@@ -59,7 +60,7 @@ def checked_in_words(found: Mapping[str, Any], folder: Path) -> str:
         f"{label(str(found['asked']), 200)}: completions of {told['completions']:,} of {texts:,} "
         f"texts in pairs, log probabilities of {told['log_p']:,} of {texts + told['references']:,}"
     )
-    head = [found["verdict"], "", asked]
+    head = [found["verdict"], "", f"{asked}; seal {found['key']}"]
     if told["without_an_answer"]:
         head.append(f"without an answer: {told['without_an_answer']}")
     tables = [_recited(found), _recognised(found), _calibrated(found)]

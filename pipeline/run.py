@@ -154,7 +154,7 @@ SCORE = (
         sequences.sequences,
         sequences.VERSION,
         lambda c: [_read(c), sequences.settings(c), c.window.words, c.sketch.seed],
-        tables=("sequences", "contexts", "plants", "models"),
+        tables=("sequences", "contexts", "plants", "dynamics", "models"),
         needs=("counts", "windows", "sketch"),
     ),
     Stage(

@@ -15,7 +15,7 @@ from pipeline.backtest.judgement.measures import triple_line
 from pipeline.backtest.judgement.truths import OWN, Truth
 from pipeline.backtest.training.trainings import Training
 from pipeline.backtest.units import about_units
-from pipeline.score.forecast.observed import wilson
+from pipeline.score.signals.wilson import wilson
 
 CAVEATS = (
     "Every sequence is trained on and scored alone after one EOS: no offsets in a longer window.",

@@ -268,6 +268,11 @@ class ProxyConfig(Section):
     batch: Annotated[Count, at_most(65_536, _HELD)] = Field(
         16, description="sequences in a training step"
     )
+    marks: Annotated[int, Field(ge=0), at_most(64, "each is a pass over all plants")] = Field(
+        0,
+        description="moments of the training of each proxy of the ladder at which it is asked for "
+        "the plants, so that the report shows how they are learnt and forgotten; 0: never",
+    )
     rate: float = Field(
         0.003, gt=0, le=1, description="peak learning rate of AdamW; the embedding's is 8 times it"
     )

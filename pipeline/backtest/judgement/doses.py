@@ -9,9 +9,9 @@ import numpy as np
 
 from pipeline.backtest.judgement.truths import Truth
 from pipeline.backtest.subject import NATURAL, Subject
-from pipeline.score.forecast.observed import wilson
 from pipeline.score.sequences.plants import EXACT
 from pipeline.score.signals.exposure import exposure
+from pipeline.score.signals.wilson import wilson
 from pipeline.text.arrays import Flags, Int64
 
 

@@ -17,7 +17,7 @@ from pipeline.backtest.judgement.strata import Stratum
 from pipeline.backtest.judgement.truths import Truth
 from pipeline.score.forecast.bootstrap import NUMBERS_AT_ONCE
 from pipeline.score.forecast.logistic import folds
-from pipeline.score.forecast.observed import wilson
+from pipeline.score.signals.wilson import wilson
 from pipeline.text.arrays import Flags, Float64, Int64
 
 LEAST_ROWS = 5  # of a stratum that is judged

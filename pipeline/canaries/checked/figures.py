@@ -6,7 +6,7 @@ every bootstrap, since its texts differ in the coin alone. The coin is asked onl
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +17,8 @@ from scipy.stats import binom
 from pipeline.canaries.checked.answers import Answers
 from pipeline.canaries.key import Key
 from pipeline.score.forecast.bootstrap import times_drawn
-from pipeline.score.forecast.observed import wilson
 from pipeline.score.signals.exposure import exposure
+from pipeline.score.signals.wilson import wilson
 from pipeline.text.arrays import Flags, Float64, Int64
 
 DRAWS = 2_000
@@ -117,9 +117,10 @@ def exposures(of: Panel) -> list[dict[str, Any]]:
         references = of.log_p[outside]
         most = float(np.log2(len(references) + 1))
         ranks = np.arange(1, len(references) + 2)
+        inside = (of.kind == kind) & of.inside & np.isfinite(of.log_p)
+        draws = list(_exposure_draws(of, inside, outside)) if inside.any() else []
         for dose in (0, *of.doses):
-            own = (of.kind == kind) & of.inside & np.isfinite(of.log_p)
-            own &= (of.dose == dose) if dose else True
+            own = inside & ((of.dose == dose) if dose else True)
             if own.any() and len(references):
                 bits = np.array([exposure(-x, -references) for x in of.log_p[own].tolist()])
                 found.append(
@@ -129,7 +130,7 @@ def exposures(of: Panel) -> list[dict[str, Any]]:
                         "canaries": len(bits),
                         "references": len(references),
                         "bits": float(bits.mean()),
-                        "bits_95": _bounds(_exposure_draws(of, own, outside)),
+                        "bits_95": _bounds(_means(draws, own[inside])),
                         "most_bits": most,
                         "untrained_bits": most - float(np.log2(ranks).mean()),
                     }
@@ -137,18 +138,28 @@ def exposures(of: Panel) -> list[dict[str, Any]]:
     return found
 
 
-def _exposure_draws(of: Panel, own: Flags, outside: Flags) -> Float64:
-    """Return the mean exposure in each draw of pairs and references, (draws,)."""
+def _exposure_draws(of: Panel, inside: Flags, outside: Flags) -> Iterator[tuple[Float64, Float64]]:
+    """Yield exposures in draws of pairs and references, and how often each canary is drawn.
+
+    Both are (draws, inside), a block of draws at a time.
+    """
     unit = _units(of)
-    above = (of.log_p[outside][None, :] > of.log_p[own][:, None]).astype(np.float64)
-    means = []
+    above = (of.log_p[outside][None, :] > of.log_p[inside][:, None]).astype(np.float64)
     for times in _draws(unit):
-        weight, drawn = times[:, unit[own]], times[:, unit[outside]]
-        rank = 1.0 + drawn @ above.T  # (draws, own)
-        bits = np.log2(drawn.sum(axis=1) + 1.0)[:, None] - np.log2(rank)
+        drawn = times[:, unit[outside]]
+        most = np.log2(drawn.sum(axis=1) + 1.0)[:, None]
+        yield most - np.log2(1.0 + drawn @ above.T), times[:, unit[inside]]
+
+
+def _means(draws: Sequence[tuple[Float64, Float64]], own: Flags) -> Float64:
+    """Return the weighted mean of some columns in each draw that has any of them, (draws,)."""
+    found = []
+    for values, times in draws:
+        weight = times[:, own]
         total = weight.sum(axis=1)
-        means.append(((bits * weight).sum(axis=1) / np.maximum(total, 1.0))[total > 0])
-    return np.concatenate(means)
+        mean = (values[:, own] * weight).sum(axis=1) / np.maximum(total, 1.0)
+        found.append(mean[total > 0])
+    return np.concatenate(found)
 
 
 def recognition(of: Panel) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from pipeline.canaries.made.design import NATURAL, RANDOM, Design
 from pipeline.canaries.made.forecasts import forecasts, language_of_run, why_no_forecast
 from pipeline.canaries.made.mix import JSONL, PARQUET, column_names, file_bytes, mixed
 from pipeline.canaries.made.sources import WORDS, Sources, sources
-from pipeline.canaries.made.texts import CutText, cut_texts, natural_texts, random_texts
+from pipeline.canaries.made.texts import CutText, cut_texts, natural_texts, random_texts, shifted
 from pipeline.config.sections import Config
 from pipeline.engine.files import digest_file, temporary_of, write_whole
 from pipeline.engine.progress import current
@@ -148,7 +148,7 @@ def _drawn(of: _Asked, material: Sources, design: Design, kind: str) -> list[Cut
     if kind == RANDOM:
         texts = random_texts(material, needed * SPARE, design.seed)
     else:
-        texts = natural_texts(material)
+        texts = shifted(natural_texts(material), seed)
     cut = cut_texts(list(dict.fromkeys(texts)), of.language, seed)
     current().message(f"canaries: {len(cut):,} {kind} texts held against the corpus")
     there = absent([one.text for one in cut], of.tables["words"], of.config, of.threads)
@@ -157,8 +157,8 @@ def _drawn(of: _Asked, material: Sources, design: Design, kind: str) -> list[Cut
         raise InputError(
             "The corpus has too little text to make so many canaries of.",
             where=f"{kind} canaries",
-            found=f"{len(found):,} texts: of {len(texts):,} that were put together {len(cut):,} "
-            "have 64 tokens and can be cut between two words",
+            found=f"{len(found):,} of {len(cut):,} texts that have 64 tokens and can be cut "
+            "between two words; the others are in the corpus",
             expected=f"{needed:,}, two for each pair and the references",
             fix="ask for fewer (--count, --doses, --references), for one kind (--kinds), or give "
             "natural texts of your own (--passages FILE)",

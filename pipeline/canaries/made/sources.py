@@ -32,7 +32,7 @@ from schemas.scan.counts import COUNTS
 
 WORDS = 72  # of a canary: more than 64 tokens of any usual tokenizer, and than a window's 50 words
 PIECE = 9  # words
-PER_DOCUMENT = 64  # pieces, or passages, of a document at most
+PER_DOCUMENT = 400  # pieces, or passages, of a document at most
 MOST_BYTES = 30 * PIECE  # of a piece: no long rows of signs
 LIST_WORDS = 2_048  # of the word list at most
 LEAST_LIST = 16

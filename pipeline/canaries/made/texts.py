@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 UNSCORED_WORDS = (24, 48)  # in which prefix and suffix end where there is no tokenizer
 LEAST_WORDS = 50
+SHIFTS = 8  # words that a natural text may lose at its beginning, so that it can be cut
+SAME_END = 160  # characters that two texts share only if one is the end of the other
 _WORDS = 63
 
 
@@ -58,8 +60,28 @@ def natural_texts(of: Sources) -> list[str]:
     return [one_line("".join(of.pieces[first : first + size])) for first in whole]
 
 
+def shifted(texts: Sequence[str], seed: int) -> list[str]:
+    """Return each text, and after it what is left of it without its first words, up to 8.
+
+    Args:
+        texts: in one line each.
+        seed: of the hashes of words.
+    """
+    words = segmentation.words(pa.array(texts, pa.large_string()), seed)
+    found = []
+    for number, text in enumerate(texts):
+        low, high = words.offsets[number : number + 2].tolist()
+        raw = text.encode()
+        starts = words.starts[low : min(high, low + SHIFTS + 1)].tolist()
+        found += [text, *(raw[start:].decode() for start in starts[1:])]
+    return found
+
+
 def cut_texts(texts: Sequence[str], language: Language | None, seed: int) -> list[CutText]:
     """Return those texts that are long enough and can be cut between two words, in their order.
+
+    Of texts that end alike only the first: what is left of a text without its first words is no
+    other one.
 
     Args:
         texts: in one line each.
@@ -72,7 +94,10 @@ def cut_texts(texts: Sequence[str], language: Language | None, seed: int) -> lis
     encoded: Sequence[Encoded | None] = [None] * len(texts)
     if language is not None:
         encoded = encode(language.tokenizer, texts, language.eos)
-    return list(_cuts(texts, words, encoded))
+    first: dict[str, CutText] = {}
+    for one in _cuts(texts, words, encoded):
+        first.setdefault(one.text[-SAME_END:], one)
+    return list(first.values())
 
 
 def _cuts(

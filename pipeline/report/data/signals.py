@@ -7,6 +7,7 @@ from typing import Any
 
 from pipeline.engine.stage import Work
 from pipeline.engine.tables import Row
+from pipeline.report.data.dynamics import dynamics
 from pipeline.report.data.finite import finite
 
 NUMBERS = ("signal", "name", "times_seen", "sequences", "families", "mean", "mean_95")
@@ -32,6 +33,7 @@ def signals(work: Work, manifest: Mapping[str, Any]) -> Row | None:
             "numbers": [{key: row[key] for key in NUMBERS} for row in results],
             "long_tail": facts["long_tail"],
             "strata": facts["strata"],
+            "dynamics": dynamics(work),
         }
     )
     return found

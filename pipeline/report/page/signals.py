@@ -1,4 +1,4 @@
-"""The section "Signals": what probes measured by times seen, kinds of text, the long tail."""
+"""The section "Signals": probes by times seen, kinds of text, the long tail, the training."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pipeline.report.html.charts import Spec, chart, colour, name, number, spec
 from pipeline.report.html.markup import DASH, Html, join, percent, table, tag
 from pipeline.report.html.markup import number as shown_number
 from pipeline.report.html.terms import term
+from pipeline.report.page.dynamics import dynamics
 
 _SEEN = {"seen": "trained on", "unseen": "never trained on (floor)"}
 
@@ -22,7 +23,8 @@ def signals(data: Row) -> Html:
         )
     tables = [_kinds(found["strata"])] if found["strata"] else []
     tables += [_tail(found["long_tail"])] if found["long_tail"] else []
-    return join([_introduction(found), *_probes(found), *tables])
+    course = dynamics(found["dynamics"])
+    return join([_introduction(found), *_probes(found), *tables, *course])
 
 
 def _introduction(found: Row) -> Html:

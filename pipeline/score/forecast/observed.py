@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.score.forecast.features import ScoredPanel
+from pipeline.score.signals.wilson import wilson
 from pipeline.text.arrays import Flags
 
 
@@ -89,27 +90,3 @@ def rate(panel: ScoredPanel, rows: Flags) -> dict[str, Any]:
         "families_memorized": hits,
         "rate_of_families_95": [round(low, 6), round(high, 6)] if families else None,
     }
-
-
-def wilson(hits: int, total: int) -> tuple[float, float]:
-    """Return the 95% interval of a share; 0 to 3/n when there is no hit.
-
-    Wilson 1927; the rule of three (Hanley and Lippman-Hand 1983).
-
-    Args:
-        hits: units with a hit.
-        total: units.
-    """
-    from scipy.stats import norm
-
-    if total == 0:
-        return 0.0, 1.0
-    if hits == 0:
-        return 0.0, min(1.0, 3.0 / total)
-    z = float(norm.ppf(0.975))
-    share = hits / total
-    centre = (share + z * z / (2 * total)) / (1 + z * z / total)
-    half = (
-        z / (1 + z * z / total) * np.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
-    )
-    return float(max(0.0, centre - half)), float(min(1.0, centre + half))

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from pipeline.engine.stage import Work
 from pipeline.engine.tables import read_table
-from pipeline.score.forecast.observed import wilson
 from pipeline.score.sequences.proxy_statistics import proxy_statistics
 from pipeline.score.signals.long_tail import by_decile, deciles
+from pipeline.score.signals.wilson import wilson
 from schemas.score.sequences import SEQUENCES
 
 COLUMNS = ["token_bits", "weight", "family", "gap_bits", "proxies"]

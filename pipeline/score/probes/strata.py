@@ -15,8 +15,8 @@ import pyarrow as pa
 
 from pipeline.engine.stage import Work
 from pipeline.engine.tables import read_table
-from pipeline.score.forecast.observed import wilson
 from pipeline.score.sequences.proxy_statistics import proxy_statistics
+from pipeline.score.signals.wilson import wilson
 from pipeline.text.arrays import Flags, Float64
 from schemas.score.sequences import SEQUENCES
 

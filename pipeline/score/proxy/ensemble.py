@@ -21,7 +21,15 @@ from pipeline.score.proxy.pool import WorkerPool
 from pipeline.score.proxy.precision import precision_of
 from pipeline.score.proxy.pretrained import load_models
 from pipeline.score.proxy.statistics import BATCHES, ProxyScorer, Scorable, Statistics
-from pipeline.score.proxy.train import Schedule, TrainedProxy, TrainingOptions, train
+from pipeline.score.proxy.train import (
+    Mark,
+    Questions,
+    Schedule,
+    TrainedProxy,
+    TrainingOptions,
+    steps_of,
+    train,
+)
 
 if TYPE_CHECKING:
     from pipeline.config.sections import ProxyConfig
@@ -48,6 +56,7 @@ class Proxy:
         device: `cpu` or `cuda`.
         identity: key of all that its weights follow from; empty where that is not known.
         source: where a loaded one is from; empty for the others.
+        marks: what a ladder proxy was asked during its training, where it was.
     """
 
     name: str
@@ -60,6 +69,7 @@ class Proxy:
     device: str
     identity: str = ""
     source: str = ""
+    marks: tuple[Mark, ...] = ()
 
     @property
     def parameters(self) -> int:
@@ -95,6 +105,7 @@ def train_all(
     vocabulary: int,
     config: ProxyConfig,
     pool: WorkerPool,
+    asked: NDArray[np.int64] | None = None,
 ) -> list[Proxy]:
     """Return the proxies trained on a sample: the ladder, smallest first, then the cross-fit pair.
 
@@ -107,17 +118,19 @@ def train_all(
         vocabulary: number of tokens.
         config: the shapes and the schedule.
         pool: the threads that train side by side.
+        asked: what the ladder is asked at `proxy.marks` moments, (rows, 65); None for nothing.
     """
     device = chosen_device(config)
     schedule = Schedule(config.epochs, config.batch, config.rate, config.seed)
     precision = precision_of(device)
     plans = _proxy_plans(rows, half, vocabulary, config)
-    keys = {one.name: _key(one, schedule, device, precision) for one in plans}
+    questions = {one.name: _questions(one, schedule, config.marks, asked) for one in plans}
+    keys = {one.name: _key(one, schedule, device, precision, questions[one.name]) for one in plans}
 
     def train_one(plan: _ProxyPlan) -> TrainedProxy:
         on_progress = pool.progress_of(plan.name, plan.cost)
         checkpoint = pool.checkpoint(f"{plan.name}.training", keys[plan.name])
-        options = TrainingOptions(precision, checkpoint)
+        options = TrainingOptions(precision, checkpoint, questions[plan.name])
         return train(plan.shape, plan.rows, schedule, device, on_progress, options)
 
     done = pool.map("training proxies", train_one, plans, lambda plan: plan.cost)
@@ -236,10 +249,33 @@ def training_seconds(
     return max([sum(spent) / workers, *spent, 0.0])
 
 
-def _key(plan: _ProxyPlan, schedule: Schedule, device: str, precision: str) -> str:
-    """Return the key of all that the weights of a training follow from."""
-    parts = (TRAINING, plan.name, plan.shape, schedule, device, precision)
-    return key_of(parts, np.ascontiguousarray(plan.rows).data)
+def _key(
+    plan: _ProxyPlan,
+    schedule: Schedule,
+    device: str,
+    precision: str,
+    questions: Questions | None,
+) -> str:
+    """Return the key of all that the weights of a training, and its marks, follow from."""
+    parts: tuple[object, ...] = (TRAINING, plan.name, plan.shape, schedule, device, precision)
+    arrays = [np.ascontiguousarray(plan.rows).data]
+    if questions is not None:
+        parts, arrays = (
+            (*parts, questions.steps),
+            [*arrays, np.ascontiguousarray(questions.rows).data],
+        )
+    return key_of(parts, *arrays)
+
+
+def _questions(
+    plan: _ProxyPlan, schedule: Schedule, marks: int, asked: NDArray[np.int64] | None
+) -> Questions | None:
+    """Return what a training is asked on the way: the ladder's, after equal parts of its steps."""
+    if not marks or asked is None or not len(asked) or len(plan.halves) < 2:
+        return None
+    total = steps_of(len(plan.rows), schedule)
+    steps = sorted({-(-total * number // marks) for number in range(1, marks + 1)})
+    return Questions(tuple(steps), asked)
 
 
 def chosen_device(config: ProxyConfig) -> str:
@@ -270,7 +306,18 @@ def _proxies(
     tokens = plan.rows[:, 1:].size
     role = "ladder" if len(plan.halves) == 2 else "half"
     seen = tokens * epochs
-    yield Proxy(plan.name, role, done.model, plan.halves, epochs, seen, done.loss, device, key)
+    yield Proxy(
+        plan.name,
+        role,
+        done.model,
+        plan.halves,
+        epochs,
+        seen,
+        done.loss,
+        device,
+        key,
+        marks=done.marks,
+    )
     if role == "ladder" and done.early is not None:
         name = f"{plan.name}-early"
         yield Proxy(name, "early", done.early, plan.halves, 1, tokens, math.nan, device, key)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from pipeline.score.proxy.checkpoint import Checkpoint
 from pipeline.score.proxy.loss import head_loss
 from pipeline.score.proxy.model import Shape, Transformer
 from pipeline.score.proxy.precision import Precision, halving, in_precision
+from pipeline.score.proxy.statistics import ProxyScorer
 from pipeline.text.hashing import keyed_hash
 
 WARM_UP = 0.05  # of all steps
@@ -44,16 +45,46 @@ class Schedule:
 
 
 @dataclass(frozen=True)
+class Questions:
+    """What a model is asked in the middle of its training; its weights do not depend on it.
+
+    Attributes:
+        steps: after which it is asked, ascending.
+        rows: EOS and a sequence each, (rows, 65).
+    """
+
+    steps: tuple[int, ...]
+    rows: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What a model said after some steps.
+
+    Attributes:
+        steps: of the training, done by then.
+        log_p: of each suffix given its prefix, in nats, (rows,).
+        memorized: whether every suffix token is the arg-max, (rows,).
+    """
+
+    steps: int
+    log_p: NDArray[np.float32]
+    memorized: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
 class TrainingOptions:
     """The means of a training, apart from its course.
 
     Attributes:
         precision: of the matrix products.
         checkpoint: what a killed training goes on from; None for none.
+        questions: what is asked on the way; None for nothing.
     """
 
     precision: Precision = "fp32"
     checkpoint: Checkpoint | None = None
+    questions: Questions | None = None
 
 
 @dataclass(frozen=True)
@@ -66,12 +97,14 @@ class TrainedProxy:
         loss: mean of the last epoch, nats per token.
         rows_at_once: rows of a batch at a time in the end, fewer than a batch where memory was
             short.
+        marks: what was answered on the way.
     """
 
     model: Transformer
     early: Transformer | None
     loss: float
     rows_at_once: int = 0
+    marks: tuple[Mark, ...] = ()
 
 
 @dataclass
@@ -85,6 +118,7 @@ class _State:
         losses: of the steps of this epoch, nats per token.
         steps: done so far.
         at_once: rows of a batch at a time.
+        marks: what was answered so far.
     """
 
     model: Transformer
@@ -93,6 +127,7 @@ class _State:
     losses: list[Tensor]
     steps: int
     at_once: int
+    marks: list[Mark] = field(default_factory=list)
 
 
 def train(
@@ -120,7 +155,7 @@ def train(
     options = options or TrainingOptions()
     state = _begun(shape, schedule, device, options.checkpoint)
     per_epoch = -(-len(rows) // schedule.rows)
-    total = per_epoch * schedule.epochs
+    total = steps_of(len(rows), schedule)
     for step, batch in enumerate(_batches(rows, schedule, state.steps), state.steps):
         if step % per_epoch == 0:
             state.losses = []
@@ -130,12 +165,21 @@ def train(
         state.steps = step + 1
         if step + 1 == per_epoch < total:
             state.early = copy.deepcopy(state.model).eval()
+        if options.questions is not None and state.steps in options.questions.steps:
+            state.marks.append(_answered(state, options.questions, device, options.precision))
         if options.checkpoint is not None and (options.checkpoint.due() or step + 1 == total):
             options.checkpoint.save(_saved(state), step + 1)
         if advance is not None:
             advance(step + 1, total)
     loss = float(torch.stack(state.losses).double().mean())
-    return TrainedProxy(state.model.eval(), state.early, loss, state.at_once)
+    return TrainedProxy(state.model.eval(), state.early, loss, state.at_once, tuple(state.marks))
+
+
+def _answered(state: _State, asked: Questions, device: str, precision: Precision) -> Mark:
+    """Return what the model says now."""
+    found = ProxyScorer(state.model, device, precision=precision).score(asked.rows)
+    log_p = np.asarray(found["log_p_z"], np.float32)
+    return Mark(state.steps, log_p, np.asarray(found["memorized"], np.bool_))
 
 
 def _begun(shape: Shape, schedule: Schedule, device: str, checkpoint: Checkpoint | None) -> _State:
@@ -158,6 +202,10 @@ def _saved(state: _State) -> dict[str, Tensor]:
             tensors[f"{name}.{number}"] = moment
     if state.early is not None:
         tensors |= {f"early.{n}": value for n, value in enumerate(state.early.parameters())}
+    for number, mark in enumerate(state.marks):
+        tensors[f"mark.{number}.steps"] = torch.tensor(mark.steps)
+        tensors[f"mark.{number}.log_p"] = torch.from_numpy(mark.log_p)
+        tensors[f"mark.{number}.memorized"] = torch.from_numpy(mark.memorized)
     return tensors
 
 
@@ -171,6 +219,9 @@ def _restore(state: _State, tensors: dict[str, Tensor], steps: int) -> None:
         state.early = copy.deepcopy(state.model).eval()
         for number, value in enumerate(state.early.parameters()):
             value.copy_(tensors[f"early.{number}"])
+    while (mark := f"mark.{len(state.marks)}") + ".steps" in tensors:
+        log_p, memorized = (tensors[f"{mark}.{name}"].numpy() for name in ("log_p", "memorized"))
+        state.marks.append(Mark(int(tensors[f"{mark}.steps"]), log_p, memorized))
     for number, value in enumerate(state.model.parameters()):
         value.copy_(tensors[f"weight.{number}"])
         state.optimiser.state[value] = {
@@ -233,6 +284,11 @@ def _batches(rows: NDArray[np.int64], schedule: Schedule, done: int) -> Iterator
         first = max(0, done - epoch * per_epoch)
         for start in range(first * schedule.rows, len(rows), schedule.rows):
             yield rows[order[start : start + schedule.rows]]
+
+
+def steps_of(rows: int, schedule: Schedule) -> int:
+    """Return the steps of a training on so many rows."""
+    return -(-rows // schedule.rows) * schedule.epochs
 
 
 def epoch_order(rows: int, seed: int, epoch: int) -> NDArray[np.int64]:

@@ -34,6 +34,7 @@ from pipeline.score.slices import SEQUENCE
 from pipeline.text.arrays import Int64
 from schemas.scan.counts import COUNTS
 from schemas.score.contexts import CONTEXTS
+from schemas.score.dynamics import DYNAMICS
 from schemas.score.plants import PLANTS
 from schemas.score.sequences import SEQUENCES
 
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     from pipeline.score.sequences.sequence_table import ScoringInput
     from pipeline.score.sequences.training_rows import Text, TrainingRows
 
-VERSION = 6
+VERSION = 7
 DEFAULT_TOKENS = {"cpu": 262_144, "cuda": 200_000_000}
 BYTES_PER_TOKEN = 4.0  # before a tokenizer is known
 MODELS = "models"
@@ -177,6 +178,7 @@ def _sequences(work: Work, known: Catalogue) -> Receipt:
     from pipeline.score.proxy.ensemble import load_all, train_all, training_seconds
     from pipeline.score.proxy.pool import WorkerPool
     from pipeline.score.sequences import plants
+    from pipeline.score.sequences.dynamics import asked_of
     from pipeline.score.sequences.plant_table import plant_table
     from pipeline.score.sequences.sequence_table import sequence_tables
 
@@ -192,7 +194,8 @@ def _sequences(work: Work, known: Catalogue) -> Receipt:
     else:
         seconds = training_seconds(rows, half, size, config, pool.workers)
         current().message(_stated(rows, config, seconds))
-        proxies = train_all(rows, half, size, config, pool)
+        asked = of.planted.tokens[asked_of(of.planted)]
+        proxies = train_all(rows, half, size, config, pool, asked)
     scored_input = to_score(work, of)
     scored, shorter = sequence_tables(work, scored_input, proxies, pool)
     with write_table(work.folder, "sequences", work.key, SEQUENCES) as out:
@@ -201,11 +204,24 @@ def _sequences(work: Work, known: Catalogue) -> Receipt:
         of_contexts.write(shorter)
     with write_table(work.folder, "plants", work.key, PLANTS) as of_plants:
         of_plants.write(plant_table(of.planted, proxies, of.language.tokenizer, pool))
+    of_dynamics = _write_dynamics(work, of, proxies)
     facts = _facts(work, scored_input, proxies) | _provenance(work, of.language, pool)
     facts["plants"] = plants.about(of.planted, rows)
     files = _write_models(work, scored_input, proxies, of.language, facts)
-    tables = (out.record, of_contexts.record, of_plants.record)
+    tables = (out.record, of_contexts.record, of_plants.record, of_dynamics)
     return Receipt((*tables, *files), len(known.row_key), out.rows, facts)
+
+
+def _write_dynamics(work: Work, of: Material, proxies: list[Proxy]) -> FileRecord:
+    """Write the table `dynamics`, which is empty unless `proxy.marks` asks for it."""
+    from pipeline.score.proxy.train import Schedule
+    from pipeline.score.sequences.dynamics import dynamics_table
+
+    config = work.config.proxy
+    schedule = Schedule(config.epochs, config.batch, config.rate, config.seed)
+    with write_table(work.folder, "dynamics", work.key, DYNAMICS) as out:
+        out.write(dynamics_table(of.planted, len(of.learnt.rows), proxies, schedule))
+    return out.record
 
 
 def _sample(known: Catalogue, reserved: Int64, config: ProxyConfig) -> Sample:

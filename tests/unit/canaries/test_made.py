@@ -16,7 +16,7 @@ from pipeline.canaries.made.absent import RUN_WORDS, absent
 from pipeline.canaries.made.canaries import make_canaries
 from pipeline.canaries.made.design import Design, design_of
 from pipeline.canaries.made.sources import Sources
-from pipeline.canaries.made.texts import cut_texts, random_texts
+from pipeline.canaries.made.texts import cut_texts, random_texts, shifted
 from pipeline.config.load import load_config
 from pipeline.engine.manifest import load_manifest
 from pipeline.engine.run_folder import read_run
@@ -141,7 +141,7 @@ def test_natural_canaries_can_be_of_the_user_s_own_texts(scanned, texts, tmp_pat
     many = Design(doses=(1, 2), pairs=2, kinds=("natural",), passages=(str(path),))
     with pytest.raises(InputError, match="too little text") as refused:
         make_canaries(scanned, many, tmp_path / "d")
-    assert "6 texts" in refused.value.found
+    assert refused.value.found.startswith("6 of 9 texts")
 
 
 def test_a_text_is_cut_between_two_words_of_32_tokens_each(texts):
@@ -159,6 +159,23 @@ def test_a_text_is_cut_between_two_words_of_32_tokens_each(texts):
         else:
             assert text[split].isalpha()
             assert text[split - 1].isalpha()
+
+
+def test_a_text_that_cannot_be_cut_loses_some_of_its_first_words(texts):
+    """Of one text one is left, its end as it was; nearly all can be cut then."""
+    language = Language(train_tokenizer(texts, 600))
+    lines = [" ".join(text.split()) for text in texts[:80]]
+    whole = cut_texts(lines, language, 1)
+    found = cut_texts(shifted(lines, 1), language, 1)
+    assert len(whole) < 65
+    assert len(found) > 75
+    ends = {line[-160:]: line for line in lines}
+    assert len({one.text[-160:] for one in found}) == len(found)
+    for one in found:
+        line = ends[one.text[-160:]]
+        assert line.endswith(one.text)
+        assert len(line.split()) - len(one.text.split()) <= 8
+    assert {one.text for one in whole} <= {one.text for one in found}
 
 
 def test_json_lines_hold_the_same_rows(scanned, tmp_path):

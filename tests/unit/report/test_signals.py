@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import pyarrow as pa
 
 from pipeline.engine.manifest import load_manifest, manifest_bytes
 from pipeline.engine.stage import Work
@@ -17,6 +18,7 @@ from pipeline.report.html.markup import text_of
 from pipeline.report.page.mitigations import mitigations
 from pipeline.report.page.signals import signals
 from pipeline.report.report import report
+from schemas.score.dynamics import DYNAMICS
 from schemas.score.probes import PROBES
 from tests.report_runs import make_run
 
@@ -72,9 +74,24 @@ MITIGATED: Row = {
 }  # fmt: skip
 
 
-def _reported(folder: Path, outputs: Row, **mitigation: object) -> tuple[Row, str]:
+def _moment(steps: int, taught: int, since: int | None, texts: int, hits: int) -> Row:
+    """Return a row of `dynamics` of the proxy p1, whose training has 40 steps."""
+    area = (0.75, 0.5, 0.9) if taught else (None, None, None)
+    return {
+        "proxy": "p1", "parameters": 200, "steps": steps, "share_of_training": steps / 40,
+        "taught": taught, "steps_since": since, "texts": texts, "memorized": hits,
+        "low": 0.0, "high": 0.3,
+        **dict(zip(("auc", "auc_low", "auc_high"), area, strict=True)),
+    }  # fmt: skip
+
+
+def _reported(
+    folder: Path, outputs: Row, course: list[Row] | None = None, **mitigation: object
+) -> tuple[Row, str]:
     """Return report.json and the text of the page of a run with these facts of its stages."""
     work = make_run(folder, scored=True)
+    with write_table(work.folder, "dynamics", "all", DYNAMICS) as marks:
+        marks.write(pa.Table.from_pylist(course or [], DYNAMICS))
     with write_table(work.folder, "probes", "all", PROBES) as out:
         out.write(PROBES.empty_table())
     manifest = load_manifest(work.folder)
@@ -86,7 +103,7 @@ def _reported(folder: Path, outputs: Row, **mitigation: object) -> tuple[Row, st
     (work.folder / "manifest.json").write_bytes(manifest_bytes(manifest))
     wanted = work.config.mitigation.model_copy(update=mitigation)
     config = work.config.model_copy(update={"mitigation": wanted})
-    tables = {**work.tables, "probes": (out.record.path,)}
+    tables = {**work.tables, "probes": (out.record.path,), "dynamics": (marks.record.path,)}
     report(dataclasses.replace(work, config=config, tables=tables))
     written = work.folder / "report"
     data = json.loads((written / "report.json").read_text())
@@ -118,6 +135,55 @@ def test_a_run_without_probes_says_how_to_ask_for_them(tmp_path: Path) -> None:
     assert "Long tail" in told
 
 
+def test_the_course_of_a_training_reaches_the_report(tmp_path: Path) -> None:
+    """By dose at each moment, and by steps since over all moments; of the largest proxy."""
+    course = [
+        {**_moment(40, 1, None, 9, 9), "proxy": "p0", "parameters": 100},
+        _moment(20, 0, None, 10, 0),
+        _moment(20, 2, None, 4, 1),
+        _moment(20, 2, 8, 4, 1),
+        _moment(40, 0, None, 10, 0),
+        _moment(40, 2, None, 4, 3),
+        _moment(40, 2, 8, 1, 1),
+        _moment(40, 2, 16, 3, 2),
+    ]
+    data, page = _reported(tmp_path, {"probes/all": PROBED}, course)
+    found = data["signals"]["dynamics"]
+    assert (found["proxy"], found["steps"], len(found["course"])) == ("p1", 40, 4)
+    assert found["course"][3]["share"] == 0.75
+    assert found["course"][3]["auc_95"] == [0.5, 0.9]
+    assert [(row["steps_since"], row["answers"], row["memorized"]) for row in found["since"]] == [
+        (8, 5, 2),
+        (16, 3, 2),
+    ]
+    told = text_of(signals(data))
+    assert "the last time after 40 steps" in told
+    assert "never (floor)50%100.0%0.0% to 30.0%" in told
+    assert "2\N{EN DASH}350%425.0%" in told
+    assert "8 or more0.75, 40% of 5" in told
+    assert 'id="chart-recall"' in page
+    assert 'id="chart-recognition"' in page
+
+
+def test_a_chart_of_many_doses_has_every_second_one(tmp_path: Path) -> None:
+    """Its numbers have all, and it says so."""
+    course = [_moment(40, dose, None, 4, 1) for dose in (0, 1, 2, 4, 8, 16, 32)]
+    data, page = _reported(tmp_path, {"probes/all": PROBED}, course)
+    told = text_of(signals(data))
+    assert told.count("every second dose") == 1  # of recall alone: six doses are recognised
+    assert "32\N{EN DASH}63100%4" in told
+    drawn = page[page.index('id="chart-recall"') :].partition("</figure>")[0]
+    assert r"16\u201331" in drawn.partition("<details")[0]
+    assert r"8\u201315" not in drawn.partition("<details")[0]
+
+
+def test_without_marks_no_course_is_told(tmp_path: Path) -> None:
+    """Null in the data, and no chart."""
+    data, page = _reported(tmp_path, {"probes/all": PROBED})
+    assert data["signals"]["dynamics"] is None
+    assert "chart-recall" not in page
+
+
 def test_a_run_that_was_not_scored_has_no_signals(tmp_path: Path) -> None:
     """Null in the data, a sentence on the page; nothing was added for training either."""
     work: Work = make_run(tmp_path)
@@ -130,7 +196,7 @@ def test_a_run_that_was_not_scored_has_no_signals(tmp_path: Path) -> None:
 
 def test_mitigations_tell_what_they_do_and_miss(tmp_path: Path) -> None:
     """Sinks that changed, the measured share left out of the loss, errors and what evades."""
-    asked = {"sink_id": True, "goldfish_k": 4, "memfree_n": 10, "weights": "exact"}
+    asked: Row = {"sink_id": True, "goldfish_k": 4, "memfree_n": 10, "weights": "exact"}
     sealed = MITIGATED["seal/all"]
     of_words = {**sealed["memfree"], "n": 6, "missed_after": {"upper case": 0.0}}
     both = {**MITIGATED, "seal/all": {**sealed, "memfree_words": of_words}}

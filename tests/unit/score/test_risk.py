@@ -16,8 +16,8 @@ from pipeline.engine.files import write_file
 from pipeline.engine.stage import Work
 from pipeline.engine.tables import conform, write_table
 from pipeline.score.forecast.logistic import folds
-from pipeline.score.forecast.observed import wilson
 from pipeline.score.forecast.risk import risk
+from pipeline.score.signals.wilson import wilson
 from schemas.scan.counts import COUNTS
 from schemas.score.plants import PLANTS
 from schemas.score.risk import DOCUMENT_RISK

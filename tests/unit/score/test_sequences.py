@@ -28,7 +28,13 @@ from tests.e2e.command import QUICK_SCORE, assert_same_files
 from tests.e2e.corpora import Prose
 
 QUICK = tuple(option.removeprefix("--set=") for option in QUICK_SCORE)
-SETTINGS = (*QUICK, "proxy.sample_tokens=16000", "proxy.epochs=2", "window.words=12")
+SETTINGS = (
+    *QUICK,
+    "proxy.sample_tokens=16000",
+    "proxy.epochs=2",
+    "proxy.marks=3",
+    "window.words=12",
+)
 SEED = 1
 EMOJI = "🜁🜂🜃🜄👩‍🚀🦉🧭🪐"
 
@@ -574,6 +580,37 @@ def place(row):
 def facts_of(scored):
     """Return the facts of scoring."""
     return scored.done.manifest["outputs"]["sequences/all"]["facts"]
+
+
+def test_the_last_mark_of_a_training_is_what_its_plants_say(scored):
+    """Recited plants by how often they were taught, of each size; three moments, the last the end.
+
+    Doses grow with the moments, and those outside are never taught.
+    """
+    plants, marks = scored.done.table("plants").to_pylist(), scored.done.table("dynamics")
+    rows = [row for row in marks.to_pylist() if row["steps_since"] is None]
+    epochs = facts_of(scored)["sample"]["epochs"]
+    sizes = [one["proxy"] for one in facts_of(scored)["proxies"] if one["role"] == "ladder"]
+    assert list(dict.fromkeys(row["proxy"] for row in rows)) == sizes
+    for name in sizes:
+        expected: Counter[tuple[int, str]] = Counter()
+        for one in (one for one in plants if one["kind"] == "exact"):
+            dose = one["copies"] * epochs if one["inside"] else 0
+            level = 1 << (dose.bit_length() - 1) if dose else 0
+            [said] = [p for p in one["proxies"] if p["proxy"] == name]
+            expected[level, "texts"] += 1
+            expected[level, "memorized"] += said["memorized"]
+        own = [row for row in rows if row["proxy"] == name]
+        moments = sorted({row["share_of_training"] for row in own})
+        assert len(moments) == 3
+        assert moments[-1] == 1.0
+        last = [row for row in own if row["share_of_training"] == 1.0]
+        assert {
+            (row["taught"], key): row[key] for row in last for key in ("texts", "memorized")
+        } == {key: expected[key] for key in expected}
+        first = [row for row in own if row["share_of_training"] == moments[0]]
+        assert max(row["taught"] for row in first) < max(row["taught"] for row in last)
+        assert first[0]["texts"] == last[0]["texts"]
 
 
 def test_proxies_are_trained_with_the_targets_tokenizer(tmp_path, scored):
