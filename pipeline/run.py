@@ -22,7 +22,16 @@ from pipeline.engine.session import Session, idle
 from pipeline.engine.stage import Mapper, Recall, Stage
 from pipeline.engine.system import writing
 from pipeline.errors import ConfigError, InputError, PipelineError, SchemaMismatch
-from pipeline.filter import columns, contaminated, decisions, documents, evaluation, held, other_run
+from pipeline.filter import (
+    columns,
+    contaminated,
+    decisions,
+    documents,
+    evaluation,
+    former,
+    held,
+    other_run,
+)
 from pipeline.filter.emit import emit, seal
 from pipeline.filter.forgotten import FORGOTTEN
 from pipeline.filter.overrides import RESTORED
@@ -72,6 +81,11 @@ def _decided(config: Config) -> Any:  # noqa: ANN401
 def _kept_out(config: Config) -> tuple[str, ...]:
     """Return the stages that find rows which go whatever else is decided."""
     return tuple(stage.name for stage in KEEP_OUT if stage.wanted(config))
+
+
+def _ranked_by(config: Config) -> tuple[str, ...]:
+    """Return the stages that say besides the counts which of two copies is the better."""
+    return tuple(stage.name for stage in BEFORE if stage.wanted(config))
 
 
 SCAN = (
@@ -193,6 +207,18 @@ KEEP_OUT = (
         wanted=contaminated.is_asked,
     ),
 )
+BEFORE = (
+    Stage(
+        "former",
+        former.former,
+        former.VERSION,
+        lambda _: None,
+        tables=("former",),
+        former=("documents",),
+        names_scan=True,
+        wanted=former.is_asked,
+    ),
+)
 FILTER = (
     Stage(
         "documents",
@@ -204,7 +230,7 @@ FILTER = (
         ],
         tables=("documents",),
         needs=("counts", "pairs", "contained"),
-        also=_kept_out,
+        also=lambda c: (*_kept_out(c), *_ranked_by(c)),
         conserves=True,
     ),
     Stage(
@@ -215,7 +241,7 @@ FILTER = (
         tables=("decisions", "cuts"),
         needs=("documents", "pairs"),
         optional=("risk",),
-        also=lambda c: (*decisions.also_needs(c), *_kept_out(c)),
+        also=lambda c: (*decisions.also_needs(c), *_kept_out(c), *_ranked_by(c)),
         beside=(("risk", "sketch"),),
         recalls=(Recall(RESTORED), Recall(FORGOTTEN, needs=("sketch", "windows"))),
         conserves=True,
@@ -271,7 +297,7 @@ REPORT = (
         outside=report.outside,
     ),
 )
-ACTS = {"scan": SCAN, "score": SCORE, "filter": (*KEEP_OUT, *FILTER), "report": REPORT}
+ACTS = {"scan": SCAN, "score": SCORE, "filter": (*KEEP_OUT, *BEFORE, *FILTER), "report": REPORT}
 STAGES = {stage.name: stage for stages in ACTS.values() for stage in stages}
 TABLES = frozenset(table for stage in STAGES.values() for table in stage.tables)
 
@@ -305,7 +331,7 @@ def filter_rows(session: Session) -> None:
     """Decide about every row and write kept/ and removed/."""
     _require(session, SCAN, "filter")
     session.plan_memory()
-    for stage in KEEP_OUT:
+    for stage in (*KEEP_OUT, *BEFORE):
         if stage.wanted(session.config):
             session.perform(stage)
         else:

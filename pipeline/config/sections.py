@@ -132,6 +132,11 @@ class NearConfig(Section):
         "longest",
         description="of two copies, which stays, where priority and sources leave it open",
     )
+    keepers: Literal["best", "stable"] = Field(
+        "best",
+        description="stable: a row that stayed in the filter of an earlier scan stays in place of "
+        "its copies, whatever ranks first; best: the best stays, also a new one",
+    )
     sources: Names = Field(
         (),
         description="sources (values of the source column, or source groups), best first:"
