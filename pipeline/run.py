@@ -259,7 +259,7 @@ FILTER = (
         "emit",
         emit.emit,
         emit.VERSION,
-        lambda c: [_read(c), emit.settings(c), c.near.threshold, c.near.containment],
+        emit.settings,
         tables=("kept", "removed"),
         needs=("documents", "decisions", "columns"),
         optional=("risk",),
