@@ -14,6 +14,7 @@ from typing import Any
 from pipeline.config.load import load_config
 from pipeline.config.sections import Config
 from pipeline.engine.events import logged
+from pipeline.engine.lineage import lineage
 from pipeline.engine.manifest import load_manifest
 from pipeline.engine.memory import begin, for_scoring
 from pipeline.engine.progress import current
@@ -393,6 +394,7 @@ ACTS_OF = {
     "scan --filter": ("scan", "filter"),
 } | {act: (act,) for act in ACTS}
 """The acts that each command goes through."""
+RESULTS = ("kept", "removed", "rejected", "report")
 
 
 def _require(session: Session, stages: Sequence[Stage], command: str) -> None:
@@ -485,11 +487,21 @@ def session(
             current().message(f"not of rote, left alone: {_first(run.foreign)}")
         former = run.manifest["config"]
         try:
-            with logged(out, command):
+            with (
+                logged(out, command),
+                lineage(run, config.limits.lineage, command, corpus, _results(command)),
+            ):
                 yield Session(run, config, mapper, STAGES, verify, tuple(corpus))
         except (ConfigError, SchemaMismatch):
             _take_back(run, former)
             raise
+
+
+def _results(command: str) -> list[str]:
+    """Return the folders with results that a command writes to."""
+    stages = [stage for act in ACTS_OF.get(command, ()) for stage in ACTS[act]]
+    written = {table for stage in stages for table in stage.tables}
+    return [table for table in RESULTS if table in written]
 
 
 def _first(names: Sequence[str], most: int = 20) -> str:

@@ -408,6 +408,11 @@ class LimitsConfig(Section):
         description="folder of this machine for copies of what lies in object storage; empty: the "
         "user's cache",
     )
+    lineage: Place = Field(
+        "",
+        description="file to which each command appends OpenLineage events, one JSON object a line:"
+        " corpus in, rows out; empty: none",
+    )
 
     @field_validator("memory", mode="before")
     @classmethod
