@@ -96,6 +96,11 @@ def _spared(outputs: dict[str, Any], config: dict[str, Any]) -> list[str]:
         lines.append(
             f"  spared   {spared:>10,}  near copies with other symbols (near.symbol_words)"
         )
+    if "stable_otherwise" in facts:
+        rows = facts["stable_otherwise"]
+        lines.append(
+            f"  stable   {rows:>10,}  stay or go otherwise than the best would (near.keepers)"
+        )
     if not near["across_splits"]:
         lines += [
             f"  leakage  {row['exact'] + row['near']:>10,}  of {row['documents']:,} documents of "

@@ -12,9 +12,10 @@ from pipeline.engine.run_folder import read_run
 from pipeline.engine.session import Session, idle
 from pipeline.engine.stage import Receipt, Work
 from pipeline.filter import decisions
-from pipeline.run import FILTER, KEEP_OUT, SCAN, STAGES
+from pipeline.run import BEFORE, FILTER, KEEP_OUT, SCAN, STAGES
 
 DECIDING = (
+    "former",
     "held",
     "contaminated",
     "documents",
@@ -40,8 +41,10 @@ def preview(out: Path, config: Config) -> dict[str, Any] | None:
     decisions.require_scored(config, scored=session.current(STAGES["risk"]), folder=out)
     made: dict[str, tuple[str, ...]] = {}
     with tempfile.TemporaryDirectory(prefix="rote-") as folder:
-        for stage in (*KEEP_OUT, *FILTER):
+        for stage in (*KEEP_OUT, *BEFORE, *FILTER):
             if stage.name not in DECIDING or not stage.wanted(config):
+                continue
+            if stage in BEFORE and session.current(stage):  # made once a scan
                 continue
             work = session.work(stage, "all", 1)
             receipt = stage.function(_elsewhere(work, Path(folder), made))

@@ -15,6 +15,7 @@ from pipeline.config.load import load_config
 from pipeline.config.sections import Config
 from pipeline.corpus.token_ids import tokenizer_digest
 from pipeline.engine.events import logged
+from pipeline.engine.lineage import lineage
 from pipeline.engine.manifest import load_manifest
 from pipeline.engine.memory import begin, for_scoring
 from pipeline.engine.progress import current
@@ -24,7 +25,16 @@ from pipeline.engine.stage import Mapper, Recall, Stage
 from pipeline.engine.system import writing
 from pipeline.errors import ConfigError, InputError, PipelineError, SchemaMismatch
 from pipeline.expected import require_disk
-from pipeline.filter import columns, contaminated, decisions, documents, evaluation, held, other_run
+from pipeline.filter import (
+    columns,
+    contaminated,
+    decisions,
+    documents,
+    evaluation,
+    former,
+    held,
+    other_run,
+)
 from pipeline.filter.emit import emit, seal
 from pipeline.filter.forgotten import FORGOTTEN
 from pipeline.filter.overrides import RESTORED
@@ -75,6 +85,11 @@ def _decided(config: Config) -> Any:  # noqa: ANN401
 def _kept_out(config: Config) -> tuple[str, ...]:
     """Return the stages that find rows which go whatever else is decided."""
     return tuple(stage.name for stage in KEEP_OUT if stage.wanted(config))
+
+
+def _ranked_by(config: Config) -> tuple[str, ...]:
+    """Return the stages that say besides the counts which of two copies is the better."""
+    return tuple(stage.name for stage in BEFORE if stage.wanted(config))
 
 
 SCAN = (
@@ -196,6 +211,18 @@ KEEP_OUT = (
         wanted=contaminated.is_asked,
     ),
 )
+BEFORE = (
+    Stage(
+        "former",
+        former.former,
+        former.VERSION,
+        lambda _: None,
+        tables=("former",),
+        former=("documents",),
+        names_scan=True,
+        wanted=former.is_asked,
+    ),
+)
 FILTER = (
     Stage(
         "documents",
@@ -207,7 +234,7 @@ FILTER = (
         ],
         tables=("documents",),
         needs=("counts", "pairs", "contained"),
-        also=_kept_out,
+        also=lambda c: (*_kept_out(c), *_ranked_by(c)),
         conserves=True,
     ),
     Stage(
@@ -218,7 +245,7 @@ FILTER = (
         tables=("decisions", "cuts"),
         needs=("documents", "pairs"),
         optional=("risk",),
-        also=lambda c: (*decisions.also_needs(c), *_kept_out(c)),
+        also=lambda c: (*decisions.also_needs(c), *_kept_out(c), *_ranked_by(c)),
         beside=(("risk", "sketch"),),
         recalls=(Recall(RESTORED), Recall(FORGOTTEN, needs=("sketch", "windows"))),
         conserves=True,
@@ -236,7 +263,7 @@ FILTER = (
         "emit",
         emit.emit,
         emit.VERSION,
-        lambda c: [_read(c), emit.settings(c), c.near.threshold, c.near.containment],
+        emit.settings,
         tables=("kept", "removed"),
         needs=("documents", "decisions", "columns"),
         optional=("risk",),
@@ -274,7 +301,7 @@ REPORT = (
         outside=report.outside,
     ),
 )
-ACTS = {"scan": SCAN, "score": SCORE, "filter": (*KEEP_OUT, *FILTER), "report": REPORT}
+ACTS = {"scan": SCAN, "score": SCORE, "filter": (*KEEP_OUT, *BEFORE, *FILTER), "report": REPORT}
 STAGES = {stage.name: stage for stages in ACTS.values() for stage in stages}
 TABLES = frozenset(table for stage in STAGES.values() for table in stage.tables)
 
@@ -309,7 +336,7 @@ def filter_rows(session: Session) -> None:
     """Decide about every row and write kept/ and removed/."""
     _require(session, SCAN, "filter")
     session.plan_memory()
-    for stage in KEEP_OUT:
+    for stage in (*KEEP_OUT, *BEFORE):
         if stage.wanted(session.config):
             session.perform(stage)
         else:
@@ -371,6 +398,7 @@ ACTS_OF = {
     "scan --filter": ("scan", "filter"),
 } | {act: (act,) for act in ACTS}
 """The acts that each command goes through."""
+RESULTS = ("kept", "removed", "rejected", "report")
 
 
 def _require(session: Session, stages: Sequence[Stage], command: str) -> None:
@@ -462,11 +490,21 @@ def session(
             current().message(f"not of rote, left alone: {_first(run.foreign)}")
         former = run.manifest["config"]
         try:
-            with logged(out, command):
+            with (
+                logged(out, command),
+                lineage(run, config.limits.lineage, command, corpus, _results(command)),
+            ):
                 yield Session(run, config, mapper, STAGES, verify, tuple(corpus))
         except (ConfigError, SchemaMismatch):
             _take_back(run, former)
             raise
+
+
+def _results(command: str) -> list[str]:
+    """Return the folders with results that a command writes to."""
+    stages = [stage for act in ACTS_OF.get(command, ()) for stage in ACTS[act]]
+    written = {table for stage in stages for table in stage.tables}
+    return [table for table in RESULTS if table in written]
 
 
 def _first(names: Sequence[str], most: int = 20) -> str:

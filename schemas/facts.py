@@ -234,6 +234,7 @@ FACTS: dict[str, Any] = {
     },
     "documents": {
         "spared_for_symbols?": COUNT,
+        "stable_otherwise?": COUNT,
         "leakage?": [
             {
                 "split": WORDS,
@@ -251,6 +252,7 @@ FACTS: dict[str, Any] = {
         "forgotten?": {"rows": COUNT, "kept_documents_that_share_a_window": COUNT},
         "sinks?": {"sinks": COUNT, "documents_with_another_sink_than_before": COUNT},
     },
+    "former": {"rows": COUNT},
     "held": {"rows": COUNT, "exact": COUNT, "near": COUNT, "contained": COUNT},
     "contaminated": {
         "rows": COUNT,

@@ -151,6 +151,11 @@ class NearConfig(Section):
         "longest",
         description="of two copies, which stays, where priority and sources leave it open",
     )
+    keepers: Literal["best", "stable"] = Field(
+        "best",
+        description="stable: a row that stayed in the filter of an earlier scan stays in place of "
+        "its copies, whatever ranks first; best: the best stays, also a new one",
+    )
     sources: Names = Field(
         (),
         description="sources (values of the source column, or source groups), best first:"
@@ -430,6 +435,11 @@ class LimitsConfig(Section):
         "",
         description="folder of this machine for copies of what lies in object storage; empty: the "
         "user's cache",
+    )
+    lineage: Place = Field(
+        "",
+        description="file to which each command appends OpenLineage events, one JSON object a line:"
+        " corpus in, rows out; empty: none",
     )
 
     @field_validator("memory", "disk", mode="before")

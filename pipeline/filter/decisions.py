@@ -21,6 +21,7 @@ from pipeline.engine.tables import read_table, write_table
 from pipeline.errors import ConfigError, IntegrityError
 from pipeline.filter.documents import RANKED_BY, ranks
 from pipeline.filter.forgotten import forgotten_rows, forgotten_texts, sharing_a_window
+from pipeline.filter.former import with_stayed
 from pipeline.filter.kept_out import removals
 from pipeline.filter.mitigations.sink_ids import changed_sinks, sink_ids
 from pipeline.filter.mitigations.weights import weights
@@ -124,7 +125,8 @@ def _frame(work: Work, table: pa.Table) -> pl.DataFrame:
     frame = pl.from_arrow(table)
     assert isinstance(frame, pl.DataFrame)  # noqa: S101 - narrows the union that from_arrow declares
     if {keep_n.NAME, drop_risk.NAME} & set(work.config.policy.rules):
-        frame = frame.with_columns(rank=pl.Series(ranks(table, work.config.near)))
+        rank = ranks(with_stayed(work, table), work.config.near)
+        frame = frame.with_columns(rank=pl.Series(rank))
     restored = frozenset[int]()
     if noted := work.recalled.get(RESTORED):
         given = pl.DataFrame(

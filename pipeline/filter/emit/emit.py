@@ -33,6 +33,7 @@ from pipeline.engine.tables import ROW_GROUP, TableWriter, write_table
 from pipeline.errors import InputError, IntegrityError, SchemaMismatch
 from pipeline.filter.columns import as_written, columns_of
 from pipeline.filter.emit.edits import TextColumns, cut_batch, emptied, require_forgotten
+from pipeline.filter.emit.footer import footer
 from pipeline.filter.emit.hub_features import with_rote
 from pipeline.filter.emit.json_shards import JsonWriter
 from pipeline.filter.emit.row_facts import RowFacts
@@ -44,7 +45,7 @@ from pipeline.filter.rules.rules import CUT_SPANS
 from pipeline.scan.signatures import text_hashes
 from schemas.filter.emitted import SPANS_CUT
 
-VERSION = 7
+VERSION = 8
 BATCH_BYTES = 8 << 20  # of rows read, and written as a row group, at once
 LEAST_GROUP = 128  # rows; files with smaller row groups are written with larger ones
 SPANS = "removed/spans"
@@ -52,9 +53,11 @@ SCAN_AGAIN = "scan again: rote scan CORPUS... --out RUN --verify"
 
 
 def settings(config: Config) -> list[Any]:
-    """Return the settings that the files depend on, apart from the decisions."""
+    """Return the settings that the files depend on; their footers have the digest of these."""
     mitigation = config.mitigation
     return [
+        config.input.model_dump(exclude={"skip_bad_files", "most_rejected"}),
+        [config.near.threshold, config.near.containment],
         config.emit.model_dump(),
         [
             mitigation.sink_id,
@@ -179,7 +182,7 @@ class _ShardWriter:
     def _writers(self) -> list[TableWriter | JsonWriter]:
         """Return the writers of kept/ and removed/; forgotten rows have no values in removed/."""
         config, name = self._work.config, self._work.names[self._shard.number]
-        column, group = config.emit.column, _rows_of_a_group(self._shard)
+        group = _rows_of_a_group(self._shard)
         nullable = self._schema
         if self._forgotten:
             nullable = pa.schema([f.with_nullable(True) for f in nullable], nullable.metadata)
@@ -188,7 +191,7 @@ class _ShardWriter:
             ("kept", self._schema, kept_struct(config)),
             ("removed", nullable, removed_struct(config)),
         ):
-            schema = _with(columns, column, struct)
+            schema = _with(columns, config, struct)
             if config.emit.format == "jsonl":
                 writers.append(JsonWriter(self._work.folder, table, name, schema))
             else:
@@ -294,7 +297,8 @@ def _rows_of_a_group(shard: Shard) -> int:
     return min(ROW_GROUP, max(LEAST_GROUP, most))
 
 
-def _with(columns: pa.Schema, name: str, struct: pa.DataType) -> pa.Schema:
-    """Return the user's columns with the struct column as the last one."""
-    metadata = with_rote(columns.metadata, name, struct)
+def _with(columns: pa.Schema, config: Config, struct: pa.DataType) -> pa.Schema:
+    """Return the user's columns with the struct column as the last one, and the footer."""
+    name = config.emit.column
+    metadata = with_rote(columns.metadata, name, struct) | footer(settings(config))
     return columns.append(pa.field(name, struct, nullable=False)).with_metadata(metadata)

@@ -101,6 +101,7 @@ def gather(work: Work, manifest: Mapping[str, Any]) -> Row:
         "removed": removed(work, manifest, limits),
         "leakage": _documents_facts(manifest).get("leakage", []),
         "spared_for_symbols": _documents_facts(manifest).get("spared_for_symbols", 0),
+        "stable_otherwise": _documents_facts(manifest).get("stable_otherwise"),
         "contamination": contamination(work, manifest, limits),
         "sources": _sources(sources),
         "shards": _first_shards(_shards(shards, listed), MOST_SHARDS),

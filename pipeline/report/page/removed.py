@@ -14,7 +14,9 @@ def removed(data: Row) -> Html:
     """Return the section "What was removed, what that costs and avoids" of the page."""
     rows, corpus = data["removed"]["by_reason"], data["corpus"]
     if not rows:
-        return join([tag("p", "Nothing was removed.", class_="prose"), _spared(data)])
+        return join(
+            [tag("p", "Nothing was removed.", class_="prose"), _spared(data), _stable(data)]
+        )
     words, lost = (sum(row[key] for row in rows) for key in ("words", "lost_words"))
     intro = (
         f"It avoids {number(words)} of {number(corpus['words'])} words of training "
@@ -48,6 +50,7 @@ def removed(data: Row) -> Html:
         [
             tag("p", intro, class_="prose"),
             _spared(data),
+            _stable(data),
             table(join(caption), head, lines, (0, 1), data_sort=True),
             _rules(data["removed"]["rules"], order=ordered(data)),
             _forecast(data),
@@ -64,6 +67,18 @@ def _spared(data: Row) -> Html:
         f"{number(spared)} short rows (fewer than {words:,} words) stay although all or nearly all "
         "their words are in a row of better rank: their symbols differ, such as + and - "
         "(near.symbol_words)."
+    )
+    return tag("p", said, class_="prose")
+
+
+def _stable(data: Row) -> Html:
+    """Return how many rows earlier scans decide, where rows that stayed are to stay."""
+    rows = data["stable_otherwise"]
+    if rows is None:
+        return join([])
+    said = (
+        f"{number(rows)} rows stay or go otherwise than by rank alone, because a row that stayed "
+        "in an earlier scan stays (near.keepers)."
     )
     return tag("p", said, class_="prose")
 
