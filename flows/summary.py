@@ -21,10 +21,12 @@ REASONS = {
     "forgotten": "forgotten",
     "contaminated": "with an evaluation item",
     "held": "held by the other run",
+    "personal": "with personal data",
 }
 STAYING = {
     "repeated": "with repeated passages cut or masked",
     "item_cut": "with an evaluation item cut out",
+    "personal_masked": "with personal data masked",
     "restored": "restored",
 }
 

@@ -16,6 +16,7 @@ PARTS = {
     "datasketch": ("datasketch",),
     "formats": ("warcio",),
     "tables": ("deltalake", "pyiceberg"),
+    "personal": ("phonenumbers", "stdnum"),
 }
 """The packages of each part, by the name after `rote` in `pip install 'rote[score]'`."""
 
@@ -27,6 +28,7 @@ USES = {
     "datasketch": "signatures for datasketch",
     "formats": "web archives (WARC, WET)",
     "tables": "tables of Delta Lake and Iceberg",
+    "personal": "personal data",
 }
 
 

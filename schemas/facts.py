@@ -248,9 +248,11 @@ FACTS: dict[str, Any] = {
         "reasons?": {"*": COUNT},
         "rules?": [RULE],
         "cut?": CUT,
+        "masked?": {"documents": COUNT, "ranges": COUNT, "bytes": COUNT},
         "forgotten?": {"rows": COUNT, "kept_documents_that_share_a_window": COUNT},
         "sinks?": {"sinks": COUNT, "documents_with_another_sink_than_before": COUNT},
     },
+    "personal": {"finds": {"*": COUNT}},
     "held": {"rows": COUNT, "exact": COUNT, "near": COUNT, "contained": COUNT},
     "contaminated": {
         "rows": COUNT,

@@ -21,9 +21,17 @@ from pipeline.config.fields import (
     at_most,
     no_longer_than,
 )
+from pipeline.config.personal import PersonalConfig
 from pipeline.config.policy import CONTEXT, DROPS, RARE, EmitConfig, MitigationConfig, PolicyConfig
 
-__all__ = ["DecontaminateConfig", "EmitConfig", "MinusConfig", "MitigationConfig", "PolicyConfig"]
+__all__ = [
+    "DecontaminateConfig",
+    "EmitConfig",
+    "MinusConfig",
+    "MitigationConfig",
+    "PersonalConfig",
+    "PolicyConfig",
+]
 
 _SIZE = r"\s*(\d{1,20}(?:\.\d{1,20})?)\s*([KMGT]i?B|B|)\s*"
 MOST_VALUES = 1_024
@@ -442,6 +450,7 @@ class Config(Section):
     backtest: BacktestConfig = BacktestConfig()
     decontaminate: DecontaminateConfig = DecontaminateConfig()
     minus: MinusConfig = MinusConfig()
+    personal: PersonalConfig = PersonalConfig()
     policy: PolicyConfig = PolicyConfig()
     mitigation: MitigationConfig = MitigationConfig()
     emit: EmitConfig = EmitConfig()

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from pipeline.config.policy import MASK_PERSONAL
 from pipeline.engine.stage import Work
 from pipeline.engine.tables import read_table
 from pipeline.filter import recount
@@ -16,7 +17,11 @@ from pipeline.text.arrays import Float64, Uint64
 from schemas.filter.decisions import CUTS
 from schemas.score.risk import RISK
 
-CUT_REASONS = ("repeated", "item_cut")  # of rows that stay, without a part of their text
+CUT_REASONS = (
+    "repeated",
+    "item_cut",
+    "personal_masked",
+)  # of rows that stay, without a part of their text
 
 
 class RuleTally:
@@ -59,7 +64,7 @@ class RuleTally:
         Args:
             rule: its name.
             state: the documents after it.
-            cut: what it cut, for `cut-spans`.
+            cut: what it and the rules before it cut, for those that change texts.
         """
         taken = state.filter(pl.col("rule").is_not_null(), ~pl.col("reason").is_in(CUT_REASONS))
         rows, size = taken.height, int(taken["text_bytes"].sum())
@@ -70,10 +75,8 @@ class RuleTally:
         }
         ranges = CUTS.empty_table()
         if cut is not None:
-            entry |= {
-                "cut_rows": cut.facts["cut"]["documents"],
-                "cut_bytes": cut.facts["cut"]["bytes"],
-            }
+            changed = cut.facts["masked" if rule == MASK_PERSONAL else "cut"]
+            entry |= {"cut_rows": changed["documents"], "cut_bytes": changed["bytes"]}
             ranges = cut.ranges
         if self._known is not None:
             without = np.sort(taken["row_key"].to_numpy())

@@ -56,9 +56,10 @@ _REMOVALS = (
     ),
     ("risk", "removed for risk", "forecast risk above the rule's limit"),
     ("contaminated", "with an evaluation item, removed", "they hold an item, word for word"),
+    ("personal", "with personal data, removed", "they hold policy.personal finds or more"),
     ("held", "held by the other run, removed", "minus.run has the text, a near copy or more of it"),
 )
-_TOLD_WHEN_ANY = frozenset({"contained", "contaminated", "held"})  # off by default
+_TOLD_WHEN_ANY = frozenset({"contained", "contaminated", "personal", "held"})  # off by default
 
 
 def gather(work: Work, manifest: Mapping[str, Any]) -> Row:

@@ -92,7 +92,7 @@ def test_effective_counts_are_of_the_rows_that_stay(done):
 def test_words_that_are_cut_do_not_count(done):
     """Cutting one of the two passages of row 2 takes one occurrence."""
     start = TEXTS[2].rindex("tyger tyger")
-    cut = pa.table([[2], [start], [start + len(PASSAGE)], [10]], CUTS.names)
+    cut = pa.table([[2], [start], [start + len(PASSAGE)], [10], [None]], CUTS.names)
     assert counts(done, "slope_count", [], conform(cut, CUTS))[2] == [3.0, 3.0, 1.0]
 
 
