@@ -10,8 +10,9 @@ from pipeline.report.data.headline import half_dose, headline, no_forecast, orde
 from pipeline.report.data.priorities import top_rows
 from pipeline.report.html.facts import INTERVAL, OF_FAMILIES, with_rate_of_families
 from pipeline.report.html.markup import DASH, number, percent, size
-from pipeline.report.html.phrases import kind
+from pipeline.report.html.phrases import PERSONAL, kind
 from pipeline.report.page.opening import sentences
+from pipeline.report.page.personal import sentence
 from pipeline.report.quotes.quotes import label
 
 MOST_ALARMS = 10
@@ -33,6 +34,7 @@ def summary(data: Row) -> str:
         _funnel(data),
         "## Forecast",
         _forecast(data),
+        *_personal(data),
         *_changes(data),
         f"## Alarms ({len(data['alarms'])})",
         _alarms(data),
@@ -155,6 +157,18 @@ def _rate(row: Row, name: str) -> str:
     whole = f"{number(row.get('families_memorized'))} of {number(row.get('families'))}"
     interval = f" [{share(ends[0])}, {share(ends[1])}]" if ends else ""
     return f"{whole} families {name}, {DASH if rate is None else share(rate)}{interval}"
+
+
+def _personal(data: Row) -> list[str]:
+    """Return the section of summary.md about personal data: numbers alone; nothing unless asked."""
+    if not data["personal"]:
+        return []
+    lines = [
+        (PERSONAL.get(row["kind"], row["kind"]), number(row["finds"]), number(row["left_in_kept"]))
+        for row in data["personal"]["kinds"]
+    ]
+    told = _table(("kind", "finds", "left in kept/"), lines) if lines else ""
+    return ["## Personal data", sentence(data) if lines else "None was found.", told]
 
 
 def _changes(data: Row) -> list[str]:

@@ -31,6 +31,7 @@ from pipeline.report.data.comparison import against
 from pipeline.report.data.contamination import contamination
 from pipeline.report.data.excerpts import TOP, add_excerpts
 from pipeline.report.data.forecast import forecast
+from pipeline.report.data.personal import personal
 from pipeline.report.data.priorities import first, removed
 from pipeline.report.data.provenance import provenance
 from pipeline.report.data.signals import mitigations, signals
@@ -101,6 +102,7 @@ def gather(work: Work, manifest: Mapping[str, Any]) -> Row:
         "leakage": _documents_facts(manifest).get("leakage", []),
         "spared_for_symbols": _documents_facts(manifest).get("spared_for_symbols", 0),
         "contamination": contamination(work, manifest, limits),
+        "personal": personal(work, limits),
         "sources": _sources(sources),
         "shards": _first_shards(_shards(shards, listed), MOST_SHARDS),
         "rejected": _rejected(listed),

@@ -51,6 +51,15 @@ RULES = {
     "passage": "cut-spans",
     "risk": "drop-risk",
 }
+PERSONAL = {
+    "email": "e-mail address",
+    "phone": "phone number",
+    "ip": "IP address",
+    "iban": "account number (IBAN)",
+    "card": "payment card",
+    "national_id": "national number of a person",
+    "key": "key or token",
+}
 REJECTED = {
     "null_text": "the text is null",
     "empty_text": "the text is empty",

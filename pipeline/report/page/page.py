@@ -12,6 +12,7 @@ from pipeline.report.page.contamination import contamination
 from pipeline.report.page.curves import curves
 from pipeline.report.page.ending import ending, footer
 from pipeline.report.page.mitigations import mitigations
+from pipeline.report.page.personal import personal
 from pipeline.report.page.proof import proof
 from pipeline.report.page.removed import removed
 from pipeline.report.page.risk import risk
@@ -42,6 +43,8 @@ def page(data: Row) -> str:
     asked = [("changes", "What changed", changes)] if data["changes"] else []
     if data["contamination"]:
         asked.append(("contamination", "Evaluation items in the corpus", contamination))
+    if data["personal"]:
+        asked.append(("personal", "Personal data", personal))
     sections = [*asked, *SECTIONS]
     first = [
         opening.header(data),
