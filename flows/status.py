@@ -20,6 +20,7 @@ from pipeline.engine.manifest import load_manifest
 from pipeline.engine.run_folder import LOCK, RunFolder
 from pipeline.engine.session import Session, idle
 from pipeline.names import shown
+from pipeline.report.data.alarms import grouped
 from pipeline.run import ACTS, STAGES
 
 CURRENT, DUE, NEVER = "current", "due", "not yet"
@@ -128,7 +129,7 @@ def status(folder: Path, now: float | None = None) -> Status:
             if stage.wanted(config)
         ],
         _going(folder, events, time.time() if now is None else now),
-        [str(alarm["sentence"]) for alarm in alarms],
+        [str(alarm["sentence"]) for alarm in grouped(alarms)],
     )
 
 

@@ -43,6 +43,9 @@ SYMBOL_WORDS = 256  # a scan lists the symbols of texts that have fewer words
 CONTAINMENT_FLOOR = 0.5  # of a text in a longer one: what a scan lists, the lowest near.containment
 
 
+Line = Annotated[str, no_longer_than(200, "it is a line of the first page")]
+
+
 class InputConfig(Section):
     """Which columns of the corpus are read as what; empty means a guess, which is said aloud."""
 
@@ -433,6 +436,23 @@ class ReportConfig(Section):
         True, description="hide e-mail addresses, phone and card numbers and keys in excerpts"
     )
     against: Place = Field("", description="another run folder: the report tells what changed")
+    title: Line = Field(
+        "", description="what the report is of, such as the corpus and its release; on its top"
+    )
+    owner: Line = Field("", description="who answers for the corpus; on the report's first page")
+    date: Line = Field(
+        "", description="the day of the report, as you write it: a run folder knows no clock"
+    )
+    apart: Names = Field(
+        (),
+        description="source groups that are there to be found, such as planted ones: lists of the "
+        "worst and alarms leave them out, a section of their own tells what was found",
+    )
+
+    @field_validator("apart", mode="before")
+    @classmethod
+    def _as_tuple(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
 
 
 class Config(Section):

@@ -53,7 +53,7 @@ from schemas.filter.personal import PERSONAL
 from schemas.scan.counts import COUNTS
 from schemas.scan.pairs import PAIRS
 
-VERSION = 4
+VERSION = 5
 ALWAYS = ("row_key", "keeper", "method", *SOURCES, "text_bytes")
 
 
@@ -114,6 +114,7 @@ def decisions(work: Work) -> Receipt:
         GROUPS: group_digests(work.shards, [rows], [cut.ranges]),
         "reasons": dict(zip(*reasons.to_pydict().values(), strict=True)),
         "rules": tally.rules,
+        **tally.before_and_after,
         **cut.facts,
     }
     return Receipt((out.record, ranges.record), table.num_rows, out.rows, facts)

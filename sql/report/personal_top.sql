@@ -1,5 +1,5 @@
 -- grain: one row per value, the one of highest risk first, then the one that occurs most
--- inputs: $personal, $decisions (files), cuts, risk (their columns)
+-- inputs: $personal, $decisions (files), cuts, risk (their columns), apart (row_key)
 -- params: $top (rows returned)
 with decisions as (
     select row_key, action, coalesce(reason, '') = 'forgotten' as forgotten from read_parquet($decisions)
@@ -9,7 +9,7 @@ finds as (
     select f.row_key, f.start_byte, f.end_byte, f.kind, f.value_hash, d.action
     from read_parquet($personal) as f
     inner join decisions as d on f.row_key = d.row_key
-    where not d.forgotten
+    where not d.forgotten and f.row_key not in (select a.row_key from apart as a)
 ),
 
 risks as (

@@ -11,6 +11,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pyarrow as pa
+
 from pipeline.engine.query import Limits
 from pipeline.engine.query import limits as query_limits
 from pipeline.engine.query import run as query
@@ -25,6 +27,7 @@ from pipeline.report.data.alarms import (
     shard_rows,
     sources_params,
 )
+from pipeline.report.data.apart import apart, apart_rows
 from pipeline.report.data.assumptions import assumptions
 from pipeline.report.data.backtest import backtest
 from pipeline.report.data.comparison import against
@@ -73,10 +76,14 @@ def gather(work: Work, manifest: Mapping[str, Any]) -> Row:
         "report/totals", {"documents": documents}, {"window_words": window}, limits=limits
     ).to_pylist()[0]
     sources = query("report/sources", both, sources_params(MOST_SOURCES), limits=limits).to_pylist()
-    clusters = query("report/clusters", both, {"top": MOST_CLUSTERS}, limits=limits).to_pylist()
+    hidden = apart_rows(work, limits)
+    clusters = query(
+        "report/clusters", {**both, "apart": hidden}, {"top": MOST_CLUSTERS}, limits=limits
+    ).to_pylist()
     shards = query("report/shards", both, limits=limits).to_pylist()
     listed = shard_rows(manifest)
-    raised = judge(totals, sources, clusters, shards, _current(manifest, work))
+    judged = [row for row in sources if row["source_group"] not in work.config.report.apart]
+    raised = judge(totals, judged, clusters, shards, _current(manifest, work))
     if paths := work.paths("signatures"):
         forms = query("report/forms", {"signatures": paths}, limits=limits).to_pylist()[0]
         raised += differing_in_form(forms, work.config.text.normalize)
@@ -102,7 +109,8 @@ def gather(work: Work, manifest: Mapping[str, Any]) -> Row:
         "leakage": _documents_facts(manifest).get("leakage", []),
         "spared_for_symbols": _documents_facts(manifest).get("spared_for_symbols", 0),
         "contamination": contamination(work, manifest, limits),
-        "personal": personal(work, limits),
+        "personal": personal(work, hidden, limits),
+        "apart": apart(work, limits),
         "sources": _sources(sources),
         "shards": _first_shards(_shards(shards, listed), MOST_SHARDS),
         "rejected": _rejected(listed),
@@ -110,10 +118,10 @@ def gather(work: Work, manifest: Mapping[str, Any]) -> Row:
             query("report/copies", {"documents": documents}, limits=limits).to_pylist()
         ),
         "clusters": _clusters(clusters[:TOP], work, limits),
-        "spans": _spans(work, limits),
+        "spans": _spans(work, hidden, limits),
         "pairs": _pairs(work, limits),
         "candidates": _candidates(manifest),
-        "risk": forecast(work, manifest, limits),
+        "risk": forecast(work, manifest, hidden, limits),
         "signals": signals(work, manifest),
         "mitigations": mitigations(work, manifest),
         "backtest": backtest(work.folder),
@@ -279,13 +287,19 @@ def _clusters(largest: list[Row], work: Work, limits: Limits) -> list[Row]:
     return largest
 
 
-def _spans(work: Work, limits: Limits) -> Row:
-    """Return `spans` of report.json: the windows that repeat, and the worst passages."""
+def _spans(work: Work, hidden: pa.Table, limits: Limits) -> Row:
+    """Return `spans` of report.json: the windows that repeat, and the worst passages.
+
+    Args:
+        work: the unit of work of the report.
+        hidden: row_key of the documents that the list of passages leaves out.
+        limits: of DuckDB.
+    """
     top: list[Row] = []
     if work.paths("spans"):
         top = query(
             "report/spans",
-            {name: work.paths(name) for name in ("spans", "decisions")},
+            {name: work.paths(name) for name in ("spans", "decisions")} | {"apart": hidden},
             {"top": SPANS_TRIED},
             limits=limits,
         ).to_pylist()

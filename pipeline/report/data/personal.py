@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 
 from pipeline.engine.query import Limits
 from pipeline.engine.query import run as query
@@ -17,10 +18,15 @@ from schemas.score.risk import RISK
 TOP = 15
 
 
-def personal(work: Work, limits: Limits) -> Row | None:
+def personal(work: Work, apart: pa.Table, limits: Limits) -> Row | None:
     """Return `personal` of report.json; None where none was looked for.
 
     No value is in it: a mask, null without `report.excerpts`, and where to look.
+
+    Args:
+        work: the unit of work of the report.
+        apart: row_key of the documents that lists leave out.
+        limits: of DuckDB.
     """
     if not work.paths("personal"):
         return None
@@ -28,9 +34,11 @@ def personal(work: Work, limits: Limits) -> Row | None:
         "personal": work.paths("personal"),
         "decisions": work.paths("decisions"),
         "risk": read_table(work.paths("risk"), RISK, ["row_key", "start_byte", "end_byte", "risk"]),
+        "apart": apart,
         "cuts": read_table(work.paths("cuts"), CUTS, ["row_key", "start_byte", "end_byte"]),
     }
-    kinds = query("report/personal_kinds", inputs, {"likely": LIKELY}, limits=limits).to_pylist()
+    of_all = {name: rows for name, rows in inputs.items() if name != "apart"}
+    kinds = query("report/personal_kinds", of_all, {"likely": LIKELY}, limits=limits).to_pylist()
     top = query("report/personal_top", inputs, {"top": TOP}, limits=limits).to_pylist()
     _place(top, work, limits)
     return {"kinds": kinds, "top": top}

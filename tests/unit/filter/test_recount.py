@@ -57,7 +57,8 @@ def counts(done, slope, gone=(), cuts=None):
     work = Work("decisions", "all", done.folder, load_config(), (), tables)
     known = recount.scored(work)
     assert known is not None
-    risk = recount.risk_after(work, known, np.array(gone, np.uint64), cuts)
+    left = recount.risk_after(work, known, np.array(gone, np.uint64), cuts)
+    risk = left.risk
     return known, risk, np.round(risk / (1 - risk), 3).tolist()
 
 
