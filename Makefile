@@ -16,7 +16,7 @@ setup: .venv/.installed
 
 demo: setup
 	$(BIN)/rote sample demo/corpus
-	$(BIN)/rote run demo/corpus --out demo/run
+	$(BIN)/rote run demo/corpus --out demo/run -c demo/corpus/_SAMPLE.toml
 
 quick: setup
 	@$(BIN)/python tests/quick.py $(ROOMS)
