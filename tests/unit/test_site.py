@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
+import io
+import json
 import re
 import shlex
 from itertools import pairwise
@@ -91,6 +95,24 @@ def test_settings_in_the_guides_load(tmp_path: Path) -> None:
         place = tmp_path / "rote.toml"
         place.write_text(block, encoding="utf-8")
         load_config(place)
+
+
+def test_the_notebook_shows_what_its_code_gives() -> None:
+    """Run again, cell by cell, it prints and draws what it was saved with."""
+    book = json.loads((DOCS / "notebooks" / "scaling.ipynb").read_text(encoding="utf-8"))
+    names: dict[str, Any] = {}
+    for cell in (cell for cell in book["cells"] if cell["cell_type"] == "code"):
+        *before, last = ast.parse("".join(cell["source"])).body
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(compile(ast.Module(before, []), "cell", "exec"), names)  # noqa: S102 - our own file
+            assert isinstance(last, ast.Expr)
+            drawn: Any = eval(compile(ast.Expression(last.value), "cell", "eval"), names)  # noqa: S307
+        (output,) = cell["outputs"]
+        if drawn is None:
+            assert "".join(output["text"]) == printed.getvalue()
+        else:
+            assert "".join(output["data"]["image/svg+xml"]) == drawn._repr_svg_()
 
 
 def test_the_action_for_pull_requests_runs_what_there_is() -> None:
