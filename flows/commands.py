@@ -48,10 +48,11 @@ SKIP_BAD_FILES = "input.skip_bad_files=true"
 
 def sample(asked: SampleArguments) -> int:
     """Gather a corpus and say what is in it."""
-    from pipeline.sample import gather
+    from pipeline.sample import SETTINGS, gather
 
     summary = gather(asked.folder, asked.megabytes)
-    sys.stdout.write("\n".join(summary.lines()) + "\n")
+    use = f"use it with its settings: -c {asked.folder / SETTINGS}"
+    sys.stdout.write("\n".join([*summary.lines(), use]) + "\n")
     return OK
 
 

@@ -17,6 +17,7 @@ PARTS = {
     "formats": ("warcio",),
     "tables": ("deltalake", "pyiceberg"),
     "lance": ("lance",),
+    "personal": ("phonenumbers", "stdnum"),
 }
 """The packages of each part, by the name after `rote` in `pip install 'rote[score]'`."""
 
@@ -32,6 +33,7 @@ USES = {
     "formats": "web archives (WARC, WET)",
     "tables": "tables of Delta Lake and Iceberg",
     "lance": "Lance tables",
+    "personal": "personal data",
 }
 
 

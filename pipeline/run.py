@@ -38,6 +38,7 @@ from pipeline.filter import (
 from pipeline.filter.emit import emit, seal
 from pipeline.filter.forgotten import FORGOTTEN
 from pipeline.filter.overrides import RESTORED
+from pipeline.filter.personal import personal
 from pipeline.names import shown
 from pipeline.report import report
 from pipeline.scan import copies, counts, families, signatures
@@ -90,6 +91,11 @@ def _kept_out(config: Config) -> tuple[str, ...]:
 def _ranked_by(config: Config) -> tuple[str, ...]:
     """Return the stages that say besides the counts which of two copies is the better."""
     return tuple(stage.name for stage in BEFORE if stage.wanted(config))
+
+
+def _found(config: Config) -> tuple[str, ...]:
+    """Return the stages that find what a rule or the report tells of."""
+    return tuple(stage.name for stage in FIND if stage.wanted(config))
 
 
 SCAN = (
@@ -187,6 +193,17 @@ SCORE = (
         lambda c: _probed(c) if c.probes.signals else [],
         tables=("probes",),
         needs=("sequences", "counts"),
+    ),
+)
+FIND = (
+    Stage(
+        "personal",
+        personal.personal,
+        personal.VERSION,
+        personal.settings,
+        tables=("personal",),
+        by_group=True,
+        wanted=personal.is_asked,
     ),
 )
 KEEP_OUT = (
@@ -295,13 +312,18 @@ REPORT = (
         tables=("report",),
         needs=("sketch", "counts", "pairs", "windows", "candidates"),
         optional=("sequences", "risk", "probes", "documents", "decisions", "emit", "seal"),
-        also=_kept_out,
+        also=lambda c: (*_found(c), *_kept_out(c)),
         names_scan=True,
         names_skipped=True,
         outside=report.outside,
     ),
 )
-ACTS = {"scan": SCAN, "score": SCORE, "filter": (*KEEP_OUT, *BEFORE, *FILTER), "report": REPORT}
+ACTS = {
+    "scan": SCAN,
+    "score": SCORE,
+    "filter": (*FIND, *KEEP_OUT, *BEFORE, *FILTER),
+    "report": REPORT,
+}
 STAGES = {stage.name: stage for stages in ACTS.values() for stage in stages}
 TABLES = frozenset(table for stage in STAGES.values() for table in stage.tables)
 
@@ -336,7 +358,7 @@ def filter_rows(session: Session) -> None:
     """Decide about every row and write kept/ and removed/."""
     _require(session, SCAN, "filter")
     session.plan_memory()
-    for stage in (*KEEP_OUT, *BEFORE):
+    for stage in (*FIND, *KEEP_OUT, *BEFORE):
         if stage.wanted(session.config):
             session.perform(stage)
         else:

@@ -22,9 +22,17 @@ from pipeline.config.fields import (
     at_most,
     no_longer_than,
 )
+from pipeline.config.personal import PersonalConfig
 from pipeline.config.policy import CONTEXT, DROPS, RARE, EmitConfig, MitigationConfig, PolicyConfig
 
-__all__ = ["DecontaminateConfig", "EmitConfig", "MinusConfig", "MitigationConfig", "PolicyConfig"]
+__all__ = [
+    "DecontaminateConfig",
+    "EmitConfig",
+    "MinusConfig",
+    "MitigationConfig",
+    "PersonalConfig",
+    "PolicyConfig",
+]
 
 _SIZE = r"\s*(\d{1,20}(?:\.\d{1,20})?)\s*([KMGT]i?B|B|)\s*"
 MOST_VALUES = 1_024
@@ -34,6 +42,9 @@ _HELD = "they are held in memory"
 _STEPS = "each is a pass of hours over what one pass of minutes tells"
 SYMBOL_WORDS = 256  # a scan lists the symbols of texts that have fewer words
 CONTAINMENT_FLOOR = 0.5  # of a text in a longer one: what a scan lists, the lowest near.containment
+
+
+Line = Annotated[str, no_longer_than(200, "it is a line of the first page")]
 
 
 class InputConfig(Section):
@@ -463,6 +474,23 @@ class ReportConfig(Section):
         True, description="hide e-mail addresses, phone and card numbers and keys in excerpts"
     )
     against: Place = Field("", description="another run folder: the report tells what changed")
+    title: Line = Field(
+        "", description="what the report is of, such as the corpus and its release; on its top"
+    )
+    owner: Line = Field("", description="who answers for the corpus; on the report's first page")
+    date: Line = Field(
+        "", description="the day of the report, as you write it: a run folder knows no clock"
+    )
+    apart: Names = Field(
+        (),
+        description="source groups that are there to be found, such as planted ones: lists of the "
+        "worst and alarms leave them out, a section of their own tells what was found",
+    )
+
+    @field_validator("apart", mode="before")
+    @classmethod
+    def _as_tuple(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
 
 
 class Config(Section):
@@ -480,6 +508,7 @@ class Config(Section):
     backtest: BacktestConfig = BacktestConfig()
     decontaminate: DecontaminateConfig = DecontaminateConfig()
     minus: MinusConfig = MinusConfig()
+    personal: PersonalConfig = PersonalConfig()
     policy: PolicyConfig = PolicyConfig()
     mitigation: MitigationConfig = MitigationConfig()
     emit: EmitConfig = EmitConfig()

@@ -82,7 +82,9 @@ def verdict(one: Explanation) -> tuple[str, list[str]]:
         lines += _items(one)
         return f"REMOVED as {reason} (rule {decision['rule']})", lines
     how = {"cut": ", passages cut", "mask": ", passages masked"}.get(decision["action"], "")
-    how = ", restored" if decision["reason"] == "restored" else how
+    how = {"restored": ", restored", "personal_masked": ", personal data masked"}.get(
+        decision["reason"], how
+    )
     rule = f" (rule {decision['rule']})" if decision["rule"] else ""
     return f"KEPT{how}{rule}", _kept(one, decision)
 
@@ -208,6 +210,8 @@ def _to_stay(one: Explanation) -> list[str]:
         return [f"It would stay with policy.risk above {one.risk['risk']:.4f}."]
     if decision["reason"] == "held":
         return ["It would stay without minus.run, or, if no exact copy, with a higher threshold."]
+    if decision["reason"] == "personal":
+        return ["It would stay with a higher policy.personal, or with fewer of personal.kinds."]
     if decision["reason"] == "contaminated":
         return ["It would stay without its item in decontaminate.files, or with stricter rules."]
     return [f"It would stay without the rule {decision['rule']}."]

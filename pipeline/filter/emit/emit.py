@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.config.policy import MASKS
+from pipeline.config.policy import CUT_SPANS
 from pipeline.config.sections import Config
 from pipeline.corpus import (
     DocumentBatch,
@@ -37,11 +37,10 @@ from pipeline.filter.emit.footer import footer
 from pipeline.filter.emit.hub_features import with_rote
 from pipeline.filter.emit.json_shards import JsonWriter
 from pipeline.filter.emit.row_facts import RowFacts
-from pipeline.filter.emit.struct_column import Added, kept_struct, removed_struct
+from pipeline.filter.emit.struct_column import Added, changes_texts, kept_struct, removed_struct
 from pipeline.filter.forgotten import forgotten_texts
 from pipeline.filter.mitigations.goldfish import tokenizer_digest
-from pipeline.filter.rules.decontaminate import cuts_items
-from pipeline.filter.rules.rules import CUT_SPANS
+from pipeline.filter.rules.mask_personal import masks_personal
 from pipeline.scan.signatures import text_hashes
 from schemas.filter.emitted import SPANS_CUT
 
@@ -67,6 +66,7 @@ def settings(config: Config) -> list[Any]:
         ],
         tokenizer_digest(config) if mitigation.goldfish_k else None,
         config.policy.cut if CUT_SPANS in config.policy.rules else None,
+        masks_personal(config),
         "drop-risk" in config.policy.rules,
         [bool(config.decontaminate.files), config.decontaminate.action, bool(config.minus.run)],
     ]
@@ -132,8 +132,7 @@ class _ShardWriter:
         check_column(self._schema, work.config.emit.column, shard.name)
         names = text_columns(shard, work.config.input)
         self._texts = TextColumns(names, work.config.input.text_separator.encode())
-        cutting = CUT_SPANS in work.config.policy.rules
-        self._cuts = (cutting and work.config.policy.cut != MASKS) or cuts_items(work.config)
+        self._cuts = changes_texts(work.config)
         if self._cuts:
             self._texts.require_plain(self._schema, shard.name)
             _require_no_clash(work.names[shard.number], shard.name)
@@ -280,10 +279,10 @@ def _require_no_clash(name: str, where: str) -> None:
     """
     if name.startswith("spans/"):
         raise SchemaMismatch(
-            "cut-spans needs the folder removed/spans for itself.",
+            "A rule that changes texts needs the folder removed/spans for itself.",
             where=where,
             found="a shard in a folder `spans` of the corpus",
-            fix='rename that folder, or list the passages: --set policy.cut="mask"',
+            fix="rename that folder; cut-spans can list passages instead: --set policy.cut=mask",
         )
 
 

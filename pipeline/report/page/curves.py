@@ -66,7 +66,7 @@ def _counts(data: Row) -> Html:
     """Return the chart of how often texts repeat: the doses that there are."""
     total = data["corpus"]["documents"]
     values = [
-        {"measure": title, "times": _range(row), "order": row["from"]}
+        {"measure": title, "times": _bin(row), "order": row["from"]}
         | {"documents": row["documents"], "share": row["documents"] / total}
         for key, title in _MEASURES.items()
         for row in data["copies"][key]
@@ -77,7 +77,7 @@ def _counts(data: Row) -> Html:
             "field": "times", "type": "ordinal", "title": "occurrences",
             "sort": {"field": "order"}, "axis": {"labelAngle": 0, "labelOverlap": True},
         },
-        "y": number("documents", "documents", axis={"format": "~s"}),
+        "y": number("documents", "documents", axis={"format": "~s", "tickMinStep": 1}),
         "xOffset": {"field": "measure", "sort": None},
         "color": colour("measure", list(_MEASURES.values())),
         "tooltip": [
@@ -98,6 +98,12 @@ def _counts(data: Row) -> Html:
     numbers = table(note, ("counted", "occurrences", "documents", "share"), lines, (0, 1))
     drawn = spec(values, mark="bar", encoding=channels)
     return chart("counts", "How often texts repeat", drawn, numbers, note)
+
+
+def _bin(row: Row) -> str:
+    """Return the range of counts of a bin, the same for whatever is counted in it."""
+    low, high = row["from"], row["to"]
+    return f"{low:,}" if low == high else f"{low:,}\N{EN DASH}{high:,}"
 
 
 def _range(row: Row) -> str:
@@ -241,7 +247,8 @@ def _line() -> Spec:
 
 def _log(field: str, title: str) -> Row:
     """Return the channel of a quantity on a logarithmic axis."""
-    axis = {"format": "~s", "labelOverlap": True, "tickCount": 6}
+    label = "datum.value < 1 ? '' : format(datum.value, '~s')"  # half a step before once: never
+    axis = {"labelExpr": label, "labelOverlap": True, "tickCount": 6}
     return number(field, title, scale={"type": "log"}, axis=axis)
 
 

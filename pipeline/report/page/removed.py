@@ -95,30 +95,25 @@ def _rules(rows: list[Row], *, order: bool) -> Html:
 
 
 def _forecast(data: Row) -> Html:
-    """Return the table of the forecast for removed rows and for those that stay."""
-    gone, stays = data["removed"]["forecast"]
-    if ordered(data) or not gone["documents"] + stays["documents"]:
+    """Return the table of the forecast before the filter and after it; nothing without one."""
+    if ordered(data) or not data["removed"]["left"]:
         return join([])
-    total = gone["expected_tokens"] + stays["expected_tokens"]
     lines = [
         (
             title,
             number(row["documents"]),
+            number(row["scored"]),
             number(row["risky"]),
+            percent(row["risky"], row["scored"]),
             number(row["expected_tokens"]),
-            percent(row["expected_tokens"], total),
         )
-        for title, row in (("removed rows", gone), ("rows that stay", stays))
+        for title, row in zip(
+            ("the corpus as given", "what stays, at the doses that are left"),
+            data["removed"]["left"],
+            strict=True,
+        )
     ]
-    caption = (
-        "The forecast for both, with the copies of the corpus as given: what stays is seen less "
-        "often after the filter, so its own forecast falls too."
-    )
-    head = (
-        "",
-        "documents scored",
-        join([term("risk"), " 0.5 or above"]),
-        term("expected tokens"),
-        "share",
-    )
+    caption = "The forecast before the filter and after it, over the documents that were scored."
+    risky = join([term("risk"), " 0.5 or above"])
+    head = ("", "documents", "scored", risky, "of those scored", term("expected tokens"))
     return table(caption, head, lines)
