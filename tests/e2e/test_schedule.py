@@ -172,3 +172,25 @@ def test_a_run_that_is_killed_with_its_schedule_does_not_stay_running(
         until(lambda: states()[:1] == ["CRASHED"], process, seconds=2 * SILENCE_S + 60)
         until(lambda: states() == ["CRASHED", "COMPLETED"], process)
     assert manifest(tmp_path / "run")["scan"] == 1
+
+
+@pytest.mark.slow
+def test_a_run_that_never_began_is_out_of_the_way_when_the_schedule_begins_again(
+    tmp_path, corpus, monkeypatch
+):
+    """Killed after a run was handed out, and begun again in another way: at once, then at times."""
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "prefect"))
+    asked = ("schedule", corpus, "--out", tmp_path / "run", *SCHEDULE)
+    with ending(begin(*asked, "--cron", "0 3 1 1 *")) as process:  # leaves runs of next years
+        [process.stdout.readline() for _ in range(5)]
+        time.sleep(8)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+    with ending(begin(*asked, "--on-new-shards", "--poll", 1)) as process:
+        until(lambda: "PENDING" in states(), process)
+        with contextlib.suppress(AssertionError):
+            os.kill(process_of_run(process.pid), signal.SIGKILL)
+        process.kill()
+    assert states() == ["PENDING"]
+    with ending(begin(*asked, "--every", "1d")) as process:
+        until(lambda: states()[:2] == ["CRASHED", "COMPLETED"], process)
