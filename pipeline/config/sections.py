@@ -24,6 +24,7 @@ from pipeline.config.fields import (
 )
 from pipeline.config.personal import PersonalConfig
 from pipeline.config.policy import CONTEXT, DROPS, RARE, EmitConfig, MitigationConfig, PolicyConfig
+from pipeline.config.report import ReportConfig
 
 __all__ = [
     "DecontaminateConfig",
@@ -32,6 +33,7 @@ __all__ = [
     "MitigationConfig",
     "PersonalConfig",
     "PolicyConfig",
+    "ReportConfig",
 ]
 
 _SIZE = r"\s*(\d{1,20}(?:\.\d{1,20})?)\s*([KMGT]i?B|B|)\s*"
@@ -42,9 +44,6 @@ _HELD = "they are held in memory"
 _STEPS = "each is a pass of hours over what one pass of minutes tells"
 SYMBOL_WORDS = 256  # a scan lists the symbols of texts that have fewer words
 CONTAINMENT_FLOOR = 0.5  # of a text in a longer one: what a scan lists, the lowest near.containment
-
-
-Line = Annotated[str, no_longer_than(200, "it is a line of the first page")]
 
 
 class InputConfig(Section):
@@ -464,33 +463,6 @@ class LimitsConfig(Section):
         number, unit = found.groups()
         power = "bkmgt".index((unit or "b")[0].lower())
         return int(float(number) * (1024 if "i" in unit.lower() else 1000) ** power)
-
-
-class ReportConfig(Section):
-    """What the report and `rote explain` show of the texts, and what they are held against."""
-
-    excerpts: bool = Field(True, description="quote short excerpts; false for sensitive corpora")
-    mask: bool = Field(
-        True, description="hide e-mail addresses, phone and card numbers and keys in excerpts"
-    )
-    against: Place = Field("", description="another run folder: the report tells what changed")
-    title: Line = Field(
-        "", description="what the report is of, such as the corpus and its release; on its top"
-    )
-    owner: Line = Field("", description="who answers for the corpus; on the report's first page")
-    date: Line = Field(
-        "", description="the day of the report, as you write it: a run folder knows no clock"
-    )
-    apart: Names = Field(
-        (),
-        description="source groups that are there to be found, such as planted ones: lists of the "
-        "worst and alarms leave them out, a section of their own tells what was found",
-    )
-
-    @field_validator("apart", mode="before")
-    @classmethod
-    def _as_tuple(cls, value: object) -> object:
-        return (value,) if isinstance(value, str) else value
 
 
 class Config(Section):

@@ -82,19 +82,7 @@ def decisions(work: Work) -> Receipt:
     steps = decide(frame, policy, tally.risk_of_documents, to_forget, removals(work))
     for name, state in steps:
         tally.note(name, state)
-    cut = Cut.nothing()
-    if CUT_SPANS in policy.rules:
-        cut = cuts(work, state)
-        state = with_cuts(state, cut)
-        tally.note(CUT_SPANS, state, cut)
-    if cuts_items(work.config):
-        cut = item_cuts(work, state)
-        state = with_item_cuts(state, cut)
-        tally.note(f"{decontaminate.NAME}, cut", state, cut)
-    if masks_personal(work.config):
-        cut = personal_masks(work, state, cut)
-        state = with_masks(state, cut)
-        tally.note(MASK_PERSONAL, state, cut)
+    state, cut = _changed(work, state, tally)
     state, facts = _with_columns(work, table, state)
     rows = _rows(state, masks=policy.cut == MASKS)
     with write_table(work.folder, "decisions", work.key, DECISIONS) as out:
@@ -119,6 +107,24 @@ def decisions(work: Work) -> Receipt:
         **cut.facts,
     }
     return Receipt((out.record, ranges.record), table.num_rows, out.rows, facts)
+
+
+def _changed(work: Work, state: pl.DataFrame, tally: RuleTally) -> tuple[pl.DataFrame, Cut]:
+    """Return the documents after the rules that change texts, and all that these cut or mask."""
+    cut = Cut.nothing()
+    if CUT_SPANS in work.config.policy.rules:
+        cut = cuts(work, state)
+        state = with_cuts(state, cut)
+        tally.note(CUT_SPANS, state, cut)
+    if cuts_items(work.config):
+        cut = item_cuts(work, state)
+        state = with_item_cuts(state, cut)
+        tally.note(f"{decontaminate.NAME}, cut", state, cut)
+    if masks_personal(work.config):
+        cut = personal_masks(work, state, cut)
+        state = with_masks(state, cut)
+        tally.note(MASK_PERSONAL, state, cut)
+    return state, cut
 
 
 def _columns(work: Work) -> list[str]:

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pipeline.engine.tables import Row
 from pipeline.inspect.explanation import Explanation
 from pipeline.inspect.signal_words import signal_lines
-from pipeline.report.html.phrases import REJECTED, number, removed_as, times, wrapped
+from pipeline.report.html.phrases import PERSONAL, REJECTED, number, removed_as, times, wrapped
 from pipeline.report.quotes.differences import differences
 from pipeline.report.quotes.quotes import label, quote
+from pipeline.report.quotes.values import value_mask
 
 MOST_ROWS = 5
 SPANS = 12
@@ -124,20 +125,38 @@ def _kept(one: Explanation, decision: Row) -> list[str]:
 
 
 def _items(one: Explanation) -> list[str]:
-    """Return which row of the other run holds a row, and which evaluation items it holds."""
+    """Return which row of the other run holds a row, and what items and personal data it holds."""
     held = [
         f"held by {label(row['their_doc_id'])} ({label(row['their_shard'])}, row "
         f"{row['their_row']:,}, digest {row['their_digest']}) of the other run: {row['method']}"
         + (f", {row['shared']:,} of {row['total']:,} shingles" if row["shared"] else "")
         for row in one.held
     ]
-    return held + [
+    items = [
         f"holds the field {label(item['field'])} of row {item['item_row']:,} of "
         f"{label(item['file'])}: {item['matched_words']:,} of "
         f"{number(item['item_words'], 'word')}, "
         f"{item['longest_run']:,} in one run, from byte {item['start_byte']:,} on ({item['rule']})"
         for item in one.items
     ]
+    return [*held, *items, *_personal(one)]
+
+
+def _personal(one: Explanation) -> list[str]:
+    """Return how much personal data a row has, and where the first of it is, masked."""
+    if not one.personal:
+        return []
+    data = (one.text or "").encode()
+    told = []
+    for row in one.personal:
+        value = data[row["start_byte"] : row["end_byte"]].decode(errors="replace")
+        shown = f" {value_mask(row['kind'], value)}" if value else ""
+        told.append(
+            f"{PERSONAL.get(row['kind'], row['kind'])}{shown} at byte {row['start_byte']:,}"
+        )
+    finds = one.personal[0]["finds"]
+    more = f" and {finds - len(told):,} more" if finds > len(told) else ""
+    return [f"personal data: {', '.join(told)}{more}"]
 
 
 def _both_stay(one: Explanation, pair: Row) -> str:

@@ -182,6 +182,7 @@ def _by_risk(rows: list[Row]) -> Html:
             "expected_tokens",
             "tokens at risk",
             axis={"grid": True, "format": "~s", "tickCount": 5, "tickMinStep": 1},
+            scale={"domain": [0, max(1, *(row["expected_tokens"] for row in rows))]},
         ),
         "tooltip": [
             name("source", "source group"),

@@ -13,6 +13,7 @@ from pipeline.engine import query
 from pipeline.errors import ConfigError
 from pipeline.filter.personal.finds import Finder
 from pipeline.filter.rules.mask_personal import outside
+from pipeline.inspect.explain import explain
 from schemas.filter.decisions import CUTS, DECISIONS
 from schemas.filter.personal import PERSONAL
 
@@ -162,6 +163,11 @@ def test_masks_stand_where_personal_data_was(corpus, tmp_path, scan):
     assert dict(zip(table["id"].to_pylist(), originals(table, spans, "text"), strict=True)) == {
         name: text for name, text in ROWS.items() if name != "copy"
     }
+    told = explain(done.folder, "mail")
+    assert "KEPT, personal data masked (rule mask-personal)" in told
+    at = [ROWS["mail"].encode().index(one) for one in ("jörg".encode(), b"anna")]
+    places = f"j***@w***.de at byte {at[0]}, e-mail address a***@w***.de at byte {at[1]}"
+    assert f"personal data: e-mail address {places}" in " ".join(told.split())
     facts = done.manifest["outputs"]["decisions/all"]["facts"]
     assert facts["masked"] == {"documents": 4, "ranges": 7, "bytes": 77}
 
