@@ -12,6 +12,7 @@ import pyarrow as pa
 from pipeline.config.policy import DROP_PERSONAL, MASK_PERSONAL
 from pipeline.config.sections import Config
 from pipeline.corpus import read_documents
+from pipeline.corpus.token_ids import tokenizer_digest
 from pipeline.engine.progress import current
 from pipeline.engine.shards import row_keys
 from pipeline.engine.stage import Receipt, Work
@@ -27,9 +28,10 @@ BATCH_BYTES = 8 << 20  # of texts read at once
 
 def settings(config: Config) -> list[Any]:
     """Return the settings that the table depends on, and versions of what validates numbers."""
-    read = config.input.model_dump(exclude={"skip_bad_files", "most_rejected"})
+    read = config.input.model_dump(exclude={"skip_bad_files", "most_rejected", "tokenizer"})
     how = config.personal.model_dump(exclude={"find"})
-    return [read, how, config.sketch.seed, _version("phonenumbers"), _version("python-stdnum")]
+    libraries = [_version("phonenumbers"), _version("python-stdnum")]
+    return [read, tokenizer_digest(config.input), how, config.sketch.seed, *libraries]
 
 
 def _version(package: str) -> str:
