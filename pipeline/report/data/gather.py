@@ -35,6 +35,7 @@ from pipeline.report.data.comparison import against
 from pipeline.report.data.contamination import contamination
 from pipeline.report.data.excerpts import TOP, add_excerpts
 from pipeline.report.data.forecast import forecast
+from pipeline.report.data.other_values import other_values
 from pipeline.report.data.personal import personal
 from pipeline.report.data.priorities import first, removed
 from pipeline.report.data.provenance import provenance
@@ -111,6 +112,7 @@ def gather(work: Work, manifest: Mapping[str, Any]) -> Row:
         "leakage": _documents_facts(manifest).get("leakage", []),
         "spared_for_symbols": _documents_facts(manifest).get("spared_for_symbols", 0),
         "stable_otherwise": _documents_facts(manifest).get("stable_otherwise"),
+        "other_values": other_values(work),
         "contamination": contamination(work, manifest, limits),
         "personal": personal(work, hidden, limits),
         "apart": apart(work, limits),

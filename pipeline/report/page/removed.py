@@ -51,6 +51,7 @@ def removed(data: Row) -> Html:
             tag("p", intro, class_="prose"),
             _spared(data),
             _stable(data),
+            _other_values(data),
             table(join(caption), head, lines, (0, 1), data_sort=True),
             _rules(data["removed"]["rules"], order=ordered(data)),
             _forecast(data),
@@ -79,6 +80,19 @@ def _stable(data: Row) -> Html:
     said = (
         f"{number(rows)} rows stay or go otherwise than by rank alone, because a row that stayed "
         "in an earlier scan stays (near.keepers)."
+    )
+    return tag("p", said, class_="prose")
+
+
+def _other_values(data: Row) -> Html:
+    """Return in which other columns removed copies differ from the rows that stay."""
+    found = data["other_values"]
+    if found is None or not found["columns"]:
+        return join([])
+    told = ", ".join(f"{number(row['rows'])} in {row['column']}" for row in found["columns"])
+    said = (
+        f"Of {number(found['rows'])} removed rows whose copy stays, some have other values than it "
+        f"in other columns: {told}. rote explain tells of a row that stays which its copies had."
     )
     return tag("p", said, class_="prose")
 

@@ -1,0 +1,51 @@
+"""Columns in which removed copies differ from the rows that stay, in the report."""
+
+import json
+
+from flows.runners import LocalMapper
+from pipeline import run
+from pipeline.config.load import load_config
+
+WORDS = " ".join(f"word{number}" for number in range(40))
+
+
+def rows(*labels, **more):
+    """Return copies of one text with a label each."""
+    return [
+        {"id": f"r{n}", "text": WORDS, "label": label, **more} for n, label in enumerate(labels)
+    ]
+
+
+def told(folder):
+    """Write the report of a run; return what it tells of other columns, and the page."""
+    config = load_config(base=run.saved_config(folder), settings=["limits.workers=1"])
+    with run.session(folder, config, LocalMapper(1)) as session:
+        run.write_report(session)
+    data = json.loads((folder / "report" / "report.json").read_text())
+    return data["other_values"], (folder / "report" / "index.html").read_text()
+
+
+def test_labels_that_copies_had_are_counted(tmp_path, make_corpus, scan):
+    """By column; texts, ids and lists are left out, null is a value, near copies count too."""
+    near = {"id": "n", "text": f"{WORDS} more", "label": 2, "tags": ["y"], "when": "then"}
+    files = {
+        "a.parquet": [*rows(1, 1, 2, None, tags=["x"], when="now")],
+        "b.parquet": [near, {"id": "o", "text": "another text alone", "label": 7, "when": "now"}],
+    }
+    done = scan(make_corpus(tmp_path / "c", files), tmp_path / "run")
+    found, page = told(done.folder)
+    assert found["rows"] == 4
+    # the near copy is longer, so it stays: label 2 and `then`, beside 1, 1, 2, null and `now`
+    assert found["columns"] == [{"column": "when", "rows": 4}, {"column": "label", "rows": 3}]
+    assert "4 in when, 3 in label" in page
+
+
+def test_nothing_is_told_where_nothing_can_be_compared(tmp_path, make_corpus, scan):
+    """Only text and id, rows in JSON Lines, or copies that agree in all."""
+    plain = make_corpus(tmp_path / "c", {"a.jsonl": [WORDS, WORDS]})
+    assert told(scan(plain, tmp_path / "r").folder)[0] is None
+    same = make_corpus(tmp_path / "d", {"a.parquet": rows(3, 3)})
+    found, page = told(scan(same, tmp_path / "s").folder)
+    assert found == {"rows": 1, "columns": []}
+    assert "in another column" not in page
+    assert told(scan(same, tmp_path / "t", "emit.format=jsonl").folder)[0] is None
