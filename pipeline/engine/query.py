@@ -5,6 +5,7 @@ Values are always bound.
 
 from __future__ import annotations
 
+import atexit
 import errno
 import os
 import tempfile
@@ -38,6 +39,7 @@ _FIXED: Settings = {
     "enable_external_file_cache": "false",  # a file is read when a query asks
 }
 _IDLE: list[duckdb.DuckDBPyConnection] = []  # one database at most that waits for a query
+atexit.register(_IDLE.clear)  # one that is open when Python ends is told as a leak
 Input: TypeAlias = "Sequence[Path] | pa.Table | pa.RecordBatchReader"
 
 

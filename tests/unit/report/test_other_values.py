@@ -47,5 +47,5 @@ def test_nothing_is_told_where_nothing_can_be_compared(tmp_path, make_corpus, sc
     same = make_corpus(tmp_path / "d", {"a.parquet": rows(3, 3)})
     found, page = told(scan(same, tmp_path / "s").folder)
     assert found == {"rows": 1, "columns": []}
-    assert "in another column" not in page
+    assert "in other columns" not in page
     assert told(scan(same, tmp_path / "t", "emit.format=jsonl").folder)[0] is None
