@@ -19,6 +19,9 @@ PARTS = {
 }
 """The packages of each part, by the name after `rote` in `pip install 'rote[score]'`."""
 
+APART = ("ray",)
+"""Parts that are not in `rote[all]`: they are large, and few need them."""
+
 USES = {
     "score": "proxies, forecasts and loss masks",
     "prefect": "flows and schedules",
@@ -65,9 +68,10 @@ def parts() -> Iterator[None]:
 
 
 def _missing(part: str, package: str) -> ConfigError:
+    every = "" if part in APART else ", or 'rote[all]' for every part"
     return ConfigError(
         f"The part of rote for {USES[part]} is not installed.",
         where=f"rote[{part}]",
         found=f"no package {package}",
-        fix=f"pip install 'rote[{part}]', or 'rote[all]' for every part",
+        fix=f"pip install 'rote[{part}]'{every}",
     )

@@ -371,8 +371,7 @@ ACTS_OF = {
 
 def _require(session: Session, stages: Sequence[Stage], command: str) -> None:
     """Refuse to go on when the scan is not there, not finished, or of a corpus that has changed."""
-    scratch = session.config.limits.scratch
-    require_unchanged(session.manifest, verify=session.verify, scratch=scratch)
+    require_unchanged(session.manifest, verify=session.verify)
     missing = [stage.name for stage in stages if not session.current(stage)]
     if missing:
         raise ConfigError(

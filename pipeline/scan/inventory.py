@@ -33,6 +33,7 @@ from pipeline.engine.shards import active_shards
 from pipeline.errors import ConfigError, InputError, PipelineError, SchemaMismatch
 from pipeline.names import shown
 from pipeline.storage.addresses import is_address
+from pipeline.storage.mirror import scratch_of
 
 GROUP_BYTES = 4 << 20
 GROUPS_AT_MOST = 200
@@ -275,7 +276,7 @@ def _append(manifest: dict[str, Any], new: list[Shard]) -> None:
         number, held, held_bytes = number + 1, held + 1, held_bytes + shard.bytes
 
 
-def require_unchanged(manifest: dict[str, Any], *, verify: bool = False, scratch: str = "") -> None:
+def require_unchanged(manifest: dict[str, Any], *, verify: bool = False) -> None:
     """Refuse to work on a corpus whose files are no longer those that were scanned.
 
     What lies at addresses is fetched again where it changed or its copy is gone.
@@ -283,14 +284,12 @@ def require_unchanged(manifest: dict[str, Any], *, verify: bool = False, scratch
     Args:
         manifest: of the run folder.
         verify: read every file whole, instead of trusting its size, time and tail.
-        scratch: the setting `limits.scratch`.
 
     Raises:
         InputError: When a file is changed or missing; it names the first ten.
     """
-    addresses = [root for root in manifest["corpus"]["roots"] if is_address(root)]
-    local_places(addresses, scratch, current().advance)
     shards = active_shards(manifest)
+    _fetch_again(manifest["corpus"]["roots"], shards)
     with ThreadPoolExecutor() as threads:
         same = list(threads.map(is_unchanged, shards))
         if verify:
@@ -306,6 +305,14 @@ def require_unchanged(manifest: dict[str, Any], *, verify: bool = False, scratch
             found=f"{len(changed)} changed or missing files",
             fix=f"scan again: {again}{' --verify' if verify else ''}",
         )
+
+
+def _fetch_again(roots: Sequence[str], shards: Sequence[Shard]) -> None:
+    """Bring the copies of what lies at addresses up to date, where the scan left them."""
+    for root in filter(is_address, roots):
+        found = (scratch_of(root, shard.path) for shard in shards)
+        scratch = next((one for one in found if one is not None), "")
+        local_places([root], str(scratch), current().advance)
 
 
 def _holds(shard: Shard, digest: str | None) -> bool:

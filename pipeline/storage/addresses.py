@@ -206,6 +206,7 @@ class _ObjectStore:
         options: dict[str, Any] = {"client_options": client, "retry_config": retries}
         if endpoint and scheme.startswith("s3"):
             options["endpoint"] = endpoint
+        self._versions: dict[str, str] = {}  # by tag: what Google's conditions are about
         with parts(), reaching(address):
             self._store = from_url(f"{scheme}://{bucket}", **options)
 
@@ -218,13 +219,24 @@ class _ObjectStore:
 
         with reaching(self.address):
             found = [
-                _listed(self._below(meta["path"]), meta)
+                self._listed(self._below(meta["path"]), meta)
                 for batch in obstore.list(self._store, prefix=self._prefix or None)
                 for meta in batch
             ]
             if not found and self._prefix:
-                found = [_listed("", obstore.head(self._store, self._prefix))]
+                found = [self._listed("", obstore.head(self._store, self._prefix))]
         return sorted(found, key=lambda one: one.name)
+
+    def _listed(self, name: str, meta: Any) -> Listed:  # noqa: ANN401 - obstore's
+        modified = int(meta["last_modified"].timestamp() * 1_000_000_000)
+        return Listed(name, meta["size"], modified, self._tag(meta) or str(modified))
+
+    def _tag(self, meta: Any) -> str:  # noqa: ANN401
+        """Return the tag of an object, and remember the version that it is of."""
+        tag = str(meta["e_tag"] or "")
+        if meta.get("version"):
+            self._versions[tag] = str(meta["version"])
+        return tag
 
     def _below(self, path: str) -> str:
         return path.removeprefix(self._prefix).lstrip("/")
@@ -248,7 +260,10 @@ class _ObjectStore:
         import obstore
         from obstore import exceptions
 
-        mode: Any = "overwrite" if tag is None else ("create" if not tag else {"e_tag": tag})
+        mode: Any = "overwrite" if tag is None else "create"
+        if tag:
+            version = self._versions.get(tag)
+            mode = {"e_tag": tag, **({"version": version} if version else {})}
         with reaching(self.address, writes=True):
             try:
                 whole = None if tag is None else False  # of parts, no condition can be made
@@ -256,7 +271,7 @@ class _ObjectStore:
                 made = obstore.put(self._store, path, source, mode=mode, use_multipart=whole)
             except (exceptions.AlreadyExistsError, exceptions.PreconditionError) as error:
                 raise FileExistsError(name) from error
-        return made["e_tag"] or ""
+        return self._tag(made)
 
     def delete(self, names: list[str]) -> None:
         """Delete objects."""
@@ -266,11 +281,6 @@ class _ObjectStore:
             for name in names:
                 with contextlib.suppress(FileNotFoundError):
                     obstore.delete(self._store, self._path(name))
-
-
-def _listed(name: str, meta: Any) -> Listed:  # noqa: ANN401 - obstore's
-    modified = int(meta["last_modified"].timestamp() * 1_000_000_000)
-    return Listed(name, meta["size"], modified, meta["e_tag"] or str(modified))
 
 
 class _OtherStorage:

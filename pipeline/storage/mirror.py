@@ -45,6 +45,14 @@ def place_of(address: str, scratch: Path, kind: str) -> Path:
     return scratch / kind / digest / (address.rstrip("/").rpartition("/")[2] or "bucket")
 
 
+def scratch_of(address: str, file: str) -> Path | None:
+    """Return the scratch folder in which a file is part of the copy of an address, if it is."""
+    above = Path(file).parents
+    return next(
+        (one for one in above if {Path(file), *above} & {place_of(address, one, "corpora")}), None
+    )
+
+
 def mirrored(address: str, scratch: Path, wanted: Callable[[str], bool], tell: Tell) -> Path:
     """Bring the copy of what lies at an address up to date, and return it: a folder, or a file.
 

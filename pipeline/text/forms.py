@@ -11,7 +11,6 @@ own, of its version of Unicode.
 
 from __future__ import annotations
 
-import hashlib
 import re
 import sys
 import unicodedata
@@ -27,8 +26,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.text.arrays import Int64, Uint8, Uint32
-from pipeline.text.form_kernels import find_places
+from pipeline.text.arrays import Int64, Uint8, Uint32, Uint64
+from pipeline.text.form_kernels import distinct_pieces, find_places, hash_forms
 from pipeline.text.segmentation import text_buffers
 
 Form = Literal["none", "nfc", "nfkc"]
@@ -128,15 +127,20 @@ def _rows_to_look_at(
 ) -> Iterator[tuple[int, bytes, list[tuple[int, int]]]]:
     """Yield row, bytes and places of each text that a normal form could change."""
     offsets, data = text_buffers(texts)
+    for row, own in groupby(_places(offsets, data).tolist(), itemgetter(0)):
+        raw = data[offsets[row] : offsets[row + 1]].tobytes()
+        yield row, raw, [(start, end) for _, start, end in own]
+
+
+def _places(offsets: Int64, data: Uint8) -> Int64:
+    """Return row, first byte and past the last one of what may change, (places, 3)."""
     wanted = _changeable_characters()
     places = np.empty((PLACES, 3), np.int64)
     count = find_places(data, offsets, wanted, places)
     if count > PLACES:
         places = np.empty((count, 3), np.int64)
         find_places(data, offsets, wanted, places)
-    for row, own in groupby(places[:count].tolist(), itemgetter(0)):
-        raw = data[offsets[row] : offsets[row + 1]].tobytes()
-        yield row, raw, [(start, end) for _, start, end in own]
+    return places[:count]
 
 
 @cache
@@ -249,24 +253,26 @@ def realigned(
     return starts, ends, open_row
 
 
-def form_hashes(texts: pa.LargeStringArray) -> pa.Array:
-    """Return the BLAKE2b-128 of each text after NFKC folding; null where that changes nothing.
+def form_hashes(texts: pa.LargeStringArray) -> Uint64:
+    """Return a 64-bit hash of each text after NFKC folding, (texts,).
 
-    A Python loop per place that may change; other texts are not looked at.
+    A Python loop per distinct piece that may change.
     """
-    found: list[bytes | None] = [None] * len(texts)
-    for row, raw, places in _rows_to_look_at(texts):
-        pieces: list[bytes] = []
-        done = 0
-        for start, end in places:
-            new = _other_form(raw[start:end])
-            if new is not None:
-                pieces += (raw[done:start], new)
-                done = end
-        if pieces:
-            pieces.append(raw[done:])
-            found[row] = hashlib.blake2b(b"".join(pieces), digest_size=16).digest()
-    return pa.array(found, pa.binary(16))
+    offsets, data = text_buffers(texts)
+    places = _places(offsets, data)
+    numbers = np.empty(len(places), np.int64)
+    count = distinct_pieces(data, offsets, places, numbers)
+    firsts = np.flatnonzero(np.diff(np.maximum.accumulate(numbers), prepend=-1))
+    spans = places[firsts, 1:] + offsets[places[firsts, :1]]
+    news = [_other_form(data[start:end].tobytes()) for start, end in spans.tolist()]
+    changes = np.fromiter((new is not None for new in news), np.bool_, count)
+    numbers = np.where(changes[numbers], numbers, -1)
+    pieces = [new or b"" for new in news]
+    ends = np.cumsum([0, *map(len, pieces)])
+    found = np.empty(len(texts), np.uint64)
+    joined = np.frombuffer(b"".join(pieces), np.uint8)
+    hash_forms((data, offsets), places, numbers, (joined, ends), found)
+    return found
 
 
 def _other_form(piece: bytes) -> bytes | None:

@@ -16,7 +16,7 @@ SYMBOLS_FIELD = field(
 
 SIGNATURES = table(
     "signatures",
-    4,
+    5,
     "one row per accepted document",
     [
         field("row_key", pa.uint64(), ROW_KEY, stored="delta"),
@@ -37,9 +37,9 @@ SIGNATURES = table(
         field("text_hash", pa.binary(16), "BLAKE2b-128 of the text's bytes", stored="plain"),
         field(
             "form_hash",
-            pa.binary(16),
-            "BLAKE2b-128 of the text after NFKC folding; null where that is the same text",
-            nullable=True,
+            pa.uint64(),
+            "hash of the text after NFKC folding: the same for texts that differ in form only",
+            stored="plain",
         ),
         field(
             "signature",

@@ -2,7 +2,7 @@
 -- inputs: signatures
 -- params: none
 with texts as (
-    select text_hash, coalesce(form_hash, text_hash) as form from read_parquet($signatures)
+    select text_hash, form_hash as form from read_parquet($signatures)
 ),
 
 alike as (

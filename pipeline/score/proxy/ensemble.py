@@ -181,7 +181,10 @@ def load_all(config: ProxyConfig, vocabulary: int, corpus_tokens: int) -> list[P
 
 
 def score_all(
-    proxies: list[Proxy], tokens: list[NDArray[np.int64]], pool: WorkerPool
+    proxies: list[Proxy],
+    tokens: list[NDArray[np.int64]],
+    pool: WorkerPool,
+    note: str = "scoring sequences",
 ) -> list[Statistics]:
     """Return the statistics of each proxy on rows of its own.
 
@@ -189,6 +192,7 @@ def score_all(
         proxies: the models.
         tokens: for each proxy its rows of EOS and a sequence, (rows, 65).
         pool: the threads that score side by side.
+        note: what the progress is shown as.
     """
 
     def score_one(job: tuple[Proxy, NDArray[np.int64]]) -> Statistics:
@@ -213,7 +217,7 @@ def score_all(
     def cost(job: tuple[Proxy, NDArray[np.int64]]) -> float:
         return float(job[0].parameters * len(job[1]))
 
-    return pool.map("scoring sequences", score_one, zip(proxies, tokens, strict=True), cost)
+    return pool.map(note, score_one, zip(proxies, tokens, strict=True), cost)
 
 
 def training_seconds(

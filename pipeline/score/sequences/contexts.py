@@ -55,7 +55,8 @@ def contexts(of: TrainedSequences, proxies: Sequence[Proxy], pool: WorkerPool) -
     chosen = _panel(of)
     jobs = [(place, prefix) for place in range(len(proxies)) for prefix in PREFIXES]
     named = [replace(proxies[place], name=f"{proxies[place].name}-prefix-{n}") for place, n in jobs]
-    found = score_all(named, [_shortened(of.tokens[chosen], n) for _, n in jobs], pool)
+    shorter = [_shortened(of.tokens[chosen], n) for _, n in jobs]
+    found = score_all(named, shorter, pool, "scoring after shorter prefixes")
     parts = [
         pa.table(
             {

@@ -177,9 +177,13 @@ def test_a_scan_of_a_bucket_is_a_scan_of_the_folder(bucket, tmp_path, make_corpu
     assert there.manifest["corpus"]["roots"] == ["s3://data/corpus"]
     for folder in ("kept", "removed", "counts", "documents"):
         assert tables(here, folder) == tables(there, folder) != {}
+    shutil.rmtree(tmp_path / "scratch")
+    with run.session(there.folder, load_config(), LocalMapper(1)) as session:
+        run.filter_rows(session)  # fetched again, where the scan had left it
+    assert len([*(tmp_path / "scratch").rglob("*.jsonl")]) == 2
     bucket.put("corpus/a.jsonl", rows("changed"))
     with (
-        run.session(there.folder, load_config(settings=[scratch]), LocalMapper(1)) as session,
+        run.session(there.folder, load_config(), LocalMapper(1)) as session,
         pytest.raises(InputError, match="changed after it was scanned"),
     ):
         run.filter_rows(session)
