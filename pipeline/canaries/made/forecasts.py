@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from scipy.special import expit
 from pipeline.config.sections import Config
 from pipeline.engine.tables import read_table
 from pipeline.score.forecast import features
-from pipeline.score.forecast.features import ScoredPanel, Seen, read_panel
+from pipeline.score.forecast.features import ScoredPanel, read_panel
 from pipeline.score.forecast.risk import applied, bases, law_of
 from pipeline.score.forecast.scaling import Model, drawn_futures
 from pipeline.score.forecast.target import target_of
@@ -125,33 +126,27 @@ def _panel(
 ) -> ScoredPanel:
     """Return the canaries as the law sees plants that no proxy was taught."""
     size, counts = len(rows), dose.astype(np.float64)
-    ones, nothing = np.ones(size), np.full(size, np.nan)
-    none = np.zeros(size, np.bool_)
-    proxies = [
-        Seen(
-            one["proxy"],
-            one["role"],
-            seen.parameters,
-            seen.tokens,
-            np.zeros(size),
-            outside.get(one["proxy"], nothing),
-            none,
-            nothing,
+    nothing, none = np.full(size, np.nan), np.zeros(size, np.bool_)
+    proxies = tuple(
+        replace(
+            seen,
+            dose=np.zeros(size),
+            log_p=outside.get(one["proxy"], nothing),
+            memorized=none,
+            margin=nothing,
         )
         for one, seen in zip(about, of_run.proxies, strict=True)
-    ]
-    compressed = np.array([zlib_bits_per_byte(text.encode()) for text in texts])
-    entropy = np.asarray(suffix_entropy(rows[:, 1:], SUFFIX), np.float64)
+    )
     return ScoredPanel(
-        counts,
-        counts,
-        counts,
-        counts,
-        np.zeros(size),
-        compressed,
-        ones,
-        entropy,
-        ~none,
-        np.arange(size),
-        tuple(proxies),
+        count=counts,
+        effective=counts,
+        suffix=counts,
+        rarest=counts,
+        weight=np.zeros(size),
+        compressed=np.array([zlib_bits_per_byte(text.encode()) for text in texts]),
+        continued=np.ones(size),
+        entropy=np.asarray(suffix_entropy(rows[:, 1:], SUFFIX), np.float64),
+        planted=~none,
+        family=np.arange(size),
+        proxies=proxies,
     )

@@ -57,6 +57,11 @@ def asked_of(plants: Plants) -> Int64:
     return np.flatnonzero(plants.kind == EXACT)
 
 
+def asked_rows(plants: Plants) -> Int64:
+    """Return what is asked on the way, EOS and 64 tokens each, (asked, 65)."""
+    return np.asarray(plants.tokens[asked_of(plants)])
+
+
 def taught(plants: Plants, learnt: int, schedule: Schedule) -> Taught:
     """Return when a training on a sample and plants teaches each asked text.
 

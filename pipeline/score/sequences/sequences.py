@@ -178,7 +178,7 @@ def _sequences(work: Work, known: Catalogue) -> Receipt:
     from pipeline.score.proxy.ensemble import load_all, train_all, training_seconds
     from pipeline.score.proxy.pool import WorkerPool
     from pipeline.score.sequences import plants
-    from pipeline.score.sequences.dynamics import asked_of
+    from pipeline.score.sequences.dynamics import asked_rows
     from pipeline.score.sequences.plant_table import plant_table
     from pipeline.score.sequences.sequence_table import sequence_tables
 
@@ -194,8 +194,7 @@ def _sequences(work: Work, known: Catalogue) -> Receipt:
     else:
         seconds = training_seconds(rows, half, size, config, pool.workers)
         current().message(_stated(rows, config, seconds))
-        asked = of.planted.tokens[asked_of(of.planted)]
-        proxies = train_all(rows, half, size, config, pool, asked)
+        proxies = train_all(rows, half, size, config, pool, asked_rows(of.planted))
     scored_input = to_score(work, of)
     scored, shorter = sequence_tables(work, scored_input, proxies, pool)
     with write_table(work.folder, "sequences", work.key, SEQUENCES) as out:
