@@ -16,11 +16,12 @@ def apart(data: Row) -> Html:
         "of the worst clusters, passages and texts, and the alarms leave them out. They count in "
         "all totals. This is what was found in them, by source."
     )
-    if not data["apart"]:
+    if not data["apart"]["sources"]:
         return join([tag("p", intro, " No document is of one.", class_="prose")])
     keys = ("documents", "distinct_texts", "exact_count", "near_count", "max_window_count", "kept")
     lines = [
-        (label(row["source"], 60), *(number(row[key]) for key in keys)) for row in data["apart"]
+        (label(row["source"], 60), *(number(row[key]) for key in keys))
+        for row in data["apart"]["sources"]
     ]
     head = (
         "source",
