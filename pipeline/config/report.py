@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Annotated
 
 from pydantic import Field, field_validator
@@ -31,6 +32,13 @@ class ReportConfig(Section):
         description="source groups that are there to be found, such as planted ones: lists of the "
         "worst and alarms leave them out, a section of their own tells what was found",
     )
+
+    @field_validator("title", "owner", "date", mode="before")
+    @classmethod
+    def _as_text(cls, value: object) -> object:
+        """Return a number or a day, as TOML has them without quotes, as it is written."""
+        is_plain = isinstance(value, int | float | datetime.date) and not isinstance(value, bool)
+        return str(value) if is_plain else value
 
     @field_validator("apart", mode="before")
     @classmethod

@@ -83,7 +83,7 @@ def _corpus(data: Row) -> str:
     return (
         f"{number(corpus['documents'])} documents, {size(corpus['text_bytes'])} of text, "
         f"{number(corpus['words'])} words in {number(corpus['shards'])} shards; "
-        f"{percent(corpus['repeated_words'], corpus['words'])} of the words lie in passages that "
+        f"{percent(corpus['repeated_words'], corpus['words'])} of all words lie in passages that "
         "occur more than once."
     )
 

@@ -21,11 +21,16 @@ def apart_rows(work: Work, limits: Limits) -> pa.Table:
     return query("report/apart_rows", documents, {"groups": groups}, limits=limits)
 
 
-def apart(work: Work, limits: Limits) -> list[Row]:
-    """Return `apart` of report.json: what was found in each source of these groups."""
+def apart(work: Work, limits: Limits) -> Row | None:
+    """Return `apart` of report.json: what was found in each source of these groups, their words.
+
+    None where no group is shown apart.
+    """
     groups = list(work.config.report.apart)
     if not groups:
-        return []
+        return None
     both = {name: work.paths(name) for name in ("documents", "decisions")}
     found = query("report/apart", both, {"groups": groups, "top": TOP}, limits=limits)
-    return list(found.to_pylist())
+    alone = {"documents": both["documents"]}
+    (words,) = query("report/apart_words", alone, {"groups": groups}, limits=limits).to_pylist()
+    return {**words, "sources": found.to_pylist()}

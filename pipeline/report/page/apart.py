@@ -13,14 +13,16 @@ def apart(data: Row) -> Html:
     groups = ", ".join(label(name, 60) for name in data["config"]["report"]["apart"])
     intro = (
         f"The source groups {groups} are named in report.apart: the lists of what to remove first, "
-        "of the worst clusters, passages and texts, and the alarms leave them out. They count in "
-        "all totals. This is what was found in them, by source."
+        "of the worst clusters, passages and texts, the alarms and the share of repeated words "
+        "leave them out; the totals of rows and sequences count them. This is what was found in "
+        "them, by source."
     )
-    if not data["apart"]:
+    if not data["apart"]["sources"]:
         return join([tag("p", intro, " No document is of one.", class_="prose")])
     keys = ("documents", "distinct_texts", "exact_count", "near_count", "max_window_count", "kept")
     lines = [
-        (label(row["source"], 60), *(number(row[key]) for key in keys)) for row in data["apart"]
+        (label(row["source"], 60), *(number(row[key]) for key in keys))
+        for row in data["apart"]["sources"]
     ]
     head = (
         "source",

@@ -134,11 +134,19 @@ def _named(row: Row, data: Row, *, linked: bool) -> Html:
     return join([title, state, tag("small", WHY.get(row["kind"], "taken by a rule"))])
 
 
+def repeated(data: Row) -> str:
+    """Return the share of the words that repeat, without those of sources that are shown apart."""
+    apart = data["apart"] or {"words": 0, "repeated_words": 0}
+    part, whole = (data["corpus"][key] - apart[key] for key in ("repeated_words", "words"))
+    return percent(part, whole)
+
+
 def tiles(data: Row) -> Html:
     """Return the tiles of the page: the figures of the whole."""
     corpus, steps = data["corpus"], {step["step"]: step["rows"] for step in data["funnel"]}
     gone, window = corpus["documents"] - steps["kept"], data["config"]["window"]["words"]
     alarms = len(data["alarms"])
+    elsewhere = "; those shown apart left out" if data["apart"] else ""
     shown = [
         (
             term("kept"),
@@ -149,8 +157,8 @@ def tiles(data: Row) -> Html:
         ("removed", number(gone), f"{percent(gone, corpus['rows'])} of the rows read", ""),
         (
             term("repeated word", "repeated words"),
-            percent(corpus["repeated_words"], corpus["words"]),
-            f"lie in {window} words that occur more than once",
+            repeated(data),
+            f"lie in {window} words that occur more than once{elsewhere}",
             "",
         ),
         risk_page.tile(data),

@@ -50,7 +50,7 @@ def page(data: Row) -> str:
         asked.append(("contamination", "Evaluation items in the corpus", contamination))
     if data["personal"]:
         asked.append(("personal", "Personal data", personal))
-    more = [("apart", "Shown apart", apart)] if data["config"]["report"]["apart"] else []
+    more = [("apart", "Shown apart", apart)] if data["apart"] else []
     appendix = [*more, *APPENDIX]
     sections = [*asked, *SECTIONS, *appendix]
     first = [

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pipeline.engine.tables import Row
 from pipeline.report.data.headline import headline, is_order, no_forecast, ordered, share
 from pipeline.report.html.facts import INTERVAL, OF_FAMILIES, with_rate_of_families
-from pipeline.report.html.markup import DASH, Html, join, number, percent, tag
+from pipeline.report.html.markup import DASH, Html, join, number, tag
+from pipeline.report.page import opening
 from pipeline.report.page import personal as personal_page
 from pipeline.report.quotes.quotes import label
 
@@ -43,10 +44,10 @@ def sentences(data: Row) -> list[tuple[str, str]]:
 
 def _recited(data: Row) -> str:
     """Return what a model would recite, or how much there is to recite without a forecast."""
-    corpus = data["corpus"]
+    where = ", those shown apart left out," if data["apart"] else ""
     repeats = (
-        f"{percent(corpus['repeated_words'], corpus['words'])} of the words lie in passages that "
-        "occur more than once, which models recite most."
+        f"{opening.repeated(data)} of the words{where} lie in passages that occur more than once, "
+        "which models recite most."
     )
     if not data["risk"]:
         return f"This run has no forecast (rote score makes one). {repeats}"

@@ -52,13 +52,15 @@ def test_sources_that_are_shown_apart_are_told_by_source(stored):
     documents = stored(
         DOCUMENTS, row_key=[1, 2, 3], source=["p/1", "p/2", "x"], source_group=["p", "p", "x"],
         text_hash=[bytes(16)] * 3, exact_count=[4, 2, 9], near_count=[5, 2, 9],
-        max_window_count=[6, 0, 9],
+        max_window_count=[6, 0, 9], words=[10, 20, 40], repeated_words=[10, 2, 9],
     )  # fmt: skip
     decisions = stored(DECISIONS, row_key=[1, 2, 3], action=["keep", "drop", "keep"])
     groups = {"groups": ["p", "q"]}
     keys = query.run("report/apart_rows", {"documents": documents}, groups)
     assert keys["row_key"].to_pylist() == [1, 2]
     both = {"documents": documents, "decisions": decisions}
+    words = query.run("report/apart_words", {"documents": documents}, groups).to_pylist()
+    assert words == [{"words": 30, "repeated_words": 12}]
     found = query.run("report/apart", both, {**groups, "top": 9}).to_pylist()
     assert [tuple(row.values()) for row in found] == [
         ("p/1", 1, 1, 4, 5, 6, 1),

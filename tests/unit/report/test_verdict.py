@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import json
 from pathlib import Path
 
+import pytest
+
+from pipeline.config.report import ReportConfig
 from pipeline.engine.stage import Work
 from pipeline.engine.tables import Row
 from pipeline.report.page.page import page
@@ -93,6 +97,14 @@ def test_title_owner_and_date_are_on_the_first_page(tmp_path: Path) -> None:
     assert other["provenance"]["settings"] != digest
 
 
+def test_a_day_needs_no_quotes() -> None:
+    """A date and a number of TOML are taken as they are written; yes and no are not."""
+    assert ReportConfig.model_validate({"date": datetime.date(2026, 12, 1)}).date == "2026-12-01"
+    assert ReportConfig.model_validate({"title": 7}).title == "7"
+    with pytest.raises(ValueError, match="valid string"):
+        ReportConfig.model_validate({"owner": True})
+
+
 def test_sources_apart_are_in_no_list_of_the_worst(tmp_path: Path) -> None:
     """Neither first, clusters, passages, risky texts nor alarms name them; a section does."""
     work = make_run(tmp_path, scored=True)
@@ -100,7 +112,7 @@ def test_sources_apart_are_in_no_list_of_the_worst(tmp_path: Path) -> None:
     assert [row["source_group"] for row in data["first"]] == ["<b>site</b>"]
     assert data["clusters"] == data["spans"]["top"] == []
     assert {row["document"]["doc_id"] for row in data["risk"]["top"]} == {"hostile"}
-    assert data["apart"] == [
+    assert data["apart"]["sources"] == [
         {"source": "site", "documents": 5, "distinct_texts": 4, "exact_count": 2, "near_count": 3,
          "max_window_count": 2, "kept": 3},
     ]  # fmt: skip
