@@ -28,8 +28,9 @@ from flows.followed import Followed, run_name
 from pipeline.engine.manifest import load_manifest
 from pipeline.engine.progress import current, listen
 from pipeline.engine.session import Session
+from pipeline.outline import stale_tables
 from pipeline.report.summary import plain
-from pipeline.run import STAGES, stale_tables
+from pipeline.run import STAGES
 from pipeline.storage.addresses import is_address
 
 EVERY_S = 3.0

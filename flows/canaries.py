@@ -20,7 +20,7 @@ from pipeline.canaries.made.canaries import make_canaries
 from pipeline.canaries.made.design import Design, design_of
 from pipeline.engine.progress import listen
 from pipeline.names import shown_lines
-from pipeline.run import stale_tables
+from pipeline.outline import stale_tables
 
 OK = 0
 

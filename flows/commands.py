@@ -263,7 +263,7 @@ def explain(asked: ExplainArguments) -> int:
     from flows.terminal import show_explanation
     from pipeline.inspect.explain import explanations
     from pipeline.inspect.explanation_words import in_words
-    from pipeline.run import stale_tables
+    from pipeline.outline import stale_tables
 
     told = explanations(asked.run, asked.doc_id, stale_tables(asked.run))
     show_explanation(in_words(told))
@@ -291,7 +291,7 @@ def query(asked: QueryArguments) -> int:
     """Print how often a text occurs."""
     from flows.answer import as_json, in_words
     from pipeline.inspect.lookup import lookup
-    from pipeline.run import stale_tables
+    from pipeline.outline import stale_tables
 
     interruptible()
     data, name = _asked_text(asked)
@@ -314,7 +314,7 @@ def audit(asked: AuditArguments) -> int:
     from flows.audited import as_json, in_words, require_free, write_table
     from pipeline.inspect.audit import AuditQuestion
     from pipeline.inspect.audit import audit as hold
-    from pipeline.run import stale_tables
+    from pipeline.outline import stale_tables
 
     interruptible()
     if asked.out is not None:
@@ -340,7 +340,7 @@ def export(asked: ExportArguments) -> int:
     from pipeline.export.database import to_database
     from pipeline.export.hub import to_hub
     from pipeline.export.table import to_table
-    from pipeline.run import stale_tables
+    from pipeline.outline import stale_tables
 
     interruptible()
     stale = stale_tables(asked.run)
@@ -374,7 +374,7 @@ def compare(asked: CompareArguments) -> int:
     """
     from flows.compared import as_json, in_words
     from pipeline.inspect.two_models import two_models
-    from pipeline.run import stale_tables
+    from pipeline.outline import stale_tables
 
     interruptible()
     if asked.sequences < 1:

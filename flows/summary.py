@@ -7,9 +7,9 @@ from typing import Any
 
 from pipeline.engine.manifest import load_manifest
 from pipeline.filter.overrides import cannot_reach
+from pipeline.outline import stale_tables
 from pipeline.report.data.alarms import grouped, no_forecast_alarm
 from pipeline.report.data.headline import forecast_facts, headline
-from pipeline.run import stale_tables
 
 ALARMS_SHOWN = 5
 REASONS = {

@@ -1,13 +1,14 @@
-"""What a command would do, without a change to the run folder."""
+"""What a command would do and what is no longer current, without a change to the run folder."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipeline.config.load import load_config
 from pipeline.config.sections import Config
 from pipeline.engine.manifest import load_manifest
-from pipeline.engine.run_folder import RunFolder, refuse_foreign
+from pipeline.engine.run_folder import RunAsRecorded, RunFolder, refuse_foreign
 from pipeline.engine.session import Session, idle
 from pipeline.run import ACTS, ACTS_OF, STAGES, new_manifest
 from pipeline.scan.inventory import check_places, inventory
@@ -44,3 +45,19 @@ def plan(command: str, session: Session) -> list[tuple[str, int, int]]:
         for stage in stages
         if stage.wanted(session.config)
     ]
+
+
+def stale_tables(out: Path) -> frozenset[str]:
+    """Return the tables of a run folder that its last scan or settings have left behind."""
+    run = RunAsRecorded(out, load_manifest(out))
+    known = Session(run, load_config(base=run.manifest["config"]), idle, STAGES)
+    return frozenset(
+        record["table"]
+        for output, entry in run.manifest["outputs"].items()
+        if not _is_current(known, output.partition("/")[0])
+        for record in entry["files"]
+    )
+
+
+def _is_current(session: Session, name: str) -> bool:
+    return name in STAGES and session.current(STAGES[name])

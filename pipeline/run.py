@@ -19,11 +19,11 @@ from pipeline.engine.lineage import lineage
 from pipeline.engine.manifest import load_manifest
 from pipeline.engine.memory import begin, for_scoring
 from pipeline.engine.progress import current
-from pipeline.engine.run_folder import RunAsRecorded, RunFolder, open_run
+from pipeline.engine.run_folder import RunFolder, open_run
 from pipeline.engine.session import Session, idle
 from pipeline.engine.stage import Mapper, Recall, Stage
 from pipeline.engine.system import writing
-from pipeline.errors import ConfigError, InputError, PipelineError, SchemaMismatch
+from pipeline.errors import ConfigError, PipelineError, SchemaMismatch
 from pipeline.expected import require_disk
 from pipeline.filter import (
     columns,
@@ -41,15 +41,15 @@ from pipeline.filter.overrides import RESTORED
 from pipeline.filter.personal import personal
 from pipeline.names import shown
 from pipeline.report import report
+from pipeline.required import adopt, check_settings, require
 from pipeline.scan import copies, counts, families, signatures
-from pipeline.scan.inventory import check_places, inventory, require_unchanged
+from pipeline.scan.inventory import check_places, inventory
 from pipeline.scan.near import candidates, pairs
 from pipeline.scan.rejections import require_documents
 from pipeline.scan.repeats import contained, windows
 from pipeline.score.forecast import risk
 from pipeline.score.probes import probes
 from pipeline.score.sequences import sequences
-from pipeline.settings_check import check_filter, check_report, check_score
 from pipeline.text import forms
 from schemas.manifest import SCHEMA_VERSION
 
@@ -339,7 +339,7 @@ def scan(session: Session, at_least: int = 0) -> None:
     session.refresh()
     session.plan_memory(at_least)
     require_disk(session.run.folder, session.manifest, session.config)
-    _adopt(session)
+    adopt(session)
     for stage in SCAN:
         session.perform(stage)
         if stage.name == "sketch":
@@ -348,7 +348,7 @@ def scan(session: Session, at_least: int = 0) -> None:
 
 def score(session: Session) -> None:
     """Train the proxies, score sequences, forecast what the target memorizes."""
-    _require(session, SCAN, "score")
+    require(session, "score", SCAN, SCORE, FILTER)
     session.plan_memory(for_scoring(session.config))
     for stage in SCORE:
         session.perform(stage)
@@ -356,7 +356,7 @@ def score(session: Session) -> None:
 
 def filter_rows(session: Session) -> None:
     """Decide about every row and write kept/ and removed/."""
-    _require(session, SCAN, "filter")
+    require(session, "filter", SCAN, SCORE, FILTER)
     session.plan_memory()
     for stage in (*FIND, *KEEP_OUT, *BEFORE):
         if stage.wanted(session.config):
@@ -369,7 +369,7 @@ def filter_rows(session: Session) -> None:
 
 def write_report(session: Session) -> None:
     """Write the page and its JSON."""
-    _require(session, SCAN, "report")
+    require(session, "report", SCAN, SCORE, FILTER)
     session.plan_memory()
     for stage in REPORT:
         session.perform(stage)
@@ -377,7 +377,7 @@ def write_report(session: Session) -> None:
 
 def everything(session: Session) -> None:
     """Scan, score, filter, report."""
-    _check_settings(session, "score", "filter")
+    check_settings(session, "score", "filter")
     scan(session, for_scoring(session.config))
     score(session)
     filter_rows(session)
@@ -388,7 +388,7 @@ def without_score(session: Session) -> None:
     """Scan, filter, report: nothing is trained, and a forecast that is current is used."""
     scored = session.current(STAGES["risk"])
     decisions.require_scored(session.config, scored=scored, folder=session.run.folder)
-    _check_settings(session, "filter", "report")
+    check_settings(session, "filter", "report")
     scan(session)
     filter_rows(session)
     write_report(session)
@@ -398,7 +398,7 @@ def scan_and_filter(session: Session) -> None:
     """Scan and filter."""
     scored = session.current(STAGES["risk"])
     decisions.require_scored(session.config, scored=scored, folder=session.run.folder)
-    _check_settings(session, "filter")
+    check_settings(session, "filter")
     scan(session)
     filter_rows(session)
 
@@ -421,66 +421,6 @@ ACTS_OF = {
 } | {act: (act,) for act in ACTS}
 """The acts that each command goes through."""
 RESULTS = ("kept", "removed", "rejected", "report")
-
-
-def _require(session: Session, stages: Sequence[Stage], command: str) -> None:
-    """Refuse to go on when the scan is not there, not finished, or of a corpus that has changed."""
-    require_unchanged(session.manifest, verify=session.verify)
-    missing = [stage.name for stage in stages if not session.current(stage)]
-    if missing:
-        raise ConfigError(
-            f"This run folder cannot be used for `{command}` yet: "
-            "its scan is not finished, or is of other settings.",
-            where=str(session.run.folder),
-            found=f"not current: {', '.join(missing)}",
-            fix="finish it: rote scan CORPUS... --out RUN (with the same settings)",
-        )
-    if command in ("filter", "report"):
-        session.require_whole(SCORE)
-    if command == "filter":
-        found = session.run.paths("counts")
-        documents.require_sources(found, session.config.near)
-        decisions.require_sources(found, session.config.policy)
-        decisions.require_scored(
-            session.config, scored=session.current(STAGES["risk"]), folder=session.run.folder
-        )
-    if command == "report":
-        _require_filtered(session)
-    _check_settings(session, command)
-    _adopt(session)
-
-
-def _check_settings(session: Session, *commands: str) -> None:
-    """Refuse settings that a stage of these commands would refuse."""
-    config = session.config
-    if "score" in commands and not session.current(STAGES["sequences"]):
-        check_score(config)
-    if "filter" in commands:
-        check_filter(session.manifest, config, session.run.folder)
-    if "report" in commands:
-        check_report(config)
-
-
-def _require_filtered(session: Session) -> None:
-    """Refuse to report rows as kept that are not there."""
-    missing = [stage.name for stage in FILTER if not session.current(stage)]
-    if missing:
-        raise InputError(
-            "There is nothing to report on yet.",
-            where=str(session.run.folder),
-            found="the filter has not finished, or is of an earlier scan or other settings "
-            f"(not current: {', '.join(missing)})",
-            fix=f"run `rote filter {session.run.folder}` first",
-        )
-
-
-def _adopt(session: Session) -> None:
-    """Save the configuration as that of the run folder.
-
-    A command that was refused leaves the former one.
-    """
-    session.manifest["config"] = session.config.model_dump(mode="json", exclude={"limits"})
-    session.run.save()
 
 
 @contextmanager
@@ -567,19 +507,3 @@ def new_manifest() -> dict[str, Any]:
 def saved_config(out: Path) -> dict[str, Any]:
     """Return the configuration that a run folder was last worked on with."""
     return dict(load_manifest(out)["config"])
-
-
-def stale_tables(out: Path) -> frozenset[str]:
-    """Return the tables of a run folder that its last scan or settings have left behind."""
-    run = RunAsRecorded(out, load_manifest(out))
-    known = Session(run, load_config(base=run.manifest["config"]), idle, STAGES)
-    return frozenset(
-        record["table"]
-        for output, entry in run.manifest["outputs"].items()
-        if not _is_current(known, output.partition("/")[0])
-        for record in entry["files"]
-    )
-
-
-def _is_current(session: Session, name: str) -> bool:
-    return name in STAGES and session.current(STAGES[name])

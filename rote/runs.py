@@ -93,7 +93,7 @@ class Run:
     def _tables(self) -> dict[str, builtins.list[Path]]:
         """The files of each table that is current."""
         from pipeline.engine.run_folder import read_run
-        from pipeline.run import stale_tables
+        from pipeline.outline import stale_tables
 
         return read_run(self.folder).tables(stale_tables(self.folder))
 
@@ -201,7 +201,7 @@ class Run:
         """
         from pipeline.inspect.explain import explanations
         from pipeline.inspect.explanation_words import in_words
-        from pipeline.run import stale_tables
+        from pipeline.outline import stale_tables
 
         told = explanations(self.folder, doc_id, stale_tables(self.folder))
         return Told(told, in_words(told))
@@ -214,7 +214,7 @@ class Run:
         """
         from flows.answer import in_words
         from pipeline.inspect.lookup import lookup
-        from pipeline.run import stale_tables
+        from pipeline.outline import stale_tables
 
         threads = len(os.sched_getaffinity(0))
         answer = lookup(self.folder, text.encode(), stale_tables(self.folder), threads)
