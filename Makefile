@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo quick test test-all check campaign audit format clean
+.PHONY: setup demo quick test test-all check docs campaign audit format clean
 
 setup: .venv/.installed
 
@@ -16,7 +16,7 @@ setup: .venv/.installed
 
 demo: setup
 	$(BIN)/rote sample demo/corpus
-	$(BIN)/rote run demo/corpus --out demo/run
+	$(BIN)/rote run demo/corpus --out demo/run -c demo/corpus/_SAMPLE.toml
 
 quick: setup
 	@$(BIN)/python tests/quick.py $(ROOMS)
@@ -35,6 +35,11 @@ check: setup
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q -p no:randomly tests/unit/test_docstrings.py
 	$(BIN)/sqlfluff lint --disable-progress-bar sql
+
+# the pages of docs/ as a site in build/site, which loads nothing from anywhere
+docs: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # kills, damage, refusals, loss of power, hostile and random inputs, for so many minutes; again goes on
 # where it stopped (.campaign/state.jsonl). docs/reliability.md is written from its table.

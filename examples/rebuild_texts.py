@@ -1,7 +1,8 @@
-"""Texts as they were before the rule cut-spans: kept/ and removed/spans put together again.
+"""Texts as they were before cut-spans and mask-personal: kept/ and removed/spans put together.
 
 A row of removed/spans is one passage that was cut: the row that it was cut from, the column, the
-bytes that it had in that column's value as it was, and the passage itself.
+bytes that it had in that column's value as it was, the passage itself, and what is written in its
+place.
 
     import pyarrow.parquet as pq
     kept = pq.read_table("my-run/kept/part-0.parquet")
@@ -27,10 +28,11 @@ def originals(
         column: the column of kept/ that texts were cut in.
         struct: the column that the filter added, `emit.column`.
     """
-    cuts: dict[int, list[tuple[int, bytes]]] = {}
-    for row in spans.select(["row_key", "column", "start_byte", "text"]).to_pylist():
+    cuts: dict[int, list[tuple[int, bytes, bytes]]] = {}
+    for row in spans.select(["row_key", "column", "start_byte", "text", "instead"]).to_pylist():
         if row["column"] == column:
-            cuts.setdefault(row["row_key"], []).append((row["start_byte"], row["text"]))
+            cut = (row["start_byte"], row["text"], (row["instead"] or "").encode())
+            cuts.setdefault(row["row_key"], []).append(cut)
     keys = [row["row_key"] for row in kept[struct].to_pylist()]
     values = kept[column].to_pylist()
     return [
@@ -39,12 +41,17 @@ def originals(
     ]
 
 
-def rebuilt(value: bytes, cuts: Sequence[tuple[int, bytes]]) -> bytes:
-    """Return a value as it was; cuts: (first byte in the value as it was, passage), in order."""
+def rebuilt(value: bytes, cuts: Sequence[tuple[int, bytes, bytes]]) -> bytes:
+    """Return a value as it was.
+
+    Args:
+        value: the value in kept/.
+        cuts: first byte in the value as it was, passage, what stands in its place; in order.
+    """
     whole = bytearray()
     taken = 0
-    for start, passage in cuts:
+    for start, passage, instead in cuts:
         left = start - len(whole)  # bytes of the value that stood before the passage
         whole += value[taken : taken + left] + passage
-        taken += left
+        taken += left + len(instead)
     return bytes(whole + value[taken:])

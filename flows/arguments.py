@@ -23,7 +23,7 @@ def _one(arguments: ArgumentCollection) -> None:
 def _some(arguments: ArgumentCollection) -> None:
     """Refuse to export nothing."""
     if not any(argument.tokens for argument in arguments):
-        raise ValueError("Say what to export: --to FILE.duckdb, --hub FOLDER, or both.")
+        raise ValueError("Say what to export: --to FILE.duckdb, --hub FOLDER or --table FOLDER.")
 
 
 def _one_answer(arguments: ArgumentCollection) -> None:
@@ -32,11 +32,18 @@ def _one_answer(arguments: ArgumentCollection) -> None:
         raise ValueError("Name one of --model, --answers, --endpoint and --prompts.")
 
 
+def _when(arguments: ArgumentCollection) -> None:
+    """Refuse a schedule that nothing starts, and one that two things would."""
+    if sum(bool(argument.tokens) for argument in arguments) != 1:
+        raise ValueError("Say when: --cron EXPRESSION, --every 6h or --on-new-shards, one of them.")
+
+
 ANSWERS = Group("Whom to ask (one of)", validator=_one_answer)
 EXPORTED = Group("What to export", validator=_some)
 MAPPED = Group.create_ordered("Who runs the units", validator=mutually_exclusive)
 STATUS_FORM = Group("Form (one of)", validator=mutually_exclusive)
 ONE_TEXT = Group("Text (one of)", validator=_one)
+WHEN = Group("When (one of)", validator=_when)
 FLAT = Parameter(name="*")
 
 Flag: TypeAlias = Annotated[bool, Parameter(negative=(), show_default=False)]
@@ -264,6 +271,13 @@ class ExportArguments:
             help="A new folder to push to a hub: the kept rows, README.md, croissant.json.",
         ),
     ] = None
+    table: Annotated[
+        Path | None,
+        Parameter(
+            group=EXPORTED,
+            help="A table of Delta Lake, or of Lance (.lance): the kept rows as its new version.",
+        ),
+    ] = None
     name: Annotated[
         str, Parameter(show_default=False, help="Name of the set on its card; else the folder's.")
     ] = ""
@@ -410,7 +424,21 @@ class ScheduleArguments:
     corpus: Corpus
     _: KW_ONLY
     out: NewRun
-    cron: Annotated[str, Parameter(help='When, for example "0 3 * * *".')]
+    cron: Annotated[
+        str | None, Parameter(group=WHEN, help='A cron expression, for example "0 3 * * *".')
+    ] = None
+    every: Annotated[
+        str | None, Parameter(group=WHEN, help="Now, and then at this interval: 6h, 30m, 1d.")
+    ] = None
+    on_new_shards: Annotated[
+        Flag, Parameter(group=WHEN, help="When files of the corpus come, go or change.")
+    ] = False
+    poll: Annotated[
+        int | None,
+        Parameter(
+            show_default=False, help="Seconds between two looks of --on-new-shards; 60 if not said."
+        ),
+    ] = None
     name: Annotated[str, Parameter(help="Name of the deployment.")] = "rote"
     settings: SettingOptions = SettingOptions()
     skip_bad_files: Annotated[
@@ -418,6 +446,10 @@ class ScheduleArguments:
     ] = False
     no_score: Annotated[Flag, Parameter(help="As with rote run: scan, filter, report.")] = False
     strict: Annotated[Flag, Parameter(help="A run with an alarm fails.")] = False
+    notify: Annotated[
+        str | None,
+        Parameter(help="Post alarms, failures, first success here; better ROTE_NOTIFY_URL."),
+    ] = None
     open_parameters: Annotated[
         Flag, Parameter(help="Runs may name another corpus and folder, by Prefect's parameters.")
     ] = False

@@ -101,9 +101,10 @@ def fault(error: Exception) -> Exception:
 
 def _stopped(given: list[str]) -> NoReturn:
     """End the process now, without waiting for threads in the middle of a unit."""
+    from flows.notify import without_secret
     from flows.runners import leave
 
-    again = shlex.join(["rote", *given])
+    again = shlex.join(["rote", *without_secret(given)])
     sys.stderr.write(f"\nStopped; what is finished stays. To go on from here: {again}\n")
     leave(INTERRUPTED)
 

@@ -34,6 +34,7 @@ from flows.arguments import (
     ScoreArguments,
     StatusArguments,
 )
+from flows.notify import without_secret
 from pipeline.errors import ConfigError
 
 OK, USAGE = 0, 2
@@ -82,7 +83,7 @@ def run(given: list[str]) -> int:
         known = [name for name in given[:1] if name in commands()]
         raise ConfigError(
             "The command line is not valid.",
-            where=shlex.join(["rote", *given]),
+            where=shlex.join(["rote", *without_secret(given)]),
             found=" ".join(str(error).split()),
             fix=f"see {shlex.join(['rote', *known, '--help'])}",
         ) from error
@@ -209,7 +210,7 @@ def compare(asked: CompareArguments) -> int:
 
 @app.command(group=MORE, sort_key=10)
 def export(asked: ExportArguments) -> int:
-    """Write the run's tables as one DuckDB file, or its kept rows as a folder for a hub."""
+    """Write the run's tables as one DuckDB file, its kept rows for a hub or as a table."""
     from flows import commands as do
 
     return do.export(asked)

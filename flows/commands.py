@@ -48,10 +48,11 @@ SKIP_BAD_FILES = "input.skip_bad_files=true"
 
 def sample(asked: SampleArguments) -> int:
     """Gather a corpus and say what is in it."""
-    from pipeline.sample import gather
+    from pipeline.sample import SETTINGS, gather
 
     summary = gather(asked.folder, asked.megabytes)
-    sys.stdout.write("\n".join(summary.lines()) + "\n")
+    use = f"use it with its settings: -c {asked.folder / SETTINGS}"
+    sys.stdout.write("\n".join([*summary.lines(), use]) + "\n")
     return OK
 
 
@@ -203,17 +204,21 @@ def _print_plan(
     from flows.summary import preview_lines
     from pipeline.dry_run import preview
     from pipeline.engine.manifest import load_manifest
+    from pipeline.expected import expected, in_words
+    from pipeline.outline import outline, plan
     from pipeline.report.data.headline import forecast_facts, is_order
-    from pipeline.run import plan
     from pipeline.score.probes.cost import lines as costs
 
     lines = [f"Plan for {out} (nothing is written):"]
-    for stage, due, units in plan(command, out, config, corpus, verify=verify):
+    session = outline(out, config, corpus, verify=verify)
+    for stage, due, units in plan(command, session):
         lines.append(
             f"  {stage:<12} {'already done' if not due else f'{due} of {units} units to do'}"
         )
         if stage == "probes" and due:
             lines += [f"    {line}" for line in costs(config)]
+    if corpus:
+        lines += [f"  {line}" for line in in_words(expected(session.manifest, config), config)]
     if command == "filter":
         order = is_order(forecast_facts(load_manifest(out))[0])
         lines += preview_lines(preview(out, config), order=order)
@@ -331,9 +336,10 @@ def audit(asked: AuditArguments) -> int:
 
 
 def export(asked: ExportArguments) -> int:
-    """Write the tables of a run into a database, its kept rows into a folder for a hub, or both."""
+    """Write the tables of a run into a database, its kept rows for a hub or as a table."""
     from pipeline.export.database import to_database
     from pipeline.export.hub import to_hub
+    from pipeline.export.table import to_table
     from pipeline.run import stale_tables
 
     interruptible()
@@ -349,6 +355,9 @@ def export(asked: ExportArguments) -> int:
         if asked.to is not None:
             names = to_database(asked.run, asked.to, stale)
             lines.append(f"{len(names)} tables, explained in rote_columns: {asked.to}")
+        if asked.table is not None:
+            rows = to_table(asked.run, asked.table, stale)
+            lines.append(f"{rows:,} rows, the new version of a table: {asked.table}")
         if stale:
             lines.append(f"left out, of an earlier scan or setting: {', '.join(sorted(stale))}")
     finally:
@@ -441,12 +450,19 @@ def backtest(asked: BacktestArguments) -> int:
 
 def schedule(asked: ScheduleArguments) -> int:
     """Serve the deployment until Ctrl-C."""
+    from flows.notify import VARIABLE, require_url
     from flows.schedule import Served, serve
+    from flows.when import when_of
 
+    if asked.notify is not None:  # the runs inherit it, and nothing else has it
+        os.environ[VARIABLE] = asked.notify
+    if os.environ.get(VARIABLE):
+        require_url(os.environ[VARIABLE])
+    when = when_of(asked)
     config = _loaded(asked.settings, {}, skip_bad_files=asked.skip_bad_files)
     interruptible()
     how = Served(asked.strict, asked.open_parameters, "run --no-score" if asked.no_score else "run")
-    return serve(asked.corpus, asked.out, config, asked.cron, asked.name, how=how)
+    return serve(asked.corpus, asked.out, config, when, asked.name, how=how)
 
 
 def config(asked: ConfigArguments) -> int:

@@ -20,7 +20,6 @@ from types import TracebackType
 from typing import Any, cast
 
 from prefect import flow, runtime, task
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.futures import PrefectConcurrentFuture, PrefectFuture
@@ -28,19 +27,20 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from prefect.tasks import Task
 from prefect.utilities.annotations import quote
 
+from flows.artifacts import alarms_of, first_name, followed, publish
 from flows.cli import fault
+from flows.notify import tell
 from flows.places import place_at
 from flows.runners import FIXED, FIXED_PARAMETERS, PrefectMapper, units_on
 from flows.summary import summarize
 from flows.terminal import open_progress
 from pipeline.config.load import load_config
-from pipeline.engine.manifest import load_manifest
 from pipeline.engine.memory import workers_of
 from pipeline.engine.progress import listen
 from pipeline.engine.stage import Receipt, StageFunction, Work
 from pipeline.errors import ConfigError, InputError, PipelineError, TransientIOError
 from pipeline.names import shown_lines
-from pipeline.run import COMMANDS, STAGES, session
+from pipeline.run import COMMANDS, session
 
 RETRY_SECONDS = [0.5, 5.0]
 
@@ -125,7 +125,15 @@ class Threads(ThreadPoolTaskRunner[Any]):
 UNUSED = cast("TaskRunner[PrefectFuture[Any]]", ThreadPoolTaskRunner(max_workers=1))
 
 
-@flow(name="rote", task_runner=UNUSED, persist_result=False)
+@flow(
+    name="rote",
+    flow_run_name=first_name,
+    task_runner=UNUSED,
+    persist_result=False,
+    on_completion=[tell],
+    on_failure=[tell],
+    on_crashed=[tell],
+)
 def rote(  # noqa: PLR0913 - the parameters of a deployment
     corpus: list[str],
     out: str,
@@ -134,8 +142,8 @@ def rote(  # noqa: PLR0913 - the parameters of a deployment
     verify: bool = False,
     strict: bool = False,
     runner: str = "",
-) -> None:
-    """Bring a run folder up to date with a corpus.
+) -> list[str]:
+    """Bring a run folder up to date with a corpus; return the alarms in words.
 
     corpus, out: absolute paths in a deployment, or addresses of object storage. config: as in
     `rote.toml`. command: run, run --no-score, scan, scan --filter, score, filter or report. verify:
@@ -154,10 +162,11 @@ def rote(  # noqa: PLR0913 - the parameters of a deployment
                 begun = session(
                     folder, settings, mapper, corpus=corpus, verify=verify, command=command
                 )
-                with begun as opened:
+                with begun as opened, followed(opened, command):
                     COMMANDS[command](opened)
-            publish(load_manifest(folder))
+            publish(folder, out)
             _end(folder, strict=strict)
+            return [str(alarm["sentence"]) for alarm in alarms_of(folder)]
 
 
 def require_fixed(given: dict[str, Any]) -> None:
@@ -214,52 +223,6 @@ def _follow(scheduler: BaseProcess) -> None:
 def _leave_soon() -> None:
     time.sleep(1.0)
     os._exit(1)
-
-
-def publish(manifest: dict[str, Any]) -> None:
-    """Leave one page and one table with the flow run: counts, no name, no path, no text."""
-    rows = stage_rows(manifest)
-    create_table_artifact(rows, key="rote-counts", description="rows in and out of each stage")
-    create_markdown_artifact(
-        counts_page(manifest), key="rote-report", description="what became of the rows"
-    )
-
-
-def stage_rows(manifest: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return one row per stage of the manifest: its units, rows in and rows out."""
-    rows: dict[str, dict[str, Any]] = {}
-    for output, entry in manifest["outputs"].items():
-        name = output.partition("/")[0]
-        row = rows.setdefault(name, {"stage": name, "units": 0, "rows_in": 0, "rows_out": 0})
-        row["units"] += 1
-        row["rows_in"] += entry["rows_in"]
-        row["rows_out"] += entry["rows_out"]
-    return [rows[stage] for stage in STAGES if stage in rows]
-
-
-def counts_page(manifest: dict[str, Any]) -> str:
-    """Return what became of the rows, as markdown."""
-    shards = [shard for shard in manifest["corpus"]["shards"] if shard["active"]]
-    emitted = [
-        entry["facts"].get("shards", [])
-        for name, entry in manifest["outputs"].items()
-        if name.startswith("emit/") and "seal/all" in manifest["outputs"]
-    ]
-    rejected = sum(count for shard in shards for count in (shard["rejected"] or {}).values())
-    documents = sum(shard["documents"] or 0 for shard in shards)
-    counts = {"shards": len(shards), "rows": documents + rejected, "rejected": rejected}
-    for fate in ("kept", "removed") if emitted else ():
-        counts[fate] = sum(facts[fate] for unit in emitted for facts in unit)
-    counts["alarms"] = len(
-        manifest["outputs"].get("report/all", {}).get("facts", {}).get("alarms", [])
-    )
-    return "\n".join(
-        [
-            "| what | count |",
-            "|---|---:|",
-            *(f"| {what} | {count:,} |" for what, count in counts.items()),
-        ]
-    )
 
 
 def _end(out: Path, *, strict: bool) -> None:

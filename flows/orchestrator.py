@@ -150,8 +150,9 @@ def _begin(scheduling: bool) -> TemporaryServer:
 def _talking_to(server: TemporaryServer, scheduling: bool) -> Iterator[None]:
     """Point Prefect to our server, without what nobody needs of it.
 
-    A heartbeat sleeps in whole seconds, which the end and Ctrl-C would wait for. The log of a
-    single run is not sent: a failure to send it would be written to the terminal.
+    The heartbeat of a single run sleeps in whole seconds, which the end and Ctrl-C would wait for;
+    those of a schedule have one. The log of a single run is not sent: a failure to send it would be
+    written to the terminal.
     """
     from prefect.settings import (
         PREFECT_API_AUTH_STRING,

@@ -12,26 +12,31 @@ import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
+from flows.followed import run_name
+from flows.notify import VARIABLE
 from flows.orchestrator import Api, serving
 from flows.places import address_of, place_at
 from flows.runners import FIXED, FIXED_PARAMETERS, quiet_prefect
-from pipeline.config.sections import Config
+from flows.sensor import Sensor
+from flows.silence import HEARTBEAT_S, clear_left, watch_for_silence
+from flows.when import Every, OnNewShards, When, in_words, prefect_schedule
+from pipeline.config.sections import Config, InputConfig
+from pipeline.corpus.files import further
 from pipeline.corpus.listed import MARK, is_list
+from pipeline.corpus.listing import listing_digest
 from pipeline.errors import ConfigError
-from pipeline.run import plan
+from pipeline.outline import outline
 from pipeline.storage.addresses import is_address
 
 if TYPE_CHECKING:
-    from prefect.server.schemas.schedules import CronSchedule
+    from prefect.runner import Runner
 
 NOT_IN_NAMES = frozenset("/%&<>")
-ZONES = Path("/usr/share/zoneinfo")
 
 
 @dataclass(frozen=True)
@@ -50,9 +55,9 @@ class Served:
 
 
 def serve(
-    corpus: Sequence[str], out: Path, config: Config, cron: str, name: str, *, how: Served
+    corpus: Sequence[str], out: Path, config: Config, when: When, name: str, *, how: Served
 ) -> int:
-    """Run everything when `cron` says, in this machine's time zone; return 0 after Ctrl-C.
+    """Run everything whenever it is due; return 0 after Ctrl-C.
 
     Who may start a run of the deployment may name no other corpus and folder, unless it is open.
 
@@ -64,8 +69,7 @@ def serve(
         ConfigError: the cron expression is none or never comes, or the name is not allowed.
     """
     quiet_prefect()
-    schedule = _schedule(cron)
-    begin = next_run(schedule)
+    told = in_words(when)
     if set(name) & NOT_IN_NAMES:
         raise ConfigError(
             "The name of the deployment has a character that Prefect does not allow.",
@@ -74,7 +78,7 @@ def serve(
         )
     places = [_place(root) for root in corpus]
     with place_at(str(out), config.limits.scratch) as folder:
-        plan(how.command, folder, config, places)
+        outline(folder, config, places)
     parameters = {
         "corpus": places,
         "out": address_of(out) or os.path.abspath(out),  # noqa: PTH100
@@ -85,9 +89,9 @@ def serve(
     if not how.open_to_parameters:  # the processes of the runs inherit it; no server can change it
         os.environ[FIXED] = json.dumps({name: parameters[name] for name in FIXED_PARAMETERS})
     with serving(scheduling=True) as api:
-        sys.stdout.write(_announce(begin, cron, parameters, api, name))
+        sys.stdout.write(_announce(told, parameters, api, name))
         sys.stdout.flush()
-        _run_when_due(schedule, parameters, name)
+        _run_when_due(when, parameters, name)
     sys.stdout.write("The schedule has ended; the run folder stays as it is.\n")
     return 0
 
@@ -99,108 +103,87 @@ def _place(root: str) -> str:
     return root if is_address(root) else os.path.abspath(root)  # noqa: PTH100
 
 
-def _schedule(cron: str) -> CronSchedule:
-    from prefect.server.schemas.schedules import CronSchedule
-    from pydantic import ValidationError
-
-    try:
-        return CronSchedule(cron=cron, timezone=local_zone())
-    except ValidationError as error:
-        raise ConfigError(
-            "The schedule is not a cron expression.",
-            where=f'--cron "{cron}"',
-            expected='minute, hour, day, month, weekday: "0 3 * * *" is every day at 3:00',
-        ) from error
-
-
-def next_run(schedule: CronSchedule) -> datetime:
-    """Return when a schedule next runs, in its time zone.
-
-    Raises:
-        ConfigError: it never does.
-    """
-    try:
-        dates = asyncio.run(schedule.get_dates(1))
-    except ValueError as error:  # croniter's own error is one
-        raise ConfigError(
-            "The schedule never comes.", where=f'--cron "{schedule.cron}"', found=str(error)
-        ) from error
-    return dates[0].astimezone(ZoneInfo(schedule.timezone or "UTC"))
-
-
-def _run_when_due(schedule: CronSchedule, parameters: dict[str, Any], name: str) -> None:
+def _run_when_due(when: When, parameters: dict[str, Any], name: str) -> None:
     """Register the deployment and run it when it is due, until Ctrl-C or SIGTERM."""
-    from prefect.runner import Runner
-    from prefect.schedules import Cron
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
     from flows.flow import rote
 
+    runner = _runner(name)
+    deployment = cast(
+        "UUID",
+        runner.add_flow(
+            rote,
+            name=name,
+            schedule=prefect_schedule(when),
+            parameters=parameters,
+            concurrency_limit=1,  # also of runs that another process or worker takes
+        ),
+    )
+    clear_left(deployment)
+    watch_for_silence(name, deployment)
+    called = run_name(parameters["corpus"], parameters["command"])
+    sensor = None
+    if isinstance(when, OnNewShards):
+        more = further(InputConfig(**parameters["config"]["input"]))
+        listing = partial(listing_digest, parameters["corpus"], more)
+        sensor = Sensor(listing, deployment, called, when.poll_s)
+    if isinstance(when, Every):
+        _run_now(deployment, called)
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: HEARTBEAT_S}):  # runs inherit it
+        asyncio.run(_until_stopped(runner, sensor))
+
+
+def _runner(name: str) -> Runner:
+    """Return a runner that takes SIGTERM as Ctrl-C; Prefect's own handler ends in a warning."""
+    from prefect.runner import Runner
+
     class Server(Runner):
-        """A runner that takes SIGTERM as Ctrl-C; Prefect's own handler ends in a warning."""
+        """One with that handler."""
 
         def handle_sigterm(self, *_: object) -> None:
             signal.raise_signal(signal.SIGINT)
 
-    async def until_stopped() -> None:
-        serving = asyncio.ensure_future(runner.start())
-
-        def stop() -> None:
-            for run in multiprocessing.active_children():
-                run.terminate()
-            serving.cancel()
-
-        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop)
-        with contextlib.suppress(asyncio.CancelledError):
-            await serving
-
-    runner = Server(name=name, limit=1)
-    due = Cron(schedule.cron, timezone=schedule.timezone)
-    deployment = runner.add_flow(rote, name=name, schedule=due, parameters=parameters)
-    _forget_missed(cast("UUID", deployment))
-    asyncio.run(until_stopped())
+    return Server(name=name, limit=1)
 
 
-def _forget_missed(deployment: UUID) -> None:
-    """Delete runs that were due while nobody served them: the next does as much as all."""
+async def _until_stopped(runner: Runner, sensor: Sensor | None) -> None:
+    """Serve, and look at the corpus beside it, until Ctrl-C."""
+    tasks = [asyncio.ensure_future(runner.start())]
+    if sensor is not None:
+        tasks.append(asyncio.ensure_future(sensor.watch()))
+
+    def stop() -> None:
+        for run in multiprocessing.active_children():
+            run.terminate()
+        for task in tasks:
+            task.cancel()
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop)
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.gather(*tasks)
+
+
+def _run_now(deployment: UUID, name: str) -> None:
+    """Start one run at once: an interval begins with one."""
     from prefect.client.orchestration import get_client
-    from prefect.client.schemas.filters import (
-        FlowRunFilter,
-        FlowRunFilterDeploymentId,
-        FlowRunFilterExpectedStartTime,
-        FlowRunFilterState,
-        FlowRunFilterStateType,
-    )
-    from prefect.client.schemas.objects import StateType
 
-    missed = FlowRunFilter(
-        deployment_id=FlowRunFilterDeploymentId(any_=[deployment]),
-        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
-        expected_start_time=FlowRunFilterExpectedStartTime.model_validate(
-            {"before_": datetime.now(UTC)}
-        ),
-    )
     with get_client(sync_client=True) as client:
-        for run in client.read_flow_runs(flow_run_filter=missed, limit=200):
-            client.delete_flow_run(run.id)
+        client.create_flow_run_from_deployment(deployment, name=name)
 
 
-def _announce(begin: datetime, cron: str, parameters: dict[str, Any], api: Api, name: str) -> str:
+def _announce(told: str, parameters: dict[str, Any], api: Api, name: str) -> str:
     whose = "lives as long as this command" if api.temporary else "named by your settings"
+    notified = "  notify    on an alarm, a failure, the first success\n"
+    notified = notified if os.environ.get(VARIABLE) else ""
     secret = ""
     if api.secret_file is not None:
         secret = f'PREFECT_API_AUTH_STRING="$(cat {shlex.quote(str(api.secret_file))})" '
     return (
         f"Scheduled: {len(parameters['corpus'])} inputs into {parameters['out']}\n"
-        f'  when      "{cron}" in {begin.tzinfo}; next run {begin:%Y-%m-%d %H:%M}\n'
+        f"  when      {told}\n"
+        f"{notified}"
         f"  server    {api.url.removesuffix('/api')} ({whose})\n"
         f"  run now   PREFECT_API_URL={api.url} {secret}prefect deployment run rote/{name}\n"
         "Ctrl-C ends the schedule.\n"
     )
-
-
-def local_zone() -> str:
-    """Return the name of this machine's time zone: TZ, else /etc/localtime, else UTC."""
-    named = os.environ.get("TZ", "").removeprefix(":")
-    link = Path("/etc/localtime").resolve()
-    found = link.relative_to(ZONES).as_posix() if link.is_relative_to(ZONES) else ""
-    return next((zone for zone in (named, found) if zone and (ZONES / zone).is_file()), "UTC")

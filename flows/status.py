@@ -20,6 +20,7 @@ from pipeline.engine.manifest import load_manifest
 from pipeline.engine.run_folder import LOCK, RunFolder
 from pipeline.engine.session import Session, idle
 from pipeline.names import shown
+from pipeline.report.data.alarms import grouped
 from pipeline.run import ACTS, STAGES
 
 CURRENT, DUE, NEVER = "current", "due", "not yet"
@@ -91,6 +92,7 @@ class Status:
         stages: every stage, in order.
         last: the last command; None when there is no log.
         alarms: those of the report, in words.
+        told: the same, those of one kind as one.
     """
 
     scan: int
@@ -99,6 +101,7 @@ class Status:
     stages: list[StageState]
     last: Going | None
     alarms: list[str]
+    told: list[str]
 
 
 def status(folder: Path, now: float | None = None) -> Status:
@@ -129,6 +132,7 @@ def status(folder: Path, now: float | None = None) -> Status:
         ],
         _going(folder, events, time.time() if now is None else now),
         [str(alarm["sentence"]) for alarm in alarms],
+        [str(alarm["sentence"]) for alarm in grouped(alarms)],
     )
 
 
@@ -236,9 +240,9 @@ def in_words(found: Status) -> str:
         lines.append(f"  {act:<8} {_state(of)}")
     if found.last is not None:
         lines += _last(found.last)
-    lines += [f"ALARM  {sentence}" for sentence in found.alarms[:MOST_ALARMS]]
-    if len(found.alarms) > MOST_ALARMS:
-        lines.append(f"ALARM  and {len(found.alarms) - MOST_ALARMS} more, all in the report")
+    lines += [f"ALARM  {sentence}" for sentence in found.told[:MOST_ALARMS]]
+    if len(found.told) > MOST_ALARMS:
+        lines.append(f"ALARM  and {len(found.told) - MOST_ALARMS} kinds more, all in the report")
     return "\n".join(shown(line) for line in lines)
 
 

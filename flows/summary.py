@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline.engine.manifest import load_manifest
 from pipeline.filter.overrides import cannot_reach
-from pipeline.report.data.alarms import no_forecast_alarm
+from pipeline.report.data.alarms import grouped, no_forecast_alarm
 from pipeline.report.data.headline import forecast_facts, headline
 from pipeline.run import stale_tables
 
@@ -21,10 +21,12 @@ REASONS = {
     "forgotten": "forgotten",
     "contaminated": "with an evaluation item",
     "held": "held by the other run",
+    "personal": "with personal data",
 }
 STAYING = {
     "repeated": "with repeated passages cut or masked",
     "item_cut": "with an evaluation item cut out",
+    "personal_masked": "with personal data masked",
     "restored": "restored",
 }
 
@@ -52,9 +54,10 @@ def summarize(folder: Path) -> tuple[str, int]:
     lines += cannot_reach({"outputs": outputs})
     lines += _forecast(outputs, manifest["config"])
     alarms = _alarms(outputs)
-    lines += [f"ALARM  {alarm['sentence']}" for alarm in alarms[:ALARMS_SHOWN]]
-    if len(alarms) > ALARMS_SHOWN:
-        lines.append(f"ALARM  and {len(alarms) - ALARMS_SHOWN} more, all in the report")
+    shown = grouped(alarms)
+    lines += [f"ALARM  {alarm['sentence']}" for alarm in shown[:ALARMS_SHOWN]]
+    if len(shown) > ALARMS_SHOWN:
+        lines.append(f"ALARM  and {len(shown) - ALARMS_SHOWN} kinds more, all in the report")
     page = folder / "report" / "index.html"
     if "kept" in stale:
         lines.append(f"kept/ and removed/ are of an earlier scan or setting: rote filter {folder}")
@@ -95,6 +98,11 @@ def _spared(outputs: dict[str, Any], config: dict[str, Any]) -> list[str]:
     if spared := facts.get("spared_for_symbols"):
         lines.append(
             f"  spared   {spared:>10,}  near copies with other symbols (near.symbol_words)"
+        )
+    if "stable_otherwise" in facts:
+        rows = facts["stable_otherwise"]
+        lines.append(
+            f"  stable   {rows:>10,}  stay or go otherwise than the best would (near.keepers)"
         )
     if not near["across_splits"]:
         lines += [

@@ -10,11 +10,13 @@ from typing import Any
 from pipeline.config.sections import Config
 from pipeline.engine.run_folder import read_run
 from pipeline.engine.session import Session, idle
-from pipeline.engine.stage import Receipt, Work
+from pipeline.engine.stage import Work
 from pipeline.filter import decisions
-from pipeline.run import FILTER, KEEP_OUT, SCAN, STAGES
+from pipeline.run import BEFORE, FILTER, FIND, KEEP_OUT, SCAN, STAGES
 
 DECIDING = (
+    "personal",
+    "former",
     "held",
     "contaminated",
     "documents",
@@ -40,12 +42,19 @@ def preview(out: Path, config: Config) -> dict[str, Any] | None:
     decisions.require_scored(config, scored=session.current(STAGES["risk"]), folder=out)
     made: dict[str, tuple[str, ...]] = {}
     with tempfile.TemporaryDirectory(prefix="rote-") as folder:
-        for stage in (*KEEP_OUT, *FILTER):
+        for stage in (*FIND, *KEEP_OUT, *BEFORE, *FILTER):
             if stage.name not in DECIDING or not stage.wanted(config):
                 continue
-            work = session.work(stage, "all", 1)
-            receipt = stage.function(_elsewhere(work, Path(folder), made))
-            made |= _paths(receipt, Path(folder))
+            if stage in BEFORE and session.current(stage):  # made once a scan
+                continue
+            found: dict[str, tuple[str, ...]] = {}
+            for key in session.units(stage):
+                work = session.work(stage, key, 1)
+                receipt = stage.function(_elsewhere(work, Path(folder), made))
+                for record in receipt.files:
+                    place = str(Path(folder) / record.path)
+                    found[record.table] = (*found.get(record.table, ()), place)
+            made |= found
     return receipt.facts
 
 
@@ -56,7 +65,3 @@ def _elsewhere(work: Work, folder: Path, made: dict[str, tuple[str, ...]]) -> Wo
         for name, paths in work.tables.items()
     }
     return replace(work, folder=folder, tables={**tables, **made})
-
-
-def _paths(receipt: Receipt, folder: Path) -> dict[str, tuple[str, ...]]:
-    return {record.table: (str(folder / record.path),) for record in receipt.files}

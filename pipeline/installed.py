@@ -16,10 +16,12 @@ PARTS = {
     "datasketch": ("datasketch",),
     "formats": ("warcio",),
     "tables": ("deltalake", "pyiceberg"),
+    "lance": ("lance",),
+    "personal": ("phonenumbers", "stdnum"),
 }
 """The packages of each part, by the name after `rote` in `pip install 'rote[score]'`."""
 
-APART = ("ray",)
+APART = ("ray", "lance")
 """Parts that are not in `rote[all]`: they are large, and few need them."""
 
 USES = {
@@ -30,6 +32,8 @@ USES = {
     "datasketch": "signatures for datasketch",
     "formats": "web archives (WARC, WET)",
     "tables": "tables of Delta Lake and Iceberg",
+    "lance": "Lance tables",
+    "personal": "personal data",
 }
 
 

@@ -13,19 +13,32 @@ from typing import Any
 
 from pipeline.config.load import load_config
 from pipeline.config.sections import Config
+from pipeline.corpus.token_ids import tokenizer_digest
 from pipeline.engine.events import logged
+from pipeline.engine.lineage import lineage
 from pipeline.engine.manifest import load_manifest
 from pipeline.engine.memory import begin, for_scoring
 from pipeline.engine.progress import current
-from pipeline.engine.run_folder import RunAsRecorded, RunFolder, open_run, refuse_foreign
+from pipeline.engine.run_folder import RunAsRecorded, RunFolder, open_run
 from pipeline.engine.session import Session, idle
 from pipeline.engine.stage import Mapper, Recall, Stage
 from pipeline.engine.system import writing
 from pipeline.errors import ConfigError, InputError, PipelineError, SchemaMismatch
-from pipeline.filter import columns, contaminated, decisions, documents, evaluation, held, other_run
+from pipeline.expected import require_disk
+from pipeline.filter import (
+    columns,
+    contaminated,
+    decisions,
+    documents,
+    evaluation,
+    former,
+    held,
+    other_run,
+)
 from pipeline.filter.emit import emit, seal
 from pipeline.filter.forgotten import FORGOTTEN
 from pipeline.filter.overrides import RESTORED
+from pipeline.filter.personal import personal
 from pipeline.names import shown
 from pipeline.report import report
 from pipeline.scan import copies, counts, families, signatures
@@ -45,7 +58,8 @@ UNICODE = "14.0.0"
 
 def _read(config: Config) -> Any:  # noqa: ANN401 - plain values
     """Return the settings by which rows of the corpus are read."""
-    return config.input.model_dump(exclude={"skip_bad_files", "most_rejected"})
+    settings = config.input.model_dump(exclude={"skip_bad_files", "most_rejected", "tokenizer"})
+    return settings, tokenizer_digest(config.input)
 
 
 def _form(config: Config) -> Any:  # noqa: ANN401
@@ -72,6 +86,16 @@ def _decided(config: Config) -> Any:  # noqa: ANN401
 def _kept_out(config: Config) -> tuple[str, ...]:
     """Return the stages that find rows which go whatever else is decided."""
     return tuple(stage.name for stage in KEEP_OUT if stage.wanted(config))
+
+
+def _ranked_by(config: Config) -> tuple[str, ...]:
+    """Return the stages that say besides the counts which of two copies is the better."""
+    return tuple(stage.name for stage in BEFORE if stage.wanted(config))
+
+
+def _found(config: Config) -> tuple[str, ...]:
+    """Return the stages that find what a rule or the report tells of."""
+    return tuple(stage.name for stage in FIND if stage.wanted(config))
 
 
 SCAN = (
@@ -171,6 +195,17 @@ SCORE = (
         needs=("sequences", "counts"),
     ),
 )
+FIND = (
+    Stage(
+        "personal",
+        personal.personal,
+        personal.VERSION,
+        personal.settings,
+        tables=("personal",),
+        by_group=True,
+        wanted=personal.is_asked,
+    ),
+)
 KEEP_OUT = (
     Stage(
         "held",
@@ -193,6 +228,18 @@ KEEP_OUT = (
         wanted=contaminated.is_asked,
     ),
 )
+BEFORE = (
+    Stage(
+        "former",
+        former.former,
+        former.VERSION,
+        lambda _: None,
+        tables=("former",),
+        former=("documents",),
+        names_scan=True,
+        wanted=former.is_asked,
+    ),
+)
 FILTER = (
     Stage(
         "documents",
@@ -204,7 +251,7 @@ FILTER = (
         ],
         tables=("documents",),
         needs=("counts", "pairs", "contained"),
-        also=_kept_out,
+        also=lambda c: (*_kept_out(c), *_ranked_by(c)),
         conserves=True,
     ),
     Stage(
@@ -215,7 +262,7 @@ FILTER = (
         tables=("decisions", "cuts"),
         needs=("documents", "pairs"),
         optional=("risk",),
-        also=lambda c: (*decisions.also_needs(c), *_kept_out(c)),
+        also=lambda c: (*decisions.also_needs(c), *_kept_out(c), *_ranked_by(c)),
         beside=(("risk", "sketch"),),
         recalls=(Recall(RESTORED), Recall(FORGOTTEN, needs=("sketch", "windows"))),
         conserves=True,
@@ -233,7 +280,7 @@ FILTER = (
         "emit",
         emit.emit,
         emit.VERSION,
-        lambda c: [_read(c), emit.settings(c), c.near.threshold, c.near.containment],
+        emit.settings,
         tables=("kept", "removed"),
         needs=("documents", "decisions", "columns"),
         optional=("risk",),
@@ -265,13 +312,18 @@ REPORT = (
         tables=("report",),
         needs=("sketch", "counts", "pairs", "windows", "candidates"),
         optional=("sequences", "risk", "probes", "documents", "decisions", "emit", "seal"),
-        also=_kept_out,
+        also=lambda c: (*_found(c), *_kept_out(c)),
         names_scan=True,
         names_skipped=True,
         outside=report.outside,
     ),
 )
-ACTS = {"scan": SCAN, "score": SCORE, "filter": (*KEEP_OUT, *FILTER), "report": REPORT}
+ACTS = {
+    "scan": SCAN,
+    "score": SCORE,
+    "filter": (*FIND, *KEEP_OUT, *BEFORE, *FILTER),
+    "report": REPORT,
+}
 STAGES = {stage.name: stage for stages in ACTS.values() for stage in stages}
 TABLES = frozenset(table for stage in STAGES.values() for table in stage.tables)
 
@@ -286,6 +338,7 @@ def scan(session: Session, at_least: int = 0) -> None:
     inventory(session.manifest, session.corpus, session.config, verify=session.verify)
     session.refresh()
     session.plan_memory(at_least)
+    require_disk(session.run.folder, session.manifest, session.config)
     _adopt(session)
     for stage in SCAN:
         session.perform(stage)
@@ -305,7 +358,7 @@ def filter_rows(session: Session) -> None:
     """Decide about every row and write kept/ and removed/."""
     _require(session, SCAN, "filter")
     session.plan_memory()
-    for stage in KEEP_OUT:
+    for stage in (*FIND, *KEEP_OUT, *BEFORE):
         if stage.wanted(session.config):
             session.perform(stage)
         else:
@@ -367,6 +420,7 @@ ACTS_OF = {
     "scan --filter": ("scan", "filter"),
 } | {act: (act,) for act in ACTS}
 """The acts that each command goes through."""
+RESULTS = ("kept", "removed", "rejected", "report")
 
 
 def _require(session: Session, stages: Sequence[Stage], command: str) -> None:
@@ -458,11 +512,21 @@ def session(
             current().message(f"not of rote, left alone: {_first(run.foreign)}")
         former = run.manifest["config"]
         try:
-            with logged(out, command):
+            with (
+                logged(out, command),
+                lineage(run, config.limits.lineage, command, corpus, _results(command)),
+            ):
                 yield Session(run, config, mapper, STAGES, verify, tuple(corpus))
         except (ConfigError, SchemaMismatch):
             _take_back(run, former)
             raise
+
+
+def _results(command: str) -> list[str]:
+    """Return the folders with results that a command writes to."""
+    stages = [stage for act in ACTS_OF.get(command, ()) for stage in ACTS[act]]
+    written = {table for stage in stages for table in stage.tables}
+    return [table for table in RESULTS if table in written]
 
 
 def _first(names: Sequence[str], most: int = 20) -> str:
@@ -519,27 +583,3 @@ def stale_tables(out: Path) -> frozenset[str]:
 
 def _is_current(session: Session, name: str) -> bool:
     return name in STAGES and session.current(STAGES[name])
-
-
-def plan(
-    command: str, out: Path, config: Config, corpus: Sequence[str] = (), *, verify: bool = False
-) -> list[tuple[str, int, int]]:
-    """Return (stage, units due, units) of what a command would do; writes nothing."""
-    manifest = load_manifest(out) if (out / "manifest.json").exists() else new_manifest()
-    if corpus:
-        check_places(corpus, out)
-        refuse_foreign(out)
-        inventory(manifest, corpus, config, verify=verify)
-    elif not (out / "manifest.json").exists():
-        load_manifest(out)
-    session = Session(RunFolder(out, manifest), config, idle, STAGES, verify, tuple(corpus))
-    stages = [stage for act in ACTS_OF[command] for stage in ACTS[act]]
-    return [
-        (
-            stage.name,
-            sum(not session.fresh(stage, key) for key in session.units(stage)),
-            len(session.units(stage)),
-        )
-        for stage in stages
-        if stage.wanted(config)
-    ]

@@ -15,6 +15,7 @@ from pipeline.filter import contaminated, held
 from pipeline.filter.evaluation import evaluation_fields
 from pipeline.filter.mitigations.goldfish import load_tokenizer
 from pipeline.filter.other_run import other_run
+from pipeline.filter.personal.personal import is_asked
 from pipeline.installed import require
 from pipeline.report.data.comparison import compared_run
 
@@ -45,7 +46,7 @@ def check_score(config: Config) -> None:
 
 
 def check_filter(manifest: Mapping[str, Any], config: Config, folder: Path) -> None:
-    """Refuse a tokenizer or an evaluation file that cannot be read, and a name that is taken.
+    """Refuse a tokenizer or evaluation file that cannot be read, a taken name, a missing part.
 
     Args:
         manifest: of the run folder, with the settings of the last command and the shards.
@@ -53,7 +54,7 @@ def check_filter(manifest: Mapping[str, Any], config: Config, folder: Path) -> N
         folder: the run folder.
 
     Raises:
-        ConfigError: When the tokenizer is none, or another run has other words.
+        ConfigError: When the tokenizer is none, another run has other words, or a part is missing.
         SchemaMismatch: When a column has the name of ours.
         InputError: When an evaluation file cannot be read.
     """
@@ -61,6 +62,8 @@ def check_filter(manifest: Mapping[str, Any], config: Config, folder: Path) -> N
         evaluation_fields(config)
     if held.is_asked(config):
         other_run(config, folder)
+    if is_asked(config):
+        require("personal")
     asked = config.mitigation
     if asked.goldfish_k or asked.memfree_n:
         require("score")

@@ -70,6 +70,14 @@ CUT = {
     "too_short_and_left": COUNT,
     "too_short_and_dropped": COUNT,
 }
+LEFT = {
+    "documents": COUNT,
+    "scored": COUNT,
+    "risky": COUNT,
+    "expected_tokens": NUMBER,
+    "sequences": NUMBER,
+    "often": [{"times": COUNT, "sequences": NUMBER}],
+}
 PROXY = {
     "proxy": WORDS,
     "role?": WORDS,
@@ -234,6 +242,7 @@ FACTS: dict[str, Any] = {
     },
     "documents": {
         "spared_for_symbols?": COUNT,
+        "stable_otherwise?": COUNT,
         "leakage?": [
             {
                 "split": WORDS,
@@ -248,9 +257,13 @@ FACTS: dict[str, Any] = {
         "reasons?": {"*": COUNT},
         "rules?": [RULE],
         "cut?": CUT,
+        "left?": [LEFT, LEFT],
+        "masked?": {"documents": COUNT, "ranges": COUNT, "bytes": COUNT},
         "forgotten?": {"rows": COUNT, "kept_documents_that_share_a_window": COUNT},
         "sinks?": {"sinks": COUNT, "documents_with_another_sink_than_before": COUNT},
     },
+    "former": {"rows": COUNT},
+    "personal": {"finds": {"*": COUNT}},
     "held": {"rows": COUNT, "exact": COUNT, "near": COUNT, "contained": COUNT},
     "contaminated": {
         "rows": COUNT,

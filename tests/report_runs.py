@@ -67,6 +67,18 @@ OUTLOOK = {  # as the stage `risk` has it, of two models
     ],
 }
 
+LEFT = [  # as the stage `decisions` has it: before the filter, and at the doses that it leaves
+    {
+        "documents": documents,
+        "scored": scored,
+        "risky": risky,
+        "expected_tokens": tokens,
+        "sequences": 400.0,
+        "often": [{"times": 2, "sequences": often}, {"times": 16, "sequences": often / 2}],
+    }
+    for documents, scored, risky, tokens, often in ((6, 4, 3, 88.0, 120.0), (4, 2, 1, 24.0, 8.0))
+]
+
 
 def make_run(
     folder: Path, *, decided: bool = True, scored: bool = False, rejected: bool = False
@@ -155,6 +167,8 @@ def make_run(
     if decided:
         put("documents/all", "documents", DOCUMENTS, documents)
         put("decisions/all", "decisions", DECISIONS, [_decision(row) for row in documents])
+    if scored and decided:
+        outputs["decisions/all"]["facts"] = {"left": LEFT}
     if scored:
         put("risk/all", "risk", RISK, [_risk(1, 0.75, "recited"), _risk(0, 0.01, "none")])
         put(

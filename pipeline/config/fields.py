@@ -44,6 +44,7 @@ def no_longer_than(limit: int, why: str) -> AfterValidator:
 
 Seed = Annotated[int, Field(ge=0, lt=SEEDS)]
 Column = Annotated[str, no_longer_than(1_000, "it is the name of a column")]
+Suffix = Annotated[str, Field(pattern=r"^(code|\.[A-Za-z0-9_+-]{1,20})$")]
 Place = Annotated[str, no_longer_than(4_096, "a path is not longer")]
 Names = Annotated[
     tuple[Annotated[str, no_longer_than(10_000, "it is the name of a source")], ...],

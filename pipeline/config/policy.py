@@ -20,8 +20,10 @@ from pipeline.config.fields import (
     no_longer_than,
 )
 
-Rule = Literal["drop-copies", "keep-n", "drop-risk", "cut-spans"]
+Rule = Literal["drop-copies", "keep-n", "drop-risk", "drop-personal", "cut-spans", "mask-personal"]
 MASKS, DROPS = "mask", "drop"
+CUT_SPANS, MASK_PERSONAL, DROP_PERSONAL = "cut-spans", "mask-personal", "drop-personal"
+CHANGE_TEXTS = (CUT_SPANS, MASK_PERSONAL)
 
 
 RARE = "then no token is left out"
@@ -49,8 +51,9 @@ class PolicyConfig(Section):
     rules: tuple[Rule, ...] = Field(
         ("drop-copies",),
         description="drop-copies removes documents that have a keeper; keep-n all but some of them;"
-        " drop-risk what is still likely to be memorized then; cut-spans, always last, cuts"
-        " repeated passages out of what stays; no rules keep all",
+        " drop-risk what is still likely to be memorized then; drop-personal what holds personal"
+        " data; cut-spans, after these, cuts repeated passages out of what stays; mask-personal,"
+        " always last, writes [email], [phone] ... in place of personal data; no rules keep all",
     )
     keep: Kept = Field(
         2, description="keep-n: documents that stay of a keeper and those that have it as keeper"
@@ -64,6 +67,9 @@ class PolicyConfig(Section):
         0.0,
         description="drop-risk: this share of the documents with a forecast, the riskiest, goes;"
         " 0: none",
+    )
+    personal: Annotated[Count, at_most(10**9, "no document has more")] = Field(
+        1, description="drop-personal: documents with at least so many finds go"
     )
     cut: Literal["later", "mask", "all"] = Field(
         "later",
@@ -105,8 +111,16 @@ class PolicyConfig(Section):
         """
         if len(set(self.rules)) < len(self.rules):
             raise ValueError("a rule is named twice in policy.rules")
-        if "cut-spans" in self.rules[:-1]:
-            raise ValueError("cut-spans must be the last of policy.rules: it cuts what stays")
+        changing = [rule for rule in CHANGE_TEXTS if rule in self.rules]
+        if changing and self.rules[-len(changing) :] != tuple(changing):
+            raise ValueError(
+                f"{' and '.join(changing)} must be the last of policy.rules: what stays is changed"
+            )
+        if self.cut == MASKS and set(CHANGE_TEXTS) <= set(self.rules):
+            raise ValueError(
+                "policy.cut = mask and the rule mask-personal exclude each other: bytes that are "
+                "listed are those of a text that is not changed"
+            )
         thresholds = (
             self.risk,
             self.risk_share,

@@ -18,12 +18,23 @@ from pipeline.config.fields import (
     Ratio,
     Section,
     Seed,
+    Suffix,
     at_most,
     no_longer_than,
 )
+from pipeline.config.personal import PersonalConfig
 from pipeline.config.policy import CONTEXT, DROPS, RARE, EmitConfig, MitigationConfig, PolicyConfig
+from pipeline.config.report import ReportConfig
 
-__all__ = ["DecontaminateConfig", "EmitConfig", "MinusConfig", "MitigationConfig", "PolicyConfig"]
+__all__ = [
+    "DecontaminateConfig",
+    "EmitConfig",
+    "MinusConfig",
+    "MitigationConfig",
+    "PersonalConfig",
+    "PolicyConfig",
+    "ReportConfig",
+]
 
 _SIZE = r"\s*(\d{1,20}(?:\.\d{1,20})?)\s*([KMGT]i?B|B|)\s*"
 MOST_VALUES = 1_024
@@ -59,6 +70,24 @@ class InputConfig(Section):
         "file",
         description="what is a row of text files (.txt, .md, .text, .log): the whole file, each "
         "line that is not blank, or each run of lines between blank ones",
+    )
+    suffixes: Annotated[tuple[Suffix, ...], no_longer_than(200, "each file is compared")] = Field(
+        (),
+        description="further suffixes of files that are read as plain text (.py, .rs); code "
+        "stands for those of a hundred programming and markup languages",
+    )
+    tokens: Literal["", "auto", "uint16", "uint32", "int32", "int64"] = Field(
+        "",
+        description="read arrays of token ids (.bin, .npy, .ds), of this type, auto: as the index "
+        "or the header beside them says; empty: such files are no data",
+    )
+    token_end: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="id that ends a document, of arrays of token ids without an index"
+    )
+    tokenizer: Place = Field(
+        "",
+        description="folder or tokenizer.json by which token ids become text; without it each id "
+        "is a word",
     )
     csv_separator: Annotated[str, Field(max_length=1)] = Field(
         "",
@@ -131,6 +160,11 @@ class NearConfig(Section):
     keep: Literal["longest", "earliest"] = Field(
         "longest",
         description="of two copies, which stays, where priority and sources leave it open",
+    )
+    keepers: Literal["best", "stable"] = Field(
+        "best",
+        description="stable: a row that stayed in the filter of an earlier scan stays in place of "
+        "its copies, whatever ranks first; best: the best stays, also a new one",
     )
     sources: Names = Field(
         (),
@@ -403,13 +437,22 @@ class LimitsConfig(Section):
         0, ge=0, description="threads; 0: one per core"
     )
 
+    disk: Annotated[Bytes, at_most(2**60, "no machine has more")] = Field(
+        0,
+        description="bytes that the run folder may have, with what is put aside; 0: what is free",
+    )
     scratch: Place = Field(
         "",
         description="folder of this machine for copies of what lies in object storage; empty: the "
         "user's cache",
     )
+    lineage: Place = Field(
+        "",
+        description="file to which each command appends OpenLineage events, one JSON object a line:"
+        " corpus in, rows out; empty: none",
+    )
 
-    @field_validator("memory", mode="before")
+    @field_validator("memory", "disk", mode="before")
     @classmethod
     def _in_units(cls, value: object) -> object:
         if not isinstance(value, str):
@@ -420,16 +463,6 @@ class LimitsConfig(Section):
         number, unit = found.groups()
         power = "bkmgt".index((unit or "b")[0].lower())
         return int(float(number) * (1024 if "i" in unit.lower() else 1000) ** power)
-
-
-class ReportConfig(Section):
-    """What the report and `rote explain` show of the texts, and what they are held against."""
-
-    excerpts: bool = Field(True, description="quote short excerpts; false for sensitive corpora")
-    mask: bool = Field(
-        True, description="hide e-mail addresses, phone and card numbers and keys in excerpts"
-    )
-    against: Place = Field("", description="another run folder: the report tells what changed")
 
 
 class Config(Section):
@@ -447,6 +480,7 @@ class Config(Section):
     backtest: BacktestConfig = BacktestConfig()
     decontaminate: DecontaminateConfig = DecontaminateConfig()
     minus: MinusConfig = MinusConfig()
+    personal: PersonalConfig = PersonalConfig()
     policy: PolicyConfig = PolicyConfig()
     mitigation: MitigationConfig = MitigationConfig()
     emit: EmitConfig = EmitConfig()

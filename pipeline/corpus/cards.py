@@ -6,8 +6,6 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.corpus.files import file_format
-
 NOTES = frozenset({"dataset_infos.json", "dataset_info.json", "dataset_dict.json"})
 
 
@@ -18,10 +16,12 @@ class FoundFile:
     Attributes:
         root: the folder.
         path: the file.
+        format: that it is read as.
     """
 
     root: Path
     path: Path
+    format: str
 
 
 def without_cards(files: list[FoundFile], ignored: list[str]) -> tuple[list[FoundFile], list[str]]:
@@ -30,9 +30,7 @@ def without_cards(files: list[FoundFile], ignored: list[str]) -> tuple[list[Foun
     A README is a card only beside files of rows; in a folder of texts it is a text.
     """
     tables = {
-        item.path.parent
-        for item in files
-        if file_format(item.path.name) != "text" and not _is_note(item.path)
+        item.path.parent for item in files if item.format != "text" and not _is_note(item.path)
     }
     above = {folder for place in tables for folder in (place, *place.parents)}
     cards = [

@@ -37,7 +37,7 @@ def parquet_schema(path: str) -> pa.Schema:
         SchemaMismatch: When a column has a type that cannot be written as Parquet.
     """
     with reading(path), _open_parquet(path) as file:
-        return _writable(file.schema_arrow, path)
+        return writable(file.schema_arrow, path)
 
 
 def parquet_batches(
@@ -49,7 +49,7 @@ def parquet_batches(
         CorruptFile: When the file is damaged, also midway.
     """
     with reading(path), _open_parquet(path) as file:
-        yield from _regrouped(_parquet_pieces(file, names, batch_bytes), batch_bytes)
+        yield from regrouped(_parquet_pieces(file, names, batch_bytes), batch_bytes)
 
 
 def ipc_schema(path: str) -> pa.Schema:
@@ -60,7 +60,7 @@ def ipc_schema(path: str) -> pa.Schema:
         SchemaMismatch: When a column has a type that cannot be written as Parquet.
     """
     with reading(path), _map(path) as source, _open_ipc(path, source) as file:
-        return _writable(file.schema, path)
+        return writable(file.schema, path)
 
 
 def ipc_batches(path: str, names: list[str] | None, batch_bytes: int) -> Iterator[pa.RecordBatch]:
@@ -72,10 +72,10 @@ def ipc_batches(path: str, names: list[str] | None, batch_bytes: int) -> Iterato
         CorruptFile: When the file is damaged, also midway.
     """
     with reading(path), _map(path) as source, _open_ipc(path, source) as file:
-        yield from _regrouped(_ipc_pieces(file, names), batch_bytes)
+        yield from regrouped(_ipc_pieces(file, names), batch_bytes)
 
 
-def _writable(schema: pa.Schema, path: str) -> pa.Schema:
+def writable(schema: pa.Schema, path: str) -> pa.Schema:
     """Return the schema without views.
 
     Raises:
@@ -249,7 +249,7 @@ def _piece_rows(row_bytes: int, batch_bytes: int) -> int:
     return int(np.clip(batch_bytes // max(1, row_bytes), 1, MAX_PIECE_ROWS))
 
 
-def _regrouped(pieces: Iterator[pa.RecordBatch], batch_bytes: int) -> Iterator[pa.RecordBatch]:
+def regrouped(pieces: Iterator[pa.RecordBatch], batch_bytes: int) -> Iterator[pa.RecordBatch]:
     """Cut and join pieces until they hold `batch_bytes` with every value written out.
 
     Small blocks make no small batches, and a dictionary of long texts no large ones.

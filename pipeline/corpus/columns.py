@@ -62,7 +62,8 @@ def resolve_columns(
     """Return the columns of a shard that are read as text, id, source and priority.
 
     In JSON Lines the schema is what the head of the file shows and each row is judged by itself, so
-    text and id types are not checked there. A text file always has the columns id and text.
+    text and id types are not checked there. A file of text or of token ids has the columns id and
+    text.
 
     Args:
         schema: the columns of the shard.
@@ -75,7 +76,7 @@ def resolve_columns(
         SchemaMismatch: When a column is missing, doubled or of a wrong type, or no text column can
             be guessed.
     """
-    if format == "text":
+    if format in ("text", "tokens"):
         return Columns(("text",), "id", None, None, ())
     _refuse_doubled(schema, where)
     chosen = _chosen(schema, config, where)

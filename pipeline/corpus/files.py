@@ -7,10 +7,12 @@ import lzma
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 
+from pipeline.config.sections import InputConfig
 from pipeline.errors import CorruptFile, TransientIOError
 
 FORMATS = {
@@ -23,6 +25,7 @@ FORMATS = {
     ".arrow": "arrow",
     ".ipc": "arrow",
     ".feather": "arrow",
+    ".lance": "lance",  # files of a table's rows, each part of one
     ".csv": "csv",
     ".tsv": "csv",
     ".txt": "text",
@@ -35,6 +38,16 @@ FORMATS = {
     ".wet": "jsonl",
     ".xml": "jsonl",
 }
+TOKENS = frozenset({".bin", ".npy", ".ds"})  # arrays of token ids, where they are asked for
+INDEXES = (".idx", ".ds.index")  # beside them
+_CODE = """
+.adb .ads .asm .awk .bash .bat .c .cc .cfg .clj .cljs .cmake .coffee .cpp .cs .css .cu .cuh .cxx
+.d .dart .el .erl .ex .exs .f .f90 .for .fs .go .gradle .graphql .groovy .h .hh .hpp .hs .html
+.hxx .ini .java .jl .js .jsx .kt .kts .less .lisp .lua .m .mjs .ml .mli .mm .nim .nix .pas .php
+.pl .pm .proto .ps1 .py .pyi .pyx .r .rb .rkt .rs .rst .s .sass .scala .scm .scss .sh .sol .sql
+.sv .swift .tcl .tex .tf .toml .ts .tsx .v .vb .vhd .vhdl .vim .vue .yaml .yml .zig .zsh
+"""
+CODE = frozenset(_CODE.split())
 DUMPS = "pages-"  # in the name of an XML file that is one of Wikipedia's; others are not read
 CODECS = {
     ".gz": "gzip",
@@ -58,10 +71,38 @@ MAGIC = {
 OTHER_UNICODE = {b"\xff\xfe": "UTF-16 or UTF-32", b"\xfe\xff": "UTF-16", b"\0\0\xfe\xff": "UTF-32"}
 
 
-def file_format(name: str) -> str | None:
+@dataclass(frozen=True)
+class Further:
+    """What is read beside the known suffixes.
+
+    Attributes:
+        texts: suffixes of plain text, in lower case.
+        tokens: whether arrays of token ids are read.
+    """
+
+    texts: frozenset[str] = frozenset()
+    tokens: bool = False
+
+
+NOTHING = Further()
+
+
+def further(config: InputConfig) -> Further:
+    """Return what a configuration asks to read beside the known suffixes."""
+    named = {name.lower() for name in config.suffixes if name != "code"}
+    return Further(
+        frozenset(named | (CODE if "code" in config.suffixes else set())), bool(config.tokens)
+    )
+
+
+def file_format(name: str, more: Further = NOTHING) -> str | None:
     """Return the format that a file's suffix stands for, or None when rote does not read it."""
     inner, codec = _suffixes(name)
     found = FORMATS.get(inner)
+    if found is None and inner in more.texts:
+        found = "text"
+    if found is None and more.tokens and inner in TOKENS:
+        found = "tokens"
     if inner == ".xml" and DUMPS not in name.lower():
         return None
     return None if codec and found not in COMPRESSIBLE else found

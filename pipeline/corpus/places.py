@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
+from pipeline.corpus.files import NOTHING, Further
 from pipeline.corpus.shards import is_read
 from pipeline.storage.addresses import is_address
 from pipeline.storage.mirror import mirrored, scratch_folder
 
 
 def local_places(
-    corpus: Sequence[str], scratch: str, tell: Callable[[int, int, str], None]
+    corpus: Sequence[str],
+    scratch: str,
+    tell: Callable[[int, int, str], None],
+    more: Further = NOTHING,
 ) -> list[str]:
     """Return the places of a corpus on this machine; what lies at an address is fetched first.
 
@@ -18,8 +23,10 @@ def local_places(
         corpus: files, folders, globs and addresses.
         scratch: the setting `limits.scratch`.
         tell: told bytes fetched, bytes to fetch, and from where.
+        more: what is read beside the known suffixes.
     """
     folder = scratch_folder(scratch)
+    wanted = partial(is_read, more=more)
     return [
-        str(mirrored(root, folder, is_read, tell)) if is_address(root) else root for root in corpus
+        str(mirrored(root, folder, wanted, tell)) if is_address(root) else root for root in corpus
     ]

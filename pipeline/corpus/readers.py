@@ -19,8 +19,11 @@ from pipeline.corpus.fields import INSIDE, top_of
 from pipeline.corpus.files import reading
 from pipeline.corpus.json_lines import head_schema, json_records, whole_kinds, whole_schema
 from pipeline.corpus.json_schema import Kinds
+from pipeline.corpus.lance_table import lance_batches, lance_schema
 from pipeline.corpus.plain import SCHEMA, text_record, text_records
 from pipeline.corpus.shards import Shard
+from pipeline.corpus.token_ids import SCHEMA as OF_TOKENS
+from pipeline.corpus.token_ids import token_file, token_records
 
 BATCH_BYTES = 32 << 20
 SAMPLE_BYTES = 1 << 16  # read at a time, where only the first values are looked at
@@ -43,6 +46,8 @@ def check_shard(shard: Shard, config: InputConfig) -> pa.Schema:
     if shard.format == "text":
         with reading(shard.path), Path(shard.path).open("rb") as stream:
             stream.read(1)
+    if shard.format == "tokens":
+        token_file(shard.path, config)
     return schema
 
 
@@ -99,9 +104,12 @@ def _schema(shard: Shard, config: InputConfig) -> pa.Schema:
         return head_schema(shard.path, [name for name in named if name is not None])
     if shard.format == "text":
         return SCHEMA
+    if shard.format == "tokens":
+        return OF_TOKENS
     if shard.format == "csv":
         return csv_schema(shard.path, dialect_of(shard.path, config))
-    return {"parquet": parquet_schema, "arrow": ipc_schema}[shard.format](shard.path)
+    schemas = {"parquet": parquet_schema, "arrow": ipc_schema, "lance": lance_schema}
+    return schemas[shard.format](shard.path)
 
 
 def shard_columns(shard: Shard, config: InputConfig, schema: pa.Schema | None = None) -> Columns:
@@ -162,13 +170,19 @@ def _records(
             separator=config.text_separator,
             everything=everything,
         )
-    if shard.format == "text":
-        if config.text_rows == "file":
-            found = iter([text_record(shard.path, shard.name)])
-        else:
-            found = text_records(shard.path, shard.name, config.text_rows, batch_bytes)
+    if shard.format in ("text", "tokens"):
+        found = _plain(shard, config, batch_bytes)
         return found if everything else (replace(one, columns=None) for one in found)
     return _columnar(shard, config, columns, batch_bytes, everything=everything)
+
+
+def _plain(shard: Shard, config: InputConfig, batch_bytes: int) -> Iterator[Records]:
+    """Yield the records of a shard without columns of the user's."""
+    if shard.format == "tokens":
+        return token_records(shard.path, shard.name, config, batch_bytes)
+    if config.text_rows == "file":
+        return iter([text_record(shard.path, shard.name)])
+    return text_records(shard.path, shard.name, config.text_rows, batch_bytes)
 
 
 def _columnar(
@@ -179,7 +193,8 @@ def _columnar(
         *columns.text,
         *(name for name in (columns.id, columns.source, columns.priority) if name is not None),
     ]
-    read = {"parquet": parquet_batches, "arrow": ipc_batches}[shard.format]
+    readers = {"parquet": parquet_batches, "arrow": ipc_batches, "lance": lance_batches}
+    read = readers[shard.format]
     row = 0
     if any(INSIDE in name for name in names):
         known = _schema(shard, config).names

@@ -12,10 +12,10 @@ from itertools import takewhile
 from pathlib import Path
 
 from pipeline.corpus.cards import FoundFile, without_cards
-from pipeline.corpus.files import file_format, known_suffixes, reading
+from pipeline.corpus.files import INDEXES, NOTHING, Further, file_format, known_suffixes, reading
 from pipeline.corpus.listed import is_list, paths_of
 from pipeline.corpus.splits import TOP_FOLDER, TRAIN, labels, source_group, split_of
-from pipeline.corpus.table_folders import LOG, table_files
+from pipeline.corpus.table_folders import NOTED, table_files
 from pipeline.errors import InputError
 from pipeline.storage.addresses import is_address
 
@@ -35,7 +35,7 @@ class Shard:
         group: of shards that are read as one unit of work, in the registry likewise.
         name: root-relative path with `/`, unique in the corpus.
         path: absolute.
-        format: parquet, jsonl, arrow, csv or text.
+        format: parquet, jsonl, arrow, lance, csv, text or tokens.
         bytes: size of the file.
         mtime_ns: time of the last change.
         tail_digest: BLAKE2b-128 of the last 64 KiB, where Parquet and Arrow files keep their
@@ -56,7 +56,9 @@ class Shard:
     split: str | None = None
 
 
-def find_shards(corpus: Sequence[str], *, own: bool = False) -> tuple[list[Shard], list[str]]:
+def find_shards(
+    corpus: Sequence[str], more: Further = NOTHING, *, own: bool = False
+) -> tuple[list[Shard], list[str]]:
     """Return the shards of the files, folders and globs of a corpus by name, and the paths ignored.
 
     Ignored in folders and globs: names that start with `.` or `_` (a whole folder is one entry),
@@ -64,29 +66,45 @@ def find_shards(corpus: Sequence[str], *, own: bool = False) -> tuple[list[Shard
 
     Args:
         corpus: files, folders and globs.
+        more: what is read beside the known suffixes.
         own: a run may read its own files, as the back-test does.
 
     Raises:
         InputError: When a root does not exist, is empty, holds nothing readable, or lies in a run
             folder.
     """
+    once, ignored = _found(corpus, more, own=own)
+    names = _names(once)
+    shards = [
+        _shard(number, name, item) for number, (name, item) in enumerate(sorted(names.items()))
+    ]
+    shards = _placed(shards, {str(item.path): item.root for item in once})
+    return shards, sorted(ignored - {shard.path for shard in shards})
+
+
+def named_files(corpus: Sequence[str], more: Further = NOTHING) -> dict[str, Path]:
+    """Return the files of a corpus of this machine by the names of their shards; opens none.
+
+    Raises:
+        InputError: When a root does not exist, is empty, holds nothing readable, or lies in a run
+            folder.
+    """
+    return {name: item.path for name, item in _names(_found(corpus, more, own=False)[0]).items()}
+
+
+def _found(corpus: Sequence[str], more: Further, *, own: bool) -> tuple[list[FoundFile], set[str]]:
+    """Return each file of a corpus once, and the paths ignored."""
     found: list[FoundFile] = []
     ignored: set[str] = set()
     for root in corpus:
-        files, skipped = _expand(root, own=own)
+        files, skipped = _expand(root, more, own=own)
         if not files:
             raise _nothing_readable(root, skipped)
         found += files
         ignored |= set(skipped)
     if not found:
         raise InputError("No corpus was named.", expected="files, folders or globs")
-    once = _once(found)
-    names = _names(once)
-    shards = [
-        _shard(number, name, path) for number, (name, path) in enumerate(sorted(names.items()))
-    ]
-    shards = _placed(shards, {str(item.path): item.root for item in once})
-    return shards, sorted(ignored - {shard.path for shard in shards})
+    return _once(found), ignored
 
 
 def identify(path: Path) -> tuple[int, int, str]:
@@ -120,12 +138,13 @@ def content_digest(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _shard(number: int, name: str, path: Path) -> Shard:
+def _shard(number: int, name: str, item: FoundFile) -> Shard:
     """Return a file as a shard.
 
     Raises:
         InputError: When its name is not UTF-8 or it cannot be opened.
     """
+    path = item.path
     if any(0xD800 <= ord(character) <= 0xDFFF for character in str(path)):
         raise InputError("A file name is not UTF-8.", where=ascii(str(path)), fix="rename the file")
     try:
@@ -134,7 +153,7 @@ def _shard(number: int, name: str, path: Path) -> Shard:
         raise InputError(
             "A file cannot be opened.", where=str(path), found=error.strerror or ""
         ) from error
-    return Shard(number, 0, name, str(path), file_format(path.name) or "", size, mtime_ns, tail)
+    return Shard(number, 0, name, str(path), item.format, size, mtime_ns, tail)
 
 
 def _placed(shards: list[Shard], roots: Mapping[str, Path]) -> list[Shard]:
@@ -151,8 +170,8 @@ def _placed(shards: list[Shard], roots: Mapping[str, Path]) -> list[Shard]:
     below = [Path(shard.path).relative_to(roots[shard.path]) for shard in shards]
     given = [named.get(roots[shard.path], "") for shard in shards]
     splits = [
-        split_of([part for part in (label, *path.parts) if part], shard.format)
-        for shard, label, path in zip(shards, given, below, strict=True)
+        split_of([part for part in (label, *path.parts) if part], file_format(path.name) or "code")
+        for label, path in zip(given, below, strict=True)
     ]
     several = len(set(splits)) > 1
     splits = [(split or TRAIN) if several else None for split in splits]
@@ -162,14 +181,14 @@ def _placed(shards: list[Shard], roots: Mapping[str, Path]) -> list[Shard]:
     ]
 
 
-def _expand(root: str, *, own: bool = False) -> tuple[list[FoundFile], list[str]]:
+def _expand(root: str, more: Further, *, own: bool = False) -> tuple[list[FoundFile], list[str]]:
     """Return the files that one corpus argument stands for, and what was ignored.
 
     Raises:
         InputError: When it is nothing, or a file that rote does not read.
     """
     if is_list(root):
-        return _of_list(root, own=own)
+        return _of_list(root, more, own=own)
     if is_address(root):
         raise InputError(
             "An address of object storage cannot be named here.",
@@ -182,14 +201,15 @@ def _expand(root: str, *, own: bool = False) -> tuple[list[FoundFile], list[str]
         if not own:
             _refuse_run_folder(path)
         if path.is_dir():
-            return _walk(path, path)
-        if file_format(path.name) is None:
+            return _walk(path, path, more)
+        format = file_format(path.name, more)
+        if format is None:
             raise InputError(
                 "A file has a suffix that rote does not read.",
                 where=str(path),
                 found=path.suffix or "no suffix",
                 expected=" ".join(known_suffixes()),
-                fix="convert or rename the file",
+                fix="convert or rename the file, or name its suffix: input.suffixes, input.tokens",
             )
         if not path.is_file():
             raise InputError(
@@ -198,15 +218,15 @@ def _expand(root: str, *, own: bool = False) -> tuple[list[FoundFile], list[str]
                 expected="a file or a folder",
                 fix="write what it gives into a file",
             )
-        return [FoundFile(path.parent, path)], []
+        return [FoundFile(path.parent, path, format)], []
     if glob.has_magic(root):
-        return _matches(root)
+        return _matches(root, more)
     raise InputError(
         "The corpus does not exist.", where=str(path), found="nothing there", fix="check the path"
     )
 
 
-def _of_list(root: str, *, own: bool) -> tuple[list[FoundFile], list[str]]:
+def _of_list(root: str, more: Further, *, own: bool) -> tuple[list[FoundFile], list[str]]:
     """Return the files that a list stands for, named from its folder where they are below it.
 
     Raises:
@@ -216,9 +236,9 @@ def _of_list(root: str, *, own: bool) -> tuple[list[FoundFile], list[str]]:
     files: list[FoundFile] = []
     ignored: list[str] = []
     for path in paths:
-        found, skipped = _expand(path, own=own)
+        found, skipped = _expand(path, more, own=own)
         below = folder if all(item.path.is_relative_to(folder) for item in found) else None
-        files += [FoundFile(below or item.root, item.path) for item in found]
+        files += [replace(item, root=below or item.root) for item in found]
         ignored += skipped
     return files, ignored
 
@@ -242,7 +262,7 @@ def _once_each(pattern: str) -> str:
     return str(Path(*(part for n, part in enumerate(parts) if part != "**" or n in deep)))
 
 
-def _matches(pattern: str) -> tuple[list[FoundFile], list[str]]:
+def _matches(pattern: str, more: Further) -> tuple[list[FoundFile], list[str]]:
     """Return the files that a glob stands for, and what was ignored.
 
     Raises:
@@ -267,15 +287,15 @@ def _matches(pattern: str) -> tuple[list[FoundFile], list[str]]:
         if any(_is_skipped(folder) for folder in below):
             ignored.append(str(path))
         elif path.is_dir():
-            inside, skipped = _walk(path, root)
+            inside, skipped = _walk(path, root, more)
             files += inside
             ignored += skipped
         else:
-            _take(path, root, files, ignored)
+            _take(FoundFile(root, path, file_format(path.name, more) or ""), files, ignored)
     return files, ignored
 
 
-def _walk(folder: Path, root: Path) -> tuple[list[FoundFile], list[str]]:
+def _walk(folder: Path, root: Path, more: Further) -> tuple[list[FoundFile], list[str]]:
     """Return the readable files under a folder and the ignored paths; links are followed once."""
     files: list[FoundFile] = []
     ignored: list[str] = []
@@ -287,7 +307,7 @@ def _walk(folder: Path, root: Path) -> tuple[list[FoundFile], list[str]]:
         visited.add(real)
         table = table_files(here) if entered else None
         if table is not None:  # of which the folder holds former versions too
-            files += [FoundFile(root, path) for path in table]
+            files += [FoundFile(root, path, file_format(path.name) or "") for path in table]
             folders[:] = []
             continue
         kept = sorted(name for name in folders if entered and not _is_skipped(here / name))
@@ -297,7 +317,7 @@ def _walk(folder: Path, root: Path) -> tuple[list[FoundFile], list[str]]:
             if _is_hidden(name):
                 ignored.append(str(here / name))
             else:
-                _take(here / name, root, files, ignored)
+                _take(FoundFile(root, here / name, file_format(name, more) or ""), files, ignored)
     return without_cards(files, ignored)
 
 
@@ -312,23 +332,24 @@ def _unreadable(error: OSError) -> None:
     ) from error
 
 
-def _take(path: Path, root: Path, files: list[FoundFile], ignored: list[str]) -> None:
+def _take(item: FoundFile, files: list[FoundFile], ignored: list[str]) -> None:
     """Add a file to the found ones if rote reads it, else to the ignored ones."""
-    if file_format(path.name) is None or not path.is_file():
-        ignored.append(str(path))
+    if item.format and item.path.is_file():
+        files.append(item)
     else:
-        files.append(FoundFile(root, path))
+        ignored.append(str(item.path))
 
 
-def is_read(name: str) -> bool:
+def is_read(name: str, more: Further = NOTHING) -> bool:
     """Tell whether a file of this name, below a root, is one that rote reads.
 
-    That is a file of rows, or of the log that tells which files are in a Delta table.
+    That is a file of rows, an index beside one, or what tells which files are in a table.
     """
     steps = name.split("/")
-    if LOG in steps[:-1]:
+    if any(step in NOTED for step in steps[:-1]) or name.endswith(".avro"):
         return True
-    return file_format(steps[-1]) is not None and not any(map(_is_hidden, steps))
+    known = file_format(steps[-1], more) is not None
+    return (known or (more.tokens and name.endswith(INDEXES))) and not any(map(_is_hidden, steps))
 
 
 def _is_hidden(name: str) -> bool:
@@ -401,13 +422,13 @@ def _once(found: Iterable[FoundFile]) -> list[FoundFile]:
     return list(real.values())
 
 
-def _names(found: Sequence[FoundFile]) -> dict[str, Path]:
+def _names(found: Sequence[FoundFile]) -> dict[str, FoundFile]:
     """Return file by name: relative to its root, or to the roots' common parent if names clash."""
-    names = {_relative(item.path, item.root): item.path for item in found}
+    names = {_relative(item.path, item.root): item for item in found}
     if len(names) == len(found):
         return names
     common = Path(os.path.commonpath([item.root for item in found]))
-    return {_relative(item.path, common): item.path for item in found}
+    return {_relative(item.path, common): item for item in found}
 
 
 def _relative(path: Path, root: Path) -> str:

@@ -32,12 +32,14 @@ def split_of(parts: Collection[str], format: str) -> str | None:
     """Return the split that the path of a file tells: its name first, then the nearest folder.
 
     A name that tells two splits tells none. Of text files, whose names and folders say what they
-    are about, the outermost folder alone counts.
+    are about, the outermost folder alone counts, and source code tells none.
 
     Args:
         parts: the path below the corpus, folder by folder, the file last.
-        format: of the file.
+        format: of the file; "code" for plain text that is not known by its suffix.
     """
+    if format == "code":
+        return None
     *folders, name = parts
     looked_at = folders[:1] if format == "text" else [name, *reversed(folders)]
     for part in looked_at:

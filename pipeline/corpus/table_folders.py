@@ -1,4 +1,4 @@
-"""Folders that are a table of Delta Lake or Iceberg: their own readers tell which files are in it.
+"""Folders that are a table of Delta Lake, Iceberg or Lance: their readers tell which files it has.
 
 Such a folder also holds files of former versions, with rows that were deleted since; only those of
 the last version are read. A table whose deletions are noted beside its files is refused.
@@ -15,6 +15,8 @@ from pipeline.corpus.files import reading
 from pipeline.errors import CorruptFile, InputError
 
 LOG = "_delta_log"  # the folder of a Delta table's log
+LANCE = "_versions"  # the folder of a Lance table's manifests
+NOTED = (LOG, LANCE, "_deletions")  # folders of what tells the files of a table
 _LOGGED = re.compile(r"\d{20}\.(json|checkpoint)")
 _VERSION = re.compile(r"v?(\d+)")
 
@@ -55,6 +57,8 @@ def _reader(folder: Path) -> Callable[[Path], list[str]] | None:
         return _of_delta
     if (folder / "data").is_dir() and any((folder / "metadata").glob("*.metadata.json")):
         return _of_iceberg
+    if any((folder / LANCE).glob("*.manifest")):
+        return _of_lance
     return None
 
 
@@ -85,6 +89,16 @@ def _of_iceberg(folder: Path) -> list[str]:
     if any(task.delete_files for task in tasks):
         raise _deletions(folder, "rewrite_data_files")
     return [task.file.file_path for task in tasks]
+
+
+def _of_lance(folder: Path) -> list[str]:
+    """Return the last file of each fragment of a Lance table; a new column brings another."""
+    import lance
+
+    parts = lance.dataset(str(folder)).get_fragments()
+    if any(part.num_deletions for part in parts):
+        raise _deletions(folder, "optimize.compact_files")
+    return [str(folder / "data" / part.data_files()[-1].path) for part in parts]
 
 
 def _number(name: str) -> int:

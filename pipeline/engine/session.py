@@ -266,11 +266,13 @@ class Session:
 
     def _outputs(self, stage: Stage) -> list[str]:
         """Return the names of the outputs that a stage reads, in the order in which it does."""
-        return [
+        read = [
             f"{source.name}/{unit}"
             for source in self._sources(stage)
             for unit in self.units(source)
         ]
+        last = [f"{name}/{unit}" for name in stage.former for unit in self.units(self.stages[name])]
+        return [*read, *(output for output in last if output in self.manifest["outputs"])]
 
     def _entries(self, stage: Stage) -> list[dict[str, Any]]:
         recorded = self.manifest["outputs"]

@@ -132,6 +132,7 @@ class Stage:
         needs: stages whose outputs it reads.
         optional: stages whose outputs it reads where they are current.
         also: stages that a configuration makes it need.
+        former: stages whose last outputs it reads, current or not; its fingerprint has them not.
         beside: (a stage that it may read, a stage that it then reads too).
         recalls: what users asked the run folder to remember and this stage acts on.
         by_group: whether it is a map over groups of shards; else it is a reduce.
@@ -155,6 +156,7 @@ class Stage:
     needs: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
     also: Callable[[Config], tuple[str, ...]] = lambda _: ()
+    former: tuple[str, ...] = ()
     beside: tuple[tuple[str, str], ...] = ()
     recalls: tuple[Recall, ...] = ()
     by_group: bool = False

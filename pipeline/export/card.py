@@ -20,8 +20,9 @@ REASONS = {
     "risk": "at risk of being memorized",
     "short": "too little left after cutting",
     "forgotten": "forgotten on request",
+    "personal": "rows with personal data",
 }
-STAYING = ("kept", "repeated", "restored")
+STAYING = ("kept", "repeated", "restored", "personal_masked")
 
 
 def card(made: HubSet) -> str:

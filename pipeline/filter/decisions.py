@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
-from pipeline.config.policy import MASKS, PolicyConfig
+from pipeline.config.policy import CUT_SPANS, DROP_PERSONAL, MASK_PERSONAL, MASKS, PolicyConfig
 from pipeline.config.sections import Config
 from pipeline.engine.group_digests import GROUPS, group_digests
 from pipeline.engine.query import limits, run
@@ -21,6 +21,7 @@ from pipeline.engine.tables import read_table, write_table
 from pipeline.errors import ConfigError, IntegrityError
 from pipeline.filter.documents import RANKED_BY, ranks
 from pipeline.filter.forgotten import forgotten_rows, forgotten_texts, sharing_a_window
+from pipeline.filter.former import with_stayed
 from pipeline.filter.kept_out import removals
 from pipeline.filter.mitigations.sink_ids import changed_sinks, sink_ids
 from pipeline.filter.mitigations.weights import weights
@@ -34,17 +35,26 @@ from pipeline.filter.rules.decontaminate import (
     item_cuts,
     with_item_cuts,
 )
-from pipeline.filter.rules.rules import CUT_SPANS, RESTORE, decide, gone, prepared, require_named
+from pipeline.filter.rules.mask_personal import (
+    REASON as MASKED,
+)
+from pipeline.filter.rules.mask_personal import (
+    masks_personal,
+    personal_masks,
+    with_masks,
+)
+from pipeline.filter.rules.rules import RESTORE, decide, gone, prepared, require_named
 from pipeline.filter.sources import SOURCES
 from pipeline.filter.tally import CUT_REASONS, RuleTally
 from pipeline.scan.shingle_sets import at_least
 from pipeline.text.arrays import Uint64
 from schemas.filter.decisions import CUTS, DECISIONS
 from schemas.filter.documents import DOCUMENTS
+from schemas.filter.personal import PERSONAL
 from schemas.scan.counts import COUNTS
 from schemas.scan.pairs import PAIRS
 
-VERSION = 4
+VERSION = 5
 ALWAYS = ("row_key", "keeper", "method", *SOURCES, "text_bytes")
 
 
@@ -52,7 +62,8 @@ def also_needs(config: Config) -> tuple[str, ...]:
     """Return the names of the stages that this policy needs beyond those of every filter."""
     rules = config.policy.rules
     cutting = ("sketch", "windows") if CUT_SPANS in rules else ()
-    return (*cutting, *(("risk",) if drop_risk.NAME in rules else ()))
+    finding = ("personal",) if {DROP_PERSONAL, MASK_PERSONAL} & set(rules) else ()
+    return (*cutting, *finding, *(("risk",) if drop_risk.NAME in rules else ()))
 
 
 def decisions(work: Work) -> Receipt:
@@ -71,15 +82,7 @@ def decisions(work: Work) -> Receipt:
     steps = decide(frame, policy, tally.risk_of_documents, to_forget, removals(work))
     for name, state in steps:
         tally.note(name, state)
-    cut = Cut.nothing()
-    if CUT_SPANS in policy.rules:
-        cut = cuts(work, state)
-        state = with_cuts(state, cut)
-        tally.note(CUT_SPANS, state, cut)
-    if cuts_items(work.config):
-        cut = item_cuts(work, state)
-        state = with_item_cuts(state, cut)
-        tally.note(f"{decontaminate.NAME}, cut", state, cut)
+    state, cut = _changed(work, state, tally)
     state, facts = _with_columns(work, table, state)
     rows = _rows(state, masks=policy.cut == MASKS)
     with write_table(work.folder, "decisions", work.key, DECISIONS) as out:
@@ -87,6 +90,7 @@ def decisions(work: Work) -> Receipt:
     with write_table(work.folder, "cuts", work.key, CUTS) as ranges:
         ranges.write(cut.ranges)
     _audit(work, [out.place], frame, to_forget)
+    _audit_personal(work, [out.place], [ranges.place], frame)
     reasons = run("filter/reasons", {"decisions": [out.place]})
     forgotten = state.filter(pl.col("reason") == "forgotten")["row_key"].to_numpy()
     if forgotten.size:
@@ -99,9 +103,28 @@ def decisions(work: Work) -> Receipt:
         GROUPS: group_digests(work.shards, [rows], [cut.ranges]),
         "reasons": dict(zip(*reasons.to_pydict().values(), strict=True)),
         "rules": tally.rules,
+        **tally.before_and_after,
         **cut.facts,
     }
     return Receipt((out.record, ranges.record), table.num_rows, out.rows, facts)
+
+
+def _changed(work: Work, state: pl.DataFrame, tally: RuleTally) -> tuple[pl.DataFrame, Cut]:
+    """Return the documents after the rules that change texts, and all that these cut or mask."""
+    cut = Cut.nothing()
+    if CUT_SPANS in work.config.policy.rules:
+        cut = cuts(work, state)
+        state = with_cuts(state, cut)
+        tally.note(CUT_SPANS, state, cut)
+    if cuts_items(work.config):
+        cut = item_cuts(work, state)
+        state = with_item_cuts(state, cut)
+        tally.note(f"{decontaminate.NAME}, cut", state, cut)
+    if masks_personal(work.config):
+        cut = personal_masks(work, state, cut)
+        state = with_masks(state, cut)
+        tally.note(MASK_PERSONAL, state, cut)
+    return state, cut
 
 
 def _columns(work: Work) -> list[str]:
@@ -124,7 +147,10 @@ def _frame(work: Work, table: pa.Table) -> pl.DataFrame:
     frame = pl.from_arrow(table)
     assert isinstance(frame, pl.DataFrame)  # noqa: S101 - narrows the union that from_arrow declares
     if {keep_n.NAME, drop_risk.NAME} & set(work.config.policy.rules):
-        frame = frame.with_columns(rank=pl.Series(ranks(table, work.config.near)))
+        rank = ranks(with_stayed(work, table), work.config.near)
+        frame = frame.with_columns(rank=pl.Series(rank))
+    if DROP_PERSONAL in work.config.policy.rules:
+        frame = frame.join(_finds(work), on="row_key", how="left", maintain_order="left")
     restored = frozenset[int]()
     if noted := work.recalled.get(RESTORED):
         given = pl.DataFrame(
@@ -135,6 +161,13 @@ def _frame(work: Work, table: pa.Table) -> pl.DataFrame:
         found = frame.with_columns(pl.col("text_hash").cast(pl.Binary))
         restored = frozenset(found.join(given, on=["row_key", "text_hash"])["row_key"].to_list())
     return prepared(frame, work.config.policy, restored)
+
+
+def _finds(work: Work) -> pl.DataFrame:
+    """Return how many pieces of personal data each document holds that holds one."""
+    table = pl.from_arrow(read_table(work.paths("personal"), PERSONAL, ["row_key"]))
+    assert isinstance(table, pl.DataFrame)  # noqa: S101 - narrows the union that from_arrow declares
+    return table.group_by("row_key").len("finds")
 
 
 def with_cuts(state: pl.DataFrame, cut: Cut) -> pl.DataFrame:
@@ -184,7 +217,7 @@ def _rows(state: pl.DataFrame, *, masks: bool) -> pa.Table:
         "row_key",
         pl.when(pl.col("rule").is_null())
         .then(pl.lit("keep"))
-        .when(pl.col("reason") == CUT_REASON)
+        .when(pl.col("reason").is_in((CUT_REASON, MASKED)))
         .then(pl.lit("cut"))
         .when(pl.col("reason") == "repeated")
         .then(pl.lit("mask" if masks else "cut"))
@@ -245,6 +278,41 @@ def _audit_items(work: Work, decided: list[Path], spared: pa.Table) -> None:
     if found.num_rows:
         raise IntegrityError(
             "A document goes without the item that proves it, or stays with one.",
+            where="decisions",
+            found=f"{found.num_rows} rows",
+        )
+
+
+def _audit_personal(
+    work: Work, decided: list[Path], ranges: list[Path], frame: pl.DataFrame
+) -> None:
+    """Audit in SQL that what stays has no personal data that a rule was to mask or drop.
+
+    Rows that a keeper of a row that may not go stays for are left out.
+
+    Raises:
+        IntegrityError: When a row breaks this.
+    """
+    rules = work.config.policy.rules
+    if not {DROP_PERSONAL, MASK_PERSONAL} & set(rules):
+        return
+    free = frame.filter(~pl.col("spared"))
+    needed = frame.filter(pl.col("spared") | ~pl.col(DROP_PERSONAL))["keeper"].drop_nulls()
+    apart = ~pl.col("row_key").is_in(needed.implode()) & (
+        pl.col("keeper").is_null() | ~pl.col("keeper").is_in(needed.implode())
+    )
+    inputs = {
+        "decisions": decided,
+        "cuts": ranges,
+        "personal": work.paths("personal"),
+        "masking": free.filter(MASK_PERSONAL).select("row_key").to_arrow(),
+        "dropping": free.filter(pl.col(DROP_PERSONAL), apart).select("row_key").to_arrow(),
+    }
+    least = {"least": work.config.policy.personal}
+    found = run("filter/audits/personal_is_gone", inputs, least, limits=limits(work))
+    if found.num_rows:
+        raise IntegrityError(
+            "A document stays with personal data that a rule was to mask or to take.",
             where="decisions",
             found=f"{found.num_rows} rows",
         )

@@ -34,6 +34,7 @@ from pipeline.engine.tables import (
     write_table,
 )
 from pipeline.errors import IntegrityError
+from pipeline.filter.former import STAYED, with_stayed
 from pipeline.filter.keeper_kernels import decide
 from pipeline.filter.kept_out import apart
 from pipeline.filter.proofs import BY_CONTAINMENT, PROOF_BYTES, Proofs, Signs
@@ -77,13 +78,22 @@ def documents(work: Work) -> Receipt:
     """
     near = work.config.near
     columns = [*RANKED_BY, *COMPARED_BY, *(SOURCES if near.sources else ())]
-    counts = read_table(work.paths("counts"), COUNTS, list(dict.fromkeys(columns)))
+    counts = with_stayed(
+        work, read_table(work.paths("counts"), COUNTS, list(dict.fromkeys(columns)))
+    )
     if near.sources:
         _require_sources(counts, near)
     pairs, contained = (_Stored(work.paths(name), schema) for name, schema in PROOFS)
     room = work.memory // (4 * PROOF_BYTES) or MOST_PROOFS
     added = keepers(counts, pairs, contained, near, room, apart(work))
-    rows = counts.num_rows
+    rows, otherwise = counts.num_rows, None
+    if STAYED in counts.column_names:
+        plain = counts.drop_columns([STAYED])
+        best = keepers(plain, pairs, contained, near, room, apart(work))
+        otherwise = int(
+            pc.sum(pc.xor(*(pc.is_null(one["keeper"]) for one in (added, best)))).as_py() or 0
+        )
+        del plain, best
     del counts  # for a large corpus it takes much memory
     with write_table(work.folder, "documents", work.key, DOCUMENTS) as out:
         written = _written(out, evenly(_joined(work.paths("counts"), added), ROW_GROUP))
@@ -94,6 +104,7 @@ def documents(work: Work) -> Receipt:
         "spared_for_symbols": spared,
         "leakage": _leakage(work, [out.place]),
         GROUPS: groups,
+        **({} if otherwise is None else {"stable_otherwise": otherwise}),
     }
     return Receipt((out.record,), rows, out.rows, facts)
 
@@ -279,14 +290,15 @@ def keepers(
 def ranks(counts: pa.Table, config: NearConfig) -> np.ndarray:
     """Return the rank of each row, 0 the best; the row of better rank is kept.
 
-    Rows are ranked by the priority column, then the place of their source in `near.sources`, then
+    Rows that stayed before (`near.keepers`) are the best, where the column STAYED tells them. Rows
+    are ranked by the priority column, then the place of their source in `near.sources`, then
     the length of the text (unless `near.keep` is `earliest`), then shard path and row.
     """
     shards = counts["shard"].combine_chunks().dictionary_encode()
     names = pc.array_sort_indices(shards.dictionary)
     place = np.empty(len(names), np.int64)
     place[names.to_numpy()] = np.arange(len(names))
-    return best_first(
+    rank = best_first(
         (counts["priority"].to_numpy(), counts["priority_rest"].to_numpy()),
         counts["text_bytes"].to_numpy(),
         place[shards.indices.to_numpy()],
@@ -294,6 +306,11 @@ def ranks(counts: pa.Table, config: NearConfig) -> np.ndarray:
         config.keep,
         _places_of_sources(counts, config.sources) if config.sources else None,
     )
+    if STAYED not in counts.column_names:
+        return rank
+    order = np.lexsort((rank, ~counts[STAYED].to_numpy()))
+    rank[order] = np.arange(len(order))
+    return rank
 
 
 def _splits(counts: pa.Table, config: NearConfig) -> np.ndarray:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pipeline.config.sections import Config
 from pipeline.corpus import content_digest, find_shards, identify
+from pipeline.corpus.files import further
 from pipeline.engine.memory import budget_of
 from pipeline.errors import InputError
 from pipeline.matching.fields import TABLE_BYTES, Fields, read_fields
@@ -29,7 +30,7 @@ def evaluation_fields(config: Config) -> Fields:
 def digests(_folder: Path, config: Config) -> list[list[str]] | str:
     """Return the name and the digest of each evaluation file, for the fingerprint."""
     try:
-        shards, _ = find_shards(config.decontaminate.files)
+        shards, _ = find_shards(config.decontaminate.files, further(config.input))
         return [[shard.name, _digest(shard.path, identify(Path(shard.path)))] for shard in shards]
     except InputError:
         return MISSING

@@ -68,10 +68,23 @@ def scored(work: Work) -> ForecastSequences | None:
     return ForecastSequences(model, distinct, places[0], places[1], texts, of_text)
 
 
+@dataclass(frozen=True)
+class Left:
+    """The sequences in the corpus without some rows and cuts.
+
+    Attributes:
+        risk: of each, (sequences,).
+        occurrences: of each, (sequences,).
+    """
+
+    risk: Float64
+    occurrences: Int64
+
+
 def risk_after(
     work: Work, known: ForecastSequences, gone: Uint64, cuts: pa.Table | None = None
-) -> Float64:
-    """Return the risk of each sequence in the corpus without some rows and cuts, (sequences,).
+) -> Left:
+    """Return risk and occurrences of each sequence in the corpus without some rows and cuts.
 
     It takes one pass over the table `words`, in which a cut word is replaced by one that occurs
     nowhere.
@@ -99,7 +112,7 @@ def risk_after(
         np.where(place >= 0, counts[place], copies)
         for place in (known.of_sequence, known.of_suffix)
     )
-    return risk_at(known.model, sequence, effective, suffix)
+    return Left(risk_at(known.model, sequence, effective, suffix), sequence)
 
 
 def _occurrences(work: Work, known: ForecastSequences, gone: Uint64, cuts: pa.Table) -> Int64:
@@ -157,5 +170,14 @@ def expected_tokens(known: ForecastSequences, risk: Float64, exact_count: Int64)
         risk: the risk of each, (sequences,).
         exact_count: exact copies of each text in the whole corpus, (texts,).
     """
-    weight = known.model["weight"].to_numpy() / exact_count[known.of_text]
-    return float(SUFFIX * np.sum(weight * risk))
+    return float(SUFFIX * np.sum(distinct(known, exact_count) * risk))
+
+
+def distinct(known: ForecastSequences, exact_count: Int64) -> Float64:
+    """Return how many sequences of distinct texts each one stands for, (sequences,).
+
+    Args:
+        known: the sequences.
+        exact_count: exact copies of each text in the whole corpus, (texts,).
+    """
+    return np.asarray(known.model["weight"].to_numpy() / exact_count[known.of_text])

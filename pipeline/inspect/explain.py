@@ -29,6 +29,7 @@ READ = frozenset(
     {
         *("counts", "documents", "decisions", "pairs", "contained", "spans", "rejected"),
         *("risk", "document_risk", "sequences", "models", "probes", "contaminated", "held"),
+        "personal",
     }
 )
 MOST_ROWS = 5
@@ -177,6 +178,7 @@ def _explanation(run: _ExplainedRun, row: Row) -> Explanation:
     explained.items = run.rows(
         "explain/contaminated", ["contaminated"], row_key=key, most=MOST_ITEMS
     )
+    explained.personal = run.rows("explain/personal", ["personal"], row_key=key, most=MOST_ITEMS)
     explained.spans = _spans(run, key)
     forecasts = run.rows(
         "explain/risk",

@@ -31,6 +31,7 @@ class Explanation:
         sequence: its riskiest sequence: counts, columns of its text, statistics of each proxy.
         held: the row of the other run that holds it.
         items: fields of evaluation items that it holds, the surest first.
+        personal: the first pieces of personal data in it, where they were looked for.
         probes: what probes measured on its sequences, a row for each number.
         changed: shards of it and its keeper that are not the files that were scanned.
     """
@@ -52,5 +53,6 @@ class Explanation:
     sequence: Row | None = None
     held: list[Row] = field(default_factory=list)
     items: list[Row] = field(default_factory=list)
+    personal: list[Row] = field(default_factory=list)
     probes: list[Row] = field(default_factory=list)
     changed: tuple[str, ...] = ()

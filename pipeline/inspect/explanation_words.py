@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pipeline.engine.tables import Row
 from pipeline.inspect.explanation import Explanation
 from pipeline.inspect.signal_words import signal_lines
-from pipeline.report.html.phrases import REJECTED, number, removed_as, times, wrapped
+from pipeline.report.html.phrases import PERSONAL, REJECTED, number, removed_as, times, wrapped
 from pipeline.report.quotes.differences import differences
 from pipeline.report.quotes.quotes import label, quote
+from pipeline.report.quotes.values import value_mask
 
 MOST_ROWS = 5
 SPANS = 12
@@ -82,7 +83,9 @@ def verdict(one: Explanation) -> tuple[str, list[str]]:
         lines += _items(one)
         return f"REMOVED as {reason} (rule {decision['rule']})", lines
     how = {"cut": ", passages cut", "mask": ", passages masked"}.get(decision["action"], "")
-    how = ", restored" if decision["reason"] == "restored" else how
+    how = {"restored": ", restored", "personal_masked": ", personal data masked"}.get(
+        decision["reason"], how
+    )
     rule = f" (rule {decision['rule']})" if decision["rule"] else ""
     return f"KEPT{how}{rule}", _kept(one, decision)
 
@@ -122,20 +125,38 @@ def _kept(one: Explanation, decision: Row) -> list[str]:
 
 
 def _items(one: Explanation) -> list[str]:
-    """Return which row of the other run holds a row, and which evaluation items it holds."""
+    """Return which row of the other run holds a row, and what items and personal data it holds."""
     held = [
         f"held by {label(row['their_doc_id'])} ({label(row['their_shard'])}, row "
         f"{row['their_row']:,}, digest {row['their_digest']}) of the other run: {row['method']}"
         + (f", {row['shared']:,} of {row['total']:,} shingles" if row["shared"] else "")
         for row in one.held
     ]
-    return held + [
+    items = [
         f"holds the field {label(item['field'])} of row {item['item_row']:,} of "
         f"{label(item['file'])}: {item['matched_words']:,} of "
         f"{number(item['item_words'], 'word')}, "
         f"{item['longest_run']:,} in one run, from byte {item['start_byte']:,} on ({item['rule']})"
         for item in one.items
     ]
+    return [*held, *items, *_personal(one)]
+
+
+def _personal(one: Explanation) -> list[str]:
+    """Return how much personal data a row has, and where the first of it is, masked."""
+    if not one.personal:
+        return []
+    data = (one.text or "").encode()
+    told = []
+    for row in one.personal:
+        value = data[row["start_byte"] : row["end_byte"]].decode(errors="replace")
+        shown = f" {value_mask(row['kind'], value)}" if value else ""
+        told.append(
+            f"{PERSONAL.get(row['kind'], row['kind'])}{shown} at byte {row['start_byte']:,}"
+        )
+    finds = one.personal[0]["finds"]
+    more = f" and {finds - len(told):,} more" if finds > len(told) else ""
+    return [f"personal data: {', '.join(told)}{more}"]
 
 
 def _both_stay(one: Explanation, pair: Row) -> str:
@@ -208,6 +229,8 @@ def _to_stay(one: Explanation) -> list[str]:
         return [f"It would stay with policy.risk above {one.risk['risk']:.4f}."]
     if decision["reason"] == "held":
         return ["It would stay without minus.run, or, if no exact copy, with a higher threshold."]
+    if decision["reason"] == "personal":
+        return ["It would stay with a higher policy.personal, or with fewer of personal.kinds."]
     if decision["reason"] == "contaminated":
         return ["It would stay without its item in decontaminate.files, or with stricter rules."]
     return [f"It would stay without the rule {decision['rule']}."]

@@ -19,6 +19,7 @@ from pipeline.corpus import Shard, find_shards, read_documents, shard_columns, s
 from pipeline.corpus.columns import is_chat
 from pipeline.corpus.documents import text_parts
 from pipeline.corpus.fields import first_of
+from pipeline.corpus.files import further
 from pipeline.errors import ConfigError, InputError, SchemaMismatch
 from pipeline.text.arrays import Int64
 from pipeline.text.segmentation import valid_utf8
@@ -95,7 +96,7 @@ def read_fields(
         InputError: When a file cannot be read, or no row has a text.
         ConfigError: When there is more text than there is room for.
     """
-    shards, _ = find_shards(names)
+    shards, _ = find_shards(names, further(config))
     files: list[FieldFile] = []
     parts: list[pa.Table] = []
     item = size = 0

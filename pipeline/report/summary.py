@@ -6,12 +6,14 @@ import re
 from collections.abc import Sequence
 
 from pipeline.engine.tables import Row
-from pipeline.report.data.headline import half_dose, headline, no_forecast, ordered, share, short
+from pipeline.report.data.alarms import grouped
+from pipeline.report.data.headline import half_dose, no_forecast, ordered, short
 from pipeline.report.data.priorities import top_rows
-from pipeline.report.html.facts import INTERVAL, OF_FAMILIES, with_rate_of_families
-from pipeline.report.html.markup import DASH, number, percent, size
-from pipeline.report.html.phrases import kind
+from pipeline.report.html.markup import number, percent, size
+from pipeline.report.html.phrases import PERSONAL, kind
+from pipeline.report.page import verdict
 from pipeline.report.page.opening import sentences
+from pipeline.report.page.personal import sentence
 from pipeline.report.quotes.quotes import label
 
 MOST_ALARMS = 10
@@ -25,7 +27,10 @@ def summary(data: Row) -> str:
     """
     parts = [
         "# rote: what this corpus would teach by rote",
+        _filed(data),
         _corpus(data),
+        "## In short",
+        *(f"**{name}.** {plain(text)}" for name, text in verdict.sentences(data)),
         "## What to remove first",
         *(plain(text) for text in sentences(data)),
         _first(data),
@@ -33,6 +38,7 @@ def summary(data: Row) -> str:
         _funnel(data),
         "## Forecast",
         _forecast(data),
+        *_personal(data),
         *_changes(data),
         f"## Alarms ({len(data['alarms'])})",
         _alarms(data),
@@ -43,9 +49,11 @@ def summary(data: Row) -> str:
 
 def _end(data: Row) -> str:
     """Return the last lines of summary.md: digest, version, what the page is not."""
+    digests = data["provenance"]
     return (
-        f"Corpus digest `{data['provenance']['corpus']}`; rote {data['rote']['version']}. No part "
-        "of this is a privacy guarantee. The whole report is index.html, its numbers report.json."
+        f"Corpus digest `{digests['corpus']}`, settings `{digests['settings']}`; rote "
+        f"{data['rote']['version']}. No part of this is a privacy guarantee. The whole report is "
+        "index.html, its numbers report.json."
     )
 
 
@@ -60,6 +68,13 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a Markdown table; all columns but the first are set right."""
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _filed(data: Row) -> str:
+    """Return the line of summary.md on what it is of, by whom and when; nothing unless set."""
+    said = data["config"]["report"]
+    named = [plain(label(said[key])) for key in ("title", "owner", "date") if said[key]]
+    return "; ".join(named)
 
 
 def _corpus(data: Row) -> str:
@@ -88,7 +103,7 @@ def _first(data: Row) -> str:
         )
         for row in rows
     ]
-    amount = [] if ordered(data) else ["expected tokens"]
+    amount = [] if ordered(data) else ["tokens at risk"]
     return _table(("what", "rows", "words repeated", *amount, "state"), lines)
 
 
@@ -108,31 +123,20 @@ def _forecast(data: Row) -> str:
         return "Not scored: `rote score RUN` makes a forecast."
     model = data["risk"]["model"]
     missing = no_forecast(model, data["risk"]["proxies"])
-    said = headline(data["config"]["target"], model)
-    rates = [
-        _rate(model[key], name)
-        for key, name in (("base_rate", "that it was trained on"), ("floor", "that it never saw"))
-        if isinstance(model.get(key), dict)
-    ]
     parts = [
-        plain(missing or (f"{said[:1].upper()}{said[1:]}." if said else "")),
         _half_doses(model.get("outlook")),
-        "" if missing or ordered(data) else _fates(data),
-        f"The largest proxy memorized a sequence of {'; of '.join(rates)} (95%, by family)."
-        if rates
-        else "",
+        "" if missing or ordered(data) or not data["removed"]["left"] else _left(data),
     ]
     return "\n\n".join(part for part in parts if part)
 
 
-def _fates(data: Row) -> str:
-    """Return the table of summary.md of the forecast for removed rows and those that stay."""
-    gone, stays = data["removed"]["forecast"]
+def _left(data: Row) -> str:
+    """Return the table of summary.md of the forecast before the filter and after it."""
     lines = [
-        (name, number(row["documents"]), number(row["risky"]), number(row["expected_tokens"]))
-        for name, row in (("removed", gone), ("stays", stays))
+        (name, *(number(row[key]) for key in ("documents", "scored", "risky", "expected_tokens")))
+        for name, row in zip(("as given", "after the filter"), data["removed"]["left"], strict=True)
     ]
-    return _table(("rows", "scored", "risk 0.5 or above", "expected tokens"), lines)
+    return _table(("corpus", "documents", "scored", "risk 0.5 or above", "expected tokens"), lines)
 
 
 def _half_doses(outlook: object) -> str:
@@ -148,13 +152,16 @@ def _half_doses(outlook: object) -> str:
     )
 
 
-def _rate(row: Row, name: str) -> str:
-    """Return how many families hold a memorized sequence, with the interval of that share."""
-    told = with_rate_of_families(row)
-    ends, rate = told.get(f"{OF_FAMILIES}{INTERVAL}"), told.get(OF_FAMILIES)
-    whole = f"{number(row.get('families_memorized'))} of {number(row.get('families'))}"
-    interval = f" [{share(ends[0])}, {share(ends[1])}]" if ends else ""
-    return f"{whole} families {name}, {DASH if rate is None else share(rate)}{interval}"
+def _personal(data: Row) -> list[str]:
+    """Return the section of summary.md about personal data: numbers alone; nothing unless asked."""
+    if not data["personal"]:
+        return []
+    lines = [
+        (PERSONAL.get(row["kind"], row["kind"]), number(row["finds"]), number(row["left_in_kept"]))
+        for row in data["personal"]["kinds"]
+    ]
+    told = _table(("kind", "finds", "left in kept/"), lines) if lines else ""
+    return ["## Personal data", sentence(data) if lines else "None was found.", told]
 
 
 def _changes(data: Row) -> list[str]:
@@ -174,6 +181,7 @@ def _changes(data: Row) -> list[str]:
 
 def _alarms(data: Row) -> str:
     """Return the list of alarms of summary.md, the first ten."""
-    lines = [f"- {plain(entry['sentence'])}" for entry in data["alarms"][:MOST_ALARMS]]
-    more = len(data["alarms"]) - len(lines)
+    alarms = grouped(data["alarms"])
+    lines = [f"- {plain(entry['sentence'])}" for entry in alarms[:MOST_ALARMS]]
+    more = len(alarms) - len(lines)
     return "\n".join([*lines, *([f"- and {more:,} more"] if more > 0 else [])]) or "None."

@@ -16,6 +16,13 @@ from pipeline.sample.sources import Roots, natural
 
 MARKER = "_SAMPLE.json"
 MADE_BY = "rote sample"
+SETTINGS = "_SAMPLE.toml"
+SETTINGS_TEXT = """\
+# rote run this-folder --out RUN -c this-folder/_SAMPLE.toml
+[report]
+title = "Sample of the text on this machine"
+apart = ["planted"]   # cases that are there to be found are told apart from what is worst
+"""
 VERSION = 1  # of what is planted and how text is chosen
 MOST_MEGABYTES = 200  # all text is held in memory
 
@@ -92,6 +99,8 @@ def gather(
     if marker.get("finished") and all(
         (folder / name).is_file() for name in marker.get("files", [])
     ):
+        if not (folder / SETTINGS).exists():  # a sample of an earlier version
+            _write_settings(folder)
         try:
             return _from_marker(marker)
         except (KeyError, TypeError) as error:
@@ -181,7 +190,7 @@ def _write_all(
     settings: dict[str, Any],
     stale: list[str],
 ) -> None:
-    """Write the marker as unfinished, the files, then the marker as finished.
+    """Write the marker as unfinished, files and settings, then the marker as finished.
 
     Raises:
         TransientIOError: When writing fails.
@@ -195,6 +204,7 @@ def _write_all(
                 (folder / name).unlink(missing_ok=True)
         for name, documents in shards.items():
             write(folder, name, documents)
+        _write_settings(folder)
         _write_marker(folder, {**settings, "finished": True, **asdict(summary)})
     except OSError as error:
         raise TransientIOError(
@@ -203,6 +213,11 @@ def _write_all(
             found=error.strerror or type(error).__name__,
             fix="see that the folder can be written and has room, then run the same command again",
         ) from error
+
+
+def _write_settings(folder: Path) -> None:
+    """Write the settings that a run on the sample is best made with."""
+    (folder / SETTINGS).write_text(SETTINGS_TEXT, encoding="utf-8")
 
 
 def _write_marker(folder: Path, marker: dict[str, Any]) -> None:

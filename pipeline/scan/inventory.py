@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipeline.config.sections import Config
+from pipeline.config.sections import Config, InputConfig
 from pipeline.corpus import (
     Shard,
     check_shard,
@@ -27,6 +27,7 @@ from pipeline.corpus import (
     text_rows,
 )
 from pipeline.corpus.columns import check_column
+from pipeline.corpus.files import further
 from pipeline.corpus.listed import absolute
 from pipeline.engine.progress import current
 from pipeline.engine.shards import active_shards
@@ -69,8 +70,9 @@ def inventory(
     Raises:
         InputError: When a file cannot be used.
     """
-    places = local_places(corpus, config.limits.scratch, current().advance)
-    found, ignored = find_shards(places, own=own)
+    more = further(config.input)
+    places = local_places(corpus, config.limits.scratch, current().advance, more)
+    found, ignored = find_shards(places, more, own=own)
     skipped = _check(found, config)
     if ignored:
         current().message(f"ignored (hidden, a card or of unknown suffix): {_named(ignored)}")
@@ -289,7 +291,7 @@ def require_unchanged(manifest: dict[str, Any], *, verify: bool = False) -> None
         InputError: When a file is changed or missing; it names the first ten.
     """
     shards = active_shards(manifest)
-    _fetch_again(manifest["corpus"]["roots"], shards)
+    _fetch_again(manifest, shards)
     with ThreadPoolExecutor() as threads:
         same = list(threads.map(is_unchanged, shards))
         if verify:
@@ -307,12 +309,13 @@ def require_unchanged(manifest: dict[str, Any], *, verify: bool = False) -> None
         )
 
 
-def _fetch_again(roots: Sequence[str], shards: Sequence[Shard]) -> None:
+def _fetch_again(manifest: dict[str, Any], shards: Sequence[Shard]) -> None:
     """Bring the copies of what lies at addresses up to date, where the scan left them."""
-    for root in filter(is_address, roots):
+    for root in filter(is_address, manifest["corpus"]["roots"]):
+        more = further(InputConfig(**manifest["config"]["input"]))
         found = (scratch_of(root, shard.path) for shard in shards)
         scratch = next((one for one in found if one is not None), "")
-        local_places([root], str(scratch), current().advance)
+        local_places([root], str(scratch), current().advance, more)
 
 
 def _holds(shard: Shard, digest: str | None) -> bool:

@@ -22,7 +22,7 @@ DECISIONS = table(
             "reason",
             pa.string(),
             "why, in a word: exact_copy | near_copy | contained | risk | repeated | short | "
-            "restored | forgotten | contaminated | item_cut | held",
+            "restored | forgotten | contaminated | item_cut | held | personal | personal_masked",
             nullable=True,
         ),
         field(
@@ -51,12 +51,13 @@ DECISIONS = table(
 
 CUTS = table(
     "cuts",
-    1,
+    2,
     "one row per run of bytes to cut or mask, sorted by row_key and start_byte",
     [
         field("row_key", pa.uint64(), ROW_KEY),
-        field("start_byte", pa.int64(), "first byte of the first word", unit="bytes"),
-        field("end_byte", pa.int64(), "past the last byte of the last word", unit="bytes"),
-        field("words", pa.int64(), "words in it", unit="words"),
+        field("start_byte", pa.int64(), "its first byte", unit="bytes"),
+        field("end_byte", pa.int64(), "past its last byte", unit="bytes"),
+        field("words", pa.int64(), "words that are cut; 0 for personal data", unit="words"),
+        field("instead", pa.string(), "what is written in its place; null: nothing", nullable=True),
     ],
 )

@@ -75,7 +75,10 @@ MASKED = field(
     "repeated passages of its text, to leave out of the loss",
 )
 CUT_BYTES = field(
-    "cut_bytes", pa.int64(), "bytes cut out of its text; they are in removed/spans", unit="bytes"
+    "cut_bytes",
+    pa.int64(),
+    "bytes cut out of its text or masked in it; they are in removed/spans",
+    unit="bytes",
 )
 SINK_ID = field("sink_id", pa.uint64(), "the same for all copies and verified near copies")
 WEIGHT = field("weight", pa.float64(), "how often to sample it, one over its count")
@@ -92,7 +95,7 @@ REMOVED_STRUCT = pa.struct(
             "reason",
             pa.string(),
             "why: exact_copy | near_copy | contained | risk | short | forgotten | contaminated | "
-            "held",
+            "held | personal",
         ),
         field(
             "keeper", pa.uint64(), "row_key of the document that stays in its place", nullable=True
@@ -133,6 +136,7 @@ SPANS_CUT = pa.schema(
         ),
         field("end_byte", pa.int64(), "past the last byte", unit="bytes"),
         field("text", pa.large_binary(), "what was cut"),
+        field("instead", pa.string(), "what is in its place; null: nothing", nullable=True),
     ],
-    metadata={"table": "removed/spans", "version": "1", "grain": "one row per cut, in order"},
+    metadata={"table": "removed/spans", "version": "2", "grain": "one row per cut, in order"},
 )

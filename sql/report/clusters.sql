@@ -1,9 +1,10 @@
 -- grain: one row per cluster of two or more documents, the largest first
--- inputs: documents, decisions
+-- inputs: $documents, $decisions (files), apart (row_key of documents that are left out)
 -- params: top (clusters returned)
 with documents as (
     select row_key, cluster, keeper, exact_count, text_hash, text_bytes
     from read_parquet($documents)
+    where row_key not in (select apart.row_key from apart)
 ),
 
 decisions as (

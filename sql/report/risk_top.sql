@@ -1,5 +1,5 @@
 -- grain: one row per text, the riskiest first, with its riskiest sequence; a copy that stays stands for it
--- inputs: documents, risk, document_risk, decisions
+-- inputs: $documents, $risk, $document_risk, $decisions (files), apart (row_key of those left out)
 -- params: top (rows returned)
 with documents as (
     select row_key, representative
@@ -14,7 +14,7 @@ decisions as (
 forecast as (
     select row_key, risk, risk_low, risk_high, kind, expected_tokens, scored_share
     from read_parquet($document_risk)
-    where risk is not null
+    where risk is not null and row_key not in (select apart.row_key from apart)
 ),
 
 texts as (

@@ -1,5 +1,5 @@
 -- grain: one row per repeated text, those with most to cut from kept rows first; at most one from a document
--- inputs: spans, decisions
+-- inputs: $spans, $decisions (files), apart (row_key of documents that are left out)
 -- params: top (rows returned)
 with decisions as (
     select row_key, action <> 'drop' as kept
@@ -18,6 +18,7 @@ spans as (
         count(*) filter (where decisions.kept) over (partition by spans.window) as kept_occurrences
     from read_parquet($spans) as spans
     inner join decisions on spans.row_key = decisions.row_key
+    where spans.row_key not in (select apart.row_key from apart)
 ),
 
 texts as (

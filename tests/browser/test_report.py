@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 SCROLLS = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
@@ -95,12 +97,13 @@ def test_tables_sort(opened, key) -> None:
     assert watched.page.locator("#sources thead button", has_text="source group").count() == 1
 
 
-def test_the_first_screen_says_what_to_remove(opened) -> None:
-    """Before any scrolling: the first thing to remove, why, and whether that was done."""
+def test_the_first_screen_is_the_verdict(opened) -> None:
+    """Before any scrolling: the answers in plain words; then the first thing to remove, and why."""
     watched = opened(width=900)
-    first = watched.page.locator("#first")
-    box = first.locator("tbody tr").first.bounding_box()
+    box = watched.page.locator("#verdict").bounding_box()
     assert box["y"] + box["height"] < 900
+    assert "What the filter takes. " in watched.page.locator("#verdict").inner_text()
+    first = watched.page.locator("#first")
     assert (
         first.locator("p")
         .first.inner_text()
@@ -110,6 +113,26 @@ def test_the_first_screen_says_what_to_remove(opened) -> None:
     )
     assert "removed" in first.locator("tbody tr").first.inner_text()
     assert "in kept/, rule cut-spans" in first.inner_text()
+
+
+def test_on_paper_six_pages_come_before_the_appendix(opened) -> None:
+    """The verdict has the first page alone; what is filed is short, the rest stands after it."""
+    page = opened().page
+    whole = _pages(page.pdf(format="A4"))
+    page.evaluate(REMOVED, ".appendix, .appendix ~ *")
+    body = _pages(page.pdf(format="A4"))
+    page.evaluate(REMOVED, "#first, #first ~ *")
+    assert _pages(page.pdf(format="A4")) == 1
+    assert 2 <= body <= 6
+    assert whole > body
+
+
+REMOVED = "(what) => document.querySelectorAll(what).forEach((part) => part.remove())"
+
+
+def _pages(document: bytes) -> int:
+    """Return the number of pages of a PDF of Chromium's."""
+    return len(re.findall(rb"/Type\s*/Page\b(?!s)", document))
 
 
 def test_dark_mode_turns_page_and_charts(opened) -> None:

@@ -71,6 +71,22 @@ def ask(query):
         return history.execute(query).fetchall()
 
 
+def texts_in(corpus, page):
+    """Return what a page holds of a corpus: any four words in a row of any of its texts."""
+    words = page.split()
+    runs = {" ".join(words[at : at + 4]) for at in range(len(words))}
+    documents = [
+        json.loads(line)["text"] or ""
+        for path in corpus.glob("*.jsonl")
+        for line in path.read_text().splitlines()
+    ]
+    assert len(documents) > 20
+    cut = [text.split() for text in documents]
+    return [
+        at for text in cut for at in range(len(text) - 3) if " ".join(text[at : at + 4]) in runs
+    ]
+
+
 def without_times(text):
     """Return what a command said, without seconds and without what is said every ten of them."""
     lasting = re.sub(r"^\w+: [0-9]+%.*\n", "", text, flags=re.MULTILINE)
@@ -112,9 +128,15 @@ def test_with_and_without_prefect_the_bytes_and_the_words_are_the_same(tmp_path,
     assert state == "COMPLETED"
     assert sorted(units) == sorted((name, "COMPLETED") for name in expected)
     kept = dict(ask(f"select key, data from artifact where flow_run_id = '{run}'"))  # noqa: S608
-    assert sorted(kept) == ["rote-counts", "rote-report"]
+    assert sorted(kept) == ["rote-counts", "rote-progress", "rote-report"]
+    assert kept["rote-progress"] == 100
     stages = json.loads(json.loads(kept["rote-counts"]))
     assert [row["stage"] for row in stages][:2] == ["sketch", "copies"]
+    assert ask("select name from flow_run order by created desc")[0] == ("corpus run 1",)
+    page = json.loads(kept["rote-report"])
+    assert f"({(tmp_path / 'flow' / 'report' / 'index.html').as_uri()})" in page
+    assert (tmp_path / "flow" / "report" / "summary.md").read_text() in page
+    assert texts_in(corpus, page) == []
     assert_no_server(0)
 
 

@@ -1,6 +1,7 @@
 """A stage reads no setting that it does not declare: its fingerprint would not notice a change."""
 
 from collections import defaultdict
+from typing import get_args
 
 import pytest
 
@@ -8,6 +9,7 @@ from pipeline import run
 from pipeline.config import sections
 from pipeline.config.fields import Section
 from pipeline.config.load import load_config
+from pipeline.config.policy import Rule
 from pipeline.engine.session import one_by_one
 from tests.e2e import corpora
 from tests.e2e.command import QUICK_SCORE
@@ -17,7 +19,7 @@ EVERYTHING = (
     *(setting.removeprefix("--set=") for setting in QUICK_SCORE),
     "proxy.sample_tokens=20000",
     "near.containment=0.9",
-    'policy.rules=["drop-copies", "keep-n", "drop-risk", "cut-spans"]',
+    f"policy.rules={list(get_args(Rule))}",
     "policy.risk=0.5",
     "mitigation.sink_id=true",
     "mitigation.weights=effective",

@@ -10,6 +10,7 @@ from tests.property.test_scan_properties import BASE, SHORT
 
 KEYS = ("row_key", "a", "b", "representative", "keeper")
 TABLES = ("counts", "pairs", "windows", "spans", "families", "documents", "decisions")
+STABLE = ("near.keepers=stable", "near.threshold=0.5", "near.across_splits=true")
 NAMES = [f"{folder}{n}.jsonl" for folder in ("", "test/") for n in range(4)]
 
 
@@ -104,3 +105,41 @@ def test_long_histories(tmp_path, make_corpus, scan, seed):
     """The same at length, with buckets of candidates that are not paired in full."""
     settings = ("near.bucket_cap=3", "near.neighbours=2") if seed % 2 else ()
     history(tmp_path, seed, 10, make_corpus, scan, settings)
+
+
+def remembered(place, seed, steps, make_corpus, scan):
+    """Scan a changing corpus with stable keepers; hold each filter against the one before.
+
+    Return the bytes of all files of the run folder, but the log of events.
+    """
+    draw, files, stayed = random.Random(seed), dict[str, list[str]](), set[tuple[str, str]]()  # noqa: S311
+    for _ in range(steps):
+        change(draw, files)
+        for old in (place / "c").rglob("*.jsonl"):
+            old.unlink()
+        make_corpus(place / "c", files)
+        done = scan(place / "c", place / "run", *SHORT, *STABLE)
+        there = done.rows("documents", "doc_id", "text_hash", "keeper")
+        gone = {(name, text) for name, text, keeper in there if keeper is not None}
+        assert stayed & gone == set()
+        stayed = {(name, text) for name, text, _ in there} - gone
+    return {
+        path.relative_to(place / "run").as_posix(): path.read_bytes()
+        for path in sorted((place / "run").rglob("*"))
+        if path.is_file() and path.parent.name != "events"
+    }
+
+
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, 9))]
+)
+def test_a_row_that_stayed_stays_and_the_same_history_gives_the_same_bytes(
+    tmp_path, make_corpus, scan, seed
+):
+    """With `near.keepers = "stable"`, whatever is added, replaced and removed."""
+    one, other = (
+        remembered(tmp_path / name, seed, 4, make_corpus, scan) for name in ("one", "other")
+    )
+    assert one.keys() == other.keys()
+    differing = {name for name in one if one[name] != other[name]}
+    assert differing <= {"manifest.json"}, differing  # which has the paths and times of the shards

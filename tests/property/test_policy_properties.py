@@ -121,9 +121,10 @@ def require_promises(folder, own):
     removed = {row["rote"]["row_key"]: row for row in table(folder, "removed")}
     assert kept.keys() | removed.keys() == texts.keys()
     assert not kept.keys() & removed.keys()
-    cut: dict[int, list[tuple[int, bytes]]] = {}
+    cut: dict[int, list[tuple[int, bytes, bytes]]] = {}
     for row in table(folder, "removed/spans"):
-        cut.setdefault(row["row_key"], []).append((row["start_byte"], row["text"]))
+        own_cut = (row["start_byte"], row["text"], (row["instead"] or "").encode())
+        cut.setdefault(row["row_key"], []).append(own_cut)
     for key, row in kept.items():
         assert rebuilt(row["text"].encode(), cut.get(key, [])) == texts[key].encode()
         assert row["source"] == own[keys.index(key)]["source"]

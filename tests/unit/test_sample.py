@@ -13,8 +13,9 @@ import pytest
 from pyarrow import csv, ipc, parquet
 from pyarrow import json as arrow_json
 
+from pipeline.config.load import load_config
 from pipeline.errors import ConfigError, InputError
-from pipeline.sample import PlantedCase, Roots, SampleSummary, gather
+from pipeline.sample import SETTINGS, PlantedCase, Roots, SampleSummary, gather
 
 Made = tuple[Path, SampleSummary, dict[str, str | None]]
 APACHE_LIKE = "Permission is granted to the holder to use this work, with no warranty.\n" * 9
@@ -152,7 +153,7 @@ def test_every_format_is_readable_and_complete(made: Made) -> None:
     assert summary.files[-2:] == ("table-00.arrow", "table-01.csv")
     assert sum(len((text or "").encode()) for text in texts.values()) == summary.text_bytes
     assert all(rows_of(folder / name) for name in summary.files)
-    assert set(contents(folder)) == {*summary.files, "_SAMPLE.json"}
+    assert set(contents(folder)) == {*summary.files, "_SAMPLE.json", "_SAMPLE.toml"}
 
 
 def test_meta_is_a_nested_column(made: Made) -> None:
@@ -338,3 +339,16 @@ def test_this_machine_gives_the_size_asked_for(tmp_path: Path) -> None:
         f"{summary.text_bytes / 1e6:.1f} MB, {summary.documents:,} documents, "
         f"{len(summary.files)} files"
     )
+
+
+def test_the_settings_of_a_sample_show_planted_cases_apart(tmp_path):
+    """They load as they stand, are made again where they are missing, and are no shard."""
+    folder = tmp_path / "sample"
+    summary = gather(folder, 1, roots=bare(tmp_path))
+    place = folder / SETTINGS
+    assert load_config(place).report.apart == ("planted",)
+    assert "planted" in summary.sources
+    place.unlink()
+    assert gather(folder, 1, roots=bare(tmp_path)) == summary
+    assert load_config(place).report.title == "Sample of the text on this machine"
+    assert SETTINGS not in summary.files

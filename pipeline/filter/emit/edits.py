@@ -18,7 +18,12 @@ from pipeline.corpus.fields import field_of
 from pipeline.errors import IntegrityError, SchemaMismatch
 from schemas.filter.emitted import SPANS_CUT
 
-Ranges = Mapping[int, list[tuple[int, int]]]  # by row of a batch: first byte, past the last one
+INSTEAD = (
+    'list passages instead of cutting them: --set policy.cut="mask"; rows with personal data can '
+    "go whole, by the rule drop-personal"
+)
+Range = tuple[int, int, str | None]  # first byte, past the last one, what is written instead
+Ranges = Mapping[int, list[Range]]  # by row of a batch
 
 
 @dataclass(frozen=True)
@@ -47,25 +52,25 @@ class TextColumns:
         inside = [n for n in self.columns if n not in there and field_of(schema, n) is not None]
         if inside:
             raise SchemaMismatch(
-                "cut-spans cannot cut in a field of a struct.",
+                "cut-spans and mask-personal cannot change a field of a struct.",
                 where=where,
                 found=f"text column {inside[0]}",
-                fix='list the passages instead: --set policy.cut="mask"',
+                fix=INSTEAD,
             )
         chats = [name for name in there if not is_string(schema.field(name).type)]
         if chats:
             raise SchemaMismatch(
-                "cut-spans cannot cut chat messages.",
+                "cut-spans and mask-personal cannot change chat messages.",
                 where=where,
                 found=f"column {chats[0]} is a list of messages or texts",
-                fix='list the passages instead: --set policy.cut="mask"',
+                fix=INSTEAD,
             )
 
 
 def cut_batch(
     columns: pa.RecordBatch, texts: TextColumns, keys: np.ndarray, ranges: Ranges
 ) -> tuple[pa.RecordBatch, pa.Table, dict[int, bytes]]:
-    """Return the rows without their cuts, what was cut, and the new text of each changed row.
+    """Return the rows with their cuts made, what was cut, and the new text of each changed row.
 
     A Python loop per row that is cut takes 10 us each.
 
@@ -78,7 +83,7 @@ def cut_batch(
     places = sorted(ranges)
     raw = {name: columns.column(name).cast(pa.large_binary()) for name in texts.columns}
     values = {name: [raw[name][place].as_py() for place in places] for name in texts.columns}
-    cut: list[tuple[int, str, int, int, bytes]] = []
+    cut: list[tuple[int, str, int, int, bytes, str | None]] = []
     joined = {}
     for number, place in enumerate(places):
         parts = [
@@ -89,8 +94,8 @@ def cut_batch(
         first = 0
         for name, value in parts:
             inside = _inside(ranges[place], first, first + len(value))
-            cut += [(int(keys[place]), name, s, e, value[s:e]) for s, e in inside]
-            values[name][number] = without(value, inside)
+            cut += [(int(keys[place]), name, s, e, value[s:e], put) for s, e, put in inside]
+            values[name][number] = replaced(value, inside)
             first += len(value) + len(texts.separator)
         joined[place] = texts.separator.join(values[name][number] for name, _ in parts)
     mask = np.zeros(columns.num_rows, np.bool_)
@@ -107,17 +112,26 @@ def cut_batch(
     return columns, pa.Table.from_arrays(arrays, schema=SPANS_CUT), joined
 
 
-def _inside(ranges: Sequence[tuple[int, int]], low: int, high: int) -> list[tuple[int, int]]:
-    """Return the parts of ranges that lie in bytes [low, high), counted from `low`."""
-    inside = [(max(start, low) - low, min(end, high) - low) for start, end in ranges]
-    return [(start, end) for start, end in inside if start < end]
+def _inside(ranges: Sequence[Range], low: int, high: int) -> list[Range]:
+    """Return the parts of ranges that lie in bytes [low, high), counted from `low`.
+
+    What is written instead stands in the value in which a range begins.
+    """
+    inside = [
+        (max(start, low) - low, min(end, high) - low, put if start >= low else None)
+        for start, end, put in ranges
+    ]
+    return [one for one in inside if one[0] < one[1]]
 
 
-def without(value: bytes, ranges: Sequence[tuple[int, int]]) -> bytes:
-    """Return the bytes outside of some ranges, which are in order and do not overlap."""
+def replaced(value: bytes, ranges: Sequence[Range]) -> bytes:
+    """Return the bytes outside of some ranges, which are in order, with what is put in their place.
+
+    Ranges do not overlap.
+    """
     kept, done = [], 0
-    for start, end in ranges:
-        kept.append(value[done:start])
+    for start, end, put in ranges:
+        kept += [value[done:start], (put or "").encode()]
         done = end
     return b"".join([*kept, value[done:]])
 

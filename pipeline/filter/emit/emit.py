@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.config.policy import MASKS
+from pipeline.config.policy import CUT_SPANS
 from pipeline.config.sections import Config
 from pipeline.corpus import (
     DocumentBatch,
@@ -33,18 +33,18 @@ from pipeline.engine.tables import ROW_GROUP, TableWriter, write_table
 from pipeline.errors import InputError, IntegrityError, SchemaMismatch
 from pipeline.filter.columns import as_written, columns_of
 from pipeline.filter.emit.edits import TextColumns, cut_batch, emptied, require_forgotten
+from pipeline.filter.emit.footer import footer
 from pipeline.filter.emit.hub_features import with_rote
 from pipeline.filter.emit.json_shards import JsonWriter
 from pipeline.filter.emit.row_facts import RowFacts
-from pipeline.filter.emit.struct_column import Added, kept_struct, removed_struct
+from pipeline.filter.emit.struct_column import Added, changes_texts, kept_struct, removed_struct
 from pipeline.filter.forgotten import forgotten_texts
 from pipeline.filter.mitigations.goldfish import tokenizer_digest
-from pipeline.filter.rules.decontaminate import cuts_items
-from pipeline.filter.rules.rules import CUT_SPANS
+from pipeline.filter.rules.mask_personal import masks_personal
 from pipeline.scan.signatures import text_hashes
 from schemas.filter.emitted import SPANS_CUT
 
-VERSION = 7
+VERSION = 8
 BATCH_BYTES = 8 << 20  # of rows read, and written as a row group, at once
 LEAST_GROUP = 128  # rows; files with smaller row groups are written with larger ones
 SPANS = "removed/spans"
@@ -52,9 +52,11 @@ SCAN_AGAIN = "scan again: rote scan CORPUS... --out RUN --verify"
 
 
 def settings(config: Config) -> list[Any]:
-    """Return the settings that the files depend on, apart from the decisions."""
+    """Return the settings that the files depend on; their footers have the digest of these."""
     mitigation = config.mitigation
     return [
+        config.input.model_dump(exclude={"skip_bad_files", "most_rejected"}),
+        [config.near.threshold, config.near.containment],
         config.emit.model_dump(),
         [
             mitigation.sink_id,
@@ -64,6 +66,7 @@ def settings(config: Config) -> list[Any]:
         ],
         tokenizer_digest(config) if mitigation.goldfish_k else None,
         config.policy.cut if CUT_SPANS in config.policy.rules else None,
+        masks_personal(config),
         "drop-risk" in config.policy.rules,
         [bool(config.decontaminate.files), config.decontaminate.action, bool(config.minus.run)],
     ]
@@ -129,8 +132,7 @@ class _ShardWriter:
         check_column(self._schema, work.config.emit.column, shard.name)
         names = text_columns(shard, work.config.input)
         self._texts = TextColumns(names, work.config.input.text_separator.encode())
-        cutting = CUT_SPANS in work.config.policy.rules
-        self._cuts = (cutting and work.config.policy.cut != MASKS) or cuts_items(work.config)
+        self._cuts = changes_texts(work.config)
         if self._cuts:
             self._texts.require_plain(self._schema, shard.name)
             _require_no_clash(work.names[shard.number], shard.name)
@@ -179,7 +181,7 @@ class _ShardWriter:
     def _writers(self) -> list[TableWriter | JsonWriter]:
         """Return the writers of kept/ and removed/; forgotten rows have no values in removed/."""
         config, name = self._work.config, self._work.names[self._shard.number]
-        column, group = config.emit.column, _rows_of_a_group(self._shard)
+        group = _rows_of_a_group(self._shard)
         nullable = self._schema
         if self._forgotten:
             nullable = pa.schema([f.with_nullable(True) for f in nullable], nullable.metadata)
@@ -188,7 +190,7 @@ class _ShardWriter:
             ("kept", self._schema, kept_struct(config)),
             ("removed", nullable, removed_struct(config)),
         ):
-            schema = _with(columns, column, struct)
+            schema = _with(columns, config, struct)
             if config.emit.format == "jsonl":
                 writers.append(JsonWriter(self._work.folder, table, name, schema))
             else:
@@ -277,10 +279,10 @@ def _require_no_clash(name: str, where: str) -> None:
     """
     if name.startswith("spans/"):
         raise SchemaMismatch(
-            "cut-spans needs the folder removed/spans for itself.",
+            "A rule that changes texts needs the folder removed/spans for itself.",
             where=where,
             found="a shard in a folder `spans` of the corpus",
-            fix='rename that folder, or list the passages: --set policy.cut="mask"',
+            fix="rename that folder; cut-spans can list passages instead: --set policy.cut=mask",
         )
 
 
@@ -294,7 +296,8 @@ def _rows_of_a_group(shard: Shard) -> int:
     return min(ROW_GROUP, max(LEAST_GROUP, most))
 
 
-def _with(columns: pa.Schema, name: str, struct: pa.DataType) -> pa.Schema:
-    """Return the user's columns with the struct column as the last one."""
-    metadata = with_rote(columns.metadata, name, struct)
+def _with(columns: pa.Schema, config: Config, struct: pa.DataType) -> pa.Schema:
+    """Return the user's columns with the struct column as the last one, and the footer."""
+    name = config.emit.column
+    metadata = with_rote(columns.metadata, name, struct) | footer(settings(config))
     return columns.append(pa.field(name, struct, nullable=False)).with_metadata(metadata)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from pipeline.config.policy import MASKS
+from pipeline.config.policy import CUT_SPANS, MASKS
 from pipeline.config.sections import Config
 from pipeline.engine.stage import Work
 from pipeline.engine.tables import read_keys
 from pipeline.filter import contaminated, held
+from pipeline.filter.emit.edits import Range
 from pipeline.filter.mitigations.goldfish import load_tokenizer, loss_masks
 from pipeline.filter.rules.decontaminate import cuts_items
 from pipeline.filter.rules.drop_risk import NAME as DROP_RISK
-from pipeline.filter.rules.rules import CUT_SPANS
+from pipeline.filter.rules.mask_personal import masks_personal
 from pipeline.text.arrays import Uint64
 from schemas.filter.decisions import CUTS
 from schemas.filter.emitted import (
@@ -29,15 +30,18 @@ from schemas.filter.emitted import (
     WEIGHT,
 )
 
+RANGE = ("row_key", "start_byte", "end_byte", "instead")
+
 
 def kept_struct(config: Config) -> pa.StructType:
     """Return the type of the column in kept/; fields that the policy adds come last."""
     mitigation, more = config.mitigation, []
     if DROP_RISK in config.policy.rules:
         more.append(RISK_AFTER)
-    if CUT_SPANS in config.policy.rules:
-        more.append(MASKED if config.policy.cut == MASKS else CUT_BYTES)
-    if cuts_items(config):
+    listed = CUT_SPANS in config.policy.rules and config.policy.cut == MASKS
+    if listed:
+        more.append(MASKED)
+    if changes_texts(config):
         more.append(CUT_BYTES)
     more += _of_kept_out(config)
     if mitigation.sink_id:
@@ -47,6 +51,12 @@ def kept_struct(config: Config) -> pa.StructType:
     if mitigation.goldfish_k:
         more.append(LOSS_MASK)
     return pa.struct([*KEPT_STRUCT, *more])
+
+
+def changes_texts(config: Config) -> bool:
+    """Tell whether a rule cuts texts that stay, or masks something in them."""
+    cutting = CUT_SPANS in config.policy.rules and config.policy.cut != MASKS
+    return cutting or cuts_items(config) or masks_personal(config)
 
 
 def removed_struct(config: Config) -> pa.StructType:
@@ -99,9 +109,9 @@ class Added:
         if "masked" in self._names or "cut_bytes" in self._names:
             by_row = self.ranges(keys)
             ranges = [by_row.get(key, []) for key in keys.tolist()]
-            masked = [[{"start_byte": s, "end_byte": e} for s, e in row] for row in ranges]
+            masked = [[{"start_byte": s, "end_byte": e} for s, e, _ in row] for row in ranges]
             facts = facts.append_column("masked", pa.array(masked, MASKED.type))
-            size = [sum(e - s for s, e in row) for row in ranges]
+            size = [sum(e - s for s, e, _ in row) for row in ranges]
             facts = facts.append_column("cut_bytes", pa.array(size, pa.int64()))
         if self._tokenizer is not None and texts is not None:
             mitigation = self._work.config.mitigation
@@ -113,17 +123,16 @@ class Added:
             facts = facts.append_column("loss_mask", masks)
         return _struct(facts, self._kept)
 
-    def ranges(self, keys: Uint64) -> dict[int, list[tuple[int, int]]]:
+    def ranges(self, keys: Uint64) -> dict[int, list[Range]]:
         """Return, for each row that is cut or masked, its byte ranges in order."""
-        found: dict[int, list[tuple[int, int]]] = {}
+        found: dict[int, list[Range]] = {}
         if not len(keys):
             return found
         low, high = int(np.min(keys)), int(np.max(keys))
-        for part in read_keys(self._work.paths("cuts"), CUTS, CUTS.names[:3], low, high):
-            for key, start, end in zip(
-                *(column.to_pylist() for column in part.columns), strict=True
-            ):
-                found.setdefault(key, []).append((start, end))
+        for part in read_keys(self._work.paths("cuts"), CUTS, RANGE, low, high):
+            for key, *own in zip(*(column.to_pylist() for column in part.columns), strict=True):
+                start, end, instead = own
+                found.setdefault(key, []).append((start, end, instead))
         return found
 
 

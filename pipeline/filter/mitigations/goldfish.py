@@ -17,7 +17,7 @@ from pipeline.config.sections import Config
 from pipeline.engine.files import digest_file
 from pipeline.errors import ConfigError
 from pipeline.filter.mitigations.token_kernels import in_the_loss
-from pipeline.score.proxy.tokenizer import read_tokenizer
+from pipeline.text.stored_tokenizer import read_tokenizer
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -200,8 +200,9 @@ def _cut_chunk(
             key, start = chunk.keys[document], words.starts[begin + low]
             rows.append((key, start, words.ends[begin + high - 1], high - low))
     columns = [np.array([row[k] for row in rows], np.uint64) for k in range(4)]
-    table = pa.table([columns[0], *(column.astype(np.int64) for column in columns[1:])], CUTS.names)
-    return conform(table, CUTS), dict(
+    nothing = pa.nulls(len(rows), pa.string())
+    values = [columns[0], *(column.astype(np.int64) for column in columns[1:]), nothing]
+    return conform(pa.table(values, CUTS.names), CUTS), dict(
         _digests(words.hashes, offsets, at, same, work.config.window.words)
     )
 

@@ -31,7 +31,8 @@ def item_cuts(work: Work, state: pl.DataFrame) -> Cut:
     free = state.filter(pl.col("rule").is_null(), ~pl.col("spared"))["row_key"]
     ranges = read_table(work.paths("passages"), PASSAGES)
     own = pc.is_in(ranges["row_key"], pa.array(free.to_numpy(), pa.uint64()))
-    ranges = conform(ranges.filter(own), CUTS)
+    ranges = ranges.filter(own)
+    ranges = conform(ranges.append_column("instead", pa.nulls(len(ranges), pa.string())), CUTS)
     facts = {
         "documents": len(ranges["row_key"].unique()),
         "ranges": ranges.num_rows,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from pipeline.config.policy import PolicyConfig
+from pipeline.filter.rules.with_keepers import with_keepers
 
 NAME = "drop-risk"
 
@@ -30,16 +31,4 @@ def drop_risk(documents: pl.DataFrame, policy: PolicyConfig) -> pl.DataFrame:
         pl.col(NAME),
         ~pl.col("spared"),
     )["row_key"]
-    named = documents.filter(pl.col("keeper").is_in(risky.implode()))
-    needed = named.filter(pl.col("spared") | ~pl.col(NAME))["keeper"]
-    going = risky.filter(~risky.is_in(needed.implode()))
-    removed = documents.filter(
-        pl.col("row_key").is_in(going.implode())
-        | (pl.col("keeper").is_in(going.implode()) & pl.col(NAME) & ~pl.col("spared"))
-    )
-    return removed.select(
-        "row_key",
-        pl.lit(NAME).alias("rule"),
-        pl.lit("risk").alias("reason"),
-        pl.lit(None, pl.UInt64).alias("keeper"),
-    )
+    return with_keepers(documents, risky, NAME, "risk")

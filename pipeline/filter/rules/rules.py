@@ -13,8 +13,8 @@ from typing import TypeAlias
 import numpy as np
 import polars as pl
 
-from pipeline.config.policy import PolicyConfig
-from pipeline.filter.rules import drop_copies, drop_risk, keep_n
+from pipeline.config.policy import CUT_SPANS, MASK_PERSONAL, PolicyConfig
+from pipeline.filter.rules import drop_copies, drop_personal, drop_risk, keep_n
 from pipeline.filter.sources import SOURCES, require_known_sources
 from pipeline.text.arrays import Float64, Uint64
 
@@ -23,8 +23,9 @@ RULES: dict[str, Rule] = {
     drop_copies.NAME: drop_copies.drop_copies,
     keep_n.NAME: keep_n.keep_n,
     drop_risk.NAME: drop_risk.drop_risk,
+    drop_personal.NAME: drop_personal.drop_personal,
 }
-CUT_SPANS, FORGET, RESTORE = "cut-spans", "forget", "restore"
+FORGET, RESTORE = "forget", "restore"
 Recount: TypeAlias = Callable[[Uint64], Float64]
 
 
@@ -38,7 +39,8 @@ def prepared(
     `reason`, `stands` (the keeper that stands for the row) and `risk_after`.
 
     Args:
-        documents: row_key, keeper, method, source, source_group and what else a rule needs (rank).
+        documents: row_key, keeper, method, source, source_group and what else a rule needs (rank,
+            finds).
         policy: the settings.
         restored: keys of the rows that no rule may remove.
 
@@ -47,7 +49,7 @@ def prepared(
     """
     require_named(documents, policy)
     is_restored = pl.col("row_key").is_in(pl.Series(sorted(restored), dtype=pl.UInt64).implode())
-    columns = {name: _of_rule(name, policy) for name in (*RULES, CUT_SPANS)}
+    columns = {name: _of_rule(name, policy) for name in (*RULES, CUT_SPANS, MASK_PERSONAL)}
     columns |= {"n": _setting("keep", policy), "risk": _setting("risk", policy)}
     text = pl.lit(None, pl.String)
     return documents.with_columns(
@@ -106,7 +108,7 @@ def decide(
     forgotten: Uint64 | None = None,
     kept_out: Sequence[tuple[str, pl.DataFrame]] = (),
 ) -> Iterator[tuple[str, pl.DataFrame]]:
-    """Yield the name of each rule but `cut-spans`, and the documents after it.
+    """Yield the name of each rule that removes rows, and the documents after it.
 
     Args:
         frame: the documents, as `prepared` returns them.

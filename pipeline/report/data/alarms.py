@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from pipeline.engine.query import Limits
 from pipeline.engine.query import run as query
 from pipeline.engine.tables import Row
@@ -22,7 +24,16 @@ SHARD_ROWS = 10
 CLUSTER_DOCUMENTS = 50
 CLUSTER_PER_MILLE = 10
 MOST_CLUSTERS = 100
+NONE = pa.table({"row_key": pa.array([], pa.uint64())})  # no document is shown apart
 AUDIT_LEAST = 20
+LEADS = {
+    "cluster": "{count} clusters of more than 1% of the corpus hold {documents} documents. The "
+    "largest: ",
+    "source_group": "{count} source groups lose more than half of their documents. The largest: ",
+    "empty_shard": "Of {count} shards no row is kept. The first: ",
+    "skipped_file": "{count} files were left out. The first: ",
+}
+"""What is said before the first of several alarms of a kind."""
 AUDIT_PERCENT = 98
 CANARIES = "canary-"  # their ids in a file to mix in; the hash of the text follows
 
@@ -50,7 +61,9 @@ def alarms(
     found = judge(
         query("report/totals", alone, {"window_words": 1}, limits=limits).to_pylist()[0],
         query("report/sources", both, sources_params(0), limits=limits).to_pylist(),
-        query("report/clusters", both, {"top": MOST_CLUSTERS}, limits=limits).to_pylist(),
+        query(
+            "report/clusters", {**both, "apart": NONE}, {"top": MOST_CLUSTERS}, limits=limits
+        ).to_pylist(),
         query("report/shards", both, limits=limits).to_pylist(),
         manifest,
     )
@@ -102,6 +115,28 @@ def judge(
             for name, why in sorted(manifest["corpus"].get("skipped", {}).items())
         ),
     ]
+
+
+def grouped(entries: Sequence[Row]) -> list[Row]:
+    """Return the alarms and notes as they are shown: those of one kind as one, with their number.
+
+    The first of a kind, which is its largest, is told whole.
+    """
+    kinds: dict[tuple[str, str], list[Row]] = {}
+    for entry in entries:
+        kinds.setdefault((entry["level"], entry["kind"]), []).append(entry)
+    return [
+        {**same[0], "sentence": f"{_lead(kind, same)}{same[0]['sentence']}"}
+        for (_, kind), same in kinds.items()
+    ]
+
+
+def _lead(kind: str, same: Sequence[Row]) -> str:
+    """Return what stands before the first of several alarms of a kind; nothing for one alone."""
+    if len(same) == 1 or kind not in LEADS:
+        return f"{len(same):,} times, first: " if len(same) > 1 else ""
+    documents = sum(entry["numbers"].get("members", 0) for entry in same)
+    return LEADS[kind].format(count=f"{len(same):,}", documents=f"{documents:,}")
 
 
 def no_forecast_alarm(manifest: Mapping[str, Any]) -> list[Row]:

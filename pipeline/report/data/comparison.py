@@ -110,7 +110,7 @@ def _sides(rows: list[Row]) -> list[Row]:
 
 
 def _risk(work: Work, before: Mapping[str, list[Path]], limits: Limits) -> list[Row] | None:
-    """Return documents at risk and expected tokens, before and now; None unless both are scored."""
+    """Return documents at risk and tokens at risk, before and now; None unless both are scored."""
     if not work.paths("document_risk") or not before.get("document_risk"):
         return None
     inputs = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.engine.query import Limits
@@ -19,8 +20,17 @@ TOP_SOURCES = 15
 BINS = 10
 
 
-def forecast(work: Work, manifest: Mapping[str, Any], limits: Limits) -> Row | None:
-    """Return `risk` of report.json; None for a run that was never scored."""
+def forecast(
+    work: Work, manifest: Mapping[str, Any], apart: pa.Table, limits: Limits
+) -> Row | None:
+    """Return `risk` of report.json; None for a run that was never scored.
+
+    Args:
+        work: the unit of work of the report.
+        manifest: of the run.
+        apart: row_key of the documents that lists leave out.
+        limits: of DuckDB.
+    """
     risk, of_documents = work.paths("risk"), work.paths("document_risk")
     if not risk or not of_documents:
         return None
@@ -34,20 +44,24 @@ def forecast(work: Work, manifest: Mapping[str, Any], limits: Limits) -> Row | N
             histogram[row["measure"]][row["bucket"]] = row["scored"]
     documents = {"documents": work.paths("documents")}
     decisions = {"decisions": work.paths("decisions")}
+    hidden = work.config.report.apart
     sources = query(
         "report/risk_sources",
         {**documents, "document_risk": of_documents},
-        {"top": TOP_SOURCES},
+        {"top": TOP_SOURCES + len(hidden)},
         limits=limits,
-    )
+    ).to_pylist()
     return {
         "bins": BINS,
         "histogram": histogram,
         "without": without,
         "kinds": query("report/risk_kinds", {"risk": risk}, limits=limits).to_pylist(),
-        "sources": sources.to_pylist(),
+        "sources": [row for row in sources if row["source_group"] not in hidden][:TOP_SOURCES],
         "top": query(
-            "report/risk_top", {**both, **documents, **decisions}, {"top": TRIED}, limits=limits
+            "report/risk_top",
+            {**both, **documents, **decisions, "apart": apart},
+            {"top": TRIED},
+            limits=limits,
         ).to_pylist(),
         "model": _facts(manifest, "risk"),
         "proxies": _facts(manifest, "sequences"),

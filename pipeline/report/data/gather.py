@@ -11,6 +11,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pyarrow as pa
+
 from pipeline.engine.query import Limits
 from pipeline.engine.query import limits as query_limits
 from pipeline.engine.query import run as query
@@ -26,12 +28,14 @@ from pipeline.report.data.alarms import (
     shard_rows,
     sources_params,
 )
+from pipeline.report.data.apart import apart, apart_rows
 from pipeline.report.data.assumptions import assumptions
 from pipeline.report.data.backtest import backtest
 from pipeline.report.data.comparison import against
 from pipeline.report.data.contamination import contamination
 from pipeline.report.data.excerpts import TOP, add_excerpts
 from pipeline.report.data.forecast import forecast
+from pipeline.report.data.personal import personal
 from pipeline.report.data.priorities import first, removed
 from pipeline.report.data.provenance import provenance
 from pipeline.report.data.signals import mitigations, signals
@@ -57,9 +61,10 @@ _REMOVALS = (
     ),
     ("risk", "removed for risk", "forecast risk above the rule's limit"),
     ("contaminated", "with an evaluation item, removed", "they hold an item, word for word"),
+    ("personal", "with personal data, removed", "they hold policy.personal finds or more"),
     ("held", "held by the other run, removed", "minus.run has the text, a near copy or more of it"),
 )
-_TOLD_WHEN_ANY = frozenset({"contained", "contaminated", "held"})  # off by default
+_TOLD_WHEN_ANY = frozenset({"contained", "contaminated", "personal", "held"})  # off by default
 
 
 def gather(work: Work, manifest: Mapping[str, Any]) -> Row:
@@ -72,10 +77,14 @@ def gather(work: Work, manifest: Mapping[str, Any]) -> Row:
         "report/totals", {"documents": documents}, {"window_words": window}, limits=limits
     ).to_pylist()[0]
     sources = query("report/sources", both, sources_params(MOST_SOURCES), limits=limits).to_pylist()
-    clusters = query("report/clusters", both, {"top": MOST_CLUSTERS}, limits=limits).to_pylist()
+    hidden = apart_rows(work, limits)
+    clusters = query(
+        "report/clusters", {**both, "apart": hidden}, {"top": MOST_CLUSTERS}, limits=limits
+    ).to_pylist()
     shards = query("report/shards", both, limits=limits).to_pylist()
     listed = shard_rows(manifest)
-    raised = judge(totals, sources, clusters, shards, _current(manifest, work))
+    judged = [row for row in sources if row["source_group"] not in work.config.report.apart]
+    raised = judge(totals, judged, clusters, shards, _current(manifest, work))
     raised += canary_alarm(documents, limits)
     if paths := work.paths("signatures"):
         forms = query("report/forms", {"signatures": paths}, limits=limits).to_pylist()[0]
@@ -101,7 +110,10 @@ def gather(work: Work, manifest: Mapping[str, Any]) -> Row:
         "removed": removed(work, manifest, limits),
         "leakage": _documents_facts(manifest).get("leakage", []),
         "spared_for_symbols": _documents_facts(manifest).get("spared_for_symbols", 0),
+        "stable_otherwise": _documents_facts(manifest).get("stable_otherwise"),
         "contamination": contamination(work, manifest, limits),
+        "personal": personal(work, hidden, limits),
+        "apart": apart(work, limits),
         "sources": _sources(sources),
         "shards": _first_shards(_shards(shards, listed), MOST_SHARDS),
         "rejected": _rejected(listed),
@@ -109,10 +121,10 @@ def gather(work: Work, manifest: Mapping[str, Any]) -> Row:
             query("report/copies", {"documents": documents}, limits=limits).to_pylist()
         ),
         "clusters": _clusters(clusters[:TOP], work, limits),
-        "spans": _spans(work, limits),
+        "spans": _spans(work, hidden, limits),
         "pairs": _pairs(work, limits),
         "candidates": _candidates(manifest),
-        "risk": forecast(work, manifest, limits),
+        "risk": forecast(work, manifest, hidden, limits),
         "signals": signals(work, manifest),
         "mitigations": mitigations(work, manifest),
         "backtest": backtest(work.folder),
@@ -278,13 +290,19 @@ def _clusters(largest: list[Row], work: Work, limits: Limits) -> list[Row]:
     return largest
 
 
-def _spans(work: Work, limits: Limits) -> Row:
-    """Return `spans` of report.json: the windows that repeat, and the worst passages."""
+def _spans(work: Work, hidden: pa.Table, limits: Limits) -> Row:
+    """Return `spans` of report.json: the windows that repeat, and the worst passages.
+
+    Args:
+        work: the unit of work of the report.
+        hidden: row_key of the documents that the list of passages leaves out.
+        limits: of DuckDB.
+    """
     top: list[Row] = []
     if work.paths("spans"):
         top = query(
             "report/spans",
-            {name: work.paths(name) for name in ("spans", "decisions")},
+            {name: work.paths(name) for name in ("spans", "decisions")} | {"apart": hidden},
             {"top": SPANS_TRIED},
             limits=limits,
         ).to_pylist()

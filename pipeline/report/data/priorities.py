@@ -24,7 +24,7 @@ def first(work: Work, limits: Limits) -> list[Row]:
 
     Half of the places are for what still stays. In each row, `done` tells whether a rule of this
     run took it, `words` are those said again, and `expected_tokens` those of its documents as
-    given, null without a forecast.
+    given, null without a forecast. Groups that are shown apart are left out.
     """
     inputs = {name: work.paths(name) for name in ("documents", "decisions", "spans")}
     if not inputs["spans"]:
@@ -41,7 +41,8 @@ def first(work: Work, limits: Limits) -> list[Row]:
         for row in forecast
         if row["kind"] == "risk" and not row["done"]
     ]
-    found = [row for row in (*rows, *alone) if worth(row)]
+    hidden = work.config.report.apart
+    found = [r for r in (*rows, *alone) if worth(r) and r["source_group"] not in hidden]
     found.sort(key=lambda row: (-worth(row), row["source_group"], row["kind"], row["done"]))
     return top_rows(found, TOP)
 
@@ -69,21 +70,10 @@ def risk_by_kind(work: Work, limits: Limits) -> list[Row]:
 def removed(work: Work, manifest: Mapping[str, Any], limits: Limits) -> Row:
     """Return `removed` of report.json: what each rule removed, what that costs, what it avoids.
 
-    `rules` is what the decisions say of each rule themselves, where they do.
+    `rules` is what the decisions say of each rule themselves, where they do; `left` is the forecast
+    before the filter and at the doses that it leaves, null without one.
     """
     inputs = {name: work.paths(name) for name in ("documents", "decisions", "pairs")}
     rows = query("report/removed", inputs, limits=limits).to_pylist() if inputs["pairs"] else []
-    fates = risk_by_kind(work, limits)
     facts = manifest["outputs"].get("decisions/all", {}).get("facts", {})
-    return {
-        "by_reason": rows,
-        "forecast": [_fate(fates, done=done) for done in (True, False)],
-        "rules": facts.get("rules", []),
-    }
-
-
-def _fate(rows: Sequence[Row], *, done: bool) -> Row:
-    """Return the forecast for the rows that are removed, or for those that stay."""
-    chosen = [row for row in rows if row["done"] == done]
-    keys = ("documents", "risky", "expected_tokens")
-    return {"removed": done, **{key: sum(row[key] for row in chosen) for key in keys}}
+    return {"by_reason": rows, "left": facts.get("left"), "rules": facts.get("rules", [])}

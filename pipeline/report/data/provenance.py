@@ -9,9 +9,18 @@ from pipeline.engine.run_folder import digest_of
 from pipeline.engine.stage import Work
 from pipeline.engine.tables import Row
 
+OUTSIDE: dict[str, Any] = {
+    "limits": True,
+    "report": True,
+    "minus": True,
+    "decontaminate": {"files"},
+}
+
 
 def provenance(work: Work, manifest: Mapping[str, Any]) -> Row:
-    """Return `provenance` of report.json: a digest per stage, and one of all shards.
+    """Return `provenance` of report.json: digests of each stage, of all shards, of all settings.
+
+    Settings are those that change what is computed, so not `limits` and `report`.
 
     Only stages that the report reads are in it. A stage of several units has the digest of their
     digests.
@@ -26,8 +35,10 @@ def provenance(work: Work, manifest: Mapping[str, Any]) -> Row:
         for shard in manifest["corpus"]["shards"]
         if shard["active"]
     ]
+    settings = work.config.model_dump(mode="json", exclude=OUTSIDE)
     return {
         "corpus": digest_of(sorted(shards)),
+        "settings": digest_of(settings),
         "stages": [
             {
                 "stage": stage,

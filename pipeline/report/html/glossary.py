@@ -270,7 +270,14 @@ TERMS = (
     Term(
         "expected tokens",
         "How many tokens the target is forecast to memorize: the sum over scored sequences of "
-        "risk times the 32 tokens of the suffix.",
+        "risk times the 32 tokens of the suffix, each distinct text counted once, weighted to the "
+        "whole corpus.",
+    ),
+    Term(
+        "tokens at risk",
+        "Tokens that the target is forecast to memorize of some rows, added up row by row: a copy "
+        "counts again, and only scored rows count. They rank kinds and sources; how much a model "
+        "would memorize in all are the expected tokens.",
     ),
     Term(
         "95% interval",

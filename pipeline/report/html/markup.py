@@ -90,8 +90,8 @@ def table(
 ) -> Html:
     """Return a table in a box that scrolls sideways.
 
-    The first cell of a row is its header. `data_sort=True` lets readers sort it by its columns: the
-    names of these become buttons, so no link stands in them.
+    The first cell of a row is its header; a column without a name has none. `data_sort=True` lets
+    readers sort it by its columns: the names of these become buttons, so no link stands in them.
 
     Args:
         caption: of the table.
@@ -104,7 +104,7 @@ def table(
     header = tag(
         "tr",
         *(
-            tag("th", name, scope="col", class_=kind)
+            tag("th", name, scope="col", class_=kind) if name else tag("td", class_=kind)
             for name, kind in zip(head, kinds, strict=True)
         ),
     )

@@ -91,7 +91,10 @@
       place.setAttribute("role", "img");
       place.setAttribute("aria-label", holder.parentElement.querySelector("strong").textContent);
       place.removeAttribute("aria-roledescription");
-      view.runAsync().then(() => place.classList.add("ready"));
+      view.runAsync().then(() => {
+        place.querySelector("svg").setAttribute("aria-hidden", "true"); // its marks have no words
+        place.classList.add("ready");
+      });
     }
   };
 
@@ -102,6 +105,6 @@
   boxes();
   window.addEventListener("resize", boxes);
   window.addEventListener("beforeprint", () => {
-    document.querySelectorAll("details:not(.numbers)").forEach((part) => { part.open = true; });
+    document.querySelectorAll(".appendix ~ section details:not(.numbers)").forEach((part) => { part.open = true; });
   });
 })();

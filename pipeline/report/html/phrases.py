@@ -24,6 +24,7 @@ REASONS = {
     "forgotten": "rows taken out for good",
     "contaminated": "rows that hold an evaluation item",
     "held": "rows that the other run holds",
+    "personal": "rows with personal data",
 }
 REMOVED_AS = {
     "exact_copy": "an exact copy",
@@ -34,6 +35,7 @@ REMOVED_AS = {
     "forgotten": "one to be forgotten",
     "contaminated": "one that holds an evaluation item",
     "held": "one that the other run holds",
+    "personal": "one with personal data",
 }
 WHY = {
     "exact": "the same bytes as a document that stays",
@@ -48,6 +50,15 @@ RULES = {
     "contained": "drop-copies",
     "passage": "cut-spans",
     "risk": "drop-risk",
+}
+PERSONAL = {
+    "email": "e-mail address",
+    "phone": "phone number",
+    "ip": "IP address",
+    "iban": "account number (IBAN)",
+    "card": "payment card",
+    "national_id": "national number of a person",
+    "key": "key or token",
 }
 REJECTED = {
     "null_text": "the text is null",

@@ -57,7 +57,7 @@ def _histogram(data: Row) -> Html:
                 bin="binned",
             ),
             "x2": {"field": "to"},
-            "y": number("pairs", "pairs", axis={"format": "~s"}),
+            "y": number("pairs", "pairs", axis={"format": "~s", "tickMinStep": 1}),
             "tooltip": [
                 number("from", "from"),
                 number("to", "to"),

@@ -66,7 +66,7 @@ def _counts(data: Row) -> Html:
     """Return the chart of how often texts repeat: the doses that there are."""
     total = data["corpus"]["documents"]
     values = [
-        {"measure": title, "times": _range(row), "order": row["from"]}
+        {"measure": title, "times": _bin(row), "order": row["from"]}
         | {"documents": row["documents"], "share": row["documents"] / total}
         for key, title in _MEASURES.items()
         for row in data["copies"][key]
@@ -75,9 +75,10 @@ def _counts(data: Row) -> Html:
     channels = {
         "x": {
             "field": "times", "type": "ordinal", "title": "occurrences",
-            "sort": {"field": "order"}, "axis": {"labelAngle": 0, "labelOverlap": True},
+            "sort": {"field": "order", "op": "min"},
+            "axis": {"labelAngle": 0, "labelOverlap": True},
         },
-        "y": number("documents", "documents", axis={"format": "~s"}),
+        "y": number("documents", "documents", axis={"format": "~s", "tickMinStep": 1}),
         "xOffset": {"field": "measure", "sort": None},
         "color": colour("measure", list(_MEASURES.values())),
         "tooltip": [
@@ -98,6 +99,12 @@ def _counts(data: Row) -> Html:
     numbers = table(note, ("counted", "occurrences", "documents", "share"), lines, (0, 1))
     drawn = spec(values, mark="bar", encoding=channels)
     return chart("counts", "How often texts repeat", drawn, numbers, note)
+
+
+def _bin(row: Row) -> str:
+    """Return the range of counts of a bin, the same for whatever is counted in it."""
+    low, high = row["from"], row["to"]
+    return f"{low:,}" if low == high else f"{low:,}\N{EN DASH}{high:,}"
 
 
 def _range(row: Row) -> str:
@@ -123,7 +130,7 @@ def _dose(rows: object) -> list[Html]:
         if row.get(proxy) is not None
     ]  # fmt: skip
     channels = {
-        "x": _log("times", "times seen, or in the corpus"),
+        "x": _log("times", "times seen, or in the corpus", values),
         "y": _share("share", "memorized"),
         "color": colour("proxy", [words(proxy) for proxy in proxies]),
         "strokeDash": {
@@ -165,7 +172,7 @@ def _size(rows: object) -> list[Html]:
         for row in sorted(found, key=lambda row: (row["parameters"], row["proxy"]))
     ]
     channels = {
-        "x": _log("parameters", "parameters without embeddings"),
+        "x": _log("parameters", "parameters without embeddings", values),
         "y": _share("share", "families memorized"),
         "tooltip": [
             name("proxy", "proxy"), number("parameters", "parameters", format=","),
@@ -192,7 +199,7 @@ def _law(rows: Sequence[Row], law: str) -> list[Html]:
     # on a logarithmic axis text that was never seen stands half a step before once
     values = [{**row, "place": row["at"] or 0.5} for row in found]
     proxies = sorted({row["proxy"] for row in found})
-    x, y = _log("place", horizontal), _share("share", "memorized")
+    x, y = _log("place", horizontal, values), _share("share", "memorized")
     tint = colour("proxy", proxies) if law != "size" else {"value": "var:bar"}
     tips = [
         name("proxy", "proxy"), number("at", horizontal, format=",~r"),
@@ -213,7 +220,7 @@ def _law(rows: Sequence[Row], law: str) -> list[Html]:
             row["proxy"],
             shown_number(row["at"]),
             _percent(row["share"]),
-            f"{row['low']:.1%} to {row['high']:.1%}" if row["low"] is not None else "",
+            _interval(row),
             shown_number(row["sequences"]),
             shown_number(row["families"]),
         )
@@ -222,6 +229,15 @@ def _law(rows: Sequence[Row], law: str) -> list[Html]:
     head = ("proxy", horizontal, "memorized", "95% interval", "sequences", "families")
     numbers = table(f"{text_of(title)}. {text_of(note)}", head, lines, data_sort=True)
     return [chart(law, title, spec(values, layer=layers), numbers, note)]
+
+
+def _interval(row: Row) -> str:
+    """Return the interval of a share by family; none where all families are alike."""
+    if row["low"] is None:
+        return ""
+    if row["low"] == row["high"]:
+        return f"all {row['families']:,} families alike"
+    return f"{row['low']:.1%} to {row['high']:.1%}"
 
 
 def _percent(share: float) -> Figure:
@@ -239,9 +255,11 @@ def _line() -> Spec:
     return {"type": "line", "point": True}
 
 
-def _log(field: str, title: str) -> Row:
-    """Return the channel of a quantity on a logarithmic axis."""
-    axis = {"format": "~s", "labelOverlap": True, "tickCount": 6}
+def _log(field: str, title: str, rows: Sequence[Row]) -> Row:
+    """Return the channel of a quantity on a logarithmic axis, with a mark at each value of it."""
+    label = "datum.value < 1 ? '' : format(datum.value, '.3~s')"  # half a step before once: never
+    marks = sorted({row[field] for row in rows})
+    axis = {"labelExpr": label, "labelOverlap": True, "values": marks}
     return number(field, title, scale={"type": "log"}, axis=axis)
 
 

@@ -6,6 +6,7 @@ from pipeline.engine.tables import Row
 from pipeline.report.html.assets import licences
 from pipeline.report.html.markup import Html, join, table, tag
 from pipeline.report.html.terms import term
+from pipeline.report.page.scanned import shards
 from pipeline.report.quotes.quotes import label
 
 
@@ -16,6 +17,7 @@ def ending(data: Row) -> Html:
         [
             tag("h3", "What these numbers do and do not say"),
             limits,
+            shards(data),
             _settings(data),
             _digests(data),
             tag(

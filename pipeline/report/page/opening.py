@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pipeline.engine.tables import Row
+from pipeline.report.data.alarms import grouped
 from pipeline.report.data.headline import ordered
 from pipeline.report.data.priorities import top_rows
 from pipeline.report.html.markup import Html, join, number, percent, size, table, tag
@@ -12,6 +13,7 @@ from pipeline.report.page import risk as risk_page
 from pipeline.report.quotes.quotes import label
 
 ALARMS = 3
+TITLE = "What this corpus would teach by rote"
 SHOWN = 6
 _TERMS = {
     "exact": "exact copy",
@@ -33,9 +35,15 @@ def header(data: Row) -> Html:
     return tag(
         "header",
         tag("p", f"rote {data['rote']['version']}, scan {data['rote']['scan']}", class_="brand"),
-        tag("h1", "What this corpus would teach by rote"),
+        tag("h1", title(data)),
         tag("p", facts, class_="lead"),
     )
+
+
+def title(data: Row) -> str:
+    """Return the title of the page: what the report is of, where that is set."""
+    named = data["config"]["report"]["title"]
+    return f"{label(named, 200)}: what it would teach by rote" if named else TITLE
 
 
 def sentences(data: Row) -> list[str]:
@@ -63,7 +71,7 @@ def _in_words(row: Row, *, order: bool) -> str:
     if row["words"] is not None:
         amount = f"{row['words']:,} words that say again what stays, in "
     else:
-        amount = "" if order else f"{row['expected_tokens']:,} tokens expected to be memorized, in "
+        amount = "" if order else f"{row['expected_tokens']:,} tokens at risk, in "
     return f"{kind(row['kind'])} in {where}: {amount}{rows}"
 
 
@@ -85,7 +93,7 @@ def remove_first(data: Row) -> Html:
     parts: list[Html] = [tag("h2", "What to remove first", id="first-title"), *lead]
     if rows:
         head = ["what and why", "rows", "words repeated"]
-        head += ["expected tokens"] if scored else []
+        head += ["tokens at risk"] if scored else []
         kinds = [row["kind"] for row in rows]
         lines = [
             [
@@ -98,8 +106,8 @@ def remove_first(data: Row) -> Html:
         ]
         caption = ["Largest first, by words of training text that repeat what is there already."]
         if scored:
-            caption += [" ", term("expected tokens", "Expected tokens"), ": what the "]
-            caption += [term("target"), " is forecast to memorize."]
+            caption += [" ", term("tokens at risk", "Tokens at risk"), ": what the "]
+            caption += [term("target"), " is forecast to memorize, row by row, before the filter."]
         parts.append(table(join(caption), head, lines, data_sort=True, class_="first"))
     return tag("section", *parts, id="first", aria_labelledby="first-title")
 
@@ -173,6 +181,7 @@ def alarms(entries: list[Row], most: int = ALARMS, where: str = "#audit") -> Htm
     """Return the list of the first alarms and notes, and how many more there are."""
     if not entries:
         return join([])
+    shown = grouped(entries)
     items = [
         tag(
             "li",
@@ -180,9 +189,9 @@ def alarms(entries: list[Row], most: int = ALARMS, where: str = "#audit") -> Htm
             entry["sentence"],
             class_=entry["level"],
         )
-        for entry in entries[:most]
+        for entry in shown[:most]
     ]
-    more = len(entries) - len(items)
+    more = len(shown) - len(items)
     if more:
         text = f"and {more:,} more"
         items.append(tag("li", tag("a", text, href=where) if where else f"{text} in report.json"))

@@ -9,7 +9,7 @@ from pipeline.report.html.charts import Spec, chart, colour, name, number, spec
 from pipeline.report.html.facts import blocks, columns, shown, words
 from pipeline.report.html.markup import Figure, Html, figure, join, table, tag
 from pipeline.report.html.terms import term
-from pipeline.report.page.risk import NAMES
+from pipeline.report.page.risk import NAMES, details
 
 HEADLINE = "all"  # natural text and plants: pipeline.backtest.judgement.strata
 _FIRST = (
@@ -41,6 +41,8 @@ def proof(data: Row) -> Html:
                 class_="prose",
             )
         )
+    if data["risk"]:
+        parts.append(details(data["risk"]))
     return join(parts)
 
 

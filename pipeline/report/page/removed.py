@@ -14,7 +14,9 @@ def removed(data: Row) -> Html:
     """Return the section "What was removed, what that costs and avoids" of the page."""
     rows, corpus = data["removed"]["by_reason"], data["corpus"]
     if not rows:
-        return join([tag("p", "Nothing was removed.", class_="prose"), _spared(data)])
+        return join(
+            [tag("p", "Nothing was removed.", class_="prose"), _spared(data), _stable(data)]
+        )
     words, lost = (sum(row[key] for row in rows) for key in ("words", "lost_words"))
     intro = (
         f"It avoids {number(words)} of {number(corpus['words'])} words of training "
@@ -48,6 +50,7 @@ def removed(data: Row) -> Html:
         [
             tag("p", intro, class_="prose"),
             _spared(data),
+            _stable(data),
             table(join(caption), head, lines, (0, 1), data_sort=True),
             _rules(data["removed"]["rules"], order=ordered(data)),
             _forecast(data),
@@ -68,6 +71,18 @@ def _spared(data: Row) -> Html:
     return tag("p", said, class_="prose")
 
 
+def _stable(data: Row) -> Html:
+    """Return how many rows earlier scans decide, where rows that stayed are to stay."""
+    rows = data["stable_otherwise"]
+    if rows is None:
+        return join([])
+    said = (
+        f"{number(rows)} rows stay or go otherwise than by rank alone, because a row that stayed "
+        "in an earlier scan stays (near.keepers)."
+    )
+    return tag("p", said, class_="prose")
+
+
 def _rules(rows: list[Row], *, order: bool) -> Html:
     """Return the table of rules, over doses counted again after each."""
     if order:
@@ -80,30 +95,25 @@ def _rules(rows: list[Row], *, order: bool) -> Html:
 
 
 def _forecast(data: Row) -> Html:
-    """Return the table of the forecast for removed rows and for those that stay."""
-    gone, stays = data["removed"]["forecast"]
-    if ordered(data) or not gone["documents"] + stays["documents"]:
+    """Return the table of the forecast before the filter and after it; nothing without one."""
+    if ordered(data) or not data["removed"]["left"]:
         return join([])
-    total = gone["expected_tokens"] + stays["expected_tokens"]
     lines = [
         (
             title,
             number(row["documents"]),
+            number(row["scored"]),
             number(row["risky"]),
+            percent(row["risky"], row["scored"]),
             number(row["expected_tokens"]),
-            percent(row["expected_tokens"], total),
         )
-        for title, row in (("removed rows", gone), ("rows that stay", stays))
+        for title, row in zip(
+            ("the corpus as given", "what stays, at the doses that are left"),
+            data["removed"]["left"],
+            strict=True,
+        )
     ]
-    caption = (
-        "The forecast for both, with the copies of the corpus as given: what stays is seen less "
-        "often after the filter, so its own forecast falls too."
-    )
-    head = (
-        "",
-        "documents scored",
-        join([term("risk"), " 0.5 or above"]),
-        term("expected tokens"),
-        "share",
-    )
+    caption = "The forecast before the filter and after it, over the documents that were scored."
+    risky = join([term("risk"), " 0.5 or above"])
+    head = ("", "documents", "scored", risky, "of those scored", term("expected tokens"))
     return table(caption, head, lines)

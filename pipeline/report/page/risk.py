@@ -28,6 +28,7 @@ from pipeline.report.html.terms import term
 from pipeline.report.page.outlook import outlook, plants
 
 _INTERVAL = "95% interval"
+LEAST = 0.001
 _COLUMNS = {
     "memorized": "sequences memorized",
     "rate": "share of sequences",
@@ -66,12 +67,14 @@ def tile(data: Row) -> tuple[str, str, str, str]:
         return title, "no forecast", "why, and what would help, is in the alarms", ""
     if is_order(data["risk"]["model"]):
         return _share_tile(data["risk"]["model"])
-    gone, stays = data["removed"]["forecast"]
+    if not data["removed"]["left"]:
+        return title, DASH, "is known once the filter has run on this forecast", ""
+    before, after = data["removed"]["left"]
     note = (
-        f"of {shown_number(stays['documents'])} scored that stay, at 0.5 or above; "
-        f"{shown_number(gone['risky'])} more were removed"
+        f"at 0.5 or above after the filter, {shown_number(before['risky'])} before it; "
+        f"scored {shown_number(after['scored'])} of {shown_number(after['documents'])} that stay"
     )
-    return title, shown_number(stays["risky"]), note, ""
+    return title, shown_number(after["risky"]), note, ""
 
 
 def _share_tile(model: Row) -> tuple[str, str, str, str]:
@@ -101,7 +104,7 @@ def risk(data: Row) -> Html:
     if any(sum(counts) for counts in found["histogram"].values()):
         parts += [_expected(model)]
         parts += [] if is_order(model) else [_spread(found)]
-    return join([*parts, _warnings(model), _details(found)])
+    return join([*parts, _warnings(model)])
 
 
 def _introduction(model: Row) -> Html:
@@ -288,7 +291,7 @@ def _warnings(model: Row) -> Html:
     return tag("ul", *(tag("li", text) for text in texts), class_="prose") if texts else join([])
 
 
-def _details(found: Row) -> Html:
+def details(found: Row) -> Html:
     """Return all other facts of the forecast and the proxies, to be opened."""
     rest = {key: value for key, value in found["model"].items() if key not in _ELSEWHERE}
     return tag(
@@ -299,5 +302,20 @@ def _details(found: Row) -> Html:
 
 
 def risk_figure(value: float) -> Figure:
-    """Return a risk as it is shown, with its value."""
-    return figure(f"{value:.3f}", value)
+    """Return a risk as it is shown, with its value: never 0.000 or 1.000, which none is."""
+    return figure(_probability(value), value)
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """Return the interval of a risk; one value where both ends are shown alike."""
+    if low is None or high is None:
+        return DASH
+    ends = [_probability(low), _probability(high)]
+    return ends[0] if ends[0] == ends[1] else DASH.join(ends)
+
+
+def _probability(value: float) -> str:
+    """Return a probability with three digits, or that it is beyond what these can tell."""
+    if 0 < value < LEAST:
+        return f"<{LEAST}"
+    return f">{1 - LEAST}" if 1 - LEAST < value < 1 else f"{value:.3f}"

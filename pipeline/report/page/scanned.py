@@ -1,4 +1,4 @@
-"""The section "What was scanned, and is it whole": funnel, rejected rows, shards."""
+"""The section "What was scanned, and is it whole": funnel, rejected rows; the list of shards."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def scanned(data: Row) -> Html:
     ]
     if data["rejected"]:
         parts.append(_rejected(data))
-    return join([*parts, _shards(data)])
+    return join(parts)
 
 
 def _funnel(data: Row) -> Html:
@@ -109,14 +109,14 @@ def _rejected(data: Row) -> Html:
     )
 
 
-def _shards(data: Row) -> Html:
+def shards(data: Row) -> Html:
     """Return the table of shards, to be opened."""
-    shards = data["shards"]
-    shown = list(shards["shown"])
+    listed = data["shards"]
+    shown = list(listed["shown"])
     names = [label(row["name"]) for row in shown]
-    if shards["others"]:
-        shown.append(shards["others"])
-        names.append(f"{shards['count'] - len(shown) + 1:,} more shards")
+    if listed["others"]:
+        shown.append(listed["others"])
+        names.append(f"{listed['count'] - len(shown) + 1:,} more shards")
     lines = [
         (
             name,
@@ -131,6 +131,6 @@ def _shards(data: Row) -> Html:
         for name, row in zip(names, shown, strict=True)
     ]
     head = ("shard", "rows", "rejected", "removed", "kept", "of rows", "", "text")
-    caption = join([f"{shards['count']:,} ", term("shard", "shards"), ", by number."])
+    caption = join([f"{listed['count']:,} ", term("shard", "shards"), ", by number."])
     inside = table(caption, head, lines, (0, 6), data_sort=True)
-    return tag("details", tag("summary", f"{shards['count']:,} shards"), inside)
+    return tag("details", tag("summary", f"{listed['count']:,} shards"), inside)

@@ -6,9 +6,10 @@ from pipeline.engine.tables import Row
 from pipeline.report.data.alarms import GROUP_ROWS
 from pipeline.report.data.headline import ordered
 from pipeline.report.html.charts import chart, colour, name, number, spec
-from pipeline.report.html.markup import Figure, Html, figure, join, percent, size, table, tag
+from pipeline.report.html.markup import Html, join, percent, size, table, tag
 from pipeline.report.html.markup import number as shown_number
 from pipeline.report.html.terms import term
+from pipeline.report.page.risk import risk_figure
 from pipeline.report.quotes.quotes import label
 
 CHARTED = 15
@@ -159,32 +160,33 @@ def _removed(row: Row) -> object:
 
 
 def _in_order(rows: list[Row]) -> Html:
-    """Return the source groups in the order of the tokens expected to be memorized."""
+    """Return the source groups in the order of the tokens at risk."""
     lines = [
         (place, label(row["source_group"], 60), shown_number(row["documents"]))
         for place, row in enumerate(rows, 1)
     ]
     caption = (
         "Source groups with the most ",
-        term("expected tokens", "tokens expected to be memorized"),
+        term("tokens at risk"),
         " first; how many is not told, since the target is over ten times the proxies.",
     )
     return table(join(caption), ("place", "source group", "documents scored"), lines, (1,))
 
 
 def _by_risk(rows: list[Row]) -> Html:
-    """Return the chart of the source groups with most tokens expected to be memorized."""
+    """Return the chart of the source groups with most tokens at risk."""
     values = [{"source": label(row["source_group"], 60), **row} for row in rows]
     channels = {
         "y": name("source", None, axis={"labelLimit": 170}),
         "x": number(
             "expected_tokens",
-            "tokens expected to be memorized",
-            axis={"grid": True, "format": "~s", "tickCount": 5},
+            "tokens at risk",
+            axis={"grid": True, "format": "~s", "tickCount": 5, "tickMinStep": 1},
+            scale={"domain": [0, max(1, *(row["expected_tokens"] for row in rows))]},
         ),
         "tooltip": [
             name("source", "source group"),
-            number("expected_tokens", "expected tokens", format=","),
+            number("expected_tokens", "tokens at risk", format=","),
             number("risky", "documents at risk 0.5 or above", format=","),
             number("documents", "documents scored", format=","),
             number("largest", "largest risk", format=".3f"),
@@ -196,7 +198,7 @@ def _by_risk(rows: list[Row]) -> Html:
             shown_number(row["documents"]),
             shown_number(row["risky"]),
             percent(row["risky"], row["documents"]),
-            _risk(row["largest"]),
+            risk_figure(row["largest"]),
             shown_number(row["expected_tokens"]),
         )
         for row in values
@@ -207,18 +209,13 @@ def _by_risk(rows: list[Row]) -> Html:
         "risk 0.5 or above",
         "share",
         "largest risk",
-        "expected tokens",
+        "tokens at risk",
     )
     caption = (
         "Source groups with the most ",
-        term("expected tokens", "tokens expected to be memorized"),
+        term("tokens at risk"),
         ".",
     )
     numbers = table(join(caption), head, lines, data_sort=True)
     drawn = spec(values, STEP * len(values) + AXES, mark="bar", encoding=channels)
     return chart("risk-sources", "Where text that would be memorized comes from", drawn, numbers)
-
-
-def _risk(value: float) -> Figure:
-    """Return a risk as it is shown, with its value."""
-    return figure(f"{value:.3f}", value)

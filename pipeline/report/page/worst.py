@@ -8,7 +8,7 @@ from pipeline.report.html.facts import words
 from pipeline.report.html.markup import DASH, Html, join, number, percent, size, table, tag
 from pipeline.report.html.phrases import reason
 from pipeline.report.html.terms import term
-from pipeline.report.page.risk import risk_figure
+from pipeline.report.page.risk import interval, risk_figure
 from pipeline.report.quotes.quotes import label
 
 UNREAD = "(the text could not be read)"
@@ -155,7 +155,7 @@ def _risky(risk: Row, *, hidden: bool) -> Html:
     lines = [
         (
             number(place) if order else risk_figure(row["risk"]),
-            f"{number(row['risk_low'], 3)}\N{EN DASH}{number(row['risk_high'], 3)}",
+            interval(row["risk_low"], row["risk_high"]),
             number(row["document"]["exact_count"]),
             number(row["document"]["near_count"]),
             number(row["document"]["max_window_count"]),

@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from pipeline.text.keys import ACCESS_KEY, PRIVATE_KEY, TOKEN
+
 
 @dataclass(frozen=True)
 class Form:
@@ -59,24 +61,10 @@ _SEPARATED = r"(?:[ .\-/]?\(?\d{1,5}\)?){2,7}"
 
 # in this order: credentials in a URL would otherwise be read as an e-mail address
 FORMS = (
-    Form(
-        "[private key]",
-        re.compile(
-            r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY-----.*?(?:-----END [^-]{0,60}-----|\Z)",
-            re.DOTALL,
-        ),
-    ),
+    Form("[private key]", PRIVATE_KEY),
     Form("[credentials]", re.compile(r"(?<=://)[^\s/@:]{1,80}:[^\s/@]{1,80}(?=@)")),
-    Form("[key]", re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b")),
-    Form(
-        "[token]",
-        re.compile(
-            r"\b(?:gh[pousr]_[A-Za-z0-9]{16,}|github_pat_\w{20,}|glpat-[\w-]{16,}|hf_[A-Za-z0-9]{20,}"
-            r"|npm_[A-Za-z0-9]{30,}|pypi-[\w-]{30,}|[sr]k_(?:live|test)_[A-Za-z0-9]{10,}|sk-[\w-]{16,}"
-            r"|xox[a-z]-[\w-]{10,}|AIza[\w-]{30,}|ya29\.[\w-]{20,}|SG\.[\w-]{16,}\.[\w-]{16,}"
-            r"|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*)"
-        ),
-    ),
+    Form("[key]", ACCESS_KEY),
+    Form("[token]", TOKEN),
     Form("[token]", re.compile(r"(?i)\bbearer\s{1,4}(?P<s>[\w.~+/-]{16,}=*)"), _mixed),
     Form(
         "[secret]",

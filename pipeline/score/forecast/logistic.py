@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.optimize import lsq_linear
-from scipy.special import expit, log_expit
 
 from pipeline.score.forecast.bootstrap import each_draw
 from pipeline.text.arrays import Flags, Float64, Int64
@@ -150,6 +148,8 @@ def _logit(beta: Float64, inputs: Float64) -> Float64:
 
 def _loss(beta: Float64, inputs: Float64, label: Float64, share: Float64, prior: Prior) -> float:
     """Return minus the log posterior of coefficients, up to a constant."""
+    from scipy.special import log_expit
+
     logit = _logit(beta, inputs)
     fit = label * log_expit(logit) + (1 - label) * log_expit(-logit)
     return float(0.5 * (((beta - prior.mean) / prior.deviation) ** 2).sum() - (share * fit).sum())
@@ -159,6 +159,9 @@ def _newton(
     beta: Float64, inputs: Float64, label: Float64, share: Float64, prior: Prior
 ) -> Float64:
     """Return the minimum, within bounds, of the quadratic that fits the loss at beta."""
+    from scipy.optimize import lsq_linear
+    from scipy.special import expit
+
     chance = expit(_logit(beta, inputs))
     precision = prior.deviation**-2.0
     slope = np.einsum("ij,i->j", inputs, share * (chance - label))
@@ -175,6 +178,8 @@ def rung_errors(cases: Cases, fitted: Logistic) -> Float64:
     What a training of other weights and another order adds is seen in these shifts. The shift of a
     proxy is drawn to 0 where it rests on little: half of it at one uncertain case.
     """
+    from scipy.special import expit
+
     logit = fitted.logit(cases.features)
     shifts = []
     for rung in np.unique(cases.rung).tolist():
@@ -194,6 +199,8 @@ def folds(family: Int64) -> Int64:
 
 def cross_fitted(cases: Cases, prior: Prior) -> Float64:
     """Return the probability of each case by a model of the other families' folds, (cases,)."""
+    from scipy.special import expit
+
     fold = folds(cases.family)
     result = np.zeros(len(cases.label))
     for number in range(FOLDS):

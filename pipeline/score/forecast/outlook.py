@@ -9,8 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.special import expit
-from scipy.stats import rankdata
 
 from pipeline.score.forecast.features import ScoredPanel
 from pipeline.score.forecast.scaling import Law, Model, half_doses, log_odds
@@ -32,6 +30,9 @@ def outlook(law: Law, chosen: Int64, panel: ScoredPanel, features: Float64) -> d
         features: of each sequence at one epoch, size and tokens as the top proxy's,
             (sequences, features).
     """
+    from scipy.special import expit
+    from scipy.stats import rankdata
+
     rows = np.flatnonzero(panel.natural)
     rows = rows[:: max(1, len(rows) // MOST_ROWS)]
     weight, level = panel.weight[rows], strata(panel.count[rows])

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from scipy.special import expit, logit
 
 from pipeline.engine.group_digests import GROUPS, group_digests
 from pipeline.engine.stage import Receipt, Work
@@ -103,6 +102,8 @@ class Forecast:
     @property
     def risk(self) -> Float64:
         """Risk and both ends of its interval, (sequences, 3)."""
+        from scipy.special import expit
+
         return np.asarray(expit(np.column_stack((self.logit, self.low, self.high))))
 
 
@@ -247,6 +248,8 @@ def applied(law: Law, chosen: Int64, inputs: Float64, model: Model) -> Float64:
         inputs: features of each sequence, as in `Basis`, (sequences, features).
         model: the model that is forecast.
     """
+    from scipy.special import expit, logit
+
     drawn = log_odds(law, chosen, inputs, model)
     chance = expit(drawn)
     mean = chance.mean(axis=0).clip(LEAST, 1.0 - LEAST)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
-from scipy.special import expit
 
 from pipeline.text.arrays import Float64
 from schemas.score.risk import RISK_MODEL
@@ -65,6 +64,8 @@ def risk_at(model: pa.Table, count: Float64, effective: Float64, suffix: Float64
         effective: as `effective_count`, (rows,).
         suffix: as `suffix_count`, (rows,).
     """
+    from scipy.special import expit
+
     epochs = model["epochs"].to_numpy()
     slopes = np.column_stack([model[name].to_numpy() for name in SLOPES])
     doses = _log_doses(count * epochs, effective * epochs, suffix * epochs)

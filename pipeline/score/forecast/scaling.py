@@ -28,8 +28,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit
-from scipy.stats import norm, qmc
 
 from pipeline.score.forecast.bootstrap import each_draw
 from pipeline.score.forecast.features import DOSES, UNSEEN
@@ -136,6 +134,8 @@ def fitted_law(
         top: the largest proxy.
         seed: of the draws.
     """
+    from scipy.stats import norm
+
     cases = fewer(cases, MOST_CASES)
     prior = prior_of(names)
     central = fit(cases, prior)
@@ -185,6 +185,8 @@ def fewer(cases: Cases, most: int) -> Cases:
 
 def _normal(columns: int, rows: int, seed: int) -> Float64:
     """Return standard normal numbers that fill their space evenly (Sobol 1967), (rows, columns)."""
+    from scipy.stats import norm, qmc
+
     even = qmc.Sobol(columns, seed=seed).random(rows)
     return np.asarray(norm.ppf(even.clip(1e-6, 1 - 1e-6)))
 
@@ -291,6 +293,8 @@ def half_doses(law: Law, chosen: Int64, model: Model) -> Float64:
 
 def share_at(law: Law, chosen: Int64, model: Model, doses: Float64) -> Float64:
     """Return the share of typical sequences of some doses that is recited, (chosen, doses)."""
+    from scipy.special import expit
+
     shift, scale = (values[chosen] for values in beyond(law, model))
     draw = law.draw[chosen]
     per_fold = doses_of(law)[draw]

@@ -12,12 +12,12 @@ import pyarrow as pa
 
 from pipeline.engine.stage import Work
 from pipeline.engine.tables import read_table
-from pipeline.score.proxy.tokenizer import read_tokenizer
 from pipeline.score.sequences.catalogue import COLUMNS, Catalogue, catalogue
 from pipeline.score.sequences.proxy_statistics import proxy_statistics
 from pipeline.score.sequences.training_rows import Text, read_texts, token_rows, tokenized
 from pipeline.text.arrays import Int64, Uint64
 from pipeline.text.hashing import keyed_hash
+from pipeline.text.stored_tokenizer import read_tokenizer
 from schemas.scan.counts import COUNTS
 from schemas.score.sequences import SEQUENCES
 

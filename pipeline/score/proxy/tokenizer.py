@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import ConfigError
+from pipeline.text.stored_tokenizer import read_tokenizer
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -92,34 +93,6 @@ class Language:
         parts = {key: value for key, value in about.items() if key not in NOT_ENCODING}
         data = json.dumps([parts, self.eos], sort_keys=True).encode()
         return hashlib.blake2b(data, digest_size=16).hexdigest()
-
-
-def read_tokenizer(path: Path, where: str) -> Tokenizer:
-    """Return a stored tokenizer, set so that no characters of a text become a special token.
-
-    Args:
-        path: a `tokenizer.json`.
-        where: what an error names as the place of the file.
-
-    Raises:
-        ConfigError: when the file is no tokenizer.
-    """
-    from tokenizers import Tokenizer
-
-    try:
-        tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises nothing narrower
-        raise ConfigError(
-            "The tokenizer cannot be read.",
-            where=f"{where}: {path}",
-            found=type(error).__name__,
-            expected="a tokenizer.json of the tokenizers library",
-            fix="name another",
-        ) from error
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    tokenizer.encode_special_tokens = True
-    return tokenizer
 
 
 def load_language(folder: Path, where: str) -> Language:

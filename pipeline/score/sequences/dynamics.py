@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-from scipy.stats import norm
 
 from pipeline.score.sequences.plants import EXACT, Plants
 from pipeline.score.signals.wilson import wilson
@@ -163,6 +162,8 @@ def _auc(log_p: Float64, own: Flags, never: Flags) -> tuple[float, float, float]
     The interval is by the standard error of Hanley and McNeil 1982, equations 1 and 2; where all
     or none are told apart, which leaves it no width, by the rule of three.
     """
+    from scipy.stats import norm
+
     apart = log_p[own][:, None] - log_p[never][None, :]
     area = float(((apart > 0) + 0.5 * (apart == 0)).mean())
     first, second = area / (2.0 - area), 2.0 * area**2 / (1.0 + area)

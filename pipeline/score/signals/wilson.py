@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import norm
 
 
 def wilson(hits: int, total: int) -> tuple[float, float]:
@@ -15,6 +14,8 @@ def wilson(hits: int, total: int) -> tuple[float, float]:
         hits: units with a hit.
         total: units.
     """
+    from scipy.stats import norm
+
     if total == 0:
         return 0.0, 1.0
     if hits == 0:

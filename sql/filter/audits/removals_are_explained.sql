@@ -21,6 +21,6 @@ where
     or (
         d.action = 'drop'
         and d.keeper is null
-        and d.reason not in ('risk', 'short', 'forgotten', 'contaminated', 'held')
+        and d.reason not in ('risk', 'short', 'forgotten', 'contaminated', 'held', 'personal')
     )
 order by row_key

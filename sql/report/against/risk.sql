@@ -17,7 +17,7 @@ select
     s.now,
     cast(count(risk) as bigint) as scored,
     cast(count(*) filter (where risk >= 0.5) as bigint) as risky,
-    cast(coalesce(sum(cast(round(expected_tokens * 1000) as bigint)), 0) // 1000 as bigint) as expected_tokens
+    cast(coalesce(sum(cast(round(expected_tokens * 1000) as bigint)), 0) // 1000 as bigint) as tokens_at_risk
 from sides as s
 left join both_runs as b on s.now = b.now
 group by s.now

@@ -6,6 +6,7 @@ import pytest
 
 from pipeline.config.sections import InputConfig
 from pipeline.corpus import find_shards, read_documents, shard_schema, text_rows
+from pipeline.corpus.files import further
 from pipeline.engine.progress import Silent
 
 DATA = b"\xef\xbb\xbfone\r\ntwo\n\n \nthree\n\n\nf\xc3\xbcnf\nsix"
@@ -66,3 +67,21 @@ def test_the_rows_of_each_way_are_said(tmp_path, scan, monkeypatch):
     done = scan(tmp_path / "c", tmp_path / "run", "input.text_rows=line")
     assert done.table("kept")["text"].to_pylist() == ["one", "two", "three", "f\u00fcnf", "six"]
     assert said.count(told) == 1
+
+
+def test_source_code_is_read_by_suffix(tmp_path):
+    """Named suffixes are texts, a file a row; code stands for those of programming languages."""
+    for name in ("a.py", "b.RS", "c.bin", "test/d.py", "README.md", "e.foo"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("text")
+
+    def found(*suffixes):
+        shards, _ = find_shards([str(tmp_path)], further(InputConfig(suffixes=suffixes)))
+        assert {(shard.format, shard.split) for shard in shards} == {("text", None)}
+        return [shard.name for shard in shards]
+
+    assert found() == ["README.md"]
+    assert found(".rs", ".foo") == ["README.md", "b.RS", "e.foo"]
+    assert found("code") == ["README.md", "a.py", "b.RS", "test/d.py"]
+    with pytest.raises(ValueError, match="suffixes"):
+        InputConfig(suffixes=("py",))

@@ -1,4 +1,4 @@
-"""Tables of Delta Lake and Iceberg: the files of the last version, deleted rows stay deleted."""
+"""Tables of Delta Lake, Iceberg, Lance: files of the last version, deleted rows stay deleted."""
 
 import json
 import sys
@@ -101,3 +101,34 @@ def test_a_table_is_not_read_without_its_reader(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "deltalake", None)
     with pytest.raises(ConfigError, match="tables of Delta Lake and Iceberg is not"), parts():
         find_shards([str(tmp_path / "c")])
+
+
+def test_the_last_version_of_a_lance_table_is_read(tmp_path, scan):
+    """Fragments are shards; with a new column other ones, with deleted rows they are refused."""
+    lance = pytest.importorskip("lance")
+    place = tmp_path / "c" / "table.lance"
+    texts = [f"text number {number} of a table" for number in range(5)]
+    lance.write_dataset(pa.table({"text": texts[:4]}), place, max_rows_per_file=2)
+    table = lance.write_dataset(pa.table({"text": texts[4:]}), place, mode="append")
+    shards, ignored = find_shards([str(tmp_path / "c")])
+    assert (len(shards), {shard.format for shard in shards}, ignored) == (3, {"lance"}, [])
+    done = scan(tmp_path / "c", tmp_path / "run")
+    assert sorted(done.table("kept")["text"].to_pylist()) == texts
+    table.add_columns({"size": "length(text)"})
+    assert not {shard.name for shard in find_shards([str(place)])[0]} & {s.name for s in shards}
+    done = scan(tmp_path / "c", tmp_path / "run")
+    assert set(done.table("kept")["size"].to_pylist()) == {len(texts[0])}
+    with pytest.raises(CorruptFile, match="last version"):
+        scan(shards[0].path, tmp_path / "other")
+    table.delete("text like '%number 1%'")
+    with pytest.raises(InputError, match="compact_files"):
+        find_shards([str(place)])
+
+
+def test_a_lance_table_asks_for_its_part(tmp_path, monkeypatch):
+    """Without the package the message names it."""
+    (tmp_path / "t" / "_versions").mkdir(parents=True)
+    (tmp_path / "t" / "_versions" / "1.manifest").touch()
+    monkeypatch.setitem(sys.modules, "lance", None)
+    with pytest.raises(ConfigError, match=r"rote\[lance\]'$"), parts():
+        find_shards([str(tmp_path / "t")])

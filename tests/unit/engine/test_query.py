@@ -95,7 +95,13 @@ def test_one_place_runs_sql_and_only_from_a_file():
             ):
                 calls.append((path.relative_to(ROOT).as_posix(), ast.unparse(node)))
     assert importers == {"pipeline/engine/query.py"}
-    assert sorted(calls) == [
+    settings = [
+        call
+        for _, call in calls
+        if call.startswith(("connection.execute('set ", "connection.execute('reset "))
+    ]
+    assert len(settings) == 4  # fixed words, bound values
+    assert sorted(call for call in calls if call[1] not in settings) == [
         # whole files into a database, which is no statement
         ("pipeline/engine/query.py", "connection.read_parquet(paths, union_by_name=True)"),
         ("pipeline/engine/query.py", "connection.sql(statement(name), params=bound or None)"),
@@ -254,3 +260,55 @@ def test_nothing_is_left_in_the_spill_folder(stored, tmp_path):
         query.run("scan/copies", {"signatures": [tmp_path / "absent"]}, limits=limits)
     assert list(spill.iterdir()) == []
     assert pq.read_table(paths[0]).num_rows == 1
+
+
+def asked(monkeypatch, text, **limits):
+    """Return the first row of a statement that is no file."""
+    monkeypatch.setattr(query, "statement", lambda _: text)
+    return query.run("any", {}, limits=query.Limits(**limits)).to_pylist()[0]
+
+
+def test_a_database_waits_for_the_next_query_with_the_limits_of_that(monkeypatch, tmp_path):
+    """Threads, memory and folder are those of each query, and no table of another is seen."""
+    text = "select " + ", ".join(
+        f"current_setting('{name}') as {name}"
+        for name in ("threads", "memory_limit", "temp_directory", "enable_external_file_cache")
+    )
+    usual = asked(monkeypatch, text)
+    [waiting] = query._IDLE
+    first = asked(monkeypatch, text, threads=1, memory=10**9, spill=tmp_path)
+    assert (first["threads"], first["memory_limit"]) == (1, "953.6 MiB")
+    assert Path(first["temp_directory"]).parent == tmp_path
+    assert first["enable_external_file_cache"] is False
+    second = asked(monkeypatch, text, threads=2)
+    assert (second["threads"], second["memory_limit"]) == (2, usual["memory_limit"])
+    assert [waiting] == query._IDLE
+    table = pa.table({"a": [1]})
+    monkeypatch.setattr(query, "statement", lambda _: "from given")
+    assert query.run("any", {"given": table}).to_pylist() == [{"a": 1}]
+    with pytest.raises(IntegrityError, match="given"):
+        query.run("any", {})
+    assert query._IDLE == []
+
+
+def test_a_database_that_put_data_aside_is_not_used_again(monkeypatch, tmp_path):
+    """Its folder cannot be changed any more, and is gone with the query."""
+    text = (
+        "select count(*) as n from (select (i * 7919) % 1000003 as k, repeat('x', 40) || i as s "
+        "from range(2000000) as t(i) order by s limit 1900000)"
+    )
+    found = asked(monkeypatch, text, threads=1, memory=60 * 2**20, spill=tmp_path)
+    assert found == {"n": 1_900_000}
+    assert query._IDLE == []
+    assert [*tmp_path.iterdir()] == []
+    assert asked(monkeypatch, "select 1 as n", spill=tmp_path) == {"n": 1}
+
+
+def test_queries_side_by_side_have_a_database_each(monkeypatch):
+    """A stream that is not at its end keeps its own."""
+    monkeypatch.setattr(query, "statement", lambda _: "select unnest(range(5000)) as n order by n")
+    rows = query.stream("any", {}, limits=query.Limits(threads=1), rows=1000)
+    first = next(rows)
+    assert query.run("any", {}, limits=query.Limits(threads=2)).num_rows == 5000
+    assert first.num_rows + sum(batch.num_rows for batch in rows) == 5000
+    assert len(query._IDLE) == 1

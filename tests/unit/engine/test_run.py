@@ -16,6 +16,7 @@ from pipeline.engine.manifest import load_manifest
 from pipeline.engine.stage import Receipt
 from pipeline.engine.tables import read_table, write_table
 from pipeline.errors import ConfigError, InputError, IntegrityError, RunFolderError
+from pipeline.outline import outline, plan
 from pipeline.scan import inventory
 from schemas.scan.families import FAMILIES
 
@@ -370,16 +371,16 @@ def test_an_output_inside_the_corpus_is_refused_and_not_made(corpus):
     ):
         pass
     with pytest.raises(ConfigError):
-        run.plan("scan", corpus / "run", load_config(), [str(corpus)])
+        plan("scan", outline(corpus / "run", load_config(), [str(corpus)]))
     assert not (corpus / "run").exists()
 
 
 def test_a_plan_of_a_first_run_has_everything_due_and_makes_nothing(corpus, tmp_path):
     """All units of all stages are due, and not even the folder is made."""
-    planned = run.plan("scan", tmp_path / "run", load_config(), [str(corpus)])
+    planned = plan("scan", outline(tmp_path / "run", load_config(), [str(corpus)]))
     assert planned == [("sketch", 3, 3), *((stage, 1, 1) for stage in REDUCES)]
     with pytest.raises(RunFolderError):
-        run.plan("filter", tmp_path / "run", load_config())
+        plan("filter", outline(tmp_path / "run", load_config()))
     assert not (tmp_path / "run").exists()
 
 
@@ -389,9 +390,9 @@ def test_a_plan_tells_what_is_due_and_writes_nothing(corpus, done):
     """
     out, config = done.folder, load_config()
     before = contents(out)
-    assert {units for _, units, _ in run.plan("scan", out, config, [str(corpus)])} == {0}
+    assert {units for _, units, _ in plan("scan", outline(out, config, [str(corpus)]))} == {0}
     other = load_config(settings=["near.threshold=0.9"])
-    assert run.plan("filter", out, other) == [
+    assert plan("filter", outline(out, other)) == [
         ("documents", 1, 1),
         ("decisions", 1, 1),
         ("columns", 0, 1),
@@ -399,11 +400,14 @@ def test_a_plan_tells_what_is_due_and_writes_nothing(corpus, done):
         ("seal", 1, 1),
     ]
     usual = [name for name, stage in run.STAGES.items() if stage.wanted(config)]
-    assert [stage for stage, *_ in run.plan("run", out, config, [str(corpus)])] == usual
+    assert [stage for stage, *_ in plan("run", outline(out, config, [str(corpus)]))] == usual
     asked = load_config(settings=["decontaminate.files=x"])
-    assert run.plan("filter", out, asked)[:2] == [("contaminated", 1, 1), ("documents", 1, 1)]
+    assert plan("filter", outline(out, asked))[:2] == [("contaminated", 1, 1), ("documents", 1, 1)]
     (corpus / "b.jsonl").write_text('{"text": "changed"}\n')
-    assert run.plan("scan", out, config, [str(corpus)])[:2] == [("sketch", 1, 3), ("copies", 1, 1)]
+    assert plan("scan", outline(out, config, [str(corpus)]))[:2] == [
+        ("sketch", 1, 3),
+        ("copies", 1, 1),
+    ]
     assert contents(out) == before
 
 

@@ -4,15 +4,18 @@ import json
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
 from flows.command_line import run as command
+from pipeline.corpus import find_shards
 from pipeline.errors import ConfigError, InputError, IntegrityError
 from pipeline.export.card import size_category
 from pipeline.export.croissant import ids
 from pipeline.export.database import to_database
 from pipeline.export.hub import to_hub
+from pipeline.export.table import to_table
 
 
 def rows(tag, count, **columns):
@@ -130,3 +133,47 @@ def test_names_of_sizes_and_ids():
         "n>10B",
     ]
     assert ids(["a b", "a_b", "", "c"]) == ["a_b", "a_b_1", "_", "c"]
+
+
+@pytest.mark.parametrize("name", ["t", "t.lance"])
+def test_kept_rows_are_the_new_version_of_a_table(done, tmp_path, capsys, name):
+    """Made or made anew, of Delta Lake or Lance; a table or a folder of others is left alone."""
+    package = pytest.importorskip("lance" if name.endswith(".lance") else "deltalake")
+    target = tmp_path / name
+
+    def read():
+        if name.endswith(".lance"):
+            table = package.dataset(str(target))
+            return table.version, table.to_table()
+        table = package.DeltaTable(target)
+        return table.version() + 1, pa.table(table.to_pyarrow_table())
+
+    for version in (1, 2):
+        assert command(["export", str(done.folder), "--table", str(target)]) == 0
+        assert "9 rows, the new version of a table" in capsys.readouterr().out
+        number, kept = read()
+        assert (number, kept.num_rows) == (version, 9)
+        assert pc.sum(pc.struct_field(kept["rote"], "exact_count")).as_py() == 11
+    shards, _ = find_shards([str(target)])
+    assert shards
+    other = tmp_path / f"other{target.suffix}"
+    if target.suffix:
+        package.write_dataset(pa.table({"a": [1]}), str(other))
+    else:
+        package.write_deltalake(str(other), pa.table({"a": [1]}))
+    for place in (other, tmp_path):
+        with pytest.raises(InputError, match="nothing was touched"):
+            to_table(done.folder, place)
+
+
+def test_a_table_takes_no_json_lines_and_no_type_that_it_does_not_know(tmp_path, make_corpus, scan):
+    """Times of nanoseconds are none of Delta's; the message quotes the library."""
+    pytest.importorskip("deltalake")
+    times = pa.array([1], pa.time64("ns"))
+    corpus = make_corpus(tmp_path / "c", {"a.parquet": pa.table({"text": ["a b"], "at": times})})
+    run = scan(corpus, tmp_path / "r").folder
+    with pytest.raises(InputError, match="cannot be written as a table"):
+        to_table(run, tmp_path / "t")
+    run = scan(corpus, tmp_path / "s", "emit.format=jsonl").folder
+    with pytest.raises(InputError, match="no types"):
+        to_table(run, tmp_path / "u")

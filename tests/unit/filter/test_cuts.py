@@ -12,9 +12,10 @@ from examples.rebuild_texts import originals
 from pipeline.config.load import load_config
 from pipeline.config.sections import Config, PolicyConfig
 from pipeline.errors import ConfigError, SchemaMismatch
-from pipeline.filter.emit.edits import without
+from pipeline.filter.emit.edits import replaced
 from pipeline.filter.rules import cut_kernels, cuts
 from schemas.filter.decisions import CUTS
+from schemas.filter.emitted import SPANS_CUT
 from tests.reference import words
 
 SIZE = 5
@@ -79,9 +80,9 @@ def test_only_what_was_cut_in_a_column_is_put_back_there():
     """Cuts of another column and of other rows leave a value alone; none stays none."""
     struct = pa.array([{"row_key": 3}, {"row_key": 4}, {"row_key": 5}])
     kept = pa.table({"a": ["xz", "q", None], "b": ["m", "m", "m"], "rote": struct})
-    cuts = [(3, "a", 1, 4, b"yyy"), (3, "b", 0, 1, b"n"), (9, "a", 0, 1, b"w")]
+    cuts = [(3, "a", 1, 4, b"yyy", None), (3, "b", 0, 1, b"n", None), (9, "a", 0, 1, b"w", None)]
     columns = [list(column) for column in zip(*cuts, strict=True)]
-    spans = pa.table(columns, ["row_key", "column", "start_byte", "end_byte", "text"])
+    spans = pa.table(columns, SPANS_CUT.names)
     assert originals(kept, spans, "a") == ["xyyyz", "q", None]
     assert originals(kept, spans, "b") == ["nm", "m", "m"]
 
@@ -141,7 +142,8 @@ def test_masks_leave_the_text_and_list_the_same_bytes(cut, tmp_path, scan):
     cut_keys = {key for (key,) in done.rows("cuts", "row_key")}
     for key, text in kept_texts(done).items():
         if key in cut_keys:  # one of which nothing would stay is masked, but was not cut
-            assert without(texts[key].encode(), ranges[key]) == text.encode()
+            cuts = [(start, end, None) for start, end in ranges[key]]
+            assert replaced(texts[key].encode(), cuts) == text.encode()
 
 
 PASSAGE = "one two three four five six seven"

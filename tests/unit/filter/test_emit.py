@@ -3,16 +3,20 @@ import decimal
 import json
 import os
 import uuid
+from importlib.metadata import version
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.config.load import load_config
 from pipeline.corpus import Shard, read_documents
+from pipeline.engine.run_folder import digest_of
 from pipeline.engine.shards import output_names
 from pipeline.errors import InputError, IntegrityError, SchemaMismatch
 from pipeline.filter.emit import emit
+from pipeline.filter.emit.footer import footer
 from pipeline.filter.emit.hub_features import with_rote
 from schemas.filter.emitted import KEPT_STRUCT, REMOVED_STRUCT
 
@@ -104,6 +108,22 @@ def test_metadata_stays_with_the_new_column_described(emitted):
         assert about["features"] == HUB["info"]["features"]
         assert added["row_key"] == {"dtype": "uint64", "_type": "Value"}
         assert added["risk"]["dtype"] == "float64"
+
+
+def test_footers_tell_version_and_settings_and_nothing_of_a_scan(emitted):
+    """The same settings give the same digest; the name of the run folder is not in there."""
+    config = load_config(base=emitted.manifest["config"])
+    for name in ("kept", "removed"):
+        for path in (emitted.folder / name).rglob("*.parquet"):
+            if path.parent.name != "spans":
+                metadata = pq.read_schema(path).metadata
+                assert metadata[b"rote.version"] == version("rote").encode()
+                assert metadata[b"rote.settings"] == digest_of(emit.settings(config)).encode()
+    other = config.model_copy(update={"near": config.near.model_copy(update={"threshold": 0.9})})
+    assert (
+        footer(emit.settings(other))[b"rote.settings"]
+        != footer(emit.settings(config))[b"rote.settings"]
+    )
 
 
 @pytest.mark.parametrize("about", [b"", b"[]", b'{"info": null}', b'{"info": {"features": 1}}'])

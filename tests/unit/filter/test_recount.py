@@ -57,7 +57,8 @@ def counts(done, slope, gone=(), cuts=None):
     work = Work("decisions", "all", done.folder, load_config(), (), tables)
     known = recount.scored(work)
     assert known is not None
-    risk = recount.risk_after(work, known, np.array(gone, np.uint64), cuts)
+    left = recount.risk_after(work, known, np.array(gone, np.uint64), cuts)
+    risk = left.risk
     return known, risk, np.round(risk / (1 - risk), 3).tolist()
 
 
@@ -92,7 +93,7 @@ def test_effective_counts_are_of_the_rows_that_stay(done):
 def test_words_that_are_cut_do_not_count(done):
     """Cutting one of the two passages of row 2 takes one occurrence."""
     start = TEXTS[2].rindex("tyger tyger")
-    cut = pa.table([[2], [start], [start + len(PASSAGE)], [10]], CUTS.names)
+    cut = pa.table([[2], [start], [start + len(PASSAGE)], [10], [None]], CUTS.names)
     assert counts(done, "slope_count", [], conform(cut, CUTS))[2] == [3.0, 3.0, 1.0]
 
 

@@ -16,7 +16,8 @@ from pipeline.errors import ConfigError, InputError
 from pipeline.inspect.paired import pairing, table
 from pipeline.inspect.two_models import two_models
 from pipeline.score.proxy.pool import torch_threads
-from pipeline.score.proxy.tokenizer import encode, read_tokenizer
+from pipeline.score.proxy.tokenizer import encode
+from pipeline.text.stored_tokenizer import read_tokenizer
 from tests.e2e.command import QUICK_SCORE
 from tests.e2e.corpora import Prose
 

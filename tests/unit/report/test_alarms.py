@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.engine.manifest import load_manifest
-from pipeline.report.data.alarms import alarms, judge
+from pipeline.report.data.alarms import alarms, grouped, judge
 from tests.report_runs import make_run
 
 Row = dict[str, Any]
@@ -191,3 +191,16 @@ def test_sentences_say_where_and_are_safe_on_a_terminal() -> None:
         "Source group a\N{SYMBOL FOR ESCAPE}[31mb loses 26 of its 50 documents (52.0%): "
         "more than half."
     )
+
+
+def test_alarms_of_a_kind_are_told_as_one() -> None:
+    """Five clusters are one line with their number and the largest; another alarm stays itself."""
+    clusters = [{"cluster": f"{n}" * 32, "members": 60 - n, "kept": 1} for n in range(5)]
+    row = {"source_group": "a", "documents": 50, "removed": 26, "kept": 24}
+    found = judge(_totals(1000), [row], clusters, [], _manifest())
+    assert len(found) == 6
+    told = [entry["sentence"] for entry in grouped(found)]
+    lead = "5 clusters of more than 1% of the corpus hold 290 documents."
+    assert told[0] == "Source group a loses 26 of its 50 documents (52.0%): more than half."
+    assert told[1:] == [f"{lead} The largest: {found[1]['sentence']}"]
+    assert grouped([]) == []

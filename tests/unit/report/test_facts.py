@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 
 from pipeline.report.html.facts import blocks, fact, shown, with_rate_of_families, words
-from pipeline.report.summary import _rate
+from pipeline.report.page.verdict import rate_told
 
 
 def _cells(markup: str) -> list[str]:
@@ -63,7 +63,7 @@ def test_a_rate_stands_beside_an_interval_of_its_own_unit() -> None:
 def test_the_interval_of_the_summary_holds_its_rate() -> None:
     """A rate of sequences is never put beside the interval of a rate of families."""
     row = {"rate": 0.299, "families": 50, "families_memorized": 10}
-    told = _rate({**row, "rate_of_families_95": [0.112, 0.33]}, "that it never saw")
+    told = rate_told({**row, "rate_of_families_95": [0.112, 0.33]}, "that it never saw")
     assert told == "10 of 50 families that it never saw, 20% [11%, 33%]"
-    told = _rate({**row, "rate_of_families_95": None}, "that it saw")
+    told = rate_told({**row, "rate_of_families_95": None}, "that it saw")
     assert "29" not in told

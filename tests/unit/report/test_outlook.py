@@ -140,15 +140,18 @@ def test_a_near_target_shows_amounts(tmp_path: Path) -> None:
     assert {"kind", "risk 0.5 or above", "expected tokens"} <= {*_cells(page)}
     assert "place" not in _cells(page)
     assert "How risk spreads" in page
-    assert "| rows | scored | risk 0.5 or above | expected tokens |" in written["summary.md"]
+    assert (
+        "| corpus | documents | scored | risk 0.5 or above | expected tokens |"
+        in written["summary.md"]
+    )
 
 
 def test_rates_stand_beside_intervals_of_their_unit(tmp_path: Path) -> None:
     """In the summary families of families with their interval, never a rate of sequences."""
     written = _reported(tmp_path, _facts(extrapolated=False))
     assert (
-        "The largest proxy memorized a sequence of 2 of 10 families that it was trained on, 20% "
-        "[5.7%, 51%] (95%, by family)." in written["summary.md"]
+        "The largest of them recited text of 2 of 10 families that it was trained on, 20% "
+        r"\[5.7%, 51%\]." in written["summary.md"]
     )
     assert "22%" not in written["summary.md"]
     cells = _cells(text_of_page(written["index.html"]))

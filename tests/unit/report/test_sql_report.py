@@ -1,5 +1,7 @@
 """Rows in, literal rows out, for the queries of the report and of explanations."""
 
+import pyarrow as pa
+
 from pipeline.engine import query
 from schemas.filter.decisions import DECISIONS
 from schemas.filter.documents import DOCUMENTS
@@ -40,6 +42,30 @@ def _inputs(stored):
     return {"documents": documents, "decisions": decisions, "spans": spans}
 
 
+def keys_of(*keys):
+    """Return the row keys of documents that are shown apart."""
+    return pa.table({"row_key": pa.array(keys, pa.uint64())})
+
+
+def test_sources_that_are_shown_apart_are_told_by_source(stored):
+    """Their documents by key; by source how many there are, how alike, and how many stay."""
+    documents = stored(
+        DOCUMENTS, row_key=[1, 2, 3], source=["p/1", "p/2", "x"], source_group=["p", "p", "x"],
+        text_hash=[bytes(16)] * 3, exact_count=[4, 2, 9], near_count=[5, 2, 9],
+        max_window_count=[6, 0, 9],
+    )  # fmt: skip
+    decisions = stored(DECISIONS, row_key=[1, 2, 3], action=["keep", "drop", "keep"])
+    groups = {"groups": ["p", "q"]}
+    keys = query.run("report/apart_rows", {"documents": documents}, groups)
+    assert keys["row_key"].to_pylist() == [1, 2]
+    both = {"documents": documents, "decisions": decisions}
+    found = query.run("report/apart", both, {**groups, "top": 9}).to_pylist()
+    assert [tuple(row.values()) for row in found] == [
+        ("p/1", 1, 1, 4, 5, 6, 1),
+        ("p/2", 1, 1, 2, 2, 0, 0),
+    ]
+
+
 def test_report_first_counts_what_says_again_what_stays(stored):
     """Copies count whole; of a passage all kept occurrences but the first, and no more than is
     repeated of a document.
@@ -57,7 +83,10 @@ def test_report_first_counts_what_says_again_what_stays(stored):
 def test_report_spans_are_those_with_most_to_cut(stored):
     """Two occurrences stay, so one can go: the passage in its shortest form."""
     inputs = _inputs(stored)
-    found = query.run("report/spans", {k: inputs[k] for k in ("spans", "decisions")}, {"top": 9})
+    inputs = {k: inputs[k] for k in ("spans", "decisions")}
+    found = query.run("report/spans", {**inputs, "apart": keys_of()}, {"top": 9})
+    without = query.run("report/spans", {**inputs, "apart": keys_of(3, 4, 5)}, {"top": 9})
+    assert without.num_rows == 0
     assert found.to_pylist() == [
         {
             "row_key": 3,

@@ -6,6 +6,7 @@ import pytest
 from flows.runners import LocalMapper
 from pipeline import run
 from pipeline.config.load import load_config
+from pipeline.corpus.listing import listing_digest
 from pipeline.corpus.places import local_places
 from pipeline.errors import ConfigError, CorruptFile, InputError, TransientIOError
 from pipeline.storage import addresses, mirror
@@ -36,6 +37,20 @@ def test_what_rote_reads_is_fetched_and_nothing_else(server, bucket, tmp_path):
     _, files = fetched(tmp_path)
     assert files == wanted
     assert len([one for one in server.requests if one[0] == "GET"]) == 4 + len(wanted)
+
+
+def test_a_listing_of_an_address_asks_for_no_object(server, bucket):
+    """One list, in pages; it changes with what rote reads there, and with nothing else."""
+    bucket.put("corpus/0.jsonl", rows("one"))
+    seen = [listing_digest(["s3://data/corpus"])]
+    bucket.put("corpus/z.exe", b"1")
+    assert listing_digest(["s3://data/corpus"]) == seen[0]
+    bucket.put("corpus/0.jsonl", rows("two"))  # of the same size
+    seen.append(listing_digest(["s3://data/corpus"]))
+    bucket.put("corpus/1.jsonl", rows("three"))
+    seen.append(listing_digest(["s3://data/corpus"]))
+    assert len(set(seen)) == 3
+    assert set(server.requests) == {("GET", "data/")}
 
 
 def test_a_large_file_is_fetched_in_ranges(bucket, tmp_path, monkeypatch):

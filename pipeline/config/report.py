@@ -1,0 +1,38 @@
+"""The settings of the report: what it is of, what it shows, what it is held against."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, field_validator
+
+from pipeline.config.fields import Names, Place, Section, no_longer_than
+
+Line = Annotated[str, no_longer_than(200, "it is a line of the first page")]
+
+
+class ReportConfig(Section):
+    """What the report and `rote explain` show of the texts, and what they are held against."""
+
+    excerpts: bool = Field(True, description="quote short excerpts; false for sensitive corpora")
+    mask: bool = Field(
+        True, description="hide e-mail addresses, phone and card numbers and keys in excerpts"
+    )
+    against: Place = Field("", description="another run folder: the report tells what changed")
+    title: Line = Field(
+        "", description="what the report is of, such as the corpus and its release; on its top"
+    )
+    owner: Line = Field("", description="who answers for the corpus; on the report's first page")
+    date: Line = Field(
+        "", description="the day of the report, as you write it: a run folder knows no clock"
+    )
+    apart: Names = Field(
+        (),
+        description="source groups that are there to be found, such as planted ones: lists of the "
+        "worst and alarms leave them out, a section of their own tells what was found",
+    )
+
+    @field_validator("apart", mode="before")
+    @classmethod
+    def _as_tuple(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value

@@ -1,0 +1,209 @@
+"""What a scan and a filter will cost, told before: text, time, memory, disk.
+
+A look into some files of each kind tells how much text there is, and one hash of 16 MB how fast the
+machine is. The constants are of `benchmarks/expected.py`, which holds what was told against what
+was then measured (docs/performance.md).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import lzma
+import shutil
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.config.sections import Config
+from pipeline.corpus import Shard, read_documents
+from pipeline.corpus.files import CODECS
+from pipeline.engine.memory import Plan, budget_of, workers_of
+from pipeline.engine.memory import plan as plan_memory
+from pipeline.engine.shards import active_shards
+from pipeline.errors import ConfigError, InputError
+
+SAMPLED = 4  # files of a kind that are looked into
+LOOK_BYTES = 1 << 18
+ROWS_BYTES = 1 << 20
+HASHED_BYTES = 1 << 24
+USUAL_SPEED = 0.9e9  # bytes a second of BLAKE2b, where the seconds below were measured
+MAPPED, REDUCED = 0.034, 0.026  # CPU seconds of a megabyte of text, in stages that any thread takes
+START = 2.5  # seconds of imports and compiled kernels
+PER_TEXT, PER_DOCUMENT = 1.3, 900  # bytes of the run folder, of a byte of text and of a document
+SPILLED = 1.2  # bytes of a byte of text that are put aside, less what memory takes
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a scan and a filter will cost.
+
+    Attributes:
+        text_bytes: of all documents.
+        documents: rows.
+        memory: what they may use and the least that would do.
+        disk: bytes of the run folder at the end.
+        spilled: bytes beside it, for a while.
+    """
+
+    text_bytes: int
+    documents: int
+    memory: Plan
+    disk: int
+    spilled: int
+
+
+def expected(manifest: dict[str, Any], config: Config) -> Expected:
+    """Return what the scan and the filter of a corpus will cost.
+
+    Args:
+        manifest: with the registry of its shards.
+        config: the settings.
+
+    Raises:
+        ConfigError: The memory budget is too small.
+    """
+    shards = active_shards(manifest)
+    memory = plan_memory(manifest, shards, config)
+    text, documents = _contents(shards, config)
+    room = max(0, budget_of(config) - memory.base) // 4
+    return Expected(
+        text,
+        documents,
+        memory,
+        int(PER_TEXT * text + PER_DOCUMENT * documents),
+        max(0, int(SPILLED * text) - room),
+    )
+
+
+def seconds(found: Expected, config: Config) -> float:
+    """Return how long the scan and the filter will take on this machine, without training."""
+    workers = workers_of(config)
+    each = MAPPED / workers + REDUCED / min(workers, 2)
+    return START + found.text_bytes / 1e6 * each * USUAL_SPEED / _speed()
+
+
+def _contents(shards: Sequence[Shard], config: Config) -> tuple[int, int]:
+    """Return about how many bytes of text and how many rows some files hold."""
+    kinds: dict[tuple[str, str], list[Shard]] = defaultdict(list)
+    for shard in shards:
+        kinds[shard.format, Path(shard.path).suffix.lower()].append(shard)
+    text, rows = 0.0, 0.0
+    for (format_, _), own in sorted(kinds.items()):
+        largest = sorted(own, key=lambda shard: (-shard.bytes, shard.name))[:SAMPLED]
+        looks = [_look(shard, config) for shard in largest]
+        size = sum(shard.bytes for shard in own)
+        share = size / max(1, sum(shard.bytes for shard in largest))
+        text += share * sum(look[0] for look in looks)
+        rows += len(own) if format_ == "text" and config.input.text_rows == "file" else (
+            share * sum(look[1] for look in looks)
+        )  # fmt: skip
+    return int(text), int(rows)
+
+
+def _look(shard: Shard, config: Config) -> tuple[float, float]:
+    """Return about how many bytes of text and how many rows a file holds, by its first ones."""
+    plain = shard.bytes * _unpacked(shard)
+    if shard.format == "text" and config.input.text_rows == "file":
+        return plain, 1.0
+    try:
+        batches = read_documents(shard, config.input, everything=True, batch_bytes=ROWS_BYTES)
+        batch = next(batches, None)
+    except InputError:  # the scan tells
+        return 0.0, 0.0
+    if batch is None or batch.columns is None or not len(batch.texts):
+        return 0.0, 0.0
+    count, names = len(batch.texts), batch.columns.schema.names
+    if shard.format == "parquet":
+        rows = float(pq.read_metadata(shard.path).num_rows)
+    else:
+        marks = sum(map(len, names)) + 6 * len(names) if shard.format == "jsonl" else len(names)
+        rows = plain / (batch.columns.nbytes / count + marks)
+    return rows * batch.texts.nbytes / count, rows
+
+
+def _unpacked(shard: Shard) -> float:
+    """Return how many times as long as a file its contents are, by its beginning."""
+    codec = CODECS.get(Path(shard.path).suffix.lower())
+    if codec is None:
+        return 1.0
+    with Path(shard.path).open("rb") as stream:
+        raw = stream.read(LOOK_BYTES)
+    size = 0
+    try:
+        if codec == "xz":
+            size = len(lzma.LZMADecompressor().decompress(raw))
+        else:
+            unpacked = pa.CompressedInputStream(pa.BufferReader(raw), codec)
+            while part := unpacked.read(1 << 16):
+                size += len(part)
+    except (OSError, lzma.LZMAError):  # it ends in the middle
+        pass
+    return max(1.0, size / max(1, len(raw)))
+
+
+def _speed() -> float:
+    """Return how many bytes a second this machine hashes, in CPU time."""
+    data = bytes(HASHED_BYTES)
+    begun = time.thread_time()
+    hashlib.blake2b(data).digest()
+    return HASHED_BYTES / max(1e-6, time.thread_time() - begun)
+
+
+def require_disk(folder: Path, manifest: dict[str, Any], config: Config) -> None:
+    """Refuse to begin where the run folder would be larger than it may be, or than there is room.
+
+    Args:
+        folder: the run folder.
+        manifest: with the registry of its shards.
+        config: the settings.
+
+    Raises:
+        ConfigError: It would; the message tells how much is needed.
+    """
+    found = expected(manifest, config)
+    there = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    above = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
+    free = shutil.disk_usage(above).free
+    allowed = config.limits.disk or free + there
+    needed = found.disk + found.spilled
+    if needed > min(allowed, free + there):
+        raise ConfigError(
+            "The disk is too small for this corpus.",
+            where="limits.disk" if config.limits.disk and config.limits.disk < free else str(above),
+            found=f"{_size(min(allowed, free + there))} for {_size(found.text_bytes)} of text",
+            expected=f"about {_size(needed)}: {_size(found.disk)} for the run folder, "
+            f"{_size(found.spilled)} for a while",
+            fix="free some, choose another --out, or raise limits.disk or limits.memory",
+        )
+
+
+def in_words(found: Expected, config: Config) -> list[str]:
+    """Return the lines that tell a user what is to come."""
+    least, most = _size(found.memory.smallest), _size(found.memory.budget)
+    text, took = _size(found.text_bytes), _duration(seconds(found, config))
+    more = f", for a while {_size(found.spilled)} more" if found.spilled else ""
+    return [
+        f"about {text} of text in {found.documents:,} rows: scan and filter {took}",
+        f"memory: at least {least}, may use {most} (limits.memory)",
+        f"disk: about {_size(found.disk)}{more}",
+    ]
+
+
+def _size(count: float) -> str:
+    for unit, size in (("TB", 1e12), ("GB", 1e9)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{max(1, round(count / 1e6)):,} MB"
+
+
+def _duration(seconds: float) -> str:
+    for unit, length in (("h", 3600), ("min", 60)):
+        if seconds >= 1.5 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"

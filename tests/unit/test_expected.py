@@ -1,0 +1,94 @@
+"""What a scan will cost, told before by a look into the files, and refused where it is too much."""
+
+import gzip
+import json
+import lzma
+import random
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.config.load import load_config
+from pipeline.errors import ConfigError
+from pipeline.expected import Expected, expected, in_words, seconds
+from pipeline.outline import outline
+
+WORDS = [f"word{number}" for number in range(500)]
+ROWS = 1_200
+
+
+def texts():
+    """Return texts of 20 to 60 words."""
+    draw = random.Random(1)  # noqa: S311
+    return [" ".join(draw.choices(WORDS, k=draw.randint(20, 60))) for _ in range(ROWS)]
+
+
+def write(folder, kind):
+    """Write the texts as files of a kind."""
+    rows = [{"id": f"number {n}", "text": text, "label": n} for n, text in enumerate(texts())]
+    raw = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    if kind == "parquet":
+        for part in range(6):
+            pq.write_table(pa.Table.from_pylist(rows[part::6]), folder / f"{part}.parquet")
+    elif kind == "arrow":
+        with pa.ipc.new_file(folder / "a.arrow", pa.Table.from_pylist(rows).schema) as file:
+            file.write_table(pa.Table.from_pylist(rows))
+    elif kind == "csv":
+        lines = [f"{row['id']},{row['text']},{row['label']}\n" for row in rows]
+        (folder / "a.csv").write_text("id,text,label\n" + "".join(lines))
+    elif kind == "text":
+        for row in rows[:300]:
+            (folder / f"{row['id']}.txt").write_text(row["text"])
+    elif kind == "lines":
+        (folder / "a.txt").write_text("\n".join(row["text"] for row in rows))
+    else:
+        packed = {"jsonl": raw, "jsonl.gz": gzip.compress(raw), "jsonl.xz": lzma.compress(raw)}
+        (folder / f"a.{kind}").write_bytes(packed[kind])
+
+
+def look(folder, *settings):
+    """Return what is told of a folder."""
+    config = load_config(settings=settings)
+    return expected(outline(folder.parent / "run", config, [str(folder)]).manifest, config)
+
+
+@pytest.mark.parametrize(
+    "kind", ["parquet", "arrow", "csv", "jsonl", "jsonl.gz", "jsonl.xz", "text", "lines"]
+)
+def test_text_and_rows_are_told_within_a_tenth(tmp_path, kind):
+    """Whatever the format and the packing."""
+    folder = tmp_path / "c"
+    folder.mkdir()
+    write(folder, kind)
+    own = texts()[:300] if kind == "text" else texts()
+    found = look(folder, *(["input.text_rows=line"] if kind == "lines" else []))
+    assert found.documents == pytest.approx(len(own), rel=0.1)
+    assert found.text_bytes == pytest.approx(sum(map(len, own)), rel=0.1)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_scan_that_has_no_room_is_refused_before_it_begins(tmp_path, scan):
+    """The message tells how much it needs and which setting says so; more of it is enough."""
+    folder = tmp_path / "c"
+    folder.mkdir()
+    write(folder, "parquet")
+    with pytest.raises(ConfigError, match=r"limits\.disk") as refused:
+        scan(folder, tmp_path / "run", "limits.disk=1MB")
+    assert "about 2 MB" in str(refused.value)
+    assert not [*(tmp_path / "run").rglob("*.parquet")]
+    done = scan(folder, tmp_path / "run", "limits.disk=3MB")
+    size = sum(path.stat().st_size for path in done.folder.rglob("*") if path.is_file())
+    assert size < look(folder).disk
+
+
+def test_what_is_put_aside_is_what_memory_does_not_hold(tmp_path):
+    """With a small budget the disk takes more for a while, and says so."""
+    folder = tmp_path / "c"
+    folder.mkdir()
+    write(folder, "parquet")
+    rich, config = look(folder), load_config()
+    assert rich.spilled == 0
+    poor = Expected(10**10, 10**6, rich.memory, 14 * 10**9, 11 * 10**9)
+    assert in_words(poor, config)[2] == "disk: about 14.0 GB, for a while 11.0 GB more"
+    assert seconds(poor, config) > 100 * seconds(Expected(10**7, 1, rich.memory, 0, 0), config) / 4
