@@ -6,3 +6,4 @@ select
     cast(coalesce(sum(repeated_words), 0) as bigint) as repeated_words
 from read_parquet($documents)
 where list_contains($groups, source_group)
+order by words
