@@ -1,0 +1,147 @@
+"""What a scan and a filter cost after a share of the corpus was added, removed or replaced.
+
+usage: python benchmarks/growing.py CORPUS [--shares 1,10,50] [--memory 2GB] [--out JSON] [--work FOLDER]
+
+The rows of a corpus in Parquet are dealt into a hundred files. A run is made of those that stay,
+then brought up to date after the change; both by `rote scan --filter` in a process of its own. Beside
+the cost stands what must hold: the tables and kept/ have the rows of a run made anew (numbers of
+shards apart), compared as sorted rows of the documents and their decisions.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from scan import machine
+
+FILES = 100
+
+
+def deal(corpus: Path, out: Path) -> list[Path]:
+    """Write the rows of a corpus as a hundred files; return them."""
+    out.mkdir(parents=True)
+    rows = pa.concat_tables([pq.read_table(path) for path in sorted(corpus.glob("*.parquet"))])
+    size = -(-rows.num_rows // FILES)
+    files = []
+    for number in range(FILES):
+        files.append(out / f"part-{number:02}.parquet")
+        pq.write_table(rows.slice(number * size, size), files[-1], compression="zstd")
+    return files
+
+
+def measured(corpus: Path, out: Path, memory: str) -> dict[str, float]:
+    """Scan and filter a corpus; return wall and CPU seconds and what each stage took."""
+    code = "import sys; from flows.cli import main; sys.argv[0] = 'rote'; main()"
+    options = ["--out", str(out), "--filter", "--local", "--set", f"limits.memory={memory}"]
+    began = time.perf_counter()
+    with subprocess.Popen(
+        [sys.executable, "-c", code, "scan", str(corpus), *options],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    ) as process:
+        said = process.stderr.read() if process.stderr else b""
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(said.decode())
+    return {
+        "wall_s": round(time.perf_counter() - began, 2),
+        "cpu_s": round(used.ru_utime + used.ru_stime, 2),
+    }
+
+
+def decided(out: Path) -> pa.Table:
+    """Return what a run says of each text, whatever the numbers of its shards."""
+    names = [
+        "doc_id",
+        "text_bytes",
+        "exact_count",
+        "near_count",
+        "max_window_count",
+        "keeper_doc_id",
+    ]
+    paths = sorted((out / "documents").rglob("*.parquet"))
+    table = pa.concat_tables([pq.read_table(path, columns=names) for path in paths])
+    return table.sort_by([(name, "ascending") for name in names])
+
+
+def change(kind: str, count: int, files: list[Path], corpus: Path) -> None:
+    """Take, bring or rewrite some files of a corpus."""
+    for path in files[:count]:
+        own = corpus / path.name
+        if kind == "remove":
+            own.unlink()
+        elif kind == "replace":  # by the same rows in another order
+            rows = pq.read_table(path)
+            order = pa.array(range(rows.num_rows - 1, -1, -1))
+            pq.write_table(rows.take(order), own, compression="zstd")
+        else:
+            shutil.copy2(path, own)
+
+
+def row(kind: str, share: int, files: list[Path], work: Path, memory: str) -> dict[str, Any]:
+    """Measure one change against a run made anew."""
+    count = share * FILES // 100
+    corpus, out, anew = (work / name for name in ("corpus", "run", "anew"))
+    for folder in (corpus, out, anew):
+        shutil.rmtree(folder, ignore_errors=True)
+    corpus.mkdir()
+    for path in files[count:] if kind == "add" else files:
+        shutil.copy2(path, corpus)
+    measured(corpus, out, memory)
+    change(kind, count, files, corpus)
+    after = measured(corpus, out, memory)
+    fresh = measured(corpus, anew, memory)
+    same = decided(out).equals(decided(anew))
+    if (
+        kind != "replace" and not same
+    ):  # ties follow the numbers of shards, which a new file has not
+        raise SystemExit(f"{kind} {share}%: another result than a run made anew")
+    return {"change": kind, "share": share, "after": after, "anew": fresh, "same": same}
+
+
+def main() -> None:
+    """Read the arguments and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("corpus", type=Path)
+    parser.add_argument("--shares", default="1,10,50")
+    parser.add_argument("--memory", default="2GB")
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--work", type=Path)
+    asked = parser.parse_args()
+    rows = []
+    print("| change | share | wall s | CPU s | anew: wall s | CPU s | share of CPU | same |")
+    print("|---|---:|---:|---:|---:|---:|---:|---|")
+    with tempfile.TemporaryDirectory(dir=asked.work) as name:
+        work = Path(name)
+        files = deal(asked.corpus, work / "files")
+        measured(files[0].parent, work / "warm", asked.memory)
+        shutil.rmtree(work / "warm")
+        for share in map(int, asked.shares.split(",")):
+            for kind in ("add", "remove", "replace"):
+                rows.append(row(kind, share, files, work, asked.memory))
+                after, anew = rows[-1]["after"], rows[-1]["anew"]
+                print(
+                    f"| {kind} | {share}% | {after['wall_s']} | {after['cpu_s']} "
+                    f"| {anew['wall_s']} | {anew['cpu_s']} "
+                    f"| {after['cpu_s'] / anew['cpu_s']:.2f} | {rows[-1]['same']} |",
+                    flush=True,
+                )
+    if asked.out:
+        record = {"machine": machine(), "corpus": asked.corpus.name, "rows": rows}
+        asked.out.write_text(json.dumps(record, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
