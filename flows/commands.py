@@ -211,13 +211,14 @@ def _print_plan(
 
     lines = [f"Plan for {out} (nothing is written):"]
     session = outline(out, config, corpus, verify=verify)
-    for stage, due, units in plan(command, session):
+    planned = plan(command, session)
+    for stage, due, units in planned:
         lines.append(
             f"  {stage:<12} {'already done' if not due else f'{due} of {units} units to do'}"
         )
         if stage == "probes" and due:
             lines += [f"    {line}" for line in costs(config)]
-    if corpus:
+    if corpus and any(due for _, due, _ in planned):
         lines += [f"  {line}" for line in in_words(expected(session.manifest, config), config)]
     if command == "filter":
         order = is_order(forecast_facts(load_manifest(out))[0])

@@ -403,7 +403,8 @@ def _nothing_readable(root: str, ignored: Sequence[str]) -> InputError:
         where=str(path),
         found=f"{len(ignored)} other entries",
         expected=" ".join(known_suffixes()),
-        fix="names that start with . or _ are ignored, run folders too",
+        fix="name further suffixes (input.suffixes, input.tokens); names that start with . or _ "
+        "are ignored, run folders too",
     )
 
 

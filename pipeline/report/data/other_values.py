@@ -20,7 +20,8 @@ LOOKED_AT = 20  # shards whose columns of text and id are asked for
 def other_values(work: Work) -> Row | None:
     """Return in how many removed copies each column has another value than in the row that stays.
 
-    Texts and ids are left out, and so are lists and structs. Values are compared by 64-bit hashes.
+    Texts and ids are left out, and so are lists and structs. Where one of the two has no value they
+    do not differ: its file may lack the column. Values are compared by 64-bit hashes.
     None where there is nothing to compare: no filter, JSON Lines, no other column.
     """
     kept, removed = (work.paths(name) for name in ("kept", "removed"))
@@ -31,7 +32,14 @@ def other_values(work: Work) -> Row | None:
     if not names:
         return None
     key, keeper = (pl.col(own).struct.field(name) for name in ("row_key", "keeper"))
-    hashed = [pl.col(name).hash().alias(f"{place}") for place, name in enumerate(names)]
+    schema = pl.scan_parquet(kept).collect_schema()
+    coded = {name for name in names if schema[name] in (pl.Categorical, pl.Enum)}  # by each file
+    hashed = [
+        pl.when(pl.col(name).is_not_null())
+        .then((pl.col(name).cast(pl.String) if name in coded else pl.col(name)).hash())
+        .alias(f"{place}")
+        for place, name in enumerate(names)
+    ]
     gone = pl.scan_parquet(removed).select(keeper.alias("row"), *hashed)
     gone = gone.filter(pl.col("row").is_not_null()).head(MOST_ROWS)
     stay = pl.scan_parquet(kept).select(key.alias("row"), *hashed)
