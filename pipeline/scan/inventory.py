@@ -163,7 +163,7 @@ def _check(shards: list[Shard], config: Config) -> dict[str, str]:
         InputError: When there is one and `input.skip_bad_files` is off, or when none can be used.
     """
     bad: dict[str, PipelineError] = {}
-    guesses: dict[str, int] = {}
+    guesses: dict[str, list[str]] = {}
     for shard in shards:
         try:
             _require_name(shard)
@@ -173,10 +173,12 @@ def _check(shards: list[Shard], config: Config) -> dict[str, str]:
             bad[shard.name] = error
             continue
         guess = _guess(schema, shard, config)
-        guesses[guess] = guesses.get(guess, 0) + 1
-    for guess, count in sorted(guesses.items()):
+        guesses.setdefault(guess, []).append(shard.name)
+    for guess, names in sorted(guesses.items()):
+        alone = len(names) == 1 < len(shards)
+        which = shown(names[0]) if alone else f"{len(names)} of {len(shards)} files"
         if guess:
-            current().message(f"guessed for {count} of {len(shards)} files: {guess}")
+            current().message(f"guessed for {which}: {guess}")
     if not bad:
         return {}
     if not config.input.skip_bad_files:

@@ -33,7 +33,7 @@ def scanned(data: Row) -> Html:
     left_out = (
         f"{len(skipped):,} files could not be read and were left out (see the notes)."
         if skipped
-        else "No file was left out."
+        else "Every file that rote reads could be read."
     )
     facts = (
         (

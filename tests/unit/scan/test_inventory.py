@@ -300,6 +300,12 @@ def test_guessed_columns_are_said_aloud(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "b.jsonl").write_text('{"body": "other text", "id": "2"}\n')
     inventory(new_manifest(), [str(tmp_path)], Config())
     assert said == ["guessed for 2 of 2 files: text = body, id = id"]
+    (tmp_path / "c.jsonl").write_text('{"content": "one more text"}\n')
+    inventory(new_manifest(), [str(tmp_path)], Config())
+    assert said[1:] == [
+        "guessed for 2 of 3 files: text = body, id = id",
+        "guessed for c.jsonl: text = content",
+    ]
 
 
 def test_column_of_the_same_name_in_capitals_is_refused(tmp_path: Path) -> None:
