@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.engine.files import TEMPORARY
+from flows.written import written
 from pipeline.errors import ConfigError
 from pipeline.inspect.audit import Audit
 from pipeline.inspect.audit_sums import LONG_RUN, Distance, Share, TextSet
@@ -122,16 +121,5 @@ def write_table(audit: Audit, path: Path) -> None:
     Raises:
         ConfigError: When it cannot be written there.
     """
-    temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY}")
-    try:
-        pq.write_table(audit.table.cast(AUDITED), temporary, compression="zstd")
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise ConfigError(
-            "The table cannot be written.",
-            where=f"--out {path}",
-            found=os.strerror(error.errno or 0),
-            expected="a file in a folder that is there",
-            fix="name another",
-        ) from error
+    with written("--out", path) as place:
+        pq.write_table(audit.table.cast(AUDITED), place, compression="zstd")

@@ -262,6 +262,7 @@ def status(asked: StatusArguments) -> int:
 def explain(asked: ExplainArguments) -> int:
     """Print, and write as a page if asked, what is known of each row of a name."""
     from flows.terminal import show_explanation
+    from flows.written import written
     from pipeline.inspect.explain import explanations
     from pipeline.inspect.explanation_words import in_words
     from pipeline.outline import stale_tables
@@ -271,21 +272,9 @@ def explain(asked: ExplainArguments) -> int:
     if asked.html is not None:
         from pipeline.inspect.explanation_page import explanation_page
 
-        _write_page(asked.html, explanation_page(told))
+        with written("--html", asked.html) as place:
+            place.write_text(explanation_page(told), encoding="utf-8")
     return OK
-
-
-def _write_page(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(
-            "The page cannot be written.",
-            where=f"--html {path}",
-            found=os.strerror(error.errno or 0),
-            expected="a file in a folder that is there",
-            fix="name another",
-        ) from error
 
 
 def query(asked: QueryArguments) -> int:

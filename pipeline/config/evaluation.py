@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from pipeline.config.fields import (
     Column,
@@ -55,11 +55,6 @@ class DecontaminateConfig(Section):
         description="a field of at least so many words, but fewer than `words`, is found where it "
         "occurs whole; a shorter one never by itself, only told beside another field of its item",
     )
-
-    @field_validator("files", "columns", mode="before")
-    @classmethod
-    def _as_tuple(cls, value: object) -> object:
-        return (value,) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _ordered(self) -> DecontaminateConfig:

@@ -8,9 +8,16 @@ description says, or needs memory that no plan has.
 from __future__ import annotations
 
 from collections.abc import Sized
-from typing import Annotated
+from typing import Annotated, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+)
 
 SEEDS = 2**63  # a seed is a signed number of 64 bits wherever it goes
 
@@ -56,3 +63,10 @@ class Section(BaseModel):
     """A frozen part of the configuration that refuses unknown keys and numbers without end."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _as_tuple(cls, value: object, info: ValidationInfo) -> object:
+        """Take a text in place of a list as a list of it."""
+        kind = cls.model_fields[info.field_name or ""].annotation
+        return (value,) if isinstance(value, str) and get_origin(kind) is tuple else value

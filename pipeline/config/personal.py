@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, get_args
 
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import Field, StringConstraints
 
 from pipeline.config.fields import Section, no_longer_than
 
@@ -30,8 +30,3 @@ class PersonalConfig(Section):
         description="countries, two capitals each, whose phone numbers are found as they are "
         "written at home; those with a plus and a country code are found of every country",
     )
-
-    @field_validator("kinds", "regions", mode="before")
-    @classmethod
-    def _as_tuple(cls, value: object) -> object:
-        return (value,) if isinstance(value, str) else value

@@ -97,11 +97,6 @@ class PolicyConfig(Section):
         " risk in place of the above",
     )
 
-    @field_validator("rules", "exempt", mode="before")
-    @classmethod
-    def _as_tuple(cls, value: object) -> object:
-        return (value,) if isinstance(value, str) else value
-
     @model_validator(mode="after")
     def _rules_fit(self) -> PolicyConfig:
         """Return the policy; refuse rules that contradict one another.

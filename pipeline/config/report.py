@@ -39,8 +39,3 @@ class ReportConfig(Section):
         """Return a number or a day, as TOML has them without quotes, as it is written."""
         is_plain = isinstance(value, int | float | datetime.date) and not isinstance(value, bool)
         return str(value) if is_plain else value
-
-    @field_validator("apart", mode="before")
-    @classmethod
-    def _as_tuple(cls, value: object) -> object:
-        return (value,) if isinstance(value, str) else value

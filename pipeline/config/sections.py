@@ -115,11 +115,6 @@ class InputConfig(Section):
         "an error, because the text column is probably another one",
     )
 
-    @field_validator("text", mode="before")
-    @classmethod
-    def _as_tuple(cls, value: object) -> object:
-        return (value,) if isinstance(value, str) else value
-
 
 class TextConfig(Section):
     """How texts are compared; what is written is never changed by it."""
@@ -212,11 +207,6 @@ class NearConfig(Section):
             )
         return self
 
-    @field_validator("sources", mode="before")
-    @classmethod
-    def _as_tuple(cls, value: object) -> object:
-        return (value,) if isinstance(value, str) else value
-
 
 class WindowConfig(Section):
     """Repeated windows of words."""
@@ -291,11 +281,6 @@ class ProxyConfig(Section):
     rate: float = Field(
         0.003, gt=0, le=1, description="peak learning rate of AdamW; the embedding's is 8 times it"
     )
-
-    @field_validator("models", mode="before")
-    @classmethod
-    def _as_tuple(cls, value: object) -> object:
-        return (value,) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _growing(self) -> ProxyConfig:

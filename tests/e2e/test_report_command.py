@@ -83,7 +83,7 @@ def test_an_explanation_is_a_page_too(run, tmp_path):
     assert "REMOVED as an exact copy (rule drop-copies)" in ended.out
     assert '<h2 id="row-0">REMOVED as an exact copy' in page.read_text()
     missing = rote("explain", run, "b", "--html", tmp_path / "no" / "why.html")
-    assert (missing.code, "The page cannot be written." in missing.err) == (USAGE, True)
+    assert (missing.code, "The file cannot be written." in missing.err) == (USAGE, True)
 
 
 def test_a_rejected_row_is_explained_by_its_id(run):
