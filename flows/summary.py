@@ -26,7 +26,7 @@ REASONS = {
 STAYING = {
     "repeated": "with repeated passages cut or masked",
     "item_cut": "with an evaluation item cut out",
-    "personal_masked": "with personal data masked",
+    "personal_masked": "with personal data masked and nothing else cut",
     "restored": "restored",
 }
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+from pipeline.engine.progress import current
 from pipeline.engine.session import Session
 from pipeline.engine.stage import Stage
 from pipeline.errors import ConfigError, InputError
 from pipeline.filter import decisions, documents
 from pipeline.scan.inventory import require_unchanged
 from pipeline.settings_check import check_filter, check_report, check_score
+
+TOLD = 8  # settings
 
 
 def require(
@@ -86,7 +90,25 @@ def _require_filtered(session: Session, stages: Sequence[Stage]) -> None:
 def adopt(session: Session) -> None:
     """Save the configuration as that of the run folder.
 
-    A command that was refused leaves the former one.
+    A command that was refused leaves the former one. A scan begins with the defaults, so that it
+    tells which settings are others than those of the command before.
     """
+    former = session.manifest["config"]
     session.manifest["config"] = session.config.model_dump(mode="json", exclude={"limits"})
     session.run.save()
+    changed = _changed(former, session.manifest["config"]) if session.corpus else []
+    if changed:
+        more = f" and {len(changed) - TOLD} more" if len(changed) > TOLD else ""
+        current().message(
+            f"other settings than of the last command here: {', '.join(changed[:TOLD])}{more}"
+        )
+
+
+def _changed(former: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Return the names of settings that two configurations have otherwise."""
+    return [
+        f"{section}.{name}"
+        for section, values in now.items()
+        for name, value in values.items()
+        if section in former and former[section].get(name, value) != value
+    ]

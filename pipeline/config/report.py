@@ -17,7 +17,9 @@ class ReportConfig(Section):
 
     excerpts: bool = Field(True, description="quote short excerpts; false for sensitive corpora")
     mask: bool = Field(
-        True, description="hide e-mail addresses, phone and card numbers and keys in excerpts"
+        True,
+        description="hide e-mail addresses, phone, card and account numbers (IBAN) and keys in "
+        "excerpts, by their form",
     )
     against: Place = Field("", description="another run folder: the report tells what changed")
     title: Line = Field(

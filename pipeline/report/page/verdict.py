@@ -64,7 +64,7 @@ def _how_sure(data: Row) -> str:
     model = data["risk"]["model"]
     kind = (
         "A band and an order of texts, not a probability: the target is over ten times the models "
-        "that were trained here, and laws carry the forecast there."
+        "that were trained here, in size or in tokens, and laws carry the forecast there."
         if is_order(model)
         else "A forecast with a 95% interval, fitted on small models that were trained here."
     )

@@ -13,6 +13,7 @@ from pipeline.config.load import load_config
 from pipeline.engine import session
 from pipeline.engine.files import place_of
 from pipeline.engine.manifest import load_manifest
+from pipeline.engine.progress import Silent
 from pipeline.engine.stage import Receipt
 from pipeline.engine.tables import read_table, write_table
 from pipeline.errors import ConfigError, InputError, IntegrityError, RunFolderError
@@ -467,3 +468,22 @@ def test_the_manifest_holds_no_clock_and_the_log_does(first):
         (3, {}),
         (2, {}),
     ]
+
+
+def test_settings_that_a_scan_takes_otherwise_are_told(corpus, tmp_path, scan, monkeypatch):
+    """A scan begins with the defaults: what the command before was told is named, once."""
+    said: list[str] = []
+    monkeypatch.setattr(Silent, "message", lambda _, text: said.append(text))
+
+    def others():
+        found = [text for text in said if text.startswith("other settings")]
+        said.clear()
+        return found
+
+    scan(corpus, tmp_path / "run", "near.threshold=0.9", "limits.workers=1")
+    assert others() == []
+    scan(corpus, tmp_path / "run", "near.threshold=0.9")
+    assert others() == []
+    scan(corpus, tmp_path / "run", "near.keep=earliest")
+    told = "other settings than of the last command here: near.threshold, near.keep"
+    assert others() == [told]

@@ -23,6 +23,10 @@ from pipeline.report.quotes.quotes import quote
         ("API_KEY=0123456789abcdef0123", "API_KEY=[secret]"),
         ("sk_live_4eC39HqLyjWDarjtT1zdp7dc", "[token]"),
         ("x.y+z@mail.example.co.uk;", "[e-mail];"),
+        (
+            "DE89 3704 0044 0532 0130 00, GB82WEST12345698765432.",
+            "[account number], [account number].",
+        ),
         ("\u00fcnal@\u00f6rnek.example", "[e-mail]"),
     ],
 )
@@ -48,6 +52,7 @@ def test_personal_data_is_hidden(text: str, shown: str) -> None:
         "call 911, phone home, tel aviv 2020",
         "0.4111111111111111 and 41111111111111110000",
         "SKU 555-12-3456-78",
+        "DE88 3704 0044 0532 0130 00 fails the check of accounts",
         "@decorator, user@host, a @ b.c",
     ],
 )
