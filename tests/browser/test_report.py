@@ -117,7 +117,7 @@ def test_the_first_screen_is_the_verdict(opened) -> None:
 
 def test_on_paper_six_pages_come_before_the_appendix(opened) -> None:
     """The verdict has the first page alone; what is filed is short, the rest stands after it."""
-    page = opened().page
+    page = opened(fresh=True).page  # parts of it are taken away
     whole = _pages(page.pdf(format="A4"))
     page.evaluate(REMOVED, ".appendix, .appendix ~ *")
     body = _pages(page.pdf(format="A4"))

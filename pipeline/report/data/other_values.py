@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
+from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from pipeline.corpus import shard_columns
 from pipeline.corpus.fields import INSIDE
@@ -20,7 +23,8 @@ LOOKED_AT = 20  # shards whose columns of text and id are asked for
 def other_values(work: Work) -> Row | None:
     """Return in how many removed copies each column has another value than in the row that stays.
 
-    Texts and ids are left out, and so are lists and structs. Where one of the two has no value they
+    Texts and ids are left out, and so are lists, structs and columns
+    of several types. Where one of the two has no value they
     do not differ: its file may lack the column. Values are compared by 64-bit hashes.
     None where there is nothing to compare: no filter, JSON Lines, no other column.
     """
@@ -28,21 +32,12 @@ def other_values(work: Work) -> Row | None:
     own = work.config.emit.column
     if not kept or not removed or kept[0].suffix != ".parquet":
         return None
-    names = _compared(pl.scan_parquet(kept), _texts_and_ids(work), own)
+    names = _compared([*kept, *removed], _texts_and_ids(work) | {own})
     if not names:
         return None
-    key, keeper = (pl.col(own).struct.field(name) for name in ("row_key", "keeper"))
-    schema = pl.scan_parquet(kept).collect_schema()
-    coded = {name for name in names if schema[name] in (pl.Categorical, pl.Enum)}  # by each file
-    hashed = [
-        pl.when(pl.col(name).is_not_null())
-        .then((pl.col(name).cast(pl.String) if name in coded else pl.col(name)).hash())
-        .alias(f"{place}")
-        for place, name in enumerate(names)
-    ]
-    gone = pl.scan_parquet(removed).select(keeper.alias("row"), *hashed)
+    gone = _hashed(removed, names, pl.col(own).struct.field("keeper"))
     gone = gone.filter(pl.col("row").is_not_null()).head(MOST_ROWS)
-    stay = pl.scan_parquet(kept).select(key.alias("row"), *hashed)
+    stay = _hashed(kept, names, pl.col(own).struct.field("row_key"))
     differs = [
         (pl.col(f"{place}") != pl.col(f"{place}_right")).sum().alias(name)
         for place, name in enumerate(names)
@@ -59,13 +54,31 @@ def other_values(work: Work) -> Row | None:
     }
 
 
-def _compared(rows: pl.LazyFrame, left_out: frozenset[str], own: str) -> Sequence[str]:
-    """Return the columns that are compared."""
+def _compared(paths: Sequence[Path], left_out: Set[str]) -> list[str]:
+    """Return the columns that are compared: those that are of one type in all files."""
+    schemas = [pq.read_schema(path) for path in paths]
     return [
-        name
-        for name, kind in rows.collect_schema().items()
-        if name not in left_out and name != own and not kind.is_nested() and kind != pl.Null
-    ][:MOST_COLUMNS]
+        field.name
+        for field in schemas[0]
+        if field.name not in left_out
+        and not pa.types.is_nested(field.type)
+        and not pa.types.is_null(field.type)
+        and all(field.name in own.names and own.field(field.name).type == field.type
+                for own in schemas)
+    ][:MOST_COLUMNS]  # fmt: skip
+
+
+def _hashed(paths: Sequence[Path], names: Sequence[str], key: pl.Expr) -> pl.LazyFrame:
+    """Return a row's key and the hash of each column, null where it has no value."""
+    columns = [
+        pl.when(pl.col(name).is_not_null()).then(pl.col(name).hash()).alias(f"{place}")
+        for place, name in enumerate(names)
+    ]
+    coded = pl.selectors.by_dtype(pl.Categorical, pl.Enum)  # by each file in its own way
+    return pl.concat(
+        pl.scan_parquet(path).with_columns(coded.cast(pl.String)).select(key.alias("row"), *columns)
+        for path in paths
+    )
 
 
 def _texts_and_ids(work: Work) -> frozenset[str]:

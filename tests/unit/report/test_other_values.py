@@ -2,6 +2,8 @@
 
 import json
 
+import pyarrow as pa
+
 from flows.runners import LocalMapper
 from pipeline import run
 from pipeline.config.load import load_config
@@ -38,6 +40,28 @@ def test_labels_that_copies_had_are_counted(tmp_path, make_corpus, scan):
     # the near copy is longer, so it stays: label 2 and `then`, beside 1, 1, 2, null and `now`
     assert found["columns"] == [{"column": "when", "rows": 4}, {"column": "label", "rows": 2}]
     assert "4 in when, 2 in label" in page
+
+
+def test_a_column_of_several_types_is_left_out(tmp_path, make_corpus, scan):
+    """Numbers in one file and words in another are not compared, codes by their words."""
+    coded = pa.table(
+        {
+            "text": [WORDS, WORDS],
+            "kind": pa.array(["x", "y"]).dictionary_encode(),
+            "n": pa.array([1, 2]),
+        }
+    )
+    other = pa.table(
+        {
+            "text": [WORDS, "more of it"],
+            "kind": pa.array(["y", "x"]).dictionary_encode(),
+            "n": pa.array(["1", "2"]),
+        }
+    )
+    files = {"a.parquet": coded, "b.parquet": other}
+    done = scan(make_corpus(tmp_path / "c", files), tmp_path / "run")
+    found, _ = told(done.folder)
+    assert found == {"rows": 2, "columns": [{"column": "kind", "rows": 2}]}
 
 
 def test_nothing_is_told_where_nothing_can_be_compared(tmp_path, make_corpus, scan):
