@@ -40,7 +40,7 @@ def check_run(folder: Path, *, repair: bool) -> int:
 def _print(folder: Path, files: int, found: list[Difference]) -> None:
     lines = [f"{one.kind:<10} {shown(one.path)}  {_told(folder, one)}" for one in found]
     lines.append(
-        f"{len(found):,} differences; {files:,} files are recorded"
+        f"{len(found):,} difference{'' if len(found) == 1 else 's'}; {files:,} files are recorded"
         if found
         else f"whole: all {files:,} files are as they were written, and there are no others"
     )

@@ -57,6 +57,7 @@ class Going:
         running: whether a process holds the folder now.
         ended: whether it came to its end; not when it was killed.
         ok: whether it ended well.
+        interrupted: whether it was ended by Ctrl-C.
         begun: when, in seconds since 1970.
         stage: where it is, or was.
         units_done: of that stage.
@@ -71,6 +72,7 @@ class Going:
     running: bool
     ended: bool
     ok: bool
+    interrupted: bool
     begun: float
     stage: str
     units_done: int
@@ -181,6 +183,7 @@ def _going(folder: Path, events: list[dict[str, Any]], now: float) -> Going | No
         running,
         last["event"] == "end",
         last.get("ok") is True,
+        last.get("interrupted") is True,
         float(first["at"]),
         str(present[0].get("stage", "")),
         done,
@@ -269,7 +272,8 @@ def _last(last: Going) -> list[str]:
         left = f", about {last.left_s:,.0f} s left of it" if last.left_s is not None else ""
         units = f" ({last.units_done} of {last.units} units)" if last.units > 1 else ""
         return [f"running: {name}, {last.stage or 'beginning'}{units}{share}{left}; {used}"]
-    how = "ended well" if last.ok else "ended with an error" if last.ended else "was stopped"
+    how = "ended with an error" if last.ended else "was stopped"
+    how = "ended well" if last.ok else "was interrupted" if last.interrupted else how
     where = "" if last.ok else f" in {last.stage}" if last.stage else ""
     return [f"last: {name} {how}{where}; {used}"]
 

@@ -71,6 +71,7 @@ def dedup(
         progress: whether to say on standard error how far it is.
 
     Raises:
+        InputError: The rows are neither strings nor a frame, or have no such column.
         SchemaMismatch: No column is clearly the text.
     """
     import pyarrow.parquet as pq
@@ -97,10 +98,21 @@ def _as_table(data: object, text: str | None) -> pa.Table:
     """Return the rows to compare: of a frame the text column, or all where it is to be guessed."""
     import pyarrow as pa
 
-    if isinstance(data, list):
-        return pa.table({TEXT: pa.array(data, pa.large_string())})
-    table = data if isinstance(data, pa.Table) else pa.table(data)
-    return table if text is None else table.select([text])
+    from pipeline.errors import InputError
+
+    try:
+        if isinstance(data, list):
+            return pa.table({TEXT: pa.array(data, pa.large_string())})
+        table = data if isinstance(data, pa.Table) else pa.table(data)
+        return table if text is None else table.select([text])
+    except (TypeError, KeyError, pa.ArrowException) as error:
+        raise InputError(
+            "These rows cannot be read.",
+            where="rote.dedup",
+            found=f"{type(data).__name__}: {str(error).partition(chr(10))[0][:200]}",
+            expected="a list of strings, or a frame with a column of texts",
+            fix="give list(data), frame.collect() or series.to_frame()",
+        ) from error
 
 
 def _removed(run: Run) -> pl.DataFrame:

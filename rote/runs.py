@@ -115,7 +115,9 @@ class Run:
                 "This run has no such table, or it is of an earlier scan or setting.",
                 where=f"{self.folder}, table {name}",
                 expected=", ".join(self.tables),
-                fix="run what makes it: .score() for risk and sequences, .filter() for documents, "
+                fix="no row was rejected"
+                if name == "rejected"
+                else "run what makes it: .score() for risk and sequences, .filter() for documents, "
                 "decisions, kept and removed",
             )
         return Table(name, self._tables[name])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import html
 from functools import cache
 from pathlib import Path
@@ -101,4 +102,6 @@ def _connection() -> duckdb.DuckDBPyConnection:
     """
     import duckdb
 
-    return duckdb.connect()
+    connection = duckdb.connect()
+    atexit.register(connection.close)  # one that is open when Python ends is told as a leak
+    return connection

@@ -119,15 +119,18 @@ def logged(folder: Path, command: str) -> Iterator[EventLog]:
     log, before, begun = EventLog(folder), current(), time.perf_counter()
     log.add("begin", command=command, process=os.getpid(), **used())
     listen(Logged(log, before))
-    ok = False
+    ok = interrupted = False
     try:
         yield log
         ok = True
+    except KeyboardInterrupt:
+        interrupted = True
+        raise
     finally:
         listen(before)
         elapsed = round(time.perf_counter() - begun, 3)
         with contextlib.suppress(OSError, RunFolderError):  # the folder may be gone, the disk full
-            log.add("end", ok=ok, elapsed_s=elapsed, **used())
+            log.add("end", ok=ok, interrupted=interrupted, elapsed_s=elapsed, **used())
 
 
 def last_command(folder: Path) -> list[dict[str, Any]]:

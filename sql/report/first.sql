@@ -28,7 +28,7 @@ whole as (
         text_bytes,
         words
     from decided
-    where keeper is not null or action = 'drop'
+    where keeper is not null or (action = 'drop' and reason not in ('personal', 'contaminated', 'forgotten'))
 ),
 
 occurrences as (
@@ -52,7 +52,7 @@ passages as (
     select
         decided.source_group,
         'passage' as kind,
-        decided.action in ('cut', 'mask') as done,
+        coalesce(decided.reason = 'repeated', false) as done,
         decided.text_bytes,
         least(again.words, decided.repeated_words) as words
     from again

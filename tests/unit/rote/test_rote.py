@@ -100,3 +100,12 @@ def test_a_foreign_package_of_our_names_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["/usr/bin/rote"])
     with pytest.raises(SystemExit, match="rote: Another package"):
         shadowed.refuse_others()
+
+
+@pytest.mark.parametrize("data", ["one text", [1, 2], 7, pl.Series(["a", "b"]), pl.LazyFrame()])
+def test_what_is_no_list_of_texts_and_no_frame_is_refused(data):
+    """One error of ours, which says what to give."""
+    with pytest.raises(rote.RoteError, match="cannot be read"):
+        rote.dedup(data)
+    with pytest.raises(rote.RoteError, match="cannot be read"):
+        rote.dedup(pl.DataFrame({"a": ["x"]}), "b")
