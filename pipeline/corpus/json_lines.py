@@ -151,14 +151,14 @@ def _records(
         sources=pa.array([object_name(item, columns.source) for item in objects], pa.string()),
         priorities=priorities,
         rests=rests,
-        columns=_user_columns(objects, schema, columns),
+        columns=_user_columns(objects, schema, columns, config.text_separator),
         marked=marked,
         unparsed=tuple(pending.unparsed),
     )
 
 
 def _user_columns(
-    objects: list[Object], schema: pa.Schema | None, columns: Columns
+    objects: list[Object], schema: pa.Schema | None, columns: Columns, separator: str
 ) -> pa.RecordBatch | None:
     """Return the user's columns; None where they are not asked for, or the file has none at all.
 
@@ -168,7 +168,7 @@ def _user_columns(
     if schema is None or not schema.names:
         return None
     try:
-        return to_batch(objects, schema, columns.text)
+        return to_batch(objects, schema, columns.text, separator)
     except (pa.ArrowException, TypeError, AttributeError, OverflowError):
         raise InputError(  # what Arrow says quotes the value
             "A file changed while it was read.",

@@ -93,7 +93,7 @@ def union_schema(objects: Iterable[Object], text_columns: Sequence[str]) -> pa.S
     int with double where no integer would lose digits), that has integers beyond int64, only empty
     objects, or very many names is a string with the JSON of each value, marked by the field
     metadata `encoding: json`. In a text column, values that cannot be text do not count, since
-    their rows are rejected.
+    their rows are rejected, and beside strings lists and messages are texts.
     """
     return schema_of(kinds_of(objects, text_columns))
 
@@ -114,26 +114,34 @@ def kinds_of(objects: Iterable[Object], text_columns: Sequence[str]) -> dict[str
             if name not in text_columns or _is_text(value):
                 known.observe(value)
     for name in text_columns:
-        if name in kinds and not kinds[name].seen:
-            kinds[name].seen.add("string")
+        if name in kinds and (not kinds[name].seen or "string" in kinds[name].seen):
+            kinds[name] = Kinds({"string"})  # what is read of a list or of messages is a text, too
     return kinds
 
 
 def to_batch(
-    objects: Sequence[Object], schema: pa.Schema, text_columns: Sequence[str]
+    objects: Sequence[Object], schema: pa.Schema, text_columns: Sequence[str], separator: str = ""
 ) -> pa.RecordBatch:
     """Return the objects as rows of `schema`, a union over at least them.
 
     In a text column, a value that cannot be text becomes its JSON, or null where the column is no
-    string.
+    string; lists and messages beside strings become the text that is read of them.
+
+    Args:
+        objects: the rows.
+        schema: their columns.
+        text_columns: those that are read as text.
+        separator: joins the texts of a list and of messages.
     """
     arrays = []
     for column in schema:
         values = [item.get(column.name) for item in objects]
         fit = _fitter(column)
         if column.name in text_columns and not is_json(column):
-            instead = to_json if _is_string(column.type) else _nothing
-            values = [value if _is_text(value) else instead(value) for value in values]
+            if _is_string(column.type):
+                values = [_as_text(value, separator) for value in values]
+            else:
+                values = [value if _is_text(value) else None for value in values]
         if fit is not None:
             values = [fit(value) for value in values]
         arrays.append(pa.array(values, column.type))
@@ -162,8 +170,12 @@ def _is_string(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
-def _nothing(_: Json) -> None:
-    """Return null for any value."""
+def _as_text(value: Json, separator: str) -> str | None:
+    """Return the text of a value, or its JSON where it is none."""
+    try:
+        return value_text(value, separator)
+    except NotText:
+        return to_json(value)
 
 
 def is_json(column: pa.Field) -> bool:

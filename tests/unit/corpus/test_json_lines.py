@@ -1,4 +1,5 @@
 import gzip
+import importlib.util
 import json
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from pipeline.config.sections import InputConfig
 from pipeline.corpus import check_shard, find_shards, read_documents, shard_schema
 from pipeline.corpus.json_schema import MAX_FIELDS, to_batch, union_schema
+from pipeline.corpus.json_text import value_text
 from pipeline.errors import CorruptFile, SchemaMismatch
 
 
@@ -347,3 +349,28 @@ def test_the_objects_of_an_array_are_rows(tmp_path, name, data):
     good, bad, kept, _ = read_all(shard, everything=True)
     assert [row[:2] for row in good] == [(0, "a"), (1, "b"), (2, "c")]
     assert (bad, kept) == ([], [{"text": text} for text in "abc"])
+
+
+@pytest.mark.parametrize("odd", [[], ["\u00e4 list of", "two texts"], {"content": "a message"}])
+def test_a_list_among_strings_changes_no_string(tmp_path, scan, odd):
+    """The text column stays one of strings as they came, and what is masked is at its place."""
+    texts = [
+        f"\u00e4 text {n}\nof two lines, {'word ' * 60}to mail{n}@mailhost.com" for n in range(9)
+    ]
+    rows = [{"id": str(n), "text": text} for n, text in enumerate(texts)]
+    (tmp_path / "c").mkdir()
+    lines = [*rows, {"id": "odd", "text": odd}]
+    (tmp_path / "c" / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in lines))
+
+    def kept(name, *settings):
+        done = scan(tmp_path / "c", tmp_path / name, "near.threshold=1.0", *settings)
+        rows = done.table("kept").select(["id", "text"]).to_pylist()
+        return {row["id"]: row["text"] for row in rows}
+
+    found = kept("plain")
+    assert [found[row["id"]] for row in rows] == texts
+    assert found.get("odd") == (value_text(odd, "\n\n") or None)
+    if importlib.util.find_spec("phonenumbers"):
+        found = kept("masked", 'policy.rules=["drop-copies", "mask-personal"]')
+        masked = [text.replace(f"mail{n}@mailhost.com", "[email]") for n, text in enumerate(texts)]
+        assert [found[row["id"]] for row in rows] == masked
