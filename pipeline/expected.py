@@ -199,7 +199,7 @@ def _size(count: float) -> str:
     for unit, size in (("TB", 1e12), ("GB", 1e9)):
         if count >= size:
             return f"{count / size:.1f} {unit}"
-    return f"{max(1, round(count / 1e6)):,} MB"
+    return f"{count / 1e6:,.0f} MB" if count >= 1e7 else f"{count / 1e6:.2g} MB"
 
 
 def _duration(seconds: float) -> str:

@@ -45,6 +45,8 @@ _PLACES = {
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - what __all__ lists
     """Import what is asked for."""
+    if name == "__version__":
+        return import_module("importlib.metadata").version("rote")
     if name == "RoteError":
         return import_module("pipeline.errors").PipelineError
     if name not in _PLACES:

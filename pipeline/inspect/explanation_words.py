@@ -248,7 +248,7 @@ def _to_go(one: Explanation) -> list[str]:
         )
     if one.row["exact_count"] > 1 and not one.config.policy.rules:
         lines.append("With the rule drop-copies one of its exact copies stays, the others go.")
-    if one.risk and one.risk["risk"] is not None:
+    if one.risk and f"{one.risk['risk'] or 0:.4f}" != "0.0000":
         lines.append(
             f"The rule drop-risk takes it with policy.risk at {one.risk['risk']:.4f} or below."
         )
@@ -257,7 +257,7 @@ def _to_go(one: Explanation) -> list[str]:
             f"The rule cut-spans cuts of its {one.row['repeated_words']:,} repeated words those "
             "that a kept row before it has."
         )
-    return lines or ["No threshold takes it: it repeats nothing and has no forecast."]
+    return lines or ["No threshold takes it."]
 
 
 def counts(one: Explanation) -> list[str]:

@@ -75,7 +75,7 @@ def test_a_scan_that_has_no_room_is_refused_before_it_begins(tmp_path, scan):
     write(folder, "parquet")
     with pytest.raises(ConfigError, match=r"limits\.disk") as refused:
         scan(folder, tmp_path / "run", "limits.disk=1MB")
-    assert "about 2 MB" in str(refused.value)
+    assert "found: 1 MB for 0.38 MB of text" in str(refused.value)
     assert not [*(tmp_path / "run").rglob("*.parquet")]
     done = scan(folder, tmp_path / "run", "limits.disk=3MB")
     size = sum(path.stat().st_size for path in done.folder.rglob("*") if path.is_file())

@@ -22,13 +22,22 @@ from pipeline.report.data.alarms import CANARIES  # so that a report knows them
 TEXT, ID = "text", "id"
 PARQUET, JSONL = "canaries.parquet", "canaries.jsonl"
 _ROWS = 64
+_SHARDS = 20  # whose columns are looked at
 
 
 def column_names(shards: Sequence[Shard], config: InputConfig) -> tuple[str, str]:
     """Return the names of the columns for id and text: the corpus's own where it has plain ones."""
-    if not shards or shards[0].format == "text":
+    if not shards:
         return ID, TEXT
-    columns = shard_columns(shards[0], config)
+    found = {_own_names(shard, config) for shard in shards[:_SHARDS]}
+    return found.pop() if len(found) == 1 else (ID, TEXT)
+
+
+def _own_names(shard: Shard, config: InputConfig) -> tuple[str, str]:
+    """Return the names of the columns for id and text of one file."""
+    if shard.format in ("text", "tokens"):
+        return ID, TEXT
+    columns = shard_columns(shard, config)
     plain = len(columns.text) == 1 and "." not in columns.text[0]
     text = columns.text[0] if plain and columns.text[0] not in CHAT_NAMES else TEXT
     name = columns.id if columns.id and "." not in columns.id else ID

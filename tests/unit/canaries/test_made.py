@@ -15,9 +15,12 @@ from pipeline.canaries.key import KEY, Canary, read_key
 from pipeline.canaries.made.absent import RUN_WORDS, absent
 from pipeline.canaries.made.canaries import make_canaries
 from pipeline.canaries.made.design import Design, design_of
+from pipeline.canaries.made.mix import column_names
 from pipeline.canaries.made.sources import Sources
 from pipeline.canaries.made.texts import cut_texts, random_texts, shifted
 from pipeline.config.load import load_config
+from pipeline.config.sections import InputConfig
+from pipeline.corpus import find_shards
 from pipeline.engine.manifest import load_manifest
 from pipeline.engine.run_folder import read_run
 from pipeline.errors import ConfigError, InputError, IntegrityError
@@ -251,3 +254,14 @@ def test_a_corpus_with_canaries_in_it_alarms(made, texts, tmp_path, make_corpus,
     found = alarms(tables["documents"], tables["decisions"], done.manifest)
     [alarm] = [one for one in found if one["kind"] == "canaries"]
     assert alarm["numbers"] == {"documents": made.key.file["rows"], "texts": 18}
+
+
+def test_columns_are_those_that_all_files_have(tmp_path, make_corpus):
+    """Where the files name their texts otherwise, the canaries have id and text."""
+    same = make_corpus(
+        tmp_path / "a", {"1.jsonl": [{"body": "x", "uid": 1}], "2.jsonl": [{"body": "y"}]}
+    )
+    config = InputConfig()
+    assert column_names(find_shards([str(same)])[0], config) == ("id", "body")
+    make_corpus(same, {"3.jsonl": [{"text": "z"}]})
+    assert column_names(find_shards([str(same)])[0], config) == ("id", "text")
