@@ -55,7 +55,7 @@ def settings(config: Config) -> list[Any]:
     """Return the settings that the files depend on; their footers have the digest of these."""
     mitigation = config.mitigation
     return [
-        config.input.model_dump(exclude={"skip_bad_files", "most_rejected"}),
+        config.input.model_dump(exclude={"skip_bad_files", "most_rejected", "tokenizer"}),
         [config.near.threshold, config.near.containment],
         config.emit.model_dump(),
         [
