@@ -33,6 +33,7 @@ from pipeline.report.data.assumptions import assumptions
 from pipeline.report.data.backtest import backtest
 from pipeline.report.data.comparison import against
 from pipeline.report.data.contamination import contamination
+from pipeline.report.data.endings import endings
 from pipeline.report.data.excerpts import TOP, add_excerpts
 from pipeline.report.data.forecast import forecast
 from pipeline.report.data.other_values import other_values
@@ -113,6 +114,7 @@ def gather(work: Work, manifest: Mapping[str, Any]) -> Row:
         "spared_for_symbols": _documents_facts(manifest).get("spared_for_symbols", 0),
         "stable_otherwise": _documents_facts(manifest).get("stable_otherwise"),
         "other_values": other_values(work),
+        "endings": endings(work, limits),
         "contamination": contamination(work, manifest, limits),
         "personal": personal(work, hidden, limits),
         "apart": apart(work, limits),

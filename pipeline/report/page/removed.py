@@ -52,6 +52,7 @@ def removed(data: Row) -> Html:
             _spared(data),
             _stable(data),
             _other_values(data),
+            _endings(data),
             table(join(caption), head, lines, (0, 1), data_sort=True),
             _rules(data["removed"]["rules"], order=ordered(data)),
             _forecast(data),
@@ -93,6 +94,19 @@ def _other_values(data: Row) -> Html:
     said = (
         f"Of {number(found['rows'])} removed rows whose copy stays, some have other values than it "
         f"in other columns: {told}. rote explain tells of a row that stays which its copies had."
+    )
+    return tag("p", said, class_="prose")
+
+
+def _endings(data: Row) -> Html:
+    """Return how many near copies are one stem with another end: what the threshold took."""
+    found = data["endings"]
+    if not found["other_end"]:
+        return join([])
+    said = (
+        f"Of {number(found['looked_at'])} short near copies that were looked at, "
+        f"{number(found['other_end'])} begin as the row that stays does and end in other words: of "
+        "questions with answers, another answer. A higher near.threshold keeps them."
     )
     return tag("p", said, class_="prose")
 

@@ -1,4 +1,4 @@
-"""Columns in which removed copies differ from the rows that stay, in the report."""
+"""In which columns and in which ends removed copies differ from the rows that stay."""
 
 import json
 
@@ -19,12 +19,12 @@ def rows(*labels, **more):
 
 
 def told(folder):
-    """Write the report of a run; return what it tells of other columns, and the page."""
+    """Write the report of a run; return what it tells of columns and of ends, and the page."""
     config = load_config(base=run.saved_config(folder), settings=["limits.workers=1"])
     with run.session(folder, config, LocalMapper(1)) as session:
         run.write_report(session)
     data = json.loads((folder / "report" / "report.json").read_text())
-    return data["other_values"], (folder / "report" / "index.html").read_text()
+    return data["other_values"], data["endings"], (folder / "report" / "index.html").read_text()
 
 
 def test_labels_that_copies_had_are_counted(tmp_path, make_corpus, scan):
@@ -35,7 +35,7 @@ def test_labels_that_copies_had_are_counted(tmp_path, make_corpus, scan):
         "b.parquet": [near, {"id": "o", "text": "another text alone", "label": 7, "when": "now"}],
     }
     done = scan(make_corpus(tmp_path / "c", files), tmp_path / "run")
-    found, page = told(done.folder)
+    found, _, page = told(done.folder)
     assert found["rows"] == 4
     # the near copy is longer, so it stays: label 2 and `then`, beside 1, 1, 2, null and `now`
     assert found["columns"] == [{"column": "when", "rows": 4}, {"column": "label", "rows": 2}]
@@ -60,7 +60,7 @@ def test_a_column_of_several_types_is_left_out(tmp_path, make_corpus, scan):
     )
     files = {"a.parquet": coded, "b.parquet": other}
     done = scan(make_corpus(tmp_path / "c", files), tmp_path / "run")
-    found, _ = told(done.folder)
+    found, *_ = told(done.folder)
     assert found == {"rows": 2, "columns": [{"column": "kind", "rows": 2}]}
 
 
@@ -69,7 +69,20 @@ def test_nothing_is_told_where_nothing_can_be_compared(tmp_path, make_corpus, sc
     plain = make_corpus(tmp_path / "c", {"a.jsonl": [WORDS, WORDS]})
     assert told(scan(plain, tmp_path / "r").folder)[0] is None
     same = make_corpus(tmp_path / "d", {"a.parquet": rows(3, 3)})
-    found, page = told(scan(same, tmp_path / "s").folder)
+    found, _, page = told(scan(same, tmp_path / "s").folder)
     assert found == {"rows": 1, "columns": []}
     assert "in other columns" not in page
     assert told(scan(same, tmp_path / "t", "emit.format=jsonl").folder)[0] is None
+
+
+def test_one_question_with_another_answer_is_counted(tmp_path, make_corpus, scan):
+    """A near copy with other last words, not one that only goes on or differs in the middle."""
+    question = f"Which of these is right: {WORDS}? The answer is"
+    texts = [f"{question} the first.", f"{question} the second."]
+    other = WORDS.replace("word", "more")
+    texts += [f"{other} end", f"{other.replace('more20', 'changed')} end", f"{other} end and on"]
+    corpus = make_corpus(tmp_path / "c", {"a.jsonl": texts})
+    done = scan(corpus, tmp_path / "run", "near.threshold=0.7")
+    _, found, page = told(done.folder)
+    assert found == {"looked_at": 3, "other_end": 1}
+    assert "1 begin as the row that stays does" in page

@@ -146,3 +146,11 @@ def test_report_canaries_are_told_by_an_id_that_begins_with_the_hash_of_the_text
     assert found.to_pylist() == [{"documents": 2, "texts": 1}]
     none = query.run("report/canaries", {"documents": documents}, {"named": "other-"})
     assert none.to_pylist() == [{"documents": 0, "texts": 0}]
+
+
+def test_short_near_copies_are_given_with_the_row_that_stays(stored):
+    """Those that went, by row, and no longer than asked."""
+    inputs = {name: _inputs(stored)[name] for name in ("documents", "decisions")}
+    found = query.run("report/near_removed", inputs, {"words": 18, "top": 9})
+    assert found.to_pylist() == [{"row_key": 2, "keeper": 1}]
+    assert query.run("report/near_removed", inputs, {"words": 17, "top": 9}).num_rows == 0
