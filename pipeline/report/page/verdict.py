@@ -94,7 +94,9 @@ def _taken(data: Row) -> str:
         f"{number(gone)} of {number(data['corpus']['documents'])} documents; "
         f"{number(steps['kept'])} are kept."
     )
-    return f"{text} {before_and_after(data)}".strip()
+    skipped = sum(note["kind"] == "skipped_file" for note in data["notes"])
+    left_out = f" Files that could not be read and count nowhere: {skipped:,}." if skipped else ""
+    return f"{text}{left_out} {before_and_after(data)}".strip()
 
 
 def before_and_after(data: Row) -> str:

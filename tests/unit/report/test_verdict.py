@@ -45,6 +45,9 @@ def test_each_question_has_one_answer(tmp_path: Path) -> None:
         "after it, at the doses that it leaves (scored 2 of 4 documents that stay, 4 of 6 before)."
     )
     assert "no privacy guarantee" in told["Limits"]
+    note = {"level": "note", "kind": "skipped_file", "sentence": "b.csv"}
+    without = dict(sentences({**data, "notes": [note]}))["What the filter takes"]
+    assert "4 are kept. Files that could not be read and count nowhere: 1. Documents" in without
     whole, short = page(data), summary(data)
     assert whole.index('id="verdict"') < whole.index('class="tiles"') < whole.index('id="first"')
     for text in told.values():
