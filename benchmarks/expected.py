@@ -18,6 +18,8 @@ from pathlib import Path
 
 from pipeline.config.load import load_config
 from pipeline.engine.manifest import load_manifest
+from pipeline.engine.memory import plan
+from pipeline.engine.shards import active_shards
 from pipeline.expected import expected, seconds
 from pipeline.outline import outline
 
@@ -35,7 +37,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as work:
         for corpus in (asked.corpus[0], *asked.corpus):
             out = Path(work) / f"run{len(list(Path(work).iterdir()))}"
-            told = expected(outline(out, config, [str(corpus)]).manifest, config)
+            manifest = outline(out, config, [str(corpus)]).manifest
+            told = expected(manifest, config)
             wall = seconds(told, config)
             took, peak = measured(corpus, out, asked.set)
             shards = load_manifest(out)["corpus"]["shards"]
@@ -44,7 +47,7 @@ def main() -> None:
             print(
                 f"| {corpus.name} | {told.text_bytes / 1e6:.0f} | {text_bytes(out) / 1e6:.0f} "
                 f"| {told.documents:,} | {rows:,} | {wall:.1f} | {took:.1f} "
-                f"| {told.memory.smallest / 1e6:.0f} | {peak:.0f} "
+                f"| {plan(manifest, active_shards(manifest), config).smallest / 1e6:.0f} | {peak:.0f} "
                 f"| {told.disk / 1e6:.0f} | {disk / 1e6:.0f} |",
                 flush=True,
             )

@@ -204,6 +204,8 @@ def _print_plan(
     from flows.summary import preview_lines
     from pipeline.dry_run import preview
     from pipeline.engine.manifest import load_manifest
+    from pipeline.engine.memory import plan as plan_memory
+    from pipeline.engine.shards import active_shards
     from pipeline.expected import expected, in_words
     from pipeline.outline import outline, plan
     from pipeline.report.data.headline import forecast_facts, is_order
@@ -219,7 +221,9 @@ def _print_plan(
         if stage == "probes" and due:
             lines += [f"    {line}" for line in costs(config)]
     if corpus and any(due for _, due, _ in planned):
-        lines += [f"  {line}" for line in in_words(expected(session.manifest, config), config)]
+        memory = plan_memory(session.manifest, active_shards(session.manifest), config)
+        told = in_words(expected(session.manifest, config), memory, config)
+        lines += [f"  {line}" for line in told]
     if command == "filter":
         order = is_order(forecast_facts(load_manifest(out))[0])
         lines += preview_lines(preview(out, config), order=order)

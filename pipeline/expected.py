@@ -22,9 +22,8 @@ import pyarrow.parquet as pq
 
 from pipeline.config.sections import Config
 from pipeline.corpus import Shard, read_documents
-from pipeline.corpus.files import CODECS
-from pipeline.engine.memory import Plan, budget_of, workers_of
-from pipeline.engine.memory import plan as plan_memory
+from pipeline.corpus.files import CODECS, suffix_of
+from pipeline.engine.memory import Plan, base, budget_of, workers_of
 from pipeline.engine.shards import active_shards
 from pipeline.errors import ConfigError, InputError
 
@@ -32,6 +31,8 @@ SAMPLED = 4  # files of a kind that are looked into
 LOOK_BYTES = 1 << 18
 ROWS_BYTES = 1 << 20
 HASHED_BYTES = 1 << 24
+LINES = frozenset({".jsonl", ".ndjson", ".jsonlines", ".json", ".csv", ".tsv", ".txt", ".log"})
+TEXT_SHARE = 0.8  # of a file whose rows are no lines
 USUAL_SPEED = 0.9e9  # bytes a second of BLAKE2b, where the seconds below were measured
 MAPPED, REDUCED = 0.034, 0.026  # CPU seconds of a megabyte of text, in stages that any thread takes
 START = 2.5  # seconds of imports and compiled kernels
@@ -46,14 +47,12 @@ class Expected:
     Attributes:
         text_bytes: of all documents.
         documents: rows.
-        memory: what they may use and the least that would do.
         disk: bytes of the run folder at the end.
         spilled: bytes beside it, for a while.
     """
 
     text_bytes: int
     documents: int
-    memory: Plan
     disk: int
     spilled: int
 
@@ -64,18 +63,12 @@ def expected(manifest: dict[str, Any], config: Config) -> Expected:
     Args:
         manifest: with the registry of its shards.
         config: the settings.
-
-    Raises:
-        ConfigError: The memory budget is too small.
     """
-    shards = active_shards(manifest)
-    memory = plan_memory(manifest, shards, config)
-    text, documents = _contents(shards, config)
-    room = max(0, budget_of(config) - memory.base) // 4
+    text, documents = _contents(active_shards(manifest), config)
+    room = max(0, budget_of(config) - base()) // 4
     return Expected(
         text,
         documents,
-        memory,
         int(PER_TEXT * text + PER_DOCUMENT * documents),
         max(0, int(SPILLED * text) - room),
     )
@@ -107,44 +100,53 @@ def _contents(shards: Sequence[Shard], config: Config) -> tuple[int, int]:
 
 
 def _look(shard: Shard, config: Config) -> tuple[float, float]:
-    """Return about how many bytes of text and how many rows a file holds, by its first ones."""
-    plain = shard.bytes * _unpacked(shard)
+    """Return about how many bytes of text and how many rows a file holds, by its first ones.
+
+    No file is read whole: rows of lines are as long as those of its beginning.
+    """
+    times, head = _beginning(shard)
+    plain = shard.bytes * times
     if shard.format == "text" and config.input.text_rows == "file":
         return plain, 1.0
     try:
-        batches = read_documents(shard, config.input, everything=True, batch_bytes=ROWS_BYTES)
+        columnar = shard.format not in ("jsonl", "csv", "text")
+        batches = read_documents(shard, config.input, everything=columnar, batch_bytes=ROWS_BYTES)
         batch = next(batches, None)
     except InputError:  # the scan tells
         return 0.0, 0.0
-    if batch is None or batch.columns is None or not len(batch.texts):
+    if batch is None or not len(batch.texts):
         return 0.0, 0.0
-    count, names = len(batch.texts), batch.columns.schema.names
+    mean = batch.texts.nbytes / len(batch.texts)
     if shard.format == "parquet":
         rows = float(pq.read_metadata(shard.path).num_rows)
+    elif batch.columns is not None:
+        rows = plain * len(batch.texts) / batch.columns.nbytes
+    elif suffix_of(shard.path) in LINES and head.count(b"\n") and not head.startswith(b"["):
+        rows = plain * head.count(b"\n") / (head.rindex(b"\n") + 1)
     else:
-        marks = sum(map(len, names)) + 6 * len(names) if shard.format == "jsonl" else len(names)
-        rows = plain / (batch.columns.nbytes / count + marks)
-    return rows * batch.texts.nbytes / count, rows
+        rows = plain * TEXT_SHARE / mean
+    return rows * mean, rows
 
 
-def _unpacked(shard: Shard) -> float:
-    """Return how many times as long as a file its contents are, by its beginning."""
+def _beginning(shard: Shard) -> tuple[float, bytes]:
+    """Return how many times as long as a file its contents are, and how these begin."""
     codec = CODECS.get(Path(shard.path).suffix.lower())
-    if codec is None:
-        return 1.0
     with Path(shard.path).open("rb") as stream:
         raw = stream.read(LOOK_BYTES)
-    size = 0
+    if codec is None:
+        return 1.0, raw
+    parts: list[bytes] = []
     try:
         if codec == "xz":
-            size = len(lzma.LZMADecompressor().decompress(raw))
+            parts.append(lzma.LZMADecompressor().decompress(raw))
         else:
             unpacked = pa.CompressedInputStream(pa.BufferReader(raw), codec)
             while part := unpacked.read(1 << 16):
-                size += len(part)
+                parts.append(part)
     except (OSError, lzma.LZMAError):  # it ends in the middle
         pass
-    return max(1.0, size / max(1, len(raw)))
+    head = b"".join(parts)
+    return max(1.0, len(head) / max(1, len(raw))), head
 
 
 def _speed() -> float:
@@ -183,9 +185,9 @@ def require_disk(folder: Path, manifest: dict[str, Any], config: Config) -> None
         )
 
 
-def in_words(found: Expected, config: Config) -> list[str]:
+def in_words(found: Expected, memory: Plan, config: Config) -> list[str]:
     """Return the lines that tell a user what is to come."""
-    least, most = _size(found.memory.smallest), _size(found.memory.budget)
+    least, most = _size(memory.smallest), _size(memory.budget)
     text, took = _size(found.text_bytes), _duration(seconds(found, config))
     more = f", for a while {_size(found.spilled)} more" if found.spilled else ""
     return [

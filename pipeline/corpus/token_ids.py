@@ -105,8 +105,10 @@ def _read(path: Path, config: InputConfig) -> tuple[np.ndarray, Int64, Int64]:
 def _megatron(path: Path, index: Path) -> tuple[np.ndarray, Int64, Int64]:
     """Return the ids and documents that an index of Megatron tells: runs of its sequences."""
     raw = index.read_bytes()
+    if len(raw) < HEADER_BYTES:
+        raise _damaged(str(index), "not an index of Megatron's, version 1")
     sequences, documents = (int(n) for n in np.frombuffer(raw[18:HEADER_BYTES], "<u8"))
-    kind = KINDS.get(raw[17]) if len(raw) >= HEADER_BYTES else None
+    kind = KINDS.get(raw[17])
     size = HEADER_BYTES + 12 * sequences + 8 * documents
     if not raw.startswith(MEGATRON) or kind is None or len(raw) != size:
         raise _damaged(str(index), "not an index of Megatron's, version 1")

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.config.load import load_config
+from pipeline.engine.memory import Plan
 from pipeline.errors import ConfigError
 from pipeline.expected import Expected, expected, in_words, seconds
 from pipeline.outline import outline
@@ -89,6 +90,18 @@ def test_what_is_put_aside_is_what_memory_does_not_hold(tmp_path):
     write(folder, "parquet")
     rich, config = look(folder), load_config()
     assert rich.spilled == 0
-    poor = Expected(10**10, 10**6, rich.memory, 14 * 10**9, 11 * 10**9)
-    assert in_words(poor, config)[2] == "disk: about 14.0 GB, for a while 11.0 GB more"
-    assert seconds(poor, config) > 100 * seconds(Expected(10**7, 1, rich.memory, 0, 0), config) / 4
+    poor = Expected(10**10, 10**6, 14 * 10**9, 11 * 10**9)
+    assert (
+        in_words(poor, Plan(10**9, 10**8, 10**8), config)[2]
+        == "disk: about 14.0 GB, for a while 11.0 GB more"
+    )
+    assert seconds(poor, config) > 100 * seconds(Expected(10**7, 1, 0, 0), config) / 4
+
+
+def test_no_file_is_read_whole(tmp_path, monkeypatch):
+    """The union over the rows of JSON Lines, which takes a pass over the file, is not asked for."""
+    folder = tmp_path / "c"
+    folder.mkdir()
+    write(folder, "jsonl")
+    monkeypatch.setattr("pipeline.corpus.readers.whole_schema", None)
+    assert look(folder).documents == pytest.approx(ROWS, rel=0.1)

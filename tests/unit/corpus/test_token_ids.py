@@ -122,7 +122,7 @@ def test_an_array_is_no_data_unless_asked_for(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("damage", ["half", "type", "long", "order"])
+@pytest.mark.parametrize("damage", ["half", "empty", "type", "long", "order"])
 def test_a_damaged_index_is_refused(tmp_path, damage):
     """An index that is cut, of another array, or of documents that are not there."""
     path = megatron(tmp_path)
@@ -130,6 +130,8 @@ def test_a_damaged_index_is_refused(tmp_path, damage):
     raw = bytearray(index.read_bytes())
     if damage == "half":
         raw = raw[: len(raw) // 2]
+    elif damage == "empty":
+        raw = raw[:20]
     elif damage == "type":
         raw[17] = 6
     elif damage == "long":
