@@ -6,21 +6,14 @@ import pytest
 
 from pipeline.score.proxy import train as training
 from pipeline.score.proxy.checkpoint import Checkpoint
-from pipeline.score.proxy.model import Shape, to_safetensors
+from pipeline.score.proxy.model import to_safetensors
 from pipeline.score.proxy.pool import torch_threads
 from pipeline.score.proxy.statistics import ProxyScorer
 from pipeline.score.proxy.train import Mark, Questions, Schedule, TrainingOptions, epoch_order
 from pipeline.score.sequences.dynamics import Taught, dynamics_table, taught
 from pipeline.score.sequences.plants import Plants
 from schemas.score.dynamics import DYNAMICS
-
-SHAPE = Shape(300, 2, 32)
-SCHEDULE = Schedule(epochs=2, rows=8, rate=0.003, seed=3)
-STEPS = 10
-
-
-class Killed(Exception):
-    """Stands for the end of the process."""
+from tests.unit.score.tiny_training import SCHEDULE, SHAPE, STEPS, Killed, tiny_rows
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -33,8 +26,7 @@ def _one_thread():
 @pytest.fixture(scope="module")
 def rows():
     """Return 40 rows of EOS and 64 tokens: five steps an epoch."""
-    tokens = np.random.Generator(np.random.PCG64(2)).integers(1, 300, (40, 64))
-    return np.concatenate((np.zeros((40, 1), np.int64), tokens), axis=1)
+    return tiny_rows()
 
 
 @pytest.fixture(scope="module")

@@ -7,18 +7,11 @@ import torch
 from pipeline.errors import PipelineError
 from pipeline.score.proxy import ensemble, precision, statistics, train
 from pipeline.score.proxy.checkpoint import Checkpoint, key_of
-from pipeline.score.proxy.model import Shape, Transformer, to_safetensors
+from pipeline.score.proxy.model import Transformer, to_safetensors
 from pipeline.score.proxy.pool import WorkerPool, torch_threads
 from pipeline.score.proxy.statistics import ProxyScorer
-from pipeline.score.proxy.train import Schedule, TrainingOptions
-
-SHAPE = Shape(300, 2, 32)
-SCHEDULE = Schedule(epochs=2, rows=8, rate=0.003, seed=3)
-STEPS = 10
-
-
-class Killed(Exception):
-    """Stands for the end of the process."""
+from pipeline.score.proxy.train import TrainingOptions
+from tests.unit.score.tiny_training import SCHEDULE, SHAPE, STEPS, Killed, tiny_rows
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -31,8 +24,7 @@ def one_thread():
 @pytest.fixture(scope="module")
 def rows():
     """Return 40 rows of EOS and 64 tokens: five steps an epoch."""
-    tokens = np.random.Generator(np.random.PCG64(2)).integers(1, 300, (40, 64))
-    return np.concatenate((np.zeros((40, 1), np.int64), tokens), axis=1)
+    return tiny_rows()
 
 
 @pytest.fixture(scope="module")
