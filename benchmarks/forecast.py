@@ -1,11 +1,13 @@
 """Measure the forecast on a scored run, against targets of chosen shapes and seeds.
 
-    python benchmarks/forecast.py RUN [--shapes 7x160] [--seeds 2 3 4] [--out RESULT.json]
+    python benchmarks/forecast.py RUN [--shapes 7x160] [--seeds 2 3 4] [--packed 256] [--out RESULT.json]
 
 RUN is a finished `rote score`. This is `rote backtest RUN` (docs/backtest.md) for targets that are
 named one by one: the same trainings, kept in RUN/backtest, the same folds and figures. It declares
-nothing: a result says that it was not declared before its targets were trained. Results: a line for
-each ladder, target, seed and stratum, and all rows as JSON.
+nothing: a result says that it was not declared before its targets were trained. With --packed each
+target is trained once more on windows of that many tokens, cut from whole documents one after
+another, as people train (`pipeline/backtest/training/packed.py`). Results: a line for each ladder,
+target, seed and stratum, and all rows as JSON.
 """
 
 from __future__ import annotations
@@ -13,17 +15,21 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.backtest.backtest import judged, opened, remembered
+from pipeline.backtest.backtest import BacktestRun, judged, opened, remembered
 from pipeline.backtest.judgement.evidence import evidence
 from pipeline.backtest.judgement.measures import triple_line
 from pipeline.backtest.result import Named, summary
-from pipeline.backtest.training.trainings import targets_of
+from pipeline.backtest.training.packed import packed_rows
+from pipeline.backtest.training.trainings import Training, targets_of
 from pipeline.config.load import load_config
 from pipeline.run import saved_config
 from pipeline.score.proxy.model import Shape
+from pipeline.score.slices import SEQUENCE
 from schemas.backtest import TRIPLES
 
 LEFT_OUT = ("metrics", "reliability")  # in the record; `rote backtest` writes them as tables
@@ -35,6 +41,7 @@ def main() -> int:
     parser.add_argument("run", type=Path)
     parser.add_argument("--shapes", nargs="*", default=["7x160"])
     parser.add_argument("--seeds", nargs="*", type=int, default=[2, 3, 4])
+    parser.add_argument("--packed", type=int, default=0, metavar="TOKENS")
     parser.add_argument("--set", nargs="*", default=[], help="settings, as of rote backtest")
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
@@ -45,12 +52,34 @@ def main() -> int:
         truths, _ = remembered(of, trainings)
         found = evidence(of.subject, truths)
         tables = judged(found)
+        if asked.packed:
+            tables[TRIPLES] += packed(of, trainings, asked.packed)
         for row in tables[TRIPLES]:
             sys.stdout.write(triple_line(row) + "\n")
         result = summary(Named("as named", "", trainings), found, tables)
     if asked.out:
         asked.out.write_text(json.dumps(recorded(asked.run, result), indent=1) + "\n")
     return 0
+
+
+def packed(of: BacktestRun, trainings: Sequence[Training], context: int) -> list[dict[str, Any]]:
+    """Return the rows of the same targets, trained on packed windows.
+
+    Args:
+        of: the back-test.
+        trainings: of the targets.
+        context: tokens of a window; a step has as many tokens as before.
+    """
+    rows = max(1, of.config.proxy.batch * SEQUENCE // context)
+    proxy = of.config.proxy.model_copy(update={"batch": rows})
+    own = replace(of, config=of.config.model_copy(update={"proxy": proxy}))
+    wanted = [
+        replace(one, name=f"{one.name}-packed", rows=packed_rows(of.subject, context, one.seed))
+        for one in trainings
+    ]
+    truths, _ = remembered(own, wanted)
+    named = [replace(one, model=f"{one.model} packed") for one in truths]
+    return [row for row in judged(evidence(of.subject, named))[TRIPLES] if row["seed"] is not None]
 
 
 def shape_of(vocabulary: int, name: str) -> Shape:

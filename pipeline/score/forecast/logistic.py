@@ -172,6 +172,21 @@ def _newton(
     return np.asarray(lsq_linear(root, wanted, (prior.least, np.inf), method="bvls").x)
 
 
+def log_evidence(cases: Cases, prior: Prior, fitted: Logistic) -> float:
+    """Return the log probability of the labels under a model, up to a constant.
+
+    Coefficients are integrated out about the fitted ones (Laplace's approximation, MacKay 1992).
+    """
+    from scipy.special import expit
+
+    inputs = np.column_stack((np.ones(len(cases.label)), cases.features))
+    label, share = cases.label.astype(np.float64), cases.weight
+    chance = expit(_logit(fitted.beta, inputs))
+    curve = np.einsum("ij,ik->jk", inputs * (share * chance * (1 - chance))[:, None], inputs)
+    volume = np.linalg.slogdet(np.diag(prior.deviation**2) @ curve + np.eye(len(curve)))[1]
+    return -_loss(fitted.beta, inputs, label, share, prior) - 0.5 * float(volume)
+
+
 def rung_errors(cases: Cases, fitted: Logistic) -> Float64:
     """Return by how many logits the forecast of each proxy is off as a whole, (proxies,).
 

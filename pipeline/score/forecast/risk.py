@@ -34,6 +34,7 @@ from pipeline.score.forecast.scaling import (
     beyond,
     drawn_futures,
     fitted_law,
+    in_usable_size,
     log_odds,
     prior_of,
 )
@@ -47,7 +48,7 @@ from schemas.score.plants import PLANTS
 from schemas.score.risk import DOCUMENT_RISK, RISK, RISK_MODEL
 from schemas.score.sequences import SEQUENCES
 
-VERSION = 9
+VERSION = 10
 LEAST_CLUSTERS = 3  # of plants or families that the largest proxy memorized
 LIKELY = 0.5  # risk from which a sequence has a kind
 GUESSABLE = 0.5  # probability of a token
@@ -300,7 +301,7 @@ def _about(basis: Basis, law: Law, seed: int) -> dict[str, Any]:
 
     Quality is judged on sequences of the corpus where there are any, not on plants.
     """
-    cases = basis.cases
+    cases = in_usable_size(basis.cases, basis.names, law.top, law.likeliest)
     slopes = zip(basis.names, law.central.slopes(), strict=True)
     facts: dict[str, Any] = {
         f"coefficients_{basis.name}": {name: round(slope, 4) for name, slope in slopes}

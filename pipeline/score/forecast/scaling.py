@@ -25,13 +25,13 @@ slopes hold.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from pipeline.score.forecast.bootstrap import each_draw
 from pipeline.score.forecast.features import DOSES, UNSEEN
-from pipeline.score.forecast.logistic import Cases, Logistic, Prior, fit, rung_errors
+from pipeline.score.forecast.logistic import Cases, Logistic, Prior, fit, log_evidence, rung_errors
 from pipeline.text.arrays import Float64, Int64
 from pipeline.text.hashing import keyed_hash
 
@@ -45,9 +45,12 @@ LAW_DRAWS = 128  # powers of two, for Sobol's sequence
 CHOSEN = 256
 MOST_CASES = 100_000  # that a law is fitted on; a panel of a GPU has millions
 _CHOICE = 41
+_RATIO = 78
 FUTURES = 16  # laws beyond the ladder drawn for each draw of the ladder's own
 LEAST_ERROR = 0.5  # logits, between two trainings of one size
-PARAMETERS_PER_TOKEN = 1.0  # at which half of a model's size is of use
+# parameters a token at which half of a size is of use, with the weight of each before the fit
+PER_TOKEN = {0.06: 0.2, 0.125: 0.25, 0.25: 0.25, 0.5: 0.15, 1.0: 0.1, 4.0: 0.05}
+SLOPE_ERROR = 0.5  # deviation of the log of the slope of size beyond the ladder
 BEYOND = 10.0  # times the ladder, in size or tokens: order and band only
 _COEFFICIENTS = {
     # mean, deviation, least; logits per unit
@@ -55,7 +58,7 @@ _COEFFICIENTS = {
     "log effective dose": (0.4, 0.5, 0.0),
     "log suffix dose": (0.7, 0.7, 0.0),
     "log rarest dose": (0.4, 0.5, 0.0),
-    "log size": (1.25, 0.75, 0.0),
+    "log size": (3.0, 1.25, 0.0),
     "log tokens": (1.25, 0.75, 0.0),
     "log p per token": (0.5, 0.5, 0.0),
     "compressibility": (0.1, 0.3, 0.0),
@@ -89,14 +92,18 @@ class Law:
 
     Attributes:
         names: of the features.
-        central: the fit itself.
+        central: the fit itself, with the ratio of the most weight.
+        likeliest: that ratio, parameters a token at which half of a size is of use.
         betas: intercept and slopes of each draw, (draws, 1 + features).
         top: the largest proxy.
+        per_token: the ratio of each draw, (draws,).
         error: deviation between trainings of one size, in logits.
         size_exponent: of the published half dose, of each future, (futures,).
         tokens_exponent: likewise.
         logits_per_fold: of the published dose, of each future, (futures,).
         length: e-folds over which slopes turn into published ones, (futures,).
+        steeper: what the slope of size is multiplied by beyond the ladder, of each future,
+            (futures,).
         noise: standard normal number of each future, for the error, (futures,).
         draw: the draw of coefficients that each future goes on from, (futures,).
         typical: intercept of each draw for a typical sequence of the corpus, (draws,).
@@ -104,13 +111,16 @@ class Law:
 
     names: tuple[str, ...]
     central: Logistic
+    likeliest: float
     betas: Float64
     top: Model
+    per_token: Float64
     error: float
     size_exponent: Float64
     tokens_exponent: Float64
     logits_per_fold: Float64
     length: Float64
+    steeper: Float64
     noise: Float64
     draw: Int64
     typical: Float64
@@ -134,24 +144,33 @@ def fitted_law(
         top: the largest proxy.
         seed: of the draws.
     """
+    from scipy.special import softmax
     from scipy.stats import norm
 
     cases = fewer(cases, MOST_CASES)
     prior = prior_of(names)
-    central = fit(cases, prior)
+    per_token = np.array(list(PER_TOKEN))
+    starved = [in_usable_size(cases, names, top, ratio) for ratio in PER_TOKEN]
+    centres = [fit(each, prior) for each in starved]
+    told = [log_evidence(each, prior, one) for each, one in zip(starved, centres, strict=True)]
+    share = np.cumsum(softmax(np.log(list(PER_TOKEN.values())) + told))
+    best = int(np.argmax(np.diff(share, prepend=0.0)))
+    # each draw has a ratio, as often as its evidence says, in an order that tells nothing
+    even = np.random.Generator(np.random.PCG64([seed, _RATIO])).permutation(LAW_DRAWS)
+    ratio = np.searchsorted(share, (even + 0.5) / LAW_DRAWS * share[-1])
     numbers = _normal(len(prior.mean), LAW_DRAWS, seed)
     betas = np.stack(
         [
-            fit(cases, prior.drawn(normal), weight, central.beta).beta
-            for normal, weight in zip(
-                numbers, each_draw(cases.family, LAW_DRAWS, seed), strict=True
+            fit(starved[place], prior.drawn(normal), weight, centres[place].beta).beta
+            for place, normal, weight in zip(
+                ratio.tolist(), numbers, each_draw(cases.family, LAW_DRAWS, seed), strict=True
             )
         ]
     )
-    errors = rung_errors(cases, central)
+    errors = rung_errors(starved[best], centres[best])
     error = float(np.sqrt(LEAST_ERROR**2 + (errors**2).mean()))
     futures = LAW_DRAWS * FUTURES
-    random = _normal(5, futures, seed + 1)
+    random = _normal(6, futures, seed + 1)
     size, tokens, per_fold = (
         np.maximum(mean + deviation * random[:, place], 0.0)
         for place, (mean, deviation) in enumerate((SIZE_EXPONENT, TOKENS_EXPONENT, LOGITS_PER_FOLD))
@@ -161,14 +180,17 @@ def fitted_law(
     at = betas[:, 0] + np.einsum("df,f->d", betas[:, 1:], typical)
     return Law(
         names,
-        central,
+        centres[best],
+        float(per_token[best]),
         betas,
         top,
+        per_token[ratio],
         error,
         size_exponent=size,
         tokens_exponent=tokens,
         logits_per_fold=per_fold,
         length=length,
+        steeper=np.exp(SLOPE_ERROR * random[:, 5]),
         noise=random[:, 4],
         draw=draw,
         typical=at,
@@ -181,6 +203,24 @@ def fewer(cases: Cases, most: int) -> Cases:
         return cases
     key = keyed_hash(cases.family.astype(np.uint64), _CHOICE)
     return cases.where(np.asarray(key / 2.0**64 < most / len(cases.label)))
+
+
+def in_usable_size(cases: Cases, names: tuple[str, ...], top: Model, per_token: float) -> Cases:
+    """Return the cases with the log of the usable size, over the top's, for the log of the size.
+
+    Args:
+        cases: with sizes and tokens relative to the top proxy's.
+        names: of the features.
+        top: the largest proxy.
+        per_token: see `usable`.
+    """
+    size, tokens = (names.index(name) for name in ("log size", "log tokens"))
+    features = cases.features.copy()
+    parameters = top.parameters * np.exp(features[:, size])
+    seen = top.tokens * np.exp(-features[:, tokens])
+    whole = np.log(usable(parameters, seen, per_token))
+    features[:, size] = whole - np.log(usable(top.parameters, top.tokens, per_token))
+    return replace(cases, features=features)
 
 
 def _normal(columns: int, rows: int, seed: int) -> Float64:
@@ -197,7 +237,7 @@ def doses_of(law: Law) -> Float64:
     return np.asarray(np.maximum(law.betas[:, places].sum(axis=1), 0.1))
 
 
-def turning(own: Float64, published: Float64, length: Float64, folds: float) -> Float64:
+def turning(own: Float64, published: Float64, length: Float64, folds: Float64 | float) -> Float64:
     """Return what is gained over some e-folds as a slope turns from one to another.
 
     The slope at x is published + (own - published) exp(-x / length).
@@ -205,14 +245,17 @@ def turning(own: Float64, published: Float64, length: Float64, folds: float) -> 
     return published * folds + (own - published) * length * -np.expm1(-folds / length)
 
 
-def usable(model: Model) -> float:
+def usable(
+    parameters: Float64 | float, tokens: Float64 | float, per_token: Float64 | float
+) -> Float64:
     """Return the size of a model as far as its tokens let it use it.
 
-    Beyond the ladder a model of many parameters and few tokens remembers as a smaller one does;
-    measured on targets of 4 times the ladder's size (docs/LOG.md, 2026-11-28). With 20 tokens a
-    parameter 5% are taken off, with the 2 of the ladder a third.
+    A model of many parameters and few tokens remembers as a smaller one does; measured on targets
+    of 4 times the ladder's size (docs/LOG.md, 2026-11-28 and -29). At how many parameters a token
+    half of a size is of use is not known well: each of PER_TOKEN has the weight of what it says of
+    the ladder. At the likeliest, 1 in 8, a model of 20 tokens a parameter uses 71% of its size.
     """
-    return model.parameters / (1.0 + model.parameters / (PARAMETERS_PER_TOKEN * model.tokens))
+    return np.asarray(parameters / (1.0 + parameters / (per_token * tokens)), np.float64)
 
 
 def beyond(law: Law, model: Model) -> tuple[Float64, Float64]:
@@ -229,20 +272,24 @@ def beyond(law: Law, model: Model) -> tuple[Float64, Float64]:
     per_fold = doses_of(law)[law.draw]
     shift = np.zeros(len(law.draw))
     tokens = float(np.log(model.tokens / law.top.tokens))
-    size = float(np.log(usable(model) / usable(law.top)))
+    each = law.per_token[law.draw]
+    size = np.log(usable(model.parameters, model.tokens, each))
+    size -= np.log(usable(law.top.parameters, law.top.tokens, each))
     slope = own[:, 1 + UNSEEN.index("log size")]
     if "log size ratio" in law.names:
         slope = slope + own[:, 1 + law.names.index("log size ratio")]
     thinning = own[:, 1 + UNSEEN.index("log tokens")]
-    shift += (
-        turning(slope, law.size_exponent * per_fold, law.length, size) if size > 0 else slope * size
+    shift += np.where(
+        size > 0,
+        turning(slope * law.steeper, law.size_exponent * per_fold, law.length, np.maximum(size, 0)),
+        slope * size,
     )
     shift -= (
         turning(thinning, law.tokens_exponent * per_fold, law.length, tokens)
         if tokens > 0
         else thinning * tokens
     )
-    far = np.hypot(max(size, 0.0), max(tokens, 0.0))
+    far = np.hypot(np.maximum(size, 0.0), max(tokens, 0.0))
     flat = np.minimum(law.logits_per_fold, per_fold) / per_fold
     scale = flat + (1.0 - flat) * np.exp(-far / (8.0 * law.length))
     return shift, scale

@@ -137,3 +137,23 @@ def test_calibration_counts_every_row_of_the_top_pair_once():
     assert sum(row["sequences"] for row in bins) == 500
     for row in bins:
         assert row["from"] <= row["forecast"] <= row["to"]
+
+
+def test_the_evidence_is_the_integral_over_the_coefficients():
+    """Laplace's approximation agrees with the sum over a grid, up to what no prior changes."""
+    of = cases(rows=120, slopes=(1.0,))
+    grid = np.linspace(-6.0, 6.0, 241)
+    intercept, slope = (values.ravel() for values in np.meshgrid(grid, grid))
+    found, exact = [], []
+    for deviation in (0.3, 3.0):
+        prior = flat(1, deviation)
+        found.append(forecast.log_evidence(of, prior, forecast.fit(of, prior)))
+        total = -np.log(deviation) * 2 - (intercept**2 + slope**2) / (2 * deviation**2)
+        for label in (True, False):
+            own = of.features[of.label == label, 0]
+            weight = of.weight[of.label == label]
+            sign = 1.0 if label else -1.0
+            for value, each in zip(own, weight, strict=True):
+                total = total - each * np.logaddexp(0.0, -sign * (intercept + slope * value))
+        exact.append(np.logaddexp.reduce(total))
+    assert found[1] - found[0] == pytest.approx(exact[1] - exact[0], abs=0.05)

@@ -124,10 +124,32 @@ def test_the_interval_widens_with_the_distance_from_the_ladder():
     assert widths == sorted(widths)
 
 
-def test_models_of_too_few_tokens_do_not_use_their_size():
-    """Ten times the parameters on the same few tokens are worth far less than ten times."""
-    assert scaling.usable(Model(1e9, 2e10)) == pytest.approx(1e9, rel=0.06)
-    assert scaling.usable(Model(1e9, 1e6)) < 2.1e6
+@pytest.mark.parametrize("per_token", sorted(scaling.PER_TOKEN))
+def test_models_of_too_few_tokens_do_not_use_their_size(per_token):
+    """A size is of use as far as there are tokens for it, half of it at the stated ratio."""
+    assert scaling.usable(1e9, 1e15, per_token) == pytest.approx(1e9, rel=1e-3)
+    assert scaling.usable(1e9, 1e9 / per_token, per_token) == pytest.approx(5e8)
+    assert scaling.usable(1e12, 1e6, per_token) == pytest.approx(1e6 * per_token, rel=0.01)
+
+
+def saturated(per_token, seed=5):
+    """Return the cases of a ladder whose sizes count only as far as their tokens let them."""
+    cases = ladder(size=0.0, clusters=60, seed=seed)
+    used = scaling.in_usable_size(cases, UNSEEN, TOP, per_token).features
+    odds = 2.5 * np.log(np.exp(cases.features[:, 0]) / 32.0)
+    odds += 3.0 * used[:, UNSEEN.index("log size")]
+    labels = np.random.default_rng(seed).random(len(odds)) < expit(odds)
+    return Cases(cases.features, labels, cases.family, cases.rung, cases.top)
+
+
+def test_a_ladder_that_bends_is_carried_on_as_it_bends():
+    """Where sizes stop to count on the ladder, ten times the size on the same tokens adds less."""
+    gained = []
+    for truth in (0.06, 4.0):
+        found = scaling.fitted_law(UNSEEN, saturated(truth), np.zeros(len(UNSEEN)), TOP, 1)
+        shift, _ = scaling.beyond(found, Model(10 * TOP.parameters, TOP.tokens))
+        gained.append(np.average(shift, weights=scaling.weights(found)))
+    assert gained[0] < gained[1] / 2
 
 
 def test_pythias_largest_model_is_forecast_from_its_smaller_ones():
