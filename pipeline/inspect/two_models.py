@@ -192,7 +192,7 @@ def _recital(name: str, model: Loaded, rows: Int64, eos: int) -> Recital:
     current().message(f"{name}: {len(rows):,} sequences")
     found: dict[str, Any] = ProxyScorer(model, model.device).score(rows)
     exact = np.asarray(found["memorized"], np.bool_)
-    subject = ProbedModel(name, "loaded", model, model.device, eos, np.zeros(len(rows), np.int64))  # type: ignore[arg-type] # generating asks for its hidden states and head alone
+    subject = ProbedModel(name, "loaded", model, model.device, eos, np.zeros(len(rows), np.int64))
     edits = np.zeros(len(rows), np.int64)
     others = np.flatnonzero(~exact)
     generated = generate(subject, rows[others, : 1 + PREFIX], SUFFIX)
