@@ -293,6 +293,10 @@ class CompareArguments:
     second: Annotated[str, Parameter(help="The other one, of the same tokenizer.")]
     _: KW_ONLY
     sequences: Annotated[int, Parameter(help="Sequences of the panel to ask them for.")] = 2_000
+    prompts: Annotated[
+        Path | None,
+        Parameter(help="JSON Lines of id and prompt: what these gain over a row's own prefix."),
+    ] = None
     json: Annotated[Flag, Parameter(help="The answer as JSON.")] = False
 
 

@@ -383,7 +383,8 @@ def compare(asked: CompareArguments) -> int:
     progress.stage("compare", 1)
     try:
         names = (asked.first, asked.second)
-        found = two_models(asked.run, names, stale_tables(asked.run), asked.sequences)
+        stale = stale_tables(asked.run)
+        found = two_models(asked.run, names, stale, asked.sequences, asked.prompts)
     finally:
         progress.close()
     sys.stdout.write((as_json if asked.json else in_words)(found) + "\n")

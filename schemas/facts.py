@@ -224,9 +224,22 @@ FACTS: dict[str, Any] = {
                 "rate_of_families_95": INTERVAL,
             }
         ],
+        "same_dose": [
+            {
+                "column": WORDS,
+                "words": WORDS,
+                "memorized": COUNT,
+                "others": COUNT,
+                "families": COUNT,
+                "mean_memorized": NUMBER,
+                "mean_others": NUMBER,
+                "difference_95": INTERVAL,
+            }
+        ],
         "sequences?": COUNT,
         "families?": COUNT,
         "proxies?": [WORDS],
+        "by?": WORDS,
         "results?": [
             {
                 "proxy": WORDS,

@@ -313,6 +313,9 @@ Signal = Literal[
     "gradients",
     "cdd",
     "acr",
+    "neurons",
+    "soft_defence",
+    "soft_attack",
     "tabular",
     "counterfactual",
 ]
@@ -324,7 +327,7 @@ class ProbesConfig(Section):
     signals: tuple[Signal, ...] = Field(
         (),
         description="extraction, exposure, prior, approximate, limem, offsets, gradients, cdd, acr,"
-        " tabular, counterfactual; or all",
+        " neurons, soft_defence, soft_attack (of loaded models), tabular, counterfactual; or all",
     )
     models: Literal["largest", "all"] = Field(
         "largest", description="which proxies of the run are asked"
@@ -340,6 +343,9 @@ class ProbesConfig(Section):
     )
     acr_steps: Annotated[Count, at_most(10_000, _STEPS)] = Field(
         20, description="steps of its search for each length of a prompt"
+    )
+    neurons_panel: Annotated[Count, at_most(100_000, _STEPS)] = Field(
+        16, description="recited sequences of which neurons looks for the few that they rest on"
     )
     subsets: Annotated[int, Field(ge=4), at_most(1_024, "each is a model that is trained")] = Field(
         8, description="proxies of the smallest shape that counterfactual trains, each on a half"

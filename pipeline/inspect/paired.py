@@ -9,6 +9,7 @@ import numpy as np
 from scipy.stats import binomtest
 
 from pipeline.engine.tables import Row
+from pipeline.inspect.prompted import gain
 from pipeline.inspect.two_models import TwoModels
 from pipeline.text.arrays import Flags
 
@@ -93,3 +94,28 @@ def table(of: TwoModels) -> list[Row]:
             ("nearly", of.first.nearly, of.second.nearly),
         )
     ]
+
+
+def prompt_rows(of: TwoModels) -> list[Row]:
+    """Return a row for each model: what prompts of a file gain over prefixes; none without them."""
+    if of.asked is None:
+        return []
+    family = np.array(of.panel["family"].to_pylist(), object).astype(str)[of.asked.row]
+    rows = []
+    for model, one in (("A", of.first), ("B", of.second)):
+        if one.elicited is not None:
+            more, *ends = gain(one.elicited, family)
+            rows.append(
+                {
+                    "model": model,
+                    "prompts": len(family),
+                    "families": len(np.unique(family)),
+                    "by_prefix": int(one.elicited.by_prefix.sum()),
+                    "by_prompt": int(one.elicited.by_prompt.sum()),
+                    "score_prefix": float(one.elicited.score_prefix.mean()),
+                    "score_prompt": float(one.elicited.score_prompt.mean()),
+                    "gain": more,
+                    "gain_95": ends,
+                }
+            )
+    return rows

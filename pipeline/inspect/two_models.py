@@ -24,7 +24,17 @@ from pipeline.engine.shards import active_shards
 from pipeline.engine.sound import require_sound
 from pipeline.engine.tables import read_table
 from pipeline.engine.texts import texts_of_rows
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, InputError
+from pipeline.inspect.prompted import (
+    OPTION,
+    Asked,
+    Elicited,
+    Prompt,
+    elicited,
+    read_prompts,
+    sequences_of,
+    tokens_of,
+)
 from pipeline.scan.inventory import require_unchanged
 from pipeline.score.slices import PREFIX, SEQUENCE, SUFFIX
 from pipeline.text.arrays import Flags, Float64, Int64
@@ -37,6 +47,7 @@ if TYPE_CHECKING:
     from pipeline.score.proxy.tokenizer import Language
 
 MOST = 2_000  # sequences
+UNBOUNDED = 1 << 20  # tokens of a model that names no context
 NEARLY = 0.1  # of the suffix's tokens, in edits
 COLUMNS = ["row_key", "start_byte", "family", "sequence_count"]
 _ORDER = 51
@@ -51,12 +62,14 @@ class Recital:
         exact: whether it recites the suffix of each, (sequences,).
         edits: of what it generates from the suffix, (sequences,); 0 where it is exact.
         log_p: of the suffix given the prefix, in nats, (sequences,).
+        elicited: what it says after the prompts of a file, where one was given.
     """
 
     name: str
     exact: Flags
     edits: Int64
     log_p: Float64
+    elicited: Elicited | None = None
 
     @property
     def nearly(self) -> Flags:
@@ -73,16 +86,24 @@ class TwoModels:
         first: what the first recites.
         second: what the second recites.
         left_out: sequences that are shorter than 64 of the models' tokens.
+        asked: the prompts of a file, where one was given.
+        not_found: of its lines, those whose document has no such sequence in the panel.
     """
 
     panel: pa.Table
     first: Recital
     second: Recital
     left_out: int
+    asked: Asked | None = None
+    not_found: int = 0
 
 
 def two_models(
-    folder: Path, names: tuple[str, str], stale: Collection[str] = (), most: int = MOST
+    folder: Path,
+    names: tuple[str, str],
+    stale: Collection[str] = (),
+    most: int = MOST,
+    prompts: Path | None = None,
 ) -> TwoModels:
     """Return what two models recite of a run's panel.
 
@@ -91,11 +112,13 @@ def two_models(
         names: folders or hub names of the models.
         stale: tables that are older than the last scan.
         most: sequences to ask for, shared out evenly over how often they occur.
+        prompts: a file of prompts: the panel is then of the sequences that they are for.
 
     Raises:
         ConfigError: When the run was not scored, a model cannot be loaded, or their tokenizers
             differ.
-        InputError: When a file of the corpus is not the one that was scanned.
+        InputError: When a file of the corpus is not the one that was scanned, or the file of
+            prompts is not one.
     """
     from pipeline.score.proxy.ensemble import chosen_device
     from pipeline.score.proxy.pool import torch_threads
@@ -114,7 +137,10 @@ def two_models(
     require_unchanged(run.manifest)
     config = Config.model_validate(run.manifest["config"])
     language = _language(names)
-    chosen = _chosen(read_table(tables["sequences"], SEQUENCES, COLUMNS), most)
+    every = read_table(tables["sequences"], SEQUENCES, COLUMNS)
+    read = [] if prompts is None else read_prompts(prompts)
+    given, place = _given(read, every, tables["counts"])
+    chosen = _chosen(every, most) if prompts is None else every.take(pa.array(np.unique(place)))
     panel = _with_sources(chosen, tables["counts"])
     texts = dict(
         texts_of_rows(active_shards(run.manifest), config.input, panel["row_key"].to_numpy())
@@ -122,11 +148,62 @@ def two_models(
     panel, rows = _cut(panel, texts, language)
     device = chosen_device(config.proxy)
     with torch_threads(config.proxy.threads):
+        loaded = [load_models([name], language.size, device)[0] for name in names]
+        asked = None
+        if prompts is not None:
+            given, row = _in_the_panel(given, every.take(pa.array(place)), panel)
+            asked = Asked(tokens_of(given, language, _context(loaded)), row)
         first, second = (
-            _recital(name, load_models([name], language.size, device)[0], rows, language.eos)
-            for name in names
+            _recital(name, model, rows, language.eos, asked)
+            for name, model in zip(names, loaded, strict=True)
         )
-    return TwoModels(panel, first, second, len(chosen) - len(panel))
+    left_out, not_found = len(chosen) - len(panel), len(read) - len(given)
+    return TwoModels(panel, first, second, left_out, asked, not_found)
+
+
+def _given(
+    read: Sequence[Prompt], every: pa.Table, counts: Sequence[Path]
+) -> tuple[list[Prompt], Int64]:
+    """Return the prompts whose document has a scored sequence, and its row, (prompts,)."""
+    if not read:
+        return [], np.zeros(0, np.int64)
+    known = read_table(counts, COUNTS, ["doc_id", "row_key", "representative"])
+    place = sequences_of(read, every, known)
+    held = place >= 0
+    return [one for one, own in zip(read, held, strict=True) if own], place[held]
+
+
+def _in_the_panel(
+    given: Sequence[Prompt], wanted: pa.Table, panel: pa.Table
+) -> tuple[list[Prompt], Int64]:
+    """Return the prompts whose sequence is long enough in the models' tokens, and its place.
+
+    Raises:
+        InputError: When there is none.
+    """
+    keys = ("row_key", "start_byte")
+    place_of = {
+        key: place
+        for place, key in enumerate(zip(*(panel[name].to_pylist() for name in keys), strict=True))
+    }
+    sought = zip(*(wanted[name].to_pylist() for name in keys), strict=True)
+    pairs = [
+        (one, place_of[key]) for one, key in zip(given, sought, strict=True) if key in place_of
+    ]
+    if not pairs:
+        raise InputError(
+            "No prompt of the file is for a sequence of this run.",
+            where=OPTION,
+            expected="ids of documents of 64 tokens or more that were scored",
+            fix="take ids from kept/ or removed/",
+        )
+    return [one for one, _ in pairs], np.array([place for _, place in pairs])
+
+
+def _context(loaded: Sequence[Loaded]) -> int:
+    """Return the tokens that all of some models can read."""
+    sizes = [getattr(one.model.config, "max_position_embeddings", None) for one in loaded]
+    return min(int(size) for size in (*sizes, UNBOUNDED) if size)
 
 
 def _language(names: Sequence[str]) -> Language:
@@ -182,7 +259,9 @@ def _cut(panel: pa.Table, texts: dict[int, str], language: Language) -> tuple[pa
     return panel.take(pa.array(held, pa.int64())), np.concatenate(rows)
 
 
-def _recital(name: str, model: Loaded, rows: Int64, eos: int) -> Recital:
+def _recital(
+    name: str, model: Loaded, rows: Int64, eos: int, asked: Asked | None = None
+) -> Recital:
     """Return what one model recites: all suffixes scored, and those not exact generated."""
     from pipeline.score.probes.generation import generate
     from pipeline.score.probes.panel import ProbedModel
@@ -192,7 +271,7 @@ def _recital(name: str, model: Loaded, rows: Int64, eos: int) -> Recital:
     current().message(f"{name}: {len(rows):,} sequences")
     found: dict[str, Any] = ProxyScorer(model, model.device).score(rows)
     exact = np.asarray(found["memorized"], np.bool_)
-    subject = ProbedModel(name, "loaded", model, model.device, eos, np.zeros(len(rows), np.int64))  # type: ignore[arg-type] # generating asks for its hidden states and head alone
+    subject = ProbedModel(name, "loaded", model, model.device, eos, np.zeros(len(rows), np.int64))
     edits = np.zeros(len(rows), np.int64)
     others = np.flatnonzero(~exact)
     generated = generate(subject, rows[others, : 1 + PREFIX], SUFFIX)
@@ -201,4 +280,5 @@ def _recital(name: str, model: Loaded, rows: Int64, eos: int) -> Recital:
         edit_distance(one.tolist(), other.tolist())
         for one, other in zip(generated, true, strict=True)
     ]
-    return Recital(name, exact, edits, np.asarray(found["log_p_z"], np.float64))
+    said = None if asked is None else elicited(subject, asked, rows, exact)
+    return Recital(name, exact, edits, np.asarray(found["log_p_z"], np.float64), said)

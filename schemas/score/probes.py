@@ -7,7 +7,7 @@ from schemas.scan.signatures import ROW_KEY
 
 PROBES = table(
     "probes",
-    1,
+    2,
     "one row per sequence of the panel, proxy and number, sorted by row_key, start_token, proxy, "
     "signal and name; docs/signals.md has the names with their units",
     [
@@ -19,7 +19,13 @@ PROBES = table(
             unit="tokens",
         ),
         field("proxy", pa.string(), "the model that was probed"),
-        field("seen", pa.int64(), "times it was trained on the sequence; 0: never", unit="times"),
+        field(
+            "seen",
+            pa.int64(),
+            "times it was trained on the sequence; 0: never; null: not known, of a loaded model",
+            unit="times",
+            nullable=True,
+        ),
         field("signal", pa.string(), "the measure"),
         field("name", pa.string(), "which of its numbers"),
         field("value", pa.float64(), "the number; its unit is that of the name"),

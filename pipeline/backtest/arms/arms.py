@@ -30,10 +30,12 @@ from pipeline.backtest.training.trainings import Training, order_of
 from pipeline.config.sections import Config
 from pipeline.errors import ConfigError
 from pipeline.filter.mitigations.token_kernels import in_the_loss
-from pipeline.text.arrays import Flags, Float64, Int64
+from pipeline.text.arrays import Flags, Float64, Int64, Uint64
+from pipeline.text.hashing import keyed_hash
 
 ARMS = ("filter", "random", "count", "risk", "goldfish", "sinks")
 REMOVING = ARMS[:4]
+_PLANTS = 35  # seed of the hash
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,7 @@ def _training(
     order = order_of(len(subject.rows), plain.seed)
     named = replace(plain, name=f"arm-{name}-s{plain.seed}")
     if name == "sinks":
-        return replace(named, sinks=_sinks(subject)[order])
+        return replace(named, sinks=sinks_of(subject)[order])
     if name == "goldfish":
         return replace(named, keep=_in_the_loss(subject, config)[order])
     rows = subject.rows.copy()
@@ -160,19 +162,19 @@ def _training(
     return replace(named, rows=rows[order])
 
 
-def _sinks(subject: Subject) -> Int64:
-    """Return the sink of each row: `sink_id` of its text, else a number of its own text's."""
+def sinks_of(subject: Subject) -> Uint64:
+    """Return the sink of each row that is taught, (rows,): the `sink_id` that kept/ has for it.
+
+    A hash of its text where the run gave none, and for plants, which are no rows of the corpus.
+    """
     rows = taught_rows(subject)
-    sinks = rows.document.astype(np.uint64)
+    sinks = subject.material.known.text_key[rows.document]
     if subject.decided is not None and not subject.decided[0]["sink_id"].null_count:
         decisions = subject.decided[0]
         place = np.searchsorted(decisions["row_key"].to_numpy(), row_keys(subject, rows))
         sinks = decisions["sink_id"].to_numpy()[place]
-    planted = subject.rows[len(sinks) :]
-    _, own = np.unique(planted, axis=0, return_inverse=True)
-    first = int(sinks.max(initial=0) % (1 << 40)) + 1
-    low = (sinks % np.uint64(1 << 40)).astype(np.int64)
-    return np.concatenate((low, first + own.ravel().astype(np.int64)))
+    _, own = np.unique(subject.rows[len(sinks) :], axis=0, return_inverse=True)
+    return np.concatenate((sinks, keyed_hash(own.ravel().astype(np.uint64), _PLANTS)))
 
 
 def _in_the_loss(subject: Subject, config: Config) -> Flags:

@@ -1,9 +1,10 @@
 """A small model with memory sinks: neurons that only some sequences may use in training.
 
 After Ghosal et al. 2025 (MemSinks): besides its ordinary neurons each gated MLP has sink neurons. A
-sequence may use a few of them, chosen by a hash of its family, so that repeated text can be stored
-there; all of them are dropped after training. Their code was not available: this is the idea at the
-smallest size, not a reproduction.
+sequence may use a few of them, chosen by a hash of its text's `sink_id`, so that repeated text can
+be stored there; all of them are dropped after training. A sink that many texts share learns what
+all text needs, and dropping it takes that away: one a family wrecks the model (docs/LOG.md). Their
+code was not available: this is the idea at the smallest size, not a reproduction.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pipeline.score.proxy.model import Shape, Transformer
+from pipeline.text.arrays import Uint64
 from pipeline.text.hashing import keyed_hash
 
 SHARE = 0.5  # sink neurons per ordinary neuron
 ACTIVE = 0.25  # share of the sink neurons that a sequence uses
+_IDS, _NEURONS = 5, 6  # seeds of the hash
 
 
 class SinkBlock(nn.Module):
@@ -71,11 +74,11 @@ class SinkTransformer(Transformer):
                 lambda _, given, output, number=number: self._add(number, given[0], output)
             )
 
-    def choose(self, sinks: Tensor) -> None:
-        """Set the sinks of the next batch by a number for each of its rows, (rows,)."""
+    def choose(self, sinks: Uint64) -> None:
+        """Set the sinks of the next batch by the `sink_id` of each of its rows, (rows,)."""
         block = self.sinks[0]
         neurons = block.neurons if isinstance(block, SinkBlock) else 0
-        gates = gates_of(sinks.cpu().numpy(), neurons)
+        gates = gates_of(sinks, neurons)
         self._gates = torch.from_numpy(gates).to(self.embedding.device)
 
     def without_sinks(self) -> Transformer:
@@ -95,11 +98,11 @@ class SinkTransformer(Transformer):
         return output + added
 
 
-def gates_of(sinks: NDArray[np.int64], neurons: int) -> NDArray[np.float32]:
+def gates_of(sinks: Uint64, neurons: int) -> NDArray[np.float32]:
     """Return 1 for the sink neurons that each row may use, else 0, (rows, neurons).
 
-    They are chosen by a hash of the row's sink number and the neuron.
+    They are chosen by a hash of the row's sink id, all 64 bits of it, and the neuron.
     """
     place = np.arange(neurons, dtype=np.uint64)
-    keys = keyed_hash(sinks.astype(np.uint64)[:, None] * np.uint64(1 << 20) + place, 5)
+    keys = keyed_hash(keyed_hash(sinks, _IDS)[:, None] ^ place, _NEURONS)
     return np.asarray((keys >> np.uint64(11)) < np.uint64(ACTIVE * 2**53), np.float32)

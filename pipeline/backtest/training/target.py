@@ -23,6 +23,7 @@ from pipeline.score.proxy.loss import head_loss
 from pipeline.score.proxy.model import Shape, Transformer
 from pipeline.score.proxy.precision import Precision, halving, in_precision
 from pipeline.score.proxy.train import CLIP, Schedule, epoch_order, optimiser_of, rate_at
+from pipeline.text.arrays import Uint64
 
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # of AdamW
 
@@ -37,7 +38,7 @@ class TargetSpec:
         schedule: epochs, rows of a batch, peak rate and seed.
         marks: shares of the steps after which a snapshot is kept.
         keep: which tokens count in the loss; None for all.
-        sinks: the number of each row's sink; None for a model without sinks.
+        sinks: the `sink_id` of each row's text; None for a model without sinks.
     """
 
     shape: Shape
@@ -45,7 +46,7 @@ class TargetSpec:
     schedule: Schedule
     marks: tuple[float, ...]
     keep: NDArray[np.bool_] | None = None  # (rows, 64)
-    sinks: NDArray[np.int64] | None = None  # (rows,)
+    sinks: Uint64 | None = None  # (rows,)
 
 
 @dataclass(frozen=True)
@@ -193,7 +194,7 @@ def _backward(
     """Add the gradient of the mean loss of some rows, times their share of the batch's tokens."""
     tokens = torch.from_numpy(spec.rows[part]).to(means.device)
     if isinstance(model, SinkTransformer) and spec.sinks is not None:
-        model.choose(torch.from_numpy(spec.sinks[part]).to(means.device))
+        model.choose(spec.sinks[part])
     with in_precision(tokens.device.type, means.precision):
         hidden = model.hidden(tokens[:, :-1]).flatten(0, 1)  # (rows * 64, width)
     targets = tokens[:, 1:].reshape(-1)  # (rows * 64,)

@@ -26,7 +26,7 @@ from pipeline.score.proxy.pool import WorkerPool
 from pipeline.score.proxy.precision import precision_of
 from pipeline.score.proxy.statistics import ProxyScorer
 from pipeline.score.proxy.train import Schedule
-from pipeline.text.arrays import Int64
+from pipeline.text.arrays import Int64, Uint64
 from schemas.backtest import SCORES
 
 MARKS = (0.15, 0.3, 0.5, 0.75, 1.0)  # shares of the steps
@@ -43,7 +43,7 @@ class Training:
         rows: its training rows, in the order that its epochs shuffle again.
         seed: of the weights and of the order of the rows.
         keep: which tokens count in the loss; None for all.
-        sinks: the number of each row's sink; None for a model without sinks.
+        sinks: the `sink_id` of each row's text; None for a model without sinks.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Training:
     rows: Int64  # (rows, 65)
     seed: int
     keep: NDArray[np.bool_] | None = None  # (rows, 64)
-    sinks: Int64 | None = None  # (rows,)
+    sinks: Uint64 | None = None  # (rows,)
 
     @property
     def weights(self) -> int:

@@ -31,8 +31,10 @@ def signals(work: Work, manifest: Mapping[str, Any]) -> Row | None:
             "sequences": facts.get("sequences", 0),
             "families": facts.get("families", 0),
             "numbers": [{key: row[key] for key in NUMBERS} for row in results],
+            "by": facts.get("by"),
             "long_tail": facts["long_tail"],
             "strata": facts["strata"],
+            "same_dose": facts["same_dose"],
             "dynamics": dynamics(work),
         }
     )

@@ -12,6 +12,14 @@ from pipeline.report.html.terms import term
 from pipeline.report.page.dynamics import dynamics
 
 _SEEN = {"seen": "trained on", "unseen": "never trained on (floor)"}
+_DOSE = {
+    "times trained on": ("it saw them", "seen", "times seen in training"),
+    "occurrences in the corpus": (
+        "they occur, since it is not known what it was trained on",
+        "occurs",
+        "occurrences in the corpus",
+    ),
+}  # by the fact `by`: after "how often", head of a column, caption
 
 
 def signals(data: Row) -> Html:
@@ -21,7 +29,8 @@ def signals(data: Row) -> Html:
         return tag(
             "p", "Signals need proxies: ", tag("code", "rote score RUN"), ".", class_="prose"
         )
-    tables = [_kinds(found["strata"])] if found["strata"] else []
+    tables = [_same_dose(found["same_dose"])] if found["same_dose"] else []
+    tables += [_kinds(found["strata"])] if found["strata"] else []
     tables += [_tail(found["long_tail"])] if found["long_tail"] else []
     course = dynamics(found["dynamics"])
     return join([_introduction(found), *_probes(found), *tables, *course])
@@ -48,8 +57,8 @@ def _introduction(found: Row) -> Html:
         term("sequence", "sequences"),
         f" of {shown_number(found['families'])} ",
         term("family", "families"),
-        f" by the proxy {found['proxy']}, shared out evenly over how often it saw them: a mean is "
-        "of its column, with a ",
+        f" by the proxy {found['proxy']}, shared out evenly over how often "
+        f"{_DOSE[found['by']][0]}: a mean is of its column, with a ",
         term("95% interval"),
         " by family, and none over all columns is given. ",
         tag("code", "docs/signals.md"),
@@ -62,12 +71,12 @@ def _probes(found: Row) -> list[Html]:
     """Return a table for each probe: its numbers by times seen."""
     rows = found["numbers"]
     return [
-        _probe(signal, [row for row in rows if row["signal"] == signal])
+        _probe(signal, [row for row in rows if row["signal"] == signal], found["by"])
         for signal in dict.fromkeys(row["signal"] for row in rows)
     ]
 
 
-def _probe(signal: str, rows: Sequence[Row]) -> Html:
+def _probe(signal: str, rows: Sequence[Row], dose: str) -> Html:
     """Return the table of one probe."""
     times = sorted({row["times_seen"] for row in rows}, key=_first)
     lines = []
@@ -75,8 +84,9 @@ def _probe(signal: str, rows: Sequence[Row]) -> Html:
         by_times = {row["times_seen"]: row for row in rows if row["name"] == one}
         cells = [_mean(by_times[label]) if label in by_times else DASH for label in times]
         lines.append([one.replace("_", " "), *cells])
-    head = [signal, *(f"seen {label}" for label in times)]
-    return table(f"Probe {signal}: means by times seen in training.", head, lines)
+    _, column, by = _DOSE[dose]
+    head = [signal, *(f"{column} {label}" for label in times)]
+    return table(f"Probe {signal}: means by {by}.", head, lines)
 
 
 def _mean(row: Row) -> str:
@@ -88,6 +98,28 @@ def _mean(row: Row) -> str:
 
 def _first(times: str) -> int:
     return int(times.split(" ")[0])
+
+
+def _same_dose(rows: Sequence[Row]) -> Html:
+    """Return the table of what sets the memorized apart from the rest of the same dose."""
+    lines = [
+        (
+            row["words"],
+            f"{row['mean_memorized']:.3g}",
+            f"{row['mean_others']:.3g}",
+            f"{row['mean_memorized'] - row['mean_others']:+.3g}",
+            " to ".join(f"{end:+.3g}" for end in row["difference_95"]),
+        )
+        for row in rows
+    ]
+    one = rows[0]
+    caption = (
+        f"Memorized against not, at the same dose: {shown_number(one['memorized'])} sequences of "
+        f"{shown_number(one['families'])} families against {shown_number(one['others'])}, within "
+        "powers of two of how often the model saw them."
+    )
+    head = ("mean of", "memorized", "not", "difference", "95% interval")
+    return table(caption, head, lines, (0,))
 
 
 def _kinds(rows: Sequence[Row]) -> Html:

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from pipeline.score.forecast.bootstrap import row_weights
 from pipeline.score.forecast.logistic import DRAWS
-from pipeline.score.probes.panel import Probed, levels
+from pipeline.score.probes.doses import levels
+from pipeline.score.probes.panel import Probed
 from pipeline.score.signals.perturbation import limem
 from pipeline.text.arrays import Float64
 
@@ -31,8 +32,9 @@ class SignalValues:
         signal: name of the measure.
         proxy: name of the proxy.
         panel: the sequences.
-        seen: times the proxy was trained on each, (sequences,).
+        seen: times the proxy was trained on each, (sequences,); see `known`.
         values: by name of the number, (sequences,) each; NaN where it does not exist.
+        known: whether it is known what it was trained on; if not, `seen` has occurrences.
     """
 
     signal: str
@@ -40,6 +42,7 @@ class SignalValues:
     panel: Probed
     seen: NDArray[np.int64]
     values: dict[str, Float64]
+    known: bool = True
 
 
 def aggregates(found: SignalValues, seed: int) -> list[dict[str, Any]]:

@@ -15,6 +15,9 @@ HALVES = 2
 BACKWARD = 2  # a backward pass counts as two forward ones
 LENGTHS_TRIED = 8
 SEARCH_BATCH = 32
+SIZES_TRIED = 16  # sets of neurons
+STEPS, ROWS, BOUNDS = 120, 16, (0.5, 1.0, 2.0)  # of a soft prompt: steps, rows of each, nats
+DRAWS = 3  # of as many neurons at random
 TABLES, ROWS_AND_CUTS = 50, 29
 TIMED_ROWS = 64  # of a batch
 
@@ -30,8 +33,10 @@ def passes(config: Config, proxies: int | None = None) -> dict[str, int]:
     """
     probes, panel = config.probes, config.probes.panel
     if proxies is None:
-        proxies = 1 if probes.models == "largest" else len(config.proxy.shapes) + HALVES
-    searched = min(panel, probes.acr_panel)
+        every = len(config.proxy.models) or len(config.proxy.shapes) + HALVES
+        proxies = 1 if probes.models == "largest" else every
+    searched, removed = min(panel, probes.acr_panel), min(panel, probes.neurons_panel)
+    trained = STEPS * ROWS * (1 + BACKWARD) + panel
     smallest, *_, largest = (layers * width * width for layers, width in config.proxy.shapes)
     rows = config.proxy.sample_tokens // STRIDE * config.proxy.epochs // 2 * (1 + BACKWARD) + panel
     each = {
@@ -44,6 +49,9 @@ def passes(config: Config, proxies: int | None = None) -> dict[str, int]:
         "gradients": (1 + BACKWARD) * panel,
         "cdd": SUFFIX * (1 + probes.samples) * panel,
         "acr": searched * LENGTHS_TRIED * probes.acr_steps * (SEARCH_BATCH + 1 + BACKWARD),
+        "neurons": panel + removed * (SIZES_TRIED + (1 + DRAWS) * panel),
+        "soft_defence": 2 * panel + len(BOUNDS) * trained,
+        "soft_attack": 2 * panel + trained,
         "tabular": TABLES * ROWS_AND_CUTS * SUFFIX,
         "counterfactual": -(-probes.subsets * rows * smallest // largest),
     }

@@ -87,7 +87,7 @@ def score_one(
     """
     number, on_progress = turn
     layers, width = config.shapes[0]
-    shape = Shape(like.model.shape.vocabulary, layers, width)
+    shape = Shape(like.model.vocabulary, layers, width)
     rows = of.rows[in_subset(of, number, config.seed)[of.family]]
     schedule = Schedule(config.epochs, config.batch, config.rate, config.seed + number)
     if len(rows):

@@ -52,7 +52,7 @@ def generate(
 def next_logits(subject: ProbedModel, rows: Int64) -> Tensor:
     """Return the logits of the token after each row, (rows, vocabulary)."""
     parts = [logits[:, -1] for logits, _ in _chunks(subject, rows, 1)]
-    return torch.cat(parts) if parts else torch.zeros(0, subject.model.shape.vocabulary)
+    return torch.cat(parts) if parts else torch.zeros(0, subject.model.vocabulary)
 
 
 def suffix_log_p(

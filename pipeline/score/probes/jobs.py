@@ -15,7 +15,7 @@ from pipeline.score.probes import counterfactual as probes_subsets
 from pipeline.score.probes import tabular as probes_tabular
 from pipeline.score.probes.aggregates import SignalValues
 from pipeline.score.probes.cost import passes
-from pipeline.score.probes.measures import MEASURES
+from pipeline.score.probes.measures import MEASURES, OF_LOADED
 from pipeline.score.probes.panel import Probed, ProbedModel, ProbeInput
 from pipeline.score.proxy.pool import WorkerPool
 
@@ -48,12 +48,12 @@ def probe_all(work: Work, of: ProbeInput, panel: Probed, pool: WorkerPool) -> li
         )
         for subject in of.subjects
         for signal in config.probes.signals
-        if signal in MEASURES
+        if signal in MEASURES and (signal not in OF_LOADED or subject.role == "loaded")
     ]
     found = _done(pool, "probing", jobs)
     if "tabular" in config.probes.signals:
         found += _of_tables(work, of, pool, costs["tabular"])
-    if "counterfactual" in config.probes.signals:
+    if "counterfactual" in config.probes.signals and of.top.known:
         found.append(_counterfactual(work, of, panel, pool))
     return found
 
@@ -76,7 +76,9 @@ def _measured(
     """Return the numbers of one signal of one proxy."""
     config = work.config
     values = MEASURES[signal](subject, panel, config.probes, config.proxy.seed, on_progress)
-    return SignalValues(signal, subject.name, panel, subject.seen[panel.place], values)
+    return SignalValues(
+        signal, subject.name, panel, subject.seen[panel.place], values, subject.known
+    )
 
 
 def _of_tables(work: Work, of: ProbeInput, pool: WorkerPool, cost: float) -> list[SignalValues]:
@@ -90,7 +92,8 @@ def _of_tables(work: Work, of: ProbeInput, pool: WorkerPool, cost: float) -> lis
             rows.append(probes_tabular.probe(subject, table))
             on_progress(number, len(tables))
         values = {name: np.array([row[name] for row in rows]) for name in (rows or [{}])[0]}
-        return SignalValues("tabular", subject.name, panel, subject.seen[panel.place], values)
+        seen = subject.seen[panel.place]
+        return SignalValues("tabular", subject.name, panel, seen, values, subject.known)
 
     jobs = [ProbeJob(subject.name, cost, partial(rates, subject)) for subject in of.subjects]
     return _done(pool, "probing tables", jobs)

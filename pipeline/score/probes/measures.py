@@ -6,7 +6,6 @@ sources are in `pipeline.score.signals`, units in docs/signals.md.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -16,8 +15,10 @@ from numpy.typing import NDArray
 from pipeline.config.sections import ProbesConfig
 from pipeline.engine.progress import OnProgress
 from pipeline.score.probes.generation import generate, suffix_hits, suffix_log_p
+from pipeline.score.probes.neurons import neurons
 from pipeline.score.probes.panel import Probed, ProbedModel
 from pipeline.score.probes.prompt_search import Effort, find_prompt, ratio, shortest
+from pipeline.score.probes.soft_prompt import attack, defence
 from pipeline.score.signals.approximate import bleu, edit_distance, is_approximate, matched, rouge_l
 from pipeline.score.signals.contamination import contaminated, distances, peak, ted, threshold
 from pipeline.score.signals.decoding import Decoding
@@ -73,9 +74,11 @@ def exposure_among_unseen(
     """Return the exposure of each suffix among those that the proxy never saw, in bits.
 
     Carlini et al. 2019; the references are suffixes of the panel, so the form is that of the
-    corpus.
+    corpus. There is none where it is not known what the model saw.
     """
     loss = -_numbers(suffix_log_p(subject, panel.tokens, SUFFIX).double().sum(1))
+    if not subject.known:
+        return {"exposure_bits": np.full(len(loss), np.nan)}
     unseen = subject.seen[panel.place] == 0
     places = np.arange(len(loss))
     bits = [exposure(loss[row], loss[unseen & (places != row)]) for row in places.tolist()]
@@ -123,7 +126,7 @@ def limem(
     The parts of LiMem (Xie et al. 2024), of which aggregates make the score.
     """
     right = suffix_hits(subject, panel.tokens, SUFFIX).all(1)
-    vocabulary = subject.model.shape.vocabulary
+    vocabulary = subject.model.vocabulary
     changed = [
         perturbed(panel.tokens, PREFIX, vocabulary, seed + number)
         for number in range(PERTURBATIONS)
@@ -183,7 +186,8 @@ def cdd(
         scores = [rouge_l(samples[place], true) for place in kept]
         found["ted_rouge_l"][row] = np.mean(scores) if scores else np.nan
         on_progress(row + 1, len(greedy))
-    least = threshold(found["peak"][subject.seen[panel.place] == 0])
+    never = (subject.seen[panel.place] == 0) & subject.known
+    least = threshold(found["peak"][never])
     found["contaminated"] = contaminated(found["peak"], least).astype(np.float64)
     found["threshold"] = np.full(len(greedy), least)
     return found
@@ -199,7 +203,6 @@ def acr(
     """
     effort = Effort(config.acr_steps)
     found: Values = {name: np.full(len(panel.place), np.nan) for name in ("acr", "prompt_tokens")}
-    model = copy.deepcopy(subject.model)  # others use the proxy while its embedding is swapped
     searched = panel.tokens[: config.acr_panel]  # the panel's order goes round the levels of dose
     for row, tokens in enumerate(searched):
         both = torch.from_numpy(tokens).to(subject.device)
@@ -207,7 +210,7 @@ def acr(
 
         def find(size: int, both: torch.Tensor = both, target: torch.Tensor = target) -> bool:
             prompt = torch.cat((both[:1], both[1 + PREFIX - size : 1 + PREFIX]))
-            return find_prompt(model, (prompt, target), effort, seed)
+            return find_prompt(subject.model, (prompt, target), effort, seed)
 
         best = shortest(find, SUFFIX - 1)
         found["acr"][row] = ratio(SUFFIX, best)
@@ -226,7 +229,12 @@ MEASURES: Mapping[str, Measure] = {
     "gradients": gradients,
     "cdd": cdd,
     "acr": acr,
+    "neurons": neurons,
+    "soft_defence": defence,
+    "soft_attack": attack,
 }
+OF_LOADED = ("soft_attack",)
+"""On the proxies trained here the attack does not work (docs/LOG.md): loaded models alone."""
 
 
 def _numbers(values: torch.Tensor) -> NDArray[np.float64]:

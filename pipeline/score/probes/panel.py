@@ -12,6 +12,8 @@ import pyarrow as pa
 
 from pipeline.engine.stage import Work
 from pipeline.engine.tables import read_table
+from pipeline.errors import InputError
+from pipeline.score.probes.doses import WHOLE, levels
 from pipeline.score.sequences.catalogue import COLUMNS, Catalogue, catalogue
 from pipeline.score.sequences.proxy_statistics import proxy_statistics
 from pipeline.score.sequences.training_rows import Text, read_texts, token_rows, tokenized
@@ -24,7 +26,7 @@ from schemas.score.sequences import SEQUENCES
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from pipeline.score.proxy.model import Transformer
+    from pipeline.score.proxy.readable import Readable
 
 _ORDER = 21
 
@@ -39,15 +41,18 @@ class ProbedModel:
         model: its weights.
         device: where they are.
         eos: number of the token that a sequence is scored after.
-        seen: times that it was trained on each sequence of the table, (sequences,).
+        seen: times that it was trained on each sequence of the table, (sequences,); where that is
+            not known, times that the sequence occurs in the corpus.
+        known: whether it is known what it was trained on.
     """
 
     name: str
     role: str
-    model: Transformer
+    model: Readable
     device: str
     eos: int
     seen: Int64
+    known: bool = True
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,7 @@ class ProbeInput:
         table: the scored sequences.
         known: the documents.
         tokenizer: of the run.
-        subjects: the proxies that are probed, smallest first, then the pair.
+        subjects: the proxies that are probed, smallest first, then the pair; or loaded models.
     """
 
     table: pa.Table
@@ -87,28 +92,34 @@ class ProbeInput:
 
     @property
     def top(self) -> ProbedModel:
-        """The largest proxy of those that saw the whole sample."""
-        return [subject for subject in self.subjects if subject.role == "ladder"][-1]
+        """The largest proxy of those that saw the whole sample, or the largest loaded model."""
+        return [subject for subject in self.subjects if subject.role in WHOLE][-1]
 
 
 def probe_input(work: Work) -> ProbeInput | None:
-    """Load what probes need; None when no proxy was trained here, or nothing was scored.
+    """Load what probes need; None when there is no proxy, or nothing was scored.
 
-    Proxies that were loaded from elsewhere are not probed.
+    Raises:
+        InputError: When a loaded model is not the one that was scored.
     """
     from pipeline.score.proxy.ensemble import chosen_device
 
     paths = {path.relative_to(work.folder).as_posix(): path for path in work.paths("models")}
-    about = json.loads(paths["models/proxies.json"].read_bytes())["proxies"]
-    named = [entry for entry in about if _trained_here(entry["proxy"], paths)]
+    facts = json.loads(paths["models/proxies.json"].read_bytes())
+    named = [one for one in facts["proxies"] if one["role"] != "early"]
     if work.config.probes.models == "largest":
-        named = [entry for entry in named if entry["role"] == "ladder"][-1:]
+        named = [entry for entry in named if entry["role"] in WHOLE][-1:]
     table = read_table(work.paths("sequences"), SEQUENCES)
-    if not any(entry["role"] == "ladder" for entry in named) or not table.num_rows:
+    if not any(entry["role"] in WHOLE for entry in named) or not table.num_rows:
         return None
     device = chosen_device(work.config.proxy)
-    subjects = [_subject(entry, paths, table, device) for entry in named]
-    stored = paths[f"models/{named[-1]['proxy']}/tokenizer.json"]
+    if work.config.proxy.models:
+        eos = int(facts["tokenizer"]["end_of_text"])
+        subjects = _loaded(named, table, device, eos)
+        stored = paths["models/tokenizer/tokenizer.json"]
+    else:
+        subjects = [_subject(entry, paths, table, device) for entry in named]
+        stored = paths[f"models/{named[-1]['proxy']}/tokenizer.json"]
     tokenizer = read_tokenizer(stored, "the run's own models")
     known = catalogue(read_table(work.paths("counts"), COUNTS, list(COLUMNS)))
     return ProbeInput(table, known, tokenizer, tuple(subjects))
@@ -132,11 +143,6 @@ def choose(of: ProbeInput, count: int, seed: int) -> Int64:
     turn = _rank(of.known.family[documents][order] * 64 + level)
     order, level = (part[np.argsort(turn, kind="stable")] for part in (order, level))
     return np.asarray(order[np.lexsort((level, _rank(level)))][:count])
-
-
-def levels(seen: Int64) -> Int64:
-    """Return 0 for what was never seen, else 1 + floor(log2 of the times), (rows,)."""
-    return np.where(seen > 0, 1 + np.floor(np.log2(np.maximum(seen, 1))), 0).astype(np.int64)
 
 
 def read_panel(work: Work, of: ProbeInput, count: int) -> Probed:
@@ -169,17 +175,37 @@ def _rank(group: Int64) -> Int64:
     return rank
 
 
-def _trained_here(name: str, paths: dict[str, Path]) -> bool:
-    """Tell whether a proxy is in the run folder, as `pipeline.score.proxy.model` writes one."""
-    from pipeline.score.proxy.model import Shape, config_json
+def _loaded(
+    named: list[dict[str, Any]], table: pa.Table, device: str, eos: int
+) -> list[ProbedModel]:
+    """Load models from elsewhere again, smallest first.
 
-    if f"models/{name}/model.safetensors" not in paths:
-        return False
-    config = json.loads(paths[f"models/{name}/config.json"].read_bytes())
-    sizes = [config.get(key) for key in ("vocab_size", "num_hidden_layers", "hidden_size")]
-    if not all(sizes):
-        return False
-    return bool(json.loads(config_json(Shape(*sizes), config.get("eos_token_id"))) == config)
+    Raises:
+        InputError: When one is not that which was scored.
+    """
+    from pipeline.score.proxy.pretrained import load_models
+
+    found = []
+    for entry, model in zip(
+        named, load_models([one["source"] for one in named], 0, device), strict=True
+    ):
+        if model.digest != entry["digest"]:
+            raise InputError(
+                "A loaded model is not the one that was scored.",
+                where=f"proxy.models: {model.name}",
+                found=f"digest {model.digest[:12]}",
+                expected=f"digest {entry['digest'][:12]}",
+                fix="score the run anew: rote score RUN",
+            )
+        known = entry["role"] == "ladder"
+        seen = _seen(table, entry["proxy"]) if known else table["sequence_count"].to_numpy()
+        found.append(ProbedModel(entry["proxy"], entry["role"], model, device, eos, seen, known))
+    return found
+
+
+def _seen(table: pa.Table, name: str) -> Int64:
+    """Return how often a proxy was trained on each sequence, (sequences,)."""
+    return np.nan_to_num(proxy_statistics(table, name, ("seen",))["seen"]).astype(np.int64)
 
 
 def _subject(
@@ -192,7 +218,6 @@ def _subject(
     config: dict[str, Any] = json.loads(paths[f"models/{name}/config.json"].read_bytes())
     shape = Shape(config["vocab_size"], config["num_hidden_layers"], config["hidden_size"])
     model = from_safetensors(shape, paths[f"models/{name}/model.safetensors"].read_bytes())
-    found = proxy_statistics(table, name, ("seen",))["seen"]
-    seen = np.nan_to_num(found).astype(np.int64)
     eos = int(config["eos_token_id"])
-    return ProbedModel(name, entry["role"], model.to(device).eval(), device, eos, seen)
+    model = model.to(device).eval()
+    return ProbedModel(name, entry["role"], model, device, eos, _seen(table, name))

@@ -16,14 +16,15 @@ from pipeline.engine.stage import Receipt, Work
 from pipeline.engine.tables import write_table
 from pipeline.score.probes.cost import lines, pass_seconds, passes
 from pipeline.score.probes.long_tail import long_tail
+from pipeline.score.probes.same_dose import same_dose
 from pipeline.score.probes.strata import strata
 from schemas.score.probes import PROBES
 
 if TYPE_CHECKING:
     from pipeline.score.probes.aggregates import SignalValues
 
-VERSION = 4
-NO_PROXY = "the run has no proxy of its own, or no sequence was scored"
+VERSION = 5
+NO_PROXY = "the run has no proxy, or no sequence was scored"
 KEYS = ("row_key", "start_token", "proxy", "signal", "name")
 
 
@@ -36,6 +37,7 @@ def probes(work: Work) -> Receipt:
         "why_not": None,
         "long_tail": long_tail(work),
         "strata": strata(work),
+        "same_dose": same_dose(work, work.config.proxy.seed),
     }
     if signals:
         found, about = _probed(work)
@@ -67,6 +69,7 @@ def _probed(work: Work) -> tuple[list[SignalValues], dict[str, Any]]:
         "sequences": len(panel.place),
         "families": len(np.unique(panel.family)),
         "proxies": [subject.name for subject in of.subjects],
+        "by": "times trained on" if of.top.known else "occurrences in the corpus",
         "passes_at_most": passes(config, len(of.subjects)),
         "results": [row for one in found for row in aggregates(one, config.proxy.seed)],
     }
@@ -80,7 +83,7 @@ def _long(found: list[SignalValues]) -> pa.Table:
             "row_key": one.panel.row_key[own],
             "start_token": one.panel.start_token[own],
             "proxy": np.full(len(own), one.proxy, object),
-            "seen": one.seen[own],
+            "seen": one.seen[own] if one.known else pa.nulls(len(own), pa.int64()),
             "signal": np.full(len(own), one.signal, object),
             "name": np.full(len(own), name, object),
             "value": values[own],

@@ -16,9 +16,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.func import functional_call
 
-from pipeline.score.proxy.model import Transformer
+from pipeline.score.proxy.readable import Readable
 
 FIRST, LONGER = 5, 5
 
@@ -62,13 +61,11 @@ def ratio(target: int, prompt: int | None) -> float:
     return target / prompt if prompt else 0.0
 
 
-def find_prompt(
-    model: Transformer, sides: tuple[Tensor, Tensor], effort: Effort, seed: int
-) -> bool:
+def find_prompt(model: Readable, sides: tuple[Tensor, Tensor], effort: Effort, seed: int) -> bool:
     """Tell whether the search from a prompt finds one that elicits the target.
 
     Args:
-        model: used by nobody else meanwhile, because its embedding is swapped for moments.
+        model: the model that is asked.
         sides: tokens of the first prompt, which begins with EOS (it stays), and of the target.
         effort: how long the search goes on.
         seed: of the candidates.
@@ -86,7 +83,7 @@ def find_prompt(
     return False
 
 
-def _losses(model: Transformer, prompts: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+def _losses(model: Readable, prompts: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Return the NLL of the target after each prompt, and whether it is said greedily.
 
     In nats; (prompts,) each.
@@ -98,21 +95,19 @@ def _losses(model: Transformer, prompts: Tensor, target: Tensor) -> tuple[Tensor
     return -truth.sum(1), (logits.argmax(-1) == target).all(1)
 
 
-def _slopes(model: Transformer, prompt: Tensor, target: Tensor) -> Tensor:
+def _slopes(model: Readable, prompt: Tensor, target: Tensor) -> Tensor:
     """Return the gradient of the target's NLL by the one-hot vector of each free token.
 
-    Its shape is (free tokens, vocabulary). The free tokens get numbers past the vocabulary whose
-    embeddings are leaves; the logits of those numbers are cut off.
+    Its shape is (free tokens, vocabulary).
     """
-    embedding = model.embedding.detach()
-    free = embedding[prompt[1:]].clone().requires_grad_()
-    numbers = len(embedding) + torch.arange(len(free), device=prompt.device)
-    row = torch.cat((prompt[:1], numbers, target[:-1]))[None]
-    swapped = {"embedding": torch.cat((embedding, free))}
-    logits = functional_call(model, swapped, (row,))[0, -len(target) :, : len(embedding)]
-    loss = torch.nn.functional.cross_entropy(logits.float(), target)
+    with torch.no_grad():
+        every = model.embed(torch.arange(model.vocabulary, device=prompt.device))
+        first, last = (model.embed(side[None])[0] for side in (prompt[:1], target[:-1]))
+    free = every[prompt[1:]].clone().requires_grad_()
+    hidden = model.hidden_of(torch.cat((first, free, last))[None])[0, -len(target) :]
+    loss = torch.nn.functional.cross_entropy(model.head(hidden).float(), target)
     (slope,) = torch.autograd.grad(loss, [free])
-    return slope @ embedding.T
+    return slope @ every.T
 
 
 def _candidates(

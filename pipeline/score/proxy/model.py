@@ -74,6 +74,11 @@ class Transformer(nn.Module):
         return [block for block in self.blocks if isinstance(block, Block)]
 
     @property
+    def neurons(self) -> list[nn.Linear]:
+        """The projection behind the neurons of each block's MLP."""
+        return [block.down for block in self.parts]
+
+    @property
     def vocabulary(self) -> int:
         """The number of tokens that it has logits of."""
         return self.shape.vocabulary
@@ -85,11 +90,18 @@ class Transformer(nn.Module):
 
     def hidden(self, tokens: Tensor) -> Tensor:
         """Return the last hidden states (rows, tokens, width) of `tokens` (rows, tokens)."""
-        hidden = functional.embedding(tokens, self.embedding)
-        turns = rotary_turns(tokens.shape[1], hidden.device)
+        return self.hidden_of(self.embed(tokens))
+
+    def embed(self, tokens: Tensor) -> Tensor:
+        """Return what tokens are read as, (..., width)."""
+        return functional.embedding(tokens, self.embedding)
+
+    def hidden_of(self, vectors: Tensor) -> Tensor:
+        """Return the last hidden states (rows, places, width) of what is read there."""
+        turns = rotary_turns(vectors.shape[1], vectors.device)
         for block in self.parts:
-            hidden = block(hidden, turns)
-        return rms_norm(hidden, self.norm)
+            vectors = block(vectors, turns)
+        return rms_norm(vectors, self.norm)
 
     def head(self, hidden: Tensor) -> Tensor:
         """Return the logits (..., vocabulary) of hidden states (..., width).

@@ -42,6 +42,7 @@ UNLOADABLE = (
     ValueError,
 )
 """What transformers may raise for a folder that is not as it must be."""
+MLP_ENDS = ("down_proj", "mlp.c_proj", "dense_4h_to_h", "fc2", "fc_out", "output_layer")
 DIVIDED, TIMES, CAPPED = "logits_scaling", "logit_scale", "final_logit_softcapping"
 
 
@@ -76,6 +77,34 @@ class Loaded:
     def hidden(self, tokens: Tensor) -> Tensor:
         """Return the last hidden states (rows, tokens, width) of `tokens` (rows, tokens)."""
         found: Tensor = self.model.base_model(input_ids=tokens, use_cache=False).last_hidden_state
+        return found
+
+    @property
+    def parts(self) -> list[nn.Module]:
+        """The blocks, lowest first: the longest list of modules that the model has."""
+        lists = [list(part) for part in self.model.modules() if isinstance(part, nn.ModuleList)]
+        return max(lists, key=len, default=[])
+
+    @property
+    def neurons(self) -> list[nn.Module]:
+        """The projection behind the neurons of each block's MLP, by its name in transformers."""
+        return [
+            part
+            for block in self.parts
+            for name, part in block.named_modules()
+            if name.endswith(MLP_ENDS)
+        ]
+
+    def embed(self, tokens: Tensor) -> Tensor:
+        """Return what tokens are read as, (..., width)."""
+        found: Tensor = self.model.get_input_embeddings()(tokens)
+        return found
+
+    def hidden_of(self, vectors: Tensor) -> Tensor:
+        """Return the last hidden states (rows, places, width) of what is read there."""
+        found: Tensor = self.model.base_model(
+            inputs_embeds=vectors, use_cache=False
+        ).last_hidden_state
         return found
 
     def head(self, hidden: Tensor) -> Tensor:

@@ -3,15 +3,21 @@
 import dataclasses
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
+from flows.runners import LocalMapper
+from pipeline import run
 from pipeline.backtest.arms import reserve
-from pipeline.backtest.arms.arms import plan, removal_rows, require_arms
-from pipeline.backtest.arms.policies import gone_by_order, taught_rows
+from pipeline.backtest.arms.arms import plan, removal_rows, require_arms, sinks_of
+from pipeline.backtest.arms.policies import gone_by_order, row_keys, taught_rows
 from pipeline.backtest.arms.results import BETTER, NOT_BETTER, SPOILT, verdict_of
+from pipeline.backtest.subject import read_subject
 from pipeline.backtest.training.trainings import targets_of
+from pipeline.config.load import load_config
 from pipeline.errors import ConfigError, InputError
 from pipeline.score.proxy.model import Shape
+from tests.unit.backtest.tiny import SCORED
 
 REMOVING = ("filter", "random", "count", "risk")
 
@@ -76,6 +82,27 @@ def test_goldfish_masks_a_share_and_sinks_are_by_text(subject, planned):
         of_row.setdefault(row.tobytes(), set()).add(int(sink))
     assert max(len(found) for found in of_row.values()) == 1
     assert len(subject.rows) == len(sinks.sinks)
+
+
+def test_sinks_are_those_that_kept_has(own_run, subject):
+    """A row trains the sink of its `sink_id` in kept/, copies one, each plant one of its own."""
+    asked = load_config(settings=["limits.workers=1", *SCORED, "mitigation.sink_id=true"])
+    with run.session(own_run, asked, LocalMapper(1)) as session:
+        run.filter_rows(session)
+    kept = pq.ParquetDataset(own_run / "kept").read(["rote"])["rote"].to_pylist()
+    of_key = {row["row_key"]: row["sink_id"] for row in kept}
+    marked = read_subject(own_run, asked)
+    rows = taught_rows(marked)
+    sinks, keys = sinks_of(marked), row_keys(marked, rows).tolist()
+    found = [of_key[key] == sink for key, sink in zip(keys, sinks, strict=False) if key in of_key]
+    assert len(found) > 100
+    assert all(found)
+    for ids in (sinks, sinks_of(subject)):  # with the ids of kept/, and without
+        one_each = {(row.tobytes(), sink) for row, sink in zip(subject.rows, ids, strict=True)}
+        assert len(one_each) == len(np.unique(subject.rows, axis=0))
+        planted = ids[len(rows.document) :]
+        assert len(np.unique(planted)) == len(np.unique(subject.rows[len(rows.document) :], axis=0))
+        assert not np.isin(planted, ids[: len(rows.document)]).any()
 
 
 def test_removal_is_counted_by_what_stays(subject, planned):

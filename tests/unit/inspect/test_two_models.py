@@ -4,6 +4,7 @@ import json
 import os
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 import transformers
@@ -13,7 +14,8 @@ from flows.runners import LocalMapper
 from pipeline import run
 from pipeline.config.load import load_config
 from pipeline.errors import ConfigError, InputError
-from pipeline.inspect.paired import pairing, table
+from pipeline.inspect.paired import pairing, prompt_rows, table
+from pipeline.inspect.prompted import Prompt, sequences_of
 from pipeline.inspect.two_models import two_models
 from pipeline.score.proxy.pool import torch_threads
 from pipeline.score.proxy.tokenizer import encode
@@ -71,6 +73,20 @@ def tuned(scored, tmp_path_factory):
     return after, {(key, starts[key]) for key in scored_keys}
 
 
+@pytest.fixture(scope="module")
+def encoded_first(scored):
+    """Give a function that returns the prefix and the suffix of a sequence as texts."""
+    done, texts = scored
+    tokenizer = read_tokenizer(done.folder / "models" / "p2" / "tokenizer.json", "here")
+    by_key = dict(zip(done.table("counts")["row_key"].to_pylist(), texts, strict=True))
+
+    def cut(key, start):
+        own = encode(tokenizer, [by_key[key]])[0].tokens[start : start + 64].tolist()
+        return tokenizer.decode(own[:32]), tokenizer.decode(own[32:])
+
+    return cut
+
+
 def test_a_model_against_itself_has_no_difference(scored):
     """Nothing is recited by only one, exactly or nearly, in any stratum."""
     done, _ = scored
@@ -105,6 +121,81 @@ def test_what_a_model_was_tuned_on_is_recited_by_it_alone(scored, tuned):
     assert "Recited exactly" in words
     assert "only B" in words
     assert json.loads(as_json(found))["rows"][0]["only_second"] == TAUGHT
+
+
+def test_prompts_of_a_file_are_held_against_prefixes(scored, tuned, tmp_path, encoded_first):
+    """The true prefix as a prompt gains nothing; two tokens less cost; the answer is no gain."""
+    done, _ = scored
+    after, taught = tuned
+    counts = dict(zip(done.table("counts")["row_key"].to_pylist(), range(60), strict=True))
+    lines = []
+    for key, start in sorted(taught)[:4]:
+        prefix, suffix = encoded_first(key, start)
+        same = {"id": f"t{counts[key]}", "prompt": prefix}
+        lines += [same, {**same, "prompt": "an other text before it"}]
+        lines.append({**same, "prompt": suffix})
+    lines.append({"id": "nobody", "prompt": "hello"})
+    path = tmp_path / "prompts.jsonl"
+    path.write_text("\n".join(map(json.dumps, lines)))
+    own = str(done.folder / "models" / "p2")
+    found = two_models(done.folder, (own, str(after)), prompts=path)
+    assert len(found.panel) == 4
+    assert found.not_found == 1
+    said, other = found.second.elicited, found.first.elicited
+    assert said is not None
+    assert other is not None
+    assert said.by_prefix.tolist() == [True] * 12
+    assert said.by_prompt.tolist() == [True, False, False] * 4
+    assert (said.score_prompt - said.score_prefix)[::3].tolist() == [0.0] * 4
+    assert (said.score_prompt < 0.5)[1::3].all()
+    assert (said.score_prompt <= 0.0)[2::3].all()  # less the answer that the prompt holds: 1
+    assert not other.by_prompt.any()
+    first, second = prompt_rows(found)
+    assert (second["prompts"], second["by_prefix"], second["by_prompt"]) == (12, 12, 4)
+    assert second["gain_95"][0] <= second["gain"] <= second["gain_95"][1] < 0
+    assert first["by_prefix"] == 0
+    assert "Prompts of the file" in in_words(found)
+    assert "1 lines are for no sequence" in in_words(found)
+    told = json.loads(as_json(found))
+    assert (told["prompts"][1]["by_prompt"], told["prompts_not_found"]) == (4, 1)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"id": "t1"}', "line 1"),
+        ('\n{"id": "t1", "prompt": "a", "start_byte": "0"}', "line 2"),
+        ("[1]", "line 1"),
+        ("not json", "line 1"),
+        ("", "is empty"),
+        ('{"id": "nobody", "prompt": "hello"}', "for a sequence of this run"),
+        (json.dumps({"id": "t1", "prompt": "word " * 300}), "too long"),
+    ],
+)
+def test_a_file_of_prompts_that_is_none_is_refused(scored, tmp_path, content, message):
+    """The line is named, and what was expected."""
+    done, _ = scored
+    path = tmp_path / "prompts.jsonl"
+    path.write_text(content)
+    own = str(done.folder / "models" / "p2")
+    with pytest.raises(InputError) as refused:
+        two_models(done.folder, (own, own), prompts=path)
+    assert message in str(refused.value)
+
+
+def test_a_named_sequence_is_taken_and_a_copy_stands_for_its_text():
+    """Without a byte the first sequence is taken; a copy has those of the row it is equal to."""
+    sequences = pa.table({"row_key": [3, 3, 5], "start_byte": [0, 90, 0]})
+    counts = pa.table(
+        {"doc_id": ["a", "b", "c"], "row_key": [3, 4, 5], "representative": [3, 3, 5]}
+    )
+    asked = [Prompt(1, "b", "x", 90), Prompt(2, "a", "x", None), Prompt(3, "c", "x", 7)]
+    assert sequences_of([*asked, Prompt(4, "d", "x", None)], sequences, counts).tolist() == [
+        1,
+        0,
+        -1,
+        -1,
+    ]
 
 
 def test_the_panel_is_as_small_as_asked(scored):

@@ -50,7 +50,15 @@ PROBED: Row = {
         _number("2 to 3", 20.0),
         _number("0", 31.0, "p0"),
     ],
+    "by": "times trained on",
     "long_tail": {"seen": [DECILE]},
+    "same_dose": [
+        {
+            "column": "token_bits", "words": "bits a token of the suffix", "memorized": 30,
+            "others": 50, "families": 12, "mean_memorized": 11.5, "mean_others": 10.25,
+            "difference_95": [0.5, 2.0],
+        }
+    ],
     "strata": [
         {
             "text": "with redaction markers", "seen": True, "sequences": 7, "rate": 0.2857,

@@ -1,5 +1,6 @@
 """Probes of a proxy that is really trained: what it learnt answers, what it never saw does not."""
 
+import copy
 import json
 import math
 import shutil
@@ -17,13 +18,15 @@ from pipeline import run
 from pipeline.config.load import load_config
 from pipeline.config.sections import ProbesConfig
 from pipeline.engine.progress import Silent, current, listen
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, InputError
 from pipeline.score.probes import measures as probes_measures
 from pipeline.score.probes import tabular as probes_tabular
 from pipeline.score.probes.aggregates import SignalValues, aggregates
 from pipeline.score.probes.cost import lines, passes
+from pipeline.score.probes.doses import levels
 from pipeline.score.probes.generation import generate, next_logits, suffix_hits, suffix_log_p
-from pipeline.score.probes.panel import Probed, ProbedModel, ProbeInput, choose, levels
+from pipeline.score.probes.neurons import Switched
+from pipeline.score.probes.panel import Probed, ProbedModel, ProbeInput, choose
 from pipeline.score.proxy import model as models
 from pipeline.score.proxy.model import Shape
 from pipeline.score.proxy.pool import torch_threads
@@ -32,13 +35,15 @@ from pipeline.score.proxy.train import Schedule, train
 from pipeline.score.sequences.catalogue import Catalogue
 from pipeline.score.signals.decoding import Decoding, log_q
 from pipeline.score.signals.extraction import probability_within
+from pipeline.score.signals.neurons import expected_harm, fewest
 from pipeline.score.signals.perturbation import perturbed
 from pipeline.text.hashing import keyed_hash
 from tests.e2e.command import QUICK_SCORE
 from tests.e2e.corpora import Prose
 
 VOCABULARY, REPEATED, ROWS, COPIES = 300, 8, 20, 30
-CONFIG = ProbesConfig(samples=6, acr_panel=3, acr_steps=2)
+CONFIG = ProbesConfig(samples=6, acr_panel=3, acr_steps=2, neurons_panel=3)
+RECITED = {"neurons", "soft_defence", "soft_attack"}  # they need text that is recited
 SEED = 5
 
 
@@ -224,6 +229,75 @@ def test_acr_is_above_one_for_what_was_learnt_and_none_for_the_unseen(measured):
     assert found["acr"][:2] == pytest.approx(32 / found["prompt_tokens"][:2])
     assert found["acr"][2] == 0.0
     assert np.isnan(found["acr"][3])
+
+
+def test_few_neurons_carry_a_recall_and_little_else(subject, panel, measured):
+    """Without a few of 528 one text is gone; others stay, and as many at random take none."""
+    found = measured("neurons")
+    assert np.isnan(found["needed"][3:]).all()
+    own = {name: values[:3] for name, values in found.items()}
+    assert own["of"].tolist() == [3 * 176.0] * 3
+    assert (own["needed"] < 60).all()
+    assert (own["others_recited"] > 0.8).all()
+    assert own["random_recited"].tolist() == [1.0] * 3
+    assert (np.abs(own["held_out_nats"]) < 0.2).all()
+    switched = Switched.of(subject)
+    order = switched.order(panel.tokens[0])
+    assert not switched.recites(order[: int(own["needed"][0])], panel.tokens[:1])
+    assert switched.recites(order[:0], panel.tokens[:1])
+    assert switched.recites(order.flip(0)[: int(own["needed"][0])], panel.tokens[:1])
+    assert suffix_hits(subject, panel.tokens[:1], 32).all()  # the model itself is as it was
+
+
+def test_a_removed_neuron_is_nought_and_the_harm_is_of_first_order(subject, panel):
+    """Setting its weights behind to 0 does the same; the slope is that of a small step."""
+    switched = Switched.of(subject)
+    rows, one = panel.tokens[:1], 176 + 5  # of the second block
+    with switched.without(torch.tensor([one])):
+        found = suffix_log_p(switched.subject, rows, 32)
+    by_hand = copy.deepcopy(subject.model)
+    by_hand.parts[1].down.weight.data[:, 5] = 0.0
+    assert torch.allclose(found, suffix_log_p(replace(subject, model=by_hand), rows, 32), atol=1e-5)
+    values, slopes = torch.tensor([[1.0, 2.0], [3.0, 0.0]]), torch.tensor([[-1.0, 0.5], [2.0, 9.0]])
+    assert expected_harm(values, slopes).tolist() == [-5.0, -1.0]
+
+
+def test_the_fewest_are_found_by_doubling_and_halving():
+    """13 of 100 are found, 1 at once, the most at last, and none beyond it."""
+    tried = []
+
+    def breaks(size, need=13):
+        tried.append(size)
+        return size >= need
+
+    assert fewest(breaks, 100) == 13
+    assert tried == [1, 2, 4, 8, 16, 12, 14, 13]
+    assert [fewest(range(need, 99).__contains__, 10) for need in (1, 10, 11)] == [1, 10, None]
+
+
+def test_a_soft_prompt_keeps_recall_out_and_leaves_the_rest(measured):
+    """Of the half that it was not trained on nothing is recited; unknown text loses little."""
+    found = measured("soft_defence")
+    left_out = ~np.isnan(found["recited_plain"][:REPEATED])
+    assert left_out.sum() == REPEATED // 2
+    recited = {name: values[:REPEATED][left_out].mean() for name, values in found.items()}
+    assert recited["recited_plain"] == 1.0
+    assert recited["recited_at_1"] == 0.0
+    assert recited["recited_at_1"] < recited["recited_started"]
+    assert recited["nats_at_2"] > recited["nats_at_1"] > recited["nats_started"]
+    lost = np.nanmean((found["nats_at_1"] - found["nats_plain"])[REPEATED:])
+    assert abs(lost) < 0.2
+    attacked = measured("soft_attack")
+    assert attacked["recited_attacked"][:REPEATED][left_out].mean() > recited["recited_started"]
+    assert attacked["nats_started"] == pytest.approx(found["nats_started"], nan_ok=True)
+
+
+def test_no_soft_prompt_is_trained_on_too_little(subject, panel):
+    """A model that recites nothing has no numbers of one."""
+    unread = replace(subject, model=models.Transformer(Shape(VOCABULARY, 1, 32), 1))
+    for name in ("soft_defence", "soft_attack"):
+        own = probes_measures.MEASURES[name]
+        assert own(unread, panel, CONFIG, SEED, lambda *_: None) == {}
 
 
 def test_draws_are_of_the_seed_and_of_no_batch(subject, panel, monkeypatch):
@@ -455,7 +529,7 @@ def test_unasked_probes_load_no_model_and_leave_an_empty_table(scored):
     assert scored.table("probes").num_rows == 0
     facts = scored.manifest["outputs"]["probes/all"]["facts"]
     assert facts["asked"] == []
-    assert {"long_tail", "strata", "asked", "why_not"} == set(facts)
+    assert {"long_tail", "strata", "same_dose", "asked", "why_not"} == set(facts)
     tail = facts["long_tail"]
     assert sum(row["sequences"] for rows in tail.values() for row in rows) == len(
         scored.table("sequences")
@@ -505,8 +579,8 @@ def probed(scored, tmp_path_factory):
 def test_every_signal_has_rows_in_order(probed):
     """Each signal has numbers of every sequence of the panel, sorted, each once."""
     table = probed[0].table("probes")
-    everything = {*probes_measures.MEASURES, "tabular", "counterfactual"}
-    assert set(table["signal"].to_pylist()) == everything
+    everything = {*probes_measures.MEASURES, "tabular", "counterfactual"} - RECITED
+    assert everything <= set(table["signal"].to_pylist()) <= everything | RECITED - {"soft_attack"}
     keys = probed[0].rows("probes", "row_key", "start_token", "proxy", "signal", "name")
     assert keys == sorted(set(keys))
     scored = set(probed[0].rows("sequences", "row_key", "start_token"))
@@ -551,3 +625,58 @@ def test_facts_hold_no_text_and_no_clock(probed):
     assert facts["sequences"] == 6
     assert {row["signal"] for row in facts["results"]} >= {"extraction", "cdd", "tabular"}
     assert all(row["mean_95"][0] <= row["mean"] <= row["mean_95"][1] for row in facts["results"])
+
+
+LOADED = 'probes.signals=["extraction", "exposure", "gradients", "acr", "counterfactual"]'
+
+
+@pytest.fixture(scope="module")
+def loaded(scored, tmp_path_factory):
+    """Score a copy of that run by its own proxies as models from elsewhere, and probe them."""
+    own = replace(scored, folder=tmp_path_factory.mktemp("loaded") / "run")
+    shutil.copytree(scored.folder, own.folder)
+    models = [str(scored.folder / "models" / name) for name in ("p1", "p2")]
+    names = f"proxy.models={json.dumps(models)}"
+    few = ("probes.panel=6", "probes.acr_panel=1", "probes.acr_steps=1")
+    run_score(own.folder, names, LOADED, *few)
+    return own
+
+
+def test_loaded_models_are_probed_as_trained_ones_are(loaded, probed):
+    """The largest says what its own weights said as a proxy; the panel goes by occurrences."""
+    facts = loaded.manifest["outputs"]["probes/all"]["facts"]
+    assert facts["why_not"] is None
+    assert facts["proxies"] == ["m1"]
+    assert facts["by"] == "occurrences in the corpus"
+    rows = loaded.table("probes").to_pylist()
+    assert {row["signal"] for row in rows} == {"extraction", "gradients", "acr"}
+    assert all(row["seen"] is None for row in rows)
+    told = {
+        (row["row_key"], row["start_token"], proxy["proxy"]): proxy["log_p_z"]
+        for row in loaded.table("sequences").to_pylist()
+        for proxy in row["proxies"]
+    }
+    for row in rows:
+        if row["name"] == "log_p_z_t1":
+            key = row["row_key"], row["start_token"], "m1"
+            assert row["value"] == pytest.approx(told[key], rel=1e-4)
+    once = {row["times_seen"] for row in facts["results"]}
+    assert "1" in once
+    assert "0" not in once
+    assert probed[0].manifest["outputs"]["probes/all"]["facts"]["by"] == "times trained on"
+
+
+def test_a_loaded_model_that_changed_is_refused(loaded, scored, tmp_path):
+    """Another model in the place of the one that was scored is not asked."""
+    weights = scored.folder / "models" / "p2" / "model.safetensors"
+    kept = weights.read_bytes()
+    weights.write_bytes((scored.folder / "models" / "half-a" / "model.safetensors").read_bytes())
+    shape = scored.folder / "models" / "p2" / "config.json"
+    kept_shape = shape.read_bytes()
+    shape.write_bytes((scored.folder / "models" / "half-a" / "config.json").read_bytes())
+    try:
+        with pytest.raises(InputError, match="not the one that was scored"):
+            loaded.redone("probes", tmp_path / "again")
+    finally:
+        weights.write_bytes(kept)
+        shape.write_bytes(kept_shape)

@@ -91,6 +91,21 @@ def test_statistics_are_those_of_the_models_own_logits(folders, rows, kind):
         assert found[name] == pytest.approx(value.numpy(), rel=2e-3, abs=2e-3), name
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_inside_of_a_loaded_model_can_be_read(folders, rows, kind):
+    """What tokens are read as gives the same states; each block has its neurons, and gradients."""
+    (one,) = load_models([str(folders(kind))], 300, "cpu")
+    tokens = torch.from_numpy(rows[:2, :-1])
+    with torch.inference_mode():
+        apart = (one.hidden_of(one.embed(tokens)) - one.hidden(tokens)).abs().max()
+    assert float(apart) < 1e-4
+    assert len(one.parts) == len(one.neurons) == (1 if kind == "gpt2" else 2)
+    entered = []
+    one.neurons[0].register_forward_pre_hook(lambda _, given: entered.append(given[0].shape[-1]))
+    one.hidden(tokens)
+    assert entered == [128 if kind == "gpt2" else 48]
+
+
 @pytest.mark.parametrize("kind", ["neox", "llama", "tied", "gpt2"])
 def test_the_size_is_without_embeddings_and_head(folders, kind):
     """Tables of tokens and places and the head are left out, tied or not."""
