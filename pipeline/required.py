@@ -8,7 +8,7 @@ from typing import Any
 from pipeline.engine.progress import current
 from pipeline.engine.session import Session
 from pipeline.engine.stage import Stage
-from pipeline.errors import ConfigError, InputError
+from pipeline.errors import ConfigError
 from pipeline.filter import decisions, documents
 from pipeline.scan.inventory import require_unchanged
 from pipeline.settings_check import check_filter, check_report, check_score
@@ -33,8 +33,9 @@ def require(
         filter_: those that a report is of.
 
     Raises:
-        ConfigError: The scan is not current, or a setting would be refused later.
-        InputError: The corpus has changed, or there is nothing to report on.
+        ConfigError: The scan is not current, there is nothing to report on, or a setting would be
+            refused later.
+        InputError: The corpus has changed.
     """
     require_unchanged(session.manifest, verify=session.verify)
     missing = [stage.name for stage in scan if not session.current(stage)]
@@ -78,7 +79,7 @@ def _require_filtered(session: Session, stages: Sequence[Stage]) -> None:
     """Refuse to report rows as kept that are not there."""
     missing = [stage.name for stage in stages if not session.current(stage)]
     if missing:
-        raise InputError(
+        raise ConfigError(
             "There is nothing to report on yet.",
             where=str(session.run.folder),
             found="the filter has not finished, or is of an earlier scan or other settings "
