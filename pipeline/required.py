@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
+from pipeline.config.explained import toml
 from pipeline.engine.progress import current
 from pipeline.engine.session import Session
 from pipeline.engine.stage import Stage
@@ -92,24 +94,32 @@ def adopt(session: Session) -> None:
     """Save the configuration as that of the run folder.
 
     A command that was refused leaves the former one. A scan begins with the defaults, so that it
-    tells which settings are others than those of the command before.
+    tells which settings are others than those of the command before, and how to have those again.
     """
     former = session.manifest["config"]
     session.manifest["config"] = session.config.model_dump(mode="json", exclude={"limits"})
     session.run.save()
-    changed = _changed(former, session.manifest["config"]) if session.corpus else []
+    changed = _changed(former, session.manifest["config"]) if session.corpus else {}
     if changed:
         more = f" and {len(changed) - TOLD} more" if len(changed) > TOLD else ""
+        sets = [_typed(name, value) for name, value in changed.items() if value is not None]
+        again = f"; with those again: {' '.join(sets[:TOLD])}" if sets else ""
         current().message(
-            f"other settings than of the last command here: {', '.join(changed[:TOLD])}{more}"
+            "other settings than of the last command here (scan and run begin with the defaults): "
+            f"{', '.join(list(changed)[:TOLD])}{more}{again}"
         )
 
 
-def _changed(former: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """Return the names of settings that two configurations have otherwise."""
-    return [
-        f"{section}.{name}"
+def _changed(former: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    """Return the former values of the settings that two configurations have otherwise, by name."""
+    return {
+        f"{section}.{name}": former[section][name]
         for section, values in now.items()
         for name, value in values.items()
         if section in former and former[section].get(name, value) != value
-    ]
+    }
+
+
+def _typed(name: str, value: object) -> str:
+    """Return a setting as it is typed on a command line."""
+    return f"--set {shlex.quote(f'{name}={toml(value)}')}"

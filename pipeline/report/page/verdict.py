@@ -145,8 +145,8 @@ def before_and_after(data: Row) -> str:
     none = f"none occurs {asked} times or more, {half}; " if times < asked else ""
     why = "" if none else f", {half},"
     return (
-        f"Of some {number(before['sequences'])} different sequences {none}{counts[0]} occur {times} "
-        f"times or more{why} before the filter, {counts[1]} after it {coverage}."
+        f"Of some {number(before['sequences'])} different sequences {none}{counts[0]} occur "
+        f"{times} times or more{why} before the filter, {counts[1]} after it {coverage}."
     )
 
 

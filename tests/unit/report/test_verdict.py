@@ -91,7 +91,7 @@ def test_an_order_is_told_by_occurrences(tmp_path: Path) -> None:
         "recited, before the filter, 8 after it (scored 2 of 4 documents that stay, 4 of 6 before)."
     )
     target["half_dose_95"] = [40.0, 180.0]
-    told = "60 occur 16 times or more, from where on half may be recited, before the filter, 4 after"
+    told = "60 occur 16 times or more, from where on half may be recited, before the filter, 4"
     assert told in before_and_after(data)
     before = data["removed"]["left"][0]["often"]
     before[-1]["sequences"] = 0.0
