@@ -9,7 +9,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -113,9 +113,15 @@ def filter_rows(asked: FilterArguments) -> int:
 
     kept_out = _kept_out(asked)
     config = _configured(asked.options, saved_config(asked.run), kept_out)
-    if asked.forget:
-        taken = forget(asked.run, asked.forget, config, dry_run=asked.options.dry_run)
-        sys.stdout.write("\n".join(taken.lines()) + "\n")
+    if not asked.forget:
+        return _work("filter", asked.run, asked.options, config)
+    dry_run = asked.options.dry_run
+    taken = forget(asked.run, asked.forget, config, dry_run=dry_run)
+    sys.stdout.write("\n".join(taken.lines(dry_run=dry_run)) + "\n")
+    if dry_run:
+        verify = asked.options.verify
+        _print_plan("filter", asked.run, config, (), verify=verify, forget=taken.texts)
+        return OK
     return _work("filter", asked.run, asked.options, config)
 
 
@@ -198,7 +204,13 @@ def by_prefect(options: WorkOptions) -> bool:
 
 
 def _print_plan(
-    command: str, out: Path, config: Config, corpus: Sequence[str], *, verify: bool
+    command: str,
+    out: Path,
+    config: Config,
+    corpus: Sequence[str],
+    *,
+    verify: bool,
+    forget: Mapping[str, bool] | None = None,
 ) -> None:
     """Print which units of which stages are due, what is expensive, what each rule would take."""
     from flows.summary import preview_lines
@@ -207,12 +219,14 @@ def _print_plan(
     from pipeline.engine.memory import plan as plan_memory
     from pipeline.engine.shards import active_shards
     from pipeline.expected import expected, in_words
+    from pipeline.filter.overrides import enter
     from pipeline.outline import outline, plan
     from pipeline.report.data.headline import forecast_facts, is_order
     from pipeline.score.probes.cost import lines as costs
 
     lines = [f"Plan for {out} (nothing is written):"]
     session = outline(out, config, corpus, verify=verify)
+    enter(session.manifest, forget or {})
     planned = plan(command, session)
     for stage, due, units in planned:
         lines.append(
@@ -226,7 +240,7 @@ def _print_plan(
         lines += [f"  {line}" for line in told]
     if command == "filter":
         order = is_order(forecast_facts(load_manifest(out))[0])
-        lines += preview_lines(preview(out, config), order=order)
+        lines += preview_lines(preview(out, config, forget), order=order)
     sys.stdout.write(shown_lines("\n".join(lines)) + "\n")
 
 

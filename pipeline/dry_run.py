@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from pipeline.engine.run_folder import read_run
 from pipeline.engine.session import Session, idle
 from pipeline.engine.stage import Work
 from pipeline.filter import decisions
+from pipeline.filter.overrides import enter
 from pipeline.run import BEFORE, FILTER, FIND, KEEP_OUT, SCAN, STAGES
 
 DECIDING = (
@@ -24,7 +26,9 @@ DECIDING = (
 )  # the stages of a filter that write no rows
 
 
-def preview(out: Path, config: Config) -> dict[str, Any] | None:
+def preview(
+    out: Path, config: Config, forget: Mapping[str, bool] | None = None
+) -> dict[str, Any] | None:
     """Return the facts of the decisions that a filter would make now; None without a scan.
 
     The stages run in a temporary folder; nothing else is written.
@@ -32,11 +36,13 @@ def preview(out: Path, config: Config) -> dict[str, Any] | None:
     Args:
         out: the run folder.
         config: the settings.
+        forget: texts that would be forgotten too, by hash; whether each was named.
 
     Raises:
         ConfigError: When the policy needs a forecast that the run does not have.
     """
     session = Session(read_run(out), config, idle, STAGES)
+    enter(session.manifest, forget or {})
     if not all(session.current(stage) for stage in SCAN):
         return None
     decisions.require_scored(config, scored=session.current(STAGES["risk"]), folder=out)

@@ -23,6 +23,19 @@ def shown_lines(text: str) -> str:
     return "\n".join(shown(line) for line in text.split("\n"))
 
 
+def meanings(name: str) -> tuple[tuple[str, ...], str | None]:
+    """Return the ids that a typed name of a row may be, and the SHARD#ROW that it may be.
+
+    `id:` or `row:` before it says which is meant. An id may itself begin like that, so such a name
+    is an id too.
+    """
+    if name.startswith("row:"):
+        return (name,), name.removeprefix("row:")
+    if name.startswith("id:"):
+        return (name, name.removeprefix("id:")), None
+    return (name,), name
+
+
 def _escaped(character: str) -> str:
     code = ord(character)
     if 0xDC80 <= code <= 0xDCFF:  # how Python holds such a byte

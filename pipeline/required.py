@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
+from pipeline.config.explained import toml
 from pipeline.engine.progress import current
 from pipeline.engine.session import Session
 from pipeline.engine.stage import Stage
-from pipeline.errors import ConfigError, InputError
+from pipeline.errors import ConfigError
 from pipeline.filter import decisions, documents
 from pipeline.scan.inventory import require_unchanged
 from pipeline.settings_check import check_filter, check_report, check_score
@@ -33,8 +35,9 @@ def require(
         filter_: those that a report is of.
 
     Raises:
-        ConfigError: The scan is not current, or a setting would be refused later.
-        InputError: The corpus has changed, or there is nothing to report on.
+        ConfigError: The scan is not current, there is nothing to report on, or a setting would be
+            refused later.
+        InputError: The corpus has changed.
     """
     require_unchanged(session.manifest, verify=session.verify)
     missing = [stage.name for stage in scan if not session.current(stage)]
@@ -78,7 +81,7 @@ def _require_filtered(session: Session, stages: Sequence[Stage]) -> None:
     """Refuse to report rows as kept that are not there."""
     missing = [stage.name for stage in stages if not session.current(stage)]
     if missing:
-        raise InputError(
+        raise ConfigError(
             "There is nothing to report on yet.",
             where=str(session.run.folder),
             found="the filter has not finished, or is of an earlier scan or other settings "
@@ -91,24 +94,32 @@ def adopt(session: Session) -> None:
     """Save the configuration as that of the run folder.
 
     A command that was refused leaves the former one. A scan begins with the defaults, so that it
-    tells which settings are others than those of the command before.
+    tells which settings are others than those of the command before, and how to have those again.
     """
     former = session.manifest["config"]
     session.manifest["config"] = session.config.model_dump(mode="json", exclude={"limits"})
     session.run.save()
-    changed = _changed(former, session.manifest["config"]) if session.corpus else []
+    changed = _changed(former, session.manifest["config"]) if session.corpus else {}
     if changed:
         more = f" and {len(changed) - TOLD} more" if len(changed) > TOLD else ""
+        sets = [_typed(name, value) for name, value in changed.items() if value is not None]
+        again = f"; with those again: {' '.join(sets[:TOLD])}" if sets else ""
         current().message(
-            f"other settings than of the last command here: {', '.join(changed[:TOLD])}{more}"
+            "other settings than of the last command here (scan and run begin with the defaults): "
+            f"{', '.join(list(changed)[:TOLD])}{more}{again}"
         )
 
 
-def _changed(former: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """Return the names of settings that two configurations have otherwise."""
-    return [
-        f"{section}.{name}"
+def _changed(former: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    """Return the former values of the settings that two configurations have otherwise, by name."""
+    return {
+        f"{section}.{name}": former[section][name]
         for section, values in now.items()
         for name, value in values.items()
         if section in former and former[section].get(name, value) != value
-    ]
+    }
+
+
+def _typed(name: str, value: object) -> str:
+    """Return a setting as it is typed on a command line."""
+    return f"--set {shlex.quote(f'{name}={toml(value)}')}"

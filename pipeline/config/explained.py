@@ -57,10 +57,10 @@ def _line(section: BaseModel, name: str, key: str, source: str) -> str:
     """Return one setting with its meaning as a comment above it."""
     field = type(section).model_fields[key]
     value, default = section.model_dump(mode="json")[key], _plain(field.get_default())
-    origin = "default" if value == default else f"from {source}; default {_toml(default)}"
+    origin = "default" if value == default else f"from {source}; default {toml(default)}"
     about = _comment(f"{field.description or name} ({origin})")
     empty = value is None
-    return f"{about}{'# ' if empty else ''}{key} = {'' if empty else _toml(value)}".rstrip() + "\n"
+    return f"{about}{'# ' if empty else ''}{key} = {'' if empty else toml(value)}".rstrip() + "\n"
 
 
 def _source(named: Sequence[tuple[str, Mapping[str, Any]]], section: str, key: str) -> str:
@@ -73,17 +73,15 @@ def _plain(value: object) -> Any:  # noqa: ANN401 - what JSON can hold
     return json.loads(json.dumps(value, default=lambda model: model.model_dump(mode="json")))
 
 
-def _toml(value: Any) -> str:  # noqa: ANN401
+def toml(value: Any) -> str:  # noqa: ANN401 - what JSON can hold
     """Return a plain value as TOML writes it; None as the word that says so."""
     if value is None:
         return "none"
     if isinstance(value, Mapping):
         set_ones = {key: one for key, one in value.items() if one is not None}
-        return (
-            "{" + ", ".join(f"{_toml(key)} = {_toml(one)}" for key, one in set_ones.items()) + "}"
-        )
+        return "{" + ", ".join(f"{toml(key)} = {toml(one)}" for key, one in set_ones.items()) + "}"
     if isinstance(value, list):
-        return "[" + ", ".join(map(_toml, value)) + "]"
+        return "[" + ", ".join(map(toml, value)) + "]"
     return json.dumps(value, ensure_ascii=False)
 
 

@@ -28,7 +28,8 @@ TEXT_GROUPS = (
 )  # of fine-tuning sets; they are joined in this order
 ID_NAMES = ("id", "doc_id", "document_id", "uuid", "__key__")
 SOURCE_NAMES = ("source", "dataset", "subset", "domain")
-MESSAGE_FIELDS = ("content", "value")
+MESSAGE_FIELDS = ("content", "value", "parts", "utterance", "text")
+SPEAKERS = ("role", "from", "speaker", "author", "user", "sender")  # fields that tell who speaks
 PART_FIELD, CALLS_FIELD = "text", "tool_calls"
 TEXT_TYPES = "text, bytes, a list of texts, or chat messages"
 SAMPLED = 200  # values that are looked at, of a column that no known name tells
@@ -112,7 +113,7 @@ def is_bytes(kind: pa.DataType) -> bool:
 
 
 def is_chat(kind: pa.DataType) -> bool:
-    """Tell whether a type is a list of structs with a string field `content`, or else `value`."""
+    """Tell whether a type is a list of structs with a string field that is a message's text."""
     if not is_list(kind) or not pa.types.is_struct(kind.value_type):
         return False
     field = message_field(kind.value_type)
@@ -122,13 +123,19 @@ def is_chat(kind: pa.DataType) -> bool:
 def is_turns(kind: pa.DataType) -> bool:
     """Tell whether a type holds several texts or messages of any shape, or one message.
 
-    A message is a struct with text in `content` or `value`: a string, a list of strings, or a list
-    of parts with a field `text`.
+    A message is a struct with text in the first of `MESSAGE_FIELDS`: a string, a list of strings,
+    or a list of parts with a field `text`.
     """
     if is_list(kind):
         inner = kind.value_type
         return _is_message(inner) or (is_string(inner) and not pa.types.is_null(inner))
     return _is_message(kind)
+
+
+def is_spoken(kind: pa.DataType) -> bool:
+    """Tell whether a type holds a chat message, or several, that say who speaks."""
+    one = kind.value_type if is_list(kind) else kind
+    return _is_message(one) and any(one.get_field_index(name) >= 0 for name in SPEAKERS)
 
 
 def _is_message(kind: pa.DataType) -> bool:
@@ -253,7 +260,7 @@ def _guess_text(
 ) -> tuple[str, ...]:
     """Return the columns that are probably the text: by their names, or as they look.
 
-    Without a known name it is the only string column whose values look like text.
+    Without a known name it is the only column that holds chats or strings that look like text.
 
     Raises:
         SchemaMismatch: When there is none, or more than one.
@@ -274,6 +281,7 @@ def _guess_text(
         if is_string(field.type) and not pa.types.is_null(field.type) and field.name not in taken
     ]
     alike = [name for name in strings if sample is None or looks_like_text(sample(name))]
+    alike += [field.name for field in schema if is_spoken(field.type) and field.name not in taken]
     if len(alike) == 1:
         return (str(alike[0]),)
     raise _no_text(schema, where, alike)
@@ -306,9 +314,21 @@ def _no_text(schema: pa.Schema, where: str, alike: Sequence[str]) -> SchemaMisma
         where=where,
         found=_listing(schema),
         expected=f"one of {names}; a known group such as prompt and completion; or a single column "
-        f"whose values look like text, mostly distinct and of several words{several}",
-        fix="--set input.text=NAME",
+        f"of chats, or whose values look like text, mostly distinct and of several words{several}",
+        fix="--set input.text=NAME" + _fields_that_are_text(schema),
     )
+
+
+def _fields_that_are_text(schema: pa.Schema) -> str:
+    """Return the first fields of structs that could be the text, as they are named; or nothing."""
+    inside = [
+        f"{column.name}.{field.name}"
+        for column in schema
+        if pa.types.is_struct(column.type)
+        for field in column.type
+        if is_string(field.type)
+    ]
+    return f"; a field of a column too, as {' or '.join(inside[:2])}" if inside else ""
 
 
 def _first(

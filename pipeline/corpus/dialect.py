@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from pipeline.config.sections import InputConfig
@@ -44,11 +44,15 @@ def dialect_of(path: str, config: InputConfig) -> Dialect:
     """Return how a file is written, by the settings, else by its name and its head.
 
     Raises:
-        CorruptFile: When the first record is no header, and the settings do not say so.
+        CorruptFile: When the first record is no header, and the settings do not say so; or no
+            separator is clear.
     """
-    plain = Dialect(encoding=config.csv_encoding, quote=config.csv_quote)
-    separator = config.csv_separator or _separator(path, plain)
-    dialect = Dialect(separator, config.csv_header != "no", plain.encoding, plain.quote)
+    plain = Dialect(
+        header=config.csv_header != "no", encoding=config.csv_encoding, quote=config.csv_quote
+    )
+    dialect = replace(plain, separator=config.csv_separator or _separator(path, plain))
+    if not config.csv_separator and dialect.header:
+        _require_separator(path, dialect)
     if config.csv_header == "auto":
         _require_header(path, dialect)
     return dialect
@@ -68,12 +72,40 @@ def _separator(path: str, plain: Dialect) -> str:
 
 
 def _width(path: str, plain: Dialect, separator: str) -> int:
-    """Return the fields that nearly all records of the head have; 1 where they differ."""
-    records = _head(path, Dialect(separator, plain.header, plain.encoding, plain.quote))
+    """Return the fields that nearly all records of the head have, a header too; else 1."""
+    records = _head(path, replace(plain, separator=separator))
     if not records:
         return 1
     (width, count), *_ = Counter(map(len, records)).most_common()
+    if plain.header and len(records[0]) != width:  # commas of the texts, say
+        return 1
     return width if 10 * count >= 9 * len(records) else 1
+
+
+def _require_separator(path: str, dialect: Dialect) -> None:
+    """Refuse a file of one column whose header another separator makes names of several columns.
+
+    Its records have not that many fields, or it would have been taken.
+
+    Raises:
+        CorruptFile: When there is such a separator.
+    """
+    records = _head(path, dialect)
+    if not records or len(records[0]) > 1:
+        return
+    for sign in SEPARATORS:
+        named, *others = _head(path, replace(dialect, separator=sign)) or [[""]]
+        widths = {len(fields) for fields in others}
+        if len(named) > 1 and max(widths, default=1) > 1 and not any(map(_like_value, named)):
+            raise CorruptFile(
+                "The separator of a CSV file is not clear.",
+                where=path,
+                found=f"a header of {len(named)} fields by {NAMES[sign]}, records of "
+                f"{min(widths)} to {max(widths)}",
+                expected="records of as many fields as the header",
+                fix=f"name it: --set 'input.csv_separator={_typed(sign)}' (records of another "
+                "number of fields are then rejected), or write quotes around fields that hold one",
+            )
 
 
 def _head(path: str, dialect: Dialect) -> list[list[str]]:
@@ -99,11 +131,7 @@ def _require_header(path: str, dialect: Dialect) -> None:
     first = next(iter(_head(path, dialect)), None)
     if first is None:
         return
-    like_rows = [
-        name
-        for name in first
-        if len(name) > LONG_NAME or len(name.split()) > MANY_WORDS or _is_number(name)
-    ]
+    like_rows = list(filter(_like_value, first))
     if like_rows:
         raise CorruptFile(
             "The first record of a CSV file looks like a row, not like a header.",
@@ -113,6 +141,16 @@ def _require_header(path: str, dialect: Dialect) -> None:
             fix="--set input.csv_header=no if it has none (columns are then column_1, column_2 ...)"
             ", --set input.csv_header=yes if it has",
         )
+
+
+def _typed(sign: str) -> str:
+    """Return a separator as it can be typed as a setting."""
+    return '"\\t"' if sign == "\t" else sign
+
+
+def _like_value(name: str) -> bool:
+    """Tell whether a field of a first record is hardly the name of a column."""
+    return len(name) > LONG_NAME or len(name.split()) > MANY_WORDS or _is_number(name)
 
 
 def _is_number(name: str) -> bool:

@@ -12,7 +12,15 @@ from itertools import takewhile
 from pathlib import Path
 
 from pipeline.corpus.cards import FoundFile, without_cards
-from pipeline.corpus.files import INDEXES, NOTHING, Further, file_format, known_suffixes, reading
+from pipeline.corpus.files import (
+    INDEXES,
+    NOTHING,
+    Further,
+    file_format,
+    known_suffixes,
+    reading,
+    suffix_of,
+)
 from pipeline.corpus.listed import is_list, paths_of
 from pipeline.corpus.splits import TOP_FOLDER, TRAIN, labels, source_group, split_of
 from pipeline.corpus.table_folders import NOTED, table_files
@@ -61,8 +69,9 @@ def find_shards(
 ) -> tuple[list[Shard], list[str]]:
     """Return the shards of the files, folders and globs of a corpus by name, and the paths ignored.
 
-    Ignored in folders and globs: names that start with `.` or `_` (a whole folder is one entry),
-    unknown suffixes, and run folders of rote. The result does not depend on the order of `corpus`.
+    Ignored in folders and globs: names that start with `.` or `_` (a whole folder is one entry;
+    those with `_` not for suffixes that were asked for), unknown suffixes, and run folders of rote.
+    The result does not depend on the order of `corpus`.
 
     Args:
         corpus: files, folders and globs.
@@ -279,12 +288,9 @@ def _matches(pattern: str, more: Further) -> tuple[list[FoundFile], list[str]]:
     files: list[FoundFile] = []
     ignored: list[str] = []
     for path in map(Path, matched):
-        below = [
-            folder
-            for folder in (path, *path.parents)
-            if folder != root and folder.is_relative_to(root)
-        ]
-        if any(_is_skipped(folder) for folder in below):
+        below = path.relative_to(root)
+        folders = [root / folder for folder in (below, *below.parents[:-1])]
+        if _is_hidden(below.parts, more) or any(map(_is_run_folder, folders)):
             ignored.append(str(path))
         elif path.is_dir():
             inside, skipped = _walk(path, root, more)
@@ -310,11 +316,11 @@ def _walk(folder: Path, root: Path, more: Further) -> tuple[list[FoundFile], lis
             files += [FoundFile(root, path, file_format(path.name) or "") for path in table]
             folders[:] = []
             continue
-        kept = sorted(name for name in folders if entered and not _is_skipped(here / name))
+        kept = sorted(name for name in folders if entered and _is_entered(here / name, more))
         ignored += [str(here / name) for name in folders if entered and name not in kept]
         folders[:] = kept
         for name in sorted(names) if entered else ():
-            if _is_hidden(name):
+            if _is_hidden((here / name).relative_to(root).parts, more):
                 ignored.append(str(here / name))
             else:
                 _take(FoundFile(root, here / name, file_format(name, more) or ""), files, ignored)
@@ -349,17 +355,24 @@ def is_read(name: str, more: Further = NOTHING) -> bool:
     if any(step in NOTED for step in steps[:-1]) or name.endswith(".avro"):
         return True
     known = file_format(steps[-1], more) is not None
-    return (known or (more.tokens and name.endswith(INDEXES))) and not any(map(_is_hidden, steps))
+    return (known or (more.tokens and name.endswith(INDEXES))) and not _is_hidden(steps, more)
 
 
-def _is_hidden(name: str) -> bool:
-    """Tell whether files of this name are ignored."""
-    return name.startswith((".", "_"))
+def _is_hidden(steps: Sequence[str], more: Further) -> bool:
+    """Tell whether the file at the end of some steps is ignored, by the names on the way.
+
+    A `_` marks what tools leave beside rows (`_SUCCESS`, `_temporary`); in source trees it is part
+    of a name (`__init__.py`, `_vendor`).
+    """
+    if any(step.startswith(".") for step in steps):
+        return True
+    return any(step.startswith("_") for step in steps) and suffix_of(steps[-1]) not in more.texts
 
 
-def _is_skipped(path: Path) -> bool:
-    """Tell whether a file or folder is ignored, by its name or as a run folder."""
-    return _is_hidden(path.name) or _is_run_folder(path)
+def _is_entered(folder: Path, more: Further) -> bool:
+    """Tell whether a folder may hold files that are read."""
+    passed = (".",) if more.texts else (".", "_")
+    return not folder.name.startswith(passed) and not _is_run_folder(folder)
 
 
 def _is_run_folder(folder: Path) -> bool:

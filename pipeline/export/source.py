@@ -10,7 +10,7 @@ from typing import Any
 from pipeline.engine.files import damaged_file, digest_file
 from pipeline.engine.run_folder import RunFolder, read_run
 from pipeline.engine.stage import FileRecord
-from pipeline.errors import InputError, RunFolderError
+from pipeline.errors import ConfigError, InputError
 
 KEPT = "kept"
 FORMATS = (".parquet", ".jsonl")
@@ -60,7 +60,8 @@ def read_source(folder: Path, stale: Collection[str]) -> Source:
         stale: names of those tables.
 
     Raises:
-        RunFolderError: it is no run folder, or nothing in it is current.
+        ConfigError: nothing in it is current.
+        RunFolderError: it is no run folder.
     """
     run: RunFolder = read_run(folder)
     tables: dict[str, list[FileRecord]] = {}
@@ -69,10 +70,10 @@ def read_source(folder: Path, stale: Collection[str]) -> Source:
             if record.table not in stale and record.path.endswith(FORMATS):
                 tables.setdefault(record.table, []).append(record)
     if not tables:
-        raise RunFolderError(
+        raise ConfigError(
             "This run folder holds no table that is current.",
             where=str(folder),
-            fix=f"rote scan CORPUS... --out {folder}",
+            fix=f"finish its scan: rote scan CORPUS... --out {folder}",
         )
     tables = {name: sorted(files, key=lambda file: file.path) for name, files in tables.items()}
     return Source(folder, run.manifest, tables)

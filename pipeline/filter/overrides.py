@@ -7,7 +7,7 @@ so that the text stays out of later scans as well.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from pipeline.engine.tables import Row, read_table
 from pipeline.errors import ConfigError
 from pipeline.filter.forgotten import FORGOTTEN
 from pipeline.filter.near_texts import near_documents
+from pipeline.names import meanings
 from pipeline.report.quotes.quotes import label
 from pipeline.text.sorting import among
 from schemas.filter.decisions import DECISIONS
@@ -34,7 +35,6 @@ RESTORED = "restored"  # key of the manifest
 MOST_NAMED = 5  # names in a message
 MOST_SHOWN = 20  # forgotten rows that are named
 WANTED = pa.schema([(name, pa.string()) for name in ("name", "id", "place")])
-PREFIXES = ("row:", "id:")
 OUTDATED = ("report/all", "seal/all")  # outputs that still describe a text to forget
 
 
@@ -50,12 +50,13 @@ class Taken:
     texts: dict[str, bool]
     rows: list[Row]
 
-    def lines(self) -> list[str]:
+    def lines(self, *, dry_run: bool = False) -> list[str]:
         """Return in words what it is, with the names of the first rows."""
         named = sum(self.texts.values())
         near = len(self.texts) - named
         head = (
-            f"forgetting {len(self.texts):,} texts in {len(self.rows):,} rows: {named:,} named and "
+            f"{'would forget' if dry_run else 'forgetting'} {len(self.texts):,} texts in "
+            f"{len(self.rows):,} rows: {named:,} named and "
             f"{near:,} near copies, all documents compared by exact Jaccard"
         )
         shown = [
@@ -136,15 +137,26 @@ def forget(out: Path, names: Sequence[str], config: Config, *, dry_run: bool = F
         return _taken(read_run(out), names, config)
     with open_run(out) as run:
         found = _taken(run, names, config)
-        listed = {text["text_hash"]: text["named"] for text in run.manifest.get(FORGOTTEN, ())}
-        for text, named in found.texts.items():
-            listed[text] = named or listed.get(text, False)
-        run.manifest[FORGOTTEN] = [
-            {"text_hash": text, "named": named} for text, named in sorted(listed.items())
-        ]
+        enter(run.manifest, found.texts)
         run.forget(OUTDATED)
         run.save()
         return found
+
+
+def enter(manifest: dict[str, Any], texts: Mapping[str, bool]) -> None:
+    """Add texts to those that a manifest says are to be forgotten.
+
+    Args:
+        manifest: of the run folder; changed in place.
+        texts: the hash of each as hex, and whether it was named.
+    """
+    listed = {text["text_hash"]: text["named"] for text in manifest.get(FORGOTTEN, ())}
+    for text, named in texts.items():
+        listed[text] = named or listed.get(text, False)
+    if listed:
+        manifest[FORGOTTEN] = [
+            {"text_hash": text, "named": named} for text, named in sorted(listed.items())
+        ]
 
 
 def _taken(run: RunFolder, names: Sequence[str], config: Config) -> Taken:
@@ -206,25 +218,19 @@ def find(run: RunFolder, names: Sequence[str]) -> pa.Table:
             "No document of this run has that id.",
             where=str(run.folder),
             found=", ".join(repr(name)[:80] for name in unknown[:MOST_NAMED]),
-            expected="the id of a row, or shard#row",
+            expected="the id of a row, or SHARD#ROW (also id:ID, row:SHARD#ROW)",
             fix=f"look for it: rote explain {run.folder} DOC_ID",
         )
     return rows
 
 
 def _wanted(names: Sequence[str]) -> pa.Table:
-    """Return for each name what to look for: the name itself as an id or a place, or what it says.
-
-    One with a prefix may be an id that begins like that, so it is looked for as an id too.
-    """
-    found: list[dict[str, str | None]] = [
-        {"name": n, "id": n, "place": None if n.startswith(PREFIXES) else n} for n in names
-    ]
+    """Return for each name the ids and the place to look for."""
+    found: list[dict[str, str | None]] = []
     for name in names:
-        if name.startswith("row:"):
-            found.append({"name": name, "id": None, "place": name.removeprefix("row:")})
-        if name.startswith("id:"):
-            found.append({"name": name, "id": name.removeprefix("id:"), "place": None})
+        ids, place = meanings(name)
+        found += [{"name": name, "id": one, "place": None} for one in ids]
+        found.append({"name": name, "id": None, "place": place})
     return pa.Table.from_pylist(found, WANTED)
 
 

@@ -18,10 +18,11 @@ from pipeline.engine.shards import active_shards, shard_of
 from pipeline.engine.sound import require_sound
 from pipeline.engine.tables import Row
 from pipeline.engine.texts import texts_of_rows
-from pipeline.errors import InputError, IntegrityError
+from pipeline.errors import ConfigError, IntegrityError
 from pipeline.inspect.explanation import Explanation
 from pipeline.inspect.explanation_words import FORGOTTEN, in_words
 from pipeline.inspect.other_columns import OtherColumns, other_columns
+from pipeline.names import meanings
 from pipeline.report.quotes.quotes import label
 from pipeline.scan.inventory import is_unchanged
 
@@ -83,7 +84,7 @@ def explain(folder: Path, doc_id: str, stale: Collection[str] = ()) -> str:
         stale: tables that are older than the last scan; they are left out, and the text says so.
 
     Raises:
-        InputError: When no row has the id; it names up to three that resemble it.
+        ConfigError: When no row has the id; it names up to three that resemble it.
     """
     return in_words(explanations(folder, doc_id, stale))
 
@@ -97,18 +98,19 @@ def explanations(folder: Path, doc_id: str, stale: Collection[str] = ()) -> list
         stale: tables that are older than the last scan; they are left out.
 
     Raises:
-        InputError: When no row has the name, or the run has no counts yet.
+        ConfigError: When no row has the name, or the run has no counts yet.
         IntegrityError: When a file of the run that it reads has other bytes than were written.
     """
     run = _open(folder, stale)
-    shard, _, number = doc_id.rpartition("#")
-    row = int(number) if number.isascii() and number.isdigit() and len(number) <= 12 else None
-    place = (shard, row) if shard and row is not None else None
+    ids, named = meanings(doc_id)
+    place = _place(named)
+    shard, row = place or (None, None)
     found = run.rows(
         "explain/find",
         ["counts"],
-        doc_id=doc_id,
-        shard=shard or None,
+        doc_id=ids[0],
+        other_id=ids[-1],
+        shard=shard,
         shard_row=row,
         most=MOST_ROWS + 1,
     )
@@ -116,9 +118,7 @@ def explanations(folder: Path, doc_id: str, stale: Collection[str] = ()) -> list
     _read_texts(run, explained)
     for one in explained:
         one.others = _others(run, one)
-    explained += [
-        Explanation(row, run.config, rejected=True) for row in _rejected(run, doc_id, place)
-    ]
+    explained += [Explanation(row, run.config, rejected=True) for row in _rejected(run, ids, place)]
     if not explained:
         raise _unknown(run, folder, doc_id)
     return explained[: MOST_ROWS + 1]
@@ -128,10 +128,11 @@ def _open(folder: Path, stale: Collection[str]) -> _ExplainedRun:
     run = read_run(folder)
     tables = run.tables(without=stale)
     if "counts" not in tables:
-        raise InputError(
-            "This run folder has no counts yet.",
+        raise ConfigError(
+            "This run folder cannot be asked yet: its scan is not finished, or is out of date.",
             where=str(folder),
-            fix="finish the scan: rote scan CORPUS... --out RUN",
+            found="missing or not current: counts",
+            fix="finish it: rote scan CORPUS... --out RUN (with the same settings)",
         )
     require_sound(run, READ & tables.keys())
     facts = run.manifest["outputs"].get("risk/all", {}).get("facts", {})
@@ -139,27 +140,36 @@ def _open(folder: Path, stale: Collection[str]) -> _ExplainedRun:
     return _ExplainedRun(folder, config, tuple(active_shards(run.manifest)), tables, facts)
 
 
-def _unknown(run: _ExplainedRun, folder: Path, doc_id: str) -> InputError:
+def _unknown(run: _ExplainedRun, folder: Path, doc_id: str) -> ConfigError:
     """Return the error for an unknown id, with ids that resemble it."""
     similar = run.rows("explain/close", ["counts"], doc_id=doc_id, most=MOST_SIMILAR)
     names = ", ".join(label(row["doc_id"]) for row in similar)
-    return InputError(
-        "No document of this run carries that id.",
+    return ConfigError(
+        "No document of this run has that id.",
         where=str(folder),
-        found=label(doc_id),
-        expected=f"for example {names}" if names else "an id of the corpus, or shard#row",
+        found=repr(label(doc_id)),
+        expected=f"for example {names}"
+        if names
+        else "the id of a row, or SHARD#ROW (also id:ID, row:SHARD#ROW)",
         fix="look for it in kept/, removed/ or rejected/",
     )
 
 
-def _rejected(run: _ExplainedRun, doc_id: str, place: tuple[str, int] | None) -> list[Row]:
-    """Return the rejected rows of an id or a place."""
+def _place(name: str | None) -> tuple[str, int] | None:
+    """Return shard and row of a name that is SHARD#ROW; None of another."""
+    shard, _, number = (name or "").rpartition("#")
+    known = shard and number.isascii() and number.isdigit() and len(number) <= 12
+    return (shard, int(number)) if known else None
+
+
+def _rejected(run: _ExplainedRun, ids: tuple[str, ...], place: tuple[str, int] | None) -> list[Row]:
+    """Return the rejected rows of some ids or a place."""
     # the files are read only here, and only for names: pyarrow.compute loads with them
     from pipeline.inspect.rejections import rejections
 
     id_column = run.config.input.id
     columns = (id_column,) if id_column else ID_NAMES
-    return rejections(run.tables.get("rejected", []), columns, doc_id, place, MOST_ROWS)
+    return rejections(run.tables.get("rejected", []), columns, ids, place, MOST_ROWS)
 
 
 def _explanation(run: _ExplainedRun, row: Row) -> Explanation:

@@ -15,7 +15,7 @@ from pipeline.engine.tables import Row
 def rejections(
     paths: Sequence[Path],
     id_columns: Sequence[str],
-    doc_id: str,
+    names: Sequence[str],
     place: tuple[str, int] | None,
     most: int,
 ) -> list[Row]:
@@ -24,7 +24,7 @@ def rejections(
     Args:
         paths: the files of the table `rejected`.
         id_columns: names that the id's column may have; the first that is there counts.
-        doc_id: the id.
+        names: the ids that it may be; the first is what was typed.
         place: shard and row, if the name is one.
         most: rows to return at most.
     """
@@ -34,7 +34,7 @@ def rejections(
         wanted = _at_place(table, place) if place else None
         ids = _ids(table, id_columns)
         if ids is not None:
-            with_id = pc.equal(ids, doc_id)
+            with_id = pc.is_in(ids, pa.array(names, pa.string()))
             wanted = with_id if wanted is None else pc.or_kleene(wanted, with_id)
         if wanted is None:
             continue
@@ -42,7 +42,7 @@ def rejections(
             text = row["text"]
             found.append(
                 {
-                    "doc_id": doc_id,
+                    "doc_id": names[0],
                     "shard": row["shard"],
                     "shard_row": row["row"],
                     "reason": row["reason"],

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from pipeline.config.sections import InputConfig
 from pipeline.corpus import Shard, find_shards, read_documents, shard_columns, shard_schema
-from pipeline.corpus.columns import is_chat
+from pipeline.corpus.columns import SPEAKERS, is_chat, message_field
 from pipeline.corpus.documents import text_parts
 from pipeline.corpus.fields import first_of
 from pipeline.corpus.files import further
@@ -32,7 +32,6 @@ KINDS = {
     **dict.fromkeys(("user", "human"), QUESTION),
     **dict.fromkeys(("assistant", "gpt", "model", "bot"), ANSWER),
 }  # by the name of a column, or of who speaks in a chat
-ROLES = ("role", "from")  # fields of a message that tell who speaks
 TABLE_BYTES = 40  # of memory for a byte of text that is held against a corpus
 FIELDS = pa.schema(
     [
@@ -185,11 +184,12 @@ def _texts_of(
     column: pa.Array, name: str, separator: str
 ) -> Iterator[tuple[str, pa.LargeBinaryArray]]:
     """Yield the fields of one column: itself, or what each role says where it holds chats."""
-    role = next((one for one in ROLES if _has_role(column.type, one)), None)
+    role = next((one for one in SPEAKERS if _has_role(column.type, one)), None)
     if role is None:
         yield name, text_parts(column, separator)
         return
-    rows = [_by_role(chat or [], role, separator) for chat in column.to_pylist()]
+    said_in = message_field(column.type.value_type) or ""
+    rows = [_by_role(chat or [], role, said_in, separator) for chat in column.to_pylist()]
     for speaker in sorted({speaker for row in rows for speaker in row}):
         said = [row.get(speaker) for row in rows]
         yield f"{name}.{speaker}", pa.array(said, pa.large_string()).cast(pa.large_binary())
@@ -199,11 +199,18 @@ def _has_role(kind: pa.DataType, name: str) -> bool:
     return is_chat(kind) and kind.value_type.get_field_index(name) >= 0
 
 
-def _by_role(chat: list[dict[str, Any]], role: str, separator: str) -> dict[str, str]:
-    """Return what each role says in a chat; a Python loop per message."""
+def _by_role(chat: list[dict[str, Any]], role: str, said_in: str, separator: str) -> dict[str, str]:
+    """Return what each role says in a chat; a Python loop per message.
+
+    Args:
+        chat: its messages.
+        role: the field that tells who speaks.
+        said_in: the field that holds what is said.
+        separator: joins what one role says.
+    """
     said: dict[str, list[str]] = {}
     for message in chat:
-        content = message.get("content", message.get("value")) if message else None
+        content = message.get(said_in) if message else None
         if isinstance(content, str) and content:
             said.setdefault(str(message.get(role) or TEXT), []).append(content)
     return {speaker: separator.join(parts) for speaker, parts in said.items()}

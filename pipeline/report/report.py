@@ -9,14 +9,14 @@ from pipeline.config.sections import Config
 from pipeline.engine.files import write_file
 from pipeline.engine.manifest import load_manifest
 from pipeline.engine.stage import Receipt, Work
-from pipeline.errors import InputError
+from pipeline.errors import ConfigError
 from pipeline.report.data import backtest
 from pipeline.report.data.alarms import alarms
 from pipeline.report.data.comparison import compared_digest
 
 __all__ = ["VERSION", "alarms", "outside", "report"]
 
-VERSION = 8
+VERSION = 9
 
 
 def outside(folder: Path, config: Config) -> list[str]:
@@ -33,7 +33,7 @@ def report(work: Work) -> Receipt:
     A *reduce* stage, in DuckDB. It works without a forecast too.
 
     Raises:
-        InputError: When the filter has not decided about rows yet.
+        ConfigError: When the filter has not decided about rows yet.
     """
     # the page's parts are of no use to other commands, which start faster without them
     from pipeline.report.data.gather import gather
@@ -41,7 +41,7 @@ def report(work: Work) -> Receipt:
     from pipeline.report.summary import summary
 
     if not work.paths("documents") or not work.paths("decisions"):
-        raise InputError(
+        raise ConfigError(
             "There is nothing to report on yet.",
             where=str(work.folder),
             found="no documents or no decisions",

@@ -79,6 +79,9 @@ def _advice(manifest: dict[str, Any], entry: dict[str, Any], config: InputConfig
         return "name the encoding: --set input.csv_encoding=latin-1"
     if CSV_QUOTE in entry["rejected"]:
         return "a quote was left open; if the fields have none: --set input.csv_quote="
+    if entry["format"] == "csv" and CSV_FIELDS in entry["rejected"]:
+        named = "" if config.csv_separator else "--set 'input.csv_separator=|' names another; "
+        return f"{named}a field that holds the separator needs quotes"
     if set(entry["rejected"]) <= NO_RECORDS:
         return f"repair or remove {entry['name']}: no line of it is a record"
     (shard,) = [one for one in active_shards(manifest) if one.number == entry["number"]]

@@ -36,7 +36,7 @@ from schemas.scan.rejected import rejected
 from schemas.scan.signatures import SIGNATURES
 from schemas.scan.words import WORDS
 
-VERSION = 6
+VERSION = 7
 BATCH_BYTES = 8 << 20  # of texts read at once
 PIECE = 1 << 16  # words; with what is known of each it fits a core's cache
 SIGNATURES_AT_ONCE = 16 << 20  # bytes

@@ -1,6 +1,6 @@
 -- grain: one row per document that answers to a name, in order of shard and row
 -- inputs: counts
--- params: doc_id; shard and shard_row (of shard#row, else null); most (rows returned)
+-- params: doc_id, other_id; shard and shard_row (of shard#row, else null); most (rows returned)
 select
     row_key,
     doc_id,
@@ -20,7 +20,7 @@ select
     repeated_words
 from read_parquet($counts)
 where
-    doc_id = $doc_id
+    doc_id in ($doc_id, $other_id)
     or (shard = $shard and row = $shard_row)
 order by row_key
 limit $most

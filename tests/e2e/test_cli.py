@@ -424,7 +424,7 @@ def test_settings_that_are_refused_do_not_stay(run):
 def test_report_before_filter_is_refused(run):
     """There are no decisions to report on yet."""
     ended = rote("report", run, "--local")
-    assert_refused(ended, FAILED, "There is nothing to report on yet.", "rote filter")
+    assert_refused(ended, USAGE, "There is nothing to report on yet.", "rote filter")
 
 
 def test_filter_and_report_work_on_a_run_that_was_never_scored(run):
@@ -441,7 +441,7 @@ def test_filter_and_report_work_on_a_run_that_was_never_scored(run):
 def test_an_unknown_document_cannot_be_explained(run):
     """The id that was asked for is repeated."""
     assert rote("filter", run, "--local").code == OK
-    assert_refused(rote("explain", run, "nobody"), FAILED, "nobody")
+    assert_refused(rote("explain", run, "nobody"), USAGE, "nobody")
     ended = rote("explain", run, "a")
     assert ended.code == OK
     assert "good.jsonl" in ended.out

@@ -44,6 +44,19 @@ def test_a_dry_run_tells_what_each_rule_would_take(run):
     assert kept(run) == ["a", "c", "d"]
 
 
+def test_a_dry_run_of_forgetting_tells_the_plan_with_it(run):
+    """What is due and what each rule takes are told as if it were forgotten; nothing is noted."""
+    assert rote("filter", run, "--local").code == 0
+    before = files(run)
+    ended = rote("filter", run, "--dry-run", "--forget", "row:x.jsonl#1")
+    assert ended.code == 0, ended.err
+    assert ended.out.startswith("would forget 2 texts in 3 rows: 1 named and 1 near copies")
+    lines = [line.split() for line in ended.out.splitlines()]
+    assert ["decisions", "1", "of", "1", "units", "to", "do"] in lines
+    assert ["forget", "3"] in [line[:2] for line in lines]
+    assert files(run) == before
+
+
 def test_rows_come_back_and_go_for_good(run):
     """`restore` keeps a row from the next filter on; `--forget` takes it and its copies."""
     assert rote("filter", run, "--local").code == 0

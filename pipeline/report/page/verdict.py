@@ -10,6 +10,12 @@ from pipeline.report.page import opening
 from pipeline.report.page import personal as personal_page
 from pipeline.report.quotes.quotes import label
 
+CHANGED = {
+    "cut-spans": "repeated passages cut",
+    "decontaminate, cut": "evaluation items cut out",
+    "mask-personal": "personal data masked",
+}  # what a rule did to the text of rows that stay
+HALF = 0.5  # sequences that are told as one
 NOT_COVERED = (
     "Not covered: what the texts say of persons without their words being recited (attributes, "
     "paraphrase, translation), text drawn out by other prefixes than its own, and what a model "
@@ -92,18 +98,32 @@ def _taken(data: Row) -> str:
     gone = data["corpus"]["documents"] - steps["kept"]
     text = (
         f"{number(gone)} of {number(data['corpus']['documents'])} documents; "
-        f"{number(steps['kept'])} are kept."
+        f"{number(steps['kept'])} are kept{_changed(data)}."
     )
     skipped = sum(note["kind"] == "skipped_file" for note in data["notes"])
     left_out = f" Files that could not be read and count nowhere: {skipped:,}." if skipped else ""
     return f"{text}{left_out} {before_and_after(data)}".strip()
 
 
+def _changed(data: Row) -> str:
+    """Return in how many of the rows that stay which rule has changed the text."""
+    words = dict(CHANGED)
+    if data["config"]["policy"]["cut"] == "mask":
+        words["cut-spans"] = "repeated passages marked to be masked"
+    told = [
+        f"{number(rule['cut_rows'])} of them with {words[rule['rule']]}"
+        for rule in data["removed"]["rules"]
+        if rule.get("cut_rows") and rule["rule"] in words
+    ]
+    return "".join(f", {text}" for text in told)
+
+
 def before_and_after(data: Row) -> str:
     """Return the number of the report before the filter and at the doses after it; none unscored.
 
     Where risks are an order that is how many distinct sequences occur as often as the low end of
-    the dose at which half are recited; else documents at risk.
+    the dose at which half are recited, or as often as any does where none occurs so often; else
+    documents at risk.
     """
     if not data["removed"]["left"]:
         return ""
@@ -117,12 +137,16 @@ def before_and_after(data: Row) -> str:
             f"Documents at risk 0.5 or above: {number(before['risky'])} before the filter, "
             f"{number(after['risky'])} after it, at the doses that it leaves {coverage}."
         )
-    times = _often(data["risk"]["model"]["target"], [row["times"] for row in before["often"]])
-    at = next(place for place, row in enumerate(before["often"]) if row["times"] == times)
+    asked = _often(data["risk"]["model"]["target"], [row["times"] for row in before["often"]])
+    known = [row for row in before["often"] if row["times"] <= asked]
+    at = max((n for n, row in enumerate(known) if row["sequences"] >= HALF), default=0)
+    times, half = known[at]["times"], "from where on half may be recited"
     counts = [number(side["often"][at]["sequences"]) for side in (before, after)]
+    none = f"none occurs {asked} times or more, {half}; " if times < asked else ""
+    why = "" if none else f", {half},"
     return (
-        f"Of some {number(before['sequences'])} different sequences {counts[0]} occur {times} "
-        f"times or more before the filter, {counts[1]} after it {coverage}."
+        f"Of some {number(before['sequences'])} different sequences {none}{counts[0]} occur "
+        f"{times} times or more{why} before the filter, {counts[1]} after it {coverage}."
     )
 
 

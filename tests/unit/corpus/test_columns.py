@@ -50,6 +50,15 @@ def test_without_a_guess_the_columns_are_listed():
     assert caught.value.where == "x.parquet"
 
 
+def test_a_field_of_a_column_is_proposed_by_its_name():
+    """Pairs of languages have no column that is the text, but fields that could be."""
+    with pytest.raises(SchemaMismatch) as caught:
+        resolve({"translation": pa.struct([("en", TEXT), ("de", TEXT), ("n", pa.int64())])})
+    assert caught.value.fix == (
+        "--set input.text=NAME; a field of a column too, as translation.en or translation.de"
+    )
+
+
 def test_urls_and_nested_columns_are_no_source():
     """A url is not guessed as a source, nor is a struct or a list as id or source."""
     schema = {"text": TEXT, "url": TEXT, "id": pa.list_(TEXT), "source": pa.struct([("a", TEXT)])}

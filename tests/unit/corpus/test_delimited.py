@@ -4,6 +4,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from pipeline.config.load import load_config
 from pipeline.config.sections import InputConfig
 from pipeline.corpus import check_shard, find_shards, read_documents, shard_schema
 from pipeline.errors import CorruptFile, SchemaMismatch
@@ -175,6 +176,41 @@ def test_the_separator_is_found(tmp_path, sign, suffix):
     place.write_text("\n".join(lines) + "\n")
     assert read(place) == ([f"so. it is {n}" for n in range(9)], [])
     assert read(place, csv_separator=sign)[0] == [f"so. it is {n}" for n in range(9)]
+
+
+@pytest.mark.parametrize("sign", ["\t", "|", ";"])
+def test_commas_of_the_texts_separate_nothing_that_the_header_does_not(tmp_path, sign):
+    """Each record has one comma, so all but the header would have two fields by it."""
+    place = tmp_path / "x.csv"
+    lines = [sign.join(("id", "text")), *(f"{n}{sign}so, it is {n}" for n in range(9))]
+    place.write_text("\n".join(lines) + "\n")
+    assert read(place) == ([f"so, it is {n}" for n in range(9)], [])
+
+
+@pytest.mark.parametrize(("sign", "typed"), [("|", "|"), (";", ";"), ("\t", '"\\t"')])
+def test_a_ragged_file_names_the_setting_of_the_separator(tmp_path, sign, typed):
+    """Records of other widths than the header: refused, and read once the separator is named."""
+    place = tmp_path / "x.csv"
+    lines = [sign.join(("id", "text", "label"))]
+    lines += [sign.join((str(n), f"text {n}", *"ab"[: 1 + n % 2])) for n in range(8)]
+    place.write_text("\n".join(lines) + "\n")
+    with pytest.raises(CorruptFile, match="separator of a CSV file is not clear") as refused:
+        read(place)
+    assert refused.value.found.startswith("a header of 3 fields by ")
+    assert refused.value.found.endswith(", records of 3 to 4")
+    assert f"--set 'input.csv_separator={typed}'" in refused.value.fix
+    named = load_config(settings=[f"input.csv_separator={typed}"]).input.csv_separator
+    assert read(place, csv_separator=named) == (
+        [f"text {n}" for n in range(0, 8, 2)],
+        ["csv_fields"] * 4,
+    )
+
+
+def test_one_column_is_one_column(tmp_path):
+    """A header of one name is not taken apart, whatever signs the texts have."""
+    place = tmp_path / "x.csv"
+    place.write_text("text\n" + "".join(f"one; two | three {n}\n" for n in range(5)))
+    assert read(place) == ([f"one; two | three {n}" for n in range(5)], [])
 
 
 @pytest.mark.parametrize("first", ["a1," + "some long words of a text " * 9, "7,a text", "x " * 60])

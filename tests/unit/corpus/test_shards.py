@@ -5,6 +5,8 @@ import os
 import pytest
 
 from pipeline.corpus import content_digest, find_shards, identify
+from pipeline.corpus.files import Further
+from pipeline.corpus.shards import is_read
 from pipeline.errors import InputError
 
 
@@ -56,6 +58,22 @@ def test_the_suffix_says_the_format(tmp_path, name, format):
     make(tmp_path, name)
     (shard,) = find_shards([str(tmp_path / name)])[0]
     assert (shard.name, shard.format) == (name, format)
+
+
+def test_underscores_are_names_in_source_trees(tmp_path):
+    """For suffixes that were asked for; what tools leave beside rows stays ignored."""
+    inside = ("a/__init__.py", "a/_vendor/b.py", "a/_vendor/c.jsonl", "_x.jsonl", ".d.py", "e.py")
+    make(tmp_path, *inside)
+    more = Further(frozenset({".py"}))
+    found, ignored = find_shards([str(tmp_path)], more)
+    assert [shard.name for shard in found] == ["a/__init__.py", "a/_vendor/b.py", "e.py"]
+    assert ignored == [str(tmp_path / name) for name in (".d.py", "_x.jsonl", "a/_vendor/c.jsonl")]
+    globbed, _ = find_shards([str(tmp_path / "**" / "*.py")], more)
+    assert [shard.name for shard in globbed] == [shard.name for shard in found]
+    assert [name for name in inside if is_read(name, more)] == [*inside[:2], "e.py"]
+    assert [name for name in inside if is_read(name)] == []
+    with pytest.raises(InputError, match="no file that rote reads"):
+        find_shards([str(tmp_path)])
 
 
 def test_hidden_and_unknown_files_are_ignored_and_returned(tmp_path):

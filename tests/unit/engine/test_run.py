@@ -2,6 +2,7 @@ import ast
 import dataclasses
 import json
 import os
+import shlex
 import shutil
 from pathlib import Path
 
@@ -485,5 +486,14 @@ def test_settings_that_a_scan_takes_otherwise_are_told(corpus, tmp_path, scan, m
     scan(corpus, tmp_path / "run", "near.threshold=0.9")
     assert others() == []
     scan(corpus, tmp_path / "run", "near.keep=earliest")
-    told = "other settings than of the last command here: near.threshold, near.keep"
+    told = (
+        "other settings than of the last command here (scan and run begin with the defaults): "
+        "near.threshold, near.keep; with those again: --set near.threshold=0.9 --set "
+        "'near.keep=\"longest\"'"
+    )
     assert others() == [told]
+    words = shlex.split(told.partition("again: ")[2])
+    scan(corpus, tmp_path / "run", *words[1::2])
+    (again,) = others()
+    assert again.endswith("defaults): near.threshold, near.keep; with those again: --set "
+                          "near.threshold=0.8 --set 'near.keep=\"earliest\"'")  # fmt: skip

@@ -158,6 +158,19 @@ def test_a_dry_run_tells_what_a_filter_takes_and_writes_nothing(done):
     assert done.manifest["outputs"]["decisions/all"]["facts"] == told
 
 
+def test_a_dry_run_of_forgetting_tells_the_decisions_with_it(done):
+    """The facts are those of the filter once the texts are entered; the manifest has none."""
+    config = load_config(base=done.manifest["config"])
+    taken = forget(done.folder, ["a.jsonl#0"], config, dry_run=True)
+    told = preview(done.folder, config, taken.texts)
+    assert "forgotten" not in done.manifest
+    forget(done.folder, ["a.jsonl#0"], config)
+    filtered(done.folder)
+    assert told is not None
+    assert told["forgotten"]["rows"] > 0
+    assert done.manifest["outputs"]["decisions/all"]["facts"] == told
+
+
 def test_a_rule_on_risk_is_refused_without_a_forecast(done):
     """By name, with the command that helps; kept/ stays as it was."""
     config = load_config(

@@ -12,7 +12,7 @@ import pytest
 from pipeline.config.sections import Config
 from pipeline.corpus import identify
 from pipeline.engine.manifest import manifest_bytes
-from pipeline.errors import InputError, IntegrityError
+from pipeline.errors import ConfigError, IntegrityError
 from pipeline.inspect.contributions import contributions
 from pipeline.inspect.explain import explain, explanations
 from pipeline.inspect.explanation import Explanation
@@ -88,10 +88,22 @@ def test_hostile_text_and_ids_are_safe_on_a_terminal(tmp_path: Path) -> None:
 
 def test_an_unknown_id_suggests_close_ones(tmp_path: Path) -> None:
     """The error names up to three ids that resemble the one asked for."""
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(ConfigError) as caught:
         explain(make_run(tmp_path).folder, "hostil")
     assert caught.value.expected == "for example hostile"
-    assert caught.value.found == "hostil"
+    assert caught.value.found == "'hostil'"
+
+
+@pytest.mark.parametrize("name", ["copy", "id:copy"])
+def test_a_row_is_named_as_other_commands_print_it(tmp_path: Path, name: str) -> None:
+    """By its id, or by its place, with or without the prefix that says which is meant."""
+    folder = make_run(tmp_path).folder
+    (by_id,) = explanations(folder, name)
+    place = f"{by_id.row['shard']}#{by_id.row['shard_row']}"
+    for other in (place, f"row:{place}"):
+        assert [one.row["doc_id"] for one in explanations(folder, other)] == ["copy"]
+    with pytest.raises(ConfigError, match="No document of this run has that id"):
+        explain(folder, "row:copy")
 
 
 def test_a_run_that_was_not_filtered_still_explains(tmp_path: Path) -> None:
@@ -144,7 +156,7 @@ def test_a_kept_row_is_told_the_risk_that_takes_it(tmp_path: Path) -> None:
 def test_rejected_rows_are_explained(tmp_path: Path) -> None:
     """By id or by place: the reason in words, and nothing about counts that it has not."""
     work = make_run(tmp_path, rejected=True)
-    for name in ("nothing", "a.parquet#2"):
+    for name in ("nothing", "id:nothing", "a.parquet#2", "row:a.parquet#2"):
         text = explain(work.folder, name)
         assert "REJECTED: the text is null (null_text)" in text
         assert "a.parquet, row 2" in text

@@ -16,7 +16,7 @@ import pytest
 from pipeline.engine.manifest import load_manifest, manifest_bytes
 from pipeline.engine.query import run as query
 from pipeline.engine.stage import Work
-from pipeline.errors import InputError, IntegrityError
+from pipeline.errors import ConfigError, IntegrityError
 from pipeline.inspect.explain import explain
 from pipeline.report.data.alarms import sources_params
 from pipeline.report.html.assets import asset
@@ -241,7 +241,7 @@ def test_the_same_run_gives_the_same_bytes_wherever_it_lies(tmp_path: Path) -> N
 
 def test_a_run_that_was_not_filtered_is_refused(tmp_path: Path) -> None:
     """Without decisions there is no funnel; the message names the command."""
-    with pytest.raises(InputError, match="rote filter"):
+    with pytest.raises(ConfigError, match="rote filter"):
         report(make_run(tmp_path, decided=False))
 
 

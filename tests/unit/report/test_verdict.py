@@ -55,6 +55,22 @@ def test_each_question_has_one_answer(tmp_path: Path) -> None:
     assert short.index("## In short") < short.index("## What to remove first")
 
 
+@pytest.mark.parametrize(("cut", "told"), [("later", "cut"), ("mask", "marked to be masked")])
+def test_rows_that_stay_with_another_text_are_counted(tmp_path: Path, cut: str, told: str) -> None:
+    """The first page says in how many of the kept rows which rule changed the text."""
+    data = written(make_run(tmp_path))
+    data["config"]["policy"]["cut"] = cut
+    data["removed"]["rules"] = [
+        {"rule": "drop-copies", "rows": 2, "bytes": 9},
+        {"rule": "cut-spans", "rows": 0, "bytes": 0, "cut_rows": 3, "cut_bytes": 7},
+        {"rule": "mask-personal", "rows": 0, "bytes": 0, "cut_rows": 1, "cut_bytes": 5},
+    ]
+    assert dict(sentences(data))["What the filter takes"] == (
+        f"2 of 6 documents; 4 are kept, 3 of them with repeated passages {told}, 1 of them with "
+        "personal data masked."
+    )
+
+
 def test_without_a_forecast_it_says_so(tmp_path: Path) -> None:
     """A run that was never scored has no answer on how sure it is, and no number of risks."""
     told = dict(sentences(written(make_run(tmp_path))))
@@ -71,11 +87,18 @@ def test_an_order_is_told_by_occurrences(tmp_path: Path) -> None:
     target = {"extrapolated": True, "half_dose_95": [12.0, 180.0]}
     data["risk"]["model"]["target"] = target
     assert before_and_after(data) == (
-        "Of some 400 different sequences 120 occur 2 times or more before the filter, 8 after it "
-        "(scored 2 of 4 documents that stay, 4 of 6 before)."
+        "Of some 400 different sequences 120 occur 2 times or more, from where on half may be "
+        "recited, before the filter, 8 after it (scored 2 of 4 documents that stay, 4 of 6 before)."
     )
     target["half_dose_95"] = [40.0, 180.0]
-    assert "60 occur 16 times or more before the filter, 4 after it" in before_and_after(data)
+    told = "60 occur 16 times or more, from where on half may be recited, before the filter, 4"
+    assert told in before_and_after(data)
+    before = data["removed"]["left"][0]["often"]
+    before[-1]["sequences"] = 0.0
+    assert (
+        "Of some 400 different sequences none occurs 16 times or more, from where on half may be "
+        "recited; 120 occur 2 times or more before the filter, 8 after it" in before_and_after(data)
+    )
     data["removed"]["left"] = None
     assert before_and_after(data) == ""
     assert LEFT[0]["risky"] == 3
