@@ -139,8 +139,9 @@ SCAN = (
         windows.windows,
         windows.VERSION,
         lambda c: [c.window.model_dump(), c.sketch.model_dump()],
-        tables=("windows", "spans", "repeats", "links"),
+        tables=("windows", "spans", "repeats", "links", "anchors"),
         needs=("sketch",),
+        continues=True,
     ),
     Stage(
         "contained",
