@@ -131,8 +131,9 @@ SCAN = (
         pairs.pairs,
         pairs.VERSION,
         lambda c: [c.near.count_threshold, c.sketch.model_dump()],
-        tables=("pairs",),
+        tables=("pairs", "refuted"),
         needs=("candidates", "sketch"),
+        continues=True,
     ),
     Stage(
         "windows",

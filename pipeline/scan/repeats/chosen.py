@@ -18,14 +18,15 @@ from typing import TypeAlias
 import numpy as np
 
 from pipeline.engine.files import damaged_file
+from pipeline.engine.former import is_same
 from pipeline.engine.progress import current
 from pipeline.engine.spill import Ref, Spill
 from pipeline.engine.stage import Work
 from pipeline.engine.tables import TableWriter
 from pipeline.scan.repeats import window_kernels
 from pipeline.scan.repeats.anchors import ChunkAnchors, read_anchors
-from pipeline.scan.repeats.known import Documents, HeldAnchors, Known, is_same
-from pipeline.scan.words import ChunkPlace, chunk_keys, in_order, read_chunk
+from pipeline.scan.repeats.known import Documents, HeldAnchors, Known
+from pipeline.scan.words import ChunkPlace, chunk_keys, in_order, read_chunk, read_documents_of
 from pipeline.text import segmentation as text
 from pipeline.text.arrays import Int64, Uint8, Uint32
 from pipeline.text.sorting import group
@@ -119,16 +120,16 @@ class WindowChoice:
         known: dict[str, list[HeldAnchors]] = {}
         gone = []
         for chunk in read_anchors(path):
-            if is_same(self._work, chunk.unit):
+            if self._is_same(chunk.unit):
                 known.setdefault(chunk.unit, []).append(self._aside(chunk, same=True))
             else:
                 gone.append(chunk.anchors)
-        new = [place for place in self._places if not is_same(self._work, place[0].stem)]
+        new = [place for place in self._places if not self._is_same(place[0].stem)]
         computed = in_order(self._threads, self._ahead, self._anchors, new)
         found = []
         for place in self._places:
             unit, number = place[0].stem, place[1]
-            if is_same(self._work, unit):
+            if self._is_same(unit):
                 if number >= len(known.get(unit, ())):
                     raise damaged_file(path, f"no anchors of {unit}, chunk {number}")
                 found.append(known[unit][number])
@@ -138,6 +139,9 @@ class WindowChoice:
             out.write(ChunkAnchors(unit, *columns).row())
             current().advance(len(found), len(self._places), "chunks of words")
         return found, gone
+
+    def _is_same(self, unit: str) -> bool:
+        return is_same(self._work, f"sketch/{unit}")
 
     def _aside(self, chunk: ChunkAnchors, *, same: bool) -> HeldAnchors:
         return HeldAnchors(same, self._spill.put(chunk.counts), self._spill.put(chunk.anchors))
@@ -216,10 +220,8 @@ class WindowChoice:
     def _select(self, repeated: Uint8, bits: int, part: Part) -> tuple[int, Columns]:
         """Put aside the windows of one chunk that may repeat; return how many documents it has."""
         place, rows = part
-        words = read_chunk(place).words
-        count = len(words.offsets) - 1
-        if rows is not None:
-            words = text.take(words, rows)
+        words = (read_chunk(place) if rows is None else read_documents_of(place, rows)).words
+        count = len(words.offsets) - 1 if rows is None else len(chunk_keys(place))
         offsets, runs = text.runs(words, self._run, self._seed)
         windows = text.runs(words, self._run + self._reach - 1, self._seed)
         del words  # of a long document it is much

@@ -10,15 +10,15 @@ links. Where much has changed that is not worth it, and everything is made anew.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from pipeline.engine.former import FormerRows
 from pipeline.engine.spill import Ref, Spill
 from pipeline.engine.stage import Work
 from pipeline.engine.tables import read_batches, read_table
@@ -26,13 +26,9 @@ from pipeline.scan.repeats.anchors import AnchorSet
 from pipeline.text.arrays import Flags, Int64, Uint32, Uint64
 from pipeline.text.sorting import among
 from schemas.scan.links import LINKS
+from schemas.scan.spans import REPEATS, SPANS
 
 MOST = 4  # one part in so many of the corpus is looked at again at most
-
-
-def is_same(work: Work, unit: str) -> bool:
-    """Tell whether a group of shards is what it was when this was made last."""
-    return work.former is not None and f"sketch/{unit}" in work.former.same
 
 
 @dataclass(frozen=True)
@@ -163,40 +159,6 @@ class KnownWindows:
         return [self._spill.get(ref, first, last) for ref in part]
 
 
-class KnownRows:
-    """The rows of a table of the last output, which are taken chunk by chunk, in order."""
-
-    def __init__(self, path: Path) -> None:
-        self._batches: Iterator[pa.RecordBatch] = read_batches(path)
-        self._held: list[pa.Table] = []
-
-    def taken(self, keys: Uint64) -> pa.Table | None:
-        """Return the rows of some documents; rows of earlier ones cannot be asked for any more.
-
-        Args:
-            keys: row_key of each, ascending, above those asked for before.
-        """
-        if not len(keys):
-            return None
-        last = pa.scalar(int(keys[-1]), pa.uint64())
-        while not self._held or _last(self._held[-1]) <= int(keys[-1]):
-            batch = next(self._batches, None)
-            if batch is None:
-                break
-            if batch.num_rows:
-                self._held.append(pa.table(batch))
-        if not self._held:
-            return None
-        table = pa.concat_tables(self._held)
-        self._held = [table.filter(pc.greater(table["row_key"], last))]
-        self._held = [rest for rest in self._held if rest.num_rows]
-        return table.filter(pa.array(among(table["row_key"].to_numpy(), keys)))
-
-
-def _last(table: pa.Table) -> int:
-    return int(table["row_key"][-1].as_py())
-
-
 @dataclass(frozen=True)
 class Known:
     """What the last output still says, and what must be looked at again.
@@ -213,8 +175,8 @@ class Known:
     again: Flags  # (documents,)
     counted: AnchorSet
     windows: KnownWindows
-    spans: KnownRows
-    repeats: KnownRows
+    spans: FormerRows
+    repeats: FormerRows
     links: tuple[Int64, Int64]
 
     @classmethod
@@ -255,8 +217,8 @@ class Known:
             again,
             counted,
             KnownWindows(work.former_path("windows"), counted, spill),
-            KnownRows(work.former_path("spans")),
-            KnownRows(work.former_path("repeats")),
+            FormerRows(work.former_path("spans"), SPANS),
+            FormerRows(work.former_path("repeats"), REPEATS),
             links,
         )
 

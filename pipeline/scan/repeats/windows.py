@@ -21,16 +21,17 @@ from itertools import pairwise
 import numpy as np
 import pyarrow as pa
 
+from pipeline.engine.former import FormerRows, is_same
 from pipeline.engine.spill import Ref, Spill, spilling
 from pipeline.engine.stage import Receipt, Work
 from pipeline.engine.tables import ROW_GROUP, TableWriter, evenly, read_batches, write_table
 from pipeline.scan.repeats import window_kernels
 from pipeline.scan.repeats.chosen import Chosen, WindowChoice, bits_for
-from pipeline.scan.repeats.known import Documents, Known, KnownRows, Windows, is_same
+from pipeline.scan.repeats.known import Documents, Known, Windows
 from pipeline.scan.repeats.spans import cut_spans
 from pipeline.scan.words import chunk_places, in_order, read_chunk
 from pipeline.text.arrays import Int64, Uint32, Uint64
-from pipeline.text.sorting import group
+from pipeline.text.sorting import among, group
 from schemas.scan.anchors import ANCHORS
 from schemas.scan.links import LINKS
 from schemas.scan.spans import REPEATS, SPANS
@@ -132,14 +133,17 @@ def _documents(work: Work) -> Documents:
         for batch in read_batches(path, ["row_key", "words"]):
             keys.append(batch["row_key"].to_numpy())
             words.append(batch["words"].to_numpy())
-            same.append(np.full(batch.num_rows, is_same(work, path.stem)))
+            same.append(np.full(batch.num_rows, is_same(work, f"sketch/{path.stem}")))
     return Documents(np.concatenate(keys), np.concatenate(words), np.concatenate(same))
 
 
-def _joined(known: KnownRows, keys: Uint64, rows: pa.Table) -> pa.Table:
+def _joined(known: FormerRows, keys: Uint64, rows: pa.Table) -> pa.Table:
     """Return the last rows of some documents of a chunk and the new ones of its others, by key."""
-    held = known.taken(keys)
-    if held is None or not held.num_rows:
+    if not len(keys):
+        return rows
+    held = known.upto(int(keys[-1]))
+    held = held.filter(pa.array(among(held["row_key"].to_numpy(), keys)))
+    if not held.num_rows:
         return rows
     joined = pa.concat_tables([held, rows.cast(held.schema)])
     order = np.argsort(joined["row_key"].to_numpy(), kind="stable")
