@@ -36,7 +36,7 @@ TEXT_SHARE = 0.8  # of a file whose rows are no lines
 USUAL_SPEED = 0.9e9  # bytes a second of BLAKE2b, where the seconds below were measured
 MAPPED, REDUCED = 0.034, 0.026  # CPU seconds of a megabyte of text, in stages that any thread takes
 START = 2.5  # seconds of imports and compiled kernels
-PER_TEXT, PER_DOCUMENT = 1.3, 900  # bytes of the run folder, of a byte of text and of a document
+PER_TEXT, PER_DOCUMENT = 1.4, 900  # bytes of the run folder, of a byte of text and of a document
 SPILLED = 1.2  # bytes of a byte of text that are put aside, less what memory takes
 
 

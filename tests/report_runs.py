@@ -154,7 +154,7 @@ def make_run(
         "windows/all",
         "windows",
         WINDOWS,
-        [{"hash": n, "occurrences": 2, "documents": 2} for n in range(11)],
+        [{"hash": n, "anchor": n, "occurrences": 2, "documents": 2} for n in range(11)],
     )
     outputs["candidates/all"] = {
         "fingerprint": "",

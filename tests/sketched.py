@@ -11,7 +11,7 @@ from pipeline.config.sections import SketchConfig
 from pipeline.corpus import DocumentBatch
 from pipeline.engine.spill import spilling
 from pipeline.engine.tables import write_table
-from pipeline.scan import signatures, words
+from pipeline.scan import signatures, vocabulary, words
 from schemas.scan.signatures import SIGNATURES
 from schemas.scan.words import WORDS
 
@@ -63,7 +63,7 @@ class Sketched:
 def hold(places, folder, *, seed=1, memory=2**40, cores=1):
     """Hold the words of chunks to one another, with so many bytes of memory before they spill."""
     with spilling(folder, memory) as spill:
-        return words.hold_words(places, seed, spill, cores)
+        return vocabulary.hold_words(places, seed, spill, cores)
 
 
 def sketch(folder, texts, *, sizes=(), config=USUAL, shard=0):

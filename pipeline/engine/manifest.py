@@ -36,6 +36,13 @@ class _Record(BaseModel):
     digest: str
 
 
+class _MadeFrom(BaseModel):
+    """What an output that its stage can go on from was made from: digests, inputs by output."""
+
+    besides: str
+    read: dict[str, str]
+
+
 class _Output(BaseModel):
     fingerprint: str
     facts: dict[str, Any]
@@ -43,6 +50,7 @@ class _Output(BaseModel):
     digest: str = ""
     rows_in: int = 0
     rows_out: int = 0
+    made_from: _MadeFrom | None = None
 
 
 class _Shard(BaseModel):

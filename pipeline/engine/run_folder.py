@@ -192,7 +192,7 @@ class RunFolder:
             require_no_link(self.folder, name, str(note), known)
         outputs = self.manifest["outputs"]
         touched = [output for output in outputs if not names.isdisjoint(self._files(output))]
-        broken = [output for output in touched if not self._whole(output)]
+        broken = [output for output in touched if not self.whole(output)]
         for output in broken:
             names.update(self._files(output))
             del outputs[output]
@@ -201,7 +201,8 @@ class RunFolder:
         self._delete_unrecorded(sorted(names))
         note.unlink()
 
-    def _whole(self, output: str) -> bool:
+    def whole(self, output: str) -> bool:
+        """Tell whether all files of an output are there and as they were written."""
         try:
             return self.damaged(output) is None
         except FileNotFoundError:

@@ -27,7 +27,16 @@ from pipeline.engine.progress import current
 from pipeline.engine.run_folder import RunFolder, digest_of, tables_of
 from pipeline.engine.shards import active_shards, output_names
 from pipeline.engine.sound import require_sound
-from pipeline.engine.stage import ALL, FileRecord, Mapper, Receipt, Stage, StageFunction, Work
+from pipeline.engine.stage import (
+    ALL,
+    FileRecord,
+    Former,
+    Mapper,
+    Receipt,
+    Stage,
+    StageFunction,
+    Work,
+)
 from pipeline.engine.system import writing
 from pipeline.errors import IntegrityError
 from schemas.manifest import SCHEMA_VERSION
@@ -95,20 +104,36 @@ class Session:
         shards = self._content(key) if stage.by_group else []
         if inputs is None or shards is None:
             return None
-        outside = stage.outside(self.run.folder, self.config) if stage.outside else None
-        parts = {
+        own = {"inputs": inputs | self._of_group(stage, key), "shards": shards}
+        return digest_of(self._besides(stage) | own)
+
+    def _besides(self, stage: Stage) -> dict[str, Any]:
+        """Return what an output depends on besides outputs of this run and shards."""
+        return {
             "schema": SCHEMA_VERSION,
             "stage": stage.name,
             "version": stage.version,
             "settings": stage.settings(self.config),
-            "inputs": inputs | self._of_group(stage, key),
-            "shards": shards,
             "scan": self.manifest["scan"] if stage.names_scan else None,
             "skipped": self.manifest["corpus"]["skipped"] if stage.names_skipped else None,
             "recalled": {one.key: self.manifest.get(one.key) or None for one in stage.recalls},
-            "outside": outside,
+            "outside": stage.outside(self.run.folder, self.config) if stage.outside else None,
         }
-        return digest_of(parts)
+
+    def _made_from(self, stage: Stage) -> dict[str, Any]:
+        """Return what the manifest notes of an output that its stage can go on from."""
+        return {"besides": digest_of(self._besides(stage)), "read": self._digests(stage) or {}}
+
+    def _former(self, stage: Stage, key: str) -> Former | None:
+        """Return the last output of a unit as far as its stage can go on from it."""
+        output = f"{stage.name}/{key}"
+        entry = self.manifest["outputs"].get(output, {})
+        before, now = entry.get("made_from"), self._made_from(stage)
+        if before is None or before["besides"] != now["besides"] or not self.run.whole(output):
+            return None
+        tables = tables_of([entry])
+        same = {name for name, digest in now["read"].items() if before["read"].get(name) == digest}
+        return Former(tables, frozenset(same)) if tables.keys() == {*stage.tables} else None
 
     def _digests(self, stage: Stage) -> dict[str, str] | None:
         """Return the digest of each output that a stage reads; None when one is not current."""
@@ -254,6 +279,7 @@ class Session:
             tuple(FileRecord(**record) for entry in entries for record in entry["files"])
             if stage.records
             else (),
+            self._former(stage, key) if stage.continues else None,
         )
 
     def _sources(self, stage: Stage) -> list[Stage]:
@@ -312,6 +338,7 @@ class Session:
             "rows_out": receipt.rows_out,
             "facts": receipt.facts,
             "files": files,
+            **({"made_from": self._made_from(stage)} if stage.continues else {}),
         }
         self._unseal(stage)
         self.run.commit(f"{stage.name}/{key}", entry)

@@ -37,6 +37,19 @@ class FileRecord:
 
 
 @dataclass(frozen=True)
+class Former:
+    """The last output of a unit: made by the same code with the same settings, its files sound.
+
+    Attributes:
+        tables: its files by table, below the run folder.
+        same: those of the outputs that it was made from, as `stage/key`, that are what they were.
+    """
+
+    tables: dict[str, tuple[str, ...]]
+    same: frozenset[str]
+
+
+@dataclass(frozen=True)
 class Work:
     """One unit of a stage: small, frozen, picklable.
 
@@ -54,6 +67,7 @@ class Work:
         recalled: what users asked the run folder to remember, by the keys that the stage declares.
         known: number of shards that were there before the last were added.
         records: the files of `tables`, for a stage that asks for them.
+        former: the last output of this unit, for a stage that goes on from it; changes no result.
     """
 
     stage: str
@@ -69,10 +83,16 @@ class Work:
     recalled: dict[str, tuple[dict[str, Any], ...]] = field(default_factory=dict)
     known: int = 0
     records: tuple[FileRecord, ...] = ()
+    former: Former | None = None
 
     def paths(self, table: str) -> list[Path]:
         """Return the files of a table, in order; empty when the run has none."""
         return [self.folder / name for name in self.tables.get(table, ())]
+
+    def former_path(self, table: str) -> Path:
+        """Return the file of a table that this unit wrote last; there must be a `former`."""
+        tables = self.former.tables if self.former else {}
+        return self.folder / tables[table][0]
 
 
 @dataclass(frozen=True)
@@ -146,6 +166,8 @@ class Stage:
         sealed_by: stages whose outputs say that its files are whole; they go before one changes.
         outside: digest of what it reads besides outputs of this run; None for nothing.
         wanted: whether a configuration asks for it; else it is left out, with what it made before.
+        continues: whether it goes on from its own last output where inputs of that are unchanged:
+            the manifest notes what that was made from. The bytes are those of one made anew.
     """
 
     name: str
@@ -169,3 +191,4 @@ class Stage:
     sealed_by: tuple[str, ...] = ()
     outside: Callable[[Path, Config], Any] | None = None
     wanted: Callable[[Config], bool] = lambda _: True
+    continues: bool = False

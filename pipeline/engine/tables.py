@@ -164,6 +164,33 @@ def evenly(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBa
         yield pa.concat_batches(held)
 
 
+class EvenWriter:
+    """Writes batches to a file as batches of exactly so many rows, and a last one; see `evenly`."""
+
+    def __init__(self, out: TableWriter, rows: int = ROW_GROUP) -> None:
+        self._out = out
+        self._rows = rows
+        self._held: list[pa.RecordBatch] = []
+        self._size = 0
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Append rows; those that make no whole batch yet are held."""
+        self._held.append(batch)
+        self._size += batch.num_rows
+        if self._size >= self._rows:
+            *whole, last = evenly(self._held, self._rows)
+            rest = last.num_rows < self._rows
+            for one in whole if rest else [*whole, last]:
+                self._out.write(one)
+            self._held, self._size = ([last], last.num_rows) if rest else ([], 0)
+
+    def finish(self) -> None:
+        """Write what is held."""
+        for batch in evenly(self._held, self._rows):
+            self._out.write(batch)
+        self._held, self._size = [], 0
+
+
 def read_table(
     paths: Sequence[Path], schema: pa.Schema, columns: Sequence[str] | None = None
 ) -> pa.Table:

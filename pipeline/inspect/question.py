@@ -19,9 +19,10 @@ from pipeline.errors import ConfigError
 from pipeline.inspect import lookup_kernels
 from pipeline.inspect.lookup_kernels import ChunkCounts, Sought
 from pipeline.inspect.nearest import Near, verified
-from pipeline.matching.spelling import Spelling, cells, require_same_letters, spelling_of
+from pipeline.matching.spelling import Spelling, require_same_letters, spelling_of
 from pipeline.scan.pair_kernels import Sets
 from pipeline.scan.shingle_sets import shingle_sets
+from pipeline.scan.words import cells
 from pipeline.text import segmentation as text
 from pipeline.text.arrays import Int64, Uint32, Uint64
 from pipeline.text.forms import folded

@@ -1,8 +1,8 @@
 """Compiled loops that look for runs of words of some texts among the words of a corpus.
 
 A run is looked up by its keyed hash, and its words are compared by theirs, which stand for one word
-each (`pipeline.scan.words.hold_words`, `pipeline.matching.spelling`): no result rests on the hash
-of a run. Equal hashes of different runs are told, and stop the search.
+each (`pipeline.scan.vocabulary`, `pipeline.matching.spelling`): no result rests on the hash of a
+run. Equal hashes of different runs are told, and stop the search.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ from pipeline.config.sections import SketchConfig
 from pipeline.matching import match_kernels
 from pipeline.matching.asked import Asked
 from pipeline.matching.match_kernels import COLLISION, Counter, RunTable, Spoken
-from pipeline.matching.spelling import cells, require_same_letters
-from pipeline.scan.words import Chunk, ChunkPlace, collision, read_chunk
+from pipeline.matching.spelling import require_same_letters
+from pipeline.scan.words import Chunk, ChunkPlace, cells, collision, read_chunk
 from pipeline.text import segmentation as text
 from pipeline.text.arrays import Int32, Int64, Uint64
 from pipeline.text.segmentation import Words

@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from pipeline.engine.tables import read_group
 from pipeline.matching import spelling_kernels
-from pipeline.scan.words import collision
+from pipeline.scan.words import cells, collision
 from pipeline.text import segmentation as text
 from pipeline.text import unicode14
 from pipeline.text.arrays import Int64, Uint8, Uint32, Uint64
@@ -70,12 +69,6 @@ def spelling_of(texts: pa.LargeStringArray, words: Words, seed: int) -> Spelling
     parts = [spelled[word_hash] for word_hash in known.tolist()]
     bounds = np.cumsum([0, *map(len, parts)], dtype=np.int64)
     return Spelling(known, bounds, np.frombuffer(b"".join(parts), np.uint8))
-
-
-def cells(place: tuple[Path, int], names: list[str]) -> dict[str, Uint8]:
-    """Return the bytes of some columns of one chunk of the table `words`."""
-    table = read_group(*place, names)
-    return {name: np.frombuffer(table[name].chunk(0)[0].as_buffer(), np.uint8) for name in names}
 
 
 def require_same_letters(

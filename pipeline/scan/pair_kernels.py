@@ -79,6 +79,27 @@ def _same(i: Value, left: Uint64, j: Value, right: Uint64, size: int) -> bool:
 
 
 @njit(nogil=True, cache=True)
+def places_of(a: Uint64, b: Uint64, known_a: Uint64, known_b: Uint64) -> Int64:
+    """Return the place of each pair among known ones, -1 where it is not among them, (pairs,).
+
+    Args:
+        a: (pairs,), ascending.
+        b: (pairs,), ascending where the first is the same.
+        known_a: (known,), ascending.
+        known_b: (known,), likewise.
+    """
+    found, k = np.full(a.size, -1, np.int64), 0
+    for p in range(a.size):
+        while k < known_a.size and (
+            known_a[k] < a[p] or (known_a[k] == a[p] and known_b[k] < b[p])
+        ):
+            k += 1
+        if k < known_a.size and known_a[k] == a[p] and known_b[k] == b[p]:
+            found[p] = k
+    return found
+
+
+@njit(nogil=True, cache=True)
 def intersections(
     pairs: Int64, left: Sets, right: Sets, size: int, ratio: Int64, inter: Int64
 ) -> None:

@@ -1,7 +1,7 @@
 """Shingle sets of documents, and the shingles that pairs of documents share, proved word by word.
 
 Shingles are matched by their 64-bit hash; those of a pair that passes its test are then compared
-word by word, and no word's hash stands for two words (`pipeline.scan.words.hold_words`), so no hash
+word by word, and no word's hash stands for two words (`pipeline.scan.vocabulary`), so no hash
 decides about a removal: a collision stops the run. Documents that may be near one another are put
 side by side, and sets are compared block by block, so that memory follows the budget.
 """
@@ -25,7 +25,7 @@ from pipeline.engine.tables import evenly, read_batches
 from pipeline.scan import pair_kernels
 from pipeline.scan.components import components
 from pipeline.scan.pair_kernels import COLLISION, Sets
-from pipeline.scan.words import collision, in_order, read_chunk
+from pipeline.scan.words import chunk_keys, collision, in_order, read_documents_of
 from pipeline.text import segmentation as text
 from pipeline.text.arrays import Flags, Int64, Uint64
 from pipeline.text.segmentation import Words
@@ -204,13 +204,17 @@ class _Blocks:
 
     def _made(self, place: tuple[Path, int]) -> list[tuple[int, _ChunkSets]]:
         """Return the sets of the wanted documents of a chunk, with the block of each."""
-        chunk = read_chunk(place)
-        taken = np.flatnonzero(among(chunk.keys, self._keys))
-        numbers = np.searchsorted(self._keys, chunk.keys[taken])
+        keys = chunk_keys(place)
+        taken = np.flatnonzero(among(keys, self._keys))
+        if not taken.size:
+            return []
+        chunk = read_documents_of(place, taken)
+        numbers = np.searchsorted(self._keys, chunk.keys)
         made = []
         for block in np.unique(self.of[numbers]).tolist():
             members = self.of[numbers] == block
-            sets = shingle_sets(text.take(chunk.words, taken[members]), self._work.config.sketch)
+            words = text.take(chunk.words, np.flatnonzero(members))
+            sets = shingle_sets(words, self._work.config.sketch)
             self._sizes[numbers[members]] = np.diff(sets.sets)
             made.append(
                 (

@@ -183,6 +183,16 @@ def spell(codes: Value, hashes: Uint64, out: Uint64) -> None:
 
 
 @kernel
+def spell_rows(codes: Value, hashes: Uint64, offsets: Int64, rows: Int64, out: Uint64) -> None:
+    """Write the hash of each word of some documents of a chunk, one document after another."""
+    n = 0
+    for row in rows:
+        for j in range(offsets[row], offsets[row + 1]):
+            out[n] = hashes[codes[j]]
+            n += 1
+
+
+@kernel
 def place_words(
     codes: Value, sizes: Uint32, gaps: Uint8, offsets: Int64, starts: Uint32, ends: Uint32
 ) -> Value:
@@ -236,8 +246,11 @@ def take_letters(order: Int64, ends: Int64, letters: Uint8) -> Uint8:
 
 
 @kernel
-def hold_letters(hashes: Uint64, lengths: Uint32, letters: Uint8) -> Value:
-    """Compare the letters of all entries of one hash; return the different hashes, or COLLISION.
+def enter(hashes: Uint64, lengths: Uint32, letters: Uint8) -> tuple[Value, Uint32, Int64]:
+    """Compare the letters of all entries of one hash.
+
+    Returns the number of different hashes, or COLLISION; a hash table of these, (slots,), each the
+    number of an entry and one, 0 for none; where the letters of each entry begin, (entries + 1,).
 
     Args:
         hashes: (entries,), of each.
@@ -262,10 +275,48 @@ def hold_letters(hashes: Uint64, lengths: Uint32, letters: Uint8) -> Value:
                 break
             if hashes[other] == hashes[entry]:
                 if lengths[other] != lengths[entry]:
-                    return np.int64(COLLISION)
+                    return np.int64(COLLISION), slots, begins
                 for k in range(lengths[entry]):
                     if letters[begins[other] + k] != letters[begins[entry] + k]:
-                        return np.int64(COLLISION)
+                        return np.int64(COLLISION), slots, begins
                 break
             slot = (slot + np.uint64(1)) & mask
-    return np.int64(different)
+    return np.int64(different), slots, begins
+
+
+@kernel
+def agree(
+    slots: Uint32,
+    begins: Int64,
+    hashes: Uint64,
+    letters: Uint8,
+    others: Uint64,
+    lengths: Uint32,
+    spelled: Uint8,
+) -> Value:
+    """Tell whether other entries have the letters of those of their hash that were entered.
+
+    Args:
+        slots: the hash table of entries, as `enter` returns it.
+        begins: (entries + 1,), cuts the letters of these.
+        hashes: (entries,), of each.
+        letters: (bytes,), of all of them.
+        others: (others,), hash of each of the others.
+        lengths: (others,), bytes of each.
+        spelled: (bytes,), letters of the others, one after another.
+    """
+    mask, at = np.uint64(slots.size - 1), 0
+    for entry in range(others.size):
+        slot = others[entry] & mask
+        while slots[slot] != 0:
+            own = np.int64(slots[slot]) - 1
+            if hashes[own] == others[entry]:
+                if begins[own + 1] - begins[own] != lengths[entry]:
+                    return False
+                for k in range(lengths[entry]):
+                    if letters[begins[own] + k] != spelled[at + k]:
+                        return False
+                break
+            slot = (slot + np.uint64(1)) & mask
+        at += lengths[entry]
+    return True

@@ -4,7 +4,7 @@ A chunk is a run of whole documents of a group of shards. It holds a vocabulary 
 letters of each different word) and, per word, its place in that and the gap before it: about 3.3
 bytes a word, half a byte per byte of text. Where a chunk ends depends on the words alone, never on
 batches. A hash is held against the letters whenever a word is looked up, so within a chunk equal
-hashes are equal words; `hold_words` shows the same across all chunks.
+hashes are equal words; `pipeline.scan.vocabulary` shows the same across all chunks.
 """
 
 from __future__ import annotations
@@ -13,15 +13,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import pyarrow as pa
 
-from pipeline.engine.spill import Ref, Spill
-from pipeline.engine.tables import TableWriter, cell_bytes, groups_of, read_group
+from pipeline.engine.tables import TableWriter, groups_of, read_group
 from pipeline.errors import IntegrityError
 from pipeline.scan import word_kernels
 from pipeline.scan.word_kernels import (
@@ -38,14 +36,9 @@ from pipeline.text import unicode14
 from pipeline.text.arrays import Int64, Uint8, Uint32, Uint64
 from pipeline.text.segmentation import Words
 from pipeline.text.segmentation_kernels import WordSink
-from pipeline.text.sorting import group
 
 FULL = np.array([1 << 20, 57_344], np.int64)  # words, entries: then 16 bits do for a code
 SMALL_CODES = 1 << 16
-SHARE = 1 << 14  # entries whose letters are compared at once
-MOST_SHARE_BITS = 12
-AT_ONCE = 1 << 18  # entries grouped at once
-MOST_BLOCKS = 256
 ChunkPlace: TypeAlias = tuple[Path, int]
 P = TypeVar("P")
 T = TypeVar("T")
@@ -208,7 +201,27 @@ def chunk_places(paths: Sequence[Path]) -> list[ChunkPlace]:
 
 def chunk_keys(place: ChunkPlace) -> Uint64:
     """Return the row_key of each document of one chunk, ascending."""
-    return _cells(place, ["row_keys"])["row_keys"].view(np.uint64)
+    return cells(place, ["row_keys"])["row_keys"].view(np.uint64)
+
+
+def read_documents_of(place: ChunkPlace, rows: Int64) -> Chunk:
+    """Return some documents of one chunk, by their places in it, with the hash of each word."""
+    found = cells(place, ["row_keys", "counts", "codes", "hashes"])
+    offsets, numbers = _coded(found)
+    bounds = np.concatenate([[0], np.cumsum(offsets[rows + 1] - offsets[rows])])
+    spelled = np.empty(int(bounds[-1]), np.uint64)
+    word_kernels.spell_rows(numbers, found["hashes"].view(np.uint64), offsets, rows, spelled)
+    none = np.zeros(0, np.uint32)
+    return Chunk(found["row_keys"].view(np.uint64)[rows], Words(bounds, spelled, none, none))
+
+
+def _coded(found: dict[str, Uint8]) -> tuple[Int64, np.ndarray]:
+    """Return where the words of each document begin, and the place of each in the vocabulary."""
+    counts = found["counts"].view(np.uint32)
+    offsets = np.zeros(counts.size + 1, np.int64)
+    np.cumsum(counts, out=offsets[1:])
+    wide = found["codes"].size == 4 * offsets[-1]
+    return offsets, found["codes"].view(np.uint32 if wide else np.uint16)
 
 
 def read_chunk(place: ChunkPlace, *, hashes: bool = True, positions: bool = False) -> Chunk:
@@ -220,30 +233,25 @@ def read_chunk(place: ChunkPlace, *, hashes: bool = True, positions: bool = Fals
     names = ["row_keys", "counts", "codes"]
     names += ["hashes"] if hashes else []
     names += ["sizes", "gaps"] if positions else []
-    cells = _cells(place, names)
-    codes = cells["codes"]
-    counts = cells["counts"].view(np.uint32)
-    offsets = np.zeros(counts.size + 1, np.int64)
-    np.cumsum(counts, out=offsets[1:])
-    wide = codes.size == 4 * offsets[-1]
-    numbers = codes.view(np.uint32 if wide else np.uint16)
+    found = cells(place, names)
+    offsets, numbers = _coded(found)
     spelled = np.empty(numbers.size if hashes else 0, np.uint64)
     if hashes:
-        word_kernels.spell(numbers, cells["hashes"].view(np.uint64), spelled)
+        word_kernels.spell(numbers, found["hashes"].view(np.uint64), spelled)
     starts = np.empty(numbers.size if positions else 0, np.uint32)
     ends = np.empty_like(starts)
     if positions and not word_kernels.place_words(
-        numbers, cells["sizes"].view(np.uint32), cells["gaps"], offsets, starts, ends
+        numbers, found["sizes"].view(np.uint32), found["gaps"], offsets, starts, ends
     ):
         raise IntegrityError(
             "A stored chunk of words is damaged.",
             where=str(place[0]),
             fix="remove the run folder and scan again",
         )
-    return Chunk(cells["row_keys"].view(np.uint64), Words(offsets, spelled, starts, ends))
+    return Chunk(found["row_keys"].view(np.uint64), Words(offsets, spelled, starts, ends))
 
 
-def _cells(place: ChunkPlace, names: Sequence[str]) -> dict[str, Uint8]:
+def cells(place: ChunkPlace, names: Sequence[str]) -> dict[str, Uint8]:
     """Return the bytes of some columns of one chunk, aligned to eight."""
     table = read_group(*place, names)
     return {name: np.frombuffer(table[name].chunk(0)[0].as_buffer(), np.uint8) for name in names}
@@ -263,82 +271,6 @@ def in_order(
             yield running.popleft().result()
     while running:
         yield running.popleft().result()
-
-
-@dataclass(frozen=True)
-class _Vocabulary:
-    """The entries of the vocabularies of some chunks, grouped into shares of the hashes.
-
-    Attributes:
-        hashes: of each entry.
-        lengths: bytes of each entry's letters.
-        letters: of all entries, one after another.
-        entries: cuts the entries into shares.
-        bounds: cuts the letters into shares.
-    """
-
-    hashes: Ref
-    lengths: Ref
-    letters: Ref
-    entries: Int64  # (shares + 1,)
-    bounds: Int64  # (shares + 1,)
-
-
-def hold_words(places: Sequence[ChunkPlace], seed: int, spill: Spill, cores: int = 1) -> int:
-    """Show that no hash of the corpus stands for two words; return how many hashes there are.
-
-    The vocabularies are grouped into shares of the hashes that fit a cache, and the letters of
-    entries of one hash compared.
-
-    Raises:
-        IntegrityError: When two different words have the same hash.
-    """
-    total = sum(_vocabulary_size(place) for place in places)
-    bits = min(MOST_SHARE_BITS, max(0, int(np.ceil(np.log2(max(1, total / SHARE))))))
-    each = max(1, int(len(places) * max(AT_ONCE, total // MOST_BLOCKS) / max(1, total)))
-    blocks = [places[low : low + each] for low in range(0, len(places), each)]
-    with ThreadPoolExecutor(cores) as threads:
-        held = list(threads.map(partial(_grouped, spill, bits), blocks))
-        counts = list(threads.map(partial(_hold, spill, held), range(1 << bits)))
-    if COLLISION in counts:
-        raise collision(seed)
-    return sum(counts)
-
-
-def _vocabulary_size(place: ChunkPlace) -> int:
-    """Return how many entries the vocabulary of a chunk has."""
-    return cell_bytes(*place, "hashes") // 8
-
-
-def _grouped(spill: Spill, bits: int, places: Sequence[ChunkPlace]) -> _Vocabulary:
-    """Return the vocabularies of some chunks, grouped by the top bits of their hashes."""
-    parts = [_cells(place, ["hashes", "lengths", "letters"]) for place in places]
-    hashes, lengths, letters = (
-        np.concatenate([part[name].view(kind) for part in parts])
-        for name, kind in (("hashes", np.uint64), ("lengths", np.uint32), ("letters", np.uint8))
-    )
-    order, entries = group(hashes, bits)
-    ends = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
-    lengths = lengths[order]
-    spelled = word_kernels.take_letters(order, ends, letters)
-    bounds = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])[entries]
-    put = spill.put
-    return _Vocabulary(put(hashes[order]), put(lengths), put(spelled), entries, bounds)
-
-
-def _hold(spill: Spill, blocks: Sequence[_Vocabulary], share: int) -> int:
-    """Compare the entries of one share; return the different hashes, or COLLISION."""
-    entries = [block.entries[share : share + 2].tolist() for block in blocks]
-    bounds = [block.bounds[share : share + 2].tolist() for block in blocks]
-    hashes, lengths, letters = (
-        np.concatenate([spill.get(ref, *span) for ref, span in zip(refs, spans, strict=True)])
-        for refs, spans in (
-            ([block.hashes for block in blocks], entries),
-            ([block.lengths for block in blocks], entries),
-            ([block.letters for block in blocks], bounds),
-        )
-    )
-    return int(word_kernels.hold_letters(hashes, lengths, letters))
 
 
 def collision(seed: int) -> IntegrityError:

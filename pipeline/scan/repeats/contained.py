@@ -35,7 +35,8 @@ from pipeline.engine.tables import (
 from pipeline.scan.repeats import contained_kernels
 from pipeline.scan.repeats.contained_kernels import FILLED
 from pipeline.scan.shingle_sets import ROWS_AT_ONCE, Criterion, shared_shingles, slabs
-from pipeline.scan.words import ChunkPlace, chunk_places, hold_words, in_order, read_chunk
+from pipeline.scan.vocabulary import hold_words
+from pipeline.scan.words import ChunkPlace, chunk_places, in_order, read_chunk
 from pipeline.text import segmentation as text
 from pipeline.text.arrays import Int64, Uint8, Uint32, Uint64
 from pipeline.text.sorting import among, order_of

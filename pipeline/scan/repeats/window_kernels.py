@@ -5,34 +5,38 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from pipeline.text.arrays import Int64, Uint8, Uint32, Uint64, Value
+from pipeline.text.arrays import Flags, Int64, Uint8, Uint32, Uint64, Value
 from pipeline.text.sorting import order_of
 
 
 @njit(nogil=True, cache=True)
-def anchors(offsets: Int64, runs: Uint64, reach: int) -> Uint64:
-    """Return the hash of every anchor, each time that it changes from one window to the next.
+def anchors(offsets: Int64, runs: Uint64, reach: int) -> tuple[Uint32, Uint32]:
+    """Return how many anchors each document has, and the top 32 bits of the hash of each.
 
-    The anchor of a window is the least of the `reach` runs in it. Equal windows have their anchor
-    at the same place in them, so a window that occurs twice has an anchor that was given twice.
-    Source: winnowing, Schleimer, Wilkerson and Aiken 2003.
+    The anchor of a window is the least of the `reach` runs in it, given each time that it changes
+    from one window to the next. Equal windows have their anchor at the same place in them, so a
+    window that occurs twice has an anchor that was given twice. Source: winnowing, Schleimer,
+    Wilkerson and Aiken 2003.
 
     Args:
         offsets: (documents + 1,), into the runs.
         runs: (runs,), hash of each run of words.
         reach: runs in a window.
     """
-    out = np.empty(runs.size, np.uint64)
-    n = 0
+    out = np.empty(runs.size, np.uint32)
+    counts = np.empty(offsets.size - 1, np.uint32)
+    n, begin = 0, 0
     for d in range(offsets.size - 1):
         held = np.int64(-1)
         for i in range(offsets[d], offsets[d + 1] - reach + 1):
             place = _anchor(runs, i, reach, held)
             if place != held:
-                out[n] = runs[place]
+                out[n] = runs[place] >> np.uint64(32)
                 n += 1
                 held = place
-    return out[:n].copy()
+        counts[d] = n - begin
+        begin = n
+    return counts, out[:n].copy()
 
 
 @njit(nogil=True, cache=True, inline="always")
@@ -53,18 +57,18 @@ def _anchor(runs: Uint64, first: Value, reach: Value, held: Value) -> Value:
 
 
 @njit(nogil=True, cache=True)
-def mark(hashes: Uint64, skip: int, bits: int, cells: Uint8) -> None:
-    """Count each hash of a range up to two, in a two-bit cell.
+def mark(anchors: Uint32, skip: int, bits: int, cells: Uint8) -> None:
+    """Count each anchor of a range up to two, in a two-bit cell.
 
     Args:
-        hashes: of anchors, whose top `skip` bits are the same.
+        anchors: top 32 bits of the hashes of anchors; the first `skip` of them are the same.
         skip: how many top bits name the range.
-        bits: top bits of a hash that name its cell and, before that, its range.
+        bits: top bits of a hash that name its cell and, before that, its range; 32 at most.
         cells: (2^(bits - skip) / 4,), four cells a byte, changed.
     """
-    left, shift = np.uint64(skip), np.uint64(64 - bits + skip)
-    for anchor in hashes:
-        cell = (anchor << left) >> shift
+    left, shift = np.uint64(skip + 32), np.uint64(64 - bits + skip)
+    for anchor in anchors:
+        cell = (np.uint64(anchor) << left) >> shift
         byte = np.int64(cell >> np.uint64(2))
         place = np.uint8((cell & np.uint64(3)) << np.uint64(1))
         held = cells[byte]
@@ -95,8 +99,8 @@ def keep(cells: Uint8, range_: int, fold: int, repeated: Uint8) -> None:
 @njit(nogil=True, cache=True)
 def select(
     offsets: Int64, runs: Uint64, reach: int, windows: Value, repeated: Uint8, bits: int
-) -> tuple[Uint64, Uint32, Uint32]:
-    """Return (hash, document, word) of every window whose anchor was seen twice.
+) -> tuple[Uint64, Uint32, Uint32, Uint32]:
+    """Return (hash, anchor, document, word) of every window whose anchor was seen twice.
 
     Args:
         offsets: (documents + 1,), into the runs.
@@ -109,6 +113,7 @@ def select(
     bounds, hashes = windows
     kept = np.empty(hashes.size, np.uint64)
     document, word = np.empty(hashes.size, np.uint32), np.empty(hashes.size, np.uint32)
+    anchor, own = np.empty(hashes.size, np.uint32), np.uint32(0)
     shift = np.uint64(64 - bits)
     n = 0
     for d in range(offsets.size - 1):
@@ -116,25 +121,25 @@ def select(
         for i in range(bounds[d + 1] - bounds[d]):
             place = _anchor(runs, offsets[d] + i, reach, held)
             if place != held:
-                held = place
+                held, own = place, np.uint32(runs[place] >> np.uint64(32))
                 bit = runs[place] >> shift
                 byte = repeated[np.int64(bit >> np.uint64(3))]
                 good = byte >> np.uint8(bit & np.uint64(7)) & np.uint8(1) != 0
             if good:
-                kept[n], document[n], word[n] = hashes[bounds[d] + i], d, i
+                kept[n], anchor[n] = hashes[bounds[d] + i], own
+                document[n], word[n] = d, i
                 n += 1
-    return kept[:n].copy(), document[:n].copy(), word[:n].copy()
+    return kept[:n].copy(), anchor[:n].copy(), document[:n].copy(), word[:n].copy()
 
 
 @njit(nogil=True, cache=True)
 def count_windows(
     hashes: Uint64, documents: Uint32, bits: int
-) -> tuple[Uint64, Int64, Int64, Uint32, Uint32, Int64]:
+) -> tuple[Int64, Uint32, Uint32, Int64]:
     """Count windows exactly.
 
-    Returns the hash, the occurrences and the documents of each repeated window; then occurrences
-    and documents of the window at every place, (places,); last the places by hash, equal ones in
-    text order.
+    Returns the first place of each repeated window, by hash; then occurrences and documents of the
+    window at every place, (places,); last the places by hash, equal ones in text order.
 
     Args:
         hashes: (places,), in text order.
@@ -143,8 +148,7 @@ def count_windows(
     """
     order = order_of(hashes, bits)
     occurrences, holders = np.empty(hashes.size, np.uint32), np.empty(hashes.size, np.uint32)
-    window = np.empty(hashes.size // 2 + 1, np.uint64)
-    counts, wide = np.empty(window.size, np.int64), np.empty(window.size, np.int64)
+    first = np.empty(hashes.size // 2 + 1, np.int64)
     n, i = 0, 0
     while i < order.size:
         key, distinct = hashes[order[i]], 1
@@ -155,10 +159,63 @@ def count_windows(
         for k in range(i, j):
             occurrences[order[k]], holders[order[k]] = j - i, distinct
         if j - i > 1:
-            window[n], counts[n], wide[n] = key, j - i, distinct
+            first[n] = order[i]
             n += 1
         i = j
-    return window[:n].copy(), counts[:n].copy(), wide[:n].copy(), occurrences, holders, order
+    return first[:n].copy(), occurrences, holders, order
+
+
+@njit(nogil=True, cache=True)
+def recall(
+    hashes: Uint64, order: Int64, again: Flags, known: Value, occurrences: Uint32, holders: Uint32
+) -> None:
+    """Give windows that were not counted again the numbers that are known of them, 1 without any.
+
+    Args:
+        hashes: (places,), of windows.
+        order: (places,), places by hash.
+        again: (places,), windows of which every occurrence was counted here.
+        known: hash, occurrences and documents of repeated windows, by hash, each (known,).
+        occurrences: (places,), changed.
+        holders: (places,), changed.
+    """
+    window, count, wide = known
+    k = 0
+    for place in order:
+        if again[place]:
+            continue
+        while k < window.size and window[k] < hashes[place]:
+            k += 1
+        found = k < window.size and window[k] == hashes[place]
+        occurrences[place] = count[k] if found else 1
+        holders[place] = wide[k] if found else 1
+
+
+@njit(nogil=True, cache=True)
+def fill(values: Uint32, shift: int, bitmap: Uint8) -> None:
+    """Set the bit of each value in a bitmap, by its bits above `shift`."""
+    for value in values:
+        bit = np.int64(value >> np.uint32(shift))
+        bitmap[bit >> 3] |= np.uint8(1 << (bit & 7))
+
+
+@njit(nogil=True, cache=True)
+def are_among(values: Uint32, known: Uint32, shift: int, bitmap: Uint8) -> Flags:
+    """Return for each value whether it is among the `known` ones, (values,).
+
+    Args:
+        values: anchors.
+        known: ascending.
+        shift: as `bitmap` was filled with.
+        bitmap: filled with the known ones; most values are told by it alone.
+    """
+    found = np.zeros(values.size, np.bool_)
+    for k in range(values.size):
+        bit = np.int64(values[k] >> np.uint32(shift))
+        if bitmap[bit >> 3] >> np.uint8(bit & 7) & np.uint8(1):
+            place = np.searchsorted(known, values[k])
+            found[k] = place < known.size and known[place] == values[k]
+    return found
 
 
 @njit(nogil=True, cache=True)

@@ -1,13 +1,12 @@
 """The tables `windows`, `spans`, `repeats` and `links`: runs of words that occur more than once.
 
-Two passes over the table `words`, whatever the memory. A window's anchor is the least hash of the
-runs of 30 words in it (winnowing: Schleimer, Wilkerson and Aiken 2003), so that equal windows have
-equal anchors, and there is one anchor for some 11 windows of 50 words. The first pass marks every
-anchor in a two-bit table (seen once, seen twice), the second takes the windows whose anchor was
-seen twice. Those are grouped by their hash, counted exactly in parts that fit a cache, and the
-counts carried back to text order, where spans are cut. When the table is larger than the memory
-given, the first pass puts the anchors aside by range of hashes, and the table is filled for one
-range at a time.
+Two passes over the table `words`, whatever the memory, choose the windows that may repeat
+(`pipeline.scan.repeats.chosen`). Those are grouped by their hash, counted exactly in parts that fit
+a cache, and the counts carried back to text order, where spans are cut.
+
+What the choice goes by is kept in the table `anchors`. When few documents have come or gone since,
+only those that they touch are looked at again (`pipeline.scan.repeats.known`); the bytes are the
+same as if all of them were.
 """
 
 from __future__ import annotations
@@ -22,25 +21,23 @@ from itertools import pairwise
 import numpy as np
 import pyarrow as pa
 
-from pipeline.engine.progress import current
+from pipeline.engine.former import FormerRows, is_same
 from pipeline.engine.spill import Ref, Spill, spilling
 from pipeline.engine.stage import Receipt, Work
 from pipeline.engine.tables import ROW_GROUP, TableWriter, evenly, read_batches, write_table
 from pipeline.scan.repeats import window_kernels
+from pipeline.scan.repeats.chosen import Chosen, WindowChoice, bits_for
+from pipeline.scan.repeats.known import Documents, Known, Windows
 from pipeline.scan.repeats.spans import cut_spans
-from pipeline.scan.words import ChunkPlace, chunk_places, in_order, read_chunk
-from pipeline.text import segmentation as text
-from pipeline.text.arrays import Int64, Uint8, Uint32, Uint64
-from pipeline.text.sorting import group
+from pipeline.scan.words import chunk_places, in_order, read_chunk
+from pipeline.text.arrays import Int64, Uint32, Uint64
+from pipeline.text.sorting import among, group
+from schemas.scan.anchors import ANCHORS
 from schemas.scan.links import LINKS
 from schemas.scan.spans import REPEATS, SPANS
 from schemas.scan.windows import WINDOWS
 
-VERSION = 2
-CELLS_PER_ANCHOR = 8
-CELLS_PER_BYTE = 4
-SMALLEST_TABLE_BITS = 16
-ROOM = 6  # one part in so many of the memory is for the two-bit table, and at most as much for bits
+VERSION = 3
 PART = 1 << 17  # windows counted at once
 MOST_PART_BITS = 12
 BLOCK_BYTES = 256  # of memory for a window of a block of chunks, whose counts come back at once
@@ -49,35 +46,18 @@ BLOCKS = 128  # when there is memory for so few
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """The windows of one chunk that may repeat, in text order.
-
-    Attributes:
-        place: of the chunk.
-        hashes: of each window.
-        documents: its document in the chunk.
-        words: its first word in the document.
-        first: number of the chunk's first document in the corpus.
-    """
-
-    place: ChunkPlace
-    hashes: Ref
-    documents: Ref
-    words: Ref
-    first: int
-
-
-@dataclass(frozen=True)
 class Grouped:
     """The windows of some chunks that may repeat, grouped by the top bits of their hash.
 
     Attributes:
         hashes: of each window.
+        anchors: of each window.
         documents: its document in the corpus.
         bounds: cuts the windows into parts.
     """
 
     hashes: Ref
+    anchors: Ref
     documents: Ref
     bounds: Int64  # (parts + 1,)
 
@@ -98,11 +78,12 @@ class GroupCounts:
 
 
 def windows(work: Work) -> Receipt:
-    """Write `windows`, `spans`, `repeats` and `links`: every window that occurs more than once.
+    """Write `windows`, `spans`, `repeats`, `links`, `anchors`: what occurs more than once.
 
     A *reduce* stage. Counts are exact up to collisions of 64-bit hashes.
     """
-    keys, total = _documents(work)
+    documents = _documents(work)
+    total = int(np.maximum(0, documents.words - work.config.window.words + 1).sum())
     places = chunk_places(work.paths("words"))
     with (
         spilling(work.folder, work.memory // 4) as spill,
@@ -111,21 +92,29 @@ def windows(work: Work) -> Receipt:
         write_table(work.folder, "spans", work.key, SPANS) as spans,
         write_table(work.folder, "repeats", work.key, REPEATS) as repeats,
         write_table(work.folder, "links", work.key, LINKS) as links,
+        write_table(work.folder, "anchors", work.key, ANCHORS) as anchors,
     ):
-        job = _WindowPass(work, places, spill, threads)
-        chosen = job.choose(total)
+        choice = WindowChoice(work, places, spill, threads)
+        chosen, known = choice.made(documents, total, anchors)
+        job = _WindowPass(work, spill, threads)
         size = sum(chunk.hashes.size for chunk in chosen)
-        bits = min(_bits_for(size, PART), MOST_PART_BITS)
+        bits = min(bits_for(size + (known.windows.rows if known else 0), PART), MOST_PART_BITS)
         most = work.memory // (BLOCK_BYTES * work.cores) or size
         blocks = _blocks(chosen, max(SMALLEST_BLOCK, min(size // BLOCKS, most)))
-        parents = np.arange(len(keys), dtype=np.uint32)
-        counted = job.counted(job.grouped(blocks, bits), bits, parents, out)
-        for one, other in job.cut(blocks, counted, bits):
-            spans.write(one)
-            repeats.write(other)
-        links.write(_links(keys, parents))
+        parents = np.arange(len(documents.keys), dtype=np.uint32)
+        if known:
+            parents[known.links[1]] = known.links[0]
+        counted = job.counted(job.grouped(blocks, bits), bits, parents, known, out)
+        ends = [*(chunk.first for chunk in chosen), len(documents.keys)]
+        cut = zip(pairwise(ends), job.cut(blocks, counted, bits), strict=True)
+        for (first, last), (one, other) in cut:
+            keys = documents.keys[first:last]
+            staying = keys[~known.again[first:last]] if known else keys[:0]
+            spans.write(_joined(known.spans, staying, one) if known else one)
+            repeats.write(_joined(known.repeats, staying, other) if known else other)
+        links.write(_links(documents.keys, parents))
     return Receipt(
-        (out.record, spans.record, repeats.record, links.record),
+        (out.record, spans.record, repeats.record, links.record, anchors.record),
         total,
         out.rows,
         {
@@ -136,19 +125,29 @@ def windows(work: Work) -> Receipt:
     )
 
 
-def _documents(work: Work) -> tuple[Uint64, int]:
-    """Return the row_key of every document, and how many windows all have."""
-    keys, total, size = [np.zeros(0, np.uint64)], 0, work.config.window.words
+def _documents(work: Work) -> Documents:
+    """Return the documents of the corpus, and which are in groups that are what they were."""
+    keys, words = [np.zeros(0, np.uint64)], [np.zeros(0, np.int64)]
+    same = [np.zeros(0, np.bool_)]
     for path in work.paths("signatures"):
         for batch in read_batches(path, ["row_key", "words"]):
             keys.append(batch["row_key"].to_numpy())
-            total += int(np.maximum(0, batch["words"].to_numpy() - size + 1).sum())
-    return np.concatenate(keys), total
+            words.append(batch["words"].to_numpy())
+            same.append(np.full(batch.num_rows, is_same(work, f"sketch/{path.stem}")))
+    return Documents(np.concatenate(keys), np.concatenate(words), np.concatenate(same))
 
 
-def _bits_for(count: int, at_once: int) -> int:
-    """Return the bits that cut `count` things into parts of at most about `at_once`."""
-    return max(0, int(np.ceil(np.log2(max(1, count / at_once)))))
+def _joined(known: FormerRows, keys: Uint64, rows: pa.Table) -> pa.Table:
+    """Return the last rows of some documents of a chunk and the new ones of its others, by key."""
+    if not len(keys):
+        return rows
+    held = known.upto(int(keys[-1]))
+    held = held.filter(pa.array(among(held["row_key"].to_numpy(), keys)))
+    if not held.num_rows:
+        return rows
+    joined = pa.concat_tables([held, rows.cast(held.schema)])
+    order = np.argsort(joined["row_key"].to_numpy(), kind="stable")
+    return joined.take(pa.array(order)).combine_chunks()
 
 
 def _blocks(chosen: list[Chosen], size: int) -> list[list[Chosen]]:
@@ -172,82 +171,12 @@ def _links(keys: Uint64, parents: Uint32) -> pa.Table:
 
 
 class _WindowPass:
-    """The steps of `windows` over one set of chunks."""
+    """The steps that count the chosen windows and cut spans."""
 
-    def __init__(
-        self, work: Work, places: list[ChunkPlace], spill: Spill, threads: ThreadPoolExecutor
-    ) -> None:
+    def __init__(self, work: Work, spill: Spill, threads: ThreadPoolExecutor) -> None:
         self._work = work
-        self._places = places
         self._spill = spill
         self._threads = threads
-        self._ahead = work.cores
-        size = work.config.window.words
-        self._seed = work.config.sketch.seed
-        self._run = (3 * size + 2) // 5  # words of the runs among which a window has its anchor
-        self._reach = size - self._run + 1
-
-    def choose(self, total: int) -> list[Chosen]:
-        """Return, per chunk, the windows that may repeat."""
-        anchors = 2 * total / (self._reach + 1)  # as many as random hashes would give
-        bits = max(SMALLEST_TABLE_BITS, _bits_for(int(anchors * CELLS_PER_ANCHOR), 1))
-        room = self._work.memory // ROOM or 2**62
-        ranges = min(bits - SMALLEST_TABLE_BITS, _bits_for(2**bits // CELLS_PER_BYTE, room))
-        kept = min(bits, bits - ranges + 1)
-        select = partial(self._select, self._repeated(bits, ranges, kept), kept)
-        found = list(in_order(self._threads, self._ahead, select, self._places))
-        first = np.cumsum([0, *(count for count, *_ in found)]).tolist()
-        return [
-            Chosen(place, hashes, documents, words, number)
-            for place, (_, hashes, documents, words), number in zip(
-                self._places, found, first[:-1], strict=True
-            )
-        ]
-
-    def _repeated(self, bits: int, ranges: int, kept: int) -> Uint8:
-        """Return which anchors occur twice: a bit for each value of the top `kept` bits of a hash.
-
-        The anchors of the corpus are computed once. Where the two-bit table over all of them does
-        not fit, they are put aside by range, and the table is filled for one range after another.
-        """
-        repeated = np.zeros(max(1, 2**kept // 8), np.uint8)
-        cells = np.zeros(2 ** (bits - ranges) // CELLS_PER_BYTE, np.uint8)
-        held: list[tuple[Ref, Int64]] = []
-        works = in_order(self._threads, self._ahead, partial(self._anchors, ranges), self._places)
-        for number, (hashes, bounds) in enumerate(works):
-            if ranges:
-                held.append((self._spill.put(hashes), bounds))
-            else:
-                window_kernels.mark(hashes, 0, bits, cells)
-            current().advance(number + 1, len(self._places), "chunks of words")
-        for range_ in range(1 << ranges):
-            for ref, bounds in held:
-                own = self._spill.get(ref, bounds[range_], bounds[range_ + 1])
-                window_kernels.mark(own, ranges, bits, cells)
-            window_kernels.keep(cells, range_, bits - kept, repeated)
-            cells.fill(0)
-        for ref, _ in held:
-            self._spill.drop(ref)
-        return repeated
-
-    def _anchors(self, ranges: int, place: ChunkPlace) -> tuple[Uint64, Int64]:
-        """Return the anchors of one chunk, grouped by range, and the bounds of the groups."""
-        offsets, runs = text.runs(read_chunk(place).words, self._run, self._seed)
-        hashes = np.asarray(window_kernels.anchors(offsets, runs, self._reach))
-        if not ranges:
-            return hashes, np.array([0, hashes.size])
-        places, bounds = group(hashes, ranges)
-        return hashes[places], bounds
-
-    def _select(self, repeated: Uint8, bits: int, place: ChunkPlace) -> tuple[int, Ref, Ref, Ref]:
-        """Put aside the windows of one chunk that may repeat; return how many documents it has."""
-        words = read_chunk(place).words
-        offsets, runs = text.runs(words, self._run, self._seed)
-        windows = text.runs(words, self._run + self._reach - 1, self._seed)
-        del words  # of a long document it is much
-        chosen = window_kernels.select(offsets, runs, self._reach, windows, repeated, bits)
-        hashes, documents, words_of = (self._spill.put(part) for part in chosen)
-        return len(offsets) - 1, hashes, documents, words_of
 
     def grouped(self, blocks: list[list[Chosen]], bits: int) -> list[Grouped]:
         """Return the windows of each block of chunks grouped by their hash."""
@@ -256,9 +185,11 @@ class _WindowPass:
     def _group(self, bits: int, block: list[Chosen]) -> Grouped:
         """Return the windows of one block of chunks grouped by their hash."""
         hashes, places, bounds = self._grouping(bits, block)
-        documents = [self._spill.get(chunk.documents) + np.uint32(chunk.first) for chunk in block]
-        put = self._spill.put
-        return Grouped(put(hashes[places]), put(np.concatenate(documents)[places]), bounds)
+        get, put = self._spill.get, self._spill.put
+        documents = [get(chunk.documents) + np.uint32(chunk.first) for chunk in block]
+        anchors = np.concatenate([get(chunk.anchors) for chunk in block])[places]
+        documents_of = np.concatenate(documents)[places]
+        return Grouped(put(hashes[places]), put(anchors), put(documents_of), bounds)
 
     def _grouping(self, bits: int, block: list[Chosen]) -> tuple[Uint64, Int64, Int64]:
         """Return the hashes of a block, and the places and bounds of their groups."""
@@ -266,11 +197,16 @@ class _WindowPass:
         return (hashes, *group(hashes, bits))
 
     def counted(
-        self, grouped: list[Grouped], bits: int, parents: Uint32, out: TableWriter
+        self,
+        grouped: list[Grouped],
+        bits: int,
+        parents: Uint32,
+        known: Known | None,
+        out: TableWriter,
     ) -> list[GroupCounts]:
         """Write `windows` and link documents; return what was counted, part by part."""
         lock, results = threading.Lock(), []
-        count = partial(self._count, grouped, bits, parents, lock)
+        count = partial(self._count, grouped, bits, parents, known, lock)
 
         def tables() -> Iterator[pa.RecordBatch]:
             for table, counted in self._threads.map(count, range(1 << bits)):
@@ -280,38 +216,58 @@ class _WindowPass:
         for batch in evenly(tables(), ROW_GROUP):
             out.write(batch)
         for chunk in grouped:
-            self._spill.drop(chunk.hashes)
-            self._spill.drop(chunk.documents)
+            for ref in (chunk.hashes, chunk.anchors, chunk.documents):
+                self._spill.drop(ref)
         return results
 
     def _count(
-        self, grouped: list[Grouped], bits: int, parents: Uint32, lock: threading.Lock, part: int
+        self,
+        grouped: list[Grouped],
+        bits: int,
+        parents: Uint32,
+        known: Known | None,
+        lock: threading.Lock,
+        part: int,
     ) -> tuple[pa.RecordBatch, GroupCounts]:
         """Count one part of the windows; return the rows of `windows` and the counts by place."""
-        get, ends = self._spill.get, [chunk.bounds[part : part + 2].tolist() for chunk in grouped]
-        spans = list(zip(grouped, ends, strict=True))
-        hashes = np.concatenate(
-            [np.zeros(0, np.uint64), *(get(chunk.hashes, *span) for chunk, span in spans)]
+        ends = [chunk.bounds[part : part + 2].tolist() for chunk in grouped]
+        hashes, anchors, documents = (
+            np.concatenate(
+                [
+                    np.zeros(0, kind),
+                    *(
+                        self._spill.get(getattr(chunk, name), *span)
+                        for chunk, span in zip(grouped, ends, strict=True)
+                    ),
+                ]
+            )
+            for name, kind in (
+                ("hashes", np.uint64),
+                ("anchors", np.uint32),
+                ("documents", np.uint32),
+            )
         )
-        documents = np.concatenate(
-            [np.zeros(0, np.uint32), *(get(chunk.documents, *span) for chunk, span in spans)]
-        )
-        window, count, wide, occurrences, holders, order = window_kernels.count_windows(
-            hashes, documents, bits
-        )
+        first, occurrences, holders, order = window_kernels.count_windows(hashes, documents, bits)
+        if known:
+            again, others = known.counted.holds(anchors), known.windows.part(part, bits)
+            first = first[again[first]]
+            numbers = (others.hashes, others.occurrences, others.documents)
+            window_kernels.recall(hashes, order, again, numbers, occurrences, holders)
+        found = Windows(hashes[first], anchors[first], occurrences[first], holders[first])
+        found = others.merged(found) if known else found
         with lock:
             most = self._work.config.window.link_documents
             window_kernels.link(hashes, documents, holders, order, most, parents)
-        batch = pa.record_batch({"hash": window, "occurrences": count, "documents": wide})
         bounds = np.cumsum([0, *(high - low for low, high in ends)])
-        return batch, GroupCounts(self._spill.put(occurrences), self._spill.put(holders), bounds)
+        put = self._spill.put
+        return found.batch(), GroupCounts(put(occurrences), put(holders), bounds)
 
     def cut(
         self, blocks: list[list[Chosen]], counted: list[GroupCounts], bits: int
     ) -> Iterator[tuple[pa.Table, pa.Table]]:
         """Yield rows of `spans` and `repeats`, chunk by chunk in text order."""
         cut = partial(self._cut, blocks, counted, bits)
-        for tables in in_order(self._threads, self._ahead, cut, range(len(blocks))):
+        for tables in in_order(self._threads, self._work.cores, cut, range(len(blocks))):
             yield from tables
 
     def _cut(
@@ -331,6 +287,9 @@ class _WindowPass:
         made = []
         for chunk, (low, high) in zip(block, pairwise(ends), strict=True):
             repeated = low + np.flatnonzero(found[0, low:high] > 1)
+            if not len(repeated):
+                made.append((SPANS.empty_table(), REPEATS.empty_table()))
+                continue
             rows = repeated - low
             columns = get(chunk.documents)[rows], get(chunk.words)[rows], hashes[repeated]
             made.append(

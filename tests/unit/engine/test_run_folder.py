@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -115,6 +117,8 @@ def test_a_file_that_reads_back_short_is_refused(tmp_path):
 CRASH = """
 import os, sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 from pipeline.engine import files
 from pipeline.engine import run_folder as store
 from tests.unit.engine.test_run_folder import entry, new_manifest, put
@@ -297,6 +301,8 @@ def test_forgetting_removes_the_entry_before_the_file(tmp_path):
 HOLD = """
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 from pipeline.engine.run_folder import open_run
 with open_run(Path(sys.argv[1])):
     print("held", flush=True)
@@ -526,6 +532,14 @@ def test_batches_are_cut_evenly(sizes):
     assert [n for own in found for n in own] == list(range(ends[-1]))
     assert [len(own) for own in found[:-1]] == [4] * max(0, len(found) - 1)
     assert all(1 <= len(own) <= 4 for own in found)
+    written: list[list[int]] = []
+    own = SimpleNamespace(write=lambda batch: written.append(batch["n"].to_pylist()))
+    out = tables.EvenWriter(cast(tables.TableWriter, own), 4)
+    for batch in given:
+        out.write(batch)
+        assert all(len(row) == 4 for row in written)
+    out.finish()
+    assert written == found
 
 
 def test_what_a_killed_stage_had_put_aside_is_swept(tmp_path):

@@ -11,13 +11,14 @@ from pipeline.corpus import find_shards
 from pipeline.engine.stage import Work
 from pipeline.engine.tables import read_batches, read_table, write_table
 from pipeline.errors import IntegrityError
-from pipeline.scan import pair_kernels, shingle_sets, signatures, words
+from pipeline.scan import inventory, pair_kernels, shingle_sets, signatures, words
 from pipeline.scan.near import pairs
 from pipeline.text import segmentation as text
 from pipeline.text import segmentation_kernels as kernels
 from schemas.scan.candidates import CANDIDATES
 from schemas.scan.pairs import PAIRS
 from tests import reference, truth
+from tests.conftest import Done
 
 ALPHABET = ["a", "é", "É"]
 
@@ -87,9 +88,7 @@ def test_jaccard_is_that_of_brute_force(verify, seed):
             expected.append((a, b, shared, either, size_a, size_b, shared / either))
     assert rows == expected
     assert len(expected) > 80
-    vocabulary = len({word for own in texts for word in reference.words(own)})
-    tried = {"candidates": 45 * 44 // 2, "pairs": len(expected)}
-    assert receipt.facts == {**tried, "vocabulary": vocabulary}
+    assert receipt.facts == {"candidates": 45 * 44 // 2, "pairs": len(expected)}
 
 
 def test_texts_without_words_are_never_near(verify):
@@ -230,6 +229,66 @@ def test_slabs_change_no_row(verify, monkeypatch, most):
     assert rows == usual
     assert receipt.facts == told.facts
     assert verify.last.read_bytes() == whole
+
+
+@pytest.mark.parametrize("most", [1, 7, 10**6])
+def test_what_was_compared_before_is_not_compared_again(
+    tmp_path, make_corpus, scan, monkeypatch, most
+):
+    """After shards came, went and changed only pairs with a new text are compared, and those of old
+    texts that were no candidates; the files are those of a run made anew.
+    """
+    monkeypatch.setattr(inventory, "GROUP_BYTES", 1)
+    monkeypatch.setattr(shingle_sets, "PAIRS_AT_ONCE", most)
+    monkeypatch.setattr(shingle_sets, "SMALLEST_SLAB", 1)
+    files = {f"{n}.jsonl": [t for t in random_texts(20, n) if "." in t] for n in range(4)}
+    files["0.jsonl"] += ["one two three four five six", "the same text twice over there"]
+    files["1.jsonl"] += ["the same text twice over there", "seven one two three four five six"]
+    settings = ("near.count_threshold=0.7", "near.bucket_cap=1000")
+    corpus = make_corpus(tmp_path / "c", files)
+    scan(corpus, tmp_path / "run", *settings, filtered=False)
+    before = set(_compared(scan, corpus, tmp_path / "first", settings, monkeypatch))
+    (corpus / "0.jsonl").unlink()
+    make_corpus(corpus, {"2.jsonl": random_texts(10, 7), "4.jsonl": random_texts(20, 8)})
+    again = _compared(scan, corpus, tmp_path / "run", settings, monkeypatch)
+    new = {2, 4}
+    assert {(a, b) for a, b in again if {a >> 40, b >> 40} & new}
+    old = {(a, b) for a, b in again if not {a >> 40, b >> 40} & new}
+    assert not old & before
+    grown = Done(tmp_path / "run", [])
+    candidates = set(grown.rows("candidates", "a", "b"))
+    assert set(again) == {
+        (a, b) for a, b in candidates if {a >> 40, b >> 40} & new or (a, b) not in before
+    }
+    assert 20 < len(again) < len(candidates)
+    refuted, near = set(grown.rows("refuted", "a", "b")), set(grown.rows("pairs", "a", "b"))
+    assert candidates == refuted | near
+    assert grown.files("pairs") == grown.redone("pairs", tmp_path / "anew").files("pairs")
+
+
+def _compared(scan, corpus, out, settings, monkeypatch):
+    """Scan; return the pairs that were compared, by their keys."""
+    met: list[tuple[int, int]] = []
+    honest = shingle_sets.shared_shingles
+
+    def noted(work, places, a, b, test):
+        met.extend(zip(a.tolist(), b.tolist(), strict=True))
+        return honest(work, places, a, b, test)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pairs, "shared_shingles", noted)
+        scan(corpus, out, *settings, filtered=False)
+    return met
+
+
+def test_what_was_refuted_is_written_evenly_in_any_memory(verify, monkeypatch):
+    """The file of candidates that are no pairs depends on no slab."""
+    texts = random_texts(25, 3)
+    verify(texts)
+    whole = (verify.last.parent.parent / "refuted" / "all.parquet").read_bytes()
+    monkeypatch.setattr(shingle_sets, "PAIRS_AT_ONCE", 7)
+    verify(texts)
+    assert (verify.last.parent.parent / "refuted" / "all.parquet").read_bytes() == whole
 
 
 def test_chunks_of_words_change_no_byte(verify, monkeypatch):

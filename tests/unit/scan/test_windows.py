@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from pipeline.scan import words
-from pipeline.scan.repeats import window_kernels, windows
+from pipeline.scan.repeats import chosen, window_kernels, windows
 from schemas.scan.links import LINKS
 from tests import reference, truth
 
-TABLES = {"windows", "spans", "repeats", "links"}
+TABLES = {"windows", "spans", "repeats", "links", "anchors"}
 
 
 def texts_of(seed, count=60):
@@ -82,7 +82,7 @@ def test_links_join_the_documents_that_share_a_window(done, texts):
 @pytest.mark.parametrize("bits", [2, 9])
 def test_little_memory_changes_no_byte(done, tmp_path, monkeypatch, cores, bits):
     """Ranges of hashes gone through one by one and arrays spilled leave every table as it is."""
-    monkeypatch.setattr(windows, "SMALLEST_TABLE_BITS", bits)
+    monkeypatch.setattr(chosen, "SMALLEST_TABLE_BITS", bits)
     seen = set()
     honest = window_kernels.keep
 
@@ -97,7 +97,8 @@ def test_little_memory_changes_no_byte(done, tmp_path, monkeypatch, cores, bits)
         read.append(place)
         return words.read_chunk(place, **how)
 
-    monkeypatch.setattr(windows, "read_chunk", read_chunk)
+    for module in (chosen, windows):
+        monkeypatch.setattr(module, "read_chunk", read_chunk)
     other = done.redone("windows", tmp_path / "run", memory=600, cores=cores)
     assert len(seen) > 4
     assert set(Counter(read).values()) == {3}  # anchors, windows, spans: not once for each range
@@ -125,8 +126,8 @@ def test_parts_change_no_byte(done, tmp_path, monkeypatch, memory):
 
 def test_a_table_too_small_costs_room_but_no_count(done, tmp_path, monkeypatch):
     """With four cells for all windows nothing is sorted out before counting; every number stays."""
-    monkeypatch.setattr(windows, "SMALLEST_TABLE_BITS", 2)
-    monkeypatch.setattr(windows, "CELLS_PER_ANCHOR", 0)
+    monkeypatch.setattr(chosen, "SMALLEST_TABLE_BITS", 2)
+    monkeypatch.setattr(chosen, "CELLS_PER_ANCHOR", 0)
     counted = []
     honest = window_kernels.count_windows
 
@@ -165,7 +166,7 @@ def test_chunks_change_no_row(tmp_path, make_corpus, scan, texts):
         patch.setattr(words, "FULL", np.array([1, 1], np.int64))
         many = scan(corpus, tmp_path / "many", "window.words=6", filtered=False)
     assert len(words.chunk_places([*many.folder.glob("words/*.parquet")])) > 50
-    for table in sorted(TABLES):
+    for table in sorted(TABLES - {"anchors"}):
         assert one.table(table).equals(many.table(table)), table
 
 
@@ -209,7 +210,9 @@ def test_every_window_that_repeats_has_an_anchor_that_repeats(seed):
     lengths = draw.integers(0, 40, 6)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     runs = draw.integers(0, int(draw.integers(1, 6)), int(offsets[-1])).astype(np.uint64)
-    found = Counter(window_kernels.anchors(offsets, runs, reach).tolist())
+    counts, anchors = window_kernels.anchors(offsets, runs << np.uint64(32), reach)
+    assert counts.sum() == len(anchors)
+    found = Counter(anchors.tolist())
     seen: Counter[tuple[int, ...]] = Counter()
     for low, high in pairwise(offsets.tolist()):
         own = runs[low:high].tolist()

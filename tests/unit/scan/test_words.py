@@ -10,8 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.config.sections import SketchConfig
+from pipeline.engine.spill import spilling
 from pipeline.errors import IntegrityError
 from pipeline.scan import signatures, words
+from pipeline.scan import vocabulary as vocabularies
 from pipeline.scan.signatures import signature_matrix
 from pipeline.text import minhash
 from pipeline.text import segmentation as text
@@ -287,9 +289,9 @@ def chunks(tmp_path, monkeypatch):
 
 def shared(monkeypatch, entries, chunks):
     """Let words be held in shares of so many, from so many chunks at once."""
-    monkeypatch.setattr(words, "SHARE", entries)
-    monkeypatch.setattr(words, "AT_ONCE", max(1, 30 * chunks))
-    monkeypatch.setattr(words, "MOST_BLOCKS", 10**6)
+    monkeypatch.setattr(vocabularies, "SHARE", entries)
+    monkeypatch.setattr(vocabularies, "AT_ONCE", max(1, 30 * chunks))
+    monkeypatch.setattr(vocabularies, "MOST_BLOCKS", 10**6)
 
 
 @pytest.mark.parametrize("entries", [5, 700])
@@ -326,6 +328,59 @@ def test_a_collision_across_chunks_is_found_in_any_share(
     places = damaged(chunks.path, tmp_path / "other", holders[-1], other)
     with pytest.raises(IntegrityError, match="same 64-bit hash"):
         hold(places, tmp_path)
+
+
+def hold_new(new, known, folder):
+    """Hold new chunks against known ones."""
+    with spilling(folder, 2**40) as spill:
+        vocabularies.hold_new_words(new, known, 1, spill, 2)
+
+
+@pytest.mark.parametrize(("at_once", "most"), [(1, 0), (16, 0), (16, 4)])
+@pytest.mark.parametrize("new", [[], [0], [3, 4, 40], [1, 2]])
+def test_new_words_are_held_against_known_ones(chunks, tmp_path, monkeypatch, new, at_once, most):
+    """Words that are the same in new chunks and in others stop nothing."""
+    monkeypatch.setattr(vocabularies, "NEW_AT_ONCE", at_once)
+    monkeypatch.setattr(vocabularies, "MOST_NEW", most)
+    own = [chunks.places[number] for number in new]
+    hold_new(own, [place for place in chunks.places if place not in own], tmp_path)
+
+
+@pytest.mark.parametrize("at_once", [1, 16])
+@pytest.mark.parametrize("new", [[-1], [-2], [-1, -2], [-2, -1], [0, -1, 3]])
+@pytest.mark.parametrize("letters", [b"x99", b"w999x", b"w99"])
+def test_a_collision_of_a_new_word_is_found(tmp_path, monkeypatch, chunks, new, at_once, letters):
+    """Another letter, one more or one less, in a new chunk or in a known one: two meanings."""
+    monkeypatch.setattr(vocabularies, "NEW_AT_ONCE", at_once)
+    monkeypatch.setattr(vocabularies, "MOST_NEW", 0)
+    rows = pq.read_table(chunks.path).to_pylist()
+    last = [at for at, row in enumerate(rows) if row["letters"].endswith(b"w999")]
+    assert len(last) == 2
+    table = pq.read_table(chunks.path)
+    row = rows[last[1]]
+    row["letters"] = row["letters"][:-4] + letters
+    lengths = np.frombuffer(row["lengths"], np.uint32).copy()
+    lengths[-1] = len(letters)
+    row["lengths"] = lengths.tobytes()
+    other = tmp_path / "other-words"
+    pq.write_table(pa.Table.from_pylist(rows, table.schema), other, row_group_size=1)
+    places = words.chunk_places([other])
+    numbers = [last[number] if number < 0 else number for number in new]
+    own = [places[number] for number in numbers]
+    with pytest.raises(IntegrityError, match="same 64-bit hash"):
+        hold_new(own, [place for place in places if place not in own], tmp_path)
+
+
+@pytest.mark.parametrize("rows", [[], [0], [1, 2], [0, 2]])
+def test_some_documents_of_a_chunk_are_those_of_the_whole(tmp_path, rows):
+    """Documents that are asked for by their places have their keys and words."""
+    done = sketch(tmp_path, ["a b c", "d", "b b e f"])
+    (place,) = done.places
+    whole, some = words.read_chunk(place), words.read_documents_of(place, np.array(rows, np.int64))
+    assert some.keys.tolist() == whole.keys[rows].tolist()
+    expected = [whole.words.hashes[slice(*whole.words.offsets[row : row + 2])] for row in rows]
+    assert np.diff(some.words.offsets).tolist() == [len(own) for own in expected]
+    assert some.words.hashes.tolist() == [one for own in expected for one in own.tolist()]
 
 
 @pytest.mark.parametrize("damage", ["short", "long", "open"])

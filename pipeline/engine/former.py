@@ -1,0 +1,50 @@
+"""What a unit of work reads of its own last output, when it goes on from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.engine.stage import Work
+from pipeline.engine.tables import conform, read_batches
+
+
+def is_same(work: Work, output: str) -> bool:
+    """Tell whether an output that a unit reads is what it was when the unit was done last."""
+    return work.former is not None and output in work.former.same
+
+
+class FormerRows:
+    """The rows of a file that was written last, by their first column, taken from the top on."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._key = schema.names[0]
+        self._batches: Iterator[pa.RecordBatch] = read_batches(path, schema.names)
+        self._held = [conform(schema.empty_table(), schema)]
+        self._schema = schema
+        self._ended = False
+
+    def upto(self, last: int) -> pa.Table:
+        """Return the rows of keys up to `last`, from the one that was given before on.
+
+        Rows of that one come again.
+
+        Args:
+            last: a key, not below the one before.
+        """
+        while not self._ended and _last(self._held[-1]) <= last:
+            batch = next(self._batches, None)
+            self._ended = batch is None
+            if batch is not None and batch.num_rows:
+                self._held.append(conform(batch, self._schema))
+        table = pa.concat_tables(self._held)
+        bound = pa.scalar(last, pa.uint64())
+        self._held = [table.filter(pc.greater_equal(table[self._key], bound))]
+        return table.filter(pc.less_equal(table[self._key], bound))
+
+
+def _last(table: pa.Table) -> int:
+    return int(table.column(0)[-1].as_py()) if table.num_rows else -1

@@ -1,0 +1,72 @@
+"""The table `anchors`, and sets of anchors: by these a change finds the documents that it touches.
+
+Equal windows have equal anchors. So the windows whose numbers change when documents come and go are
+among those with an anchor of such a document, and all documents that hold one of these hold that
+anchor. An anchor is told by the top 32 bits of its hash: two that share them are taken for one,
+everywhere, which costs a look at a document and no count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.engine.tables import read_batches
+from pipeline.scan.repeats import window_kernels
+from pipeline.text.arrays import Flags, Uint8, Uint32
+from schemas.scan.anchors import ANCHORS
+
+SPREAD = 5  # 2^5 bits for each anchor of a set tell all but a 32nd of the others
+
+
+@dataclass(frozen=True)
+class ChunkAnchors:
+    """The anchors of one chunk of `words`.
+
+    Attributes:
+        unit: the group of shards.
+        counts: anchors of each document.
+        anchors: of all documents, in text order.
+    """
+
+    unit: str
+    counts: Uint32  # (documents,)
+    anchors: Uint32  # (anchors,)
+
+    def row(self) -> pa.Table:
+        """Return this as a row of the table `anchors`."""
+        cells = [[self.unit], [self.counts.tobytes()], [self.anchors.tobytes()]]
+        return pa.table(cells, schema=ANCHORS)
+
+
+def read_anchors(path: Path) -> Iterator[ChunkAnchors]:
+    """Yield the chunks of a file of `anchors`, in order."""
+    for batch in read_batches(path, rows=1):
+        counts, anchors = (
+            np.frombuffer(batch.column(name)[0].as_buffer(), np.uint32)
+            for name in ("counts", "anchors")
+        )
+        yield ChunkAnchors(batch.column("unit")[0].as_py(), counts, anchors)
+
+
+class AnchorSet:
+    """A set of anchors that tells quickly which of many others are in it."""
+
+    def __init__(self, parts: Iterable[Uint32]) -> None:
+        self._known = np.unique(np.concatenate([np.zeros(0, np.uint32), *parts]))
+        bits = min(32, max(3, len(self._known).bit_length() + SPREAD))
+        self._shift = 32 - bits
+        self._bitmap: Uint8 = np.zeros(2**bits // 8, np.uint8)
+        window_kernels.fill(self._known, self._shift, self._bitmap)
+
+    def __len__(self) -> int:
+        """Return how many different anchors it has."""
+        return len(self._known)
+
+    def holds(self, anchors: Uint32) -> Flags:
+        """Return for each anchor whether it is in the set, (anchors,)."""
+        return np.asarray(window_kernels.are_among(anchors, self._known, self._shift, self._bitmap))

@@ -1,0 +1,233 @@
+"""Which windows may repeat: those whose anchor occurs twice, or all of some documents.
+
+A window's anchor is the least hash of the runs of 30 words in it (winnowing: Schleimer, Wilkerson
+and Aiken 2003), so that equal windows have equal anchors, and there is one anchor for some 11
+windows of 50 words. A first pass marks every anchor in a two-bit table (seen once, seen twice), a
+second takes the windows whose anchor was seen twice. When the table is larger than the memory
+given, the anchors are put aside by range of hashes, and it is filled for one range at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
+
+import numpy as np
+
+from pipeline.engine.files import damaged_file
+from pipeline.engine.former import is_same
+from pipeline.engine.progress import current
+from pipeline.engine.spill import Ref, Spill
+from pipeline.engine.stage import Work
+from pipeline.engine.tables import TableWriter
+from pipeline.scan.repeats import window_kernels
+from pipeline.scan.repeats.anchors import ChunkAnchors, read_anchors
+from pipeline.scan.repeats.known import Documents, HeldAnchors, Known
+from pipeline.scan.words import ChunkPlace, chunk_keys, in_order, read_chunk, read_documents_of
+from pipeline.text import segmentation as text
+from pipeline.text.arrays import Int64, Uint8, Uint32
+from pipeline.text.sorting import group
+
+CELLS_PER_ANCHOR = 8
+CELLS_PER_BYTE = 4
+SMALLEST_TABLE_BITS = 16
+LARGEST_TABLE_BITS = 32  # of an anchor no more are known
+ROOM = 6  # one part in so many of the memory is for the two-bit table, and at most as much for bits
+Part: TypeAlias = tuple[ChunkPlace, Int64 | None]  # a chunk; which of its documents, None for all
+Columns: TypeAlias = tuple[Ref, Ref, Ref, Ref]  # of `Chosen`
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The windows of one chunk that may repeat, in text order.
+
+    Attributes:
+        place: of the chunk.
+        hashes: of each window.
+        anchors: of each window.
+        documents: its document in the chunk.
+        words: its first word in the document.
+        first: number of the chunk's first document in the corpus.
+    """
+
+    place: ChunkPlace
+    hashes: Ref
+    anchors: Ref
+    documents: Ref
+    words: Ref
+    first: int
+
+
+def bits_for(count: int, at_once: int) -> int:
+    """Return the bits that cut `count` things into parts of at most about `at_once`."""
+    return max(0, int(np.ceil(np.log2(max(1, count / at_once)))))
+
+
+class WindowChoice:
+    """The two passes over the chunks of `words` that choose windows."""
+
+    def __init__(
+        self, work: Work, places: list[ChunkPlace], spill: Spill, threads: ThreadPoolExecutor
+    ) -> None:
+        self._work = work
+        self._places = places
+        self._spill = spill
+        self._threads = threads
+        self._ahead = work.cores
+        size = work.config.window.words
+        self._seed = work.config.sketch.seed
+        self._run = (3 * size + 2) // 5  # words of the runs among which a window has its anchor
+        self._reach = size - self._run + 1
+
+    def made(
+        self, documents: Documents, total: int, out: TableWriter
+    ) -> tuple[list[Chosen], Known | None]:
+        """Return what is chosen of each chunk, and what is known of the rest; write `anchors`.
+
+        Args:
+            documents: those of the corpus.
+            total: windows of the corpus.
+            out: the writer of the table.
+        """
+        if not self._work.former:
+            return self._choose(total, (chunk.anchors for chunk in self._noted(out))), None
+        held, gone = self._held(out)
+        known = Known.of(self._work, documents, held, gone, self._spill)
+        if known:
+            return self._choose_again(documents, known), known
+        return self._choose(total, (self._spill.get(chunk.anchors) for chunk in held)), None
+
+    def _noted(self, out: TableWriter) -> Iterator[ChunkAnchors]:
+        """Yield the anchors of each chunk in order, and write them to the table."""
+        works = in_order(self._threads, self._ahead, self._anchors, self._places)
+        for number, chunk in enumerate(works):
+            out.write(chunk.row())
+            current().advance(number + 1, len(self._places), "chunks of words")
+            yield chunk
+
+    def _held(self, out: TableWriter) -> tuple[list[HeldAnchors], list[Uint32]]:
+        """Put the anchors of each chunk aside, read from the last table where nothing changed.
+
+        Return them, and the anchors of chunks that are no longer there; write the table.
+
+        Raises:
+            IntegrityError: When the last table has not the chunks of a group that is what it was.
+        """
+        path = self._work.former_path("anchors")
+        known: dict[str, list[HeldAnchors]] = {}
+        gone = []
+        for chunk in read_anchors(path):
+            if self._is_same(chunk.unit):
+                known.setdefault(chunk.unit, []).append(self._aside(chunk, same=True))
+            else:
+                gone.append(chunk.anchors)
+        new = [place for place in self._places if not self._is_same(place[0].stem)]
+        computed = in_order(self._threads, self._ahead, self._anchors, new)
+        found = []
+        for place in self._places:
+            unit, number = place[0].stem, place[1]
+            if self._is_same(unit):
+                if number >= len(known.get(unit, ())):
+                    raise damaged_file(path, f"no anchors of {unit}, chunk {number}")
+                found.append(known[unit][number])
+            else:
+                found.append(self._aside(next(computed), same=False))
+            columns = (self._spill.get(found[-1].counts), self._spill.get(found[-1].anchors))
+            out.write(ChunkAnchors(unit, *columns).row())
+            current().advance(len(found), len(self._places), "chunks of words")
+        return found, gone
+
+    def _is_same(self, unit: str) -> bool:
+        return is_same(self._work, f"sketch/{unit}")
+
+    def _aside(self, chunk: ChunkAnchors, *, same: bool) -> HeldAnchors:
+        return HeldAnchors(same, self._spill.put(chunk.counts), self._spill.put(chunk.anchors))
+
+    def _anchors(self, place: ChunkPlace) -> ChunkAnchors:
+        """Return the anchors of one chunk."""
+        offsets, runs = text.runs(read_chunk(place).words, self._run, self._seed)
+        return ChunkAnchors(place[0].stem, *window_kernels.anchors(offsets, runs, self._reach))
+
+    def _choose(self, total: int, noted: Iterable[Uint32]) -> list[Chosen]:
+        """Return, per chunk, the windows that may repeat.
+
+        Args:
+            total: windows of the corpus.
+            noted: the anchors of each chunk.
+        """
+        anchors = 2 * total / (self._reach + 1)  # as many as random hashes would give
+        wanted = bits_for(int(anchors * CELLS_PER_ANCHOR), 1)
+        bits = min(LARGEST_TABLE_BITS, max(SMALLEST_TABLE_BITS, wanted))
+        room = self._work.memory // ROOM or 2**62
+        ranges = min(bits - SMALLEST_TABLE_BITS, bits_for(2**bits // CELLS_PER_BYTE, room))
+        kept = min(bits, bits - ranges + 1)
+        select = partial(self._select, self._repeated(bits, ranges, kept, noted), kept)
+        return self._chosen(select, [(place, None) for place in self._places])
+
+    def _choose_again(self, documents: Documents, known: Known) -> list[Chosen]:
+        """Return, per chunk, all windows of the documents that are looked at again."""
+        every = np.full(1, 0xFF, np.uint8)  # of the values of three bits
+        works = [
+            (place, np.flatnonzero(known.again[np.searchsorted(documents.keys, keys)]))
+            for place, keys in ((place, chunk_keys(place)) for place in self._places)
+        ]
+        return self._chosen(partial(self._select, every, 3), works)
+
+    def _chosen(
+        self, select: Callable[[Part], tuple[int, Columns]], works: Iterable[Part]
+    ) -> list[Chosen]:
+        """Return what is selected of each chunk, with the number of its first document."""
+        found = list(in_order(self._threads, self._ahead, select, works))
+        first = np.cumsum([0, *(count for count, _ in found)]).tolist()
+        return [
+            Chosen(place, *columns, number)
+            for place, (_, columns), number in zip(self._places, found, first[:-1], strict=True)
+        ]
+
+    def _repeated(self, bits: int, ranges: int, kept: int, noted: Iterable[Uint32]) -> Uint8:
+        """Return which anchors occur twice: a bit for each value of the top `kept` bits of a hash.
+
+        Where the two-bit table over all of them does not fit, they are put aside by range, and the
+        table is filled for one range after another.
+        """
+        repeated = np.zeros(max(1, 2**kept // 8), np.uint8)
+        cells = np.zeros(2 ** (bits - ranges) // CELLS_PER_BYTE, np.uint8)
+        held: list[tuple[Ref, Int64]] = []
+        if ranges:
+            by_range = partial(self._by_range, ranges)
+            held.extend(in_order(self._threads, self._ahead, by_range, noted))
+        else:
+            for anchors in noted:
+                window_kernels.mark(anchors, 0, bits, cells)
+        for range_ in range(1 << ranges):
+            for ref, bounds in held:
+                own = self._spill.get(ref, bounds[range_], bounds[range_ + 1])
+                window_kernels.mark(own, ranges, bits, cells)
+            window_kernels.keep(cells, range_, bits - kept, repeated)
+            cells.fill(0)
+        for ref, _ in held:
+            self._spill.drop(ref)
+        return repeated
+
+    def _by_range(self, ranges: int, anchors: Uint32) -> tuple[Ref, Int64]:
+        """Put anchors aside grouped by range; return the bounds of the groups too."""
+        places, bounds = group(anchors.astype(np.uint64) << np.uint64(32), ranges)
+        return self._spill.put(anchors[places]), bounds
+
+    def _select(self, repeated: Uint8, bits: int, part: Part) -> tuple[int, Columns]:
+        """Put aside the windows of one chunk that may repeat; return how many documents it has."""
+        place, rows = part
+        words = (read_chunk(place) if rows is None else read_documents_of(place, rows)).words
+        count = len(words.offsets) - 1 if rows is None else len(chunk_keys(place))
+        offsets, runs = text.runs(words, self._run, self._seed)
+        windows = text.runs(words, self._run + self._reach - 1, self._seed)
+        del words  # of a long document it is much
+        chosen = window_kernels.select(offsets, runs, self._reach, windows, repeated, bits)
+        hashes, anchors, documents, words_of = chosen
+        if rows is not None:
+            documents = rows.astype(np.uint32)[documents]
+        put = self._spill.put
+        return count, (put(hashes), put(anchors), put(documents), put(words_of))

@@ -1,0 +1,143 @@
+"""The proof that no hash of the corpus stands for two words, from the vocabularies of all chunks.
+
+What compares texts by the hashes of their words rests on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from pipeline.engine.spill import Ref, Spill
+from pipeline.engine.tables import cell_bytes
+from pipeline.scan import word_kernels
+from pipeline.scan.word_kernels import COLLISION
+from pipeline.scan.words import ChunkPlace, cells, collision, in_order
+from pipeline.text.arrays import Int64, Uint8, Uint32, Uint64
+from pipeline.text.sorting import group
+
+SHARE = 1 << 14  # entries whose letters are compared at once
+MOST_SHARE_BITS = 12
+AT_ONCE = 1 << 18  # entries grouped at once
+MOST_BLOCKS = 256
+NEW_AT_ONCE = 16  # chunks that are held against all others
+MOST_NEW = 4  # one part in so many of the chunks is held against the others at most
+
+
+@dataclass(frozen=True)
+class _Vocabulary:
+    """The entries of the vocabularies of some chunks, grouped into shares of the hashes.
+
+    Attributes:
+        hashes: of each entry.
+        lengths: bytes of each entry's letters.
+        letters: of all entries, one after another.
+        entries: cuts the entries into shares.
+        bounds: cuts the letters into shares.
+    """
+
+    hashes: Ref
+    lengths: Ref
+    letters: Ref
+    entries: Int64  # (shares + 1,)
+    bounds: Int64  # (shares + 1,)
+
+
+def hold_words(places: Sequence[ChunkPlace], seed: int, spill: Spill, cores: int = 1) -> int:
+    """Show that no hash of the corpus stands for two words; return how many hashes there are.
+
+    The vocabularies are grouped into shares of the hashes that fit a cache, and the letters of
+    entries of one hash compared.
+
+    Raises:
+        IntegrityError: When two different words have the same hash.
+    """
+    total = sum(_vocabulary_size(place) for place in places)
+    bits = min(MOST_SHARE_BITS, max(0, int(np.ceil(np.log2(max(1, total / SHARE))))))
+    each = max(1, int(len(places) * max(AT_ONCE, total // MOST_BLOCKS) / max(1, total)))
+    blocks = [places[low : low + each] for low in range(0, len(places), each)]
+    with ThreadPoolExecutor(cores) as threads:
+        held = list(threads.map(partial(_grouped, spill, bits), blocks))
+        counts = list(threads.map(partial(_hold, spill, held), range(1 << bits)))
+    if COLLISION in counts:
+        raise collision(seed)
+    return sum(counts)
+
+
+def _vocabulary_size(place: ChunkPlace) -> int:
+    """Return how many entries the vocabulary of a chunk has."""
+    return cell_bytes(*place, "hashes") // 8
+
+
+def _entries(places: Sequence[ChunkPlace]) -> tuple[Uint64, Uint32, Uint8]:
+    """Return the hashes of the vocabularies of some chunks, the lengths of their letters, these."""
+    parts = [cells(place, ["hashes", "lengths", "letters"]) for place in places]
+    return (
+        np.concatenate([part["hashes"].view(np.uint64) for part in parts]),
+        np.concatenate([part["lengths"].view(np.uint32) for part in parts]),
+        np.concatenate([part["letters"] for part in parts]),
+    )
+
+
+def _grouped(spill: Spill, bits: int, places: Sequence[ChunkPlace]) -> _Vocabulary:
+    """Return the vocabularies of some chunks, grouped by the top bits of their hashes."""
+    hashes, lengths, letters = _entries(places)
+    order, entries = group(hashes, bits)
+    ends = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+    lengths = lengths[order]
+    spelled = word_kernels.take_letters(order, ends, letters)
+    bounds = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])[entries]
+    put = spill.put
+    return _Vocabulary(put(hashes[order]), put(lengths), put(spelled), entries, bounds)
+
+
+def hold_new_words(
+    new: Sequence[ChunkPlace], known: Sequence[ChunkPlace], seed: int, spill: Spill, cores: int = 1
+) -> None:
+    """Show that no hash stands for two words, where that is known of all but some new chunks.
+
+    Args:
+        new: the new chunks.
+        known: all others, which were held against one another before.
+        seed: of the hashes.
+        spill: for what is put aside.
+        cores: threads.
+
+    Raises:
+        IntegrityError: When two different words have the same hash.
+    """
+    if MOST_NEW * len(new) > len(new) + len(known):
+        hold_words([*known, *new], seed, spill, cores)
+        return
+    for low in range(0, len(new), NEW_AT_ONCE):
+        own = _entries(new[low : low + NEW_AT_ONCE])
+        different, slots, begins = word_kernels.enter(*own)
+        agree = partial(_agrees, (slots, begins, own[0], own[2]))
+        with ThreadPoolExecutor(cores) as threads:
+            agreed = all(in_order(threads, cores, agree, [*known, *new[:low]]))
+        if different == COLLISION or not agreed:
+            raise collision(seed)
+
+
+def _agrees(own: tuple[Uint32, Int64, Uint64, Uint8], place: ChunkPlace) -> bool:
+    """Tell whether the entries of a chunk have the letters of others that were entered."""
+    return bool(word_kernels.agree(*own, *_entries([place])))
+
+
+def _hold(spill: Spill, blocks: Sequence[_Vocabulary], share: int) -> int:
+    """Compare the entries of one share; return the different hashes, or COLLISION."""
+    entries = [block.entries[share : share + 2].tolist() for block in blocks]
+    bounds = [block.bounds[share : share + 2].tolist() for block in blocks]
+    hashes, lengths, letters = (
+        np.concatenate([spill.get(ref, *span) for ref, span in zip(refs, spans, strict=True)])
+        for refs, spans in (
+            ([block.hashes for block in blocks], entries),
+            ([block.lengths for block in blocks], entries),
+            ([block.letters for block in blocks], bounds),
+        )
+    )
+    return int(word_kernels.enter(hashes, lengths, letters)[0])

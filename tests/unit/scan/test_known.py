@@ -1,0 +1,219 @@
+import random
+
+import numpy as np
+import pytest
+
+from pipeline import run as stages
+from pipeline.engine.spill import spilling
+from pipeline.engine.tables import write_table
+from pipeline.scan import inventory, words
+from pipeline.scan.repeats import known, windows
+from pipeline.scan.repeats.anchors import AnchorSet
+from schemas.scan.windows import WINDOWS
+
+SETTINGS = ("window.words=6", "window.link_documents=3")
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    """Let each shard be a group of many chunks, and what is known be of use whatever changed."""
+    monkeypatch.setattr(inventory, "GROUP_BYTES", 1)
+    monkeypatch.setattr(words, "FULL", np.array([80, 10**6], np.int64))
+    monkeypatch.setattr(known, "MOST", 0)
+
+
+@pytest.fixture
+def looks(monkeypatch):
+    """Note how many documents are looked at again, each time that it is not all."""
+    found = []
+    honest = known.Known.of
+
+    def noted(*args):
+        made = honest(*args)
+        if made:
+            found.append(int(made.again.sum()))
+        return made
+
+    monkeypatch.setattr(known.Known, "of", noted)
+    return found
+
+
+def passage(name, count=9):
+    """Return words that occur nowhere else."""
+    return " ".join(f"{name}{n}" for n in range(count))
+
+
+def shards():
+    """Return shards of texts that share passages in chains, and texts that share nothing."""
+    return {
+        "a.jsonl": [f"{passage('p')} {passage('q')}", passage("alone-a", 40)],
+        "b.jsonl": [f"{passage('q')} {passage('r')}", f"{passage('r')} {passage('s')}"],
+        "c.jsonl": [passage("s"), passage("twice") + " x " + passage("twice"), "short"],
+        "d.jsonl": [passage("alone-d", 40), f"y {passage('u')}"],
+        "e.jsonl": [f"z {passage('u')}", passage("u")],
+    }
+
+
+def changed(place, looks, make_corpus, scan, files):
+    """Scan a corpus, change it, and scan again; hold every table against one made anew.
+
+    Return how many documents were looked at again, and the rows of `links` by the documents' ids.
+    """
+    corpus = make_corpus(place / "c", shards())
+    scan(corpus, place / "run", *SETTINGS, filtered=False)
+    for path in corpus.iterdir():
+        path.unlink()
+    make_corpus(corpus, files)
+    grown = scan(corpus, place / "run", *SETTINGS, filtered=False)
+    assert grown.files("windows") == grown.redone("windows", place / "anew").files("windows")
+    (look,) = looks
+    names = dict(grown.rows("counts", "row_key", "doc_id"))
+    return look, {(names[a], names[b]) for a, b in grown.rows("links", "a", "b")}
+
+
+def test_a_text_that_shares_nothing_makes_nothing_else_looked_at(
+    tmp_path, looks, make_corpus, scan
+):
+    """Of a new shard its own documents are looked at alone."""
+    files = shards() | {"f.jsonl": [passage("new", 30), passage("newer", 8)]}
+    again, _ = changed(tmp_path, looks, make_corpus, scan, files)
+    assert again == 2
+
+
+def test_a_window_that_occurred_once_is_found_again(tmp_path, looks, make_corpus, scan):
+    """A new copy of a text that had none makes that text a repeated one."""
+    files = shards() | {"f.jsonl": [passage("alone-d", 40)]}
+    again, links = changed(tmp_path, looks, make_corpus, scan, files)
+    assert again == 2
+    assert ("d.jsonl#0", "f.jsonl#0") in links
+
+
+def test_windows_of_which_all_holders_are_gone_are_gone(tmp_path, looks, make_corpus, scan):
+    """What two removed shards alone repeat leaves no row behind."""
+    files = {name: rows for name, rows in shards().items() if name in ("a.jsonl", "b.jsonl")}
+    again, links = changed(tmp_path, looks, make_corpus, scan, files)
+    assert again == 3  # those that hung together with a removed one
+    assert links == {("a.jsonl#0", "b.jsonl#0"), ("a.jsonl#0", "b.jsonl#1")}
+
+
+def test_a_chain_that_lost_its_middle_falls_apart(tmp_path, looks, make_corpus, scan):
+    """Documents that hung together by a removed one alone are linked no more."""
+    files = shards()
+    del files["b.jsonl"]
+    _, links = changed(tmp_path, looks, make_corpus, scan, files)
+    assert links == {("d.jsonl#1", "e.jsonl#0"), ("d.jsonl#1", "e.jsonl#1")}
+
+
+def test_a_window_that_too_many_hold_now_links_no_more(tmp_path, looks, make_corpus, scan):
+    """With a fourth holder, one more than `window.link_documents`, the three fall apart."""
+    files = shards() | {"f.jsonl": [f"{passage('u')} v"]}
+    again, links = changed(tmp_path, looks, make_corpus, scan, files)
+    assert again == 4
+    assert not [pair for pair in links if pair[1] > "d"]
+
+
+def test_a_window_that_fewer_hold_now_links(tmp_path, looks, make_corpus, scan, monkeypatch):
+    """Without its fourth holder a window links the other three."""
+    rows = shards()
+    monkeypatch.setitem(globals(), "shards", lambda: rows | {"f.jsonl": [passage("u")]})
+    _, links = changed(tmp_path, looks, make_corpus, scan, rows)
+    assert {("d.jsonl#1", "e.jsonl#0"), ("d.jsonl#1", "e.jsonl#1")} <= links
+
+
+def test_a_replaced_shard_is_gone_and_new(tmp_path, looks, make_corpus, scan):
+    """Rows that have the keys of others before have nothing of theirs."""
+    files = shards() | {"b.jsonl": [passage("alone-a", 40), passage("r")]}
+    changed(tmp_path, looks, make_corpus, scan, files)
+
+
+def pieces(seed, count):
+    """Return texts of parts of few passages."""
+    draw = random.Random(seed)  # noqa: S311
+    pool = [passage(f"p{n}w", 30).split() for n in range(8)]
+    texts = []
+    for number in range(count):
+        parts = [[f"own{number}x{seed}"] * draw.randint(0, 3)]
+        for _ in range(draw.randint(0, 3)):
+            source = draw.choice(pool)
+            low = draw.randrange(20)
+            parts.append(source[low : low + draw.randint(1, 12)] * draw.choice([1, 1, 2]))
+        texts.append(" ".join(word for part in parts for word in part) or ".")
+    return texts
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_parts_and_row_groups_change_no_byte(tmp_path, looks, make_corpus, scan, monkeypatch, seed):
+    """Counted in many parts, from a table of many row groups, in little memory: the same bytes."""
+    monkeypatch.setattr(windows, "ROW_GROUP", 7)
+    monkeypatch.setattr(windows, "PART", 5)
+    rows = {f"{n}.jsonl": pieces(10 * seed + n, 12) for n in range(6)}
+    monkeypatch.setitem(globals(), "shards", lambda: rows)
+    files = rows | {"3.jsonl": pieces(10 * seed + 7, 12), "9.jsonl": pieces(10 * seed + 8, 12)}
+    del files["1.jsonl"]
+    changed(tmp_path, looks, make_corpus, scan, files)
+
+
+@pytest.mark.parametrize("how", ["version", "settings", "damaged", "lost", "half"])
+def test_what_cannot_be_trusted_is_not_gone_on_from(
+    tmp_path, looks, make_corpus, scan, monkeypatch, how
+):
+    """Of other code, other settings, with a file that changed or went, or half of a corpus that is
+    new: everything is made anew.
+    """
+    corpus = make_corpus(tmp_path / "c", shards())
+    scan(corpus, tmp_path / "run", *SETTINGS, filtered=False)
+    make_corpus(corpus, {"f.jsonl": [passage("u")]})
+    own = tmp_path / "run" / "anchors" / "all.parquet"
+    settings = SETTINGS
+    if how == "version":
+        stage = stages.STAGES["windows"]
+        older = type(stage)(**{**vars(stage), "version": stage.version + 1})
+        monkeypatch.setitem(stages.STAGES, "windows", older)
+        scanned = tuple(older if one is stage else one for one in stages.SCAN)
+        monkeypatch.setattr(stages, "SCAN", scanned)
+    elif how == "settings":
+        settings = ("window.words=5", "window.link_documents=3")
+    elif how == "damaged":
+        data = bytearray(own.read_bytes())
+        data[40] ^= 1
+        own.write_bytes(data)
+    elif how == "lost":
+        own.unlink()
+    else:
+        monkeypatch.setattr(known, "MOST", 4)
+        make_corpus(corpus, {"f.jsonl": pieces(1, 40)})
+    grown = scan(corpus, tmp_path / "run", *settings, filtered=False)
+    assert looks == []
+    assert grown.files("windows") == grown.redone("windows", tmp_path / "anew").files("windows")
+
+
+@pytest.mark.parametrize("size", [0, 1, 5, 3000])
+def test_a_set_of_anchors_tells_its_own(size):
+    """Every anchor of a set and no other one is found in it."""
+    draw = np.random.default_rng(size)
+    own = draw.integers(0, 2**32, size, np.uint32)
+    others = np.concatenate([own, draw.integers(0, 2**32, 20_000, np.uint32)])
+    found = AnchorSet([own[: size // 2], own[size // 2 :]])
+    assert len(found) == len(np.unique(own))
+    assert found.holds(others).tolist() == np.isin(others, own).tolist()
+
+
+@pytest.mark.parametrize("memory", [0, 10**6])
+@pytest.mark.parametrize("bits", [0, 1, 3, 9])
+def test_known_windows_come_by_the_top_bits_of_their_hash(tmp_path, bits, memory):
+    """Whatever the row groups that they were read from, parts hold each window once, in order."""
+    draw = np.random.default_rng(bits)
+    hashes = np.unique(draw.integers(0, 2**64, 300, np.uint64))
+    anchors = draw.integers(0, 50, len(hashes), np.uint32)
+    with write_table(tmp_path, "windows", "all", WINDOWS, group=11) as out:
+        ones = np.ones(len(hashes), np.uint32)
+        out.write(known.Windows(hashes, anchors, 2 * ones, ones).batch())
+    counted = AnchorSet([np.array([3, 7], np.uint32)])
+    with spilling(tmp_path, memory) as spill:
+        held = known.KnownWindows(tmp_path / "windows" / "all.parquet", counted, spill)
+        parts = [held.part(number, bits) for number in range(1 << bits)]
+    expected = hashes[~np.isin(anchors, [3, 7])]
+    assert held.rows == len(expected)
+    assert np.concatenate([part.hashes for part in parts]).tolist() == expected.tolist()
+    for number, part in enumerate(parts):
+        assert all(int(one) >> (64 - bits) == number for one in part.hashes.tolist())
