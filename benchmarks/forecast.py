@@ -1,13 +1,15 @@
 """Measure the forecast on a scored run, against targets of chosen shapes and seeds.
 
     python benchmarks/forecast.py RUN [--shapes 7x160] [--seeds 2 3 4] [--packed 256] [--out RESULT.json]
+        [--panel PANEL.parquet]
 
 RUN is a finished `rote score`. This is `rote backtest RUN` (docs/backtest.md) for targets that are
 named one by one: the same trainings, kept in RUN/backtest, the same folds and figures. It declares
 nothing: a result says that it was not declared before its targets were trained. With --packed each
 target is trained once more on windows of that many tokens, cut from whole documents one after
 another, as people train (`pipeline/backtest/training/packed.py`). Results: a line for each ladder,
-target, seed and stratum, and all rows as JSON.
+target, seed and stratum, and all rows as JSON. --panel writes what they are made of, a row for each
+sequence: counts, what every proxy and target remembers of it, the forecasts; no text.
 """
 
 from __future__ import annotations
@@ -20,14 +22,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from pipeline.backtest.backtest import BacktestRun, judged, opened, remembered
-from pipeline.backtest.judgement.evidence import evidence
+from pipeline.backtest.judgement.evidence import Evidence, evidence
+from pipeline.backtest.judgement.judge import panel_table
 from pipeline.backtest.judgement.measures import triple_line
+from pipeline.backtest.judgement.truths import Truth
 from pipeline.backtest.result import Named, summary
 from pipeline.backtest.training.packed import packed_rows
 from pipeline.backtest.training.trainings import Training, targets_of
 from pipeline.config.load import load_config
 from pipeline.run import saved_config
+from pipeline.score.forecast.features import Seen
 from pipeline.score.proxy.model import Shape
 from pipeline.score.slices import SEQUENCE
 from schemas.backtest import TRIPLES
@@ -44,6 +52,7 @@ def main() -> int:
     parser.add_argument("--packed", type=int, default=0, metavar="TOKENS")
     parser.add_argument("--set", nargs="*", default=[], help="settings, as of rote backtest")
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--panel", type=Path)
     asked = parser.parse_args()
     config = load_config(settings=asked.set, base=saved_config(asked.run))
     with opened(asked.run, config) as of:
@@ -57,6 +66,8 @@ def main() -> int:
         for row in tables[TRIPLES]:
             sys.stdout.write(triple_line(row) + "\n")
         result = summary(Named("as named", "", trainings), found, tables)
+        if asked.panel:
+            pq.write_table(released(found, truths), asked.panel, compression="zstd")
     if asked.out:
         asked.out.write_text(json.dumps(recorded(asked.run, result), indent=1) + "\n")
     return 0
@@ -80,6 +91,28 @@ def packed(of: BacktestRun, trainings: Sequence[Training], context: int) -> list
     truths, _ = remembered(own, wanted)
     named = [replace(one, model=f"{one.model} packed") for one in truths]
     return [row for row in judged(evidence(of.subject, named))[TRIPLES] if row["seed"] is not None]
+
+
+def released(found: Evidence, truths: Sequence[Truth]) -> pa.Table:
+    """Return the panel with what each proxy and target remembers; sizes are in its metadata."""
+    table = panel_table(found)
+    about = {}
+    for one in found.subject.panel.proxies:
+        about[one.name] = {"role": one.role, "parameters": one.parameters, "tokens": one.tokens}
+        table = with_columns(table, one.name, one)
+        table = table.append_column(f"{one.name}_dose", pa.array(one.dose))
+    for truth in truths:
+        name = f"target_{truth.model}_s{truth.seed}"
+        about[name] = {"role": "target", "parameters": truth.parameters}
+        table = with_columns(table, name, truth)
+    return table.replace_schema_metadata({"models": json.dumps(about)})
+
+
+def with_columns(table: pa.Table, name: str, model: Seen | Truth) -> pa.Table:
+    """Return a table with whether a model memorized each row, its log p_z and its margin."""
+    for key in ("memorized", "log_p", "margin"):
+        table = table.append_column(f"{name}_{key}", pa.array(getattr(model, key)))
+    return table
 
 
 def shape_of(vocabulary: int, name: str) -> Shape:
