@@ -10,7 +10,8 @@ before anything reads them. A form is
 - a dict: facts by name, one whose name ends in `?` may be missing, `*` stands for any other name.
 
 Other names than these may be there: they are plain values, which are shown and not reckoned with.
-A stage that is not here has plain facts only.
+A stage that is not here has plain facts only. A fact that a later version adds may be missing: run
+folders of earlier versions are opened, and what changed is made again.
 """
 
 from __future__ import annotations
@@ -224,7 +225,7 @@ FACTS: dict[str, Any] = {
                 "rate_of_families_95": INTERVAL,
             }
         ],
-        "same_dose": [
+        "same_dose?": [
             {
                 "column": WORDS,
                 "words": WORDS,

@@ -34,7 +34,7 @@ def signals(work: Work, manifest: Mapping[str, Any]) -> Row | None:
             "by": facts.get("by"),
             "long_tail": facts["long_tail"],
             "strata": facts["strata"],
-            "same_dose": facts["same_dose"],
+            "same_dose": facts.get("same_dose", []),
             "dynamics": dynamics(work),
         }
     )
