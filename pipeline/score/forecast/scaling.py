@@ -50,7 +50,7 @@ FUTURES = 16  # laws beyond the ladder drawn for each draw of the ladder's own
 LEAST_ERROR = 0.5  # logits, between two trainings of one size
 # parameters a token at which half of a size is of use, with the weight of each before the fit
 PER_TOKEN = {0.06: 0.2, 0.125: 0.25, 0.25: 0.25, 0.5: 0.15, 1.0: 0.1, 4.0: 0.05}
-SLOPE_ERROR = 0.5  # deviation of the log of the slope of size beyond the ladder
+SLOPE_ERROR = 0.7  # deviation of the log of the slope of size beyond the ladder
 BEYOND = 10.0  # times the ladder, in size or tokens: order and band only
 _COEFFICIENTS = {
     # mean, deviation, least; logits per unit
