@@ -32,7 +32,7 @@ from pipeline.scan.shingle_sets import shingle_sets
 from pipeline.scan.words import chunk_keys, chunk_places, collision, read_chunk
 from pipeline.text import minhash
 from pipeline.text import segmentation as text
-from pipeline.text.arrays import Int64, Uint32, Uint64
+from pipeline.text.arrays import Flags, Int64, Uint32, Uint64
 from pipeline.text.sorting import among
 
 SAMPLED = 128  # documents, those of smallest hash: where chunks end must change nothing
@@ -83,7 +83,7 @@ class PlantedCopies:
         b: int,
         buckets: tuple[Uint32, Int64],
         crowd: Crowd | None,
-        gathered: tuple[Uint32, Uint64, Int64] | None,
+        gathered: tuple[Uint32, Uint64, Int64, Flags] | None,
     ) -> None:
         """Note which copies one band would propose with the document that they are made of.
 
@@ -102,11 +102,13 @@ class PlantedCopies:
         place = crowd.place[self.of]
         self.proposed |= same & (place < 0)
         self.together |= same & (place >= 0)
-        (members, ends), (_, keys, bounds) = buckets, gathered
+        (members, ends), (_, keys, bounds, met) = buckets, gathered
         first = bands.keys[b][members[ends[:-1]]]  # ascending
         start = int(self.starts[number])
         for copy in np.flatnonzero(same & (place >= 0) & ~self.close).tolist():
             bucket = int(np.searchsorted(first, self.keys[copy, number]))
+            if bucket < len(first) and not met[bucket]:
+                continue
             own = keys[bounds[bucket] : bounds[bucket + 1]] if bucket < len(first) else keys[:0]
             pair = [
                 sorting_key(self.codes, copy, start),

@@ -37,7 +37,7 @@ from schemas.scan.buckets import BUCKETS
 from schemas.scan.candidates import CANDIDATES
 from schemas.scan.copies import COPIES
 
-VERSION = 5
+VERSION = 6
 MET = pa.schema([("a", pa.uint64()), ("b", pa.uint64())])
 CURVE_AT = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 MISSED_AT = (crowds.LISTED_AT, crowds.LIKELY_AT)
@@ -311,7 +311,7 @@ class _Crowding:
         )
         self._sample = crowds.Missed([], [])
 
-    def gather(self, band: int, buckets: Buckets) -> tuple[Uint32, Uint64, Int64]:
+    def gather(self, band: int, buckets: Buckets) -> tuple[Uint32, Uint64, Int64, Flags]:
         """Let the crowd of each bucket of a band meet; return what `crowd_kernels.gather` does."""
         sketch, cap = self._work.config.sketch, self._work.config.near.bucket_cap
         start = crowds.first_code(band, sketch) if self._signed else 0

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from pipeline.text.arrays import Int32, Int64, Uint8, Uint32, Uint64, Value
+from pipeline.text.arrays import Flags, Int32, Int64, Uint8, Uint32, Uint64, Value
 
 CODES = 128  # values of a signature that are looked at, two bits each
 WORDS = CODES // 32
@@ -127,7 +127,7 @@ def sorting_key(codes: Uint64, x: Value, start: Value) -> Value:
 @njit(nogil=True, cache=True)
 def gather(
     c: Crowd, members: Uint32, ends: Int64, start: int, cap: int, large: bool
-) -> tuple[Uint32, Uint64, Int64]:
+) -> tuple[Uint32, Uint64, Int64, Flags]:
     """Let the crowded documents of each bucket of a band meet.
 
     Up to the cap all of a bucket meet. Above it each meets its neighbours in the order of
@@ -142,10 +142,12 @@ def gather(
         large: whether the members of larger ones meet in this band.
 
     Returns:
-        The crowd of each bucket in that order, their keys, and where the bucket's part ends.
+        The crowd of each bucket, where it met in that order, their keys, where the bucket's part
+        ends, and which buckets met.
     """
     texts, keys = np.empty(members.size, np.uint32), np.empty(members.size, np.uint64)
     bounds, n = np.zeros(ends.size, np.int64), 0
+    met = np.ones(ends.size - 1, np.bool_)
     for bucket in range(ends.size - 1):
         first = n
         for document in members[ends[bucket] : ends[bucket + 1]]:
@@ -154,17 +156,18 @@ def gather(
                 keys[n] = sorting_key(c.codes, np.int64(texts[n]), start)
                 n += 1
         bounds[bucket + 1] = n
-        order = np.argsort(keys[first:n], kind="mergesort")
-        texts[first:n], keys[first:n] = texts[first:n][order], keys[first:n][order]
         full = ends[bucket + 1] - ends[bucket] <= cap
         if not full and not large:
+            met[bucket] = False
             continue
+        order = np.argsort(keys[first:n], kind="mergesort")
+        texts[first:n], keys[first:n] = texts[first:n][order], keys[first:n][order]
         reach = n - first if full else max(WITHIN, c.near.shape[1])
         own = _bucket(c, texts[first:n])
         _neighbours(c, own, reach)
         if not full:
             _with_hubs(c, own, keys[first:n])
-    return texts[:n], keys[:n], bounds
+    return texts[:n], keys[:n], bounds, met
 
 
 @njit(nogil=True, cache=True)
