@@ -27,12 +27,12 @@ def bed():
 def test_the_gap_finds_what_can_only_be_learnt_by_heart(bed):
     """Of 24 suffixes of noise among 216 that follow a rule, AUC .95; the rule has hardly a gap."""
     rows, spoilt, half = bed
-    log_p = []
+    told = []
     with torch_threads(1):
         for number in (0, 1):
             own = rows[half == number]
             model = train(Shape(TOKENS, 2, 64), own, Schedule(6, 8, 0.004, 1)).model
-            log_p.append(ProxyScorer(model).score(rows)["log_p_z"].astype(np.float64))
-    gap = gap_bits(*log_p, np.stack([half == 0, half == 1], axis=1).astype(np.int64))
+            told.append(ProxyScorer(model).score(rows)["log_p_z"].astype(np.float64))
+    gap = gap_bits(told[0], told[1], np.stack([half == 0, half == 1], axis=1).astype(np.int64))
     assert (gap[spoilt][:, None] > gap[~spoilt][None]).mean() > 0.95
     assert gap[spoilt].mean() > 10 * abs(gap[~spoilt].mean())
