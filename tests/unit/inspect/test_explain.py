@@ -17,7 +17,7 @@ from pipeline.inspect.contributions import contributions
 from pipeline.inspect.explain import explain, explanations
 from pipeline.inspect.explanation import Explanation
 from pipeline.inspect.explanation_page import explanation_page
-from pipeline.inspect.explanation_words import in_words
+from pipeline.inspect.explanation_words import in_words, risk_lines
 from pipeline.inspect.signal_words import signal_lines
 from pipeline.report.quotes.differences import side_by_side
 from schemas.score.sequences import PROXY, SEQUENCES, SURFACE
@@ -347,3 +347,19 @@ def test_pairs_that_both_stay_are_explained(tmp_path, make_corpus, scan) -> None
     )
     assert "both have the same symbols: +" in told["again"]
     assert "it is in the split test, so neither goes (near.across_splits)" in told["long"]
+
+
+def test_a_planned_order_is_said() -> None:
+    """When a text is seen last, and how far apart its copies are; nothing without an order."""
+    risk = {
+        "risk": 0.5, "risk_low": 0.2, "risk_high": 0.8, "kind": "recited", "expected_tokens": 16.0,
+        "scored_share": 1.0, "extrapolated": False, "basis": "seen", "last_exposure": 0.25,
+        "spacing": 0.125,
+    }  # fmt: skip
+    one = Explanation({}, Config(), scored=True, risk=risk)
+    told = " ".join(risk_lines(one))
+    assert "seen last with 25.0% of the epoch to come; its copies are 12.5% apart" in told
+    one.risk = {**risk, "spacing": None}
+    assert "apart" not in " ".join(risk_lines(one))
+    one.risk = {**risk, "last_exposure": None}
+    assert "epoch" not in " ".join(risk_lines(one))
