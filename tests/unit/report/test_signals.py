@@ -90,6 +90,7 @@ def _moment(steps: int, taught: int, since: int | None, texts: int, hits: int) -
         "taught": taught, "steps_since": since, "texts": texts, "memorized": hits,
         "low": 0.0, "high": 0.3,
         **dict(zip(("auc", "auc_low", "auc_high"), area, strict=True)),
+        "sudden_steps": 20.0 if taught else 30.0,
     }  # fmt: skip
 
 
@@ -169,6 +170,8 @@ def test_the_course_of_a_training_reaches_the_report(tmp_path: Path) -> None:
     assert "never (floor)50%100.0%0.0% to 30.0%" in told
     assert "2\N{EN DASH}350%425.0%" in told
     assert "8 or more0.75, 40% of 5" in told
+    assert "never (floor)1075%0.0%" in told
+    assert "2\N{EN DASH}3450%75.0%" in told
     assert 'id="chart-recall"' in page
     assert 'id="chart-recognition"' in page
 
