@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import groupby
 
+from pipeline.config.sections import Config
 from pipeline.engine.tables import Row
 from pipeline.inspect.attributed import Attributed
 from pipeline.inspect.explanation import Explanation
@@ -22,7 +23,7 @@ SHARES = {
 
 def signal_lines(one: Explanation) -> list[str]:
     """Return lines on a row's riskiest sequence, and on what probes measured; none unscored."""
-    lines = [] if one.sequence is None else _of_sequence(one.sequence)
+    lines = [] if one.sequence is None else _of_sequence(one.sequence, one.config)
     lines += [] if one.attributed is None else _of_attribution(one, one.attributed)
     return lines + _of_probes(one.probes)
 
@@ -48,11 +49,11 @@ def _token(one: Explanation, first: int, past: int) -> str:
 
 def _seen(times_seen: int | None) -> str:
     if times_seen is None:
-        return "it is not known whether it saw it"
+        return "may have seen it"
     return f"saw it {times(times_seen)}" if times_seen else "never saw it"
 
 
-def _of_sequence(row: Row) -> list[str]:
+def _of_sequence(row: Row, config: Config) -> list[str]:
     """Return what was counted of a sequence, its text, and what each proxy says."""
     lines = [
         (
@@ -65,6 +66,7 @@ def _of_sequence(row: Row) -> list[str]:
             [f"{row[key]:.0%} {words}" for key, words in SHARES.items() if row[key]]
             + [
                 f"{row['token_bits']:.1f} bits a token, {row['rarest_token_bits']:.1f} the rarest",
+                f"{row['suffix_entropy_bits']:.1f} bits of entropy among its suffix's tokens",
                 f"{row['zlib_bits_per_byte']:.1f} bits a byte compressed",
             ]
         )
@@ -72,12 +74,18 @@ def _of_sequence(row: Row) -> list[str]:
     ]
     if row["gap_bits"] is not None:
         lines.append(f"Seen by one half only, it is {row['gap_bits']:.1f} bits likelier there.")
-    return lines + [_of_proxy(proxy) for proxy in row["proxies"]]
+    known = not config.proxy.models or config.proxy.trained_on == "corpus"
+    return lines + [_of_proxy(proxy, known=known) for proxy in row["proxies"]]
 
 
-def _of_proxy(proxy: Row) -> str:
-    """Return what one proxy says of a sequence."""
-    seen = _seen(proxy["seen"])
+def _of_proxy(proxy: Row, *, known: bool) -> str:
+    """Return what one proxy says of a sequence.
+
+    Args:
+        proxy: its statistics.
+        known: whether it is known what it was trained on.
+    """
+    seen = _seen(proxy["seen"] if known else None)
     memorized = "memorized" if proxy["memorized"] else f"{proxy['run_length']} tokens right"
     return (
         f"Proxy {proxy['proxy']} {seen}: {memorized}, log p {proxy['log_p_z']:.2f} nats, least "

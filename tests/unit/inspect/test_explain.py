@@ -284,6 +284,7 @@ def test_a_row_tells_its_signals() -> None:
             **sequence,
             **surface,
             "zlib_bits_per_byte": 4.0,
+            "suffix_entropy_bits": 3.5,
             "gap_bits": 12.5,
             "proxies": [{"proxy": "p3", **proxy}, {"proxy": "p0", **proxy, "seen": 0}],
         },
@@ -299,7 +300,8 @@ def test_a_row_tells_its_signals() -> None:
         ),
         (
             "Its text: 25% of the suffix's tokens that copying from before guesses; 11.0 bits a "
-            "token, 0.0 the rarest; 4.0 bits a byte compressed."
+            "token, 0.0 the rarest; 3.5 bits of entropy among its suffix's tokens; 4.0 bits a byte "
+            "compressed."
         ),
         "Seen by one half only, it is 12.5 bits likelier there.",
         "Proxy p3 saw it 4 times: 7 tokens right, log p -21.50 nats, least margin -1.25.",
@@ -307,6 +309,8 @@ def test_a_row_tells_its_signals() -> None:
         "Probe approximate of p3, from token 128: edit distance 3, bleu 0.81.",
     ]
     assert signal_lines(Explanation({}, Config())) == []
+    one.config = Config.model_validate({"proxy": {"models": ["somewhere"]}})
+    assert signal_lines(one)[3].startswith("Proxy p3 may have seen it: 7 tokens right")
 
 
 def test_a_kept_row_tells_where_removed_copies_differ(tmp_path, make_corpus, scan) -> None:
