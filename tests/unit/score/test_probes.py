@@ -30,6 +30,7 @@ from pipeline.score.probes.doses import levels
 from pipeline.score.probes.generation import generate, next_logits, suffix_hits, suffix_log_p
 from pipeline.score.probes.neurons import Switched
 from pipeline.score.probes.panel import Probed, ProbedModel, ProbeInput, choose
+from pipeline.score.probes.soft_prompt import cost_curve
 from pipeline.score.proxy import model as models
 from pipeline.score.proxy.model import Shape
 from pipeline.score.proxy.pool import torch_threads
@@ -249,7 +250,8 @@ def test_few_neurons_carry_a_recall_and_little_else(subject, panel, measured):
     assert not switched.recites(order[: int(own["needed"][0])], panel.tokens[:1])
     assert switched.recites(order[:0], panel.tokens[:1])
     assert switched.recites(order.flip(0)[: int(own["needed"][0])], panel.tokens[:1])
-    assert suffix_hits(subject, panel.tokens[:1], 32).all()  # the model itself is as it was
+    with switched.without(order):
+        assert suffix_hits(subject, panel.tokens[:1], 32).all()  # the model itself is as it was
 
 
 def test_a_removed_neuron_is_nought_and_the_harm_is_of_first_order(subject, panel):
@@ -286,6 +288,8 @@ def test_a_soft_prompt_keeps_recall_out_and_leaves_the_rest(measured):
     recited = {name: values[:REPEATED][left_out].mean() for name, values in found.items()}
     assert recited["recited_plain"] == 1.0
     assert recited["recited_at_1"] == 0.0
+    told = {name: np.isnan(values).tolist() for name, values in found.items()}
+    assert all(own == told["recited_plain"] for own in told.values())  # one half in every number
     assert recited["recited_at_1"] < recited["recited_started"]
     assert recited["nats_at_2"] > recited["nats_at_1"] > recited["nats_started"]
     lost = np.nanmean((found["nats_at_1"] - found["nats_plain"])[REPEATED:])
@@ -293,6 +297,24 @@ def test_a_soft_prompt_keeps_recall_out_and_leaves_the_rest(measured):
     attacked = measured("soft_attack")
     assert attacked["recited_attacked"][:REPEATED][left_out].mean() > recited["recited_started"]
     assert attacked["nats_started"] == pytest.approx(found["nats_started"], nan_ok=True)
+
+
+def test_what_a_defence_costs_by_hand():
+    """Still recited of what was, and the nats that the never seen lose; left out is not told."""
+    nan = np.nan
+    found = found_of(
+        "soft_defence", range(6),
+        recited_plain=[1, 0, 1, 0, nan, nan], nats_plain=[0.1, 4, 0.1, 5, nan, nan],
+        recited_at_1=[0, 0, 1, 0, nan, nan], nats_at_1=[1.1, 4.5, 0.9, 5.5, nan, nan],
+    )  # fmt: skip
+    plain, held = cost_curve(found, SEED)
+    assert (plain["vectors"], plain["still_recited"], plain["nats_added"]) == ("plain", 1.0, 0.0)
+    assert (held["vectors"], held["still_recited"], held["nats_added"]) == ("at_1", 0.5, 0.5)
+    assert (held["sequences"], held["unknown"]) == (2, 2)
+    assert held["still_recited_95"] == [0.0, 1.0]
+    assert cost_curve(replace(found, values={}), SEED) == []
+    loaded = cost_curve(replace(found, known=False, seen=found.seen + 1), SEED)[1]
+    assert (loaded["unknown"], loaded["nats_added"]) == (2, 0.5)
 
 
 def test_no_soft_prompt_is_trained_on_too_little(subject, panel):
