@@ -251,6 +251,9 @@ class ExplainArguments:
     doc_id: Annotated[str, Parameter(help="The row's id, or SHARD#ROW.")]
     _: KW_ONLY
     html: Annotated[Path | None, Parameter(help="Write it as a page, too.")] = None
+    attribute: Annotated[
+        Flag, Parameter(help="Ask the proxies which tokens its riskiest sequence rests on.")
+    ] = False
 
 
 @FLAT
@@ -352,7 +355,7 @@ class BacktestArguments:
     arms: Annotated[
         str,
         Parameter(
-            help="Of filter,random,count,risk,goldfish,sinks: a training each.",
+            help="Of filter,random,count,risk,goldfish,sinks,retention: a training each.",
             show_default=False,
         ),
     ] = ""

@@ -285,7 +285,7 @@ def explain(asked: ExplainArguments) -> int:
     from pipeline.inspect.explanation_words import in_words
     from pipeline.outline import stale_tables
 
-    told = explanations(asked.run, asked.doc_id, stale_tables(asked.run))
+    told = explanations(asked.run, asked.doc_id, stale_tables(asked.run), asking=asked.attribute)
     show_explanation(in_words(told))
     if asked.html is not None:
         from pipeline.inspect.explanation_page import explanation_page

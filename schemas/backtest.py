@@ -220,3 +220,28 @@ REMOVAL = table(
         field("share_of_rows", pa.float64(), "that must go; null: never", nullable=True),
     ],
 )
+
+RETENTION = table(
+    "backtest_retention",
+    1,
+    "one row per number of updates on new text, kind of sequence and times taught, in this order",
+    [
+        field("updates", pa.int64(), "updates on text that is new to the plain target"),
+        field("tokens", pa.int64(), "of these", unit="tokens"),
+        field("rows", pa.string(), "natural | plants"),
+        field("taught", pa.int64(), "least times taught, of a power of two", unit="times"),
+        field("sequences", pa.int64(), "judged sequences of this group"),
+        field("recall", pa.float64(), "share recited"),
+        field("recall_low", pa.float64(), "low end of its 95% interval by units"),
+        field("recall_high", pa.float64(), "high end of it"),
+        field(
+            "recognition",
+            pa.float64(),
+            "chance that log p is above that of one of its kind never taught",
+            nullable=True,
+        ),
+        field("recognition_low", pa.float64(), "low end of its 95% interval", nullable=True),
+        field("recognition_high", pa.float64(), "high end of it", nullable=True),
+        field("held_out_loss", pa.float64(), "of text held out", unit="nats per token"),
+    ],
+)

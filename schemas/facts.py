@@ -241,6 +241,17 @@ FACTS: dict[str, Any] = {
         "families?": COUNT,
         "proxies?": [WORDS],
         "by?": WORDS,
+        "defence?": [
+            {
+                "vectors": WORDS,
+                "still_recited": NUMBER,
+                "still_recited_95": INTERVAL,
+                "sequences": COUNT,
+                "nats_added": NUMBER,
+                "nats_added_95": INTERVAL,
+                "unknown": COUNT,
+            }
+        ],
         "results?": [
             {
                 "proxy": WORDS,

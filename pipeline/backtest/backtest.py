@@ -13,8 +13,10 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline import run
+from pipeline.backtest.arms import retention
 from pipeline.backtest.arms.arms import Planned, plan, removal_rows, require_arms
 from pipeline.backtest.arms.results import arm_rows
+from pipeline.backtest.arms.retention import RETENTION_ARM, retention_rows
 from pipeline.backtest.judgement.declared import (
     code_digests,
     declaration,
@@ -68,6 +70,7 @@ from schemas.backtest import (
     PANEL,
     RELIABILITY,
     REMOVAL,
+    RETENTION,
     SCORES,
     TRIPLES,
 )
@@ -75,12 +78,13 @@ from schemas.backtest import (
 FOLDER = "backtest"
 RESULT = "backtest.json"
 UNFINISHED = ".unfinished"
-JUDGED = 5  # version of the judgement: of its tables and their metrics
+JUDGED = 6  # version of the judgement: of its tables and their metrics
 TABLES = frozenset(
     ["models"]
     + [s.metadata[b"table"].decode() for s in vars(schemas).values() if isinstance(s, pa.Schema)]
 )
 Tables = dict[pa.Schema, list[dict[str, Any]]]  # rows by schema
+NO_ARMS: Tables = {ARMS: [], REMOVAL: [], RETENTION: []}
 
 
 @dataclass(frozen=True)
@@ -130,6 +134,8 @@ def backtest(
         every = [*trainings, *(arm.training for arm in (planned.arms if planned else ()))]
         for line in cost_lines(of.trainer.due(every), config.proxy, of.pool.workers):
             say(line)
+        if RETENTION_ARM in arms:
+            say(_retention_cost(of))
         if dry_run:
             return {"dry_run": True}
         names = [one.name for one in trainings]
@@ -138,7 +144,9 @@ def backtest(
         truths, scored = remembered(of, trainings)
         found = evidence(of.subject, truths)
         named = Named(size.name, digest_of_declaration(declared), every)
-        of_arms = _arms(of, planned, plain, found) if planned else {ARMS: [], REMOVAL: []}
+        of_arms = NO_ARMS | (_arms(of, planned, plain, found) if planned else {})
+        if planned and RETENTION_ARM in arms:
+            of_arms[RETENTION] = _retained(of, planned, plain, found)
         return _judge(of, named, found, [one.fingerprint for one in scored], of_arms)
 
 
@@ -163,6 +171,24 @@ def _arms(of: BacktestRun, planned: Planned, plain: Training, found: Evidence) -
         ARMS: arm_rows(planned, of.subject, found.judged, scores, draw),
         REMOVAL: removal_rows(planned, of.subject, memorized, found.judged),
     }
+
+
+def _retention_cost(of: BacktestRun) -> str:
+    """Return what training on costs, in steps and forward passes."""
+    batch = of.config.proxy.batch
+    passes = len(retention.UPDATES) * len(of.subject.panel_rows) + 3 * retention.UPDATES[-1] * batch
+    return f"retention: {retention.UPDATES[-1]} more updates, {passes:,} passes of one sequence"
+
+
+def _retained(
+    of: BacktestRun, planned: Planned, plain: Training, found: Evidence
+) -> list[dict[str, Any]]:
+    """Train the plain target on and return the rows of `backtest_retention`."""
+    [output] = of.trainer.train([plain])
+    rows = np.concatenate((of.subject.panel_rows, planned.reserve.held))
+    scores = of.trainer.go_on(plain, output, planned.reserve.refill, rows, retention.UPDATES)
+    batch = of.config.proxy.batch
+    return retention_rows(of.subject, found.judged, scores.table(SCORES), batch)
 
 
 @contextmanager
@@ -213,7 +239,7 @@ def judged(found: Evidence, arms: Tables | None = None) -> Tables:
         DOSES: dose_rows(
             found.subject, list({**_named(rungs_of(found.subject.panel)), **truths}.values())
         ),
-        **(arms or {ARMS: [], REMOVAL: []}),
+        **(arms or NO_ARMS),
     }
 
 

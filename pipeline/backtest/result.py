@@ -94,6 +94,7 @@ def summary(
             "doses": rows["backtest_doses"],
             "arms": rows["backtest_arms"],
             "removal": rows["backtest_removal"],
+            "retention": rows["backtest_retention"],
             "caveats": [*CAVEATS, *([_one_seed()] if seeds < 2 else [])],
         }
     )
@@ -154,6 +155,12 @@ def headline_lines(result: Mapping[str, Any]) -> list[str]:
         f"{row['share_target']:.4f} to {row['share_arm']:.4f}, held-out loss "
         f"{row['held_out_loss_target']:.3f} to {row['held_out_loss_arm']:.3f}: {row['verdict']}"
         for row in result["arms"]
+    ]
+    lines += [
+        f"after {row['updates']} updates on new text, {row['rows']} taught {row['taught']} times "
+        f"or more: recall {row['recall']:.3f}, held-out loss {row['held_out_loss']:.3f}"
+        + ("" if row["recognition"] is None else f", recognition {row['recognition']:.3f}")
+        for row in result["retention"]
     ]
     held = result["forecast"]["intervals_that_hold"]
     lines += [f"95% intervals that hold, order {order}: {text}" for order, text in held.items()]

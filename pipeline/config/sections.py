@@ -381,6 +381,12 @@ class TargetConfig(Section):
     epochs: Annotated[float, at_most(10_000, _LARGE)] = Field(
         1.0, gt=0, description="times the corpus is seen"
     )
+    order: Literal["shuffled", "files"] = Field(
+        "shuffled",
+        description="shuffled: rows in a random order, as the forecast assumes; files: file after "
+        "file by name, so that `last_exposure` and `spacing` of `document_risk` tell when a text "
+        "is seen",
+    )
 
     @model_validator(mode="after")
     def _one_size(self) -> TargetConfig:

@@ -19,6 +19,7 @@ from pipeline.engine.sound import require_sound
 from pipeline.engine.tables import Row
 from pipeline.engine.texts import texts_of_rows
 from pipeline.errors import ConfigError, IntegrityError
+from pipeline.inspect.attributed import attribute
 from pipeline.inspect.explanation import Explanation
 from pipeline.inspect.explanation_words import FORGOTTEN, in_words
 from pipeline.inspect.other_columns import OtherColumns, other_columns
@@ -75,27 +76,31 @@ class _ExplainedRun:
         )
 
 
-def explain(folder: Path, doc_id: str, stale: Collection[str] = ()) -> str:
+def explain(folder: Path, doc_id: str, stale: Collection[str] = (), *, asking: bool = False) -> str:
     """Return in words the explanation of every row with the id `doc_id`, or of one `shard#row`.
 
     Args:
         folder: the run folder.
         doc_id: the id of a row, or shard#row.
         stale: tables that are older than the last scan; they are left out, and the text says so.
+        asking: ask the proxies why the riskiest sequence is recited.
 
     Raises:
         ConfigError: When no row has the id; it names up to three that resemble it.
     """
-    return in_words(explanations(folder, doc_id, stale))
+    return in_words(explanations(folder, doc_id, stale, asking=asking))
 
 
-def explanations(folder: Path, doc_id: str, stale: Collection[str] = ()) -> list[Explanation]:
+def explanations(
+    folder: Path, doc_id: str, stale: Collection[str] = (), *, asking: bool = False
+) -> list[Explanation]:
     """Return the explanation of each row of a name, rejected ones last; MOST_ROWS + 1 at most.
 
     Args:
         folder: the run folder.
         doc_id: the id of a row, or shard#row.
         stale: tables that are older than the last scan; they are left out.
+        asking: ask the proxies why the riskiest sequence is recited.
 
     Raises:
         ConfigError: When no row has the name, or the run has no counts yet.
@@ -118,6 +123,8 @@ def explanations(folder: Path, doc_id: str, stale: Collection[str] = ()) -> list
     _read_texts(run, explained)
     for one in explained:
         one.others = _others(run, one)
+    if asking:
+        attribute(run.folder, run.config, run.shards, run.tables, explained)
     explained += [Explanation(row, run.config, rejected=True) for row in _rejected(run, ids, place)]
     if not explained:
         raise _unknown(run, folder, doc_id)

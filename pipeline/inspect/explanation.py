@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from pipeline.config.sections import Config
 from pipeline.engine.tables import Row
 from pipeline.inspect.other_columns import OtherColumns
+
+if TYPE_CHECKING:
+    from pipeline.inspect.attributed import Attributed
 
 
 @dataclass
@@ -33,6 +37,7 @@ class Explanation:
         items: fields of evaluation items that it holds, the surest first.
         personal: the first pieces of personal data in it, where they were looked for.
         probes: what probes measured on its sequences, a row for each number.
+        attributed: what the proxies say of that sequence, where they were asked.
         changed: shards of it and its keeper that are not the files that were scanned.
     """
 
@@ -55,4 +60,5 @@ class Explanation:
     items: list[Row] = field(default_factory=list)
     personal: list[Row] = field(default_factory=list)
     probes: list[Row] = field(default_factory=list)
+    attributed: Attributed | None = None
     changed: tuple[str, ...] = ()

@@ -373,7 +373,20 @@ def risk_lines(one: Explanation) -> list[str]:
             f"{risk['expected_tokens']:,.1f} tokens expected to be memorized; "
             f"{risk['scored_share']:.0%} of its sequences were scored"
         ),
+        *_when(risk),
     ]
+
+
+def _when(risk: Row) -> list[str]:
+    """Return when the target sees a text, where its order is planned."""
+    if risk["last_exposure"] is None:
+        return []
+    apart = "" if risk["spacing"] is None else f"; its copies are {risk['spacing']:.1%} apart"
+    told = (
+        f"seen last with {risk['last_exposure']:.1%} of the epoch to come{apart}. The forecast is "
+        "of a random order: text that is seen long before the end is recalled less."
+    )
+    return [told]
 
 
 def _risk(one: Explanation) -> str:

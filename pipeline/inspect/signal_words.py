@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from itertools import groupby
 
+from pipeline.config.sections import Config
 from pipeline.engine.tables import Row
+from pipeline.inspect.attributed import Attributed
 from pipeline.inspect.explanation import Explanation
 from pipeline.report.html.phrases import times
+from pipeline.report.quotes.quotes import quote
 
 SHARES = {
     "continuation_share": "of the occurrences of its prefix that go on as it does",
@@ -20,11 +23,37 @@ SHARES = {
 
 def signal_lines(one: Explanation) -> list[str]:
     """Return lines on a row's riskiest sequence, and on what probes measured; none unscored."""
-    lines = [] if one.sequence is None else _of_sequence(one.sequence)
+    lines = [] if one.sequence is None else _of_sequence(one.sequence, one.config)
+    lines += [] if one.attributed is None else _of_attribution(one, one.attributed)
     return lines + _of_probes(one.probes)
 
 
-def _of_sequence(row: Row) -> list[str]:
+def _of_attribution(one: Explanation, of: Attributed) -> list[str]:
+    """Return which tokens of the prefix a recall rests on, and the self-influence by proxy."""
+    parts = [
+        f"{_token(one, first, past)} {nats:+.2f}" for first, past, nats in of.tokens if nats > 0
+    ]
+    lines = [
+        f"Its prefix adds {of.whole:.2f} nats to log p of its suffix in {of.proxy}"
+        + (f", most of them: {', '.join(parts)}." if parts else "."),
+    ]
+    told = ", ".join(f"{name} ({_seen(seen)}) {value:.3g}" for name, seen, value in of.influence)
+    return [*lines, f"Self-influence, what a step of rate 1 on it would take off its loss: {told}."]
+
+
+def _token(one: Explanation, first: int, past: int) -> str:
+    """Return a token between quotation marks, as it may be shown."""
+    shown = quote(one.text or "", first, past, masked=one.config.report.mask)
+    return f"\N{LEFT DOUBLE QUOTATION MARK}{shown}\N{RIGHT DOUBLE QUOTATION MARK}"
+
+
+def _seen(times_seen: int | None) -> str:
+    if times_seen is None:
+        return "may have seen it"
+    return f"saw it {times(times_seen)}" if times_seen else "never saw it"
+
+
+def _of_sequence(row: Row, config: Config) -> list[str]:
     """Return what was counted of a sequence, its text, and what each proxy says."""
     lines = [
         (
@@ -37,6 +66,7 @@ def _of_sequence(row: Row) -> list[str]:
             [f"{row[key]:.0%} {words}" for key, words in SHARES.items() if row[key]]
             + [
                 f"{row['token_bits']:.1f} bits a token, {row['rarest_token_bits']:.1f} the rarest",
+                f"{row['suffix_entropy_bits']:.1f} bits of entropy among its suffix's tokens",
                 f"{row['zlib_bits_per_byte']:.1f} bits a byte compressed",
             ]
         )
@@ -44,12 +74,18 @@ def _of_sequence(row: Row) -> list[str]:
     ]
     if row["gap_bits"] is not None:
         lines.append(f"Seen by one half only, it is {row['gap_bits']:.1f} bits likelier there.")
-    return lines + [_of_proxy(proxy) for proxy in row["proxies"]]
+    known = not config.proxy.models or config.proxy.trained_on == "corpus"
+    return lines + [_of_proxy(proxy, known=known) for proxy in row["proxies"]]
 
 
-def _of_proxy(proxy: Row) -> str:
-    """Return what one proxy says of a sequence."""
-    seen = f"saw it {times(proxy['seen'])}" if proxy["seen"] else "never saw it"
+def _of_proxy(proxy: Row, *, known: bool) -> str:
+    """Return what one proxy says of a sequence.
+
+    Args:
+        proxy: its statistics.
+        known: whether it is known what it was trained on.
+    """
+    seen = _seen(proxy["seen"] if known else None)
     memorized = "memorized" if proxy["memorized"] else f"{proxy['run_length']} tokens right"
     return (
         f"Proxy {proxy['proxy']} {seen}: {memorized}, log p {proxy['log_p_z']:.2f} nats, least "

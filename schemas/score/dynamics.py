@@ -6,7 +6,7 @@ from schemas.fields import field, table
 
 DYNAMICS = table(
     "dynamics",
-    1,
+    2,
     "one row per proxy of the ladder, moment of its training and group of planted texts, in this "
     "order; groups are never taught, taught so often, taught so often and so long ago",
     [
@@ -38,5 +38,13 @@ DYNAMICS = table(
         ),
         field("auc_low", pa.float64(), "low end of its 95% interval", nullable=True),
         field("auc_high", pa.float64(), "high end", nullable=True),
+        field(
+            "sudden_steps",
+            pa.float64(),
+            "median, over these texts, of the moment before which log p rose most in all of the "
+            "training; null with one moment alone",
+            nullable=True,
+            unit="steps",
+        ),
     ],
 )

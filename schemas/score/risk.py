@@ -33,7 +33,7 @@ RISK = table(
 
 DOCUMENT_RISK = table(
     "document_risk",
-    1,
+    2,
     "one row per document with at least one scored sequence, sorted by row_key",
     [
         field("row_key", pa.uint64(), ROW_KEY),
@@ -49,6 +49,18 @@ DOCUMENT_RISK = table(
             nullable=True,
         ),
         field("scored_share", pa.float64(), "scored sequences / all of the document's sequences"),
+        field(
+            "last_exposure",
+            pa.float64(),
+            "share of an epoch after the last copy of its text; null without a planned order",
+            nullable=True,
+        ),
+        field(
+            "spacing",
+            pa.float64(),
+            "mean distance of its copies, as a share of an epoch; null likewise, and for one copy",
+            nullable=True,
+        ),
     ],
 )
 

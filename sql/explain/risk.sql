@@ -2,7 +2,7 @@
 -- inputs: risk, document_risk
 -- params: row_key, representative (of its exact copies: sequences are listed once a text)
 with whole as (
-    select row_key, risk, risk_low, risk_high, kind, expected_tokens, scored_share
+    select row_key, risk, risk_low, risk_high, kind, expected_tokens, scored_share, last_exposure, spacing
     from read_parquet($document_risk)
     where row_key = $row_key
 ),
@@ -22,6 +22,8 @@ select
     whole.kind,
     whole.expected_tokens,
     whole.scored_share,
+    whole.last_exposure,
+    whole.spacing,
     riskiest.start_byte,
     riskiest.end_byte,
     riskiest.basis,

@@ -25,6 +25,7 @@ from pipeline.backtest.arms.policies import (
     taught_rows,
 )
 from pipeline.backtest.arms.reserve import Reserve, reserve_of
+from pipeline.backtest.arms.retention import RETENTION_ARM, rows_needed
 from pipeline.backtest.subject import Subject
 from pipeline.backtest.training.trainings import Training, order_of
 from pipeline.config.sections import Config
@@ -76,13 +77,14 @@ def require_arms(names: Sequence[str]) -> None:
     Raises:
         ConfigError: When a name is no arm's.
     """
-    unknown = [name for name in names if name not in ARMS]
+    every = (*ARMS, RETENTION_ARM)
+    unknown = [name for name in names if name not in every]
     if unknown:
         raise ConfigError(
             "There is no such arm of the back-test.",
             where=f"--arms {','.join(names)}",
             found=", ".join(unknown),
-            expected=", ".join(ARMS),
+            expected=", ".join(every),
             fix="name some of these, separated by commas",
         )
 
@@ -112,6 +114,8 @@ def plan(
     if filtered is not None:
         gone["filter"] = filtered
     most = max((int(gone[name].sum()) for name in names if name in REMOVING), default=0)
+    if RETENTION_ARM in names:
+        most = max(most, rows_needed(config.proxy.batch))
     reserve = reserve_of(subject, most)
     none = np.zeros(len(rows.document), np.bool_)
     arms = [

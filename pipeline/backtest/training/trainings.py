@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pipeline.backtest.ledger import Built, Ledger, Output
 from pipeline.backtest.sizes import Size, target_shape
 from pipeline.backtest.subject import Subject
+from pipeline.backtest.training.going_on import RATE, going_on
 from pipeline.backtest.training.target import Means, TargetSpec, train_target
 from pipeline.config.sections import ProxyConfig
 from pipeline.engine.run_folder import digest_of
@@ -29,6 +30,7 @@ from pipeline.score.proxy.train import Schedule
 from pipeline.text.arrays import Int64, Uint64
 from schemas.backtest import SCORES
 
+SCORED = ("memorized", "log_p_z", "margin", "mean_nll")
 MARKS = (0.15, 0.3, 0.5, 0.75, 1.0)  # shares of the steps
 EARLY, FINAL = "mark-0", f"mark-{len(MARKS) - 1}"
 
@@ -147,6 +149,39 @@ class Trainer:
 
         return self._pool.map("scoring", score_one, wanted, cost)
 
+    def go_on(
+        self, one: Training, output: Output, new: Int64, rows: Int64, updates: Sequence[int]
+    ) -> Output:
+        """Return the scores of a finished model after updates on new rows, one set after another.
+
+        Args:
+            one: the training of the model.
+            output: its weights.
+            new: what it is trained on, in this order, (rows, 65).
+            rows: what is scored, (rows, 65).
+            updates: numbers of updates after which it is.
+        """
+        parts = [output.fingerprint, [*updates], RATE, digest_rows(new), digest_rows(rows)]
+        return self._ledger.get(
+            f"retain/{one.name}", parts, lambda: self._gone_on(one, output, new, rows, updates)
+        )
+
+    def _gone_on(
+        self, one: Training, output: Output, new: Int64, rows: Int64, updates: Sequence[int]
+    ) -> Built:
+        """Train a model on and write its scores."""
+        config, precision = self._config, precision_of(self._device)
+        schedule = Schedule(config.epochs, config.batch, config.rate, one.seed)
+
+        def ask(model: Transformer) -> dict[str, NDArray[np.generic]]:
+            found = ProxyScorer(model, self._device, precision=precision).score(rows)
+            return {key: found[key] for key in SCORED}
+
+        model = self._load(one, output, FINAL)
+        answers = going_on(model, new, schedule, updates, ask, precision)
+        columns = {key: np.concatenate([answer[key] for answer in answers]) for key in SCORED}
+        return [self._ledger.table(SCORES, f"{one.name}-retained", pa.table(columns))], {}
+
     def _output(self, one: Training) -> tuple[str, list[Any]]:
         """Return the name of a training's output, and everything that it is made from."""
         shape = [one.shape.vocabulary, one.shape.layers, one.shape.width]
@@ -189,7 +224,7 @@ class Trainer:
         model, precision = self._load(one, output, mark), precision_of(self._device)
         scorer = ProxyScorer(model, self._device, advance=on_progress, precision=precision)
         found = scorer.score(rows)
-        columns = {key: found[key] for key in ("memorized", "log_p_z", "margin", "mean_nll")}
+        columns = {key: found[key] for key in SCORED}
         return [self._ledger.table(SCORES, f"{one.name}-{name}", pa.table(columns))], {}
 
 

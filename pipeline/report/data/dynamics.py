@@ -41,6 +41,7 @@ def _at(row: Row) -> Row:
         "share_95": [row["low"], row["high"]],
         "auc": row["auc"],
         "auc_95": None if row["auc"] is None else [row["auc_low"], row["auc_high"]],
+        "sudden_steps": row["sudden_steps"],
     }
 
 

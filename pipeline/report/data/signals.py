@@ -32,6 +32,7 @@ def signals(work: Work, manifest: Mapping[str, Any]) -> Row | None:
             "families": facts.get("families", 0),
             "numbers": [{key: row[key] for key in NUMBERS} for row in results],
             "by": facts.get("by"),
+            "defence": facts.get("defence", []),
             "long_tail": facts["long_tail"],
             "strata": facts["strata"],
             "same_dose": facts.get("same_dose", []),

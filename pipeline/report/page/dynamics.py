@@ -30,7 +30,28 @@ def dynamics(found: Row | None) -> list[Html]:
         class_="prose",
     )
     course = found["course"]
-    return [introduction, _recall(course), _recognition(course), _since(found["since"])]
+    last = [row for row in course if row["steps"] == found["steps"]]
+    told = [_sudden(last, found["steps"])] if last and last[-1]["sudden_steps"] is not None else []
+    return [introduction, _recall(course), _recognition(course), *told, _since(found["since"])]
+
+
+def _sudden(rows: Sequence[Row], steps: int) -> Html:
+    """Return the table of when plants became probable, by how often they were taught in all."""
+    lines = [
+        (
+            _times(row["taught"]),
+            shown_number(row["texts"]),
+            DASH if row["sudden_steps"] is None else f"{row['sudden_steps'] / steps:.0%}",
+            f"{row['share']:.1%}",
+        )
+        for row in rows
+    ]
+    caption = (
+        "When confidence comes: the moment of the training before which log p of a plant rose "
+        "most, the median of each dose."
+    )
+    head = ("taught in all", "plants", "of the training", "recited at the end")
+    return table(caption, head, lines, (0,))
 
 
 def _recall(course: Sequence[Row]) -> Html:

@@ -12,6 +12,7 @@ from pipeline.report.html.terms import term
 from pipeline.report.page.dynamics import dynamics
 
 _SEEN = {"seen": "trained on", "unseen": "never trained on (floor)"}
+_VECTORS = {"plain": "none", "started": "those of random tokens"}
 _DOSE = {
     "times trained on": ("it saw them", "seen", "times seen in training"),
     "occurrences in the corpus": (
@@ -29,11 +30,12 @@ def signals(data: Row) -> Html:
         return tag(
             "p", "Signals need proxies: ", tag("code", "rote score RUN"), ".", class_="prose"
         )
+    costs = [_defence(found["defence"])] if found["defence"] else []
     tables = [_same_dose(found["same_dose"])] if found["same_dose"] else []
     tables += [_kinds(found["strata"])] if found["strata"] else []
     tables += [_tail(found["long_tail"])] if found["long_tail"] else []
     course = dynamics(found["dynamics"])
-    return join([_introduction(found), *_probes(found), *tables, *course])
+    return join([_introduction(found), *_probes(found), *costs, *tables, *course])
 
 
 def _introduction(found: Row) -> Html:
@@ -98,6 +100,28 @@ def _mean(row: Row) -> str:
 
 def _first(times: str) -> int:
     return int(times.split(" ")[0])
+
+
+def _defence(rows: Sequence[Row]) -> Html:
+    """Return the table of what soft prompts keep from being recited, and what they cost."""
+    lines = [
+        (
+            _VECTORS.get(row["vectors"]) or f"trained to hold {row['vectors'][3:]} nats a token",
+            f"{row['still_recited']:.1%}",
+            " to ".join(f"{end:.1%}" for end in row["still_recited_95"]),
+            f"{row['nats_added']:+.3f}",
+            " to ".join(f"{end:+.3f}" for end in row["nats_added_95"]),
+        )
+        for row in rows
+    ]
+    first = rows[0]
+    caption = (
+        "What a soft prompt costs: vectors read before a text, trained on one half of the "
+        f"families. Of the other half {shown_number(first['sequences'])} recited sequences and "
+        f"{shown_number(first['unknown'])} that the model does not know."
+    )
+    head = ("vectors", "still recited", "95% interval", "nats a token added", "95% interval")
+    return table(caption, head, lines, (0,))
 
 
 def _same_dose(rows: Sequence[Row]) -> Html:

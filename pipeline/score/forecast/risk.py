@@ -26,6 +26,7 @@ from pipeline.score.forecast.laws import laws
 from pipeline.score.forecast.logistic import Cases, calibration, cross_fitted, judged
 from pipeline.score.forecast.observed import dose_response, memorized_families, rate
 from pipeline.score.forecast.outlook import half_recited, outlook
+from pipeline.score.forecast.planned_order import ORDERED, planned_order
 from pipeline.score.forecast.risk_model import SLOPES, risk_model
 from pipeline.score.forecast.scaling import (
     CHOSEN,
@@ -50,6 +51,7 @@ from schemas.score.sequences import SEQUENCES
 
 VERSION = 10
 LEAST_CLUSTERS = 3  # of plants or families that the largest proxy memorized
+WHEN = ("last_exposure", "spacing")  # no rule reads them: a filter does not follow from them
 LIKELY = 0.5  # risk from which a sequence has a kind
 GUESSABLE = 0.5  # probability of a token
 RECITED = 6  # occurrences
@@ -148,7 +150,7 @@ def risk(work: Work) -> Receipt:
     with write_table(work.folder, "risk_model", work.key, RISK_MODEL) as of_doses:
         of_doses.write(model)
     files = (out.record, of_documents.record, of_laws.record, of_doses.record)
-    facts[GROUPS] = group_digests(work.shards, [documents])
+    facts[GROUPS] = group_digests(work.shards, [documents.drop_columns(list(WHEN))])
     return Receipt(files, table.num_rows, out.rows, facts)
 
 
@@ -403,9 +405,10 @@ def _of_documents(work: Work, table: pa.Table, rows: pa.Table) -> pa.Table:
         np.int64,
     )
     tokens = np.add.reduceat(value, first) * SUFFIX if len(first) else np.zeros(0)
-    counts = read_table(work.paths("counts"), COUNTS, ["row_key", "representative"]).sort_by(
-        "row_key"
-    )
+    counts = read_table(work.paths("counts"), COUNTS, ORDERED).sort_by("row_key")
+    when = np.full((2, counts.num_rows), NOTHING)
+    if work.config.target.order == "files":
+        when = np.stack(planned_order(counts))
     representative = counts["representative"].to_numpy()
     held = np.isin(representative, keys)
     place = np.searchsorted(keys, representative[held])
@@ -418,5 +421,9 @@ def _of_documents(work: Work, table: pa.Table, rows: pa.Table) -> pa.Table:
             "scored_share": (scored / table["document_sequences"].to_numpy()[first])[place]
             if len(first)
             else np.zeros(0),
+            **{
+                name: pa.array(value[held], mask=np.isnan(value[held]))
+                for name, value in zip(WHEN, when, strict=True)
+            },
         }
     )

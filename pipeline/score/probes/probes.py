@@ -52,6 +52,7 @@ def _probed(work: Work) -> tuple[list[SignalValues], dict[str, Any]]:
     from pipeline.score.probes.aggregates import aggregates
     from pipeline.score.probes.jobs import probe_all
     from pipeline.score.probes.panel import probe_input, read_panel
+    from pipeline.score.probes.soft_prompt import cost_curve
     from pipeline.score.proxy.pool import WorkerPool, torch_threads
 
     config = work.config
@@ -71,6 +72,12 @@ def _probed(work: Work) -> tuple[list[SignalValues], dict[str, Any]]:
         "proxies": [subject.name for subject in of.subjects],
         "by": "times trained on" if of.top.known else "occurrences in the corpus",
         "passes_at_most": passes(config, len(of.subjects)),
+        "defence": [
+            row
+            for one in found
+            if one.signal == "soft_defence" and one.proxy == of.top.name
+            for row in cost_curve(one, config.proxy.seed)
+        ],
         "results": [row for one in found for row in aggregates(one, config.proxy.seed)],
     }
     return found, facts

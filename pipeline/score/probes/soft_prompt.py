@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +21,9 @@ from torch import Tensor
 
 from pipeline.config.sections import ProbesConfig
 from pipeline.engine.progress import OnProgress
+from pipeline.score.forecast.bootstrap import row_weights
+from pipeline.score.forecast.logistic import DRAWS
+from pipeline.score.probes.aggregates import SignalValues
 from pipeline.score.probes.cost import BOUNDS, ROWS, STEPS
 from pipeline.score.probes.panel import Probed, ProbedModel
 from pipeline.score.slices import SUFFIX
@@ -55,16 +59,16 @@ def defence(
 ) -> Values:
     """Return what is recited, and the nats a token, behind vectors trained to hold each bound."""
     recited, _ = _asked(subject, None, panel.tokens)
-    found, learnt = _begun(subject, panel, recited, seed)
-    if learnt is None:
+    found, of_half = _begun(subject, panel, recited, seed)
+    if not found:
         return found
     for number, bound in enumerate(BOUNDS, 1):
 
         def aim(loss: Tensor, bound: float = bound) -> Tensor:
             return (loss - bound).abs()
 
-        vectors = _trained(subject, _Lesson(panel.tokens[learnt], aim, seed))
-        _tell(found, f"at_{bound:g}", _asked(subject, vectors, panel.tokens), learnt)
+        vectors = _trained(subject, _Lesson(panel.tokens[of_half & recited], aim, seed))
+        _tell(found, f"at_{bound:g}", _asked(subject, vectors, panel.tokens), of_half)
         on_progress(number, len(BOUNDS))
     return found
 
@@ -74,31 +78,27 @@ def attack(
 ) -> Values:
     """Return what is recited behind vectors trained to have suffixes recited."""
     recited, _ = _asked(subject, None, panel.tokens)
-    found, learnt = _begun(subject, panel, recited, seed)
-    if learnt is None:
+    found, of_half = _begun(subject, panel, recited, seed)
+    if not found:
         return found
-    vectors = _trained(subject, _Lesson(panel.tokens[learnt], lambda loss: loss, seed))
-    _tell(found, "attacked", _asked(subject, vectors, panel.tokens), learnt)
+    vectors = _trained(subject, _Lesson(panel.tokens[of_half & recited], lambda loss: loss, seed))
+    _tell(found, "attacked", _asked(subject, vectors, panel.tokens), of_half)
     on_progress(1, 1)
     return found
 
 
-def _begun(
-    subject: ProbedModel, panel: Probed, recited: Flags, seed: int
-) -> tuple[Values, Flags | None]:
-    """Return the numbers without vectors and with those of the start, and what is trained on.
+def _begun(subject: ProbedModel, panel: Probed, recited: Flags, seed: int) -> tuple[Values, Flags]:
+    """Return the numbers without vectors and with those of the start, and the half trained on.
 
-    None where fewer than LEAST sequences of the one half of the families are recited.
+    No numbers where fewer than LEAST sequences of that half of the families are recited.
     """
     of_half = _half(panel.family, recited, seed)
-    learnt = np.asarray(of_half & recited)
     found: Values = {}
-    if learnt.sum() < LEAST:
-        return found, None
-    _tell(found, "plain", _asked(subject, None, panel.tokens), of_half)
-    start = _start(subject, seed)
-    _tell(found, "started", _asked(subject, start, panel.tokens), of_half)
-    return found, learnt
+    if (of_half & recited).sum() >= LEAST:
+        _tell(found, "plain", _asked(subject, None, panel.tokens), of_half)
+        start = _start(subject, seed)
+        _tell(found, "started", _asked(subject, start, panel.tokens), of_half)
+    return found, of_half
 
 
 def _half(family: Int64, recited: Flags, seed: int) -> Flags:
@@ -111,11 +111,11 @@ def _half(family: Int64, recited: Flags, seed: int) -> Flags:
 
 
 def _tell(
-    found: Values, name: str, answer: tuple[Flags, NDArray[np.float64]], learnt: Flags
+    found: Values, name: str, answer: tuple[Flags, NDArray[np.float64]], of_half: Flags
 ) -> None:
     """Add two numbers of the sequences whose half of the families was not trained on."""
     for key, value in zip(("recited", "nats"), answer, strict=True):
-        found[f"{key}_{name}"] = np.where(learnt, np.nan, value.astype(np.float64))
+        found[f"{key}_{name}"] = np.where(of_half, np.nan, value.astype(np.float64))
 
 
 def _start(subject: ProbedModel, seed: int) -> Tensor:
@@ -179,3 +179,53 @@ def _answers(
             hits = (logits.argmax(-1) == tokens)[:, -SUFFIX:].all(1)
             log_p = logits.log_softmax(-1).gather(-1, tokens[..., None]).squeeze(-1)
         yield hits.cpu().numpy(), -log_p.double().mean(1).cpu().numpy()
+
+
+def cost_curve(of: SignalValues, seed: int) -> list[dict[str, Any]]:
+    """Return what a defence keeps from being recited, and what it costs, a row for each vectors.
+
+    `still_recited` is of the sequences that are recited without vectors; `nats_added` are the nats
+    a token that text which the model does not know loses: never seen, or not recited where what it
+    saw is not known. All are of the families left out, with a 95% bootstrap over them; no rows
+    where either is of no sequence.
+
+    Args:
+        of: the numbers of the defence.
+        seed: of the bootstrap.
+    """
+    if not of.values:
+        return []
+    told = ~np.isnan(of.values["recited_plain"])
+    recited = told & (of.values["recited_plain"] > 0)
+    unknown = told & ((of.seen == 0) if of.known else ~recited)
+    if not recited.any() or not unknown.any():
+        return []
+    weight = np.concatenate(list(row_weights(of.panel.family, DRAWS, seed)))
+    names = [name.removeprefix("recited_") for name in of.values if name.startswith("recited_")]
+    rows = []
+    for name in names:
+        added = of.values[f"nats_{name}"] - of.values["nats_plain"]
+        still, still_95 = _mean(of.values[f"recited_{name}"], recited, weight)
+        nats, nats_95 = _mean(added, unknown, weight)
+        rows.append(
+            {
+                "vectors": name,
+                "still_recited": still,
+                "still_recited_95": still_95,
+                "sequences": int(recited.sum()),
+                "nats_added": nats,
+                "nats_added_95": nats_95,
+                "unknown": int(unknown.sum()),
+            }
+        )
+    return rows
+
+
+def _mean(
+    value: NDArray[np.float64], inside: Flags, weight: NDArray[np.float64]
+) -> tuple[float, list[float]]:
+    """Return the mean of some sequences, and the ends of its interval over draws of families."""
+    own, times = value[inside], weight[:, inside]
+    drawn = (times @ own)[times.any(1)] / times.sum(1)[times.any(1)]
+    ends = [round(float(end), 5) for end in np.quantile(drawn, (0.025, 0.975))]
+    return round(float(own.mean()), 5), ends

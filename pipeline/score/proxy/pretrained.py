@@ -95,6 +95,11 @@ class Loaded:
             if name.endswith(MLP_ENDS)
         ]
 
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Return all weights."""
+        found: Iterator[nn.Parameter] = self.model.parameters()
+        return found
+
     def embed(self, tokens: Tensor) -> Tensor:
         """Return what tokens are read as, (..., width)."""
         found: Tensor = self.model.get_input_embeddings()(tokens)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from torch import Tensor, nn
@@ -24,6 +24,9 @@ class Readable(Scorable, Protocol):
 
     @property
     def neurons(self) -> Sequence[nn.Module]: ...  # noqa: D102
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Return all weights."""
 
     def embed(self, tokens: Tensor) -> Tensor:
         """Return what tokens are read as, (..., width)."""

@@ -22,7 +22,7 @@ from schemas.score.dynamics import DYNAMICS
 
 if TYPE_CHECKING:
     from pipeline.score.proxy.ensemble import Proxy
-    from pipeline.score.proxy.train import Schedule
+    from pipeline.score.proxy.train import Mark, Schedule
 
 
 @dataclass(frozen=True)
@@ -110,25 +110,43 @@ def dynamics_table(
             **row,
         }
         for proxy in proxies
+        for sudden in [sudden_steps(proxy.marks)]
         for mark in proxy.marks
-        for row in _groups(when, mark.steps, inside, mark.memorized, mark.log_p.astype(np.float64))
+        for row in _groups(when, inside, mark, sudden)
     ]
     return pa.Table.from_pylist(rows, DYNAMICS)
 
 
-def _groups(
-    when: Taught, steps: int, inside: Flags, memorized: Flags, log_p: Float64
-) -> Iterator[dict[str, Any]]:
+def sudden_steps(marks: Sequence[Mark]) -> Float64:
+    """Return the moment of each asked text before which its log p rose most, in steps, (asked,).
+
+    NaN with fewer than two moments. (Sudden confidence, as of over-memorized text.)
+    """
+    if len(marks) < 2:
+        return np.full(len(marks[0].log_p) if marks else 0, np.nan)
+    rises = np.diff(np.stack([mark.log_p.astype(np.float64) for mark in marks]), axis=0)
+    steps = np.array([mark.steps for mark in marks[1:]], np.float64)
+    return np.asarray(steps[rises.argmax(0)])
+
+
+def _groups(when: Taught, inside: Flags, mark: Mark, sudden: Float64) -> Iterator[dict[str, Any]]:
     """Yield the rows of one proxy at one moment: never taught, by dose, by dose and steps since."""
-    dose = _power(when.times(steps))
-    since = _power(when.since(steps))
+    dose = _power(when.times(mark.steps))
+    since = _power(when.since(mark.steps))
     never = ~inside
-    yield _row(0, None, never, memorized, log_p, never)
+
+    def row(taught: int, ago: int | None, own: Flags) -> dict[str, Any]:
+        log_p = mark.log_p.astype(np.float64)
+        found = _row(taught, ago, own, mark.memorized, log_p, never)
+        known = own.any() and not np.isnan(sudden).any()
+        return {**found, "sudden_steps": float(np.median(sudden[own])) if known else None}
+
+    yield row(0, None, never)
     for one in np.unique(dose[dose > 0]).tolist():
         own = dose == one
-        yield _row(one, None, own, memorized, log_p, never)
+        yield row(one, None, own)
         for ago in np.unique(since[own]).tolist():
-            yield _row(one, ago, own & (since == ago), memorized, log_p, never)
+            yield row(one, ago, own & (since == ago))
 
 
 def _power(count: Int64) -> Int64:

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from pipeline.score.sequences.sequence_table import ScoringInput
     from pipeline.score.sequences.training_rows import Text, TrainingRows
 
-VERSION = 7
+VERSION = 8
 DEFAULT_TOKENS = {"cpu": 262_144, "cuda": 200_000_000}
 BYTES_PER_TOKEN = 4.0  # before a tokenizer is known
 MODELS = "models"

@@ -5,7 +5,7 @@ import json
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.backtest.arms import reserve
+from pipeline.backtest.arms import reserve, retention
 from pipeline.backtest.backtest import FOLDER, RESULT, backtest
 from pipeline.backtest.result import headline_lines
 from pipeline.config.load import load_config
@@ -24,10 +24,15 @@ def test_a_back_test_of_a_scored_run(own_run, monkeypatch):
     assert backtest(own_run, changed(), "smoke", dry_run=True) == {"dry_run": True}
     assert not (own_run / FOLDER / "declared.json").exists()
     monkeypatch.setattr(reserve, "LEAST_FAMILIES", 20)
-    result = backtest(own_run, changed("backtest.seeds=2"), "smoke", ["filter"])
+    monkeypatch.setattr(retention, "UPDATES", (0, 2))
+    result = backtest(own_run, changed("backtest.seeds=2"), "smoke", ["filter", "retention"])
     assert {row["arm"] for row in result["arms"]} == {"filter"}
     assert {row["policy"] for row in result["removal"]} == {"random", "count", "risk"}
     assert result["arms"][0]["held_out_families"] == 20
+    assert {row["updates"] for row in result["retention"]} == {0, 2}
+    assert {row["rows"] for row in result["retention"]} == {"natural", "plants"}
+    at_once = pq.read_table(own_run / FOLDER / "backtest_retention")
+    assert at_once.num_rows == len(result["retention"])
     folder = own_run / FOLDER
     _triples(result["triples"])
     assert len(result["differences"]) == 20
@@ -39,7 +44,8 @@ def test_a_back_test_of_a_scored_run(own_run, monkeypatch):
     assert all(headline_lines(result))
     assert json.loads((folder / RESULT).read_text()) == result
     before = files(folder)
-    assert backtest(own_run, changed("backtest.seeds=2"), "smoke", ["filter"]) == result
+    arms = ["filter", "retention"]
+    assert backtest(own_run, changed("backtest.seeds=2"), "smoke", arms) == result
     assert files(folder) == before
     _bound(own_run)
 

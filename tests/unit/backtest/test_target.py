@@ -13,6 +13,7 @@ from pipeline.score.proxy.pool import torch_threads
 from pipeline.score.proxy.statistics import ProxyScorer
 from pipeline.score.proxy.train import Schedule, train
 from pipeline.text.hashing import keyed_hash
+from tests.chained import chained
 
 SHAPE = Shape(64, 1, 32)
 SCHEDULE = Schedule(2, 4, 0.003, 5)
@@ -119,16 +120,6 @@ def test_dropping_the_sinks_leaves_the_ordinary_model():
     assert torch.equal(model(tokens), model.without_sinks()(tokens))
     model.choose(np.array([0, 1], np.uint64))
     assert not torch.equal(model(tokens), model.without_sinks()(tokens))
-
-
-def chained(draw, follows, rows):
-    """Return rows of EOS and 64 tokens, each one of the four that may follow the one before."""
-    found = np.zeros((rows, 65), np.int64)
-    found[:, 1] = draw.integers(1, len(follows), rows)
-    for place in range(2, 65):
-        which = np.searchsorted((0.5, 0.75, 0.9, 1.0), draw.random(rows))
-        found[:, place] = follows[found[:, place - 1], which]
-    return found
 
 
 def test_a_sink_for_each_text_forgets_what_repeats_and_keeps_the_model():

@@ -17,7 +17,7 @@ from pipeline.inspect.contributions import contributions
 from pipeline.inspect.explain import explain, explanations
 from pipeline.inspect.explanation import Explanation
 from pipeline.inspect.explanation_page import explanation_page
-from pipeline.inspect.explanation_words import in_words
+from pipeline.inspect.explanation_words import in_words, risk_lines
 from pipeline.inspect.signal_words import signal_lines
 from pipeline.report.quotes.differences import side_by_side
 from schemas.score.sequences import PROXY, SEQUENCES, SURFACE
@@ -296,6 +296,7 @@ def test_a_row_tells_its_signals() -> None:
             **sequence,
             **surface,
             "zlib_bits_per_byte": 4.0,
+            "suffix_entropy_bits": 3.5,
             "gap_bits": 12.5,
             "proxies": [{"proxy": "p3", **proxy}, {"proxy": "p0", **proxy, "seen": 0}],
         },
@@ -311,7 +312,8 @@ def test_a_row_tells_its_signals() -> None:
         ),
         (
             "Its text: 25% of the suffix's tokens that copying from before guesses; 11.0 bits a "
-            "token, 0.0 the rarest; 4.0 bits a byte compressed."
+            "token, 0.0 the rarest; 3.5 bits of entropy among its suffix's tokens; 4.0 bits a byte "
+            "compressed."
         ),
         "Seen by one half only, it is 12.5 bits likelier there.",
         "Proxy p3 saw it 4 times: 7 tokens right, log p -21.50 nats, least margin -1.25.",
@@ -319,6 +321,8 @@ def test_a_row_tells_its_signals() -> None:
         "Probe approximate of p3, from token 128: edit distance 3, bleu 0.81.",
     ]
     assert signal_lines(Explanation({}, Config())) == []
+    one.config = Config.model_validate({"proxy": {"models": ["somewhere"]}})
+    assert signal_lines(one)[3].startswith("Proxy p3 may have seen it: 7 tokens right")
 
 
 def test_a_kept_row_tells_where_removed_copies_differ(tmp_path, make_corpus, scan) -> None:
@@ -359,3 +363,19 @@ def test_pairs_that_both_stay_are_explained(tmp_path, make_corpus, scan) -> None
     )
     assert "both have the same symbols: +" in told["again"]
     assert "it is in the split test, so neither goes (near.across_splits)" in told["long"]
+
+
+def test_a_planned_order_is_said() -> None:
+    """When a text is seen last, and how far apart its copies are; nothing without an order."""
+    risk = {
+        "risk": 0.5, "risk_low": 0.2, "risk_high": 0.8, "kind": "recited", "expected_tokens": 16.0,
+        "scored_share": 1.0, "extrapolated": False, "basis": "seen", "last_exposure": 0.25,
+        "spacing": 0.125,
+    }  # fmt: skip
+    one = Explanation({}, Config(), scored=True, risk=risk)
+    told = " ".join(risk_lines(one))
+    assert "seen last with 25.0% of the epoch to come; its copies are 12.5% apart" in told
+    one.risk = {**risk, "spacing": None}
+    assert "apart" not in " ".join(risk_lines(one))
+    one.risk = {**risk, "last_exposure": None}
+    assert "epoch" not in " ".join(risk_lines(one))

@@ -89,6 +89,22 @@ def test_what_changed_is_counted(tmp_path: Path) -> None:
     assert "## Changed since run" in (now.folder / "report" / "summary.md").read_text()
 
 
+def test_a_sweep_of_the_vocabulary_is_two_runs(tmp_path: Path) -> None:
+    """Another number of tokens and what it does to the forecast stand side by side."""
+    now, before = _runs(tmp_path, scored=True)
+    _edit(before, "document_risk", "risk", [1], 0.25)
+    _edit(before, "document_risk", "expected_tokens", [1], 3.0)
+    manifest = json.loads((before.folder / "manifest.json").read_text())
+    manifest["config"]["proxy"]["vocabulary"] = 512
+    (before.folder / "manifest.json").write_bytes(manifest_bytes(manifest))
+    found = _changes(compared_with(now, before.folder))
+    assert found["settings"] == [{"setting": "proxy.vocabulary", "before": 512, "now": 2048}]
+    risk = {row["measure"]: (row["before"], row["now"]) for row in found["risk"]}
+    assert risk["scored"] == (3, 3)
+    assert risk["risky"] == (0, 1)
+    assert risk["tokens_at_risk"][0] < risk["tokens_at_risk"][1]
+
+
 def test_a_run_without_decisions_is_refused(tmp_path: Path) -> None:
     """There is nothing to compare with before the other run was filtered; which one is said."""
     for name in ("now", "before"):

@@ -51,6 +51,13 @@ PROBED: Row = {
         _number("0", 31.0, "p0"),
     ],
     "by": "times trained on",
+    "defence": [
+        {
+            "vectors": name, "still_recited": share, "still_recited_95": [0.0, share],
+            "sequences": 11, "nats_added": nats, "nats_added_95": [-0.1, 0.25], "unknown": 40,
+        }
+        for name, share, nats in (("plain", 1.0, 0.0), ("started", 0.5, 0.05), ("at_1", 0.0, 0.125))
+    ],
     "long_tail": {"seen": [DECILE]},
     "same_dose": [
         {
@@ -90,6 +97,7 @@ def _moment(steps: int, taught: int, since: int | None, texts: int, hits: int) -
         "taught": taught, "steps_since": since, "texts": texts, "memorized": hits,
         "low": 0.0, "high": 0.3,
         **dict(zip(("auc", "auc_low", "auc_high"), area, strict=True)),
+        "sudden_steps": 20.0 if taught else 30.0,
     }  # fmt: skip
 
 
@@ -124,6 +132,10 @@ def test_what_probes_measured_reaches_the_report(tmp_path: Path) -> None:
     data, page = _reported(tmp_path, {"probes/all": PROBED})
     told = text_of(signals(data))
     assert "24 sequences of 9 families by the proxy p1" in told
+    assert "11 recited sequences and 40 that the model does not know" in told
+    assert "none100.0%0.0% to 100.0%+0.000-0.100 to +0.250" in told
+    assert "trained to hold 1 nats a token0.0%0.0% to 0.0%+0.125" in told
+    assert "bits a token of the suffix11.510.2+1.25+0.5 to +2" in told
     assert "seen 0seen 2 to 3seen 16 to 31" in told
     assert "edit distance30 [29, 31]20 [19, 21]2.5 [1.5, 3.5]" in told
     assert "31 [30, 32]" not in told  # another proxy's
@@ -169,6 +181,8 @@ def test_the_course_of_a_training_reaches_the_report(tmp_path: Path) -> None:
     assert "never (floor)50%100.0%0.0% to 30.0%" in told
     assert "2\N{EN DASH}350%425.0%" in told
     assert "8 or more0.75, 40% of 5" in told
+    assert "never (floor)1075%0.0%" in told
+    assert "2\N{EN DASH}3450%75.0%" in told
     assert 'id="chart-recall"' in page
     assert 'id="chart-recognition"' in page
 

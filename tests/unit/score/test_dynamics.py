@@ -10,7 +10,7 @@ from pipeline.score.proxy.model import to_safetensors
 from pipeline.score.proxy.pool import torch_threads
 from pipeline.score.proxy.statistics import ProxyScorer
 from pipeline.score.proxy.train import Mark, Questions, Schedule, TrainingOptions, epoch_order
-from pipeline.score.sequences.dynamics import Taught, dynamics_table, taught
+from pipeline.score.sequences.dynamics import Taught, dynamics_table, sudden_steps, taught
 from pipeline.score.sequences.plants import Plants
 from schemas.score.dynamics import DYNAMICS
 from tests.unit.score.tiny_training import SCHEDULE, SHAPE, STEPS, Killed, tiny_rows
@@ -137,6 +137,22 @@ def test_recall_and_recognition_are_told_by_dose_and_by_steps_since():
     # Hanley and McNeil with 2 against 2: q1 = .6, q2 = .642857
     spread = np.sqrt((0.1875 + (0.6 - 0.5625) + (0.6428571 - 0.5625)) / 4)
     assert area["auc_low"] == pytest.approx(0.75 - 1.959964 * spread, abs=1e-5)
+
+
+def test_the_moment_of_sudden_confidence_is_that_of_the_largest_rise():
+    """By hand: one text rises most before the 5th step, one before the 9th; both, the median."""
+    never = np.zeros(2, np.bool_)
+    said = ((-90.0, -90.0), (-20.0, -80.0), (-10.0, -5.0))
+    marks = tuple(
+        Mark(steps, np.array(log_p, np.float32), never)
+        for steps, log_p in zip((2, 5, 9), said, strict=True)
+    )
+    assert sudden_steps(marks).tolist() == [5.0, 9.0]
+    assert np.isnan(sudden_steps(marks[:1])).all()
+    planted, schedule = plants([1, 1], [True, False]), Schedule(1, 1, 0.1, 1)
+    table = dynamics_table(planted, 0, [_Marked(marks)], schedule)  # type: ignore[list-item] # all that is asked of a proxy
+    found = dict(zip(table["taught"].to_pylist(), table["sudden_steps"].to_pylist(), strict=True))
+    assert found == {0: 9.0, 1: 5.0}
 
 
 class _Marked:

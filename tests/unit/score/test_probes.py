@@ -19,14 +19,18 @@ from pipeline.config.load import load_config
 from pipeline.config.sections import ProbesConfig
 from pipeline.engine.progress import Silent, current, listen
 from pipeline.errors import ConfigError, InputError
+from pipeline.inspect.explain import explanations
+from pipeline.inspect.explanation_words import in_words
 from pipeline.score.probes import measures as probes_measures
 from pipeline.score.probes import tabular as probes_tabular
 from pipeline.score.probes.aggregates import SignalValues, aggregates
+from pipeline.score.probes.attribution import attribution, log_p_of, self_influence
 from pipeline.score.probes.cost import lines, passes
 from pipeline.score.probes.doses import levels
 from pipeline.score.probes.generation import generate, next_logits, suffix_hits, suffix_log_p
 from pipeline.score.probes.neurons import Switched
 from pipeline.score.probes.panel import Probed, ProbedModel, ProbeInput, choose
+from pipeline.score.probes.soft_prompt import cost_curve
 from pipeline.score.proxy import model as models
 from pipeline.score.proxy.model import Shape
 from pipeline.score.proxy.pool import torch_threads
@@ -246,7 +250,8 @@ def test_few_neurons_carry_a_recall_and_little_else(subject, panel, measured):
     assert not switched.recites(order[: int(own["needed"][0])], panel.tokens[:1])
     assert switched.recites(order[:0], panel.tokens[:1])
     assert switched.recites(order.flip(0)[: int(own["needed"][0])], panel.tokens[:1])
-    assert suffix_hits(subject, panel.tokens[:1], 32).all()  # the model itself is as it was
+    with switched.without(order):
+        assert suffix_hits(subject, panel.tokens[:1], 32).all()  # the model itself is as it was
 
 
 def test_a_removed_neuron_is_nought_and_the_harm_is_of_first_order(subject, panel):
@@ -283,6 +288,8 @@ def test_a_soft_prompt_keeps_recall_out_and_leaves_the_rest(measured):
     recited = {name: values[:REPEATED][left_out].mean() for name, values in found.items()}
     assert recited["recited_plain"] == 1.0
     assert recited["recited_at_1"] == 0.0
+    told = {name: np.isnan(values).tolist() for name, values in found.items()}
+    assert all(own == told["recited_plain"] for own in told.values())  # one half in every number
     assert recited["recited_at_1"] < recited["recited_started"]
     assert recited["nats_at_2"] > recited["nats_at_1"] > recited["nats_started"]
     lost = np.nanmean((found["nats_at_1"] - found["nats_plain"])[REPEATED:])
@@ -292,12 +299,59 @@ def test_a_soft_prompt_keeps_recall_out_and_leaves_the_rest(measured):
     assert attacked["nats_started"] == pytest.approx(found["nats_started"], nan_ok=True)
 
 
+def test_what_a_defence_costs_by_hand():
+    """Still recited of what was, and the nats that the never seen lose; left out is not told."""
+    nan = np.nan
+    found = found_of(
+        "soft_defence", range(6),
+        recited_plain=[1, 0, 1, 0, nan, nan], nats_plain=[0.1, 4, 0.1, 5, nan, nan],
+        recited_at_1=[0, 0, 1, 0, nan, nan], nats_at_1=[1.1, 4.5, 0.9, 5.5, nan, nan],
+    )  # fmt: skip
+    plain, held = cost_curve(found, SEED)
+    assert (plain["vectors"], plain["still_recited"], plain["nats_added"]) == ("plain", 1.0, 0.0)
+    assert (held["vectors"], held["still_recited"], held["nats_added"]) == ("at_1", 0.5, 0.5)
+    assert (held["sequences"], held["unknown"]) == (2, 2)
+    assert held["still_recited_95"] == [0.0, 1.0]
+    assert cost_curve(replace(found, values={}), SEED) == []
+    loaded = cost_curve(replace(found, known=False, seen=found.seen + 1), SEED)[1]
+    assert (loaded["unknown"], loaded["nats_added"]) == (2, 0.5)
+
+
 def test_no_soft_prompt_is_trained_on_too_little(subject, panel):
     """A model that recites nothing has no numbers of one."""
     unread = replace(subject, model=models.Transformer(Shape(VOCABULARY, 1, 32), 1))
     for name in ("soft_defence", "soft_attack"):
         own = probes_measures.MEASURES[name]
         assert own(unread, panel, CONFIG, SEED, lambda *_: None) == {}
+
+
+def test_attributions_add_up_to_what_the_prefix_adds(subject, panel):
+    """Their sum is log p after the prefix less that after one of mean embeddings."""
+    for row in panel.tokens[[0, REPEATED]]:
+        parts = attribution(subject, row, 96)
+        true, without = (log_p_of(subject, row, mean_prefix=side) for side in (False, True))
+        assert parts.shape == (32,)
+        assert parts.sum() == pytest.approx(true - without, rel=0.1)
+        alone = suffix_log_p(subject, row[None], 32).double().sum()
+        assert true == pytest.approx(float(alone), rel=1e-4)
+    changed = panel.tokens[0].copy()
+    most = int(np.argmax(attribution(subject, changed)))
+    changed[1 + most] = (changed[1 + most] + 7) % VOCABULARY
+    assert log_p_of(subject, changed, mean_prefix=False) < log_p_of(
+        subject, panel.tokens[0], mean_prefix=False
+    )
+
+
+def test_self_influence_is_of_all_weights_and_small_for_what_was_learnt(subject, panel):
+    """It is the squared norm of an ordinary backward pass; a step on the unseen would do more."""
+    row = torch.from_numpy(panel.tokens[REPEATED])
+    torch.nn.functional.cross_entropy(subject.model(row[None, :-1])[0], row[1:]).backward()
+    grads = [part.grad.double() for part in subject.model.parameters()]
+    by_hand = sum(float(grad.square().sum()) for grad in grads)
+    subject.model.zero_grad(set_to_none=True)
+    found = [self_influence(subject, row) for row in panel.tokens]
+    assert found[REPEATED] == pytest.approx(by_hand, rel=1e-3)
+    assert max(found[:REPEATED]) < min(found[REPEATED:])
 
 
 def test_draws_are_of_the_seed_and_of_no_batch(subject, panel, monkeypatch):
@@ -680,3 +734,38 @@ def test_a_loaded_model_that_changed_is_refused(loaded, scored, tmp_path):
     finally:
         weights.write_bytes(kept)
         shape.write_bytes(kept_shape)
+
+
+def test_explain_asks_the_proxies_of_a_rows_riskiest_sequence(scored):
+    """Tokens of its own prefix, what they add, and each proxy's self-influence; only on request."""
+    worst = scored.table("sequences")["row_key"][0].as_py()
+    names = dict(scored.rows("counts", "row_key", "doc_id"))
+    before, noting = current(), Noting()
+    listen(noting)
+    try:
+        [one] = explanations(scored.folder, names[worst], asking=True)
+    finally:
+        listen(before)
+    found = one.attributed
+    assert found is not None
+    assert noting.said == [f"attribution: {3 * (32 + 5):,} passes of one sequence"]
+    assert [name for name, _, _ in found.influence] == ["p0", "p1", "p2", "half-a", "half-b"]
+    assert all(value > 0 for _, _, value in found.influence)
+    assert sum(nats for _, _, nats in found.tokens) > 0.2 * found.whole
+    assert one.text is not None
+    assert one.sequence is not None
+    text = one.text.encode()
+    [own] = [
+        row
+        for row in scored.table("sequences").to_pylist()
+        if (row["row_key"], row["start_token"]) == (worst, one.sequence["start_token"])
+    ]
+    places = [(first, past) for first, past, _ in found.tokens]
+    assert all(own["start_byte"] <= first < past <= own["suffix_byte"] for first, past in places)
+    told = in_words([one])
+    assert "Self-influence" in told
+    shown = [text[first:past].decode().strip() for first, past, nats in found.tokens if nats > 0]
+    assert all(token in told for token in shown)
+    [unasked] = explanations(scored.folder, names[worst])
+    assert unasked.attributed is None
+    assert "Self-influence" not in in_words([unasked])

@@ -298,6 +298,16 @@ def test_risk_separates_what_a_larger_model_would_memorize(planted):
     assert value[count >= 32].mean() > 3 * value[count == 1].mean()
 
 
+def test_a_planned_order_is_told_and_changes_no_forecast(too_few, tmp_path):
+    """Each document has its last exposure; without a planned order there is none."""
+    ordered = forecast_of(tmp_path, too_few.table, *NEAR, "target.order=files")
+    last = ordered.documents["last_exposure"].to_pylist()
+    assert all(0.0 <= value < 1.0 for value in last)
+    assert len(set(last)) > 400
+    assert too_few.documents["last_exposure"].null_count == len(last)
+    assert ordered.risk.equals(too_few.risk)
+
+
 def test_intervals_hold_the_risk(planted):
     """Each interval holds its risk, is inside [0, 1] and is not of no width."""
     low, value, high = (planted.values(name) for name in ("risk_low", "risk", "risk_high"))
