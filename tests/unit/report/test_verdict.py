@@ -69,6 +69,7 @@ def test_rows_that_stay_with_another_text_are_counted(tmp_path: Path, cut: str, 
         f"2 of 6 documents; 4 are kept, 3 of them with repeated passages {told}, 1 of them with "
         "personal data masked."
     )
+    assert "rows kept with parts cut or masked" in page(data)
 
 
 def test_without_a_forecast_it_says_so(tmp_path: Path) -> None:
