@@ -1,6 +1,6 @@
 r"""Scan and filter against peers: the same shards, the same cores, speed, memory and quality.
 
-usage: python benchmarks/peers.py CORPUS [--truth FOLDER] [--peers VENV] [--only NAME ...]
+usage: python benchmarks/peers.py CORPUS [--truth FOLDER] [--peers [NAME=]VENV ...] [--only NAME ...]
                                   [--repeat N] [--out JSON]
 
 CORPUS is a folder of Parquet shards with the columns id and text. VENV is an environment with the
@@ -8,8 +8,12 @@ peers, which users never need:
 
     python -m venv VENV && VENV/bin/pip install --no-deps -r benchmarks/requirements.txt
 
-Without --peers only rote runs. This file starts itself again with the interpreter of VENV, and
-imports nothing but the standard library there. The sides run one after the other:
+holds datatrove, text-dedup and datasketch. Those that cannot be installed together have one of their
+own each, with requirements-NAME.txt, named as --peers NAME=VENV (semhash, dolma, data-juicer).
+
+A side without an environment does not run. This file starts itself again with the interpreter of
+VENV, and imports nothing but the standard library there; the sides are in peer_sides.py. They run
+one after the other:
 
 - rote: `scan + filter` as in scan.py. It also counts every repeated 50-word window, lists the
   pairs down to 0.5 and proves each removal; the peers only filter.
@@ -24,6 +28,16 @@ imports nothing but the standard library there. The sides run one after the othe
   and Kana one by one), sets of 5-grams, MinHash(num_perm=128) in a process a core,
   MinHashLSH(threshold=0.8), a row goes if the index has a match among the rows kept before it,
   zstd Parquet out.
+- semhash: SemHash.from_records and self_deduplicate() with their defaults (cosine 0.9, usearch), one
+  process. Its usual model is on a hub, which is not asked: the static embeddings that the package
+  wordllama carries (256 numbers a token, mean of a text) take its place. Only ids are written.
+- dolma: `dolma dedupe` of whole documents by their text (a Bloom filter, false positives 1 in
+  1,000,000), then `dolma mix` of those without a tag, gzipped JSON Lines out. That is its removal
+  of documents: its other one tags paragraphs. Its input, gzipped JSON Lines, is written before the
+  clock starts.
+- data-juicer: document_minhash_deduplicator with jaccard_threshold 0.8 (its default is 0.7) and np
+  of the cores; its other defaults: 256 permutations, 5-grams of words between spaces, lower case.
+  JSON Lines out.
 
 Seconds are taken inside the child, after its imports (start-up, printed beside) and, for rote,
 after its kernels are compiled or loaded. CPU s is that of the child and all it waited for, start-up
@@ -39,11 +53,10 @@ quality.py defines found, gone (share of the pairs with a side removed) and wron
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
-import multiprocessing
 import os
 import platform
-import re
 import resource
 import shutil
 import signal
@@ -52,11 +65,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
 from contextlib import suppress
-from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from peer_sides import SIDES, Figures, shards
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -64,133 +77,7 @@ if TYPE_CHECKING:
 CHILD = "ROTE_PEERS_CHILD"
 LIMIT_S = 3600
 SAMPLE_S = 0.2
-WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]+")
-Figures = dict[str, Any]
-
-
-def rote(corpus: Path, out: Path, _: int) -> Figures:
-    """Run scan and filter as the other benchmark does."""
-    from scan import scan
-
-    return {**scan(corpus, out), "versions": {"rote": version("rote")}}
-
-
-def datatrove(corpus: Path, out: Path, cores: int) -> Figures:
-    """Run the four stages of datatrove's MinHash."""
-    begun = time.perf_counter()
-    import datatrove.utils.japanese_tokenizer  # noqa: F401 imported with the first tokenizer
-    import spacy  # noqa: F401
-    from datatrove.executor import LocalPipelineExecutor
-    from datatrove.pipeline import dedup
-    from datatrove.pipeline.readers import ParquetReader
-    from datatrove.pipeline.writers import ParquetWriter
-
-    startup = time.perf_counter() - begun
-    begun = time.perf_counter()
-    signatures, buckets, cluster, logs = (
-        str(out / name) for name in ("signatures", "buckets", "cluster", "logs")
-    )
-    tasks = len(list(shards(corpus)))
-    reader = ParquetReader(str(corpus), glob_pattern="**/*.parquet")
-    writer = ParquetWriter(str(out / "kept"), compression="zstd", expand_metadata=True)
-    stages: list[tuple[int, list[Any]]] = [
-        (tasks, [reader, dedup.MinhashDedupSignature(signatures)]),
-        (dedup.MinhashConfig().num_buckets, [dedup.MinhashDedupBuckets(signatures, buckets)]),
-        (1, [dedup.MinhashDedupCluster(buckets, cluster)]),
-        (tasks, [reader, dedup.MinhashDedupFilter(cluster), writer]),
-    ]
-    for number, (count, steps) in enumerate(stages):
-        LocalPipelineExecutor(
-            steps, count, min(cores, count), f"{logs}/{number}", start_method="fork"
-        ).run()
-    return ended(begun, startup, "datatrove", "spacy", "numpy")
-
-
-def text_dedup(corpus: Path, out: Path, cores: int) -> Figures:
-    """Run text-dedup's MinHash command."""
-    begun = time.perf_counter()
-    from text_dedup import minhash
-
-    startup = time.perf_counter() - begun
-    options = {
-        "path": "parquet",
-        "data_files": f"{corpus}/**/*.parquet",
-        "split": "train",
-        "cache_dir": f"{out}/cache",
-        "output": f"{out}/kept",
-        "column": "text",
-        "threshold": "0.8",
-        "num_proc": str(cores),
-    }
-    arguments = [word for name, value in options.items() for word in (f"--{name}", value)]
-    begun = time.perf_counter()
-    minhash.main(arguments, standalone_mode=False)
-    return ended(begun, startup, "text-dedup", "datasets", "numpy")
-
-
-def grams(text: str) -> set[bytes]:
-    """Return the word 5-grams of a text; all its words if they are fewer."""
-    words = WORD.findall(text.lower())
-    last = max(len(words) - 4, 1) if words else 0
-    return {" ".join(words[at : at + 5]).encode() for at in range(last)}
-
-
-def sketches(unit: tuple[Path, int]) -> list[Any]:
-    """Return the MinHash of each text of a row group, None where it has no words."""
-    import pyarrow.parquet as pq
-    from datasketch import LeanMinHash, MinHash
-
-    texts = pq.ParquetFile(unit[0]).read_row_group(unit[1], columns=["text"])["text"]
-    sets = [grams(text or "") for text in texts.to_pylist()]
-    hashes = MinHash.generator(sets, num_perm=128)
-    return [LeanMinHash(minhash) if of else None for of, minhash in zip(sets, hashes, strict=True)]
-
-
-def datasketch(corpus: Path, out: Path, cores: int) -> Figures:
-    """Remove each row that the index has a match for among those kept, in row order."""
-    begun = time.perf_counter()
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-    from datasketch import MinHashLSH
-
-    startup = time.perf_counter() - begun
-    begun = time.perf_counter()
-    index = MinHashLSH(threshold=0.8, num_perm=128)
-    files = {path: pq.ParquetFile(path) for path in shards(corpus)}
-    units = [(path, group) for path, file in files.items() for group in range(file.num_row_groups)]
-    keep: dict[Path, list[bool]] = {path: [] for path in files}
-    with multiprocessing.Pool(cores) as pool:
-        for (path, _), found in zip(units, pool.imap(sketches, units), strict=True):
-            for minhash in found:
-                stays = minhash is None or not index.query(minhash)
-                if minhash is not None and stays:
-                    index.insert((path, len(keep[path])), minhash)
-                keep[path].append(stays)
-    for path, file in files.items():
-        target = out / "kept" / path.relative_to(corpus)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(file.read().filter(pa.array(keep[path])), target, compression="zstd")
-    return ended(begun, startup, "datasketch", "pyarrow", "numpy")
-
-
-SIDES: dict[str, Callable[[Path, Path, int], Figures]] = {
-    "rote": rote,
-    "datatrove": datatrove,
-    "text-dedup": text_dedup,
-    "datasketch": datasketch,
-}
-
-
-def shards(corpus: Path) -> Iterator[Path]:
-    """Yield the shards in order."""
-    yield from sorted(corpus.rglob("*.parquet"))
-
-
-def ended(begun: float, startup: float, *packages: str) -> Figures:
-    """Return the figures of a side that ends now."""
-    seconds = time.perf_counter() - begun
-    versions = {name: version(name) for name in packages}
-    return {"seconds": seconds, "startup": startup, "versions": versions}
+TOGETHER = ("datatrove", "text-dedup", "datasketch")  # the sides that share an environment
 
 
 def be_child() -> None:
@@ -291,6 +178,10 @@ def kept(out: Path) -> pa.Table:
     import pyarrow.parquet as pq
 
     tables = [pq.read_table(path, columns=["id"]) for path in shards(out / "kept")]
+    for path in sorted([*(out / "kept").glob("*.jsonl"), *(out / "kept").glob("*.json.gz")]):
+        opened = gzip.open if path.suffix == ".gz" else Path.open
+        with opened(path, "rb") as stream:
+            tables.append(pa.table({"id": [json.loads(line)["id"] for line in stream]}))
     for path in sorted((out / "kept").glob("*.arrow")):
         with pa.ipc.open_stream(path) as stream:
             tables.append(stream.read_all().select(["id"]))
@@ -424,15 +315,21 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("corpus", type=Path)
     parser.add_argument("--truth", type=Path)
-    parser.add_argument("--peers", type=Path, metavar="VENV")
+    parser.add_argument("--peers", nargs="+", default=[], metavar="[NAME=]VENV")
     parser.add_argument("--only", nargs="+", choices=list(SIDES), default=list(SIDES))
     parser.add_argument("--repeat", type=int, default=1)
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
     if not any(shards(asked.corpus)):
         parser.error(f"{asked.corpus} holds no *.parquet")
-    if asked.peers and not (asked.peers / "bin" / "python").exists():
-        parser.error(f"{asked.peers} holds no bin/python; make it as --help says")
+    named = {
+        name: Path(venv) for name, found, venv in (p.partition("=") for p in asked.peers) if found
+    }
+    shared = [Path(venv) for venv in asked.peers if "=" not in venv]
+    asked.peers = {side: venv for venv in shared for side in TOGETHER} | named
+    for venv in asked.peers.values():
+        if not (venv / "bin" / "python").exists():
+            parser.error(f"{venv} holds no bin/python; make it as --help says")
     return asked
 
 
@@ -442,9 +339,9 @@ def main() -> None:
         be_child()
         return
     asked = arguments()
-    peer = asked.peers and str(asked.peers.absolute() / "bin" / "python")
-    pythons = {side: sys.executable if side == "rote" else peer for side in asked.only}
-    result = measure(asked, {side: python for side, python in pythons.items() if python})
+    pythons = {side: str(venv.absolute() / "bin/python") for side, venv in asked.peers.items()}
+    pythons["rote"] = sys.executable
+    result = measure(asked, {side: pythons[side] for side in asked.only if side in pythons})
     show(result)
     if asked.out:
         asked.out.write_text(json.dumps(result, indent=1) + "\n")

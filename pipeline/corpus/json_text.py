@@ -9,6 +9,7 @@ from typing import Any
 from pipeline.corpus.columns import CALLS_FIELD, MESSAGE_FIELDS, PART_FIELD
 from pipeline.corpus.fields import value_of
 
+_SAYING = frozenset((*MESSAGE_FIELDS, CALLS_FIELD))
 Json = Any
 Object = dict[str, Json]
 
@@ -78,7 +79,7 @@ def _said(message: Json, separator: str) -> str | None:
     Raises:
         NotText: When the message is no object, or its content no text.
     """
-    if not isinstance(message, dict) or not message.keys() & {*MESSAGE_FIELDS, CALLS_FIELD}:
+    if not isinstance(message, dict) or _SAYING.isdisjoint(message):
         raise NotText
     content = next(
         (message[name] for name in MESSAGE_FIELDS if message.get(name) is not None), None

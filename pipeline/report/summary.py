@@ -93,17 +93,18 @@ def _first(data: Row) -> str:
     rows = top_rows(data["first"], ROWS)
     if not rows:
         return ""
+    scored = not ordered(data) and any(row["expected_tokens"] is not None for row in rows)
     lines = [
         (
             f"{kind(row['kind'])} in {plain(label(row['source_group'], 60))}",
             number(row["documents"]),
             number(row["words"]),
-            *([] if ordered(data) else [number(row["expected_tokens"])]),
+            *([number(row["expected_tokens"])] if scored else []),
             "removed" if row["done"] else "in kept/",
         )
         for row in rows
     ]
-    amount = [] if ordered(data) else ["tokens at risk"]
+    amount = ["tokens at risk"] if scored else []
     return _table(("what", "rows", "words repeated", *amount, "state"), lines)
 
 

@@ -70,9 +70,9 @@ def _meaning(found: Row) -> str:
         return assumed
     alike = next((words for least, words in _ALIKE if agreement >= least), "not the same")
     return assumed + (
-        f"The order of sequences by risk is {alike} for any two of the models (rank correlation at "
-        f"least {floor(100 * agreement) / 100:.2f}): what to remove first "
-        f"{'hardly ' if agreement >= _ALIKE[0][0] else ''}depends on the model."
+        f"The order of sequences by risk is {alike} for any two of the models (rank correlation "
+        f"{'' if agreement >= 1 else 'at least '}{floor(100 * agreement) / 100:.2f}): what to "
+        f"remove first {'hardly ' if agreement >= _ALIKE[0][0] else ''}depends on the model."
     )
 
 

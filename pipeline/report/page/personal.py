@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pipeline.config.policy import DROP_PERSONAL, MASK_PERSONAL
 from pipeline.engine.tables import Row
 from pipeline.report.data.headline import ordered
 from pipeline.report.html.markup import DASH, Html, join, number, table, tag
@@ -30,6 +31,8 @@ def sentence(data: Row) -> str:
     kinds = data["personal"]["kinds"]
     finds, stays = (sum(row[key] for row in kinds) for key in ("finds", "left_in_kept"))
     text = f"{finds:,} pieces of personal data were found; {stays:,} are in kept/."
+    if stays and not {MASK_PERSONAL, DROP_PERSONAL} & set(data["config"]["policy"]["rules"]):
+        text += f" The rules {MASK_PERSONAL} and {DROP_PERSONAL} take them."
     if data["risk"] and not ordered(data):
         scored, likely = (sum(row[key] for row in kinds) for key in ("scored", "likely"))
         text += f" Of {scored:,} in scored sequences {likely:,} are likely to be recited."

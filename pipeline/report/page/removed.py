@@ -9,6 +9,13 @@ from pipeline.report.html.markup import Html, join, number, percent, size, table
 from pipeline.report.html.phrases import reason
 from pipeline.report.html.terms import term
 
+RULE_FACTS = {
+    "rows": "rows_removed",
+    "bytes": "bytes_removed",
+    "cut_rows": "rows_kept_with_parts_cut_or_masked",
+    "cut_bytes": "bytes_cut_or_masked",
+}  # what the facts of a rule are called on the page
+
 
 def removed(data: Row) -> Html:
     """Return the section "What was removed, what that costs and avoids" of the page."""
@@ -113,11 +120,14 @@ def _endings(data: Row) -> Html:
 
 def _rules(rows: list[Row], *, order: bool) -> Html:
     """Return the table of rules, over doses counted again after each."""
-    if order:
-        rows = [
-            {key: value for key, value in row.items() if not key.startswith("expected_tokens")}
-            for row in rows
-        ]
+    rows = [
+        {
+            RULE_FACTS.get(key, key): value
+            for key, value in row.items()
+            if not (order and key.startswith("expected_tokens"))
+        }
+        for row in rows
+    ]
     names = {"rules": join([term("rule", "Rules"), ", in their order"])}
     return join(blocks({"rules": rows}, "", names)) if rows else join([])
 

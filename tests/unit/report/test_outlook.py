@@ -85,6 +85,8 @@ def test_orders_that_differ_are_said_to() -> None:
     """What to remove first then depends on the model."""
     told = text_of(outlook(OUTLOOK | {"order_agrees": 0.5}))
     assert "not the same for any two of the models (rank correlation at least 0.50)" in told
+    same = text_of(outlook(OUTLOOK | {"order_agrees": 1.0}))
+    assert "nearly the same for any two of the models (rank correlation 1.00)" in same
     assert "what to remove first depends on the model" in told
 
 

@@ -13,6 +13,7 @@ from pipeline.engine.query import run as query
 from pipeline.engine.stage import Work
 from pipeline.engine.tables import write_table
 from pipeline.report.page.page import page
+from pipeline.report.page.personal import sentence
 from pipeline.report.quotes.values import value_mask
 from pipeline.report.report import report
 from pipeline.report.summary import summary
@@ -128,3 +129,24 @@ def test_nothing_is_told_of_what_was_not_looked_for(tmp_path: Path) -> None:
     assert "Not looked for (personal.find)." in page(data)
     assert 'id="personal"' not in page(data)
     assert "None was found." in page({**data, "personal": {"kinds": [], "top": []}})
+
+
+RULES = "The rules mask-personal and drop-personal take them."
+
+
+@pytest.mark.parametrize(
+    ("rules", "left", "told"),
+    [
+        (["drop-copies"], 2, f"2 are in kept/. {RULES}"),
+        (["drop-copies"], 0, "0 are in kept/."),
+        (["drop-copies", "mask-personal"], 2, "2 are in kept/."),
+    ],
+)
+def test_finds_that_stay_are_told_with_the_rules_that_take_them(rules, left, told):
+    """Unless one of these rules was asked for: then what stays is exempt, or was restored."""
+    data = {
+        "personal": {"kinds": [{"finds": 5, "left_in_kept": left}]},
+        "config": {"policy": {"rules": rules}},
+        "risk": None,
+    }
+    assert sentence(data) == f"5 pieces of personal data were found; {told}"

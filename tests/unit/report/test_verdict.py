@@ -69,16 +69,19 @@ def test_rows_that_stay_with_another_text_are_counted(tmp_path: Path, cut: str, 
         f"2 of 6 documents; 4 are kept, 3 of them with repeated passages {told}, 1 of them with "
         "personal data masked."
     )
+    assert "rows kept with parts cut or masked" in page(data)
 
 
 def test_without_a_forecast_it_says_so(tmp_path: Path) -> None:
     """A run that was never scored has no answer on how sure it is, and no number of risks."""
-    told = dict(sentences(written(make_run(tmp_path))))
+    data = written(make_run(tmp_path))
+    told = dict(sentences(data))
     assert told["Likely to be recited"].startswith(
         "This run has no forecast (rote score makes one)"
     )
     assert "How sure" not in told
     assert told["What the filter takes"] == "2 of 6 documents; 4 are kept."
+    assert "| what | rows | words repeated | state |" in summary(data)
 
 
 def test_an_order_is_told_by_occurrences(tmp_path: Path) -> None:
