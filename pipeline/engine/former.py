@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipeline.engine.stage import Work
 from pipeline.engine.tables import conform, read_batches
@@ -21,7 +21,6 @@ class FormerRows:
     """The rows of a file that was written last, by their first column, taken from the top on."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
-        self._key = schema.names[0]
         self._batches: Iterator[pa.RecordBatch] = read_batches(path, schema.names)
         self._held = [conform(schema.empty_table(), schema)]
         self._schema = schema
@@ -41,9 +40,10 @@ class FormerRows:
             if batch is not None and batch.num_rows:
                 self._held.append(conform(batch, self._schema))
         table = pa.concat_tables(self._held)
-        bound = pa.scalar(last, pa.uint64())
-        self._held = [table.filter(pc.greater_equal(table[self._key], bound))]
-        return table.filter(pc.less_equal(table[self._key], bound))
+        keys = table.column(0).to_numpy()
+        end = int(np.searchsorted(keys, np.uint64(last), side="right"))
+        self._held = [table.slice(int(np.searchsorted(keys, np.uint64(last))))]
+        return table.slice(0, end)
 
 
 def _last(table: pa.Table) -> int:

@@ -15,6 +15,8 @@ from pipeline.engine.files import PendingFile, damaged_file
 from pipeline.errors import IntegrityError
 
 ROW_GROUP = 65_536
+ROWS_OF_SHARDS = 8_192
+"""Rows of a group of a table that is read shard by shard, each time in whole groups."""
 Row: TypeAlias = dict[str, Any]  # one row of a table, or one part of the report, by name
 
 
@@ -256,7 +258,8 @@ def read_keys(
                 column = file.metadata.row_group(group).column(schema.names.index("row_key"))
                 known = column.statistics  # None when the group is empty
                 if known is not None and known.max >= low and known.min <= high:
-                    yield conform(file.read_row_group(group, columns).filter(own), wanted)
+                    rows = file.read_row_group(group, columns, use_threads=False)
+                    yield conform(rows.filter(own), wanted)
 
 
 def count_rows(paths: Sequence[Path]) -> int:

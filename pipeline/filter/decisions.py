@@ -17,7 +17,7 @@ from pipeline.config.sections import Config
 from pipeline.engine.group_digests import GROUPS, group_digests
 from pipeline.engine.query import limits, run
 from pipeline.engine.stage import Receipt, Work
-from pipeline.engine.tables import read_table, write_table
+from pipeline.engine.tables import ROWS_OF_SHARDS, read_table, write_table
 from pipeline.errors import ConfigError, IntegrityError
 from pipeline.filter.documents import RANKED_BY, ranks
 from pipeline.filter.forgotten import forgotten_rows, forgotten_texts, sharing_a_window
@@ -54,7 +54,7 @@ from schemas.filter.personal import PERSONAL
 from schemas.scan.counts import COUNTS
 from schemas.scan.pairs import PAIRS
 
-VERSION = 5
+VERSION = 6
 ALWAYS = ("row_key", "keeper", "method", *SOURCES, "text_bytes")
 
 
@@ -85,7 +85,7 @@ def decisions(work: Work) -> Receipt:
     state, cut = _changed(work, state, tally)
     state, facts = _with_columns(work, table, state)
     rows = _rows(state, masks=policy.cut == MASKS)
-    with write_table(work.folder, "decisions", work.key, DECISIONS) as out:
+    with write_table(work.folder, "decisions", work.key, DECISIONS, group=ROWS_OF_SHARDS) as out:
         out.write(rows)
     with write_table(work.folder, "cuts", work.key, CUTS) as ranges:
         ranges.write(cut.ranges)

@@ -25,6 +25,7 @@ from pipeline.engine.query import limits, run
 from pipeline.engine.stage import Receipt, Work
 from pipeline.engine.tables import (
     ROW_GROUP,
+    ROWS_OF_SHARDS,
     Row,
     TableWriter,
     conform,
@@ -50,7 +51,7 @@ from schemas.scan.contained import CONTAINED
 from schemas.scan.counts import COUNTS
 from schemas.scan.pairs import PAIRS
 
-VERSION = 6
+VERSION = 7
 RANKED_BY = (
     "row_key",
     "representative",
@@ -95,7 +96,7 @@ def documents(work: Work) -> Receipt:
         )
         del plain, best
     del counts  # for a large corpus it takes much memory
-    with write_table(work.folder, "documents", work.key, DOCUMENTS) as out:
+    with write_table(work.folder, "documents", work.key, DOCUMENTS, group=ROWS_OF_SHARDS) as out:
         written = _written(out, evenly(_joined(work.paths("counts"), added), ROW_GROUP))
         groups = group_digests(work.shards, written)
     _require_proofs(work, [out.place])

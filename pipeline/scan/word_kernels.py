@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.text.arrays import Int64, Uint8, Uint32, Uint64, Value
+from pipeline.text.arrays import Flags, Int64, Uint8, Uint32, Uint64, Value
 from pipeline.text.segmentation_kernels import LOWER, decode, encode, kernel, load8
 
 COLLISION = -1
@@ -194,7 +194,13 @@ def spell_rows(codes: Value, hashes: Uint64, offsets: Int64, rows: Int64, out: U
 
 @kernel
 def place_words(
-    codes: Value, sizes: Uint32, gaps: Uint8, offsets: Int64, starts: Uint32, ends: Uint32
+    codes: Value,
+    sizes: Uint32,
+    gaps: Uint8,
+    offsets: Int64,
+    wanted: Flags,
+    starts: Uint32,
+    ends: Uint32,
 ) -> Value:
     """Write where each word lies in its document; return whether the gaps fit the words.
 
@@ -203,6 +209,7 @@ def place_words(
         sizes: (entries,), bytes of each entry in the text.
         gaps: (bytes,), see `LONG`.
         offsets: (documents + 1,), into the words.
+        wanted: (documents,), those of which it is written.
         starts: (words,), filled.
         ends: (words,), filled.
     """
@@ -221,9 +228,10 @@ def place_words(
                 for k in range(4):
                     gap |= np.int64(gaps[at + k]) << (8 * k)
                 at += 4
-            starts[j] = place + gap
-            place += gap + np.int64(sizes[codes[j]])
-            ends[j] = place
+            if wanted[row]:
+                starts[j] = place + gap
+                place += gap + np.int64(sizes[codes[j]])
+                ends[j] = place
     return at == gaps.size
 
 

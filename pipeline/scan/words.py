@@ -33,7 +33,7 @@ from pipeline.scan.word_kernels import (
     WORDS,
 )
 from pipeline.text import unicode14
-from pipeline.text.arrays import Int64, Uint8, Uint32, Uint64
+from pipeline.text.arrays import Flags, Int64, Uint8, Uint32, Uint64
 from pipeline.text.segmentation import Words
 from pipeline.text.segmentation_kernels import WordSink
 
@@ -204,6 +204,42 @@ def chunk_keys(place: ChunkPlace) -> Uint64:
     return cells(place, ["row_keys"])["row_keys"].view(np.uint64)
 
 
+def read_positions(place: ChunkPlace, rows: Uint32) -> Chunk:
+    """Return one chunk with the bytes that the words of some of its documents cover.
+
+    Those of the other documents are not set.
+
+    Args:
+        place: of the chunk.
+        rows: places of the documents in it, in any order, again and again if need be.
+
+    Raises:
+        IntegrityError: When the positions of the chunk do not fit its words.
+    """
+    found = cells(place, ["row_keys", "counts", "codes", "sizes", "gaps"])
+    offsets, numbers = _coded(found)
+    wanted = np.zeros(len(offsets) - 1, np.bool_)
+    wanted[rows] = True
+    none = np.zeros(0, np.uint64)
+    words = Words(offsets, none, *_placed(place, found, offsets, numbers, wanted))
+    return Chunk(found["row_keys"].view(np.uint64), words)
+
+
+def _placed(
+    place: ChunkPlace, found: dict[str, Uint8], offsets: Int64, numbers: np.ndarray, wanted: Flags
+) -> tuple[Uint32, Uint32]:
+    """Return where the words of the wanted documents of a chunk begin and end."""
+    starts, ends = np.empty(numbers.size, np.uint32), np.empty(numbers.size, np.uint32)
+    sizes = found["sizes"].view(np.uint32)
+    if not word_kernels.place_words(numbers, sizes, found["gaps"], offsets, wanted, starts, ends):
+        raise IntegrityError(
+            "A stored chunk of words is damaged.",
+            where=str(place[0]),
+            fix="remove the run folder and scan again",
+        )
+    return starts, ends
+
+
 def read_documents_of(place: ChunkPlace, rows: Int64) -> Chunk:
     """Return some documents of one chunk, by their places in it, with the hash of each word."""
     found = cells(place, ["row_keys", "counts", "codes", "hashes"])
@@ -238,16 +274,10 @@ def read_chunk(place: ChunkPlace, *, hashes: bool = True, positions: bool = Fals
     spelled = np.empty(numbers.size if hashes else 0, np.uint64)
     if hashes:
         word_kernels.spell(numbers, found["hashes"].view(np.uint64), spelled)
-    starts = np.empty(numbers.size if positions else 0, np.uint32)
-    ends = np.empty_like(starts)
-    if positions and not word_kernels.place_words(
-        numbers, found["sizes"].view(np.uint32), found["gaps"], offsets, starts, ends
-    ):
-        raise IntegrityError(
-            "A stored chunk of words is damaged.",
-            where=str(place[0]),
-            fix="remove the run folder and scan again",
-        )
+    starts, ends = np.zeros(0, np.uint32), np.zeros(0, np.uint32)
+    if positions:
+        every = np.ones(len(offsets) - 1, np.bool_)
+        starts, ends = _placed(place, found, offsets, numbers, every)
     return Chunk(found["row_keys"].view(np.uint64), Words(offsets, spelled, starts, ends))
 
 

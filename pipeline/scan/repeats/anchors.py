@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from pipeline.engine.files import damaged_file
 from pipeline.engine.tables import read_batches
 from pipeline.scan.repeats import window_kernels
 from pipeline.text.arrays import Flags, Uint8, Uint32
@@ -44,12 +45,18 @@ class ChunkAnchors:
 
 
 def read_anchors(path: Path) -> Iterator[ChunkAnchors]:
-    """Yield the chunks of a file of `anchors`, in order."""
+    """Yield the chunks of a file of `anchors`, in order.
+
+    Raises:
+        IntegrityError: When a chunk has not as many anchors as its documents.
+    """
     for batch in read_batches(path, rows=1):
         counts, anchors = (
             np.frombuffer(batch.column(name)[0].as_buffer(), np.uint32)
             for name in ("counts", "anchors")
         )
+        if counts.sum() != len(anchors):
+            raise damaged_file(path, f"{len(anchors)} anchors of documents that have others")
         yield ChunkAnchors(batch.column("unit")[0].as_py(), counts, anchors)
 
 

@@ -108,13 +108,14 @@ class WindowChoice:
             current().advance(number + 1, len(self._places), "chunks of words")
             yield chunk
 
-    def _held(self, out: TableWriter) -> tuple[list[HeldAnchors], list[Uint32]]:
+    def _held(self, out: TableWriter) -> tuple[list[HeldAnchors], list[Ref]]:
         """Put the anchors of each chunk aside, read from the last table where nothing changed.
 
         Return them, and the anchors of chunks that are no longer there; write the table.
 
         Raises:
-            IntegrityError: When the last table has not the chunks of a group that is what it was.
+            IntegrityError: When the last table has not the chunks and documents of a group that is
+                what it was.
         """
         path = self._work.former_path("anchors")
         known: dict[str, list[HeldAnchors]] = {}
@@ -123,7 +124,7 @@ class WindowChoice:
             if self._is_same(chunk.unit):
                 known.setdefault(chunk.unit, []).append(self._aside(chunk, same=True))
             else:
-                gone.append(chunk.anchors)
+                gone.append(self._spill.put(chunk.anchors))
         new = [place for place in self._places if not self._is_same(place[0].stem)]
         computed = in_order(self._threads, self._ahead, self._anchors, new)
         found = []
@@ -135,6 +136,8 @@ class WindowChoice:
                 found.append(known[unit][number])
             else:
                 found.append(self._aside(next(computed), same=False))
+            if found[-1].counts.size != len(chunk_keys(place)):
+                raise damaged_file(path, f"other documents than {unit} has in chunk {number}")
             columns = (self._spill.get(found[-1].counts), self._spill.get(found[-1].anchors))
             out.write(ChunkAnchors(unit, *columns).row())
             current().advance(len(found), len(self._places), "chunks of words")

@@ -29,6 +29,8 @@ from schemas.scan.links import LINKS
 from schemas.scan.spans import REPEATS, SPANS
 
 MOST = 4  # one part in so many of the corpus is looked at again at most
+ROOM = 6  # one part in so many of the memory is for the anchors of what is new or gone
+ANCHOR_BYTES = 16  # of one of these: as it comes, sorted, and in the set
 
 
 @dataclass(frozen=True)
@@ -185,10 +187,10 @@ class Known:
         work: Work,
         documents: Documents,
         chunks: Sequence[HeldAnchors],
-        gone: Sequence[Uint32],
+        gone: Sequence[Ref],
         spill: Spill,
     ) -> Self | None:
-        """Return what is known; None where too much has changed for it to be of use.
+        """Return what is known; None where too much has changed for it to be of use, or to fit.
 
         Args:
             work: the unit of work, which has a `former`.
@@ -197,11 +199,12 @@ class Known:
             gone: anchors of chunks that are no longer there.
             spill: for what is put aside.
         """
-        fresh = [spill.get(chunk.anchors) for chunk in chunks if not chunk.same]
+        changed = [*gone, *(chunk.anchors for chunk in chunks if not chunk.same)]
+        size = sum(part.size for part in changed)
         total = sum(chunk.anchors.size for chunk in chunks)
-        if MOST * sum(part.size for part in (*gone, *fresh)) > total:
+        if MOST * size > total or size > (work.memory // ROOM or 2**62) // ANCHOR_BYTES:
             return None
-        counted = AnchorSet([*gone, *fresh])
+        counted = AnchorSet(spill.get(part) for part in changed)
         again = ~documents.same
         first = 0
         for chunk in chunks:

@@ -29,7 +29,7 @@ from pipeline.scan.repeats import window_kernels
 from pipeline.scan.repeats.chosen import Chosen, WindowChoice, bits_for
 from pipeline.scan.repeats.known import Documents, Known, Windows
 from pipeline.scan.repeats.spans import cut_spans
-from pipeline.scan.words import chunk_places, in_order, read_chunk
+from pipeline.scan.words import chunk_places, in_order, read_positions
 from pipeline.text.arrays import Int64, Uint32, Uint64
 from pipeline.text.sorting import among, group
 from schemas.scan.anchors import ANCHORS
@@ -142,9 +142,10 @@ def _joined(known: FormerRows, keys: Uint64, rows: pa.Table) -> pa.Table:
     if not len(keys):
         return rows
     held = known.upto(int(keys[-1]))
-    held = held.filter(pa.array(among(held["row_key"].to_numpy(), keys)))
-    if not held.num_rows:
+    own = among(held["row_key"].to_numpy(), keys)
+    if not own.any():
         return rows
+    held = held if own.all() else held.filter(pa.array(own))
     joined = pa.concat_tables([held, rows.cast(held.schema)])
     order = np.argsort(joined["row_key"].to_numpy(), kind="stable")
     return joined.take(pa.array(order)).combine_chunks()
@@ -294,7 +295,7 @@ class _WindowPass:
             columns = get(chunk.documents)[rows], get(chunk.words)[rows], hashes[repeated]
             made.append(
                 cut_spans(
-                    read_chunk(chunk.place, hashes=False, positions=True),
+                    read_positions(chunk.place, columns[0]),
                     (*columns, *found[:, repeated]),
                     self._work.config.window.words,
                 )

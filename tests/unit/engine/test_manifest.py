@@ -69,6 +69,10 @@ FORMS = {
     "no-outputs": {**a_manifest(), "outputs": []},
     "entry": {**a_manifest(), "outputs": {"pairs/all": []}},
     "record": {**a_manifest(), "outputs": {"pairs/all": {**ENTRY, "files": [{"path": "x"}]}}},
+    "made-from": {
+        **a_manifest(),
+        "outputs": {"pairs/all": {**ENTRY, "made_from": {"besides": "", "read": {"sketch/g": 1}}}},
+    },
     "number": {**a_manifest(), "scan": "1"},
     "shard": {**a_manifest(), "corpus": {"roots": [], "skipped": {}, "shards": [{"name": "x"}]}},
     "config": {**a_manifest(), "config": None},

@@ -15,7 +15,7 @@ from pipeline.engine import session
 from pipeline.engine.files import place_of
 from pipeline.engine.manifest import load_manifest
 from pipeline.engine.progress import Silent
-from pipeline.engine.stage import Receipt
+from pipeline.engine.stage import Former, Receipt
 from pipeline.engine.tables import read_table, write_table
 from pipeline.errors import ConfigError, InputError, IntegrityError, RunFolderError
 from pipeline.outline import outline, plan
@@ -214,6 +214,39 @@ def test_a_changed_shard_redoes_its_group_and_what_counts_over_all(
     fresh = scan(corpus, tmp_path / "fresh")
     assert done.table("documents").equals(fresh.table("documents"))
     assert json.loads((done.folder / "lists/kept.json").read_text())["counted_in"] == 2
+
+
+def test_a_stage_is_given_its_last_output_and_what_of_its_inputs_is_unchanged(
+    corpus, done, scan, make_corpus, monkeypatch
+):
+    """Of a corpus that changed, those stages that go on from their last output, and no others; not
+    the first time, nor after a setting that they read has changed.
+    """
+    given: dict[str, Former | None] = {}
+    honest = session.Session.work
+
+    def noted(own, stage, key, units):
+        work = honest(own, stage, key, units)
+        given[stage.name] = work.former
+        assert stage.continues or work.former is None
+        return work
+
+    monkeypatch.setattr(session.Session, "work", noted)
+    make_corpus(corpus, {"b.jsonl": [SENTENCE, "quite new"]})
+    (corpus / "c.jsonl").unlink()
+    scan(corpus, done.folder)
+    windows, pairs = given["windows"], given["pairs"]
+    assert windows is not None
+    assert pairs is not None
+    assert windows.same == {"sketch/g00000"}
+    assert windows.tables["spans"] == ("spans/all.parquet",)
+    assert windows.tables.keys() == set(run.STAGES["windows"].tables)
+    assert pairs.same == {"sketch/g00000"}  # the candidates are others
+    scan(corpus, done.folder, "window.words=40", "near.bucket_cap=9")
+    assert given["windows"] is None
+    assert given["pairs"] is pairs  # which was current: the candidates are the same
+    scan(corpus, done.folder.parent / "other")
+    assert given["windows"] is given["pairs"] is None
 
 
 def test_a_new_shard_keeps_names_and_adds_its_group(corpus, done, tmp_path, scan, make_corpus):

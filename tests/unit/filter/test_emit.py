@@ -15,6 +15,7 @@ from pipeline.corpus import Shard, read_documents
 from pipeline.engine.run_folder import digest_of
 from pipeline.engine.shards import output_names
 from pipeline.errors import InputError, IntegrityError, SchemaMismatch
+from pipeline.filter import decisions, documents
 from pipeline.filter.emit import emit
 from pipeline.filter.emit.footer import footer
 from pipeline.filter.emit.hub_features import with_rote
@@ -279,6 +280,30 @@ def test_rows_that_are_not_written_are_missed(tmp_path, make_corpus, scan, monke
     with pytest.raises(IntegrityError, match="rows were lost") as stopped:
         scan(make_corpus(tmp_path / "c", {"a.jsonl": ["a", "b"]}), tmp_path / "run")
     assert stopped.value.found == "2 read, 0 written"
+
+
+def test_a_shard_reads_few_rows_of_others(tmp_path, make_corpus, scan, monkeypatch):
+    """Documents and decisions are in groups of few rows, of which a shard reads its own; the bytes
+    of kept/ and removed/ are those of one large group.
+    """
+    texts = [f"text number {n} of its own" for n in range(12)]
+    corpus = make_corpus(tmp_path / "c", {f"{n}.jsonl": [*texts[3 * n :][:3]] for n in range(4)})
+    whole = scan(corpus, tmp_path / "whole")
+    for module in (documents, decisions):
+        monkeypatch.setattr(module, "ROWS_OF_SHARDS", 3)
+    read = []
+    honest = pq.ParquetFile.read_row_group
+
+    def noted(file, group, *args, **options):
+        read.append((file.metadata.num_rows, group))
+        return honest(file, group, *args, **options)
+
+    monkeypatch.setattr(pq.ParquetFile, "read_row_group", noted)
+    parted = scan(corpus, tmp_path / "parted")
+    own = [group for rows, group in read if rows == 12]
+    assert sorted(own) == sorted([0, 1, 2, 3] * 2)
+    for path in [*whole.folder.rglob("kept/*.parquet"), *whole.folder.rglob("removed/*.parquet")]:
+        assert path.read_bytes() == (parted.folder / path.relative_to(whole.folder)).read_bytes()
 
 
 def test_a_damaged_table_of_documents_is_named(tmp_path, make_corpus, scan):

@@ -1,14 +1,19 @@
 import random
+from dataclasses import asdict
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from pipeline import run as stages
+from pipeline.engine.manifest import manifest_bytes
 from pipeline.engine.spill import spilling
 from pipeline.engine.tables import write_table
+from pipeline.errors import IntegrityError
 from pipeline.scan import inventory, words
 from pipeline.scan.repeats import known, windows
 from pipeline.scan.repeats.anchors import AnchorSet
+from schemas.scan.anchors import ANCHORS
 from schemas.scan.windows import WINDOWS
 
 SETTINGS = ("window.words=6", "window.link_documents=3")
@@ -153,12 +158,12 @@ def test_parts_and_row_groups_change_no_byte(tmp_path, looks, make_corpus, scan,
     changed(tmp_path, looks, make_corpus, scan, files)
 
 
-@pytest.mark.parametrize("how", ["version", "settings", "damaged", "lost", "half"])
+@pytest.mark.parametrize("how", ["version", "settings", "damaged", "lost", "half", "room"])
 def test_what_cannot_be_trusted_is_not_gone_on_from(
     tmp_path, looks, make_corpus, scan, monkeypatch, how
 ):
-    """Of other code, other settings, with a file that changed or went, or half of a corpus that is
-    new: everything is made anew.
+    """Of other code or settings, with a file that changed or went, half of a corpus that is new,
+    or no room for what changed: everything is made anew.
     """
     corpus = make_corpus(tmp_path / "c", shards())
     scan(corpus, tmp_path / "run", *SETTINGS, filtered=False)
@@ -179,6 +184,8 @@ def test_what_cannot_be_trusted_is_not_gone_on_from(
         own.write_bytes(data)
     elif how == "lost":
         own.unlink()
+    elif how == "room":
+        monkeypatch.setattr(known, "ANCHOR_BYTES", 2**62)
     else:
         monkeypatch.setattr(known, "MOST", 4)
         make_corpus(corpus, {"f.jsonl": pieces(1, 40)})
@@ -217,3 +224,31 @@ def test_known_windows_come_by_the_top_bits_of_their_hash(tmp_path, bits, memory
     assert np.concatenate([part.hashes for part in parts]).tolist() == expected.tolist()
     for number, part in enumerate(parts):
         assert all(int(one) >> (64 - bits) == number for one in part.hashes.tolist())
+
+
+@pytest.mark.parametrize("how", ["another count", "a document less", "a chunk less"])
+def test_anchors_that_are_not_of_the_corpus_are_refused(tmp_path, make_corpus, scan, how):
+    """A run folder may come from anyone: a file that its manifest knows need not fit the others."""
+    corpus = make_corpus(tmp_path / "c", shards())
+    done = scan(corpus, tmp_path / "run", *SETTINGS, filtered=False)
+    path = done.folder / "anchors" / "all.parquet"
+    rows = done.table("anchors").to_pylist()
+    counts = np.frombuffer(rows[0]["counts"], np.uint32).copy()
+    if how == "another count":
+        rows[0]["counts"] = (counts + 1).astype(np.uint32).tobytes()
+    elif how == "a document less":
+        rows[0] |= {"counts": counts[:0].tobytes(), "anchors": b""}
+    else:
+        del rows[0]
+    path.unlink()
+    with write_table(done.folder, "anchors", "all", ANCHORS, group=1) as out:
+        out.write(pa.Table.from_pylist(rows, ANCHORS))
+    manifest = done.manifest
+    files = manifest["outputs"]["windows/all"]["files"]
+    (own,) = [one for one in files if one["table"] == "anchors"]
+    own.update(asdict(out.record))
+    (done.folder / "manifest.json").write_bytes(manifest_bytes(manifest))
+    make_corpus(corpus, {"f.jsonl": [passage("u")]})
+    with pytest.raises(IntegrityError, match="damaged or missing") as refused:
+        scan(corpus, done.folder, *SETTINGS, filtered=False)
+    assert refused.value.where == str(path)

@@ -374,13 +374,20 @@ def test_a_collision_of_a_new_word_is_found(tmp_path, monkeypatch, chunks, new, 
 @pytest.mark.parametrize("rows", [[], [0], [1, 2], [0, 2]])
 def test_some_documents_of_a_chunk_are_those_of_the_whole(tmp_path, rows):
     """Documents that are asked for by their places have their keys and words."""
-    done = sketch(tmp_path, ["a b c", "d", "b b e f"])
+    done = sketch(tmp_path, ["a b c", f"d{' ' * 300}e", "b b  e f"])
     (place,) = done.places
     whole, some = words.read_chunk(place), words.read_documents_of(place, np.array(rows, np.int64))
     assert some.keys.tolist() == whole.keys[rows].tolist()
     expected = [whole.words.hashes[slice(*whole.words.offsets[row : row + 2])] for row in rows]
     assert np.diff(some.words.offsets).tolist() == [len(own) for own in expected]
     assert some.words.hashes.tolist() == [one for own in expected for one in own.tolist()]
+    every = words.read_chunk(place, hashes=False, positions=True)
+    placed = words.read_positions(place, np.array([*rows, *rows], np.uint32))
+    assert placed.keys.tolist() == every.keys.tolist()
+    for row in rows:
+        own = slice(*every.words.offsets[row : row + 2])
+        assert placed.words.starts[own].tolist() == every.words.starts[own].tolist()
+        assert placed.words.ends[own].tolist() == every.words.ends[own].tolist()
 
 
 @pytest.mark.parametrize("damage", ["short", "long", "open"])
