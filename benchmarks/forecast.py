@@ -22,6 +22,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -110,8 +111,10 @@ def released(found: Evidence, truths: Sequence[Truth]) -> pa.Table:
 
 def with_columns(table: pa.Table, name: str, model: Seen | Truth) -> pa.Table:
     """Return a table with whether a model memorized each row, its log p_z and its margin."""
-    for key in ("memorized", "log_p", "margin"):
-        table = table.append_column(f"{name}_{key}", pa.array(getattr(model, key)))
+    table = table.append_column(f"{name}_memorized", pa.array(model.memorized))
+    for key in ("log_p", "margin"):  # in nats; as exact as a proxy says them
+        values = getattr(model, key).astype(np.float32)
+        table = table.append_column(f"{name}_{key}", pa.array(values))
     return table
 
 
