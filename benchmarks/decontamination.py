@@ -1,6 +1,7 @@
 r"""Planted evaluation items in real text: what is found, what is removed beside it, CPU seconds.
 
-usage: python benchmarks/decontamination.py CORPUS [--items N] [--seed S] [--peers VENV] [--out JSON]
+usage: python benchmarks/decontamination.py CORPUS [--items N] [--seed S] [--peers VENV]
+                                            [--decon VENV] [--out JSON]
 
 CORPUS is a folder of Parquet shards with the columns id and text. Items are made of documents that
 are then left out: a sentence of 16 to 40 words is the question, the one after it the answer. Each
@@ -20,7 +21,9 @@ may hold an item by themselves, so precision is a lower bound. Sides:
   question and answer), and with find_query_ngrams. Its indexer wants lighteval, which it does not
   need here: the index is made by its compute_hashes and written as it writes it. VENV has datatrove
   and spacy.
-- decon of AI2 (package decontaminate) needs Python 3.12 or later: not run where that is not there.
+- decon of AI2 (package decontaminate 0.3.0) with its defaults, one thread, and with questions alone
+  (index_answers and index_passages off). It needs Python 3.12 or later, so an environment of its
+  own with it and pyarrow: --decon VENV. What its cleaned files have not counts as removed.
 
 CPU s is of the whole child process, start-up and all threads; `search` is that of the search alone.
 """
@@ -28,6 +31,7 @@ CPU s is of the whole child process, start-up and all threads; `search` is that 
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
 import os
 import random
@@ -168,6 +172,52 @@ def datatrove(folder: Path, settings: list[str]) -> dict[str, Any]:
     return {"removed": sorted(gone), "search_cpu_s": time.process_time() - begun}
 
 
+def decon(folder: Path, settings: list[str]) -> dict[str, Any]:
+    """Search with AI2's decon; return the ids of the lines that its cleaned files have not."""
+    import decon as tool
+    import pyarrow.parquet as pq
+
+    texts, items, clean = (folder / name for name in ("texts", "items", "clean"))
+    texts.mkdir()
+    items.mkdir()
+    every = []
+    for path in sorted((folder / "corpus").glob("*.parquet")):
+        rows = pq.read_table(path, columns=["id", "text"]).to_pylist()
+        every += [row["id"] for row in rows]
+        lines = "".join(f"{json.dumps(row)}\n" for row in rows)
+        (texts / f"{path.stem}.jsonl").write_text(lines)
+    given = map(json.loads, (folder / "items.jsonl").read_text().splitlines())
+    about = {"eval_key": "items", "split": "test", "passage": "", "config": "", "is_correct": True}
+    told = [
+        {**about, **item, "eval_instance_index": n, "doc_id": n, "fingerprint": str(n)}
+        for n, item in enumerate(given)
+    ]
+    (items / "items.jsonl").write_text("".join(f"{json.dumps(item)}\n" for item in told))
+    begun = time.process_time()
+    config = tool.Config(
+        training_dir=str(texts),
+        evals_dir=str(items),
+        report_output_dir=str(folder / "reports"),
+        cleaned_output_dir=str(clean),
+        purify=True,
+        worker_threads=1,
+        **{name: json.loads(value) for name, value in (one.split("=") for one in settings)},
+    )
+    tool.detect(config)
+    searched = time.process_time() - begun
+    kept = {json.loads(line)["id"] for path in clean.rglob("*") for line in lines_of(path)}
+    return {"removed": sorted(set(every) - kept), "search_cpu_s": searched}
+
+
+def lines_of(path: Path) -> list[str]:
+    """Return the lines of a file, packed or not; none of a folder."""
+    if path.is_dir():
+        return []
+    opened = gzip.open if path.suffix == ".gz" else open
+    with opened(path, "rt") as stream:
+        return list(stream)
+
+
 SIDES = {
     "rote": (rote, []),
     "rote, share 0.5, no changed words": (
@@ -176,6 +226,8 @@ SIDES = {
     ),
     "datatrove": (datatrove, []),
     "datatrove, queries too": (datatrove, ["query"]),
+    "decon": (decon, []),
+    "decon, questions alone too": (decon, ["index_answers=false", "index_passages=false"]),
 }
 
 
@@ -223,6 +275,7 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=60, help="of each form")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--peers", type=Path)
+    parser.add_argument("--decon", type=Path)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--child", nargs=2)
     asked = parser.parse_args()
@@ -240,11 +293,11 @@ def main() -> None:
             "sides": {},
         }
         for side in SIDES:
-            peer = side.startswith("datatrove")
-            if peer and not asked.peers:
-                told["sides"][side] = "not run: no --peers"
+            venv = {"datatrove": asked.peers, "decon": asked.decon}.get(side.partition(",")[0], "")
+            if venv is None:
+                told["sides"][side] = "not run: no environment was named"
                 continue
-            python = str(asked.peers / "bin" / "python") if peer else sys.executable
+            python = str(venv / "bin" / "python") if venv else sys.executable
             command = [python, __file__, str(asked.corpus), "--child", side, str(folder)]
             ended = subprocess.run(
                 command, capture_output=True, text=True, check=False, env=os.environ
@@ -254,7 +307,6 @@ def main() -> None:
                 continue
             told["sides"][side] = judged(json.loads(ended.stdout.splitlines()[-1]), made)
             print(side, json.dumps(told["sides"][side]), flush=True)
-    told["sides"]["decon (decontaminate 0.3.0)"] = "not run: it needs Python 3.12 or later"
     if asked.out:
         asked.out.write_text(json.dumps(told, indent=1) + "\n")
 

@@ -14,6 +14,7 @@ from pipeline.report.quotes.values import value_mask
 
 MOST_ROWS = 5
 SPANS = 12
+NOTHING = 0.0005  # log odds that three decimals do not show
 FORGOTTEN = "forgotten"
 _WITH_LINES = frozenset({"Otherwise", "Signals"})  # titles that say nothing alone
 HIDDEN = "Texts are not shown: report.excerpts is off."
@@ -402,7 +403,11 @@ def _risk(one: Explanation) -> str:
             f"    {row['feature']:<22} {row['value']:>10.3f} x {row['coefficient']:.3f} = "
             f"{row['contribution']:+.3f}"
             for row in one.features
+            if abs(row["contribution"]) >= NOTHING
         ]
+        rest = [row["feature"] for row in one.features if abs(row["contribution"]) < NOTHING]
+        if rest:
+            parts.append(wrapped(f"these add nothing: {', '.join(rest)}", 4))
     return "\n".join(parts)
 
 

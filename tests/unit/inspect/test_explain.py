@@ -187,6 +187,20 @@ def test_the_page_marks_what_differs(tmp_path: Path) -> None:
     assert "\u202e" not in page
 
 
+def test_features_that_add_nothing_are_one_line(tmp_path: Path) -> None:
+    """Those that three decimals do not show are named together, the others each with its number."""
+    (one,) = explanations(make_run(tmp_path, scored=True).folder, "near")
+    rows = [("log dose", 2.0, 1.5), ("log size", 0.0, 1.7), ("suffix order", -4.0, 0.0001)]
+    one.features = [
+        {"feature": name, "value": value, "coefficient": slope, "contribution": value * slope}
+        for name, value, slope in rows
+    ]
+    text = in_words([one])
+    assert "    log dose                    2.000 x 1.500 = +3.000\n" in text
+    assert "    these add nothing: log size, suffix order" in text
+    assert "1.700" not in text
+
+
 def test_side_by_side_starts_near_the_first_difference() -> None:
     """Of long texts a bounded piece is compared; masks come first."""
     same = "same " * 100_000
