@@ -127,7 +127,8 @@ def shape_of(vocabulary: int, name: str) -> Shape:
 def recorded(run: Path, result: dict[str, Any]) -> dict[str, Any]:
     """Return what is kept: the rows of all triples as `rows`, and what they are of."""
     kept = {key: value for key, value in result.items() if key not in LEFT_OUT}
-    return {"run": run.name, "rows": kept.pop("triples"), **kept}
+    rows, made_of = kept.pop("triples"), kept.pop("run")
+    return {"run": run.name, "made_of": made_of, "rows": rows, **kept}
 
 
 if __name__ == "__main__":
