@@ -345,7 +345,7 @@ def test_files_of_one_fault_are_one_line(tmp_path):
         "120 files, 000.jsonl, 001.jsonl, 002.jsonl and 117 more: No text column was found.; "
         "expected: one of text, content, body, document, raw_content, messages, conversations, "
         "conversation, dialogue, chat; a known group such as prompt and completion; or a single "
-        "column whose values look like text, mostly distinct and of several words; "
+        "column of chats, or whose values look like text, mostly distinct and of several words; "
         "found: morning: string, evening: string; "
         "to do: --set input.text=NAME"
     )
