@@ -108,6 +108,12 @@ def adopt(session: Session) -> None:
             "other settings than of the last command here (scan and run begin with the defaults): "
             f"{', '.join(list(changed)[:TOLD])}{more}{again}"
         )
+    lost = set(changed.get("policy.rules") or ()) - set(session.config.policy.rules)
+    if lost:
+        current().message(
+            f"ALARM  this command leaves out rules of the last one: {', '.join(sorted(lost))}. What "
+            "they took, cut or masked is in kept/ again once a filter ends."
+        )
 
 
 def _changed(former: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:

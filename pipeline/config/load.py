@@ -17,6 +17,7 @@ from pipeline.errors import ConfigError
 MOST_PARTS = 32  # of a key
 RETIRED = {"backtest": ("rows", "clusters", "epochs")}
 """Settings that there are no longer, by section: run folders of former versions have them saved."""
+SIZES = ("parameters", "total_parameters")  # of the target: one of them
 
 
 def load_config(
@@ -52,11 +53,25 @@ def layers(
     Raises:
         ConfigError: the file cannot be read or is no TOML; a setting has not the form a.b=value.
     """
-    named: list[tuple[str, Mapping[str, Any]]] = [(folder, _without_retired(base or {}))]
+    named: list[tuple[str, Mapping[str, Any]]] = []
     if path is not None:
         named.append((str(path), _read_toml(path)))
     named.extend((f"--set {setting}", _parse_setting(setting)) for setting in settings)
-    return named
+    saved = _without_other_size(_without_retired(base or {}), [layer for _, layer in named])
+    return [(folder, saved), *named]
+
+
+def _without_other_size(
+    saved: dict[str, Any], given: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return a saved configuration without the target's size that one given now is instead of."""
+    sections = [layer.get("target") for layer in given]
+    now = {key for one in sections if isinstance(one, Mapping) for key in SIZES if one.get(key)}
+    target = saved.get("target")
+    if len(now) != 1 or not isinstance(target, Mapping):
+        return saved
+    kept = {key: value for key, value in target.items() if key not in SIZES or key in now}
+    return {**saved, "target": kept}
 
 
 def _without_retired(saved: Mapping[str, Any]) -> dict[str, Any]:

@@ -39,6 +39,7 @@ __all__ = [
 _SIZE = r"\s*(\d{1,20}(?:\.\d{1,20})?)\s*([KMGT]i?B|B|)\s*"
 MOST_VALUES = 1_024
 _VALUES = "each is a value of 4 bytes in the signature of every document"
+LEAST_IN_ALL = 10_000_000  # parameters of a target in all: its tables take most of fewer
 _LARGE = "the forecast is of no use there"
 _HELD = "they are held in memory"
 _STEPS = "each is a pass of hours over what one pass of minutes tells"
@@ -372,8 +373,8 @@ class TargetConfig(Section):
     total_parameters: Annotated[int, at_most(10**15, _LARGE)] = Field(
         0,
         ge=0,
-        description="parameters in all, converted by a stated rule; not with `parameters`; both 0: "
-        "1,000,000,000 in all",
+        description="parameters in all, 10,000,000 or more, converted by a stated rule; not with "
+        "`parameters`; both 0: 1,000,000,000 in all",
     )
     tokens: Annotated[int, at_most(10**18, _LARGE)] = Field(
         0, ge=0, description="training tokens in all, other text included; 0: 20 a parameter"
@@ -392,6 +393,11 @@ class TargetConfig(Section):
     def _one_size(self) -> TargetConfig:
         if self.parameters and self.total_parameters:
             raise ValueError("give target.parameters or target.total_parameters, not both")
+        if 0 < self.total_parameters < LEAST_IN_ALL:
+            raise ValueError(
+                f"with fewer than {LEAST_IN_ALL:,} parameters in all nearly all are embeddings, which "
+                "remember no text: give those without them, --set target.parameters=NUMBER"
+            )
         return self
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipeline.config.sections import TargetConfig
+from pipeline.config.sections import LEAST_IN_ALL, TargetConfig
 from pipeline.score.forecast.scaling import BEYOND, Model
 
 ASPECT = 128
@@ -73,7 +73,7 @@ def target_of(config: TargetConfig, top: Model) -> Target:
 
 def _total_of(tokens: int) -> int:
     """Return the parameters of a model of which only the tokens are known, or nothing."""
-    return max(1, tokens // TOKENS_PER_PARAMETER) if tokens else ASSUMED
+    return max(LEAST_IN_ALL, tokens // TOKENS_PER_PARAMETER) if tokens else ASSUMED
 
 
 def _assumptions(config: TargetConfig, parameters: int, total: int, tokens: int) -> str:

@@ -53,3 +53,24 @@ def test_a_target_that_is_set_twice_is_refused(key: str) -> None:
     with pytest.raises(ConfigError, match="given twice") as refused:
         target_settings("8b:15T", ["near.threshold=0.9", f"target.{key} = 3"])
     assert f"--set target.{key} = 3" in str(refused.value)
+
+
+@pytest.mark.parametrize("text", ["640k:850k", "2m", "9999999"])
+def test_a_target_that_is_mostly_tables_is_refused(text: str) -> None:
+    """The rule of the tables leaves next to nothing of it, which would be forecast as harmless."""
+    with pytest.raises(ConfigError, match=r"target\.parameters=NUMBER"):
+        load_config(settings=target_settings(text, []))
+
+
+@pytest.mark.parametrize(
+    ("saved", "given"), [("parameters", "total_parameters"), ("total_parameters", "parameters")]
+)
+def test_a_size_of_the_other_kind_takes_the_place_of_the_saved_one(saved: str, given: str) -> None:
+    """A user names one size; the other is of an earlier command. Two in one command are refused."""
+    base = {"target": {saved: 20_000_000, "epochs": 3.0}}
+    target = load_config(settings=[f"target.{given}=30000000"], base=base).target
+    assert (getattr(target, saved), getattr(target, given)) == (0, 30_000_000)
+    assert target.epochs == 3.0
+    both = [f"target.{given}=30000000", f"target.{saved}=20000000"]
+    with pytest.raises(ConfigError, match="not both"):
+        load_config(settings=both)

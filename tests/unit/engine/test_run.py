@@ -504,6 +504,17 @@ def test_the_manifest_holds_no_clock_and_the_log_does(first):
     ]
 
 
+def test_rules_that_a_scan_leaves_out_are_an_alarm(corpus, tmp_path, scan, monkeypatch):
+    """What was masked would be in kept/ again, and a line among others is easily passed over."""
+    said: list[str] = []
+    monkeypatch.setattr(Silent, "message", lambda _, text: said.append(text))
+    scan(corpus, tmp_path / "run", 'policy.rules=["drop-copies", "mask-personal"]')
+    assert not [text for text in said if text.startswith("ALARM")]
+    scan(corpus, tmp_path / "run", 'policy.rules=["drop-copies"]')
+    (alarm,) = [text for text in said if text.startswith("ALARM")]
+    assert "leaves out rules of the last one: mask-personal." in alarm
+
+
 def test_settings_that_a_scan_takes_otherwise_are_told(corpus, tmp_path, scan, monkeypatch):
     """A scan begins with the defaults: what the command before was told is named, once."""
     said: list[str] = []

@@ -72,3 +72,10 @@ def test_the_rule_is_told():
     found = target_of(TargetConfig(total_parameters=10**9, tokens=1), TOP)
     assert found.parameters == without_embeddings(10**9)
     assert f"are {found.parameters:,} without embeddings" in found.assumed
+
+
+def test_few_tokens_alone_mean_no_model_of_tables():
+    """Twenty tokens a parameter of a short training would be a model of nothing but tables."""
+    found = target_of(TargetConfig(tokens=850_000), TOP)
+    assert found.parameters == without_embeddings(10_000_000)
+    assert "assumed: 10,000,000 parameters in all" in found.assumed
