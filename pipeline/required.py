@@ -111,8 +111,8 @@ def adopt(session: Session) -> None:
     lost = set(changed.get("policy.rules") or ()) - set(session.config.policy.rules)
     if lost:
         current().message(
-            f"ALARM  this command leaves out rules of the last one: {', '.join(sorted(lost))}. What "
-            "they took, cut or masked is in kept/ again once a filter ends."
+            f"ALARM  this command leaves out rules of the last one: {', '.join(sorted(lost))}. "
+            "What they took, cut or masked is in kept/ again once a filter ends."
         )
 
 

@@ -395,8 +395,8 @@ class TargetConfig(Section):
             raise ValueError("give target.parameters or target.total_parameters, not both")
         if 0 < self.total_parameters < LEAST_IN_ALL:
             raise ValueError(
-                f"with fewer than {LEAST_IN_ALL:,} parameters in all nearly all are embeddings, which "
-                "remember no text: give those without them, --set target.parameters=NUMBER"
+                f"with fewer than {LEAST_IN_ALL:,} parameters in all nearly all are embeddings, "
+                "which remember no text: give those without, --set target.parameters=NUMBER"
             )
         return self
 
