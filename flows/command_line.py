@@ -10,7 +10,7 @@ import shlex
 import sys
 from importlib.metadata import version
 
-from cyclopts import App, CycloptsError, Group
+from cyclopts import App, CycloptsError, Group, MissingArgumentError, ValidationError
 
 from flows.arguments import (
     AuditArguments,
@@ -84,7 +84,7 @@ def run(given: list[str]) -> int:
         raise ConfigError(
             "The command line is not valid.",
             where=shlex.join(["rote", *without_secret(given)]),
-            found=" ".join(str(error).split()),
+            found=_found(error),
             fix=f"see {shlex.join(['rote', *known, '--help'])}",
         ) from error
     asked = bound.arguments.get("asked")
@@ -96,6 +96,20 @@ def run(given: list[str]) -> int:
         with at_hand(asked) as here:
             code = command(here)
     return code if isinstance(code, int) else OK
+
+
+def _found(error: CycloptsError) -> str:
+    """Return what is wrong with a command line, with each argument as the help has it."""
+    if isinstance(error, ValidationError) and error.exception_message:
+        return error.exception_message
+    if not isinstance(error, MissingArgumentError) or error.argument is None:
+        return " ".join(str(error).split())
+    if error.keyword is not None:
+        return f"{error.keyword} has no value after it"
+    missing = error.argument
+    place = missing.field_info.is_positional
+    name = missing.name.removeprefix("--").upper() if place else missing.name
+    return f"{name} is missing: {missing.parameter.help}"
 
 
 def commands() -> list[str]:

@@ -103,21 +103,24 @@ class Run:
         return sorted(name for name, paths in self._tables.items() if paths[0].suffix == ".parquet")
 
     def table(self, name: str) -> Table:
-        """Return a table by its name.
+        """Return a table by its name; a finished scan that rejected no row has an empty `rejected`.
 
         Raises:
             InputError: The run has none of that name, or it is of an earlier scan or setting.
         """
-        from pipeline.errors import InputError
+        import pyarrow as pa
 
+        from pipeline.errors import InputError
+        from schemas.scan.rejected import rejected
+
+        if name == "rejected" and name not in self._tables and "signatures" in self._tables:
+            return Table(name, [], rejected(pa.schema([])))
         if name not in self.tables:
             raise InputError(
                 "This run has no such table, or it is of an earlier scan or setting.",
                 where=f"{self.folder}, table {name}",
                 expected=", ".join(self.tables),
-                fix="no row was rejected"
-                if name == "rejected"
-                else "run what makes it: .score() for risk and sequences, .filter() for documents, "
+                fix="run what makes it: .score() for risk and sequences, .filter() for documents, "
                 "decisions, kept and removed",
             )
         return Table(name, self._tables[name])
@@ -164,7 +167,7 @@ class Run:
 
     @property
     def rejected(self) -> Table:
-        """Rows that are no documents, with their reason."""
+        """Rows that are no documents, with their reason; empty where there is none."""
         return self.table("rejected")
 
     @property

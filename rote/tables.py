@@ -23,11 +23,13 @@ class Table:
     Attributes:
         name: of the table.
         paths: its files, in order.
+        without: its columns where it has no file, because it has no row.
     """
 
-    def __init__(self, name: str, paths: list[Path]) -> None:
+    def __init__(self, name: str, paths: list[Path], without: pa.Schema | None = None) -> None:
         self.name = name
         self.paths = paths
+        self.without = without
 
     def __call__(self) -> pl.DataFrame:
         """Return all rows as a Polars frame."""
@@ -40,6 +42,8 @@ class Table:
         """Return the rows as a Polars lazy frame, which reads what a query needs."""
         import polars as pl
 
+        if not self.paths:
+            return self().lazy()
         return pl.scan_parquet(self.paths, missing_columns="insert")
 
     def arrow(self) -> pa.Table:
@@ -60,6 +64,8 @@ class Table:
 
     def duckdb(self) -> duckdb.DuckDBPyRelation:
         """Return the rows as a DuckDB relation; those of all tables can be joined."""
+        if not self.paths:
+            return _connection().from_arrow(self.arrow())
         return _connection().read_parquet([str(path) for path in self.paths], union_by_name=True)
 
     @property
@@ -72,6 +78,8 @@ class Table:
     def _schema(self) -> pa.Schema:
         import pyarrow.parquet as pq
 
+        if self.without is not None:
+            return self.without
         return pq.read_schema(self.paths[0])
 
     def __len__(self) -> int:

@@ -93,11 +93,15 @@ def _refused(error: ValidationError, path: Path | None) -> ConfigError:
     return ConfigError(
         "The configuration is not valid.",
         where=f"{key or 'configuration'}{f' in {path}' if path else ''}",
-        found="no such setting"
-        if unknown
-        else f"{first['msg']} (given: {first.get('input')!r})"[:300],
+        found="no such setting" if unknown else _found(first["msg"], first.get("input")),
         fix=(f"did you mean {close[0]}? " if close else "correct it; ") + "rote config lists all",
     )
+
+
+def _found(message: str, given: object) -> str:
+    """Return what is wrong with a setting, and its value; of a whole section only what is wrong."""
+    wrong = message.removeprefix("Value error, ")
+    return (wrong if isinstance(given, Mapping) else f"{wrong} (given: {given!r})")[:300]
 
 
 def _names() -> list[str]:

@@ -11,12 +11,12 @@ from pipeline.inspect.explanation_words import (
     changed_lines,
     counts,
     elsewhere,
-    otherwise,
     passage,
     place,
     risk_lines,
     verdict,
 )
+from pipeline.inspect.otherwise import otherwise
 from pipeline.inspect.signal_words import signal_lines
 from pipeline.report.html.assets import head, scripts
 from pipeline.report.html.markup import Html, figure, join, number, table, tag

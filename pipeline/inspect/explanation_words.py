@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from pipeline.engine.tables import Row
 from pipeline.inspect.explanation import Explanation
+from pipeline.inspect.otherwise import are_short, both_stay, otherwise, symbols
 from pipeline.inspect.signal_words import signal_lines
 from pipeline.report.html.phrases import PERSONAL, REJECTED, number, removed_as, times, wrapped
 from pipeline.report.quotes.differences import differences
@@ -115,7 +116,7 @@ def _kept(one: Explanation, decision: Row) -> list[str]:
     lines += [
         f"{'closest other text' if place == 0 else 'then'}: {label(pair['doc_id'])}, exact "
         f"Jaccard {pair['jaccard']:.4f} ({pair['inter']:,} of {pair['total']:,} shingles)"
-        f"{_both_stay(one, pair)}"
+        f"{both_stay(one, pair)}"
         for place, pair in enumerate(one.near)
     ]
     lines += _items(one)
@@ -160,32 +161,6 @@ def _personal(one: Explanation) -> list[str]:
     return [f"personal data: {', '.join(told)}{more}"]
 
 
-def _both_stay(one: Explanation, pair: Row) -> str:
-    """Return why a pair that reaches the threshold is no near copy; empty where it is one."""
-    near = one.config.near
-    if pair["jaccard"] < near.threshold:
-        return ""
-    if _are_short(one, pair) and pair["symbols"] != one.row["symbols"]:
-        return (
-            f"; no near copy, because short texts must agree in their symbols too: "
-            f"{_symbols(one.row)} here, {_symbols(pair)} there (near.symbol_words = "
-            f"{near.symbol_words})"
-        )
-    if pair["split"] != one.row["split"] and not near.across_splits:
-        return f"; it is in the split {pair['split']}, so neither goes (near.across_splits)"
-    return ""
-
-
-def _are_short(one: Explanation, other: Row) -> bool:
-    """Tell whether a row and another one are both compared by their symbols."""
-    return bool(max(one.row["words"], other["words"]) < one.config.near.symbol_words)
-
-
-def _symbols(row: Row) -> str:
-    """Return the symbols of a text, for a sentence."""
-    return label(row["symbols"], 40) if row["symbols"] else "none"
-
-
 def proof(one: Explanation) -> str:
     """Return the proof of a removal that has a keeper."""
     row, keeper, decision, found = one.row, one.keeper or {}, one.decision or {}, one.proof
@@ -202,63 +177,8 @@ def proof(one: Explanation) -> str:
     return (
         f"exact Jaccard {found['jaccard']:.4f}: {found['inter']:,} shingles in both of "
         f"{found['total']:,} in either; the threshold is {near.threshold:g}"
-        f"{f'; both have the same symbols: {_symbols(row)}' if _are_short(one, keeper) else ''}"
+        f"{f'; both have the same symbols: {symbols(row)}' if are_short(one, keeper) else ''}"
     )
-
-
-def otherwise(one: Explanation) -> list[str]:
-    """Return the thresholds or rules that would have decided otherwise."""
-    if one.decision is None:
-        return []
-    return _to_stay(one) if one.decision["action"] == "drop" else _to_go(one)
-
-
-def _to_stay(one: Explanation) -> list[str]:
-    """Return what would have kept a removed row."""
-    decision, keeper = one.decision or {}, one.keeper
-    if keeper is not None and one.row["representative"] == keeper["representative"]:
-        line = (
-            f"No threshold keeps both: the bytes are the same. Without the rule {decision['rule']} "
-            "it would stay, or with near.keep, near.sources or a priority that prefers it."
-        )
-        return [line]
-    if keeper is not None and decision["method"] == "contained":
-        return [f"It would stay with near.containment above {decision['score']:.4f}, or 0 (off)."]
-    if keeper is not None and decision["score"] is not None:
-        return [f"It would stay with near.threshold above {decision['score']:.4f}."]
-    if decision["reason"] == "risk" and one.risk and one.risk["risk"] is not None:
-        return [f"It would stay with policy.risk above {one.risk['risk']:.4f}."]
-    if decision["reason"] == "held":
-        return ["It would stay without minus.run, or, if no exact copy, with a higher threshold."]
-    if decision["reason"] == "personal":
-        return ["It would stay with a higher policy.personal, or with fewer of personal.kinds."]
-    if decision["reason"] == "contaminated":
-        return ["It would stay without its item in decontaminate.files, or with stricter rules."]
-    return [f"It would stay without the rule {decision['rule']}."]
-
-
-def _to_go(one: Explanation) -> list[str]:
-    """Return what would have removed or cut a kept row."""
-    lines = []
-    threshold = one.config.near.threshold
-    below = [pair for pair in one.near if pair["jaccard"] < threshold]
-    if below:
-        lines.append(
-            f"With near.threshold at {below[0]['jaccard']:.4f} or below, it or "
-            f"{label(below[0]['doc_id'])} would go."
-        )
-    if one.row["exact_count"] > 1 and not one.config.policy.rules:
-        lines.append("With the rule drop-copies one of its exact copies stays, the others go.")
-    if one.risk and f"{one.risk['risk'] or 0:.4f}" != "0.0000":
-        lines.append(
-            f"The rule drop-risk takes it with policy.risk at {one.risk['risk']:.4f} or below."
-        )
-    if one.row["repeated_words"]:
-        lines.append(
-            f"The rule cut-spans cuts of its {one.row['repeated_words']:,} repeated words those "
-            "that a kept row before it has."
-        )
-    return lines or ["No threshold takes it."]
 
 
 def counts(one: Explanation) -> list[str]:

@@ -8,7 +8,7 @@ with documents as (
 ),
 
 decisions as (
-    select row_key, action, rule, reason, keeper
+    select row_key, action, rule, reason, keeper, risk_after
     from read_parquet($decisions)
     where row_key = $row_key
 ),
@@ -30,6 +30,7 @@ select
     decisions.rule,
     decisions.reason,
     decisions.keeper,
+    decisions.risk_after,
     documents.near_count,
     documents.cluster,
     documents.method,

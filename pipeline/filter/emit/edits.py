@@ -18,10 +18,6 @@ from pipeline.corpus.fields import field_of
 from pipeline.errors import IntegrityError, SchemaMismatch
 from schemas.filter.emitted import SPANS_CUT
 
-INSTEAD = (
-    'list passages instead of cutting them: --set policy.cut="mask"; rows with personal data can '
-    "go whole, by the rule drop-personal"
-)
 Range = tuple[int, int, str | None]  # first byte, past the last one, what is written instead
 Ranges = Mapping[int, list[Range]]  # by row of a batch
 
@@ -38,32 +34,35 @@ class TextColumns:
     columns: tuple[str, ...]
     separator: bytes
 
-    def require_plain(self, schema: pa.Schema, where: str) -> None:
+    def require_plain(self, schema: pa.Schema, where: str, instead: Mapping[str, str]) -> None:
         """Refuse to cut in columns of chat messages, or in fields of a struct.
 
         Args:
             schema: the columns of the shard.
             where: the name of the shard.
+            instead: what changes texts, each with what does without a change.
 
         Raises:
             SchemaMismatch: When a text column is one.
         """
+        changing = " and ".join(instead)
+        fix = "; ".join([*instead.values(), "or scan this data in a run of its own"])
         there = [name for name in self.columns if name in schema.names]  # none without a row
         inside = [n for n in self.columns if n not in there and field_of(schema, n) is not None]
         if inside:
             raise SchemaMismatch(
-                "cut-spans and mask-personal cannot change a field of a struct.",
+                f"A field of a struct is not changed by {changing}.",
                 where=where,
                 found=f"text column {inside[0]}",
-                fix=INSTEAD,
+                fix=fix,
             )
         chats = [name for name in there if not is_string(schema.field(name).type)]
         if chats:
             raise SchemaMismatch(
-                "cut-spans and mask-personal cannot change chat messages.",
+                f"Chat messages are not changed by {changing}.",
                 where=where,
                 found=f"column {chats[0]} is a list of messages or texts",
-                fix=INSTEAD,
+                fix=fix,
             )
 
 

@@ -37,7 +37,7 @@ from pipeline.filter.emit.footer import footer
 from pipeline.filter.emit.hub_features import with_rote
 from pipeline.filter.emit.json_shards import JsonWriter
 from pipeline.filter.emit.row_facts import RowFacts
-from pipeline.filter.emit.struct_column import Added, changes_texts, kept_struct, removed_struct
+from pipeline.filter.emit.struct_column import Added, kept_struct, removed_struct, text_changes
 from pipeline.filter.forgotten import forgotten_texts
 from pipeline.filter.mitigations.goldfish import tokenizer_digest
 from pipeline.filter.rules.mask_personal import masks_personal
@@ -132,9 +132,10 @@ class _ShardWriter:
         check_column(self._schema, work.config.emit.column, shard.name)
         names = text_columns(shard, work.config.input)
         self._texts = TextColumns(names, work.config.input.text_separator.encode())
-        self._cuts = changes_texts(work.config)
+        changes = text_changes(work.config)
+        self._cuts = bool(changes)
         if self._cuts:
-            self._texts.require_plain(self._schema, shard.name)
+            self._texts.require_plain(self._schema, shard.name, changes)
             _require_no_clash(work.names[shard.number], shard.name)
         self._forgotten = frozenset(forgotten_texts(work))
         masks = work.config.mitigation.goldfish_k > 0

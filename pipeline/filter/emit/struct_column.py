@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from pipeline.config.policy import CUT_SPANS, MASKS
+from pipeline.config.policy import CUT_SPANS, MASK_PERSONAL, MASKS
 from pipeline.config.sections import Config
 from pipeline.engine.stage import Work
 from pipeline.engine.tables import read_keys
@@ -41,7 +41,7 @@ def kept_struct(config: Config) -> pa.StructType:
     listed = CUT_SPANS in config.policy.rules and config.policy.cut == MASKS
     if listed:
         more.append(MASKED)
-    if changes_texts(config):
+    if text_changes(config):
         more.append(CUT_BYTES)
     more += _of_kept_out(config)
     if mitigation.sink_id:
@@ -53,10 +53,21 @@ def kept_struct(config: Config) -> pa.StructType:
     return pa.struct([*KEPT_STRUCT, *more])
 
 
-def changes_texts(config: Config) -> bool:
-    """Tell whether a rule cuts texts that stay, or masks something in them."""
-    cutting = CUT_SPANS in config.policy.rules and config.policy.cut != MASKS
-    return cutting or cuts_items(config) or masks_personal(config)
+def text_changes(config: Config) -> dict[str, str]:
+    """Return what changes texts that stay, each with what can be asked for instead of it."""
+    changes: dict[str, str] = {}
+    if CUT_SPANS in config.policy.rules and config.policy.cut != MASKS:
+        changes[CUT_SPANS] = 'list passages instead of cutting them: --set policy.cut="mask"'
+    if cuts_items(config):
+        changes["decontaminate.action = cut"] = (
+            'remove rows with items whole: --set decontaminate.action="drop"'
+        )
+    if masks_personal(config):
+        changes[MASK_PERSONAL] = (
+            "remove rows with personal data whole: in policy.rules, drop-personal in the place of "
+            "mask-personal"
+        )
+    return changes
 
 
 def removed_struct(config: Config) -> pa.StructType:

@@ -99,3 +99,14 @@ def test_every_setting_is_of_a_kind_that_is_tried_here():
     assert kinds <= {int, float, str, tuple, bool, dict}
     assert [name for name, value in KINDS.items() if type(value) is dict] == ["policy.sources"]
     assert all(get_args(field.annotation) or field.annotation for field in ALL.values())
+
+
+def test_settings_that_do_not_fit_one_another_are_told_in_one_sentence():
+    """Neither the words of the library that checks nor the whole section stand around it."""
+    assert refused('policy.rules=["drop-risk"]').found == (
+        "drop-risk needs policy.risk or policy.risk_share"
+    )
+    told = refused("near.containment=0.1")
+    assert told.found.startswith("near.containment must be 0 (off) or at least")
+    assert "given" not in told.found
+    assert refused("near.threshold=2").found.endswith("(given: 2)")

@@ -91,5 +91,5 @@ def test_what_is_no_text_in_a_field_is_refused_or_rejected(tmp_path):
     assert (batch.rejected[0].reason, batch.rejected[0].text) == ("invalid_utf8", b"\xff")
     assert batch.rejected_columns is not None
     assert batch.rejected_columns.to_pylist() == [{"t": None}]
-    with pytest.raises(SchemaMismatch, match="cannot change a field"):
-        TextColumns(("t.en",), b"").require_plain(shard_schema(shard, config), "d")
+    with pytest.raises(SchemaMismatch, match="A field of a struct is not changed by x"):
+        TextColumns(("t.en",), b"").require_plain(shard_schema(shard, config), "d", {"x": "y"})

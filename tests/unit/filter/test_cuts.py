@@ -184,12 +184,14 @@ def test_a_document_of_which_too_little_would_stay(tmp_path, make_corpus, scan, 
 
 
 def test_chat_messages_are_not_cut(tmp_path, make_corpus, scan):
-    """A list of messages is refused by name; masking it is offered."""
+    """A list of messages is refused by name; listing the passages is offered, and does it."""
     rows = [{"messages": [{"content": f"{n} {PASSAGE}"}]} for n in range(2)]
     corpus = make_corpus(tmp_path / "c", {"a.jsonl": rows})
-    with pytest.raises(SchemaMismatch, match="chat messages") as refused:
+    with pytest.raises(SchemaMismatch, match="not changed by cut-spans") as refused:
         scan(corpus, tmp_path / "run", *SETTINGS)
-    assert "mask" in refused.value.fix
+    assert '--set policy.cut="mask"' in refused.value.fix
+    assert "personal" not in refused.value.fix
+    assert scan(corpus, tmp_path / "run", *SETTINGS, "policy.cut=mask").table("kept").num_rows == 2
 
 
 def test_removed_rows_and_cuts_never_share_a_file(tmp_path, make_corpus, scan):

@@ -10,7 +10,7 @@ from pipeline import installed, run
 from pipeline.config.load import load_config
 from pipeline.config.personal import PersonalConfig
 from pipeline.engine import query
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, SchemaMismatch
 from pipeline.filter.personal.finds import Finder
 from pipeline.filter.rules.mask_personal import outside
 from pipeline.inspect.explain import explain
@@ -179,6 +179,18 @@ def test_rows_with_so_many_finds_go(corpus, tmp_path, scan):
     assert set(kept(done)) == {"clean", "first", "later", "exempt"}
     assert reasons(done)["copy"] == "personal"
     assert {row["reason"] for row in done.table("removed")["rote"].to_pylist()} == {"personal"}
+
+
+def test_what_is_offered_for_chats_that_are_not_masked_does_it(tmp_path, make_corpus, scan):
+    """Chat messages are not masked; the error offers drop-personal, which takes the row."""
+    rows = [{"messages": [{"content": text}]} for text in ("ask bo@qq.com for it", "ask nobody")]
+    corpus = make_corpus(tmp_path / "c", {"a.jsonl": rows})
+    with pytest.raises(SchemaMismatch, match="not changed by mask-personal") as refused:
+        scan(corpus, tmp_path / "run", 'policy.rules=["drop-copies","mask-personal"]')
+    assert "drop-personal" in refused.value.fix
+    assert "policy.cut" not in refused.value.fix
+    done = scan(corpus, tmp_path / "run", 'policy.rules=["drop-copies","drop-personal"]')
+    assert [row["reason"] for row in done.table("removed")["rote"].to_pylist()] == ["personal"]
 
 
 def test_a_find_over_two_columns_is_masked_in_both(tmp_path, make_corpus, scan):

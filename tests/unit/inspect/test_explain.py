@@ -4,11 +4,13 @@ import json
 import math
 import re
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.config.policy import PolicyConfig, SourcePolicy
 from pipeline.config.sections import Config
 from pipeline.corpus import identify
 from pipeline.engine.manifest import manifest_bytes
@@ -18,6 +20,7 @@ from pipeline.inspect.explain import explain, explanations
 from pipeline.inspect.explanation import Explanation
 from pipeline.inspect.explanation_page import explanation_page
 from pipeline.inspect.explanation_words import in_words, risk_lines
+from pipeline.inspect.otherwise import otherwise
 from pipeline.inspect.signal_words import signal_lines
 from pipeline.report.quotes.differences import side_by_side
 from schemas.score.sequences import PROXY, SEQUENCES, SURFACE
@@ -148,9 +151,88 @@ def test_a_span_says_where_else_it_is(tmp_path: Path) -> None:
 
 
 def test_a_kept_row_is_told_the_risk_that_takes_it(tmp_path: Path) -> None:
-    """The threshold of drop-risk that would take a kept row is its forecast."""
+    """Without the rule the risk as scanned is known, which drop-risk judges as the first rule."""
     text = explain(make_run(tmp_path, scored=True).folder, "hostile")
-    assert "The rule drop-risk takes it with policy.risk at 0.7500 or below." in text
+    told = "drop-risk, as the first of policy.rules, takes it with policy.risk at 0.7500 or below."
+    assert told in " ".join(text.split())
+
+
+@pytest.mark.parametrize(
+    ("policy", "decided", "told"),
+    [
+        ({"risk": 0.2}, {}, "The rule drop-risk takes it with policy.risk at 0.0081 or below."),
+        ({"risk": 0.2}, {"rows_standing_for": 3}, "drop-risk takes it with policy.risk at 0.0081"),
+        (
+            {"risk": 0.2, "sources": {"site": SourcePolicy(risk=0.3)}},
+            {},
+            "The rule drop-risk takes it with policy.sources.site.risk at 0.0081 or below.",
+        ),
+        ({"risk": 0.2, "exempt": ("site",)}, {}, None),
+        ({"risk": 0.2, "sources": {"site": SourcePolicy(rules=("drop-copies",))}}, {}, None),
+        ({"risk": 0.2}, {"risk_after": None}, None),
+        ({"risk": 0.2}, {"risk_after": 0.4}, None),
+        ({"risk": 0.2}, {"rule": "restore"}, None),
+        (
+            {"risk": 0.005},
+            {"action": "drop", "reason": "risk", "rule": "drop-risk"},
+            "It would stay with policy.risk above 0.0082.",
+        ),
+        (
+            {"risk": 0.005},
+            {"action": "drop", "reason": "risk", "rule": "drop-risk", "method": "exact"},
+            "It goes with the row that it is a copy of, which the rule drop-risk takes.",
+        ),
+    ],
+)
+def test_drop_risk_is_told_by_the_risk_that_it_judges(
+    policy: dict[str, Any], decided: dict[str, Any], told: str | None
+) -> None:
+    """That left by the rules before it, never that as scanned, with the source's own setting."""
+    rules = {"rules": ("drop-copies", "drop-risk"), **policy}
+    config = Config(policy=PolicyConfig(**rules))
+    decision: dict[str, Any] = {
+        "action": "keep",
+        "rule": None,
+        "reason": None,
+        "method": None,
+        "score": None,
+    }
+    decision |= {"risk_after": 0.00813, "rows_standing_for": 0, **decided}
+    row: dict[str, Any] = {
+        "source": "site",
+        "source_group": "site",
+        "split": None,
+        "representative": 0,
+    }
+    row |= {"exact_count": 1, "repeated_words": 0}
+    lines = otherwise(Explanation(row, config, decision=decision, risk={"risk": 0.2592}))
+    assert [line for line in lines if "risk" in line] == [line for line in lines if told]
+    assert told is None or told in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("exact", "jaccards", "told"),
+    [
+        (1, [0.94117], "It would stay with near.threshold above 0.9412."),
+        (1, [0.94117, 0.83333], "It would stay with near.threshold above 0.9412."),
+        (
+            2,
+            [0.83333],
+            "With near.threshold above 0.8334 only one of the 2 exact copies of this text would",
+        ),
+        (1, [1.0], "No threshold keeps both: they have the same shingles."),
+    ],
+)
+def test_a_near_copy_is_told_what_a_higher_threshold_does(
+    exact: int, jaccards: list[float], told: str
+) -> None:
+    """Its closest text counts, not only the one that stays; of its exact copies one stays."""
+    row = {"representative": 0, "exact_count": exact, "words": 60, "split": None}
+    near = [{"jaccard": value, "words": 60, "split": None} for value in jaccards]
+    decision: dict[str, Any] = {"action": "drop", "rule": "drop-copies", "reason": "near_copy"}
+    decision |= {"method": "near", "score": jaccards[-1]}
+    one = Explanation(row, Config(), decision=decision, keeper={"representative": 9}, near=near)
+    assert otherwise(one)[0].startswith(told)
 
 
 def test_rejected_rows_are_explained(tmp_path: Path) -> None:

@@ -45,6 +45,20 @@ def test_a_table_that_is_not_there_is_said(run):
         rote.open("s3://bucket/run")
 
 
+def test_tables_of_a_run_that_found_nothing_are_empty(tmp_path, make_corpus):
+    """With neither copies nor rejected rows, each table that is documented is a frame of none."""
+    rows = pa.Table.from_pylist([{"id": "a", "text": TEXTS[0]}, {"id": "b", "text": TEXTS[1]}])
+    done = rote.scan(make_corpus(tmp_path / "c", {"a.parquet": rows}), tmp_path / "run").filter()
+    for name in ("removed", "rejected", "pairs", "spans"):
+        found = done.table(name)
+        assert found().height == found.lazy().collect().height == len(found) == 0, name
+        assert found.duckdb().fetchall() == [], name
+        assert pa.table(found).schema.names == list(found.columns) == found().columns
+        assert repr(found).startswith(f"<rote table {name}: 0 rows")
+    assert done.rejected().columns == ["text", "reason", "shard", "row"]
+    assert done.kept().height == done.families().height == done.decisions().height == 2
+
+
 def test_questions_have_words_and_data(run):
     """An explanation and a query, as `rote explain` and `rote query` say them."""
     told = run.explain("r3")
