@@ -90,17 +90,23 @@ def test_an_order_is_told_by_occurrences(tmp_path: Path) -> None:
     target = {"extrapolated": True, "half_dose_95": [12.0, 180.0]}
     data["risk"]["model"]["target"] = target
     assert before_and_after(data) == (
-        "Of some 400 different sequences 120 occur 2 times or more, from where on half may be "
-        "recited, before the filter, 8 after it (scored 2 of 4 documents that stay, 4 of 6 before)."
+        "Of some 400 different sequences 120 occur 2 times or more before the filter, 8 after it "
+        "(scored 2 of 4 documents that stay, 4 of 6 before). Half may be recited from 12 times on, "
+        "the low end of its interval; times are counted at powers of two."
     )
-    target["half_dose_95"] = [40.0, 180.0]
-    told = "60 occur 16 times or more, from where on half may be recited, before the filter, 4"
-    assert told in before_and_after(data)
+    target["half_dose_95"] = [16.0, 180.0]
+    told = before_and_after(data)
+    assert "60 occur 16 times or more before the filter, 4 after it" in told
+    assert told.endswith(" Half may be recited from 16 times on, the low end of its interval.")
+    target["half_dose_95"] = [None, None]
+    told = before_and_after(data)
+    assert "60 occur 16 times or more before the filter, 4 after it" in told
+    assert "from over 1M times on" in told
     before = data["removed"]["left"][0]["often"]
     before[-1]["sequences"] = 0.0
     assert (
-        "Of some 400 different sequences none occurs 16 times or more, from where on half may be "
-        "recited; 120 occur 2 times or more before the filter, 8 after it" in before_and_after(data)
+        "Of some 400 different sequences none occurs 16 times or more; 120 occur 2 times or more "
+        "before the filter, 8 after it" in before_and_after(data)
     )
     data["removed"]["left"] = None
     assert before_and_after(data) == ""
