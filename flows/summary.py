@@ -32,7 +32,7 @@ STAYING = {
 
 
 def summarize(folder: Path) -> tuple[str, int]:
-    """Return the closing words for a run folder and the number of its alarms.
+    """Return the closing words for a run folder and the number of its alarms, those of a kind one.
 
     Counts and paths only, and only of what is current: a scan alone does not repeat old decisions.
     """
@@ -53,8 +53,7 @@ def summarize(folder: Path) -> tuple[str, int]:
         lines += _spared(outputs, manifest["config"])
     lines += cannot_reach({"outputs": outputs})
     lines += _forecast(outputs, manifest["config"])
-    alarms = _alarms(outputs)
-    shown = grouped(alarms)
+    shown = grouped(_alarms(outputs))
     lines += [f"ALARM  {alarm['sentence']}" for alarm in shown[:ALARMS_SHOWN]]
     if len(shown) > ALARMS_SHOWN:
         lines.append(f"ALARM  and {len(shown) - ALARMS_SHOWN} kinds more, all in the report")
@@ -64,7 +63,7 @@ def summarize(folder: Path) -> tuple[str, int]:
     if "report" in stale:
         lines.append(f"report/ is of an earlier scan, filter or setting: rote report {folder}")
     lines.append(f"report: {page}" if "report/all" in outputs else f"run folder: {folder}")
-    return "\n".join(lines) + "\n", len(alarms)
+    return "\n".join(lines) + "\n", len(shown)
 
 
 def _rejections(shards: list[dict[str, Any]], rejected: int, folder: Path) -> list[str]:

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from flows.artifacts import counts_page
 from pipeline.config.report import ReportConfig
 from pipeline.engine.stage import Work
 from pipeline.engine.tables import Row
+from pipeline.report.data.alarms import judge
 from pipeline.report.page.page import page
 from pipeline.report.page.risk import interval, risk_figure
 from pipeline.report.page.verdict import before_and_after, sentences
@@ -154,6 +156,22 @@ def test_sources_apart_are_in_no_list_of_the_worst(tmp_path: Path) -> None:
     assert data["corpus"] == written(work)["corpus"]
     assert "Shown apart" in page(data)
     assert "Shown apart" not in page(written(work))
+
+
+def test_alarms_are_counted_as_they_are_listed(tmp_path: Path) -> None:
+    """Four clusters are one line: tile and headings say one, on the page and on Prefect's."""
+    clusters = [{"cluster": f"{n}" * 32, "members": 60 - n, "kept": 1} for n in range(4)]
+    manifest: Row = {"config": {}, "corpus": {"shards": []}, "outputs": {}}
+    raised = judge(
+        {"documents": 1000, "near_capped": 0, "duplicate_ids": 0}, [], clusters, [], manifest
+    )
+    work = make_run(tmp_path)
+    data = {**written(work), "alarms": raised}
+    assert len(raised) == 4
+    assert "## Alarms (1)" in summary(data)
+    assert '<dd class="figure">1</dd><dd class="note"><a href="#audit">' in page(data)
+    manifest["outputs"]["report/all"] = {"facts": {"alarms": raised}, "files": []}
+    assert "| alarms | 1 |" in counts_page(manifest)
 
 
 def test_no_risk_is_shown_as_certain() -> None:
