@@ -10,6 +10,7 @@ from pipeline.filter.overrides import cannot_reach
 from pipeline.outline import stale_tables
 from pipeline.report.data.alarms import grouped, no_forecast_alarm
 from pipeline.report.data.headline import forecast_facts, headline
+from pipeline.report.html.phrases import SEARCHED
 
 ALARMS_SHOWN = 5
 REASONS = {
@@ -51,6 +52,7 @@ def summarize(folder: Path) -> tuple[str, int]:
     if "seal/all" in outputs:  # else kept/ is not what was decided
         lines += _removals(outputs, folder)
         lines += _spared(outputs, manifest["config"])
+    lines += _personal(outputs)
     lines += cannot_reach({"outputs": outputs})
     lines += _forecast(outputs, manifest["config"])
     shown = grouped(_alarms(outputs))
@@ -110,6 +112,16 @@ def _spared(outputs: dict[str, Any], config: dict[str, Any]) -> list[str]:
             for row in facts.get("leakage", [])
         ]
     return lines
+
+
+def _personal(outputs: dict[str, Any]) -> list[str]:
+    """Return how many pieces of personal data the texts hold; nothing where nobody looked."""
+    found = [
+        _facts(outputs, name).get("finds", {}) for name in outputs if name.startswith("personal/")
+    ]
+    finds = sum(sum(kinds.values()) for kinds in found)
+    told = f"pieces found in the texts as scanned; {SEARCHED}"
+    return [f"  personal {finds:>10,}  {told}"] if found else []
 
 
 def _alarms(outputs: dict[str, Any]) -> list[dict[str, Any]]:
