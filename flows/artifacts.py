@@ -29,6 +29,7 @@ from pipeline.engine.manifest import load_manifest
 from pipeline.engine.progress import current, listen
 from pipeline.engine.session import Session
 from pipeline.outline import stale_tables
+from pipeline.report.data.alarms import grouped
 from pipeline.report.summary import plain
 from pipeline.run import STAGES
 from pipeline.storage.addresses import is_address
@@ -101,11 +102,11 @@ def page(folder: Path, out: str) -> str:
         return counts
     where = f"{out.rstrip('/')}/report/index.html"
     link = quote(where, ":/") if is_address(out) else Path(where).absolute().as_uri()
-    alarms = alarms_of(folder)
+    alarms = grouped(alarms_of(folder))
     return "\n".join(
         [
             counts,
-            f"\nReport: [index.html]({link}) in {plain(out)}\n\n## Alarms ({len(alarms)})\n",
+            f"\nReport: [index.html]({link}) in {plain(out)}\n\n## Alarms ({len(alarms):,})\n",
             *([f"- {plain(alarm['sentence'])}" for alarm in alarms] or ["None."]),
             f"\n{(folder / 'report' / 'summary.md').read_text(encoding='utf-8')}",
         ]
@@ -149,9 +150,8 @@ def counts_page(manifest: dict[str, Any]) -> str:
     counts = {"shards": len(shards), "rows": documents + rejected, "rejected": rejected}
     for fate in ("kept", "removed") if emitted else ():
         counts[fate] = sum(facts[fate] for unit in emitted for facts in unit)
-    counts["alarms"] = len(
-        manifest["outputs"].get("report/all", {}).get("facts", {}).get("alarms", [])
-    )
+    raised = manifest["outputs"].get("report/all", {}).get("facts", {}).get("alarms", [])
+    counts["alarms"] = len(grouped(raised))
     return "\n".join(
         [
             "| what | count |",

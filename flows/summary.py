@@ -10,6 +10,7 @@ from pipeline.filter.overrides import cannot_reach
 from pipeline.outline import stale_tables
 from pipeline.report.data.alarms import grouped, no_forecast_alarm
 from pipeline.report.data.headline import forecast_facts, headline
+from pipeline.report.html.phrases import SEARCHED
 
 ALARMS_SHOWN = 5
 REASONS = {
@@ -32,7 +33,7 @@ STAYING = {
 
 
 def summarize(folder: Path) -> tuple[str, int]:
-    """Return the closing words for a run folder and the number of its alarms.
+    """Return the closing words for a run folder and the number of its alarms, those of a kind one.
 
     Counts and paths only, and only of what is current: a scan alone does not repeat old decisions.
     """
@@ -51,10 +52,10 @@ def summarize(folder: Path) -> tuple[str, int]:
     if "seal/all" in outputs:  # else kept/ is not what was decided
         lines += _removals(outputs, folder)
         lines += _spared(outputs, manifest["config"])
+    lines += _personal(outputs)
     lines += cannot_reach({"outputs": outputs})
     lines += _forecast(outputs, manifest["config"])
-    alarms = _alarms(outputs)
-    shown = grouped(alarms)
+    shown = grouped(_alarms(outputs))
     lines += [f"ALARM  {alarm['sentence']}" for alarm in shown[:ALARMS_SHOWN]]
     if len(shown) > ALARMS_SHOWN:
         lines.append(f"ALARM  and {len(shown) - ALARMS_SHOWN} kinds more, all in the report")
@@ -64,7 +65,7 @@ def summarize(folder: Path) -> tuple[str, int]:
     if "report" in stale:
         lines.append(f"report/ is of an earlier scan, filter or setting: rote report {folder}")
     lines.append(f"report: {page}" if "report/all" in outputs else f"run folder: {folder}")
-    return "\n".join(lines) + "\n", len(alarms)
+    return "\n".join(lines) + "\n", len(shown)
 
 
 def _rejections(shards: list[dict[str, Any]], rejected: int, folder: Path) -> list[str]:
@@ -111,6 +112,16 @@ def _spared(outputs: dict[str, Any], config: dict[str, Any]) -> list[str]:
             for row in facts.get("leakage", [])
         ]
     return lines
+
+
+def _personal(outputs: dict[str, Any]) -> list[str]:
+    """Return how many pieces of personal data the texts hold; nothing where nobody looked."""
+    found = [
+        _facts(outputs, name).get("finds", {}) for name in outputs if name.startswith("personal/")
+    ]
+    finds = sum(sum(kinds.values()) for kinds in found)
+    told = f"pieces found in the texts as scanned; {SEARCHED}"
+    return [f"  personal {finds:>10,}  {told}"] if found else []
 
 
 def _alarms(outputs: dict[str, Any]) -> list[dict[str, Any]]:

@@ -54,7 +54,7 @@ from schemas.filter.personal import PERSONAL
 from schemas.scan.counts import COUNTS
 from schemas.scan.pairs import PAIRS
 
-VERSION = 6
+VERSION = 7
 ALWAYS = ("row_key", "keeper", "method", *SOURCES, "text_bytes")
 
 

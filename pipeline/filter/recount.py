@@ -170,14 +170,19 @@ def expected_tokens(known: ForecastSequences, risk: Float64, exact_count: Int64)
         risk: the risk of each, (sequences,).
         exact_count: exact copies of each text in the whole corpus, (texts,).
     """
-    return float(SUFFIX * np.sum(distinct(known, exact_count) * risk))
+    worth = known.model["weight"].to_numpy() / exact_count[known.of_text]
+    return float(SUFFIX * np.sum(worth * risk))
 
 
-def distinct(known: ForecastSequences, exact_count: Int64) -> Float64:
-    """Return how many sequences of distinct texts each one stands for, (sequences,).
+def different(known: ForecastSequences, occurrences: Int64) -> Float64:
+    """Return how many different sequences each one stands for, (sequences,).
+
+    A sequence that occurs n times in the corpus is met n times among the sequences that weights
+    stand for, wherever its documents differ; so each stands for its weight over n. What a filter
+    takes changes no n here: it is that of the corpus as given.
 
     Args:
         known: the sequences.
-        exact_count: exact copies of each text in the whole corpus, (texts,).
+        occurrences: of each in the whole corpus, at least 1, (sequences,).
     """
-    return np.asarray(known.model["weight"].to_numpy() / exact_count[known.of_text])
+    return np.asarray(known.model["weight"].to_numpy() / np.maximum(occurrences, 1))

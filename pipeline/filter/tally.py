@@ -51,6 +51,7 @@ class RuleTally:
             as_given = recount.risk_after(work, self._known, np.zeros(0, np.uint64))
             given = read_table(work.paths("risk"), RISK, ["risk"])["risk"].drop_null().to_numpy()
             self._tokens = recount.expected_tokens(self._known, given, self._exact)
+            self._worth = recount.different(self._known, as_given.occurrences)
             everything = np.ones(table.num_rows, np.bool_)
             self._before = self._after = self._told(as_given, self._tokens, everything)
 
@@ -72,7 +73,7 @@ class RuleTally:
         return recount.of_documents(self._known, left.risk, representative)
 
     def _told(self, left: recount.Left, tokens: float, stays: Flags) -> dict[str, Any]:
-        """Return the facts of what is left: of documents, of distinct sequences by occurrences.
+        """Return the facts of what is left: of documents, of different sequences by occurrences.
 
         Args:
             left: risk and occurrences of each sequence.
@@ -81,19 +82,16 @@ class RuleTally:
         """
         assert self._known is not None  # noqa: S101 - asked of a scored run alone
         risk = self._of_documents(left)[stays]
-        worth = recount.distinct(self._known, self._exact)
+        whole = [self._worth[left.occurrences >= times].sum() for times in (1, *TIMES)]
         return {
             "documents": int(stays.sum()),
             "scored": int((~np.isnan(risk)).sum()),
             "risky": int((risk >= LIKELY).sum()),
             "expected_tokens": round(tokens, 1),
-            "sequences": round(float(worth.sum()), 1),
+            "sequences": round(float(whole[0]), 1),
             "often": [
-                {
-                    "times": times,
-                    "sequences": round(float(worth[left.occurrences >= times].sum()), 1),
-                }
-                for times in TIMES
+                {"times": times, "sequences": round(float(count), 1)}
+                for times, count in zip(TIMES, whole[1:], strict=True)
             ],
         }
 

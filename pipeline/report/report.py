@@ -16,7 +16,7 @@ from pipeline.report.data.comparison import compared_digest
 
 __all__ = ["VERSION", "alarms", "outside", "report"]
 
-VERSION = 9
+VERSION = 10
 
 
 def outside(folder: Path, config: Config) -> list[str]:

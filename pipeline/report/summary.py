@@ -40,7 +40,7 @@ def summary(data: Row) -> str:
         _forecast(data),
         *_personal(data),
         *_changes(data),
-        f"## Alarms ({len(data['alarms'])})",
+        f"## Alarms ({len(grouped(data['alarms'])):,})",
         _alarms(data),
         _end(data),
     ]

@@ -20,6 +20,10 @@ decided as (
     inner join decisions on documents.row_key = decisions.row_key
 ),
 
+gone as (
+    select row_key from decided where action = 'drop'
+),
+
 whole as (
     select
         source_group,
@@ -28,7 +32,11 @@ whole as (
         text_bytes,
         words
     from decided
-    where keeper is not null or (action = 'drop' and reason not in ('personal', 'contaminated', 'forgotten'))
+    where
+        case
+            when action = 'drop' then reason not in ('personal', 'contaminated', 'forgotten')
+            else coalesce(keeper not in (select gone.row_key from gone), false)
+        end
 ),
 
 occurrences as (
@@ -57,7 +65,7 @@ passages as (
         least(again.words, decided.repeated_words) as words
     from again
     inner join decided on again.row_key = decided.row_key
-    where decided.keeper is null
+    where decided.keeper is null or decided.keeper in (select gone.row_key from gone)
 ),
 
 both_kinds as (

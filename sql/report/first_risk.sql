@@ -21,6 +21,8 @@ told as (
     select
         documents.source_group,
         case
+            when decisions.done and decisions.reason in ('personal', 'contaminated', 'forgotten')
+                then decisions.reason
             when documents.keeper is not null then documents.method
             when decisions.done then decisions.reason
             when forecast.risk >= $likely then 'risk'

@@ -51,6 +51,7 @@ RULES = {
     "passage": "cut-spans",
     "risk": "drop-risk",
 }
+SEARCHED = "other columns are not searched"  # after numbers of personal data
 PERSONAL = {
     "email": "e-mail address",
     "phone": "phone number",

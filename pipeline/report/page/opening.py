@@ -145,7 +145,7 @@ def tiles(data: Row) -> Html:
     """Return the tiles of the page: the figures of the whole."""
     corpus, steps = data["corpus"], {step["step"]: step["rows"] for step in data["funnel"]}
     gone, window = corpus["documents"] - steps["kept"], data["config"]["window"]["words"]
-    alarms = len(data["alarms"])
+    alarms = len(grouped(data["alarms"]))
     elsewhere = "; those shown apart left out" if data["apart"] else ""
     shown = [
         (

@@ -6,7 +6,7 @@ from pipeline.config.policy import DROP_PERSONAL, MASK_PERSONAL
 from pipeline.engine.tables import Row
 from pipeline.report.data.headline import ordered
 from pipeline.report.html.markup import DASH, Html, join, number, table, tag
-from pipeline.report.html.phrases import PERSONAL
+from pipeline.report.html.phrases import PERSONAL, SEARCHED
 from pipeline.report.html.terms import term
 from pipeline.report.page.risk import risk_figure
 from pipeline.report.page.worst import document
@@ -30,7 +30,10 @@ def sentence(data: Row) -> str:
     """Return how much was found, how much of it stays, and how much is likely to be recited."""
     kinds = data["personal"]["kinds"]
     finds, stays = (sum(row[key] for row in kinds) for key in ("finds", "left_in_kept"))
-    text = f"{finds:,} pieces of personal data were found; {stays:,} are in kept/."
+    text = (
+        f"{finds:,} pieces of personal data were found; {stays:,} are in the texts of kept/; "
+        f"{SEARCHED}."
+    )
     if stays and not {MASK_PERSONAL, DROP_PERSONAL} & set(data["config"]["policy"]["rules"]):
         text += f" The rules {MASK_PERSONAL} and {DROP_PERSONAL} take them."
     if data["risk"] and not ordered(data):
@@ -50,7 +53,7 @@ def _kinds(data: Row) -> Html:
         (PERSONAL.get(row["kind"], row["kind"]), *(number(row[key]) for key in keys))
         for row in data["personal"]["kinds"]
     ]
-    caption = "Personal data by kind, before the filter and after it."
+    caption = "Personal data in texts by kind, before the filter and after it."
     return table(caption, head, lines, data_sort=True)
 
 

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from pipeline.engine.tables import Row
-from pipeline.report.data.headline import headline, is_order, no_forecast, ordered, share
+from pipeline.report.data.headline import (
+    headline,
+    is_order,
+    no_forecast,
+    ordered,
+    share,
+    times,
+)
 from pipeline.report.html.facts import INTERVAL, OF_FAMILIES, with_rate_of_families
 from pipeline.report.html.markup import DASH, Html, join, number, tag
 from pipeline.report.page import opening
@@ -121,9 +128,9 @@ def _changed(data: Row) -> str:
 def before_and_after(data: Row) -> str:
     """Return the number of the report before the filter and at the doses after it; none unscored.
 
-    Where risks are an order that is how many distinct sequences occur as often as the low end of
-    the dose at which half are recited, or as often as any does where none occurs so often; else
-    documents at risk.
+    Where risks are an order that is how many different sequences occur as often as the low end of
+    the target's dose at which half are recited, at the power of two below it, or as often as any
+    does where none occurs so often; else documents at risk.
     """
     if not data["removed"]["left"]:
         return ""
@@ -137,23 +144,38 @@ def before_and_after(data: Row) -> str:
             f"Documents at risk 0.5 or above: {number(before['risky'])} before the filter, "
             f"{number(after['risky'])} after it, at the doses that it leaves {coverage}."
         )
-    asked = _often(data["risk"]["model"]["target"], [row["times"] for row in before["often"]])
+    target = data["risk"]["model"]["target"]
+    asked = _often(target, [row["times"] for row in before["often"]])
     known = [row for row in before["often"] if row["times"] <= asked]
     at = max((n for n, row in enumerate(known) if row["sequences"] >= HALF), default=0)
-    times, half = known[at]["times"], "from where on half may be recited"
+    shown = known[at]["times"]
     counts = [number(side["often"][at]["sequences"]) for side in (before, after)]
-    none = f"none occurs {asked} times or more, {half}; " if times < asked else ""
-    why = "" if none else f", {half},"
+    none = f"none occurs {asked:,} times or more; " if shown < asked else ""
     return (
         f"Of some {number(before['sequences'])} different sequences {none}{counts[0]} occur "
-        f"{times} times or more{why} before the filter, {counts[1]} after it {coverage}."
+        f"{shown:,} times or more before the filter, {counts[1]} after it {coverage}."
+        f"{_half(target, asked)}"
     )
 
 
 def _often(target: Row, known: list[int]) -> int:
     """Return the largest known number of times that is at most the low end of the half dose."""
-    low = (target.get("half_dose_95") or [None])[0] or known[0]
-    return max([times for times in known if times <= low], default=known[0])
+    low = target["half_dose_95"][0] if target.get("half_dose_95") else known[0]
+    return known[-1] if low is None else max((n for n in known if n <= low), default=known[0])
+
+
+def _half(target: Row, asked: int) -> str:
+    """Return from which dose on half may be recited, as the first answer's interval has it.
+
+    Args:
+        target: of the facts of the stage `risk`.
+        asked: the number of times that stands for it among those that are counted.
+    """
+    if not target.get("half_dose_95"):
+        return ""
+    low = target["half_dose_95"][0]
+    counted = "" if low == asked else "; times are counted at powers of two"
+    return f" Half may be recited from {times(low)} times on, the low end of its interval{counted}."
 
 
 def _personal(data: Row) -> str:

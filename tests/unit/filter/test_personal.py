@@ -6,6 +6,7 @@ import pytest
 
 from examples.rebuild_texts import originals
 from flows.runners import LocalMapper
+from flows.summary import summarize
 from pipeline import installed, run
 from pipeline.config.load import load_config
 from pipeline.config.personal import PersonalConfig
@@ -44,6 +45,7 @@ FOUND = [
     ("AKIAQWERTYUIOP123456", "key", "AKIAQWERTYUIOP123456"),
 ]
 OTHER = [
+    "müller@bücher.de: an internationalized domain is not looked for (docs/personal.md)",
     "an arXiv number 2106.09685 of 2021-06-17, pages 1234-1245, ISBN 978-3-16-148410-0",
     "timestamps 1400000000 and 1404918373, ids 20644414, a hash 8086072ba1",
     "UUID d89f4580-826f-3a1b-9c1d-8086072ba100",
@@ -179,6 +181,8 @@ def test_rows_with_so_many_finds_go(corpus, tmp_path, scan):
     assert set(kept(done)) == {"clean", "first", "later", "exempt"}
     assert reasons(done)["copy"] == "personal"
     assert {row["reason"] for row in done.table("removed")["rote"].to_pylist()} == {"personal"}
+    told = "pieces found in the texts as scanned; other columns are not searched"
+    assert f"  personal         10  {told}" in summarize(done.folder)[0].splitlines()
 
 
 def test_what_is_offered_for_chats_that_are_not_masked_does_it(tmp_path, make_corpus, scan):

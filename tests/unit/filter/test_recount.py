@@ -1,15 +1,18 @@
 """Doses counted again over the rows that stay."""
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pytest
 
 from pipeline.config.load import load_config
 from pipeline.engine.stage import Work
-from pipeline.engine.tables import conform, write_table
+from pipeline.engine.tables import conform, read_table, write_table
 from pipeline.filter import recount
+from pipeline.filter.tally import RuleTally
 from schemas.filter.decisions import CUTS
-from schemas.score.risk import RISK_MODEL
+from schemas.filter.documents import DOCUMENTS
+from schemas.score.risk import RISK, RISK_MODEL
 
 PASSAGE = "tyger tyger burning bright in the forests of the night"
 TEXTS = [
@@ -45,16 +48,27 @@ def done(tmp_path_factory, make_corpus, scan):
     return scan(make_corpus(folder / "c", {"a.jsonl": TEXTS}), folder / "run")
 
 
-def counts(done, slope, gone=(), cuts=None):
-    """Return the doses that `risk_after` counts: odds are doses when the log odds are their log."""
-    with write_table(done.folder, "risk_model", slope, RISK_MODEL) as out:
-        out.write(model(slope))
+def decided(done, **made):
+    """Return the unit of work of the decisions of a run, with tables of the score beside its own.
+
+    Args:
+        done: the run.
+        made: rows of each table by its name.
+    """
     tables: dict[str, tuple[str, ...]] = {}
     for entry in done.manifest["outputs"].values():
         for record in entry["files"]:
             tables[record["table"]] = (*tables.get(record["table"], ()), record["path"])
-    tables["risk_model"] = (out.record.path,)
-    work = Work("decisions", "all", done.folder, load_config(), (), tables)
+    for name, rows in made.items():
+        with write_table(done.folder, name, "all", rows.schema) as out:
+            out.write(rows)
+        tables[name] = (out.record.path,)
+    return Work("decisions", "all", done.folder, load_config(), (), tables)
+
+
+def counts(done, slope, gone=(), cuts=None):
+    """Return the doses that `risk_after` counts: odds are doses when the log odds are their log."""
+    work = decided(done, risk_model=model(slope))
     known = recount.scored(work)
     assert known is not None
     left = recount.risk_after(work, known, np.array(gone, np.uint64), cuts)
@@ -105,3 +119,28 @@ def test_a_documents_risk_is_the_largest_of_its_sequences(done):
     assert np.isnan(found[[2, 4]]).all()
     tokens = recount.expected_tokens(known, risk, np.array([2, 1]))
     assert tokens == pytest.approx(32 * (0.8 * 2 / 2 + (3 / 4) * 4 / 2 + 0.5))
+
+
+def test_a_passage_of_many_documents_is_one_sequence(tmp_path, make_corpus, scan):
+    """Boilerplate that ten documents share is one different sequence, not one for each of them."""
+    texts = [f"{PASSAGE} in document number {n}" for n in range(10)]
+    done = scan(make_corpus(tmp_path / "c", {"a.jsonl": texts}), tmp_path / "run")
+    columns: dict[str, list[float]] = {"row_key": list(range(10))}
+    columns |= {"start_byte": [0] * 10, "end_byte": [len(PASSAGE)] * 10}
+    columns |= {"suffix_byte": [PASSAGE.index("forests")] * 10, "weight": [1.0] * 10}
+    columns |= {"epochs": [1.0] * 10, "offset": [0.0] * 10}
+    columns |= {f"slope_{of}": [1.0] * 10 for of in ("count", "effective", "suffix", "ratio")}
+    risks = [(n, 0, len(PASSAGE), 0.5, 0.5, 0.5, "seen", False, None) for n in range(10)]
+    risk = pa.Table.from_pylist(
+        [dict(zip(RISK.names, row, strict=True)) for row in risks], schema=RISK
+    )
+    work = decided(done, risk_model=conform(pa.table(columns), RISK_MODEL), risk=risk)
+    tally = RuleTally(work, read_table(work.paths("documents"), DOCUMENTS))
+    before, _ = tally.before_and_after["left"]
+    assert before["sequences"] == 1.0
+    assert [row["sequences"] for row in before["often"][:4]] == [1.0, 1.0, 1.0, 0.0]
+    gone = pl.DataFrame({"row_key": np.arange(7, dtype=np.uint64), "text_bytes": [9] * 7})
+    tally.note("drop-copies", gone.with_columns(rule=pl.lit("x"), reason=pl.lit("near_copy")))
+    _, after = tally.before_and_after["left"]
+    assert after["sequences"] == 1.0
+    assert [row["sequences"] for row in after["often"][:2]] == [1.0, 0.0]

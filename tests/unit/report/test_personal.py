@@ -131,15 +131,16 @@ def test_nothing_is_told_of_what_was_not_looked_for(tmp_path: Path) -> None:
     assert "None was found." in page({**data, "personal": {"kinds": [], "top": []}})
 
 
+WHERE = "are in the texts of kept/; other columns are not searched"
 RULES = "The rules mask-personal and drop-personal take them."
 
 
 @pytest.mark.parametrize(
     ("rules", "left", "told"),
     [
-        (["drop-copies"], 2, f"2 are in kept/. {RULES}"),
-        (["drop-copies"], 0, "0 are in kept/."),
-        (["drop-copies", "mask-personal"], 2, "2 are in kept/."),
+        (["drop-copies"], 2, f"2 {WHERE}. {RULES}"),
+        (["drop-copies"], 0, f"0 {WHERE}."),
+        (["drop-copies", "mask-personal"], 2, f"2 {WHERE}."),
     ],
 )
 def test_finds_that_stay_are_told_with_the_rules_that_take_them(rules, left, told):

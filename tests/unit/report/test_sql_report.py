@@ -82,6 +82,40 @@ def test_report_first_counts_what_says_again_what_stays(stored):
     assert [(row["words"], row["text_bytes"]) for row in found] == [(18, 90), (14, 70), (4, 60)]
 
 
+def test_report_first_takes_what_goes_for_another_reason_for_no_copy(stored):
+    """Copies that go as forgotten or personal, and one whose keeper does, repeat nothing."""
+    keys = [1, 2, 3, 4, 5, 6]
+    inputs = {
+        "documents": stored(
+            DOCUMENTS,
+            row_key=keys,
+            source_group=["s"] * 6,
+            keeper=[None, 1, 1, None, 4, 4],
+            method=[None, "exact", "near", None, "exact", "near"],
+            text_bytes=[10] * 6,
+            words=[5] * 6,
+            repeated_words=[0] * 6,
+        ),
+        "decisions": stored(
+            DECISIONS,
+            row_key=keys,
+            action=["drop", "drop", "keep", "keep", "drop", "drop"],
+            reason=["forgotten", "forgotten", None, None, "exact_copy", "personal"],
+        ),
+    }
+    spans = _inputs(stored)["spans"]
+    found = query.run("report/first", {**inputs, "spans": spans}, {"top": 9}).to_pylist()
+    told = [(row["kind"], row["done"], row["documents"], row["words"]) for row in found]
+    assert told == [("exact", True, 1, 5), ("passage", False, 1, 0)]
+    risk = {
+        "document_risk": stored(
+            DOCUMENT_RISK, row_key=[2, 5, 6], risk=[0.1] * 3, expected_tokens=[3.0, 2.0, 1.0]
+        )
+    }
+    told = query.run("report/first_risk", {**inputs, **risk}, {"likely": 0.5}).to_pylist()
+    assert [row["kind"] for row in told] == ["forgotten", "exact", "personal"]
+
+
 def test_report_spans_are_those_with_most_to_cut(stored):
     """Two occurrences stay, so one can go: the passage in its shortest form."""
     inputs = _inputs(stored)

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from flows.artifacts import counts_page
 from pipeline.config.report import ReportConfig
 from pipeline.engine.stage import Work
 from pipeline.engine.tables import Row
+from pipeline.report.data.alarms import judge
 from pipeline.report.page.page import page
 from pipeline.report.page.risk import interval, risk_figure
 from pipeline.report.page.verdict import before_and_after, sentences
@@ -90,17 +92,23 @@ def test_an_order_is_told_by_occurrences(tmp_path: Path) -> None:
     target = {"extrapolated": True, "half_dose_95": [12.0, 180.0]}
     data["risk"]["model"]["target"] = target
     assert before_and_after(data) == (
-        "Of some 400 different sequences 120 occur 2 times or more, from where on half may be "
-        "recited, before the filter, 8 after it (scored 2 of 4 documents that stay, 4 of 6 before)."
+        "Of some 400 different sequences 120 occur 2 times or more before the filter, 8 after it "
+        "(scored 2 of 4 documents that stay, 4 of 6 before). Half may be recited from 12 times on, "
+        "the low end of its interval; times are counted at powers of two."
     )
-    target["half_dose_95"] = [40.0, 180.0]
-    told = "60 occur 16 times or more, from where on half may be recited, before the filter, 4"
-    assert told in before_and_after(data)
+    target["half_dose_95"] = [16.0, 180.0]
+    told = before_and_after(data)
+    assert "60 occur 16 times or more before the filter, 4 after it" in told
+    assert told.endswith(" Half may be recited from 16 times on, the low end of its interval.")
+    target["half_dose_95"] = [None, None]
+    told = before_and_after(data)
+    assert "60 occur 16 times or more before the filter, 4 after it" in told
+    assert "from over 1M times on" in told
     before = data["removed"]["left"][0]["often"]
     before[-1]["sequences"] = 0.0
     assert (
-        "Of some 400 different sequences none occurs 16 times or more, from where on half may be "
-        "recited; 120 occur 2 times or more before the filter, 8 after it" in before_and_after(data)
+        "Of some 400 different sequences none occurs 16 times or more; 120 occur 2 times or more "
+        "before the filter, 8 after it" in before_and_after(data)
     )
     data["removed"]["left"] = None
     assert before_and_after(data) == ""
@@ -148,6 +156,22 @@ def test_sources_apart_are_in_no_list_of_the_worst(tmp_path: Path) -> None:
     assert data["corpus"] == written(work)["corpus"]
     assert "Shown apart" in page(data)
     assert "Shown apart" not in page(written(work))
+
+
+def test_alarms_are_counted_as_they_are_listed(tmp_path: Path) -> None:
+    """Four clusters are one line: tile and headings say one, on the page and on Prefect's."""
+    clusters = [{"cluster": f"{n}" * 32, "members": 60 - n, "kept": 1} for n in range(4)]
+    manifest: Row = {"config": {}, "corpus": {"shards": []}, "outputs": {}}
+    raised = judge(
+        {"documents": 1000, "near_capped": 0, "duplicate_ids": 0}, [], clusters, [], manifest
+    )
+    work = make_run(tmp_path)
+    data = {**written(work), "alarms": raised}
+    assert len(raised) == 4
+    assert "## Alarms (1)" in summary(data)
+    assert '<dd class="figure">1</dd><dd class="note"><a href="#audit">' in page(data)
+    manifest["outputs"]["report/all"] = {"facts": {"alarms": raised}, "files": []}
+    assert "| alarms | 1 |" in counts_page(manifest)
 
 
 def test_no_risk_is_shown_as_certain() -> None:
