@@ -62,7 +62,8 @@ def scored(folder, config):
             RISK: {**places, **interval, "basis": ["seen"] * size, "extrapolated": [False] * size,
                    "kind": ["none"] * size},
             DOCUMENT_RISK: {"row_key": keys, **interval, "kind": ["none"] * size,
-                            "expected_tokens": risk, "scored_share": [1.0] * size},
+                            "expected_tokens": risk, "scored_share": [1.0] * size,
+                            "last_exposure": [None] * size, "spacing": [None] * size},
             RISK_MODEL: {**places, "suffix_byte": [0] * size, "weight": first["exact_count"],
                          "epochs": [1.0] * size, "offset": risk - 1.5, **slopes},
         }  # fmt: skip
