@@ -49,7 +49,7 @@ from schemas.score.plants import PLANTS
 from schemas.score.risk import DOCUMENT_RISK, RISK, RISK_MODEL
 from schemas.score.sequences import SEQUENCES
 
-VERSION = 10
+VERSION = 11
 LEAST_CLUSTERS = 3  # of plants or families that the largest proxy memorized
 WHEN = ("last_exposure", "spacing")  # no rule reads them: a filter does not follow from them
 LIKELY = 0.5  # risk from which a sequence has a kind

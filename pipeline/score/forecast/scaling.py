@@ -304,7 +304,7 @@ def weights(law: Law) -> Float64:
     half = -(law.typical[law.draw] + shift) / doses_of(law)[law.draw]
     mean, deviation = HALF_DOSE
     near = np.exp(-0.5 * ((half - mean) / deviation).clip(-30, 30) ** 2)
-    return np.asarray((near / max(near.sum(), 1e-300)) * 0.95 + 0.05 / len(near))
+    return np.asarray((near / max(near.sum(), 1e-300)) * 0.98 + 0.02 / len(near))
 
 
 def drawn_futures(law: Law, seed: int) -> Int64:
