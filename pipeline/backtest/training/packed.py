@@ -27,9 +27,8 @@ def packed_rows(subject: Subject, context: int, seed: int) -> Int64:
     material = subject.material
     learnt = material.learnt
     texts = [material.texts[number].encoded for number in learnt.documents.tolist()]
-    eos = np.int64(material.planted.tokens[0, 0] if len(material.planted.tokens) else texts[0].eos)
     parts = [
-        np.concatenate(([eos], text.tokens))
+        np.concatenate(([text.eos], text.tokens))
         for text, copies in zip(texts, learnt.copies.tolist(), strict=True)
         for _ in range(copies)
     ]

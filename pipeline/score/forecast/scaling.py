@@ -253,7 +253,7 @@ def usable(
     A model of many parameters and few tokens remembers as a smaller one does; measured on targets
     of 4 times the ladder's size (docs/LOG.md, 2026-11-28 and -29). At how many parameters a token
     half of a size is of use is not known well: each of PER_TOKEN has the weight of what it says of
-    the ladder. At the likeliest, 1 in 8, a model of 20 tokens a parameter uses 71% of its size.
+    the ladder. With 1 in 8 a model of 20 tokens a parameter uses 71% of its size.
     """
     return np.asarray(parameters / (1.0 + parameters / (per_token * tokens)), np.float64)
 

@@ -115,6 +115,14 @@ def test_more_tokens_thin_a_dose_out_and_more_doses_never_lower_a_share():
     assert (np.diff(short) > 0).all()
 
 
+@pytest.mark.parametrize("parameters", [4e6, 8e9])
+def test_more_tokens_raise_the_half_dose_also_where_a_size_has_too_few(parameters):
+    """What more tokens make usable of a size is less than what they thin out, at any ratio."""
+    halves = [np.median(half_doses(Model(parameters, parameters * ratio)))
+              for ratio in (0.05, 0.2, 1, 5, 20, 100, 1_000)]  # fmt: skip
+    assert halves == sorted(halves)
+
+
 def test_the_interval_widens_with_the_distance_from_the_ladder():
     """The half dose is the less sure the further a target is away."""
     widths = []
