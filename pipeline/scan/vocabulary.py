@@ -25,7 +25,7 @@ MOST_SHARE_BITS = 12
 AT_ONCE = 1 << 18  # entries grouped at once
 MOST_BLOCKS = 256
 NEW_AT_ONCE = 16  # chunks that are held against all others
-MOST_NEW = 4  # one part in so many of the chunks is held against the others at most
+MOST_NEW = 3 * NEW_AT_ONCE  # more passes over all others take longer than all at once
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def hold_new_words(
     Raises:
         IntegrityError: When two different words have the same hash.
     """
-    if MOST_NEW * len(new) > len(new) + len(known):
+    if len(new) > MOST_NEW:
         hold_words([*known, *new], seed, spill, cores)
         return
     for low in range(0, len(new), NEW_AT_ONCE):

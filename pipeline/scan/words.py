@@ -260,20 +260,18 @@ def _coded(found: dict[str, Uint8]) -> tuple[Int64, np.ndarray]:
     return offsets, found["codes"].view(np.uint32 if wide else np.uint16)
 
 
-def read_chunk(place: ChunkPlace, *, hashes: bool = True, positions: bool = False) -> Chunk:
-    """Return one chunk, decoded: the hash of each word, the bytes that it covers, or both.
+def read_chunk(place: ChunkPlace, *, positions: bool = False) -> Chunk:
+    """Return one chunk, decoded: the hash of each word, and if asked the bytes that it covers.
 
     Raises:
         IntegrityError: When the positions of the chunk do not fit its words.
     """
-    names = ["row_keys", "counts", "codes"]
-    names += ["hashes"] if hashes else []
+    names = ["row_keys", "counts", "codes", "hashes"]
     names += ["sizes", "gaps"] if positions else []
     found = cells(place, names)
     offsets, numbers = _coded(found)
-    spelled = np.empty(numbers.size if hashes else 0, np.uint64)
-    if hashes:
-        word_kernels.spell(numbers, found["hashes"].view(np.uint64), spelled)
+    spelled = np.empty(numbers.size, np.uint64)
+    word_kernels.spell(numbers, found["hashes"].view(np.uint64), spelled)
     starts, ends = np.zeros(0, np.uint32), np.zeros(0, np.uint32)
     if positions:
         every = np.ones(len(offsets) - 1, np.bool_)

@@ -63,7 +63,8 @@ def _hold_words(work: Work, places: list[ChunkPlace]) -> None:
     seed = work.config.sketch.seed
     held = work.former is not None and count_rows([work.former_path("pairs")]) > 0
     known = [place for place in places if held and is_same(work, f"sketch/{place[0].stem}")]
-    new = [place for place in places if place not in {*known}]
+    shown = {*known}
+    new = [place for place in places if place not in shown]
     with spilling(work.folder, work.memory // 3 or 2**62) as spill:
         if held:
             hold_new_words(new, known, seed, spill, work.cores)
@@ -95,9 +96,10 @@ def _found(work: Work, places: list[ChunkPlace], refuted: EvenWriter) -> Iterato
     for a, b in slabs(work, listed):
         told, verdicts = known.of(a, b) if known else _nothing(len(a))
         left = np.flatnonzero(~told)
-        test = Criterion(work.config.near.count_threshold)
-        counted = shared_shingles(work, places, a[left], b[left], test)
-        verdicts.inter[left], verdicts.size_a[left], verdicts.size_b[left] = counted
+        if left.size:
+            test = Criterion(work.config.near.count_threshold)
+            counted = shared_shingles(work, places, a[left], b[left], test)
+            verdicts.inter[left], verdicts.size_a[left], verdicts.size_b[left] = counted
         near = verdicts.inter > 0
         yield from _rows(a, b, verdicts, np.flatnonzero(near))
         refuted.write(pa.record_batch({"a": a[~near], "b": b[~near]}))
@@ -133,14 +135,14 @@ class _Known:
             b: row_key of the second one, ascending for one first document.
         """
         same = among(a, self._same) & among(b, self._same)
-        told, verdicts = _nothing(len(a))
+        verdicts = _nothing(len(a))[1]
         rows, places = self._among(self._near, a, b)
         own = same & (places >= 0)
         verdicts.inter[own] = rows["inter"].to_numpy()[places[own]]
         verdicts.size_a[own] = rows["size_a"].to_numpy()[places[own]]
         verdicts.size_b[own] = rows["size_b"].to_numpy()[places[own]]
         refuted = same & (self._among(self._refuted, a, b)[1] >= 0)
-        return told | own | refuted, verdicts
+        return own | refuted, verdicts
 
     def _among(self, former: FormerRows, a: Uint64, b: Uint64) -> tuple[pa.Table, Int64]:
         """Return some former rows, and the place of each pair among them, -1 where it is not."""

@@ -51,10 +51,10 @@ def read_anchors(path: Path) -> Iterator[ChunkAnchors]:
         IntegrityError: When a chunk has not as many anchors as its documents.
     """
     for batch in read_batches(path, rows=1):
-        counts, anchors = (
-            np.frombuffer(batch.column(name)[0].as_buffer(), np.uint32)
-            for name in ("counts", "anchors")
-        )
+        held = [batch.column(name)[0].as_buffer() for name in ("counts", "anchors")]
+        if any(len(buffer) % 4 for buffer in held):
+            raise damaged_file(path, "anchors that are no whole numbers")
+        counts, anchors = (np.frombuffer(buffer, np.uint32) for buffer in held)
         if counts.sum() != len(anchors):
             raise damaged_file(path, f"{len(anchors)} anchors of documents that have others")
         yield ChunkAnchors(batch.column("unit")[0].as_py(), counts, anchors)

@@ -223,6 +223,11 @@ class WindowChoice:
     def _select(self, repeated: Uint8, bits: int, part: Part) -> tuple[int, Columns]:
         """Put aside the windows of one chunk that may repeat; return how many documents it has."""
         place, rows = part
+        put = self._spill.put
+        if rows is not None and not rows.size:
+            nothing = np.zeros(0, np.uint32)
+            empty = put(np.zeros(0, np.uint64)), put(nothing), put(nothing), put(nothing)
+            return len(chunk_keys(place)), empty
         words = (read_chunk(place) if rows is None else read_documents_of(place, rows)).words
         count = len(words.offsets) - 1 if rows is None else len(chunk_keys(place))
         offsets, runs = text.runs(words, self._run, self._seed)
@@ -232,5 +237,4 @@ class WindowChoice:
         hashes, anchors, documents, words_of = chosen
         if rows is not None:
             documents = rows.astype(np.uint32)[documents]
-        put = self._spill.put
         return count, (put(hashes), put(anchors), put(documents), put(words_of))

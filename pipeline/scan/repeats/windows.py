@@ -210,7 +210,8 @@ class _WindowPass:
         count = partial(self._count, grouped, bits, parents, known, lock)
 
         def tables() -> Iterator[pa.RecordBatch]:
-            for table, counted in self._threads.map(count, range(1 << bits)):
+            parts = range(1 << bits)
+            for table, counted in in_order(self._threads, self._work.cores, count, parts):
                 results.append(counted)
                 yield table
 

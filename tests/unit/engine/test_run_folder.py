@@ -117,8 +117,6 @@ def test_a_file_that_reads_back_short_is_refused(tmp_path):
 CRASH = """
 import os, sys
 from pathlib import Path
-from types import SimpleNamespace
-from typing import cast
 from pipeline.engine import files
 from pipeline.engine import run_folder as store
 from tests.unit.engine.test_run_folder import entry, new_manifest, put
@@ -301,8 +299,6 @@ def test_forgetting_removes_the_entry_before_the_file(tmp_path):
 HOLD = """
 import sys
 from pathlib import Path
-from types import SimpleNamespace
-from typing import cast
 from pipeline.engine.run_folder import open_run
 with open_run(Path(sys.argv[1])):
     print("held", flush=True)
