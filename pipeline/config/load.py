@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pipeline.config.sections import Config
+from pipeline.config.sections import LEAST_IN_ALL, Config
 from pipeline.errors import ConfigError
 
 MOST_PARTS = 32  # of a key
@@ -34,12 +34,29 @@ def load_config(
         ConfigError: When a setting is unknown or out of range; it names the key.
     """
     values: dict[str, Any] = {}
-    for _, layer in layers(path, settings, base):
+    named = layers(path, settings, base)
+    for _, layer in named:
         _merge(values, layer)
     try:
-        return Config.model_validate(values)
+        config = Config.model_validate(values)
     except ValidationError as error:
         raise _refused(error, path) from error
+    sections = [layer.get("target") for _, layer in named[1:]]
+    if any(one.get("total_parameters") for one in sections if isinstance(one, Mapping)):
+        _require_more_than_tables(config.target.total_parameters)
+    return config
+
+
+def _require_more_than_tables(total: int) -> None:
+    """Refuse a target, as it is given, whose tables take most of it; saved ones are read."""
+    if 0 < total < LEAST_IN_ALL:
+        raise ConfigError(
+            "The target is too small to be given with its embeddings.",
+            where="target.total_parameters",
+            found=f"{total:,} parameters in all, of which nearly all are embeddings",
+            expected=f"{LEAST_IN_ALL:,} or more, or the number without embeddings",
+            fix="give that: --set target.parameters=NUMBER",
+        )
 
 
 def layers(

@@ -393,11 +393,6 @@ class TargetConfig(Section):
     def _one_size(self) -> TargetConfig:
         if self.parameters and self.total_parameters:
             raise ValueError("give target.parameters or target.total_parameters, not both")
-        if 0 < self.total_parameters < LEAST_IN_ALL:
-            raise ValueError(
-                f"with fewer than {LEAST_IN_ALL:,} parameters in all nearly all are embeddings, "
-                "which remember no text: give those without, --set target.parameters=NUMBER"
-            )
         return self
 
 

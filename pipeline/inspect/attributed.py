@@ -65,6 +65,10 @@ def attribute(
     from pipeline.score.probes.panel import probe_input
     from pipeline.score.proxy.pool import torch_threads
 
+    asked = [one for one in explained if one.sequence is not None and one.text is not None]
+    if not asked:
+        current().message("attribution: no scored sequence whose text may be read")
+        return
     every = config.model_copy(update={"probes": config.probes.model_copy(update={"models": "all"})})
     names = {
         name: tuple(path.relative_to(folder).as_posix() for path in tables.get(name, []))
@@ -80,7 +84,6 @@ def attribute(
             found="the run was not scored, or is out of date",
             fix=f"score it: rote score {folder}",
         )
-    asked = [one for one in explained if one.sequence is not None and one.text is not None]
     passes = len(asked) * (1 + BACKWARD) * (STEPS + len(of.subjects))
     current().message(f"attribution: {passes:,} passes of one sequence")
     with torch_threads(config.proxy.threads):

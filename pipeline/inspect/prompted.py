@@ -83,7 +83,7 @@ def read_prompts(path: Path) -> list[Prompt]:
         InputError: When it cannot be read, a line is no such object, or there is none.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             "The file of prompts cannot be read.",

@@ -41,8 +41,8 @@ DYNAMICS = table(
         field(
             "sudden_steps",
             pa.float64(),
-            "median, over these texts, of the moment before which log p rose most in all of the "
-            "training; null with one moment alone",
+            "median, over these texts, of the moment before which log p rose most, after the "
+            "first; null with one moment alone",
             nullable=True,
             unit="steps",
         ),

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from pipeline.backtest.judgement import metrics
 from pipeline.backtest.subject import Subject
 from pipeline.score.forecast.bootstrap import row_weights
 from pipeline.score.slices import SEQUENCE
@@ -91,9 +92,8 @@ def _recognition(
     names: Sequence[str] = ("recognition", "recognition_low", "recognition_high")
     if never.sum() < FEW:
         return dict.fromkeys(names)
-    apart = log_p[inside][:, None] - log_p[never][None, :]
-    above = (apart > 0) + 0.5 * (apart == 0)
-    sizes = draws[:, inside].sum(1) * draws[:, never].sum(1)
-    drawn = np.einsum("di,ij,dj->d", draws[:, inside], above, draws[:, never], optimize=True)
-    low, high = np.quantile((drawn / np.maximum(sizes, 1))[sizes > 0], (0.025, 0.975))
-    return dict(zip(names, (float(above.mean()), float(low), float(high)), strict=True))
+    own = inside | never
+    weight = np.concatenate((np.ones((1, own.sum())), draws[:, own]))
+    areas = metrics.roc_auc(metrics.curve(log_p[own], inside[own], weight))
+    low, high = np.quantile(areas[1:][np.isfinite(areas[1:])], (0.025, 0.975))
+    return dict(zip(names, (float(areas[0]), float(low), float(high)), strict=True))

@@ -42,6 +42,14 @@ def _introduction(found: Row) -> Html:
     """Return what was probed, or how to ask for it."""
     if found["why_not"]:
         return tag("p", f"No probe ran: {found['why_not']}.", class_="prose")
+    if found["asked"] and not found["numbers"]:
+        names = ", ".join(found["asked"])
+        return tag(
+            "p",
+            f"The probes asked for ({names}) have no numbers here: too little is recited, or they "
+            "are of loaded models.",
+            class_="prose",
+        )
     if not found["numbers"]:
         return tag(
             "p",

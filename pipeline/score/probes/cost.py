@@ -56,7 +56,13 @@ def passes(config: Config, proxies: int | None = None) -> dict[str, int]:
         "counterfactual": -(-probes.subsets * rows * smallest // largest),
     }
     once = {"counterfactual"}
-    return {name: each[name] * (1 if name in once else proxies) for name in probes.signals}
+    of_loaded = bool(config.proxy.models) and config.proxy.trained_on == "unknown"
+    left_out = {"counterfactual"} if of_loaded else {"soft_attack"}
+    return {
+        name: each[name] * (1 if name in once else proxies)
+        for name in probes.signals
+        if name not in left_out
+    }
 
 
 def lines(config: Config, proxies: int | None = None, pass_s: float | None = None) -> list[str]:

@@ -189,7 +189,7 @@ class Switched:
         values = [self.entered[place] for place in range(len(self.sizes))]
         slopes = torch.autograd.grad(loss, values)
         harm = [
-            expected_harm(one.detach()[0], slope[0])
+            expected_harm(one.detach().flatten(0, -2), slope.flatten(0, -2))
             for one, slope in zip(values, slopes, strict=True)
         ]
         return torch.cat(harm).argsort(descending=True)

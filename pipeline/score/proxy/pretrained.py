@@ -28,7 +28,6 @@ WHERE, TOKENIZER = "proxy.models", "proxy.tokenizer"
 WANTED = ("*.json", "*.safetensors")
 PROBE = (2, 16)  # rows, tokens
 CLOSE = 1e-3  # of the largest logit
-# what some architectures do to their logits behind the head's matrix, by the key in their config
 UNLOADABLE = (
     ArithmeticError,
     AssertionError,
@@ -43,6 +42,7 @@ UNLOADABLE = (
 )
 """What transformers may raise for a folder that is not as it must be."""
 MLP_ENDS = ("down_proj", "mlp.c_proj", "dense_4h_to_h", "fc2", "fc_out", "output_layer")
+# what some architectures do to their logits behind the head's matrix, by the key in their config
 DIVIDED, TIMES, CAPPED = "logits_scaling", "logit_scale", "final_logit_softcapping"
 
 

@@ -118,9 +118,10 @@ def dynamics_table(
 
 
 def sudden_steps(marks: Sequence[Mark]) -> Float64:
-    """Return the moment of each asked text before which its log p rose most, in steps, (asked,).
+    """Return the moment of each text before which its log p rose most, in steps, (asked,).
 
-    NaN with fewer than two moments. (Sudden confidence, as of over-memorized text.)
+    What it rose before the first moment is not known. NaN with fewer than two moments. (Sudden
+    confidence, as of over-memorized text.)
     """
     if len(marks) < 2:
         return np.full(len(marks[0].log_p) if marks else 0, np.nan)

@@ -60,6 +60,8 @@ def test_a_target_that_is_mostly_tables_is_refused(text: str) -> None:
     """The rule of the tables leaves next to nothing of it, which would be forecast as harmless."""
     with pytest.raises(ConfigError, match=r"target\.parameters=NUMBER"):
         load_config(settings=target_settings(text, []))
+    saved = {"target": {"total_parameters": 640_000}}  # of an earlier version
+    assert load_config(settings=["near.threshold=0.9"], base=saved).target.total_parameters
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from pipeline import run
 from pipeline.config.load import load_config
 from pipeline.errors import ConfigError, InputError
 from pipeline.inspect.paired import pairing, prompt_rows, table
-from pipeline.inspect.prompted import Prompt, sequences_of
+from pipeline.inspect.prompted import Prompt, read_prompts, sequences_of
 from pipeline.inspect.two_models import two_models
 from pipeline.score.proxy.pool import torch_threads
 from pipeline.score.proxy.tokenizer import encode
@@ -181,6 +181,14 @@ def test_a_file_of_prompts_that_is_none_is_refused(scored, tmp_path, content, me
     with pytest.raises(InputError) as refused:
         two_models(done.folder, (own, own), prompts=path)
     assert message in str(refused.value)
+
+
+def test_a_line_separator_in_a_prompt_ends_no_line(tmp_path):
+    """JSON leaves U+2028 and U+0085 as they are: lines end at line feeds alone."""
+    path = tmp_path / "prompts.jsonl"
+    lines = [{"id": "a", "prompt": "one\u2028two"}, {"id": "b", "prompt": "three\u0085four"}]
+    path.write_text("\r\n".join(json.dumps(line, ensure_ascii=False) for line in lines), "utf-8")
+    assert [one.doc_id for one in read_prompts(path)] == ["a", "b"]
 
 
 def test_a_named_sequence_is_taken_and_a_copy_stands_for_its_text():

@@ -245,3 +245,12 @@ def test_mitigations_that_are_off_are_not_told(tmp_path: Path) -> None:
     """Facts of a former setting do not show."""
     data, _ = _reported(tmp_path, {"probes/all": PROBED, **MITIGATED})
     assert not any(data["mitigations"].values())
+
+
+def test_probes_that_were_asked_for_in_vain_are_named(tmp_path: Path) -> None:
+    """Where too little is recited there are no numbers, which is not the same as no question."""
+    none = {**PROBED, "asked": ["soft_defence"], "results": [], "proxies": []}
+    data, _ = _reported(tmp_path, {"probes/all": none})
+    told = text_of(signals(data))
+    assert "The probes asked for (soft_defence) have no numbers here" in told
+    assert "No probe was asked for." not in told

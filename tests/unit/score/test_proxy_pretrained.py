@@ -11,6 +11,8 @@ from tokenizers import Tokenizer
 from pipeline.config.load import load_config
 from pipeline.config.sections import ProxyConfig
 from pipeline.errors import ConfigError
+from pipeline.score.probes.neurons import Switched
+from pipeline.score.probes.panel import ProbedModel
 from pipeline.score.proxy.ensemble import load_all
 from pipeline.score.proxy.pool import torch_threads
 from pipeline.score.proxy.pretrained import language_of, load_models
@@ -31,6 +33,18 @@ KINDS = {
     ),
     "capped": transformers.Gemma2Config(
         **COMMON, **SIZES, num_key_value_heads=1, head_dim=16, final_logit_softcapping=0.5
+    ),
+    "flat": transformers.OPTConfig(
+        vocab_size=TOKENS,
+        hidden_size=32,
+        num_hidden_layers=2,
+        ffn_dim=48,
+        num_attention_heads=2,
+        max_position_embeddings=128,
+        word_embed_proj_dim=32,
+        eos_token_id=0,
+        bos_token_id=0,
+        pad_token_id=0,
     ),
     "scaled": transformers.CohereConfig(
         **COMMON, **SIZES, num_key_value_heads=1, logit_scale=0.25, bos_token_id=0, pad_token_id=0
@@ -121,6 +135,16 @@ def size_of(config):
     language = language_of(config)
     assert language is not None
     return language.size
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_neurons_of_a_loaded_model_are_put_in_order(folders, rows, kind):
+    """Whatever the shape is that an architecture hands on: OPT lays all tokens side by side."""
+    config = ProxyConfig(models=(str(folders(kind)),))
+    (one,) = load_all(config, size_of(config), 1_000)
+    subject = ProbedModel("m0", "loaded", one.model, "cpu", 0, np.zeros(1, np.int64), known=False)
+    switched = Switched.of(subject)
+    assert sorted(switched.order(rows[0]).tolist()) == list(range(switched.total))
 
 
 def test_loaded_proxies_come_smallest_first_and_have_seen_nothing(folders):
