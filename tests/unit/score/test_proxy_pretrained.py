@@ -140,9 +140,8 @@ def size_of(config):
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_neurons_of_a_loaded_model_are_put_in_order(folders, rows, kind):
     """Whatever the shape is that an architecture hands on: OPT lays all tokens side by side."""
-    config = ProxyConfig(models=(str(folders(kind)),))
-    (one,) = load_all(config, size_of(config), 1_000)
-    subject = ProbedModel("m0", "loaded", one.model, "cpu", 0, np.zeros(1, np.int64), known=False)
+    (one,) = load_models([str(folders(kind))], 300, "cpu")
+    subject = ProbedModel("m0", "loaded", one, "cpu", 0, np.zeros(1, np.int64), known=False)
     switched = Switched.of(subject)
     assert sorted(switched.order(rows[0]).tolist()) == list(range(switched.total))
 
