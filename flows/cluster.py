@@ -1,33 +1,43 @@
 """Units of work on the nodes of a Ray cluster, which all see the run folder and the corpus.
 
 Who maps units stays as it is, threads or Prefect tasks: each waits for one unit that runs as a Ray
-task. A unit gets paths and gives a receipt, so nothing else passes between nodes. A node that is
-lost takes its units with it, and Ray runs them again elsewhere.
+task. A unit gets paths and gives a receipt, so nothing else passes between nodes. The unit of a
+stage that spreads runs here, and its parts as Ray tasks; what they tell one another lies in the run
+folder. A node that is lost takes its tasks with it, and Ray runs them again elsewhere.
 """
 
 from __future__ import annotations
 
 import os
+import pickle
 import secrets
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pipeline.engine.files import handed_over, holding, taken_over
 from pipeline.engine.memory import begin
+from pipeline.engine.parts import elsewhere
+from pipeline.engine.spill import close_sent
 from pipeline.engine.stage import Mapper, Receipt, StageFunction, Work
 from pipeline.errors import ConfigError, PipelineError, TransientIOError
 from pipeline.installed import require
+from pipeline.run import STAGES
 
 RAY = "ray"
 ON_GPU = ("sequences", "probes")
 RETRIES = 5  # of a unit whose node was lost
+PARTS_AHEAD = 2  # of a stage, for each place that one runs in
 PROBE_SECONDS = 120.0
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+P = TypeVar("P")
+T = TypeVar("T")
+_TASK: list[Any] = ["", None]  # the name of the last task of parts that a worker had, and the task
 
 
 def address_of(runner: str) -> str:
@@ -149,14 +159,17 @@ class Cluster:
 
     Attributes:
         workers: units that it runs at once.
+        sites: parts of a stage that it runs at once.
     """
 
     def __init__(self, ray: Any) -> None:  # noqa: ANN401
         self._ray = ray
         self._task = ray.remote(unit_on_node)
+        self._part = ray.remote(part_on_node).options(num_cpus=1, max_retries=RETRIES)
         nodes = [node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"]]
         self._largest = max(1, int(max(nodes, default=1)))
         self.workers = max(1, int(sum(nodes)))
+        self.sites = self.workers
         self._gpus = ray.cluster_resources().get("GPU", 0)
 
     def mapper(self, inner: Mapper) -> Mapper:
@@ -169,14 +182,57 @@ class Cluster:
 
         return mapped
 
+    def in_order(self, task: Callable[[P], T], works: Iterable[P]) -> Iterator[T]:
+        """Yield task(work) for each work, in order, each part on some node.
+
+        All goes as bytes: arrays that Ray shares between processes cannot be written to, and
+        compiled loops would be compiled again for them.
+
+        Raises:
+            PipelineError: what a part raised, or that the cluster lost it for good.
+        """
+        name, sent = secrets.token_hex(8), self._ray.put(pickle.dumps(task))
+        running: deque[Any] = deque()
+        try:
+            for work in works:
+                running.append(self._part.remote(name, sent, pickle.dumps(work)))
+                if len(running) > PARTS_AHEAD * self.sites:
+                    yield pickle.loads(self._answer(running.popleft(), "a part"))  # noqa: S301 - ours
+            while running:
+                yield pickle.loads(self._answer(running.popleft(), "a part"))  # noqa: S301
+        finally:
+            for left in running:
+                self._ray.cancel(left)
+
+    def _answer(self, running: Any, what: str) -> Any:  # noqa: ANN401
+        """Wait for what a Ray task returns.
+
+        Raises:
+            PipelineError: what it raised, or that the cluster lost it for good.
+        """
+        from ray.exceptions import RayError, RayTaskError
+
+        try:
+            return self._ray.get(running)
+        except RayTaskError as error:
+            raise error.cause from None
+        except RayError as error:
+            raise PipelineError(
+                "The Ray cluster lost a unit of work.",
+                where=what,
+                found=type(error).__name__,
+                fix="look at its nodes and run the same command again: what is finished stays",
+            ) from error
+
     def _run(self, stage: str, function: StageFunction, work: Work) -> Receipt:
-        """Run one unit on some node, and take over the files that it wrote.
+        """Run one unit on some node and take over its files; or here, and its parts there.
 
         Raises:
             PipelineError: what the stage raised, or that the cluster lost the unit for good.
         """
-        from ray.exceptions import RayError, RayTaskError
-
+        if STAGES[stage].spreads:
+            with elsewhere(self):
+                return function(work)
         cores = min(work.cores, self._largest)
         gpus = 1 if self._gpus and stage in ON_GPU else 0
         task = self._task.options(
@@ -185,18 +241,9 @@ class Cluster:
             max_retries=RETRIES,
             retry_exceptions=[TransientIOError],
         )
+        running = task.remote(function, replace(work, cores=cores))
         receipt: Receipt
-        try:
-            receipt, waiting = self._ray.get(task.remote(function, replace(work, cores=cores)))
-        except RayTaskError as error:
-            raise error.cause from None
-        except RayError as error:
-            raise PipelineError(
-                "The Ray cluster lost a unit of work.",
-                where=f"{stage}/{work.key}",
-                found=type(error).__name__,
-                fix="look at its nodes and run the same command again: what is finished stays",
-            ) from error
+        receipt, waiting = self._answer(running, f"{stage}/{work.key}")
         taken_over(waiting)
         return receipt
 
@@ -207,3 +254,20 @@ def unit_on_node(function: StageFunction, work: Work) -> tuple[Receipt, dict[str
     with holding(work.folder):
         receipt = function(work)
         return receipt, handed_over(work.folder)
+
+
+def part_on_node(name: str, sent: bytes, work: bytes) -> bytes:
+    """Run a part of a stage in a worker of a node; return what it gives, pickled.
+
+    Args:
+        name: of the task: a worker that had it last has it still.
+        sent: the task, pickled.
+        work: what it is given, pickled.
+    """
+    if _TASK[0] != name:
+        close_sent()
+        _TASK[:] = name, pickle.loads(sent)  # noqa: S301 - of the driver, not of the run folder
+    try:
+        return pickle.dumps(_TASK[1](pickle.loads(work)))  # noqa: S301
+    finally:
+        close_sent()  # other nodes see what was put aside once its file is closed

@@ -133,6 +133,7 @@ SCAN = (
         lambda c: [c.near.count_threshold, c.sketch.model_dump()],
         tables=("pairs", "refuted"),
         needs=("candidates", "sketch"),
+        spreads=True,
         continues=True,
     ),
     Stage(
@@ -142,6 +143,7 @@ SCAN = (
         lambda c: [c.window.model_dump(), c.sketch.model_dump()],
         tables=("windows", "spans", "repeats", "links", "anchors"),
         needs=("sketch",),
+        spreads=True,
         continues=True,
     ),
     Stage(
@@ -151,6 +153,7 @@ SCAN = (
         lambda c: [c.near.containment > 0, c.window.model_dump(), c.sketch.model_dump()],
         tables=("contained",),
         needs=("sketch", "copies", "windows"),
+        spreads=True,
     ),
     Stage(
         "families",

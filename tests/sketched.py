@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from pipeline.config.sections import SketchConfig
 from pipeline.corpus import DocumentBatch
-from pipeline.engine.spill import spilling
+from pipeline.engine.parts import parting
 from pipeline.engine.tables import write_table
 from pipeline.scan import signatures, vocabulary, words
 from schemas.scan.signatures import SIGNATURES
@@ -62,8 +62,8 @@ class Sketched:
 
 def hold(places, folder, *, seed=1, memory=2**40, cores=1):
     """Hold the words of chunks to one another, with so many bytes of memory before they spill."""
-    with spilling(folder, memory) as spill:
-        return vocabulary.hold_words(places, seed, spill, cores)
+    with parting(folder, memory, cores) as parts:
+        return vocabulary.hold_words(places, seed, parts)
 
 
 def sketch(folder, texts, *, sizes=(), config=USUAL, shard=0):

@@ -166,6 +166,8 @@ class Stage:
         sealed_by: stages whose outputs say that its files are whole; they go before one changes.
         outside: digest of what it reads besides outputs of this run; None for nothing.
         wanted: whether a configuration asks for it; else it is left out, with what it made before.
+        spreads: whether it maps parts of its own (`pipeline.engine.parts`): on a cluster it runs
+            where the flow does, and its parts on the nodes.
         continues: whether it goes on from its own last output where inputs of that are unchanged:
             the manifest notes what that was made from. The bytes are those of one made anew.
     """
@@ -191,4 +193,5 @@ class Stage:
     sealed_by: tuple[str, ...] = ()
     outside: Callable[[Path, Config], Any] | None = None
     wanted: Callable[[Config], bool] = lambda _: True
+    spreads: bool = False
     continues: bool = False

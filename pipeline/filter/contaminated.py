@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from pipeline.config.sections import Config
 from pipeline.engine.group_digests import GROUPS, group_digests
+from pipeline.engine.parts import in_order
 from pipeline.engine.progress import current
 from pipeline.engine.stage import Receipt, Work
 from pipeline.engine.tables import conform, write_table
@@ -29,7 +30,7 @@ from pipeline.filter.held_items import CERTAINTIES, RULES, Held, held_items, pas
 from pipeline.matching.asked import Asked, Searched, asked
 from pipeline.matching.fields import Fields
 from pipeline.matching.search import chunk_of
-from pipeline.scan.words import ChunkPlace, chunk_places, in_order
+from pipeline.scan.words import ChunkPlace, chunk_places
 from pipeline.text import forms
 from pipeline.text.forms import normalized
 from schemas.filter.contaminated import CONTAMINATED, PASSAGES

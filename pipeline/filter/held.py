@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from pipeline.config.sections import Config
 from pipeline.engine.group_digests import GROUPS, group_digests
+from pipeline.engine.parts import in_order
 from pipeline.engine.progress import current
 from pipeline.engine.query import limits, run
 from pipeline.engine.shards import row_of, shard_of
@@ -28,7 +29,7 @@ from pipeline.engine.stage import Receipt, Work
 from pipeline.engine.tables import conform, read_batches, read_keys, read_table, write_table
 from pipeline.filter.other_run import OtherRun, other_run
 from pipeline.matching.rare import Pairs, Prepared, Thresholds, near_pairs, prepared
-from pipeline.scan.words import ChunkPlace, chunk_keys, chunk_places, in_order, read_chunk
+from pipeline.scan.words import ChunkPlace, chunk_keys, chunk_places, read_chunk
 from pipeline.text import segmentation as text
 from pipeline.text.arrays import Int64, Uint64
 from pipeline.text.segmentation import Words

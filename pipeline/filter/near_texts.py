@@ -14,17 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.config.sections import Config, SketchConfig
+from pipeline.engine.parts import in_order
 from pipeline.scan import pair_kernels
 from pipeline.scan.pair_kernels import COLLISION, Sets
 from pipeline.scan.shingle_sets import at_least, shingle_sets
-from pipeline.scan.words import (
-    ChunkPlace,
-    chunk_keys,
-    chunk_places,
-    collision,
-    in_order,
-    read_chunk,
-)
+from pipeline.scan.words import ChunkPlace, chunk_keys, chunk_places, collision, read_chunk
 from pipeline.text import segmentation as text
 from pipeline.text.arrays import Int64, Uint64
 from pipeline.text.segmentation import Words

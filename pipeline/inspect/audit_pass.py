@@ -15,6 +15,7 @@ from functools import partial
 import numpy as np
 
 from pipeline.config.sections import SketchConfig
+from pipeline.engine.parts import in_order
 from pipeline.engine.progress import current
 from pipeline.matching import match_kernels
 from pipeline.matching.asked import Asked
@@ -28,7 +29,7 @@ from pipeline.matching.search import (
     spoken,
     stretches,
 )
-from pipeline.scan.words import ChunkPlace, in_order
+from pipeline.scan.words import ChunkPlace
 from pipeline.text.arrays import Int32, Int64, Uint64
 
 

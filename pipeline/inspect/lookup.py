@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from pipeline.config.sections import Config
 from pipeline.corpus import Shard
+from pipeline.engine.parts import in_order
 from pipeline.engine.progress import current
 from pipeline.engine.run_folder import read_run
 from pipeline.engine.shards import active_shards, row_of, shard_of
@@ -29,7 +30,7 @@ from pipeline.inspect.nearest import Proposals, propose
 from pipeline.inspect.question import MOST_HOLDERS, Question, TextMatches, ask, look
 from pipeline.report.quotes.quotes import quote
 from pipeline.scan.inventory import is_unchanged
-from pipeline.scan.words import chunk_places, in_order
+from pipeline.scan.words import chunk_places
 from pipeline.text.arrays import Int64
 from schemas.filter.decisions import DECISIONS
 from schemas.scan.signatures import SIGNATURES

@@ -19,13 +19,14 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.config.sections import SketchConfig
+from pipeline.engine.parts import in_order
 from pipeline.engine.tables import read_group
 from pipeline.inspect import lookup_kernels
 from pipeline.scan import pair_kernels
 from pipeline.scan.pair_kernels import COLLISION, Sets
 from pipeline.scan.shingle_sets import shingle_sets
 from pipeline.scan.signatures import short_hashes, signature_matrix
-from pipeline.scan.words import chunk_places, collision, in_order
+from pipeline.scan.words import chunk_places, collision
 from pipeline.text import minhash
 from pipeline.text import segmentation as text
 from pipeline.text.arrays import Int64, Uint64

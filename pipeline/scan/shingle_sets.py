@@ -13,19 +13,19 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from pipeline.config.sections import SketchConfig
-from pipeline.engine.spill import Ref, Spill, spilling
+from pipeline.engine.parts import parting
+from pipeline.engine.spill import Ref, Spill
 from pipeline.engine.stage import Work
 from pipeline.engine.tables import evenly, read_batches
 from pipeline.scan import pair_kernels
 from pipeline.scan.components import components
 from pipeline.scan.pair_kernels import COLLISION, Sets
-from pipeline.scan.words import chunk_keys, collision, in_order, read_documents_of
+from pipeline.scan.words import ChunkPlace, chunk_keys, collision, read_documents_of
 from pipeline.text import segmentation as text
 from pipeline.text.arrays import Flags, Int64, Uint64
 from pipeline.text.segmentation import Words
@@ -86,7 +86,7 @@ def slabs(work: Work, batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[Uint6
 
 
 def shared_shingles(
-    work: Work, places: list[tuple[Path, int]], a: Uint64, b: Uint64, test: Criterion
+    work: Work, places: list[ChunkPlace], a: Uint64, b: Uint64, test: Criterion
 ) -> tuple[Int64, Int64, Int64]:
     """Return the shared shingles of each pair of documents, 0 where it fails, and both sizes.
 
@@ -104,17 +104,25 @@ def shared_shingles(
         IntegrityError: When two different shingles have the same hash.
     """
     keys = _distinct(a, b)
-    sizes = np.zeros(len(keys), np.int64)
-    inter = np.zeros(len(a), np.int64)
     ends = np.stack([np.searchsorted(keys, side) for side in (a, b)], axis=1)
-    with spilling(work.folder, work.memory // 6 or 2**62) as spill:
-        blocks = _Blocks(work, keys, _block_of(work, keys, a, b), spill, sizes)
-        blocks.fill(places)
-        for first, second, rows in _by_blocks(blocks.of[ends]):
-            sides = ends[rows]
-            turned = blocks.of[sides[:, 0]] != first
-            sides[turned] = sides[turned][:, ::-1]
-            inter[rows] = blocks.compared((first, second), sides, turned, test)
+    inter = np.zeros(len(a), np.int64)
+    with parting(work.folder, work.memory // 6 or 2**62, work.cores) as parts:
+        block = _block_of(work, keys, a, b, parts.sites)
+        maker = _SetMaker(keys, block, work.config.sketch, parts.spill)
+        sizes = np.zeros(len(keys), np.int64)
+        held: dict[int, list[_ChunkSets]] = {}
+        for made in parts.in_order(maker.of_chunk, places):
+            for part in made:
+                sizes[part.documents] = part.sizes
+                held.setdefault(part.block, []).append(part)
+        comparison = _Comparison(
+            held, len(keys), work.config.sketch.shingle_words, test, parts.spill, parts.cores
+        )
+        every = [*_by_blocks(block[ends])]
+        works = (_Together(*one, ends, block) for one in every)
+        shared = parts.one_by_one(comparison.shared, works)
+        for (*_, rows), found in zip(every, shared, strict=True):
+            inter[rows] = found
     if np.any(inter == COLLISION):
         raise collision(work.config.sketch.seed)
     return inter, sizes[ends[:, 0]], sizes[ends[:, 1]]
@@ -127,13 +135,15 @@ def _distinct(a: Uint64, b: Uint64) -> Uint64:
     return np.asarray(keys[np.diff(keys, prepend=keys[:1] + np.uint64(1)) != 0])
 
 
-def _block_of(work: Work, keys: Uint64, a: Uint64, b: Uint64) -> Int64:
-    """Return the block of each document, (documents,).
+def _block_of(work: Work, keys: Uint64, a: Uint64, b: Uint64, sites: int) -> Int64:
+    """Return the block of each document, (documents,): two for each place that blocks are met in.
 
     Neighbours are put together, so that few pairs cross blocks.
     """
     lengths = _lengths(work, keys)
     share = work.memory // (6 * WORD_BYTES) or 2**62
+    if sites > 1:
+        share = min(share, int(lengths.sum()) // (2 * sites))
     most = max(SMALLEST_BLOCK, share)
     if lengths.sum() <= most:
         return np.zeros(len(keys), np.int64)
@@ -171,90 +181,107 @@ class _ChunkSets:
     """The shingle sets of the documents of one block in one chunk, put aside.
 
     Attributes:
-        documents: place of each document among all.
+        block: its number.
+        documents: place of each document among all, (documents,).
+        sizes: shingles of each, (documents,).
         sets: the arrays of `Sets`.
     """
 
-    documents: Ref
+    block: int
+    documents: Int64
+    sizes: Int64
     sets: tuple[Ref, Ref, Ref, Ref, Ref]
 
 
-class _Blocks:
-    """The shingle sets of documents, put aside block by block.
+@dataclass(frozen=True)
+class _SetMaker:
+    """Makes the shingle sets of some documents, chunk by chunk.
 
     Attributes:
-        of: block of each document, (documents,).
+        keys: row_key of the documents, ascending.
+        block: of each document.
+        sketch: how shingles are made.
+        spill: where sets are put aside.
     """
 
-    def __init__(self, work: Work, keys: Uint64, of: Int64, spill: Spill, sizes: Int64) -> None:
-        self.of = of
-        self._work = work
-        self._keys = keys
-        self._spill = spill
-        self._sizes = sizes
-        self._parts: list[list[_ChunkSets]] = [[] for _ in range(int(of.max(initial=-1)) + 1)]
-        self._loaded: dict[int, tuple[Int64, Sets]] = {}
+    keys: Uint64  # (documents,)
+    block: Int64  # (documents,)
+    sketch: SketchConfig
+    spill: Spill
 
-    def fill(self, places: list[tuple[Path, int]]) -> None:
-        """Make the sets of all documents, chunk by chunk."""
-        with ThreadPoolExecutor(self._work.cores) as threads:
-            for parts in in_order(threads, self._work.cores, self._made, places):
-                for block, part in parts:
-                    self._parts[block].append(part)
-
-    def _made(self, place: tuple[Path, int]) -> list[tuple[int, _ChunkSets]]:
-        """Return the sets of the wanted documents of a chunk, with the block of each."""
-        keys = chunk_keys(place)
-        taken = np.flatnonzero(among(keys, self._keys))
+    def of_chunk(self, place: ChunkPlace) -> list[_ChunkSets]:
+        """Put aside the sets of the wanted documents of a chunk, block by block."""
+        taken = np.flatnonzero(among(chunk_keys(place), self.keys))
         if not taken.size:
             return []
         chunk = read_documents_of(place, taken)
-        numbers = np.searchsorted(self._keys, chunk.keys)
+        numbers = np.searchsorted(self.keys, chunk.keys)
         made = []
-        for block in np.unique(self.of[numbers]).tolist():
-            members = self.of[numbers] == block
-            words = text.take(chunk.words, np.flatnonzero(members))
-            sets = shingle_sets(words, self._work.config.sketch)
-            self._sizes[numbers[members]] = np.diff(sets.sets)
-            made.append(
-                (
-                    block,
-                    _ChunkSets(
-                        self._spill.put(numbers[members]),
-                        tuple(self._spill.put(values) for values in sets),  # type: ignore[arg-type]
-                    ),
-                )
-            )
+        for block in np.unique(self.block[numbers]).tolist():
+            members = self.block[numbers] == block
+            sets = shingle_sets(text.take(chunk.words, np.flatnonzero(members)), self.sketch)
+            refs = tuple(self.spill.put(values) for values in sets)
+            made.append(_ChunkSets(block, numbers[members], np.diff(sets.sets), refs))  # type: ignore[arg-type]
         return made
 
-    def compared(
-        self, blocks: tuple[int, int], pairs: Int64, turned: Flags, test: Criterion
-    ) -> Int64:
-        """Return the shared shingles of pairs of documents of two blocks, 0 where the test fails.
 
-        Args:
-            blocks: the two blocks.
-            pairs: (pairs, 2), a document of each.
-            turned: (pairs,), the pair's first document is the one of the second block.
-            test: what a pair must reach.
-        """
-        place_a, left = self._load(blocks[0], keep=blocks)
-        place_b, right = self._load(blocks[1], keep=blocks)
+class _Together:
+    """Pairs of documents of two blocks.
+
+    Attributes:
+        blocks: the two blocks, one twice where all documents are of it.
+        pairs: a document of each, (pairs, 2).
+        turned: whether the pair's first document is the one of the second block, (pairs,).
+    """
+
+    def __init__(self, first: int, second: int, rows: Int64, ends: Int64, block: Int64) -> None:
+        self.blocks = first, second
+        self.pairs = ends[rows]
+        self.turned: Flags = block[self.pairs[:, 0]] != first
+        self.pairs[self.turned] = self.pairs[self.turned][:, ::-1]
+
+
+class _Comparison:
+    """Counts the shingles that pairs of documents share, two blocks at a time."""
+
+    def __init__(
+        self,
+        parts: dict[int, list[_ChunkSets]],
+        documents: int,
+        shingle_words: int,
+        test: Criterion,
+        spill: Spill,
+        cores: int,
+    ) -> None:
+        self._parts = parts
+        self._documents = documents
+        self._shingle_words = shingle_words
+        self._test = test
+        self._spill = spill
+        self._cores = cores
+        self._loaded: dict[int, tuple[Int64, Sets]] = {}
+
+    def shared(self, together: _Together) -> Int64:
+        """Return the shared shingles of each pair, (pairs,), 0 where the test fails."""
+        first, second = together.blocks
+        place_a, left = self._load(first, keep=together.blocks)
+        place_b, right = self._load(second, keep=together.blocks)
+        pairs, turned = together.pairs, together.turned
         local = np.stack([place_a[pairs[:, 0]], place_b[pairs[:, 1]]], axis=1)
-        ratio = np.array(at_least(test.threshold), np.int64)
+        ratio = np.array(at_least(self._test.threshold), np.int64)
         inter = np.zeros(len(pairs), np.int64)
-        size, cores = self._work.config.sketch.shingle_words, self._work.cores
+        size = self._shingle_words
 
         def compare(span: tuple[int, int]) -> None:
             part = slice(*span)
-            if test.of_first:
+            if self._test.of_first:
                 pair_kernels.contained(
                     local[part], turned[part], left, right, size, ratio, inter[part]
                 )
             else:
                 pair_kernels.intersections(local[part], left, right, size, ratio, inter[part])
 
-        with ThreadPoolExecutor(cores) as threads:
+        with ThreadPoolExecutor(self._cores) as threads:
             list(threads.map(compare, pairwise(range(0, len(pairs) + 1024, 1024))))
         return inter
 
@@ -263,8 +290,8 @@ class _Blocks:
         self._loaded = {held: sets for held, sets in self._loaded.items() if held in keep}
         if block not in self._loaded:
             get, parts = self._spill.get, self._parts[block]
-            documents = np.concatenate([get(part.documents) for part in parts])
-            place = np.zeros(len(self._keys), np.int64)
+            documents = np.concatenate([part.documents for part in parts])
+            place = np.zeros(self._documents, np.int64)
             place[documents] = np.arange(len(documents))
             arrays = [[get(part.sets[k]) for part in parts] for k in range(5)]
             self._loaded[block] = (

@@ -6,17 +6,17 @@ What compares texts by the hashes of their words rests on it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
+from pipeline.engine.parts import Parts
 from pipeline.engine.spill import Ref, Spill
 from pipeline.engine.tables import cell_bytes
 from pipeline.scan import word_kernels
 from pipeline.scan.word_kernels import COLLISION
-from pipeline.scan.words import ChunkPlace, cells, collision, in_order
+from pipeline.scan.words import ChunkPlace, cells, collision
 from pipeline.text.arrays import Int64, Uint8, Uint32, Uint64
 from pipeline.text.sorting import group
 
@@ -47,7 +47,7 @@ class _Vocabulary:
     bounds: Int64  # (shares + 1,)
 
 
-def hold_words(places: Sequence[ChunkPlace], seed: int, spill: Spill, cores: int = 1) -> int:
+def hold_words(places: Sequence[ChunkPlace], seed: int, parts: Parts) -> int:
     """Show that no hash of the corpus stands for two words; return how many hashes there are.
 
     The vocabularies are grouped into shares of the hashes that fit a cache, and the letters of
@@ -60,9 +60,8 @@ def hold_words(places: Sequence[ChunkPlace], seed: int, spill: Spill, cores: int
     bits = min(MOST_SHARE_BITS, max(0, int(np.ceil(np.log2(max(1, total / SHARE))))))
     each = max(1, int(len(places) * max(AT_ONCE, total // MOST_BLOCKS) / max(1, total)))
     blocks = [places[low : low + each] for low in range(0, len(places), each)]
-    with ThreadPoolExecutor(cores) as threads:
-        held = list(threads.map(partial(_grouped, spill, bits), blocks))
-        counts = list(threads.map(partial(_hold, spill, held), range(1 << bits)))
+    held = list(parts.in_order(partial(_grouped, parts.spill, bits), blocks))
+    counts = list(parts.in_order(partial(_hold, parts.spill, held), range(1 << bits)))
     if COLLISION in counts:
         raise collision(seed)
     return sum(counts)
@@ -96,7 +95,7 @@ def _grouped(spill: Spill, bits: int, places: Sequence[ChunkPlace]) -> _Vocabula
 
 
 def hold_new_words(
-    new: Sequence[ChunkPlace], known: Sequence[ChunkPlace], seed: int, spill: Spill, cores: int = 1
+    new: Sequence[ChunkPlace], known: Sequence[ChunkPlace], seed: int, parts: Parts
 ) -> None:
     """Show that no hash stands for two words, where that is known of all but some new chunks.
 
@@ -104,21 +103,19 @@ def hold_new_words(
         new: the new chunks.
         known: all others, which were held against one another before.
         seed: of the hashes.
-        spill: for what is put aside.
-        cores: threads.
+        parts: who runs the parts.
 
     Raises:
         IntegrityError: When two different words have the same hash.
     """
     if len(new) > MOST_NEW:
-        hold_words([*known, *new], seed, spill, cores)
+        hold_words([*known, *new], seed, parts)
         return
     for low in range(0, len(new), NEW_AT_ONCE):
         own = _entries(new[low : low + NEW_AT_ONCE])
         different, slots, begins = word_kernels.enter(*own)
         agree = partial(_agrees, (slots, begins, own[0], own[2]))
-        with ThreadPoolExecutor(cores) as threads:
-            agreed = all(in_order(threads, cores, agree, [*known, *new[:low]]))
+        agreed = all(parts.in_order(agree, [*known, *new[:low]]))
         if different == COLLISION or not agreed:
             raise collision(seed)
 

@@ -9,12 +9,10 @@ hashes are equal words; `pipeline.scan.vocabulary` shows the same across all chu
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -40,8 +38,6 @@ from pipeline.text.segmentation_kernels import WordSink
 FULL = np.array([1 << 20, 57_344], np.int64)  # words, entries: then 16 bits do for a code
 SMALL_CODES = 1 << 16
 ChunkPlace: TypeAlias = tuple[Path, int]
-P = TypeVar("P")
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -283,22 +279,6 @@ def cells(place: ChunkPlace, names: Sequence[str]) -> dict[str, Uint8]:
     """Return the bytes of some columns of one chunk, aligned to eight."""
     table = read_group(*place, names)
     return {name: np.frombuffer(table[name].chunk(0)[0].as_buffer(), np.uint8) for name in names}
-
-
-def in_order(
-    threads: ThreadPoolExecutor, ahead: int, task: Callable[[P], T], works: Iterable[P]
-) -> Iterator[T]:
-    """Yield task(work) for each work, in order, computed on threads.
-
-    Memory follows `ahead`: so many results at most are under way or waiting.
-    """
-    running: deque[Future[T]] = deque()
-    for work in works:
-        running.append(threads.submit(task, work))
-        if len(running) > ahead:
-            yield running.popleft().result()
-    while running:
-        yield running.popleft().result()
 
 
 def collision(seed: int) -> IntegrityError:

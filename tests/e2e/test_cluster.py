@@ -2,16 +2,20 @@
 
 import os
 import threading
+import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from flows import cluster
 from flows.runners import LocalMapper, units_on
 from pipeline import run
 from pipeline.config.load import load_config
 from pipeline.config.sections import Config
 from pipeline.errors import ConfigError
 from pipeline.scan import inventory
+from tests.e2e.command import QUICK_SCORE
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = ("window.words=6",)
@@ -33,21 +37,28 @@ def files():
     }
 
 
-@pytest.fixture
-def nodes(monkeypatch):
-    """Give a cluster of two nodes, one unit at a time each."""
+@contextmanager
+def begun(monkeypatch, head):
+    """Give a cluster whose first node has so many cores, and a second one with one."""
     pytest.importorskip("ray")
     from ray.cluster_utils import Cluster
 
     monkeypatch.setenv("PYTHONPATH", f"{ROOT}:{os.environ.get('PYTHONPATH', '')}")
     monkeypatch.setattr(inventory, "GROUP_BYTES", 1)  # a shard is a group
-    started = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-    started.add_node(num_cpus=1)
+    started = Cluster(initialize_head=True, head_node_args={"num_cpus": head})
+    started.second = started.add_node(num_cpus=1)
     started.wait_for_nodes()
     try:
         yield started
     finally:
         started.shutdown()
+
+
+@pytest.fixture
+def nodes(monkeypatch):
+    """Give a cluster of two nodes, one unit at a time each."""
+    with begun(monkeypatch, 1) as started:
+        yield started
 
 
 def everything(folder):
@@ -59,23 +70,51 @@ def everything(folder):
     }
 
 
-def on_cluster(nodes, corpus, out, seen=lambda _stage, _pool: None):
-    """Scan and filter a corpus on the cluster."""
-    config = load_config(settings=SETTINGS)
+def on_cluster(nodes, corpus, out, seen=lambda _stage: None, *, settings=SETTINGS, act=None):
+    """Scan and filter a corpus on the cluster, or do what is named."""
+    config = load_config(settings=settings)
     with units_on(f"ray:{nodes.address}", out, config) as (config, wrapped):
 
         def mapper(stage, function, works):
-            seen(stage, works)
+            seen(stage)
             return wrapped(LocalMapper(2))(stage, function, works)
 
         with run.session(out, config, mapper, corpus=[str(corpus)]) as session:
-            run.scan(session)
-            run.filter_rows(session)
+            if act:
+                act(session)
+            else:
+                run.scan(session)
+                run.filter_rows(session)
+
+
+@pytest.fixture
+def losing(nodes, monkeypatch):
+    """Give a function that lets a node be lost once a stage has so many parts done."""
+    honest = cluster.Cluster.in_order
+    at, state = {}, {"stage": "", "done": 0}
+
+    def in_order(self, task, works):
+        for found in honest(self, task, works):
+            state["done"] += 1
+            if at.get(state["stage"]) == state["done"]:
+                nodes.remove_node(at.pop("node"))
+            yield found
+
+    def seen(stage):
+        state.update(stage=stage, done=0)
+
+    def lose(stage, done):
+        at.update({stage: done, "node": nodes.add_node(num_cpus=1)})
+        nodes.wait_for_nodes()
+        return seen, at
+
+    monkeypatch.setattr(cluster.Cluster, "in_order", in_order)
+    return lose
 
 
 @pytest.mark.slow
 def test_two_nodes_write_what_one_machine_does(nodes, tmp_path, make_corpus, scan, files):
-    """Every file and the manifest, byte for byte; a node that dies in the scan changes nothing."""
+    """Every file and the manifest, byte for byte; one lost in the sketch changes nothing."""
     corpus = make_corpus(tmp_path / "c", files)
     expected = everything(scan(corpus, tmp_path / "here", *SETTINGS).folder)
     on_cluster(nodes, corpus, tmp_path / "there")
@@ -84,14 +123,59 @@ def test_two_nodes_write_what_one_machine_does(nodes, tmp_path, make_corpus, sca
     nodes.wait_for_nodes()
     killed: list[str] = []
 
-    def kill_soon(stage, _works):
-        if stage in ("sketch", "pairs") and not killed:
+    def kill_soon(stage):
+        if stage == "sketch":
             killed.append(stage)
             threading.Timer(0.05, nodes.remove_node, (second,)).start()
 
     on_cluster(nodes, corpus, tmp_path / "killed", kill_soon)
     assert killed
     assert everything(tmp_path / "killed") == expected
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("stage", "done"), [("pairs", 1), ("pairs", 7), ("windows", 1), ("windows", 8), ("windows", 14)]
+)
+def test_a_node_lost_between_parts_changes_nothing(
+    nodes, losing, tmp_path, make_corpus, scan, files, stage, done
+):
+    """A node goes after so many parts of a reduce: what it had put aside is read all the same."""
+    corpus = make_corpus(tmp_path / "c", files)
+    expected = everything(scan(corpus, tmp_path / "here", *SETTINGS).folder)
+    seen, left = losing(stage, done)
+    on_cluster(nodes, corpus, tmp_path / "killed", seen)
+    assert "node" not in left
+    assert everything(tmp_path / "killed") == expected
+
+
+@pytest.mark.slow
+def test_a_node_lost_in_the_training_changes_nothing(monkeypatch, tmp_path, make_corpus, files):
+    """The only node with a core goes while proxies train; another goes on from what it had."""
+    corpus = make_corpus(tmp_path / "c", files)
+    quick = (option.removeprefix("--set=") for option in QUICK_SCORE)
+    settings = (*SETTINGS, *quick, "proxy.epochs=100")  # long enough for a checkpoint
+    here, there = tmp_path / "here", tmp_path / "there"
+    lost: list[bool] = []
+    with begun(monkeypatch, 0) as nodes:
+
+        def lose_once_it_trains():
+            while not [*there.glob(".unfinished/*/*")]:
+                time.sleep(0.01)
+            nodes.remove_node(nodes.second)
+            lost.append(not (there / "sequences").is_dir())
+            nodes.add_node(num_cpus=1)
+
+        def seen(stage):
+            if stage == "sequences":
+                threading.Thread(target=lose_once_it_trains, daemon=True).start()
+
+        on_cluster(nodes, corpus, there, seen, settings=settings, act=run.everything)
+    config = load_config(settings=settings)
+    with run.session(here, config, LocalMapper(1), corpus=[str(corpus)]) as session:
+        run.everything(session)
+    assert lost == [True]
+    assert everything(there) == everything(here)
 
 
 @pytest.mark.slow

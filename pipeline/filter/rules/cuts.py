@@ -22,10 +22,11 @@ import pyarrow as pa
 
 from pipeline.config.policy import DROPS, MASKS
 from pipeline.config.sections import Config
+from pipeline.engine.parts import in_order
 from pipeline.engine.stage import Work
 from pipeline.engine.tables import conform, read_keys
 from pipeline.filter.rules import cut_kernels
-from pipeline.scan.words import ChunkPlace, chunk_places, collision, in_order, read_chunk
+from pipeline.scan.words import ChunkPlace, chunk_places, collision, read_chunk
 from pipeline.text import segmentation as text
 from pipeline.text.arrays import Int64, Uint64
 from pipeline.text.sorting import order_of

@@ -19,6 +19,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pyarrow as pa
 
+from pipeline.engine.parts import in_order
 from pipeline.engine.query import limits, stream
 from pipeline.engine.stage import Receipt, Work
 from pipeline.engine.tables import TableWriter, read_batches, read_table, write_table
@@ -28,7 +29,6 @@ from pipeline.scan.near.audit import PlantedCopies, plant
 from pipeline.scan.near.band_kernels import Bands
 from pipeline.scan.near.crowd_kernels import Crowd, gather
 from pipeline.scan.signatures import short_hashes
-from pipeline.scan.words import in_order
 from pipeline.text import minhash
 from pipeline.text.arrays import Flags, Float64, Int64, Uint32, Uint64
 from pipeline.text.sorting import among

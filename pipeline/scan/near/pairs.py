@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.engine.former import FormerRows, is_same
+from pipeline.engine.parts import parting
 from pipeline.engine.progress import current
-from pipeline.engine.spill import spilling
 from pipeline.engine.stage import Receipt, Work
 from pipeline.engine.tables import (
     ROW_GROUP,
@@ -65,11 +65,11 @@ def _hold_words(work: Work, places: list[ChunkPlace]) -> None:
     known = [place for place in places if held and is_same(work, f"sketch/{place[0].stem}")]
     shown = {*known}
     new = [place for place in places if place not in shown]
-    with spilling(work.folder, work.memory // 3 or 2**62) as spill:
+    with parting(work.folder, work.memory // 3 or 2**62, work.cores) as parts:
         if held:
-            hold_new_words(new, known, seed, spill, work.cores)
+            hold_new_words(new, known, seed, parts)
         else:
-            hold_words(places, seed, spill, work.cores)
+            hold_words(places, seed, parts)
 
 
 @dataclass(frozen=True)

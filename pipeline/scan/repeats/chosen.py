@@ -10,7 +10,6 @@ given, the anchors are put aside by range of hashes, and it is filled for one ra
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
@@ -19,6 +18,7 @@ import numpy as np
 
 from pipeline.engine.files import damaged_file
 from pipeline.engine.former import is_same
+from pipeline.engine.parts import Parts
 from pipeline.engine.progress import current
 from pipeline.engine.spill import Ref, Spill
 from pipeline.engine.stage import Work
@@ -26,7 +26,7 @@ from pipeline.engine.tables import TableWriter
 from pipeline.scan.repeats import window_kernels
 from pipeline.scan.repeats.anchors import ChunkAnchors, read_anchors
 from pipeline.scan.repeats.known import Documents, HeldAnchors, Known
-from pipeline.scan.words import ChunkPlace, chunk_keys, in_order, read_chunk, read_documents_of
+from pipeline.scan.words import ChunkPlace, chunk_keys, read_chunk, read_documents_of
 from pipeline.text import segmentation as text
 from pipeline.text.arrays import Int64, Uint8, Uint32
 from pipeline.text.sorting import group
@@ -66,21 +66,63 @@ def bits_for(count: int, at_once: int) -> int:
     return max(0, int(np.ceil(np.log2(max(1, count / at_once)))))
 
 
+@dataclass(frozen=True)
+class _ChunkPass:
+    """What is done with each chunk.
+
+    Attributes:
+        run: words of the runs among which a window has its anchor.
+        reach: runs in a window.
+        seed: of the hashes.
+        spill: where windows and anchors are put aside.
+    """
+
+    run: int
+    reach: int
+    seed: int
+    spill: Spill
+
+    def anchors(self, place: ChunkPlace) -> ChunkAnchors:
+        """Return the anchors of one chunk."""
+        offsets, runs = text.runs(read_chunk(place).words, self.run, self.seed)
+        return ChunkAnchors(place[0].stem, *window_kernels.anchors(offsets, runs, self.reach))
+
+    def by_range(self, ranges: int, anchors: Uint32) -> tuple[Ref, Int64]:
+        """Put anchors aside grouped by range; return the bounds of the groups too."""
+        places, bounds = group(anchors.astype(np.uint64) << np.uint64(32), ranges)
+        return self.spill.put(anchors[places]), bounds
+
+    def select(self, repeated: Uint8, bits: int, part: Part) -> tuple[int, Columns]:
+        """Put aside the windows of one chunk that may repeat; return how many documents it has."""
+        place, rows = part
+        put = self.spill.put
+        if rows is not None and not rows.size:
+            nothing = np.zeros(0, np.uint32)
+            empty = put(np.zeros(0, np.uint64)), put(nothing), put(nothing), put(nothing)
+            return len(chunk_keys(place)), empty
+        words = (read_chunk(place) if rows is None else read_documents_of(place, rows)).words
+        count = len(words.offsets) - 1 if rows is None else len(chunk_keys(place))
+        offsets, runs = text.runs(words, self.run, self.seed)
+        windows = text.runs(words, self.run + self.reach - 1, self.seed)
+        del words  # of a long document it is much
+        chosen = window_kernels.select(offsets, runs, self.reach, windows, repeated, bits)
+        hashes, anchors, documents, words_of = chosen
+        if rows is not None:
+            documents = rows.astype(np.uint32)[documents]
+        return count, (put(hashes), put(anchors), put(documents), put(words_of))
+
+
 class WindowChoice:
     """The two passes over the chunks of `words` that choose windows."""
 
-    def __init__(
-        self, work: Work, places: list[ChunkPlace], spill: Spill, threads: ThreadPoolExecutor
-    ) -> None:
+    def __init__(self, work: Work, places: list[ChunkPlace], parts: Parts) -> None:
         self._work = work
         self._places = places
-        self._spill = spill
-        self._threads = threads
-        self._ahead = work.cores
+        self._parts = parts
+        self._spill = parts.spill
         size = work.config.window.words
-        self._seed = work.config.sketch.seed
-        self._run = (3 * size + 2) // 5  # words of the runs among which a window has its anchor
-        self._reach = size - self._run + 1
+        run = (3 * size + 2) // 5
+        self._pass = _ChunkPass(run, size - run + 1, work.config.sketch.seed, parts.spill)
 
     def made(
         self, documents: Documents, total: int, out: TableWriter
@@ -102,7 +144,7 @@ class WindowChoice:
 
     def _noted(self, out: TableWriter) -> Iterator[ChunkAnchors]:
         """Yield the anchors of each chunk in order, and write them to the table."""
-        works = in_order(self._threads, self._ahead, self._anchors, self._places)
+        works = self._parts.in_order(self._pass.anchors, self._places)
         for number, chunk in enumerate(works):
             out.write(chunk.row())
             current().advance(number + 1, len(self._places), "chunks of words")
@@ -126,7 +168,7 @@ class WindowChoice:
             else:
                 gone.append(self._spill.put(chunk.anchors))
         new = [place for place in self._places if not self._is_same(place[0].stem)]
-        computed = in_order(self._threads, self._ahead, self._anchors, new)
+        computed = self._parts.in_order(self._pass.anchors, new)
         found = []
         for place in self._places:
             unit, number = place[0].stem, place[1]
@@ -149,11 +191,6 @@ class WindowChoice:
     def _aside(self, chunk: ChunkAnchors, *, same: bool) -> HeldAnchors:
         return HeldAnchors(same, self._spill.put(chunk.counts), self._spill.put(chunk.anchors))
 
-    def _anchors(self, place: ChunkPlace) -> ChunkAnchors:
-        """Return the anchors of one chunk."""
-        offsets, runs = text.runs(read_chunk(place).words, self._run, self._seed)
-        return ChunkAnchors(place[0].stem, *window_kernels.anchors(offsets, runs, self._reach))
-
     def _choose(self, total: int, noted: Iterable[Uint32]) -> list[Chosen]:
         """Return, per chunk, the windows that may repeat.
 
@@ -161,13 +198,13 @@ class WindowChoice:
             total: windows of the corpus.
             noted: the anchors of each chunk.
         """
-        anchors = 2 * total / (self._reach + 1)  # as many as random hashes would give
+        anchors = 2 * total / (self._pass.reach + 1)  # as many as random hashes would give
         wanted = bits_for(int(anchors * CELLS_PER_ANCHOR), 1)
         bits = min(LARGEST_TABLE_BITS, max(SMALLEST_TABLE_BITS, wanted))
         room = self._work.memory // ROOM or 2**62
         ranges = min(bits - SMALLEST_TABLE_BITS, bits_for(2**bits // CELLS_PER_BYTE, room))
         kept = min(bits, bits - ranges + 1)
-        select = partial(self._select, self._repeated(bits, ranges, kept, noted), kept)
+        select = partial(self._pass.select, self._repeated(bits, ranges, kept, noted), kept)
         return self._chosen(select, [(place, None) for place in self._places])
 
     def _choose_again(self, documents: Documents, known: Known) -> list[Chosen]:
@@ -177,13 +214,13 @@ class WindowChoice:
             (place, np.flatnonzero(known.again[np.searchsorted(documents.keys, keys)]))
             for place, keys in ((place, chunk_keys(place)) for place in self._places)
         ]
-        return self._chosen(partial(self._select, every, 3), works)
+        return self._chosen(partial(self._pass.select, every, 3), works)
 
     def _chosen(
         self, select: Callable[[Part], tuple[int, Columns]], works: Iterable[Part]
     ) -> list[Chosen]:
         """Return what is selected of each chunk, with the number of its first document."""
-        found = list(in_order(self._threads, self._ahead, select, works))
+        found = list(self._parts.in_order(select, works))
         first = np.cumsum([0, *(count for count, _ in found)]).tolist()
         return [
             Chosen(place, *columns, number)
@@ -200,8 +237,7 @@ class WindowChoice:
         cells = np.zeros(2 ** (bits - ranges) // CELLS_PER_BYTE, np.uint8)
         held: list[tuple[Ref, Int64]] = []
         if ranges:
-            by_range = partial(self._by_range, ranges)
-            held.extend(in_order(self._threads, self._ahead, by_range, noted))
+            held.extend(self._parts.in_order(partial(self._pass.by_range, ranges), noted))
         else:
             for anchors in noted:
                 window_kernels.mark(anchors, 0, bits, cells)
@@ -214,27 +250,3 @@ class WindowChoice:
         for ref, _ in held:
             self._spill.drop(ref)
         return repeated
-
-    def _by_range(self, ranges: int, anchors: Uint32) -> tuple[Ref, Int64]:
-        """Put anchors aside grouped by range; return the bounds of the groups too."""
-        places, bounds = group(anchors.astype(np.uint64) << np.uint64(32), ranges)
-        return self._spill.put(anchors[places]), bounds
-
-    def _select(self, repeated: Uint8, bits: int, part: Part) -> tuple[int, Columns]:
-        """Put aside the windows of one chunk that may repeat; return how many documents it has."""
-        place, rows = part
-        put = self._spill.put
-        if rows is not None and not rows.size:
-            nothing = np.zeros(0, np.uint32)
-            empty = put(np.zeros(0, np.uint64)), put(nothing), put(nothing), put(nothing)
-            return len(chunk_keys(place)), empty
-        words = (read_chunk(place) if rows is None else read_documents_of(place, rows)).words
-        count = len(words.offsets) - 1 if rows is None else len(chunk_keys(place))
-        offsets, runs = text.runs(words, self._run, self._seed)
-        windows = text.runs(words, self._run + self._reach - 1, self._seed)
-        del words  # of a long document it is much
-        chosen = window_kernels.select(offsets, runs, self._reach, windows, repeated, bits)
-        hashes, anchors, documents, words_of = chosen
-        if rows is not None:
-            documents = rows.astype(np.uint32)[documents]
-        return count, (put(hashes), put(anchors), put(documents), put(words_of))

@@ -12,7 +12,6 @@ of them, it is missed with probability (1 - f)^CHOSEN. Each candidate is then pr
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
@@ -20,9 +19,9 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.config.sections import CONTAINMENT_FLOOR
+from pipeline.engine.parts import parting
 from pipeline.engine.progress import current
 from pipeline.engine.query import limits, stream
-from pipeline.engine.spill import spilling
 from pipeline.engine.stage import Receipt, Work
 from pipeline.engine.tables import (
     ROW_GROUP,
@@ -36,7 +35,7 @@ from pipeline.scan.repeats import contained_kernels
 from pipeline.scan.repeats.contained_kernels import FILLED
 from pipeline.scan.shingle_sets import ROWS_AT_ONCE, Criterion, shared_shingles, slabs
 from pipeline.scan.vocabulary import hold_words
-from pipeline.scan.words import ChunkPlace, chunk_places, in_order, read_chunk
+from pipeline.scan.words import ChunkPlace, chunk_places, read_chunk
 from pipeline.text import segmentation as text
 from pipeline.text.arrays import Int64, Uint8, Uint32, Uint64
 from pipeline.text.sorting import among, order_of
@@ -81,8 +80,8 @@ def _fill(work: Work, out: TableWriter) -> dict[str, int]:
         out.write(batch)
     vocabulary = 0
     if out.rows:
-        with spilling(work.folder, work.memory // 3 or 2**62) as spill:
-            vocabulary = hold_words(places, seed, spill, work.cores)
+        with parting(work.folder, work.memory // 3 or 2**62, work.cores) as parts:
+            vocabulary = hold_words(places, seed, parts)
     return {
         "texts": len(texts.keys),
         "candidates": tried,
@@ -174,8 +173,8 @@ def _occurrences(
     find = partial(_find, work, texts, (range_, table, begins, bits))
     hashes: list[Uint64] = [np.zeros(0, np.uint64)]
     holders: list[Uint32] = [np.zeros(0, np.uint32)]
-    with ThreadPoolExecutor(work.cores) as threads:
-        for found, documents in in_order(threads, work.cores, find, places):
+    with parting(work.folder, 0, work.cores) as parts:
+        for found, documents in parts.in_order(find, places):
             hashes.append(found)
             holders.append(documents)
             current().advance(len(hashes) - 1, len(places), "chunks of words")

@@ -162,21 +162,32 @@ class KnownWindows:
 
 
 @dataclass(frozen=True)
+class KnownCounts:
+    """The windows of which the last numbers hold.
+
+    Attributes:
+        anchors: of documents that are new or gone: the windows of these are counted again.
+        windows: all other repeated windows.
+    """
+
+    anchors: AnchorSet
+    windows: KnownWindows
+
+
+@dataclass(frozen=True)
 class Known:
     """What the last output still says, and what must be looked at again.
 
     Attributes:
         again: the documents that are looked at again.
-        counted: anchors of documents that are new or gone: the windows of these are counted again.
-        windows: all other repeated windows.
+        counts: the windows that are not counted again.
         spans: rows of the last table.
         repeats: rows of the last table.
         links: places of the first document of a component and of another, of those not looked at.
     """
 
     again: Flags  # (documents,)
-    counted: AnchorSet
-    windows: KnownWindows
+    counts: KnownCounts
     spans: FormerRows
     repeats: FormerRows
     links: tuple[Int64, Int64]
@@ -218,8 +229,7 @@ class Known:
             return None
         return cls(
             again,
-            counted,
-            KnownWindows(work.former_path("windows"), counted, spill),
+            KnownCounts(counted, KnownWindows(work.former_path("windows"), counted, spill)),
             FormerRows(work.former_path("spans"), SPANS),
             FormerRows(work.former_path("repeats"), REPEATS),
             links,

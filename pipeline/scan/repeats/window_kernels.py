@@ -8,6 +8,9 @@ from numba import njit
 from pipeline.text.arrays import Flags, Int64, Uint8, Uint32, Uint64, Value
 from pipeline.text.sorting import order_of
 
+_SEEN_BITS = 12
+_SPREAD = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio
+
 
 @njit(nogil=True, cache=True)
 def anchors(offsets: Int64, runs: Uint64, reach: int) -> tuple[Uint32, Uint32]:
@@ -219,10 +222,11 @@ def are_among(values: Uint32, known: Uint32, shift: int, bitmap: Uint8) -> Flags
 
 
 @njit(nogil=True, cache=True)
-def link(
-    hashes: Uint64, documents: Uint32, holders: Uint32, order: Int64, most: int, parents: Uint32
-) -> None:
-    """Join the documents that share a window, unless more than `most` documents hold it.
+def edges(hashes: Uint64, documents: Uint32, holders: Uint32, order: Int64, most: int) -> Uint32:
+    """Return pairs of documents that share a window, (edges, 2), few of them more than once.
+
+    All documents that hold a window hang together by its pairs; of a window that more than `most`
+    documents hold there are none.
 
     Args:
         hashes: (places,), of windows.
@@ -230,16 +234,37 @@ def link(
         holders: (places,), documents that hold the window at each place.
         order: (places,), places by hash.
         most: documents above which a window does not link.
-        parents: (documents,), a forest of earlier documents, changed.
     """
+    out = np.empty((order.size, 2), np.uint32)
+    seen = np.zeros(1 << _SEEN_BITS, np.uint64)  # the last pair of each cell; none is two zeros
+    n = 0
     for k in range(1, order.size):
         i, j = order[k - 1], order[k]
-        if 1 < holders[j] <= most and hashes[i] == hashes[j]:
-            a, b = _root(parents, documents[i]), _root(parents, documents[j])
-            if a < b:
-                parents[b] = a
-            elif b < a:
-                parents[a] = b
+        a, b = documents[i], documents[j]
+        if a != b and 1 < holders[j] <= most and hashes[i] == hashes[j]:
+            pair = np.uint64(a) << np.uint64(32) | np.uint64(b)
+            cell = np.int64((pair * _SPREAD) >> np.uint64(64 - _SEEN_BITS))
+            if seen[cell] != pair:
+                seen[cell] = pair
+                out[n, 0], out[n, 1] = a, b
+                n += 1
+    return out[:n].copy()
+
+
+@njit(nogil=True, cache=True)
+def link(edges: Uint32, parents: Uint32) -> None:
+    """Join the documents of each pair.
+
+    Args:
+        edges: (edges, 2), places of documents.
+        parents: (documents,), a forest of earlier documents, changed.
+    """
+    for k in range(edges.shape[0]):
+        a, b = _root(parents, edges[k, 0]), _root(parents, edges[k, 1])
+        if a < b:
+            parents[b] = a
+        elif b < a:
+            parents[a] = b
 
 
 @njit(nogil=True, cache=True)

@@ -11,25 +11,25 @@ same as if all of them were.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import numpy as np
 import pyarrow as pa
 
+from pipeline.config.sections import WindowConfig
 from pipeline.engine.former import FormerRows, is_same
-from pipeline.engine.spill import Ref, Spill, spilling
+from pipeline.engine.parts import parting
+from pipeline.engine.spill import Ref, Spill
 from pipeline.engine.stage import Receipt, Work
 from pipeline.engine.tables import ROW_GROUP, TableWriter, evenly, read_batches, write_table
 from pipeline.scan.repeats import window_kernels
 from pipeline.scan.repeats.chosen import Chosen, WindowChoice, bits_for
-from pipeline.scan.repeats.known import Documents, Known, Windows
+from pipeline.scan.repeats.known import Documents, KnownCounts, Windows
 from pipeline.scan.repeats.spans import cut_spans
-from pipeline.scan.words import chunk_places, in_order, read_positions
+from pipeline.scan.words import chunk_places, read_positions
 from pipeline.text.arrays import Int64, Uint32, Uint64
 from pipeline.text.sorting import among, group
 from schemas.scan.anchors import ANCHORS
@@ -86,28 +86,34 @@ def windows(work: Work) -> Receipt:
     total = int(np.maximum(0, documents.words - work.config.window.words + 1).sum())
     places = chunk_places(work.paths("words"))
     with (
-        spilling(work.folder, work.memory // 4) as spill,
-        ThreadPoolExecutor(work.cores) as threads,
+        parting(work.folder, work.memory // 4, work.cores) as parts,
         write_table(work.folder, "windows", work.key, WINDOWS) as out,
         write_table(work.folder, "spans", work.key, SPANS) as spans,
         write_table(work.folder, "repeats", work.key, REPEATS) as repeats,
         write_table(work.folder, "links", work.key, LINKS) as links,
         write_table(work.folder, "anchors", work.key, ANCHORS) as anchors,
     ):
-        choice = WindowChoice(work, places, spill, threads)
+        choice = WindowChoice(work, places, parts)
         chosen, known = choice.made(documents, total, anchors)
-        job = _WindowPass(work, spill, threads)
+        job = _WindowPass(work.config.window, parts.spill)
+        counts = known.counts if known else None
         size = sum(chunk.hashes.size for chunk in chosen)
-        bits = min(bits_for(size + (known.windows.rows if known else 0), PART), MOST_PART_BITS)
+        rows = size + (counts.windows.rows if counts else 0)
+        bits = min(bits_for(rows, PART), MOST_PART_BITS)
         most = work.memory // (BLOCK_BYTES * work.cores) or size
         blocks = _blocks(chosen, max(SMALLEST_BLOCK, min(size // BLOCKS, most)))
         parents = np.arange(len(documents.keys), dtype=np.uint32)
         if known:
             parents[known.links[1]] = known.links[0]
-        counted = job.counted(job.grouped(blocks, bits), bits, parents, known, out)
+        grouped = list(parts.in_order(partial(job.grouped, bits), blocks))
+        made = parts.in_order(partial(job.counted, grouped, bits, counts), range(1 << bits))
+        counted = _written(made, parents, out)
+        job.drop(grouped)
+        cut = chain.from_iterable(
+            parts.in_order(partial(job.cut, counted, bits), enumerate(blocks))
+        )
         ends = [*(chunk.first for chunk in chosen), len(documents.keys)]
-        cut = zip(pairwise(ends), job.cut(blocks, counted, bits), strict=True)
-        for (first, last), (one, other) in cut:
+        for (first, last), (one, other) in zip(pairwise(ends), cut, strict=True):
             keys = documents.keys[first:last]
             staying = keys[~known.again[first:last]] if known else keys[:0]
             spans.write(_joined(known.spans, staying, one) if known else one)
@@ -171,22 +177,45 @@ def _links(keys: Uint64, parents: Uint32) -> pa.Table:
     return pa.table({"a": keys[parents[linked]], "b": keys[linked]})
 
 
+def _written(
+    parts: Iterable[tuple[Windows, Uint32, GroupCounts]], parents: Uint32, out: TableWriter
+) -> list[GroupCounts]:
+    """Write `windows` and link documents; return what was counted, part by part.
+
+    Args:
+        parts: what `_WindowPass.counted` makes of each part.
+        parents: (documents,), a forest of earlier documents, changed.
+        out: the writer of the table.
+    """
+    counts = []
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for windows_of, edges, counted in parts:
+            window_kernels.link(edges, parents)
+            counts.append(counted)
+            yield windows_of.batch()
+
+    for batch in evenly(batches(), ROW_GROUP):
+        out.write(batch)
+    return counts
+
+
+@dataclass(frozen=True)
 class _WindowPass:
-    """The steps that count the chosen windows and cut spans."""
+    """The steps that count the chosen windows and cut spans, part by part.
 
-    def __init__(self, work: Work, spill: Spill, threads: ThreadPoolExecutor) -> None:
-        self._work = work
-        self._spill = spill
-        self._threads = threads
+    Attributes:
+        window: the settings.
+        spill: where what one step tells the next is put aside.
+    """
 
-    def grouped(self, blocks: list[list[Chosen]], bits: int) -> list[Grouped]:
-        """Return the windows of each block of chunks grouped by their hash."""
-        return list(self._threads.map(partial(self._group, bits), blocks))
+    window: WindowConfig
+    spill: Spill
 
-    def _group(self, bits: int, block: list[Chosen]) -> Grouped:
+    def grouped(self, bits: int, block: list[Chosen]) -> Grouped:
         """Return the windows of one block of chunks grouped by their hash."""
         hashes, places, bounds = self._grouping(bits, block)
-        get, put = self._spill.get, self._spill.put
+        get, put = self.spill.get, self.spill.put
         documents = [get(chunk.documents) + np.uint32(chunk.first) for chunk in block]
         anchors = np.concatenate([get(chunk.anchors) for chunk in block])[places]
         documents_of = np.concatenate(documents)[places]
@@ -194,51 +223,30 @@ class _WindowPass:
 
     def _grouping(self, bits: int, block: list[Chosen]) -> tuple[Uint64, Int64, Int64]:
         """Return the hashes of a block, and the places and bounds of their groups."""
-        hashes = np.concatenate([self._spill.get(chunk.hashes) for chunk in block])
+        hashes = np.concatenate([self.spill.get(chunk.hashes) for chunk in block])
         return (hashes, *group(hashes, bits))
 
-    def counted(
-        self,
-        grouped: list[Grouped],
-        bits: int,
-        parents: Uint32,
-        known: Known | None,
-        out: TableWriter,
-    ) -> list[GroupCounts]:
-        """Write `windows` and link documents; return what was counted, part by part."""
-        lock, results = threading.Lock(), []
-        count = partial(self._count, grouped, bits, parents, known, lock)
-
-        def tables() -> Iterator[pa.RecordBatch]:
-            parts = range(1 << bits)
-            for table, counted in in_order(self._threads, self._work.cores, count, parts):
-                results.append(counted)
-                yield table
-
-        for batch in evenly(tables(), ROW_GROUP):
-            out.write(batch)
+    def drop(self, grouped: list[Grouped]) -> None:
+        """Make room: what was grouped is not needed any more."""
         for chunk in grouped:
             for ref in (chunk.hashes, chunk.anchors, chunk.documents):
-                self._spill.drop(ref)
-        return results
+                self.spill.drop(ref)
 
-    def _count(
-        self,
-        grouped: list[Grouped],
-        bits: int,
-        parents: Uint32,
-        known: Known | None,
-        lock: threading.Lock,
-        part: int,
-    ) -> tuple[pa.RecordBatch, GroupCounts]:
-        """Count one part of the windows; return the rows of `windows` and the counts by place."""
+    def counted(
+        self, grouped: list[Grouped], bits: int, known: KnownCounts | None, part: int
+    ) -> tuple[Windows, Uint32, GroupCounts]:
+        """Count one part of the windows.
+
+        Return the repeated ones, the documents that each of them links, (edges, 2), and the counts
+        by place.
+        """
         ends = [chunk.bounds[part : part + 2].tolist() for chunk in grouped]
         hashes, anchors, documents = (
             np.concatenate(
                 [
                     np.zeros(0, kind),
                     *(
-                        self._spill.get(getattr(chunk, name), *span)
+                        self.spill.get(getattr(chunk, name), *span)
                         for chunk, span in zip(grouped, ends, strict=True)
                     ),
                 ]
@@ -251,32 +259,24 @@ class _WindowPass:
         )
         first, occurrences, holders, order = window_kernels.count_windows(hashes, documents, bits)
         if known:
-            again, others = known.counted.holds(anchors), known.windows.part(part, bits)
+            again, others = known.anchors.holds(anchors), known.windows.part(part, bits)
             first = first[again[first]]
             numbers = (others.hashes, others.occurrences, others.documents)
             window_kernels.recall(hashes, order, again, numbers, occurrences, holders)
         found = Windows(hashes[first], anchors[first], occurrences[first], holders[first])
         found = others.merged(found) if known else found
-        with lock:
-            most = self._work.config.window.link_documents
-            window_kernels.link(hashes, documents, holders, order, most, parents)
+        most = self.window.link_documents
+        edges = window_kernels.edges(hashes, documents, holders, order, most)
         bounds = np.cumsum([0, *(high - low for low, high in ends)])
-        put = self._spill.put
-        return found.batch(), GroupCounts(put(occurrences), put(holders), bounds)
+        put = self.spill.put
+        return found, edges, GroupCounts(put(occurrences), put(holders), bounds)
 
     def cut(
-        self, blocks: list[list[Chosen]], counted: list[GroupCounts], bits: int
-    ) -> Iterator[tuple[pa.Table, pa.Table]]:
-        """Yield rows of `spans` and `repeats`, chunk by chunk in text order."""
-        cut = partial(self._cut, blocks, counted, bits)
-        for tables in in_order(self._threads, self._work.cores, cut, range(len(blocks))):
-            yield from tables
-
-    def _cut(
-        self, blocks: list[list[Chosen]], counted: list[GroupCounts], bits: int, number: int
+        self, counted: list[GroupCounts], bits: int, numbered: tuple[int, list[Chosen]]
     ) -> list[tuple[pa.Table, pa.Table]]:
         """Return the rows of `spans` and `repeats` of each chunk of a block."""
-        get, block = self._spill.get, blocks[number]
+        number, block = numbered
+        get = self.spill.get
         hashes, places, _ = self._grouping(bits, block)
         found = np.empty((2, hashes.size), np.uint32)
         for k in range(2):
@@ -298,7 +298,7 @@ class _WindowPass:
                 cut_spans(
                     read_positions(chunk.place, columns[0]),
                     (*columns, *found[:, repeated]),
-                    self._work.config.window.words,
+                    self.window.words,
                 )
             )
         return made

@@ -194,9 +194,7 @@ def test_ranges_blocks_and_batches_change_nothing(tmp_path, make_corpus, scan, m
     whole = found(scan(corpus, tmp_path / "whole", *settings, filtered=False))
     monkeypatch.setattr(contained, "_ranges", lambda _: 3)
     monkeypatch.setattr(contained, "CODES_AT_ONCE", 0)
-    monkeypatch.setattr(
-        shingle_sets, "_block_of", lambda _work, keys, _a, _b: np.arange(len(keys)) % 3
-    )
+    monkeypatch.setattr(shingle_sets, "_block_of", lambda _work, keys, *_: np.arange(len(keys)) % 3)
     assert found(scan(corpus, tmp_path / "parts", *settings, filtered=False)) == whole
     assert len(whole) > 20
 

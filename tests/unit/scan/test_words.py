@@ -1,7 +1,5 @@
 import mmap
 import pickle
-import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import cast
 
 import numpy as np
@@ -10,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.config.sections import SketchConfig
-from pipeline.engine.spill import spilling
+from pipeline.engine.parts import parting
 from pipeline.errors import IntegrityError
 from pipeline.scan import signatures, words
 from pipeline.scan import vocabulary as vocabularies
@@ -332,8 +330,8 @@ def test_a_collision_across_chunks_is_found_in_any_share(
 
 def hold_new(new, known, folder):
     """Hold new chunks against known ones."""
-    with spilling(folder, 2**40) as spill:
-        vocabularies.hold_new_words(new, known, 1, spill, 2)
+    with parting(folder, 2**40, 2) as parts:
+        vocabularies.hold_new_words(new, known, 1, parts)
 
 
 @pytest.mark.parametrize(("at_once", "most"), [(1, 99), (16, 99), (16, 0)])
@@ -405,20 +403,3 @@ def test_gaps_that_do_not_fit_their_words_are_refused(tmp_path, damage):
     with pytest.raises(IntegrityError, match="chunk of words is damaged") as refused:
         words.read_chunk(place, positions=True)
     assert str(pickle.loads(pickle.dumps(refused.value))) == str(refused.value)  # noqa: S301
-
-
-def test_chunks_are_worked_on_in_order():
-    """Whatever task ends first, results come in the order of the places, few ahead of them."""
-    places = [(None, number) for number in range(30)]
-    running, most = [], []
-
-    def task(place):
-        running.append(place)
-        most.append(len(running))
-        time.sleep(0.002 * (place[1] % 3))
-        running.remove(place)
-        return place[1]
-
-    with ThreadPoolExecutor(3) as threads:
-        assert list(words.in_order(threads, 3, task, places)) == list(range(30))
-    assert max(most) > 1
