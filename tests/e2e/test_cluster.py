@@ -13,9 +13,13 @@ from flows.runners import LocalMapper, units_on
 from pipeline import run
 from pipeline.config.load import load_config
 from pipeline.config.sections import Config
+from pipeline.engine.parts import elsewhere
+from pipeline.engine.session import one_by_one
 from pipeline.errors import ConfigError
 from pipeline.scan import inventory
+from tests.e2e import corpora
 from tests.e2e.command import QUICK_SCORE
+from tests.other_process import OtherProcess
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = ("window.words=6",)
@@ -35,6 +39,27 @@ def files():
         f"{n}.jsonl": [" ".join([*WORDS[k : k + 20 + n], str(k % 3)]) for k in range(20)]
         for n in range(6)
     }
+
+
+def test_parts_that_run_elsewhere_give_the_same_bytes(tmp_path, make_corpus, scan, files):
+    """Every task of a stage that spreads can be sent, and tells what it made by files alone."""
+    settings = (*SETTINGS, "near.containment=0.6")
+    corpus = make_corpus(tmp_path / "c", files)
+    expected = everything(scan(corpus, tmp_path / "here", *settings).folder)
+    ran: dict[str, int] = {}
+
+    def spread(stage, function, works):
+        other = OtherProcess()
+        with elsewhere(other if run.STAGES[stage].spreads else None):
+            yield from one_by_one(stage, function, works)
+        ran[stage] = other.ran
+
+    out, config = tmp_path / "there", load_config(settings=settings)
+    with run.session(out, config, spread, corpus=[str(corpus)]) as session:
+        run.scan(session)
+        run.filter_rows(session)
+    assert everything(out) == expected
+    assert all((count > 2) == run.STAGES[stage].spreads for stage, count in ran.items())
 
 
 @contextmanager
@@ -150,11 +175,11 @@ def test_a_node_lost_between_parts_changes_nothing(
 
 
 @pytest.mark.slow
-def test_a_node_lost_in_the_training_changes_nothing(monkeypatch, tmp_path, make_corpus, files):
+def test_a_node_lost_in_the_training_changes_nothing(monkeypatch, tmp_path):
     """The only node with a core goes while proxies train; another goes on from what it had."""
-    corpus = make_corpus(tmp_path / "c", files)
+    corpus = corpora.small(tmp_path / "c")
     quick = (option.removeprefix("--set=") for option in QUICK_SCORE)
-    settings = (*SETTINGS, *quick, "proxy.epochs=100")  # long enough for a checkpoint
+    settings = (*SETTINGS, *quick, "proxy.epochs=80")  # long enough for a checkpoint
     here, there = tmp_path / "here", tmp_path / "there"
     lost: list[bool] = []
     with begun(monkeypatch, 0) as nodes:
