@@ -3,8 +3,9 @@
 import os
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -116,17 +117,18 @@ def on_cluster(nodes, corpus, out, seen=lambda _stage: None, *, settings=SETTING
 def losing(nodes, monkeypatch):
     """Give a function that lets a node be lost once a stage has so many parts done."""
     honest = cluster.Cluster.in_order
-    at, state = {}, {"stage": "", "done": 0}
+    at: dict[str, Any] = {}
+    parts: list[str] = []
 
     def in_order(self, task, works):
         for found in honest(self, task, works):
-            state["done"] += 1
-            if at.get(state["stage"]) == state["done"]:
+            parts.append(parts[0])
+            if at.get(parts[0]) == len(parts) - 1:
                 nodes.remove_node(at.pop("node"))
             yield found
 
     def seen(stage):
-        state.update(stage=stage, done=0)
+        parts[:] = [stage]
 
     def lose(stage, done):
         at.update({stage: done, "node": nodes.add_node(num_cpus=1)})
@@ -174,22 +176,35 @@ def test_a_node_lost_between_parts_changes_nothing(
     assert everything(tmp_path / "killed") == expected
 
 
+def works(node):
+    """Tell whether a worker of a node runs a unit."""
+    raylet = node.all_processes["raylet"][0].process.pid
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            parent = int((path / "stat").read_text().rpartition(")")[2].split()[1])
+            found.append(parent == raylet and b"unit_on_node" in (path / "cmdline").read_bytes())
+    return any(found)
+
+
 @pytest.mark.slow
 def test_a_node_lost_in_the_training_changes_nothing(monkeypatch, tmp_path):
-    """The only node with a core goes while proxies train; another goes on from what it had."""
+    """The node on which proxies train goes once a checkpoint is there; another goes on from it."""
     corpus = corpora.small(tmp_path / "c")
     quick = (option.removeprefix("--set=") for option in QUICK_SCORE)
-    settings = (*SETTINGS, *quick, "proxy.epochs=80")  # long enough for a checkpoint
+    settings = (*SETTINGS, *quick, "proxy.epochs=20")  # long enough for a checkpoint
     here, there = tmp_path / "here", tmp_path / "there"
     lost: list[bool] = []
     with begun(monkeypatch, 0) as nodes:
+        both = [nodes.second, nodes.add_node(num_cpus=1)]
+        nodes.wait_for_nodes()
 
         def lose_once_it_trains():
             while not [*there.glob(".unfinished/*/*")]:
                 time.sleep(0.01)
-            nodes.remove_node(nodes.second)
+            (busy,) = [node for node in both if works(node)]
+            nodes.remove_node(busy)
             lost.append(not (there / "sequences").is_dir())
-            nodes.add_node(num_cpus=1)
 
         def seen(stage):
             if stage == "sequences":

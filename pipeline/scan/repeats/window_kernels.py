@@ -136,6 +136,70 @@ def select(
 
 
 @njit(nogil=True, cache=True)
+def add_sizes(hashes: Uint64, bits: int, sizes: Int64) -> None:
+    """Add to the size of each part the windows that are of it.
+
+    Args:
+        hashes: (windows,).
+        bits: top bits of a hash that name its part.
+        sizes: (2^bits,), changed.
+    """
+    for key in hashes:
+        sizes[_part(key, bits)] += 1
+
+
+@njit(nogil=True, cache=True)
+def spread(chunk: Value, first: int, bits: int, filled: Int64, parts: Value) -> None:
+    """Put the windows of a chunk into their parts, in their order.
+
+    Args:
+        chunk: hashes, anchors and documents of its windows, each (windows,).
+        first: number of its first document.
+        bits: top bits of a hash that name its part.
+        filled: (2^bits,), the place of the next window of each part, changed.
+        parts: hashes, anchors and documents by place, changed.
+    """
+    hashes, anchors, documents = chunk
+    to_hashes, to_anchors, to_documents = parts
+    for k in range(hashes.size):
+        part = _part(hashes[k], bits)
+        place = filled[part]
+        filled[part] = place + 1
+        to_hashes[place], to_anchors[place] = hashes[k], anchors[k]
+        to_documents[place] = documents[k] + np.uint32(first)
+
+
+@njit(nogil=True, cache=True)
+def collect(hashes: Uint64, bits: int, filled: Int64, counts: Value) -> tuple[Int64, Uint32]:
+    """Return which windows of a chunk are repeated, and their counts, (2, repeated).
+
+    Args:
+        hashes: (windows,), as they were `spread`.
+        bits: top bits of a hash that name its part.
+        filled: (2^bits,), the place of the next window of each part, changed.
+        counts: occurrences and documents of the window at every place.
+    """
+    occurrences, holders = counts
+    found, numbers = np.empty(hashes.size, np.int64), np.empty((2, hashes.size), np.uint32)
+    n = 0
+    for k in range(hashes.size):
+        part = _part(hashes[k], bits)
+        place = filled[part]
+        filled[part] = place + 1
+        if occurrences[place] > 1:
+            found[n] = k
+            numbers[0, n], numbers[1, n] = occurrences[place], holders[place]
+            n += 1
+    return found[:n].copy(), numbers[:, :n].copy()
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _part(key: Value, bits: Value) -> Value:
+    """Return the number in the top bits of a hash; 0 without any."""
+    return np.int64(key >> np.uint64(64 - bits)) if bits else np.int64(0)
+
+
+@njit(nogil=True, cache=True)
 def count_windows(
     hashes: Uint64, documents: Uint32, bits: int
 ) -> tuple[Int64, Uint32, Uint32, Int64]:

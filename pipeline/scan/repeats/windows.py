@@ -31,7 +31,7 @@ from pipeline.scan.repeats.known import Documents, KnownCounts, Windows
 from pipeline.scan.repeats.spans import cut_spans
 from pipeline.scan.words import chunk_places, read_positions
 from pipeline.text.arrays import Int64, Uint32, Uint64
-from pipeline.text.sorting import among, group
+from pipeline.text.sorting import among
 from schemas.scan.anchors import ANCHORS
 from schemas.scan.links import LINKS
 from schemas.scan.spans import REPEATS, SPANS
@@ -214,17 +214,22 @@ class _WindowPass:
 
     def grouped(self, bits: int, block: list[Chosen]) -> Grouped:
         """Return the windows of one block of chunks grouped by their hash."""
-        hashes, places, bounds = self._grouping(bits, block)
         get, put = self.spill.get, self.spill.put
-        documents = [get(chunk.documents) + np.uint32(chunk.first) for chunk in block]
-        anchors = np.concatenate([get(chunk.anchors) for chunk in block])[places]
-        documents_of = np.concatenate(documents)[places]
-        return Grouped(put(hashes[places]), put(anchors), put(documents_of), bounds)
+        bounds = self._bounds(bits, block)
+        size, filled = int(bounds[-1]), bounds[:-1].copy()
+        parts = np.empty(size, np.uint64), np.empty(size, np.uint32), np.empty(size, np.uint32)
+        for chunk in block:
+            columns = get(chunk.hashes), get(chunk.anchors), get(chunk.documents)
+            window_kernels.spread(columns, chunk.first, bits, filled, parts)
+        hashes, anchors, documents = (put(part) for part in parts)
+        return Grouped(hashes, anchors, documents, bounds)
 
-    def _grouping(self, bits: int, block: list[Chosen]) -> tuple[Uint64, Int64, Int64]:
-        """Return the hashes of a block, and the places and bounds of their groups."""
-        hashes = np.concatenate([self.spill.get(chunk.hashes) for chunk in block])
-        return (hashes, *group(hashes, bits))
+    def _bounds(self, bits: int, block: list[Chosen]) -> Int64:
+        """Return where each part of the windows of a block begins, (parts + 1,)."""
+        sizes = np.zeros(1 << bits, np.int64)
+        for chunk in block:
+            window_kernels.add_sizes(self.spill.get(chunk.hashes), bits, sizes)
+        return np.concatenate([[0], np.cumsum(sizes)])
 
     def drop(self, grouped: list[Grouped]) -> None:
         """Make room: what was grouped is not needed any more."""
@@ -276,28 +281,28 @@ class _WindowPass:
     ) -> list[tuple[pa.Table, pa.Table]]:
         """Return the rows of `spans` and `repeats` of each chunk of a block."""
         number, block = numbered
-        get = self.spill.get
-        hashes, places, _ = self._grouping(bits, block)
-        found = np.empty((2, hashes.size), np.uint32)
-        for k in range(2):
-            parts = [
-                get((part.occurrences, part.documents)[k], *part.bounds[number : number + 2])
-                for part in counted
-            ]
-            found[k, places] = np.concatenate(parts)
-        ends = np.cumsum([0, *(chunk.hashes.size for chunk in block)]).tolist()
+        get, filled = self.spill.get, self._bounds(bits, block)[:-1].copy()
+        counts = tuple(
+            np.concatenate(
+                [
+                    get((part.occurrences, part.documents)[k], *part.bounds[number : number + 2])
+                    for part in counted
+                ]
+            )
+            for k in range(2)
+        )
         made = []
-        for chunk, (low, high) in zip(block, pairwise(ends), strict=True):
-            repeated = low + np.flatnonzero(found[0, low:high] > 1)
+        for chunk in block:
+            hashes = get(chunk.hashes)
+            repeated, numbers = window_kernels.collect(hashes, bits, filled, counts)
             if not len(repeated):
                 made.append((SPANS.empty_table(), REPEATS.empty_table()))
                 continue
-            rows = repeated - low
-            columns = get(chunk.documents)[rows], get(chunk.words)[rows], hashes[repeated]
+            documents, words = get(chunk.documents)[repeated], get(chunk.words)[repeated]
             made.append(
                 cut_spans(
-                    read_positions(chunk.place, columns[0]),
-                    (*columns, *found[:, repeated]),
+                    read_positions(chunk.place, documents),
+                    (documents, words, hashes[repeated], *numbers),
                     self.window.words,
                 )
             )
