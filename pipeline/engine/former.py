@@ -18,7 +18,10 @@ def is_same(work: Work, output: str) -> bool:
 
 
 class FormerRows:
-    """The rows of a file that was written last, by their first column, taken from the top on."""
+    """The rows of a file that was written last, by their first column, taken from the top on.
+
+    What lies between the keys that are asked for is not held, however much it is.
+    """
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self._batches: Iterator[pa.RecordBatch] = read_batches(path, schema.names)
@@ -26,24 +29,26 @@ class FormerRows:
         self._schema = schema
         self._ended = False
 
-    def upto(self, last: int) -> pa.Table:
-        """Return the rows of keys up to `last`, from the one that was given before on.
-
-        Rows of that one come again.
+    def between(self, first: int, last: int) -> pa.Table:
+        """Return the rows of the keys from `first` to `last`.
 
         Args:
-            last: a key, not below the one before.
+            first: a key, not below the last one of the call before, whose rows can come again.
+            last: a key, not below the first.
         """
         while not self._ended and _last(self._held[-1]) <= last:
             batch = next(self._batches, None)
             self._ended = batch is None
             if batch is not None and batch.num_rows:
+                if _last(self._held[-1]) < first:
+                    self._held.clear()
                 self._held.append(conform(batch, self._schema))
         table = pa.concat_tables(self._held)
         keys = table.column(0).to_numpy()
+        begin = int(np.searchsorted(keys, np.uint64(first)))
         end = int(np.searchsorted(keys, np.uint64(last), side="right"))
         self._held = [table.slice(int(np.searchsorted(keys, np.uint64(last))))]
-        return table.slice(0, end)
+        return table.slice(begin, end - begin)
 
 
 def _last(table: pa.Table) -> int:

@@ -88,18 +88,17 @@ class _Verdicts:
 
 
 def _found(work: Work, places: list[ChunkPlace], refuted: EvenWriter) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of `pairs` in order, and write the other candidates."""
-    tried, known = 0, _Known(work) if work.former else None
-    listed = (
-        batch for path in work.paths("candidates") for batch in read_batches(path, ["a", "b"])
-    )
-    for a, b in slabs(work, listed):
+    """Yield the rows of `pairs` in order, and write the other candidates.
+
+    Candidates are gone through twice, side by side: those of which nothing is known are compared a
+    slab ahead, so that a slab is full of these alone.
+    """
+    tried, known, compared = 0, _known(work), _Compared(_slabs(work, places))
+    for a, b in _candidates(work):
         told, verdicts = known.of(a, b) if known else _nothing(len(a))
         left = np.flatnonzero(~told)
-        if left.size:
-            test = Criterion(work.config.near.count_threshold)
-            counted = shared_shingles(work, places, a[left], b[left], test)
-            verdicts.inter[left], verdicts.size_a[left], verdicts.size_b[left] = counted
+        counted = compared.next(left.size)
+        verdicts.inter[left], verdicts.size_a[left], verdicts.size_b[left] = counted
         near = verdicts.inter > 0
         yield from _rows(a, b, verdicts, np.flatnonzero(near))
         refuted.write(pa.record_batch({"a": a[~near], "b": b[~near]}))
@@ -107,10 +106,55 @@ def _found(work: Work, places: list[ChunkPlace], refuted: EvenWriter) -> Iterato
         current().advance(tried, 0, "pairs verified")
 
 
+def _candidates(work: Work) -> Iterator[tuple[Uint64, Uint64]]:
+    """Yield the two columns of the candidates, batch by batch."""
+    for path in work.paths("candidates"):
+        for batch in read_batches(path, ["a", "b"]):
+            yield batch["a"].to_numpy(), batch["b"].to_numpy()
+
+
+def _slabs(work: Work, places: list[ChunkPlace]) -> Iterator[Int64]:
+    """Yield the shared shingles of the candidates of which nothing is known, and both sizes.
+
+    Each is of (3, pairs), in order.
+    """
+    test = Criterion(work.config.near.count_threshold)
+    for a, b in slabs(work, _left(work)):
+        yield np.stack(shared_shingles(work, places, a, b, test))
+
+
+def _left(work: Work) -> Iterator[pa.RecordBatch]:
+    """Yield the candidates of which nothing is known."""
+    known = _known(work)
+    for a, b in _candidates(work):
+        left = ~known.of(a, b)[0] if known else np.ones(len(a), np.bool_)
+        yield pa.record_batch({"a": a[left], "b": b[left]})
+
+
+class _Compared:
+    """What was counted of pairs, taken so many at a time."""
+
+    def __init__(self, slabs: Iterator[Int64]) -> None:
+        self._slabs = slabs
+        self._held = np.zeros((3, 0), np.int64)
+
+    def next(self, count: int) -> Int64:
+        """Return the next so many, (3, count)."""
+        while self._held.shape[1] < count:
+            self._held = np.concatenate([self._held, next(self._slabs)], axis=1)
+        found, self._held = self._held[:, :count], self._held[:, count:]
+        return found
+
+
 def _nothing(count: int) -> tuple[Flags, _Verdicts]:
     """Return that nothing is known of some pairs."""
     numbers = np.zeros((3, count), np.int64)
     return np.zeros(count, np.bool_), _Verdicts(*numbers)
+
+
+def _known(work: Work) -> _Known | None:
+    """Return what the last output says; None without one."""
+    return _Known(work) if work.former else None
 
 
 class _Known:
@@ -146,7 +190,7 @@ class _Known:
 
     def _among(self, former: FormerRows, a: Uint64, b: Uint64) -> tuple[pa.Table, Int64]:
         """Return some former rows, and the place of each pair among them, -1 where it is not."""
-        rows = former.upto(int(a[-1]))
+        rows = former.between(int(a[0]), int(a[-1]))
         ends = rows["a"].to_numpy(), rows["b"].to_numpy()
         return rows, np.asarray(pair_kernels.places_of(a, b, *ends))
 

@@ -147,7 +147,7 @@ def _joined(known: FormerRows, keys: Uint64, rows: pa.Table) -> pa.Table:
     """Return the last rows of some documents of a chunk and the new ones of its others, by key."""
     if not len(keys):
         return rows
-    held = known.upto(int(keys[-1]))
+    held = known.between(int(keys[0]), int(keys[-1]))
     own = among(held["row_key"].to_numpy(), keys)
     if not own.any():
         return rows

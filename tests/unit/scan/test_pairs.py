@@ -269,15 +269,18 @@ def test_what_was_compared_before_is_not_compared_again(
 def _compared(scan, corpus, out, settings, monkeypatch):
     """Scan; return the pairs that were compared, by their keys."""
     met: list[tuple[int, int]] = []
+    slabs: list[int] = []
     honest = shingle_sets.shared_shingles
 
     def noted(work, places, a, b, test):
+        slabs.append(len(a))
         met.extend(zip(a.tolist(), b.tolist(), strict=True))
         return honest(work, places, a, b, test)
 
     with monkeypatch.context() as patch:
         patch.setattr(pairs, "shared_shingles", noted)
         scan(corpus, out, *settings, filtered=False)
+    assert {*slabs[:-1]} <= {shingle_sets.PAIRS_AT_ONCE}  # full of pairs that must be compared
     return met
 
 
