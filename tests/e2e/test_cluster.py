@@ -188,6 +188,7 @@ def works(node):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_node_lost_in_the_training_changes_nothing(monkeypatch, tmp_path):
     """The node on which proxies train goes once a checkpoint is there; another goes on from it."""
     corpus = corpora.small(tmp_path / "c")
