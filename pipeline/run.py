@@ -51,6 +51,7 @@ from pipeline.score.forecast import risk
 from pipeline.score.probes import probes
 from pipeline.score.sequences import sequences
 from pipeline.text import forms
+from pipeline.text.segmentation import are_compiled
 from schemas.manifest import SCHEMA_VERSION
 
 UNICODE = "14.0.0"
@@ -340,6 +341,8 @@ def scan(session: Session, at_least: int = 0) -> None:
         session: the open run.
         at_least: bytes that what follows the scan needs, so that it is refused before.
     """
+    if not are_compiled():
+        current().message("compiling loops: half a minute, once after an installation")
     inventory(session.manifest, session.corpus, session.config, verify=session.verify)
     session.refresh()
     session.plan_memory(at_least)

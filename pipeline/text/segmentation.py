@@ -15,6 +15,7 @@ keep what is needed, drop the rest with the batch.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -163,3 +164,12 @@ def _buffers(array: pa.Array) -> tuple[Int64, Uint8]:
         return np.zeros(1, np.int64), np.zeros(0, np.uint8)
     offsets = np.frombuffer(places, np.int64, len(array) + 1, array.offset * 8)
     return offsets, np.zeros(0, np.uint8) if data is None else np.frombuffer(data, np.uint8)
+
+
+def are_compiled() -> bool:
+    """Tell whether loops were compiled and kept since this version was installed here.
+
+    Told by the first that a scan needs; all that it needs are compiled in one scan.
+    """
+    kept = Path(kernels.scan_words.stats.cache_path)
+    return any(kept.glob("segmentation_kernels.scan_words-*.nbi"))

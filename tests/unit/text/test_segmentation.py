@@ -1,6 +1,7 @@
 import hashlib
 import mmap
 import unicodedata
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -295,3 +296,13 @@ def test_characters_at_the_edges_are_cut_as_the_reference_does():
     documents = [f"a{chr(c)}{chr(c)}B {chr(c)}" for c in codes]
     assert len(codes) > 2500
     assert found(*documents) == [reference.words(document) for document in documents]
+
+
+def test_kept_loops_are_seen(monkeypatch, tmp_path):
+    """A first scan says that it compiles; where loops were kept it says nothing."""
+    text.words(pa.array(["one two"], LARGE), 1)
+    assert text.are_compiled()
+    monkeypatch.setattr(
+        text.kernels, "scan_words", SimpleNamespace(stats=SimpleNamespace(cache_path=tmp_path))
+    )
+    assert not text.are_compiled()
