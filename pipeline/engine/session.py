@@ -39,7 +39,11 @@ from pipeline.engine.stage import (
 )
 from pipeline.engine.system import writing
 from pipeline.errors import IntegrityError
+from pipeline.storage.published import publish
 from schemas.manifest import SCHEMA_VERSION
+
+PUBLISH_SECONDS = 300.0
+"""A long stage over a run folder at an address is published so often, as far as it is done."""
 
 
 @dataclass
@@ -226,8 +230,10 @@ class Session:
                 for place, receipt in done:
                     self._record(stage, due[place], receipt, time.perf_counter() - begun)
                     current().unit_done(stage.name)
+                    publish(self.run.folder, every=PUBLISH_SECONDS)
             self._forget_what_was_known()
             release()
+            publish(self.run.folder)
         else:
             current().skipped(stage.name)
         self._forget_former(stage, keys)

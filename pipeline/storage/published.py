@@ -1,4 +1,4 @@
-"""A run folder at an address: worked on in a copy on this machine, published when a command ends.
+"""A run folder at an address: worked on in a copy on this machine, published as stages end.
 
 An object appears whole or not at all, the manifest after all that it names, kept/_SUCCESS last and
 taken away before anything of kept/ changes. One writer at a time holds a lease: an object that only
@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import InputError, PipelineError, RunFolderError
+from pipeline.errors import InputError, PipelineError, RunFolderError, TransientIOError
 from pipeline.storage.addresses import Storage, storage_at
 from pipeline.storage.mirror import Tell, alone, asked, bring, place_of, require_names
 
@@ -29,16 +29,17 @@ MARK = "kept/_SUCCESS"
 STATE = "published.json"
 TEMPORARY = ".rote-tmp"
 Say = Callable[[str], None]
+_OPEN: dict[Path, _Giving] = {}  # run folders at addresses that this process writes to
 
 
 @contextmanager
 def run_folder_at(
     address: str, scratch: Path, tell: Tell, say: Say, *, writes: bool, new: bool = True
 ) -> Iterator[Path]:
-    """Give the copy of a run folder, as it is at its address; publish what became of it.
+    """Give the copy of a run folder, as it is at its address; publish what becomes of it.
 
-    What was done before an error is published too; what a killed process had done stays in the copy
-    and is published by the next command on this machine.
+    What was done before an error is published too. What a killed process had done since it last
+    called `publish` stays in the copy and is published by the next command on this machine.
 
     Args:
         address: of the run folder.
@@ -64,12 +65,34 @@ def run_folder_at(
             return
         with _leased(storage, say) as lease:
             _take(storage, folder, tell, say)
+            giving = _Giving(storage, folder, lease, tell)
+            _OPEN[folder] = giving
             try:
                 yield folder
             except (PipelineError, KeyboardInterrupt):
-                _give(storage, folder, lease, tell, say)
+                giving.end(say)
                 raise
-            _give(storage, folder, lease, tell, say)
+            finally:
+                del _OPEN[folder]
+            giving.end(say)
+
+
+def publish(folder: Path, every: float = 0.0) -> None:
+    """Publish what changed in a run folder that lies at an address; do nothing with others.
+
+    A storage that does not answer is asked again by the next call.
+
+    Args:
+        folder: the copy, with no file of it half changed.
+        every: least seconds since it was published last.
+
+    Raises:
+        RunFolderError: another run took over the folder.
+    """
+    giving = _OPEN.get(folder)
+    if giving and time.monotonic() - giving.at >= every:
+        with suppress(TransientIOError):
+            giving.give()
 
 
 def _require_there(storage: Storage) -> None:
@@ -106,45 +129,73 @@ def _amount(sizes: list[int]) -> str:
     return f"{len(sizes):,} files, {sum(sizes) / 1e6:,.1f} MB"
 
 
-def _give(storage: Storage, folder: Path, lease: _Lease, tell: Tell, say: Say) -> None:
-    """Publish what changed in the copy.
+class _Giving:
+    """Publishes what changed in the copy, as often as it is told to.
 
-    Raises:
-        RunFolderError: the lease was lost.
+    Attributes:
+        at: when it did last, by the monotonic clock.
     """
-    if not (folder / MANIFEST).is_file():
-        return
-    state = _state(folder)
-    before: dict[str, list[int]] = state.get("files", {})
-    now = {
-        path.relative_to(folder).as_posix(): _facts(path)
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and not _is_transient(path.relative_to(folder))
-    }
-    changed = [name for name, facts in now.items() if before.get(name) != facts]
-    if not changed and before.keys() <= now.keys():
-        return
-    lease.require()
-    late = (MANIFEST, MARK)
-    if any(name.startswith("kept/") for name in changed) and MARK in before:
-        storage.delete([MARK])
-    total, done = sum(now[name][0] for name in changed), 0
-    for name in changed:
-        if name not in late:
-            storage.write(name, folder / name)
-            done += now[name][0]
-            tell(done, total, storage.address)
-    lease.require()
-    try:
-        data = (folder / MANIFEST).read_bytes()
-        tag = storage.write(MANIFEST, data, tag=state.get("manifest", ""))
-    except FileExistsError as error:
-        raise lease.lost() from error
-    if MARK in now:
-        storage.write(MARK, b"")
-    storage.delete([name for name in before if name not in now])
-    _note(folder, {"manifest": tag, "files": now})
-    say(f"{storage.address}: published {_amount([now[name][0] for name in changed])}")
+
+    def __init__(self, storage: Storage, folder: Path, lease: _Lease, tell: Tell) -> None:
+        self._storage, self._folder, self._lease, self._tell = storage, folder, lease, tell
+        self._sizes: list[int] = []
+        self.at = time.monotonic()
+
+    def end(self, say: Say) -> None:
+        """Publish for the last time, and say how much that was in all.
+
+        Raises:
+            RunFolderError: the lease was lost.
+        """
+        self.give()
+        if self._sizes:
+            say(f"{self._storage.address}: published {_amount(self._sizes)}")
+
+    def give(self) -> None:
+        """Publish what changed.
+
+        Raises:
+            RunFolderError: the lease was lost.
+        """
+        folder, storage, self.at = self._folder, self._storage, time.monotonic()
+        if not (folder / MANIFEST).is_file():
+            return
+        state = _state(folder)
+        before: dict[str, list[int]] = state.get("files", {})
+        now = {
+            path.relative_to(folder).as_posix(): _facts(path)
+            for path in sorted(folder.rglob("*"))
+            if path.is_file() and not _is_transient(path.relative_to(folder))
+        }
+        changed = [name for name, facts in now.items() if before.get(name) != facts]
+        if not changed and before.keys() <= now.keys():
+            return
+        self._lease.require()
+        if any(name.startswith("kept/") for name in changed) and MARK in before:
+            storage.delete([MARK])
+        sizes = [now[name][0] for name in changed]
+        self._write([name for name in changed if name not in (MANIFEST, MARK)], sum(sizes))
+        self._lease.require()
+        try:
+            data = (folder / MANIFEST).read_bytes()
+            tag = storage.write(MANIFEST, data, tag=state.get("manifest", ""))
+        except FileExistsError as error:
+            raise self._lease.lost() from error
+        if MARK in now:
+            storage.write(MARK, b"")
+        storage.delete([name for name in before if name not in now])
+        _note(folder, {"manifest": tag, "files": now})
+        self._sizes += sizes
+        self.at = time.monotonic()
+
+    def _write(self, names: list[str], total: int) -> None:
+        """Write files to the storage."""
+        done = 0
+        for name in names:
+            path = self._folder / name
+            self._storage.write(name, path)
+            done += path.stat().st_size
+            self._tell(done, total, self._storage.address)
 
 
 def _is_transient(name: Path) -> bool:

@@ -1,11 +1,13 @@
 import json
+import sys
 
 import pytest
 
 from flows import command_line
 from flows.places import at_hand
 from pipeline.engine import progress
-from pipeline.errors import ConfigError, InputError, RunFolderError
+from pipeline.errors import ConfigError, InputError, RunFolderError, TransientIOError
+from pipeline.scan import families
 from pipeline.storage import published
 from tests.unit.storage.test_mirror import rows
 
@@ -183,6 +185,60 @@ def test_commands_work_at_addresses(bucket, tmp_path, make_corpus, capsys, monke
     assert "REMOVED as a near copy" in capsys.readouterr().out
     with pytest.raises(InputError, match="lies at an address"):
         command_line.run(["explain", "s3://data/runs/none", "a.jsonl#0"])
+
+
+def test_a_killed_command_goes_on_elsewhere_from_its_last_stage(
+    bucket, tmp_path, make_corpus, capsys, monkeypatch
+):
+    """Stages are published as they end: another machine does what is left, the same bytes."""
+    monkeypatch.setattr(progress, "_current", progress.current())
+    corpus = make_corpus(tmp_path / "corpus", FILES)
+
+    def rote(out, machine):
+        scratch = f"limits.scratch={tmp_path / machine}"
+        return command_line.run(["scan", str(corpus), "--out", out, "--local", "--set", scratch])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(families, "components", lambda *_: sys.exit())
+        with pytest.raises(SystemExit):
+            rote(ADDRESS, "one")
+    done = json.loads(there(bucket)["manifest.json"])["outputs"]
+    assert {"sketch/g00000", "windows/all"} <= set(done)
+    assert not {"families/all", "counts/all"} & set(done)
+    assert {record["path"] for entry in done.values() for record in entry["files"]} <= {
+        *there(bucket)
+    }
+    capsys.readouterr()
+    assert rote(ADDRESS, "two") == 0
+    assert "already done" in capsys.readouterr().err
+    assert rote(str(tmp_path / "run"), "three") == 0
+    found = there(bucket)
+    for path in (tmp_path / "run").rglob("*.parquet"):
+        assert found[path.relative_to(tmp_path / "run").as_posix()] == path.read_bytes()
+
+
+def test_a_storage_that_does_not_answer_meanwhile_is_asked_again(first, server, bucket):
+    """What could not be published after a stage is published after the next, or at the end."""
+    with opened(first) as folder:
+        write(folder, counts__more="y")
+        (folder / "manifest.json").write_text("second")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(published._Giving, "_write", unanswered)
+            published.publish(folder)
+        assert there(bucket)["manifest.json"] == b"first"
+        published.publish(folder, every=1000)
+        assert there(bucket)["manifest.json"] == b"first"
+        published.publish(folder)
+        assert there(bucket)["manifest.json"] == b"second"
+        server.requests.clear()
+        published.publish(folder)
+        assert server.requests == []
+    published.publish(folder)  # closed: nothing to do with it any more
+
+
+def unanswered(*_):
+    """Be a storage that does not answer."""
+    raise TransientIOError("A storage did not answer.")
 
 
 @pytest.mark.usefixtures("bucket")

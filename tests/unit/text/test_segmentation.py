@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.errors import InputError
 from pipeline.text import segmentation as text
-from pipeline.text import unicode14
+from pipeline.text import segmentation_kernels, unicode14
 from tests import reference
 
 LARGE = pa.large_string()
@@ -303,6 +303,8 @@ def test_kept_loops_are_seen(monkeypatch, tmp_path):
     text.words(pa.array(["one two"], LARGE), 1)
     assert text.are_compiled()
     monkeypatch.setattr(
-        text.kernels, "scan_words", SimpleNamespace(stats=SimpleNamespace(cache_path=tmp_path))
+        segmentation_kernels,
+        "scan_words",
+        SimpleNamespace(stats=SimpleNamespace(cache_path=tmp_path)),
     )
     assert not text.are_compiled()
