@@ -134,8 +134,8 @@ def backtest(
         every = [*trainings, *(arm.training for arm in (planned.arms if planned else ()))]
         for line in cost_lines(of.trainer.due(every), config.proxy, of.pool.workers):
             say(line)
-        if RETENTION_ARM in arms:
-            say(_retention_cost(of))
+        if planned and RETENTION_ARM in arms:
+            say(_retention_cost(of, planned))
         if dry_run:
             return {"dry_run": True}
         names = [one.name for one in trainings]
@@ -173,10 +173,11 @@ def _arms(of: BacktestRun, planned: Planned, plain: Training, found: Evidence) -
     }
 
 
-def _retention_cost(of: BacktestRun) -> str:
-    """Return what training on costs, in steps and forward passes."""
-    batch = of.config.proxy.batch
-    passes = len(retention.UPDATES) * len(of.subject.panel_rows) + 3 * retention.UPDATES[-1] * batch
+def _retention_cost(of: BacktestRun, planned: Planned) -> str:
+    """Return what training on costs, in steps and forward passes; an update is worth three."""
+    asked = len(of.subject.panel_rows) + len(planned.reserve.held)
+    rows = retention.rows_needed(of.config.proxy.batch)
+    passes = len(retention.UPDATES) * asked + 3 * rows
     return f"retention: {retention.UPDATES[-1]} more updates, {passes:,} passes of one sequence"
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from flows.runners import LocalMapper
 from pipeline import run
-from pipeline.backtest.arms import reserve
+from pipeline.backtest.arms import reserve, retention
 from pipeline.backtest.arms.arms import plan, removal_rows, require_arms, sinks_of
 from pipeline.backtest.arms.policies import gone_by_order, row_keys, taught_rows
 from pipeline.backtest.arms.results import BETTER, NOT_BETTER, SPOILT, verdict_of
@@ -71,6 +71,19 @@ def test_what_goes_is_refilled_in_place_by_text_that_no_model_was_taught(subject
     held = {row.tobytes() for row in planned.reserve.held}
     assert not held & {row.tobytes() for row in planned.reserve.refill}
     assert planned.reserve.held_families == 20
+
+
+def test_no_arm_changes_what_another_is_refilled_with(subject, config, plain, monkeypatch):
+    """Beside retention, which takes more new text, or another arm, the rows are the same."""
+    monkeypatch.setattr(reserve, "LEAST_FAMILIES", 20)
+    monkeypatch.setattr(retention, "UPDATES", (0, 20))
+    risk = np.ones(len(subject.unit))
+    sets = (["random"], ["random", "retention"], ["filter", "random"])
+    first, *others = (plan(subject, config, names, plain, risk) for names in sets)
+    for one in others:
+        random = next(arm for arm in one.arms if arm.name == "random")
+        assert np.array_equal(random.training.rows, first.arms[0].training.rows)
+        assert np.array_equal(one.reserve.refill, first.reserve.refill)
 
 
 def test_goldfish_masks_a_share_and_sinks_are_by_text(subject, planned):

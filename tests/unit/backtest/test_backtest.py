@@ -5,6 +5,7 @@ import json
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.backtest import backtest as whole
 from pipeline.backtest.arms import reserve, retention
 from pipeline.backtest.backtest import FOLDER, RESULT, backtest
 from pipeline.backtest.result import headline_lines
@@ -21,14 +22,21 @@ def changed(*settings):
 
 def test_a_back_test_of_a_scored_run(own_run, monkeypatch):
     """It judges every ladder by targets of an order of their own, and binds what it declared."""
-    assert backtest(own_run, changed(), "smoke", dry_run=True) == {"dry_run": True}
-    assert not (own_run / FOLDER / "declared.json").exists()
     monkeypatch.setattr(reserve, "LEAST_FAMILIES", 20)
     monkeypatch.setattr(retention, "UPDATES", (0, 2))
+    said: list[str] = []
+    monkeypatch.setattr(whole, "say", said.append)
+    assert backtest(own_run, changed(), "smoke", ["retention"], dry_run=True) == {"dry_run": True}
+    assert not (own_run / FOLDER / "declared.json").exists()
+    told = said[-1]
     result = backtest(own_run, changed("backtest.seeds=2"), "smoke", ["filter", "retention"])
     assert {row["arm"] for row in result["arms"]} == {"filter"}
     assert {row["policy"] for row in result["removal"]} == {"random", "count", "risk"}
     assert result["arms"][0]["held_out_families"] == 20
+    asked = sum(pq.read_table(own_run / name).num_rows for name in ("sequences", "plants"))
+    asked += result["arms"][0]["held_out_sequences"]
+    passes = 2 * asked + 3 * 2 * 4  # asked twice; two updates of four rows
+    assert told == f"retention: 2 more updates, {passes:,} passes of one sequence"
     assert {row["updates"] for row in result["retention"]} == {0, 2}
     assert {row["rows"] for row in result["retention"]} == {"natural", "plants"}
     at_once = pq.read_table(own_run / FOLDER / "backtest_retention")
