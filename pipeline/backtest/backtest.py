@@ -14,7 +14,9 @@ import pyarrow as pa
 
 from pipeline import run
 from pipeline.backtest.arms import retention
-from pipeline.backtest.arms.arms import Planned, plan, removal_rows, require_arms
+from pipeline.backtest.arms.arms import REMOVAL_ARM, Planned, plan, require_arms
+from pipeline.backtest.arms.removal import most_arms, removal
+from pipeline.backtest.arms.removal_results import removal_arm_rows, removal_rows
 from pipeline.backtest.arms.results import arm_rows
 from pipeline.backtest.arms.retention import RETENTION_ARM, retention_rows
 from pipeline.backtest.judgement.declared import (
@@ -70,6 +72,7 @@ from schemas.backtest import (
     PANEL,
     RELIABILITY,
     REMOVAL,
+    REMOVAL_ARMS,
     RETENTION,
     SCORES,
     TRIPLES,
@@ -78,13 +81,13 @@ from schemas.backtest import (
 FOLDER = "backtest"
 RESULT = "backtest.json"
 UNFINISHED = ".unfinished"
-JUDGED = 6  # version of the judgement: of its tables and their metrics
+JUDGED = 7  # version of the judgement: of its tables and their metrics
 TABLES = frozenset(
     ["models"]
     + [s.metadata[b"table"].decode() for s in vars(schemas).values() if isinstance(s, pa.Schema)]
 )
 Tables = dict[pa.Schema, list[dict[str, Any]]]  # rows by schema
-NO_ARMS: Tables = {ARMS: [], REMOVAL: [], RETENTION: []}
+NO_ARMS: Tables = {ARMS: [], REMOVAL: [], REMOVAL_ARMS: [], RETENTION: []}
 
 
 @dataclass(frozen=True)
@@ -136,6 +139,11 @@ def backtest(
             say(line)
         if planned and RETENTION_ARM in arms:
             say(_retention_cost(of, planned))
+        plains = [one for one in trainings if one.shape == plain.shape]
+        if planned and REMOVAL_ARM in arms:
+            say(
+                f"removal: up to {most_arms(planned, len(plains))} trainings more like {plain.name}"
+            )
         if dry_run:
             return {"dry_run": True}
         names = [one.name for one in trainings]
@@ -145,6 +153,8 @@ def backtest(
         found = evidence(of.subject, truths)
         named = Named(size.name, digest_of_declaration(declared), every)
         of_arms = NO_ARMS | (_arms(of, planned, plain, found) if planned else {})
+        if planned and REMOVAL_ARM in arms:
+            of_arms |= _removed(of, planned, plains)
         if planned and RETENTION_ARM in arms:
             of_arms[RETENTION] = _retained(of, planned, plain, found)
         return _judge(of, named, found, [one.fingerprint for one in scored], of_arms)
@@ -166,10 +176,17 @@ def _arms(of: BacktestRun, planned: Planned, plain: Training, found: Evidence) -
     rows = np.concatenate((of.subject.panel_rows, planned.reserve.held))
     scores = [one.table(SCORES) for one in of.trainer.score(wanted, rows, "arms")]
     draw = Bootstrap(of.subject.unit, of.config.backtest.draws, of.config.proxy.seed)
-    memorized = scores[0]["memorized"].to_numpy()[: len(found.judged)]
+    return {ARMS: arm_rows(planned, of.subject, found.judged, scores, draw)}
+
+
+def _removed(of: BacktestRun, planned: Planned, plain: Sequence[Training]) -> Tables:
+    """Search for what must go, and return the rows of its tables."""
+    found = removal(of.subject, planned, plain, of.trainer)
+    draw = Bootstrap(found.asked.unit, of.config.backtest.draws, of.config.proxy.seed)
+    vocabulary = of.subject.vocabulary
     return {
-        ARMS: arm_rows(planned, of.subject, found.judged, scores, draw),
-        REMOVAL: removal_rows(planned, of.subject, memorized, found.judged),
+        REMOVAL: removal_rows(found, draw, vocabulary),
+        REMOVAL_ARMS: removal_arm_rows(found, draw, vocabulary),
     }
 
 

@@ -9,7 +9,7 @@ import pytest
 from flows.runners import LocalMapper
 from pipeline import run
 from pipeline.backtest.arms import reserve, retention
-from pipeline.backtest.arms.arms import plan, removal_rows, require_arms, sinks_of
+from pipeline.backtest.arms.arms import plan, require_arms, sinks_of
 from pipeline.backtest.arms.policies import gone_by_order, row_keys, taught_rows
 from pipeline.backtest.arms.results import BETTER, NOT_BETTER, SPOILT, verdict_of
 from pipeline.backtest.subject import read_subject
@@ -116,17 +116,6 @@ def test_sinks_are_those_that_kept_has(own_run, subject):
         planted = ids[len(rows.document) :]
         assert len(np.unique(planted)) == len(np.unique(subject.rows[len(rows.document) :], axis=0))
         assert not np.isin(planted, ids[: len(rows.document)]).any()
-
-
-def test_removal_is_counted_by_what_stays(subject, planned):
-    """With the risk as it came true, fewer rows need go than at random for 10 times less."""
-    dose = subject.panel.top.dose
-    rows = removal_rows(planned, subject, dose >= 4, np.ones(len(dose), np.bool_))
-    share = {row["policy"]: row["share_of_rows"] for row in rows if row["times_less"] == 10}
-    assert share.keys() == {"random", "count", "risk"}
-    assert share["count"] <= share["random"]
-    shares = [row["share_of_rows"] for row in rows if row["policy"] == "risk"]
-    assert shares == sorted(shares)
 
 
 def test_families_that_do_not_fit_are_passed_over(subject):
