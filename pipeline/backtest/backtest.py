@@ -60,7 +60,7 @@ from pipeline.engine.progress import current
 from pipeline.engine.run_folder import open_run
 from pipeline.engine.system import writing
 from pipeline.score.forecast.scaling import Model
-from pipeline.score.proxy.ensemble import chosen_device
+from pipeline.score.proxy.ensemble import cores_for
 from pipeline.score.proxy.pool import WorkerPool, torch_threads
 from schemas import backtest as schemas
 from schemas.backtest import (
@@ -215,8 +215,8 @@ def opened(out: Path, config: Config) -> Iterator[BacktestRun]:
     current().stage("backtest", 1)
     subject = read_subject(out, config)
     folder = out / FOLDER
-    workers = 1 if chosen_device(config.proxy) == "cuda" else workers_of(config)
-    pool = WorkerPool(workers, config.proxy.threads, current().advance, folder / UNFINISHED)
+    cores = cores_for(config.proxy, workers_of(config))
+    pool = WorkerPool(cores, config.proxy.threads, current().advance, folder / UNFINISHED)
     with (
         writing(out),
         open_run(folder, tables=TABLES, create=run.new_manifest()) as own,
