@@ -141,9 +141,8 @@ def backtest(
             say(_retention_cost(of, planned))
         plains = [one for one in trainings if one.shape == plain.shape]
         if planned and REMOVAL_ARM in arms:
-            say(
-                f"removal: up to {most_arms(planned, len(plains))} trainings more like {plain.name}"
-            )
+            more = most_arms(planned, config.backtest.removal_arms, len(plains))
+            say(f"removal: up to {more} trainings more like {plain.name}")
         if dry_run:
             return {"dry_run": True}
         names = [one.name for one in trainings]
@@ -181,7 +180,8 @@ def _arms(of: BacktestRun, planned: Planned, plain: Training, found: Evidence) -
 
 def _removed(of: BacktestRun, planned: Planned, plain: Sequence[Training]) -> Tables:
     """Search for what must go, and return the rows of its tables."""
-    found = removal(of.subject, planned, plain, of.trainer)
+    most = of.config.backtest.removal_arms
+    found = removal(of.subject, planned, plain, of.trainer, most)
     draw = Bootstrap(found.asked.unit, of.config.backtest.draws, of.config.proxy.seed)
     vocabulary = of.subject.vocabulary
     return {

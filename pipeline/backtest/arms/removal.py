@@ -25,7 +25,6 @@ from schemas.backtest import SCORES
 FACTORS = (2, 5, 10)
 GRID = 0.01  # shares are multiples of it
 STEP = 1.5  # from a share to the next, up or down; nearer ones differ less than two trainings do
-MOST_ARMS = 6  # trainings of a policy with the first seed
 REFILL = 1_000  # rows refilled with that are asked for
 FILTER = "filter"
 Point = tuple[str, float]  # a policy and a share
@@ -122,9 +121,15 @@ class Found:
     arms: tuple[RemovalArm, ...]
 
 
-def most_arms(planned: Planned, seeds: int) -> int:
-    """Return how many trainings a search takes at most, besides those of the plain target."""
-    first = MOST_ARMS * len(planned.orders)
+def most_arms(planned: Planned, most: int, seeds: int) -> int:
+    """Return how many trainings a search takes at most, besides those of the plain target.
+
+    Args:
+        planned: the arms.
+        most: of each policy with the first seed.
+        seeds: of the plain target.
+    """
+    first = most * len(planned.orders)
     confirmed = len(FACTORS) * len(planned.orders)
     own = 0 if planned.filtered is None else 1
     return first + own + (seeds - 1) * (confirmed + own)
@@ -144,7 +149,7 @@ def asked_of(subject: Subject, planned: Planned) -> Asked:
 
 
 def removal(
-    subject: Subject, planned: Planned, plain: Sequence[Training], trainer: Trainer
+    subject: Subject, planned: Planned, plain: Sequence[Training], trainer: Trainer, most: int
 ) -> Found:
     """Search with the first seed, then train what was found with every other one.
 
@@ -153,6 +158,7 @@ def removal(
         planned: the rows of the sample, the order of each policy, what is refilled from.
         plain: the target without an arm, of each seed.
         trainer: trains and scores; what is there already is not done again.
+        most: trainings of a policy with the first seed.
     """
     asked = asked_of(subject, planned)
     of = _Arms(subject, planned, asked, trainer)
@@ -166,7 +172,7 @@ def removal(
         found.update({point: [one] for point, one in zip(points, first, strict=True)})
         return [float(one.memorized[: len(lost)].sum() / lost.sum()) for one in first]
 
-    tried = searched(counted, left) if lost.any() else {}
+    tried = searched(counted, left, most) if lost.any() else {}
     confirmed = [point for point in found if least_enough(point, tried)]
     if planned.filtered is not None:
         point = FILTER, float(planned.filtered.mean())
@@ -257,29 +263,33 @@ def counted_shares(
 def searched(
     counted: Mapping[str, Mapping[int, float | None]],
     left: Callable[[Sequence[Point]], Sequence[float]],
+    most: int,
 ) -> dict[str, dict[float, float]]:
     """Return what is left at each share that was tried, by policy; all due ones at a time.
 
     Args:
         counted: the share to begin with, by policy and factor; None for none.
         left: trains arms and returns which part of what was memorized each still does.
+        most: shares of a policy that are tried.
     """
     tried: dict[str, dict[float, float]] = {policy: {} for policy in counted}
-    while points := _due(counted, tried):
+    while points := _due(counted, tried, most):
         for (policy, share), found in zip(points, left(points), strict=True):
             tried[policy][share] = found
     return tried
 
 
 def _due(
-    counted: Mapping[str, Mapping[int, float | None]], tried: Mapping[str, Mapping[float, float]]
+    counted: Mapping[str, Mapping[int, float | None]],
+    tried: Mapping[str, Mapping[float, float]],
+    most: int,
 ) -> list[Point]:
-    """Return the shares to try next, each once."""
+    """Return the shares to try next, each once, the largest factor's first."""
     points: dict[Point, None] = {}
     for policy, by_factor in counted.items():
-        for factor, first in by_factor.items():
+        for factor, first in sorted(by_factor.items(), reverse=True):
             share = next_share(first, tried[policy], factor)
-            room = MOST_ARMS - len(tried[policy]) - sum(name == policy for name, _ in points)
+            room = most - len(tried[policy]) - sum(name == policy for name, _ in points)
             if share is not None and ((policy, share) in points or room > 0):
                 points[policy, share] = None
     return list(points)

@@ -81,7 +81,7 @@ def test_arms_confirm_the_counted_share_or_move_it():
         ]
 
     counted: Counted = {"risk": {2: 0.2, 10: 0.2}, "random": {2: 0.5, 10: 0.9}, "count": {2: None}}
-    tried = searched(counted, left)
+    tried = searched(counted, left, 6)
     assert tried["risk"][0.2] == 0.0  # the first share is the counted one
     enough = [min(s for s, part in tried["risk"].items() if part * n <= 1) for n in (2, 10)]
     assert enough == [0.06, 0.13]  # the curve says .051 and .091
@@ -89,7 +89,8 @@ def test_arms_confirm_the_counted_share_or_move_it():
     assert [*tried["random"]] == [0.5, 0.33]  # no more than half of the tokens is tried
     assert [*tried["count"]] == [0.5, 0.33]
     assert len(asked) == len(set(asked)) == sum(len(found) for found in tried.values())
-    assert all(len(found) <= removal.MOST_ARMS for found in tried.values())
+    assert all(len(found) <= 6 for found in tried.values())
+    assert [*searched(counted, left, 1)["risk"]] == [0.2]
 
 
 def test_a_share_follows_from_what_was_tried():
@@ -136,9 +137,9 @@ def test_every_text_of_the_sample_is_asked_for_once(subject, planned):
 def test_a_search_trains_arms_and_confirms_with_the_other_seed(subject, planned, plain):
     """A forecast that is right needs what is memorized to go and no more; random needs half."""
     trainer = DoseTrainer()
-    found = removal.removal(subject, planned, plain, trainer)  # type: ignore[arg-type]
+    found = removal.removal(subject, planned, plain, trainer, 6)  # type: ignore[arg-type]
     assert len(trainer.trained) == len(set(trainer.trained))
-    assert len(trainer.trained) <= 2 + removal.most_arms(planned, 2)
+    assert len(trainer.trained) <= 2 + removal.most_arms(planned, 6, 2)
     draw = Bootstrap(found.asked.unit, 100, 1)
     rows = {(row["policy"], row["times_less"]): row for row in removal_rows(found, draw, 2_048)}
     risk, random = rows["risk", 10], rows["random", 10]
