@@ -27,7 +27,7 @@ def main() -> None:
     asked.add_argument("run", type=Path)
     asked.add_argument("--size", default="miniature")
     asked.add_argument("--arms", default="")
-    asked.add_argument("--set", nargs="*", default=[])
+    asked.add_argument("--set", action="append", default=[])
     asked.add_argument("--record", type=Path)
     given = asked.parse_args()
     command = ["backtest", str(given.run), "--size", given.size]
@@ -51,6 +51,7 @@ def recorded(folder: Path, command: list[str]) -> dict[str, Any]:
     kept = {key: value for key, value in result.items() if key not in LEFT_OUT}
     return {
         "machine": machine(),
+        "corpus": folder.parent.name,
         "command": f"rote {' '.join([command[0], 'RUN', *command[2:]])}",
         "training_seconds": seconds,
         "rows": kept.pop("triples"),

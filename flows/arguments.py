@@ -355,7 +355,7 @@ class BacktestArguments:
     arms: Annotated[
         str,
         Parameter(
-            help="Of filter,random,count,risk,goldfish,sinks,retention: a training each.",
+            help="Of filter,random,count,risk,goldfish,sinks: a training each; removal,retention.",
             show_default=False,
         ),
     ] = ""

@@ -212,12 +212,42 @@ ARMS = table(
 
 REMOVAL = table(
     "backtest_removal",
-    1,
-    "one row per policy and factor, counted on the plain target's labels",
+    2,
+    "one row per policy and factor: the least share of the tokens that was enough, by training",
     [
         field("policy", pa.string(), "random | count | risk, families taken whole"),
-        field("times_less", pa.int64(), "memorized sequences of the corpus"),
-        field("share_of_rows", pa.float64(), "that must go; null: never", nullable=True),
+        field("times_less", pa.int64(), "memorized of the sample's own text, without plants"),
+        _share("share_counted", "on the plain target's labels, untrained; null: never enough"),
+        _share("share_of_tokens", "of the least trained arm that was enough; null: none was"),
+        field("share_too_small", pa.float64(), "the largest below it that was not; 0: none tried"),
+        _share("left", "part of the memorized that still is, over all seeds of that arm"),
+        _share("left_low", "low end of its 95% interval by units"),
+        _share("left_high", "high end of it"),
+        field("seeds", pa.int64(), "of that arm; the first one chose it", nullable=True),
+        field("seeds_enough", pa.int64(), "with which it was enough", nullable=True),
+        field("loss_target", pa.float64(), "of text held out, mean", unit="nats per token"),
+        field("loss_arm", pa.float64(), "likewise", unit="nats per token", nullable=True),
+    ],
+)
+
+REMOVAL_ARMS = table(
+    "backtest_removal_arms",
+    1,
+    "one row per policy, share, seed and group of text: every arm of the search",
+    [
+        field("policy", pa.string(), "random | count | risk | filter, at its one share"),
+        field("share_of_tokens", pa.float64(), "that went and was refilled"),
+        field("seed", pa.int64(), "of weights and order"),
+        field("rows", pa.string(), "natural, by times taught; plants; refilled with; held out"),
+        field("sequences", pa.int64(), "distinct ones that were asked for"),
+        field("memorized_target", pa.int64(), "by the plain target of that seed"),
+        field("memorized_arm", pa.int64(), "by the arm"),
+        _share("left", "the one over the other; null: of none, and of what has no units"),
+        _share("left_low", "low end of its 95% interval by units"),
+        _share("left_high", "high end of it"),
+        field("loss_target", pa.float64(), "of text held out", unit="nats per token"),
+        field("loss_arm", pa.float64(), "likewise", unit="nats per token"),
+        field("verdict", pa.string(), "less memorized | not shown to be | spoilt the model"),
     ],
 )
 

@@ -14,7 +14,9 @@ import pyarrow as pa
 
 from pipeline import run
 from pipeline.backtest.arms import retention
-from pipeline.backtest.arms.arms import Planned, plan, removal_rows, require_arms
+from pipeline.backtest.arms.arms import REMOVAL_ARM, Planned, plan, require_arms
+from pipeline.backtest.arms.removal import most_arms, removal
+from pipeline.backtest.arms.removal_results import removal_arm_rows, removal_rows
 from pipeline.backtest.arms.results import arm_rows
 from pipeline.backtest.arms.retention import RETENTION_ARM, retention_rows
 from pipeline.backtest.judgement.declared import (
@@ -58,7 +60,7 @@ from pipeline.engine.progress import current
 from pipeline.engine.run_folder import open_run
 from pipeline.engine.system import writing
 from pipeline.score.forecast.scaling import Model
-from pipeline.score.proxy.ensemble import chosen_device
+from pipeline.score.proxy.ensemble import cores_for
 from pipeline.score.proxy.pool import WorkerPool, torch_threads
 from schemas import backtest as schemas
 from schemas.backtest import (
@@ -70,6 +72,7 @@ from schemas.backtest import (
     PANEL,
     RELIABILITY,
     REMOVAL,
+    REMOVAL_ARMS,
     RETENTION,
     SCORES,
     TRIPLES,
@@ -78,13 +81,13 @@ from schemas.backtest import (
 FOLDER = "backtest"
 RESULT = "backtest.json"
 UNFINISHED = ".unfinished"
-JUDGED = 6  # version of the judgement: of its tables and their metrics
+JUDGED = 7  # version of the judgement: of its tables and their metrics
 TABLES = frozenset(
     ["models"]
     + [s.metadata[b"table"].decode() for s in vars(schemas).values() if isinstance(s, pa.Schema)]
 )
 Tables = dict[pa.Schema, list[dict[str, Any]]]  # rows by schema
-NO_ARMS: Tables = {ARMS: [], REMOVAL: [], RETENTION: []}
+NO_ARMS: Tables = {ARMS: [], REMOVAL: [], REMOVAL_ARMS: [], RETENTION: []}
 
 
 @dataclass(frozen=True)
@@ -134,8 +137,12 @@ def backtest(
         every = [*trainings, *(arm.training for arm in (planned.arms if planned else ()))]
         for line in cost_lines(of.trainer.due(every), config.proxy, of.pool.workers):
             say(line)
-        if RETENTION_ARM in arms:
-            say(_retention_cost(of))
+        if planned and RETENTION_ARM in arms:
+            say(_retention_cost(of, planned))
+        plains = [one for one in trainings if one.shape == plain.shape]
+        if planned and REMOVAL_ARM in arms:
+            more = most_arms(planned, config.backtest.removal_arms, len(plains))
+            say(f"removal: up to {more} trainings more like {plain.name}")
         if dry_run:
             return {"dry_run": True}
         names = [one.name for one in trainings]
@@ -145,6 +152,8 @@ def backtest(
         found = evidence(of.subject, truths)
         named = Named(size.name, digest_of_declaration(declared), every)
         of_arms = NO_ARMS | (_arms(of, planned, plain, found) if planned else {})
+        if planned and REMOVAL_ARM in arms:
+            of_arms |= _removed(of, planned, plains)
         if planned and RETENTION_ARM in arms:
             of_arms[RETENTION] = _retained(of, planned, plain, found)
         return _judge(of, named, found, [one.fingerprint for one in scored], of_arms)
@@ -166,17 +175,26 @@ def _arms(of: BacktestRun, planned: Planned, plain: Training, found: Evidence) -
     rows = np.concatenate((of.subject.panel_rows, planned.reserve.held))
     scores = [one.table(SCORES) for one in of.trainer.score(wanted, rows, "arms")]
     draw = Bootstrap(of.subject.unit, of.config.backtest.draws, of.config.proxy.seed)
-    memorized = scores[0]["memorized"].to_numpy()[: len(found.judged)]
+    return {ARMS: arm_rows(planned, of.subject, found.judged, scores, draw)}
+
+
+def _removed(of: BacktestRun, planned: Planned, plain: Sequence[Training]) -> Tables:
+    """Search for what must go, and return the rows of its tables."""
+    most = of.config.backtest.removal_arms
+    found = removal(of.subject, planned, plain, of.trainer, most)
+    draw = Bootstrap(found.asked.unit, of.config.backtest.draws, of.config.proxy.seed)
+    vocabulary = of.subject.vocabulary
     return {
-        ARMS: arm_rows(planned, of.subject, found.judged, scores, draw),
-        REMOVAL: removal_rows(planned, of.subject, memorized, found.judged),
+        REMOVAL: removal_rows(found, draw, vocabulary),
+        REMOVAL_ARMS: removal_arm_rows(found, draw, vocabulary),
     }
 
 
-def _retention_cost(of: BacktestRun) -> str:
-    """Return what training on costs, in steps and forward passes."""
-    batch = of.config.proxy.batch
-    passes = len(retention.UPDATES) * len(of.subject.panel_rows) + 3 * retention.UPDATES[-1] * batch
+def _retention_cost(of: BacktestRun, planned: Planned) -> str:
+    """Return what training on costs, in steps and forward passes; an update is worth three."""
+    asked = len(of.subject.panel_rows) + len(planned.reserve.held)
+    rows = retention.rows_needed(of.config.proxy.batch)
+    passes = len(retention.UPDATES) * asked + 3 * rows
     return f"retention: {retention.UPDATES[-1]} more updates, {passes:,} passes of one sequence"
 
 
@@ -197,8 +215,8 @@ def opened(out: Path, config: Config) -> Iterator[BacktestRun]:
     current().stage("backtest", 1)
     subject = read_subject(out, config)
     folder = out / FOLDER
-    workers = 1 if chosen_device(config.proxy) == "cuda" else workers_of(config)
-    pool = WorkerPool(workers, config.proxy.threads, current().advance, folder / UNFINISHED)
+    cores = cores_for(config.proxy, workers_of(config))
+    pool = WorkerPool(cores, config.proxy.threads, current().advance, folder / UNFINISHED)
     with (
         writing(out),
         open_run(folder, tables=TABLES, create=run.new_manifest()) as own,

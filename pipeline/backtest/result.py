@@ -94,6 +94,7 @@ def summary(
             "doses": rows["backtest_doses"],
             "arms": rows["backtest_arms"],
             "removal": rows["backtest_removal"],
+            "removal_arms": rows["backtest_removal_arms"],
             "retention": rows["backtest_retention"],
             "caveats": [*CAVEATS, *([_one_seed()] if seeds < 2 else [])],
         }
@@ -156,6 +157,7 @@ def headline_lines(result: Mapping[str, Any]) -> list[str]:
         f"{row['held_out_loss_target']:.3f} to {row['held_out_loss_arm']:.3f}: {row['verdict']}"
         for row in result["arms"]
     ]
+    lines += [removal_line(row) for row in result["removal"]]
     lines += [
         f"after {row['updates']} updates on new text, {row['rows']} taught {row['taught']} times "
         f"or more: recall {row['recall']:.3f}, held-out loss {row['held_out_loss']:.3f}"
@@ -165,6 +167,20 @@ def headline_lines(result: Mapping[str, Any]) -> list[str]:
     held = result["forecast"]["intervals_that_hold"]
     lines += [f"95% intervals that hold, order {order}: {text}" for order, text in held.items()]
     return lines
+
+
+def removal_line(row: Mapping[str, Any]) -> str:
+    """Return what a policy must remove, in a line for the terminal."""
+    what = f"{row['times_less']} times less memorized by {row['policy']}"
+    if row["share_of_tokens"] is None:
+        return f"{what}: not by an arm of {row['share_too_small']:.1%} of the tokens or fewer"
+    return (
+        f"{what}: {row['share_of_tokens']:.1%} of the tokens "
+        f"({row['share_too_small']:.1%} is too little), {row['left']:.3f} "
+        f"[{row['left_low']:.3f}, {row['left_high']:.3f}] left, enough with "
+        f"{row['seeds_enough']} of {row['seeds']} seeds; "
+        f"held-out loss {row['loss_target']:.3f} to {row['loss_arm']:.3f}"
+    )
 
 
 def _rounded(value: Any) -> Any:  # noqa: ANN401 - JSON

@@ -413,6 +413,9 @@ class BacktestConfig(Section):
         description="share of the sample's rows that the arms random, count and risk remove where "
         "the run's own filter takes none",
     )
+    removal_arms: Annotated[Count, at_most(64, "each is a training")] = Field(
+        6, description="trainings of each policy at most, in the search of the arm removal"
+    )
     goldfish_k: Annotated[int, Field(ge=2), at_most(2**31 - 1, RARE)] = Field(
         4,
         description="one token in so many is left out of the loss of the arm goldfish, where "

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -36,6 +35,8 @@ from pipeline.text.hashing import keyed_hash
 
 ARMS = ("filter", "random", "count", "risk", "goldfish", "sinks")
 REMOVING = ARMS[:4]
+REMOVAL_ARM = "removal"  # no one training but a search (`pipeline.backtest.arms.removal`)
+MOST_SHARE = 0.5  # of the rows that the search takes out: more is no filter
 _PLANTS = 35  # seed of the hash
 
 
@@ -63,12 +64,14 @@ class Planned:
         arms: the arms that were asked for.
         orders: families in the order in which each policy removes them.
         reserve: what is refilled from, and what the loss is measured on.
+        filtered: rows that the run's own filter takes out, (rows,); None where it was not run.
     """
 
     rows: TaughtRows
     arms: Sequence[Arm]
     orders: dict[str, Int64]
     reserve: Reserve
+    filtered: Flags | None
 
 
 def require_arms(names: Sequence[str]) -> None:
@@ -77,7 +80,7 @@ def require_arms(names: Sequence[str]) -> None:
     Raises:
         ConfigError: When a name is no arm's.
     """
-    every = (*ARMS, RETENTION_ARM)
+    every = (*ARMS, REMOVAL_ARM, RETENTION_ARM)
     unknown = [name for name in names if name not in every]
     if unknown:
         raise ConfigError(
@@ -114,6 +117,12 @@ def plan(
     if filtered is not None:
         gone["filter"] = filtered
     most = max((int(gone[name].sum()) for name in names if name in REMOVING), default=0)
+    if REMOVAL_ARM in names:
+        most = max(
+            most,
+            int(MOST_SHARE * len(rows.document)),
+            0 if filtered is None else int(filtered.sum()),
+        )
     if RETENTION_ARM in names:
         most = max(most, rows_needed(config.proxy.batch))
     reserve = reserve_of(subject, most)
@@ -123,7 +132,7 @@ def plan(
         for name in ARMS
         if name in names
     ]
-    return Planned(rows, arms, orders, reserve)
+    return Planned(rows, arms, orders, reserve, filtered)
 
 
 def _filtered(subject: Subject, rows: TaughtRows, *, required: bool) -> Flags | None:
@@ -160,10 +169,26 @@ def _training(
         return replace(named, sinks=sinks_of(subject)[order])
     if name == "goldfish":
         return replace(named, keep=_in_the_loss(subject, config)[order])
+    return refilled(subject, plain, name, gone[name], reserve)
+
+
+def refilled(
+    subject: Subject, plain: Training, name: str, gone: Flags, reserve: Reserve
+) -> Training:
+    """Return the training of a target on the sample less some rows, each refilled in its place.
+
+    Args:
+        subject: the run.
+        plain: the same target without an arm.
+        name: of the arm.
+        gone: rows of the sample that go, (rows,).
+        reserve: what is refilled from.
+    """
     rows = subject.rows.copy()
-    places = np.flatnonzero(gone[name])  # rows of the sample come first
+    places = np.flatnonzero(gone)  # rows of the sample come first
     rows[places] = reserve.refill[: len(places)]
-    return replace(named, rows=rows[order])
+    order = order_of(len(rows), plain.seed)
+    return replace(plain, name=f"arm-{name}-s{plain.seed}", rows=rows[order])
 
 
 def sinks_of(subject: Subject) -> Uint64:
@@ -190,32 +215,3 @@ def _in_the_loss(subject: Subject, config: Config) -> Flags:
     planted = subject.rows[len(natural) :, 1:].astype(np.uint64)
     masks = [in_the_loss(row, k, h) == 1 for row in planted]
     return np.concatenate((natural, np.array(masks, np.bool_).reshape(len(planted), -1)))
-
-
-def removal_rows(
-    planned: Planned, subject: Subject, memorized: Flags, judged: Flags
-) -> list[dict[str, Any]]:
-    """Return the rows of `backtest_removal`: what must go for 2, 5 and 10 times less.
-
-    Counted on the plain target's labels, as if what stays were memorized as before: no training.
-
-    Args:
-        planned: the arms.
-        subject: the run.
-        memorized: by the plain target, (sequences,).
-        judged: sequences that count, (sequences,).
-    """
-    sequences = len(subject.scored.panel.document)
-    family = subject.material.known.family[subject.scored.panel.document]
-    own = memorized[:sequences] & judged[:sequences]
-    size = np.bincount(planned.rows.family, minlength=int(family.max(initial=0)) + 1)
-    lost = np.bincount(family[own], minlength=len(size))
-    rows: list[dict[str, Any]] = []
-    for name, order in planned.orders.items():
-        left = own.sum() - np.cumsum(lost[order])
-        taken = np.cumsum(size[order]) / max(1, len(planned.rows.family))
-        for factor in (2, 5, 10):
-            enough = np.flatnonzero(left * factor <= own.sum())
-            share = float(taken[enough[0]]) if own.any() and len(enough) else None
-            rows.append({"policy": name, "times_less": factor, "share_of_rows": share})
-    return rows

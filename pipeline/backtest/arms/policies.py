@@ -114,18 +114,30 @@ def families_in_order(
 
 
 def _gain(subject: Subject, rows: TaughtRows, risk: Float64) -> Float64:
-    """Return the memorized sequences that each family's rows are expected to add, per row.
-
-    A text of many copies is memorized once: its sequences count once, its rows all.
-    """
-    size = len(subject.material.known.family_key)
-    total = np.bincount(rows.family, minlength=size)
-    once = np.bincount(rows.family[rows.copy == 0], minlength=size)
+    """Return the memorized sequences that each family's rows are expected to add, per row."""
     sequences = len(subject.scored.panel.document)
     family = subject.material.known.family[subject.scored.panel.document]
-    own = np.flatnonzero(np.isfinite(risk[:sequences]))
-    seen = np.bincount(family[own], minlength=size)
-    mean = np.bincount(family[own], risk[own], size) / np.maximum(seen, 1)
+    size = len(subject.material.known.family_key)
+    return expected_gain(rows, family, risk[:sequences], size)
+
+
+def expected_gain(rows: TaughtRows, family: Int64, risk: Float64, families: int) -> Float64:
+    """Return the memorized sequences that each family's rows are expected to add, per row.
+
+    A text of many copies is memorized once: its sequences count once, its rows all. A family of
+    which nothing was scored is expected to add none.
+
+    Args:
+        rows: the rows of the sample.
+        family: of each scored sequence, (scored,).
+        risk: of each of these; NaN where there is no forecast, (scored,).
+        families: how many there are.
+    """
+    total = np.bincount(rows.family, minlength=families)
+    once = np.bincount(rows.family[rows.copy == 0], minlength=families)
+    own = np.flatnonzero(np.isfinite(risk))
+    seen = np.bincount(family[own], minlength=families)
+    mean = np.bincount(family[own], risk[own], families) / np.maximum(seen, 1)
     return np.asarray(mean * once / np.maximum(total, 1))
 
 

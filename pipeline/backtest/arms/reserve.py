@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.backtest.arms.retention import rows_needed
 from pipeline.backtest.subject import Subject
 from pipeline.errors import InputError
 from pipeline.score.sequences.training_rows import read_texts, token_rows, tokenized
@@ -39,16 +40,20 @@ class Reserve:
 def reserve_of(subject: Subject, wanted: int) -> Reserve:
     """Return rows of families that are not in the sample, nor among the plants.
 
+    Every arm takes the first of the same rows, as many as any of them could take where the corpus
+    has so many: what is asked for beside an arm changes nothing of it.
+
     Args:
         subject: the run.
-        wanted: rows to refill with at most.
+        wanted: rows that are taken from them at most.
 
     Raises:
         InputError: when the corpus has too few such families, or too few rows in them.
     """
     families = _families(subject)
     held = families[:LEAST_FAMILIES]
-    refill, of_refill = _rows(subject, families[LEAST_FAMILIES:], wanted, wanted)
+    most = max(len(subject.material.learnt.rows), rows_needed(subject.work.config.proxy.batch))
+    refill, of_refill = _rows(subject, families[LEAST_FAMILIES:], most, most)
     kept, of_kept = _rows(subject, held, len(held) * LOSS_SEQUENCES, LOSS_SEQUENCES)
     if of_refill < LEAST_FAMILIES or of_kept < LEAST_FAMILIES or len(refill) < wanted:
         raise InputError(

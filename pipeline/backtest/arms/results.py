@@ -67,10 +67,15 @@ def verdict_of(plain: float, of_arm: float, vocabulary: int, found: dict[str, An
         vocabulary: tokens; a uniform guess has its logarithm as loss.
         found: the drop of what is memorized, with its interval.
     """
-    if of_arm >= np.log(vocabulary) or of_arm > plain + NOTABLE:
+    if spoilt(plain, of_arm, vocabulary):
         return SPOILT
     low = found["drop_low"]
     return BETTER if low is not None and low > 0 else NOT_BETTER
+
+
+def spoilt(plain: float, of_arm: float, vocabulary: int) -> bool:
+    """Return whether an arm's held-out loss is that of no model, or notably above the target's."""
+    return bool(of_arm >= np.log(vocabulary) or of_arm > plain + NOTABLE)
 
 
 def _groups(planned: Planned, subject: Subject, arm: Arm, judged: Flags) -> dict[str, Flags]:

@@ -53,6 +53,7 @@ def _probed(work: Work) -> tuple[list[SignalValues], dict[str, Any]]:
     from pipeline.score.probes.jobs import probe_all
     from pipeline.score.probes.panel import probe_input, read_panel
     from pipeline.score.probes.soft_prompt import cost_curve
+    from pipeline.score.proxy.ensemble import cores_for
     from pipeline.score.proxy.pool import WorkerPool, torch_threads
 
     config = work.config
@@ -60,7 +61,8 @@ def _probed(work: Work) -> tuple[list[SignalValues], dict[str, Any]]:
         of = probe_input(work)
         if of is None:
             return [], {"why_not": NO_PROXY}
-        pool = WorkerPool(work.cores, config.proxy.threads, current().advance)
+        cores = cores_for(config.proxy, work.cores)
+        pool = WorkerPool(cores, config.proxy.threads, current().advance)
         pass_s = pass_seconds(of.top) / pool.workers
         for line in lines(config, len(of.subjects), pass_s):
             current().message(line)

@@ -21,6 +21,7 @@ from torch import Tensor
 
 SECONDS = 5.0
 COST_SHARE = 50  # a checkpoint may take 1/50 of the time between two
+MOST_SECONDS = 480.0  # between two all the same: no kill takes more than ten minutes of work
 DIGEST = 16
 
 
@@ -57,9 +58,13 @@ class Checkpoint:
         return (load(body), int(about["done"])) if about["key"] == self.key else None
 
     def due(self) -> bool:
-        """Tell whether enough time has passed for the next checkpoint to be worth its cost."""
+        """Tell whether enough time has passed for the next checkpoint to be worth its cost.
+
+        A large one is written after MOST_SECONDS whatever it costs.
+        """
         least = SECONDS if self.seconds is None else self.seconds
-        return time.monotonic() - self._saved >= max(least, COST_SHARE * self._cost)
+        wait = max(least, min(COST_SHARE * self._cost, MOST_SECONDS))
+        return time.monotonic() - self._saved >= wait
 
     def save(self, tensors: dict[str, Tensor], done: int) -> None:
         """Write a checkpoint in place of the former one, whole or not at all.

@@ -285,6 +285,14 @@ def chosen_device(config: ProxyConfig) -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
+def cores_for(config: ProxyConfig, cores: int) -> int:
+    """Return the cores that a pool of trainings and scorings may use: with a GPU one job's.
+
+    Side by side on one device each would have a part of its memory, and none would be sooner done.
+    """
+    return 1 if chosen_device(config) == "cuda" else cores
+
+
 def _proxy_plans(
     rows: NDArray[np.int64], half: NDArray[np.int64], vocabulary: int, config: ProxyConfig
 ) -> list[_ProxyPlan]:

@@ -175,7 +175,7 @@ def to_score(work: Work, of: Material) -> ScoringInput:
 
 def _sequences(work: Work, known: Catalogue) -> Receipt:
     """Choose, read, train and score; write the tables and the models."""
-    from pipeline.score.proxy.ensemble import load_all, train_all, training_seconds
+    from pipeline.score.proxy.ensemble import cores_for, load_all, train_all, training_seconds
     from pipeline.score.proxy.pool import WorkerPool
     from pipeline.score.sequences import plants
     from pipeline.score.sequences.dynamics import asked_rows
@@ -186,9 +186,9 @@ def _sequences(work: Work, known: Catalogue) -> Receipt:
     of = material(work, known)
     size = of.language.size
     rows, half = plants.beside(of.learnt, of.planted)
-    pool = WorkerPool(
-        work.cores, config.threads, current().advance, work.folder / UNFINISHED / work.key
-    )
+    unfinished = work.folder / UNFINISHED / work.key
+    cores = cores_for(config, work.cores)
+    pool = WorkerPool(cores, config.threads, current().advance, unfinished)
     if config.models:
         proxies = load_all(config, size, _corpus_tokens(known, of.texts))
     else:

@@ -8,8 +8,8 @@ import pytest
 
 from flows.runners import LocalMapper
 from pipeline import run
-from pipeline.backtest.arms import reserve
-from pipeline.backtest.arms.arms import plan, removal_rows, require_arms, sinks_of
+from pipeline.backtest.arms import reserve, retention
+from pipeline.backtest.arms.arms import plan, require_arms, sinks_of
 from pipeline.backtest.arms.policies import gone_by_order, row_keys, taught_rows
 from pipeline.backtest.arms.results import BETTER, NOT_BETTER, SPOILT, verdict_of
 from pipeline.backtest.subject import read_subject
@@ -73,6 +73,19 @@ def test_what_goes_is_refilled_in_place_by_text_that_no_model_was_taught(subject
     assert planned.reserve.held_families == 20
 
 
+def test_no_arm_changes_what_another_is_refilled_with(subject, config, plain, monkeypatch):
+    """Beside retention, which takes more new text, or another arm, the rows are the same."""
+    monkeypatch.setattr(reserve, "LEAST_FAMILIES", 20)
+    monkeypatch.setattr(retention, "UPDATES", (0, 20))
+    risk = np.ones(len(subject.unit))
+    sets = (["random"], ["random", "retention"], ["filter", "random"])
+    first, *others = (plan(subject, config, names, plain, risk) for names in sets)
+    for one in others:
+        random = next(arm for arm in one.arms if arm.name == "random")
+        assert np.array_equal(random.training.rows, first.arms[0].training.rows)
+        assert np.array_equal(one.reserve.refill, first.reserve.refill)
+
+
 def test_goldfish_masks_a_share_and_sinks_are_by_text(subject, planned):
     """Four of five tokens and fewer count in the loss; equal rows have one sink."""
     goldfish, sinks = planned.arms[4].training, planned.arms[5].training
@@ -103,17 +116,6 @@ def test_sinks_are_those_that_kept_has(own_run, subject):
         planted = ids[len(rows.document) :]
         assert len(np.unique(planted)) == len(np.unique(subject.rows[len(rows.document) :], axis=0))
         assert not np.isin(planted, ids[: len(rows.document)]).any()
-
-
-def test_removal_is_counted_by_what_stays(subject, planned):
-    """With the risk as it came true, fewer rows need go than at random for 10 times less."""
-    dose = subject.panel.top.dose
-    rows = removal_rows(planned, subject, dose >= 4, np.ones(len(dose), np.bool_))
-    share = {row["policy"]: row["share_of_rows"] for row in rows if row["times_less"] == 10}
-    assert share.keys() == {"random", "count", "risk"}
-    assert share["count"] <= share["random"]
-    shares = [row["share_of_rows"] for row in rows if row["policy"] == "risk"]
-    assert shares == sorted(shares)
 
 
 def test_families_that_do_not_fit_are_passed_over(subject):

@@ -5,6 +5,7 @@ import json
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.backtest import backtest as whole
 from pipeline.backtest.arms import reserve, retention
 from pipeline.backtest.backtest import FOLDER, RESULT, backtest
 from pipeline.backtest.result import headline_lines
@@ -12,6 +13,8 @@ from pipeline.config.load import load_config
 from pipeline.errors import ConfigError
 from tests.e2e.command import files
 from tests.unit.backtest.tiny import SCORED
+
+ARMS = ("filter", "removal", "retention")
 
 
 def changed(*settings):
@@ -21,14 +24,21 @@ def changed(*settings):
 
 def test_a_back_test_of_a_scored_run(own_run, monkeypatch):
     """It judges every ladder by targets of an order of their own, and binds what it declared."""
-    assert backtest(own_run, changed(), "smoke", dry_run=True) == {"dry_run": True}
-    assert not (own_run / FOLDER / "declared.json").exists()
     monkeypatch.setattr(reserve, "LEAST_FAMILIES", 20)
     monkeypatch.setattr(retention, "UPDATES", (0, 2))
-    result = backtest(own_run, changed("backtest.seeds=2"), "smoke", ["filter", "retention"])
+    said: list[str] = []
+    monkeypatch.setattr(whole, "say", said.append)
+    assert backtest(own_run, changed(), "smoke", ["retention"], dry_run=True) == {"dry_run": True}
+    assert not (own_run / FOLDER / "declared.json").exists()
+    told = said[-1]
+    result = backtest(own_run, changed("backtest.seeds=2"), "smoke", ARMS)
     assert {row["arm"] for row in result["arms"]} == {"filter"}
-    assert {row["policy"] for row in result["removal"]} == {"random", "count", "risk"}
+    _removal(result)
     assert result["arms"][0]["held_out_families"] == 20
+    asked = sum(pq.read_table(own_run / name).num_rows for name in ("sequences", "plants"))
+    asked += result["arms"][0]["held_out_sequences"]
+    passes = 2 * asked + 3 * 2 * 4  # asked twice; two updates of four rows
+    assert told == f"retention: 2 more updates, {passes:,} passes of one sequence"
     assert {row["updates"] for row in result["retention"]} == {0, 2}
     assert {row["rows"] for row in result["retention"]} == {"natural", "plants"}
     at_once = pq.read_table(own_run / FOLDER / "backtest_retention")
@@ -44,10 +54,20 @@ def test_a_back_test_of_a_scored_run(own_run, monkeypatch):
     assert all(headline_lines(result))
     assert json.loads((folder / RESULT).read_text()) == result
     before = files(folder)
-    arms = ["filter", "retention"]
-    assert backtest(own_run, changed("backtest.seeds=2"), "smoke", arms) == result
+    assert backtest(own_run, changed("backtest.seeds=2"), "smoke", ARMS) == result
     assert files(folder) == before
     _bound(own_run)
+
+
+def _removal(result):
+    """Require a row of each policy and factor, and the filter's own arm with both seeds."""
+    asked = [(row["policy"], row["times_less"]) for row in result["removal"]]
+    assert asked == [(name, n) for name in ("random", "count", "risk") for n in (2, 5, 10)]
+    own = [row for row in result["removal_arms"] if row["rows"] == "natural"]
+    assert [row["seed"] for row in own if row["policy"] == "filter"] == [2, 3]
+    of_arm = next(row for row in result["arms"] if row["arm"] == "filter")
+    assert own[0]["share_of_tokens"] == of_arm["share_removed"]
+    assert own[0]["loss_arm"] == of_arm["held_out_loss_arm"]  # one training, asked twice
 
 
 def _triples(rows):

@@ -11,7 +11,7 @@ from pipeline.score.proxy.checkpoint import Checkpoint
 from pipeline.score.proxy.model import Shape, Transformer
 from pipeline.score.proxy.pool import torch_threads
 from pipeline.score.proxy.statistics import ProxyScorer
-from pipeline.score.proxy.train import Schedule, train
+from pipeline.score.proxy.train import Schedule, TrainingOptions, train
 from pipeline.text.hashing import keyed_hash
 from tests.chained import chained
 
@@ -39,6 +39,17 @@ def test_a_target_is_trained_as_a_proxy_is():
     assert plain.early is not None
     assert same(half, plain.early)
     assert same(whole, plain.model)
+
+
+def test_a_target_in_half_precision_is_trained_as_a_proxy_is():
+    """Products are bf16, the weights float32: bit for bit those of `train`, unlike float32's."""
+    halved = train(SHAPE, ROWS, SCHEDULE, options=TrainingOptions("bf16"))
+    spec = TargetSpec(SHAPE, ROWS, SCHEDULE, (1.0,))
+    [found] = train_target(spec, Means(precision="bf16"))
+    [whole] = train_target(spec, Means())
+    assert same(found, halved.model)
+    assert not same(found, whole)
+    assert {value.dtype for value in found.parameters()} == {torch.float32}
 
 
 @pytest.mark.parametrize("kind", ["plain", "masked", "sinks"])

@@ -1,9 +1,12 @@
 """Training and scoring that are killed, or run out of memory, end as if they had not been."""
 
+import time
+
 import numpy as np
 import pytest
 import torch
 
+from pipeline.config.sections import ProxyConfig
 from pipeline.errors import PipelineError
 from pipeline.score.proxy import ensemble, precision, statistics, train
 from pipeline.score.proxy.checkpoint import Checkpoint, key_of
@@ -127,6 +130,22 @@ def test_checkpoints_cost_a_fiftieth_at_most(tmp_path):
     kept.save({"x": torch.zeros(3)}, 1)
     kept._cost = 10.0
     assert not kept.due()
+
+
+def test_no_kill_takes_more_than_ten_minutes(tmp_path):
+    """A checkpoint that takes minutes to write is written after eight all the same."""
+    kept = Checkpoint(tmp_path / "p", "key")
+    kept._cost = 100.0
+    kept._saved = time.monotonic() - 470.0
+    assert not kept.due()
+    kept._saved -= 20.0
+    assert kept.due()
+
+
+def test_on_a_gpu_one_job_runs_at_a_time():
+    """Side by side they would share its memory; on a CPU all cores are used."""
+    assert ensemble.cores_for(ProxyConfig(device="cuda"), 16) == 1
+    assert ensemble.cores_for(ProxyConfig(device="cpu"), 16) == 16
 
 
 def same(found, expected):
