@@ -14,7 +14,7 @@ from tests.property.test_scan_properties import BASE, SHORT
 KEYS = ("row_key", "a", "b", "representative", "keeper")
 TABLES = ("counts", "pairs", "windows", "spans", "families", "documents", "decisions")
 STABLE = ("near.keepers=stable", "near.threshold=0.5", "near.across_splits=true")
-CONTINUED = [stage.name for stage in run.STAGES.values() if stage.continues]
+CONTINUED = [stage.name for stage in run.SCAN if stage.continues]
 NAMES = [f"{folder}{n}.jsonl" for folder in ("", "test/") for n in range(4)]
 
 
