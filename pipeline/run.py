@@ -298,6 +298,7 @@ FILTER = (
         conserves=True,
         own_rows=("documents", "decisions", "columns", "risk", "contaminated", "held"),
         sealed_by=("seal",),
+        continues=True,
     ),
     Stage(
         "seal",

@@ -301,7 +301,7 @@ FACTS: dict[str, Any] = {
         "sets": [{"file": WORDS, "field": (WORDS,), "*": COUNT}],
     },
     "emit": {
-        "shards": [{"number": COUNT, "kept": COUNT, "removed": COUNT}],
+        "shards": [{"number": COUNT, "kept": COUNT, "removed": COUNT, "of?": WORDS}],
         "tokens?": COUNT,
         "tokens_left_out?": COUNT,
     },
