@@ -9,7 +9,7 @@ from pipeline.engine.manifest import load_manifest
 from pipeline.filter.overrides import cannot_reach
 from pipeline.outline import stale_tables
 from pipeline.report.data.alarms import grouped, no_forecast_alarm
-from pipeline.report.data.headline import forecast_facts, headline
+from pipeline.report.data.headline import forecast_facts, headline, kept_proxies
 from pipeline.report.html.phrases import SEARCHED
 
 ALARMS_SHOWN = 5
@@ -132,9 +132,11 @@ def _alarms(outputs: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _forecast(outputs: dict[str, Any], config: dict[str, Any]) -> list[str]:
-    """Return the line on what the target would recite; nothing without a forecast."""
-    said = headline(config["target"], forecast_facts({"outputs": outputs})[0])
-    return [f"  forecast {said}"] if said else []
+    """Return what the target would recite, by which proxies; nothing without a forecast."""
+    facts = forecast_facts({"outputs": outputs})[0]
+    said = headline(config["target"], facts)
+    kept = kept_proxies(facts)
+    return [*([f"  forecast {said}"] if said else []), *([f"  proxies  {kept}"] if kept else [])]
 
 
 def _facts(outputs: dict[str, Any], name: str) -> dict[str, Any]:

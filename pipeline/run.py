@@ -68,6 +68,11 @@ def _form(config: Config) -> Any:  # noqa: ANN401
     return [config.text.normalize, forms.version(config.text.normalize)]
 
 
+def _words(config: Config) -> Any:  # noqa: ANN401
+    """Return what a word is: proxies that are kept were taught words of the same kind."""
+    return [signatures.VERSION, _form(config)]
+
+
 def _probed(config: Config) -> Any:  # noqa: ANN401
     return [config.probes.model_dump(), config.proxy.model_dump(), _read(config)]
 
@@ -180,9 +185,10 @@ SCORE = (
         "sequences",
         sequences.sequences,
         sequences.VERSION,
-        lambda c: [_read(c), sequences.settings(c), c.window.words, c.sketch.seed],
-        tables=("sequences", "contexts", "plants", "dynamics", "models"),
+        lambda c: [_read(c), sequences.settings(c), c.window.words, c.sketch.seed, *_words(c)],
+        tables=("sequences", "contexts", "plants", "dynamics", "taught", "models"),
         needs=("counts", "windows", "sketch"),
+        continues=True,
     ),
     Stage(
         "risk",
@@ -296,6 +302,7 @@ FILTER = (
         conserves=True,
         own_rows=("documents", "decisions", "columns", "risk", "contaminated", "held"),
         sealed_by=("seal",),
+        continues=True,
     ),
     Stage(
         "seal",

@@ -100,6 +100,8 @@ HELD_OUT = {"validated_on?": WORDS, "sequences?": COUNT, "families?": COUNT, "me
 CALIBRATION = [
     {"from": NUMBER, "to": NUMBER, "sequences": COUNT, "forecast": NUMBER, "observed": NUMBER}
 ]
+KEPT = {"scorings": COUNT, "share_changed": NUMBER}
+"""Of proxies that an earlier scoring trained: how many there were since, what has changed."""
 RISK = {
     "fitted": FLAG,
     "why_not": (WORDS,),
@@ -132,6 +134,7 @@ RISK = {
     ],
     "base_rate?": RATES,
     "floor?": RATES,
+    "kept?": KEPT,
     "warnings?": [{"warning": WORDS}],
     "coefficients_unseen?": {"*": NUMBER},
     "coefficients_seen?": {"*": NUMBER},
@@ -195,6 +198,7 @@ FACTS: dict[str, Any] = {
         "corpus_tokens?": COUNT,
         "bytes_per_token?": NUMBER,
         "sample?": {"tokens?": COUNT, "dilution?": (NUMBER,)},
+        "kept?": KEPT,
         "scored?": {"*": COUNT},
         "torch?": WORDS,
         "threads?": COUNT,
@@ -297,7 +301,7 @@ FACTS: dict[str, Any] = {
         "sets": [{"file": WORDS, "field": (WORDS,), "*": COUNT}],
     },
     "emit": {
-        "shards": [{"number": COUNT, "kept": COUNT, "removed": COUNT}],
+        "shards": [{"number": COUNT, "kept": COUNT, "removed": COUNT, "of?": WORDS}],
         "tokens?": COUNT,
         "tokens_left_out?": COUNT,
     },

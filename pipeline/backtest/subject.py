@@ -27,9 +27,10 @@ from pipeline.scan.inventory import require_unchanged
 from pipeline.score.forecast.features import ScoredPanel, read_panel
 from pipeline.score.sequences import plants
 from pipeline.score.sequences.catalogue import COLUMNS, catalogue
+from pipeline.score.sequences.models import PROXIES
 from pipeline.score.sequences.proxy_statistics import proxy_statistics
 from pipeline.score.sequences.sequence_table import ScoringInput
-from pipeline.score.sequences.sequences import PROXIES, Material, material, to_score
+from pipeline.score.sequences.sequences import Material, material, to_score
 from pipeline.score.sequences.training_rows import token_rows
 from pipeline.score.slices import ROW_TOKENS
 from pipeline.text.arrays import Flags, Float64, Int64
@@ -118,6 +119,7 @@ def read_subject(out: Path, config: Config) -> Subject:
         }
     about = json.loads(next(p for p in files["models"] if p.name == PROXIES).read_bytes())
     _require_ladder(out, about["proxies"])
+    _require_trained_now(out, about)
     known = catalogue(read_table(work.paths("counts"), COUNTS, list(COLUMNS)))
     of = material(work, known)
     tables = read_table(files["sequences"], SEQUENCES), read_table(files["plants"], PLANTS)
@@ -193,6 +195,19 @@ def _require_ladder(out: Path, proxies: list[dict[str, Any]]) -> None:
             expected="two sizes or more",
             fix=f"score it without proxy.models: rote score {out} --set 'proxy.models=[]'",
         )
+
+
+def _require_trained_now(out: Path, about: Mapping[str, Any]) -> None:
+    """Refuse proxies of an earlier corpus: what they were taught cannot be chosen again."""
+    if "kept" not in about:
+        return
+    raise ConfigError(
+        "A back-test needs proxies that were trained on the corpus as it is now.",
+        where=str(out),
+        found=f"proxies kept from {about['kept']['scorings']} scorings ago",
+        expected="proxies of this scoring",
+        fix=f"train them anew: rote score {out} --set proxy.retrain_above=0",
+    )
 
 
 def _require_same(scored: ScoringInput, planted: int, tables: tuple[pa.Table, pa.Table]) -> None:

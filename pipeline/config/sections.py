@@ -279,6 +279,14 @@ class ProxyConfig(Section):
         description="moments of the training of each proxy of the ladder at which it is asked for "
         "the plants, so that the report shows how they are learnt and forgotten; 0: never",
     )
+    retrain_above: float = Field(
+        0.05,
+        ge=0,
+        le=1,
+        description="share of the sample, by bytes, up to which a scoring after a change of the "
+        "corpus keeps the proxies that there are: what is gone or would be chosen otherwise; 0: "
+        "always train anew",
+    )
     rate: float = Field(
         0.003, gt=0, le=1, description="peak learning rate of AdamW; the embedding's is 8 times it"
     )

@@ -45,7 +45,7 @@ def group_digests(
         for key, rows in _by_group(of_shard, parts):
             hashes[key].update(b"%d:%d" % (place, rows.num_rows))
             for column in rows.columns:
-                _feed(hashes[key].update, column.combine_chunks())
+                feed(hashes[key].update, column.combine_chunks())
     return {key: digest.hexdigest() for key, digest in sorted(hashes.items())}
 
 
@@ -75,17 +75,27 @@ def _by_group(
         yield current, pa.concat_tables(held)
 
 
-def _feed(update: Callable[[bytes | memoryview], None], array: pa.Array) -> None:
-    """Give the values of a column to a hash, nulls apart from them."""
+def feed(update: Callable[[bytes | memoryview], None], array: pa.Array) -> None:
+    """Give the values of a column to a hash, nulls apart from them.
+
+    Args:
+        update: of the hash.
+        array: of a type that is primitive or holds bytes.
+    """
     update(np.packbits(array.is_valid().to_numpy(zero_copy_only=False)).data)
     kind = array.type
     if pa.types.is_boolean(kind):
         array, kind = array.cast(pa.uint8()), pa.uint8()
     if pa.types.is_primitive(kind):
-        update(pc.fill_null(array, 0).to_numpy(zero_copy_only=False).tobytes())
+        update(_filled(array, 0).to_numpy(zero_copy_only=False).tobytes())
         return
-    data = pc.fill_null(array.cast(pa.large_binary()), b"")
+    data = _filled(array.cast(pa.large_binary()), b"")
     ends = np.frombuffer(data.buffers()[1], np.int64)[data.offset : data.offset + len(data) + 1]
     update(np.diff(ends).tobytes())
     if len(data) and ends[-1] > ends[0]:
         update(memoryview(data.buffers()[2])[ends[0] : ends[-1]])
+
+
+def _filled(array: pa.Array, value: object) -> pa.Array:
+    """Return a column with a value in place of nulls."""
+    return pc.fill_null(array, value) if array.null_count else array

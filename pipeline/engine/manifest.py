@@ -37,10 +37,14 @@ class _Record(BaseModel):
 
 
 class _MadeFrom(BaseModel):
-    """What an output that its stage can go on from was made from: digests, inputs by output."""
+    """What an output that its stage can go on from was made from: digests, inputs by output.
+
+    Of a map its shards: number, name, name of the output, digest of the bytes, format.
+    """
 
     besides: str
     read: dict[str, str]
+    shards: list[list[int | str]] = []
 
 
 class _Output(BaseModel):

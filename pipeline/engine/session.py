@@ -124,20 +124,28 @@ class Session:
             "outside": stage.outside(self.run.folder, self.config) if stage.outside else None,
         }
 
-    def _made_from(self, stage: Stage) -> dict[str, Any]:
+    def _made_from(self, stage: Stage, key: str) -> dict[str, Any]:
         """Return what the manifest notes of an output that its stage can go on from."""
-        return {"besides": digest_of(self._besides(stage)), "read": self._digests(stage) or {}}
+        besides = {"besides": digest_of(self._besides(stage))}
+        if stage.by_group:
+            return {**besides, "read": {}, "shards": self._content(key) or []}
+        return {**besides, "read": self._digests(stage) or {}}
 
     def _former(self, stage: Stage, key: str) -> Former | None:
         """Return the last output of a unit as far as its stage can go on from it."""
         output = f"{stage.name}/{key}"
         entry = self.manifest["outputs"].get(output, {})
-        before, now = entry.get("made_from"), self._made_from(stage)
-        if before is None or before["besides"] != now["besides"] or not self.run.whole(output):
+        before, now = entry.get("made_from"), self._made_from(stage, key)
+        if before is None or before["besides"] != now["besides"]:
             return None
-        tables = tables_of([entry])
+        tables, records = tables_of([entry]), tuple(FileRecord(**one) for one in entry["files"])
+        if stage.by_group:
+            shards = {one[0] for one in now["shards"] if one in before["shards"]}
+            return Former(tables, frozenset(), records, entry["facts"], frozenset(shards))
         same = {name for name, digest in now["read"].items() if before["read"].get(name) == digest}
-        return Former(tables, frozenset(same)) if tables.keys() == {*stage.tables} else None
+        if not self.run.whole(output) or tables.keys() != {*stage.tables}:
+            return None
+        return Former(tables, frozenset(same), records, entry["facts"])
 
     def _digests(self, stage: Stage) -> dict[str, str] | None:
         """Return the digest of each output that a stage reads; None when one is not current."""
@@ -344,7 +352,7 @@ class Session:
             "rows_out": receipt.rows_out,
             "facts": receipt.facts,
             "files": files,
-            **({"made_from": self._made_from(stage)} if stage.continues else {}),
+            **({"made_from": self._made_from(stage, key)} if stage.continues else {}),
         }
         self._unseal(stage)
         self.run.commit(f"{stage.name}/{key}", entry)

@@ -38,15 +38,23 @@ class FileRecord:
 
 @dataclass(frozen=True)
 class Former:
-    """The last output of a unit: made by the same code with the same settings, its files sound.
+    """The last output of a unit: made by the same code with the same settings.
+
+    The files of a reduce are sound; those of a map are as they lie, since it takes over some alone.
 
     Attributes:
         tables: its files by table, below the run folder.
         same: those of the outputs that it was made from, as `stage/key`, that are what they were.
+        records: its files.
+        facts: what it recorded.
+        shards: numbers of the shards of a map whose names and bytes are what they were.
     """
 
     tables: dict[str, tuple[str, ...]]
     same: frozenset[str]
+    records: tuple[FileRecord, ...] = ()
+    facts: dict[str, Any] = field(default_factory=dict)
+    shards: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)

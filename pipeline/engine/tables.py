@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.engine.files import PendingFile, damaged_file
@@ -239,27 +239,70 @@ def cell_bytes(path: Path, group: int, column: str) -> int:
         return int(file.metadata.row_group(group).column(place).total_uncompressed_size)
 
 
+class KeyedRows:
+    """A reader of rows by their key, in tables that are in its order.
+
+    Of each file the row group that was read last stays in memory: a unit of work asks for the rows
+    of one small shard after the other. Not for several threads.
+    """
+
+    def __init__(self) -> None:
+        self._bounds: dict[Path, list[tuple[int, int, int]]] = {}
+        self._last: dict[Path, tuple[int, tuple[str, ...], pa.Table]] = {}
+
+    def read(
+        self, paths: Sequence[Path], schema: pa.Schema, columns: Sequence[str], low: int, high: int
+    ) -> Iterator[pa.Table]:
+        """Yield the rows of a table's files with `row_key` in [low, high], in order, by row group.
+
+        Groups without one are not read.
+
+        Args:
+            paths: the files.
+            schema: of the table.
+            columns: to read; `row_key` is the first.
+            low: the first key.
+            high: the last key.
+
+        Raises:
+            IntegrityError: a file is missing, or a page is damaged; it names the file.
+        """
+        wanted = pa.schema([schema.field(name) for name in columns], schema.metadata)
+        for path in paths:
+            for group, least, most in self._groups(path, schema):
+                if most >= low and least <= high:
+                    rows = self._rows(path, group, tuple(columns))
+                    keys = rows["row_key"].to_numpy()
+                    first = int(np.searchsorted(keys, np.uint64(low)))
+                    last = int(np.searchsorted(keys, np.uint64(high), side="right"))
+                    yield conform(rows.slice(first, last - first), wanted)
+
+    def _groups(self, path: Path, schema: pa.Schema) -> list[tuple[int, int, int]]:
+        """Return number, least and largest key of each row group that has rows."""
+        if path not in self._bounds:
+            place = schema.names.index("row_key")
+            with _own_file(path) as file:
+                known = [
+                    (group, file.metadata.row_group(group).column(place).statistics)
+                    for group in range(file.num_row_groups)
+                ]
+            self._bounds[path] = [(g, one.min, one.max) for g, one in known if one is not None]
+        return self._bounds[path]
+
+    def _rows(self, path: Path, group: int, columns: tuple[str, ...]) -> pa.Table:
+        """Return some columns of one row group."""
+        last = self._last.get(path)
+        if last is None or last[:2] != (group, columns):
+            last = (group, columns, read_group(path, group, columns).combine_chunks())
+            self._last[path] = last
+        return last[2]
+
+
 def read_keys(
     paths: Sequence[Path], schema: pa.Schema, columns: Sequence[str], low: int, high: int
 ) -> Iterator[pa.Table]:
-    """Yield the rows of a table's files with `row_key` in [low, high], in order, by row group.
-
-    Groups without one are not read.
-
-    Raises:
-        IntegrityError: a file is missing, or a page is damaged; it names the file.
-    """
-    wanted = pa.schema([schema.field(name) for name in columns], schema.metadata)
-    key = pc.field("row_key")
-    own = (key >= pa.scalar(low, pa.uint64())) & (key <= pa.scalar(high, pa.uint64()))
-    for path in paths:
-        with _own_file(path) as file:
-            for group in range(file.num_row_groups):
-                column = file.metadata.row_group(group).column(schema.names.index("row_key"))
-                known = column.statistics  # None when the group is empty
-                if known is not None and known.max >= low and known.min <= high:
-                    rows = file.read_row_group(group, columns, use_threads=False)
-                    yield conform(rows.filter(own), wanted)
+    """Yield the rows of a table's files with `row_key` in [low, high], once; see `KeyedRows`."""
+    yield from KeyedRows().read(paths, schema, columns, low, high)
 
 
 def count_rows(paths: Sequence[Path]) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 
 import pyarrow as pa
 
-from pipeline.corpus import Shard, shard_kinds, shard_schema
+from pipeline.corpus import shard_kinds, shard_schema
 from pipeline.corpus.columns import is_list
 from pipeline.corpus.json_schema import Kinds, is_json, schema_of
 from pipeline.engine.group_digests import GROUPS, group_digests
@@ -45,11 +45,10 @@ def columns(work: Work) -> Receipt:
     return Receipt((out.record,), len(work.shards), out.rows, facts)
 
 
-def columns_of(work: Work, shard: Shard) -> pa.Schema:
-    """Return the columns that a shard is written with, from the table `columns`."""
+def columns_of(work: Work) -> dict[int, bytes]:
+    """Return the columns that each shard is written with, by its number, as a stored schema."""
     table = read_table(work.paths("columns"), COLUMNS)
-    place = table["number"].to_pylist().index(shard.number)
-    return pa.ipc.read_schema(pa.py_buffer(table["schema"][place].as_py()))
+    return dict(zip(table["number"].to_pylist(), table["schema"].to_pylist(), strict=True))
 
 
 def as_written(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from pipeline.engine.tables import Row
 from pipeline.report.data.alarms import grouped
-from pipeline.report.data.headline import half_dose, no_forecast, ordered, short
+from pipeline.report.data.headline import half_dose, kept_proxies, no_forecast, ordered, short
 from pipeline.report.data.priorities import top_rows
 from pipeline.report.html.markup import number, percent, size
 from pipeline.report.html.phrases import PERSONAL, kind
@@ -125,6 +125,7 @@ def _forecast(data: Row) -> str:
     model = data["risk"]["model"]
     missing = no_forecast(model, data["risk"]["proxies"])
     parts = [
+        plain(kept_proxies(model)),
         _half_doses(model.get("outlook")),
         "" if missing or ordered(data) or not data["removed"]["left"] else _left(data),
     ]

@@ -130,7 +130,7 @@ def _opened(folder: Path, stale: Collection[str], threads: int) -> _Asked:
     require_unchanged(run.manifest)
     facts = run.manifest["outputs"].get("risk/all", {}).get("facts", {})
     why = why_no_forecast(tables, facts)
-    used = {*NEEDED, *(() if why else ("sequences", "plants", "models"))}
+    used = {*NEEDED, "taught", *(() if why else ("sequences", "plants", "models"))}
     require_sound(run, used)
     language = None if why else language_of_run(tables["models"])
     config = Config.model_validate(run.manifest["config"])

@@ -27,8 +27,10 @@ from pipeline.errors import InputError
 from pipeline.matching.fields import read_fields
 from pipeline.score.sequences.catalogue import COLUMNS, catalogue
 from pipeline.score.sequences.sampling import held_out, unrepeated
+from pipeline.score.sequences.taught import families_with
 from pipeline.text import segmentation
 from schemas.scan.counts import COUNTS
+from schemas.score.taught import TAUGHT
 
 WORDS = 72  # of a canary: more than 64 tokens of any usual tokenizer, and than a window's 50 words
 PIECE = 9  # words
@@ -97,6 +99,9 @@ def _held_out(run: RunFolder, counts: Sequence[Path], config: Config, design: De
     known = catalogue(read_table(counts, COUNTS, list(COLUMNS)))
     wanted = max(map(design.texts, design.kinds)) * WORDS * BYTES_PER_WORD * SLACK
     allowed = held_out(known, config.proxy.seed)
+    if tables := run.paths("taught"):  # proxies that are kept saw what was held out otherwise then
+        taught = read_table(tables, TAUGHT, ["text_key"])
+        allowed &= ~families_with(known, taught["text_key"].to_numpy())
     chosen = unrepeated(known, allowed, max(wanted, LEAST_READ), design.seed + _CHOICE)
     keys = known.row_key[chosen]
     found = dict(texts_of_rows(active_shards(run.manifest), config.input, keys))

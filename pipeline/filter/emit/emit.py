@@ -31,12 +31,13 @@ from pipeline.engine.shards import row_keys
 from pipeline.engine.stage import FileRecord, Receipt, Work
 from pipeline.engine.tables import ROW_GROUP, TableWriter, write_table
 from pipeline.errors import InputError, IntegrityError, SchemaMismatch
-from pipeline.filter.columns import as_written, columns_of
+from pipeline.filter.columns import as_written
 from pipeline.filter.emit.edits import TextColumns, cut_batch, emptied, require_forgotten
 from pipeline.filter.emit.footer import footer
 from pipeline.filter.emit.hub_features import with_rote
 from pipeline.filter.emit.json_shards import JsonWriter
-from pipeline.filter.emit.row_facts import RowFacts
+from pipeline.filter.emit.row_facts import RowFacts, UnitTables
+from pipeline.filter.emit.standing import Written, made_of, written_before
 from pipeline.filter.emit.struct_column import Added, kept_struct, removed_struct, text_changes
 from pipeline.filter.forgotten import forgotten_texts
 from pipeline.filter.mitigations.goldfish import tokenizer_digest
@@ -81,7 +82,7 @@ def also_needs(config: Config) -> tuple[str, ...]:
 def emit(work: Work) -> Receipt:
     """Write kept/ and removed/ for each shard of a group.
 
-    A *map* stage.
+    A *map* stage. Of a shard of which nothing changed the files are those that are there.
 
     Raises:
         IntegrityError: When a shard has other rows than were scanned, or rows are lost.
@@ -89,12 +90,14 @@ def emit(work: Work) -> Receipt:
         SchemaMismatch: When a text column cannot be cut, or a folder's name is taken.
     """
     files: list[FileRecord] = []
-    facts: list[dict[str, int]] = []
-    added = Added(work)
+    facts: list[dict[str, Any]] = []
+    added, tables = Added(work), UnitTables(work)
     for shard in work.shards:
-        records, counted = _ShardWriter(shard, work, added).written()
-        files.extend(records)
-        facts.append({"number": shard.number, **counted})
+        written = written_before(work, shard, tables)
+        if written is None:
+            written = _ShardWriter(shard, work, added, tables).written()
+        files.extend(written[0])
+        facts.append(written[1])
         current().advance(len(facts), len(work.shards), shard.name)
     total = sum(entry["kept"] + entry["removed"] for entry in facts)
     return Receipt(tuple(files), total, total, {"shards": facts, **added.left_out})
@@ -126,9 +129,9 @@ class _ShardRows:
 class _ShardWriter:
     """A writer of the files of one shard."""
 
-    def __init__(self, shard: Shard, work: Work, added: Added) -> None:
-        self._shard, self._work, self._added = shard, work, added
-        self._schema = columns_of(work, shard)
+    def __init__(self, shard: Shard, work: Work, added: Added, tables: UnitTables) -> None:
+        self._shard, self._work, self._added, self._tables = shard, work, added, tables
+        self._schema = pa.ipc.read_schema(pa.py_buffer(tables.columns[shard.number]))
         check_column(self._schema, work.config.emit.column, shard.name)
         names = text_columns(shard, work.config.input)
         self._texts = TextColumns(names, work.config.input.text_separator.encode())
@@ -141,13 +144,13 @@ class _ShardWriter:
         masks = work.config.mitigation.goldfish_k > 0
         self._reads_texts = self._cuts or bool(self._forgotten) or masks
 
-    def written(self) -> tuple[list[FileRecord], dict[str, int]]:
-        """Write the shard and return its files, and how many rows were kept and removed.
+    def written(self) -> Written:
+        """Write the shard and return its files, how many rows were kept and removed, made of what.
 
         Raises:
             IntegrityError: When the shard has other rows than were scanned, or rows are lost.
         """
-        facts_of = RowFacts(self._shard, self._work)
+        facts_of = RowFacts(self._shard, self._work, self._tables)
         with ExitStack() as stack:
             kept, removed = self._writers()
             stack.enter_context(kept)
@@ -177,7 +180,8 @@ class _ShardWriter:
                 fix=SCAN_AGAIN,
             )
         records = [kept.record, removed.record, *([spans.record] if spans else [])]
-        return records, {"kept": kept.rows, "removed": removed.rows}
+        counted = {"number": self._shard.number, "kept": kept.rows, "removed": removed.rows}
+        return records, counted | {"of": made_of(self._shard, self._work, facts_of, self._tables)}
 
     def _writers(self) -> list[TableWriter | JsonWriter]:
         """Return the writers of kept/ and removed/; forgotten rows have no values in removed/."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 
 import numpy as np
@@ -10,9 +11,12 @@ import pyarrow.compute as pc
 
 from pipeline.config.sections import NearConfig
 from pipeline.corpus import Shard
+from pipeline.engine.group_digests import feed
 from pipeline.engine.shards import key_range
 from pipeline.engine.stage import Work
-from pipeline.engine.tables import read_keys
+from pipeline.engine.tables import KeyedRows
+from pipeline.filter.columns import columns_of
+from pipeline.text.arrays import Uint64
 from schemas.filter.contaminated import CONTAMINATED
 from schemas.filter.decisions import DECISIONS
 from schemas.filter.documents import DOCUMENTS
@@ -35,34 +39,110 @@ HELD_OF = {
     "held_row": "their_row",
     "held_digest": "their_digest",
 }
+ROWS = 16_384
 DECIDED = ("action", "rule", "reason", "keeper", "risk_after", "sink_id", "weight")
 
 
-class RowFacts:
-    """A reader of what is known about the documents of a shard, some rows at a time, in order."""
+class UnitTables:
+    """What a unit of work reads its shards' rows with.
 
-    def __init__(self, shard: Shard, work: Work) -> None:
-        self._work = work
-        self._documents = _Rows(shard, work, DOCUMENTS, OF_DOCUMENTS)
-        self._decisions = _Rows(shard, work, DECISIONS, ["row_key", *DECIDED])
+    Attributes:
+        keyed: the reader of tables by row.
+        columns: what each shard is written with, by its number, as a stored schema.
+    """
+
+    def __init__(self, work: Work) -> None:
+        """Read the columns.
+
+        Args:
+            work: the unit.
+        """
+        self.keyed = KeyedRows()
+        self.columns = columns_of(work)
+
+
+class RowFacts:
+    """A reader of what is known about the documents of a shard, some rows at a time, in order.
+
+    What was read goes into a digest, in blocks of ROWS whatever number is asked for.
+    """
+
+    def __init__(self, shard: Shard, work: Work, tables: UnitTables) -> None:
+        """Read the first rows.
+
+        Args:
+            shard: one of the unit's.
+            work: the unit.
+            tables: of the unit.
+        """
+        self._work, self._tables = work, tables
+        self._documents = _Rows(shard, work, tables, DOCUMENTS, OF_DOCUMENTS)
+        self._decisions = _Rows(shard, work, tables, DECISIONS, ["row_key", *DECIDED])
+        self._digest = hashlib.blake2b(digest_size=16)
+        self._held = self._block()
 
     def take(self, count: int) -> pa.Table:
         """Return the next rows, fewer when there are no more."""
-        rows, decided = self._documents.take(count), self._decisions.take(count)
+        while self._held.num_rows < count and (block := self._block()).num_rows:
+            self._held = pa.concat_tables([self._held, block])
+        taken, self._held = self._held.slice(0, count), self._held.slice(count)
+        return taken
+
+    def _block(self) -> pa.Table:
+        """Read the next rows, give them to the digest and return them."""
+        rows, decided = self._documents.take(ROWS), self._decisions.take(ROWS)
+        keys = rows["row_key"].to_numpy()
         added = {
             "threshold": _thresholds(rows["measure"], self._work.config.near),
             **{name: decided[name] for name in DECIDED},
-            **_risk_of(self._work, rows["row_key"].to_numpy()),
-            **_first_of(self._work, CONTAMINATED, ITEM_OF, rows["row_key"].to_numpy()),
-            **_first_of(self._work, HELD, HELD_OF, rows["row_key"].to_numpy()),
+            **self._first_of(DOCUMENT_RISK, dict(zip(RISKS, RISKS, strict=True)), keys),
+            **self._first_of(CONTAMINATED, ITEM_OF, keys),
+            **self._first_of(HELD, HELD_OF, keys),
         }
         for name, column in added.items():
             rows = rows.append_column(name, column)
-        return _proved(rows)
+        found = _proved(rows)
+        for name, column in zip(found.column_names, found.columns, strict=True):
+            if column.null_count < found.num_rows:  # most are empty in most corpora
+                self._digest.update(name.encode())
+                feed(self._digest.update, column.combine_chunks())
+        return found
+
+    def digest(self) -> bytes:
+        """Return a digest of all rows, those that were not asked for too."""
+        while self._block().num_rows:
+            pass
+        return self._digest.digest()
 
     def rows(self) -> int:
         """Return how many documents the shard has."""
         return self._documents.rows()
+
+    def _first_of(
+        self, schema: pa.Schema, names: Mapping[str, str], keys: Uint64
+    ) -> dict[str, pa.Array]:
+        """Return columns of the first row of each document in a table, null where it has none.
+
+        Args:
+            schema: of the table.
+            names: the column of the table for each name.
+            keys: the documents.
+        """
+        kinds = {name: schema.field(column).type for name, column in names.items()}
+        paths = self._work.paths(schema.metadata[b"table"].decode())
+        none = {name: pa.nulls(len(keys), kind) for name, kind in kinds.items()}
+        if not paths or not len(keys):
+            return none
+        columns = ["row_key", *names.values()]
+        empty = pa.schema([schema.field(name) for name in columns], schema.metadata).empty_table()
+        parts = self._tables.keyed.read(paths, schema, columns, int(keys[0]), int(keys[-1]))
+        found = pa.concat_tables([empty, *parts])
+        known, first = np.unique(found["row_key"].to_numpy(), return_index=True)
+        if not known.size:
+            return none
+        place = np.minimum(np.searchsorted(known, keys), known.size - 1)
+        take = pa.array(first[place], mask=known[place] != keys)
+        return {name: found[column].combine_chunks().take(take) for name, column in names.items()}
 
 
 def _proved(rows: pa.Table) -> pa.Table:
@@ -85,10 +165,12 @@ def _proved(rows: pa.Table) -> pa.Table:
 class _Rows:
     """A reader of a shard's rows in a table of the run that is in order of row_key."""
 
-    def __init__(self, shard: Shard, work: Work, schema: pa.Schema, columns: list[str]) -> None:
+    def __init__(
+        self, shard: Shard, work: Work, tables: UnitTables, schema: pa.Schema, columns: list[str]
+    ) -> None:
         low, high = key_range(shard.number)
         paths = work.paths(schema.metadata[b"table"].decode())
-        self._parts = read_keys(paths, schema, columns, low, high)
+        self._parts = tables.keyed.read(paths, schema, columns, low, high)
         self._held = pa.schema([schema.field(name) for name in columns]).empty_table()
         self._given = 0
 
@@ -109,47 +191,3 @@ def _thresholds(measure: pa.ChunkedArray, near: NearConfig) -> pa.ChunkedArray:
     """Return the threshold of near copies, or of containment where that is the measure."""
     inside = pc.fill_null(pc.equal(measure, "containment"), fill_value=False)
     return pc.if_else(inside, near.containment, near.threshold)
-
-
-def _first_of(
-    work: Work, schema: pa.Schema, names: Mapping[str, str], keys: np.ndarray
-) -> dict[str, pa.Array]:
-    """Return columns of the first row of each document in a table, null where it has none.
-
-    Args:
-        work: the unit of work.
-        schema: of the table.
-        names: the column of the table for each name.
-        keys: the documents.
-    """
-    kinds = {name: schema.field(column).type for name, column in names.items()}
-    paths = work.paths(schema.metadata[b"table"].decode())
-    none = {name: pa.nulls(len(keys), kind) for name, kind in kinds.items()}
-    if not paths or not len(keys):
-        return none
-    columns = ["row_key", *names.values()]
-    empty = pa.schema([schema.field(name) for name in columns], schema.metadata).empty_table()
-    parts = read_keys(paths, schema, columns, int(keys[0]), int(keys[-1]))
-    found = pa.concat_tables([empty, *parts])
-    known, first = np.unique(found["row_key"].to_numpy(), return_index=True)
-    if not known.size:
-        return none
-    place = np.minimum(np.searchsorted(known, keys), known.size - 1)
-    take = pa.array(first[place], mask=known[place] != keys)
-    return {name: found[column].combine_chunks().take(take) for name, column in names.items()}
-
-
-def _risk_of(work: Work, keys: np.ndarray) -> dict[str, pa.Array]:
-    """Return the risk columns of the documents `keys`, null where nothing was scored."""
-    paths = work.paths("document_risk")
-    if not paths or not len(keys):
-        return {name: pa.nulls(len(keys), pa.float64()) for name in RISKS}
-    columns = ["row_key", *RISKS]
-    parts = list(read_keys(paths, DOCUMENT_RISK, columns, int(keys[0]), int(keys[-1])))
-    if not sum(part.num_rows for part in parts):
-        return {name: pa.nulls(len(keys), pa.float64()) for name in RISKS}
-    scored = pa.concat_tables(parts)
-    found = scored["row_key"].to_numpy()
-    place = np.minimum(np.searchsorted(found, keys), len(found) - 1)
-    take = pa.array(place, mask=found[place] != keys)
-    return {name: scored[name].combine_chunks().take(take) for name in RISKS}

@@ -83,6 +83,24 @@ def headline(settings: Mapping[str, Any], risk: Row) -> str:
     return f"{text}; over ten times the proxies: order and band only" if is_order(risk) else text
 
 
+def kept_proxies(risk: Row) -> str:
+    """Return that a forecast is by proxies of an earlier corpus; empty where it is not.
+
+    Args:
+        risk: the facts of the stage `risk`.
+    """
+    kept = risk.get("kept")
+    if not isinstance(kept, Mapping):
+        return ""
+    one = kept["scorings"] == 1
+    since = "the scoring before this one" if one else f"{kept['scorings']} scorings before this one"
+    return (
+        f"The proxies were trained in {since}, on the corpus as it was then: "
+        f"{share(kept['share_changed'])} of their sample is gone or would be other text now. "
+        "proxy.retrain_above says from which share on they are trained anew."
+    )
+
+
 def _of_outlook(settings: Mapping[str, Any], risk: Row) -> Row:
     """Return the model of the outlook that is the target; empty where none is."""
     target, models = risk["target"], (risk.get("outlook") or {}).get("models", [])

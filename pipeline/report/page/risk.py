@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipeline.engine.tables import Row
-from pipeline.report.data.headline import headline, is_order, no_forecast, share
+from pipeline.report.data.headline import headline, is_order, kept_proxies, no_forecast, share
 from pipeline.report.html.charts import chart, colour, name, number, spec
 from pipeline.report.html.facts import (
     blocks,
@@ -39,7 +39,7 @@ _OBSERVED = {"base_rate": "trained on (base rate)", "floor": "never trained on (
 _ELSEWHERE = (
     "fitted", "why_not", "target", "base_rate", "floor", "expected", "warnings", "outlook",
     "memorized_by_count", "memorized", "calibration_unseen", "held_out_unseen",
-    "plants_memorized",
+    "plants_memorized", "kept",
 )  # fmt: skip
 NAMES = {
     "expected": join(
@@ -99,7 +99,7 @@ def risk(data: Row) -> Html:
     model = found["model"]
     missing = no_forecast(model, found["proxies"])
     parts = [tag("p", missing, class_="lead")] if missing else []
-    parts += [_introduction(model), _in_short(data), outlook(model.get("outlook"))]
+    parts += [_introduction(model), _in_short(data), _kept(model), outlook(model.get("outlook"))]
     parts += [plants(model, found["proxies"]), _observed(model)]
     if any(sum(counts) for counts in found["histogram"].values()):
         parts += [_expected(model)]
@@ -137,6 +137,12 @@ def _in_short(data: Row) -> Html:
     """Return the sentence on what the target would recite; nothing without a forecast."""
     said = headline(data["config"]["target"], data["risk"]["model"])
     return tag("p", f"{said[:1].upper()}{said[1:]}.", class_="lead") if said else join([])
+
+
+def _kept(model: Row) -> Html:
+    """Return the sentence on proxies of an earlier corpus; nothing where they are of this one."""
+    said = kept_proxies(model)
+    return tag("p", said, class_="prose") if said else join([])
 
 
 def _target(target: Row) -> list[str]:

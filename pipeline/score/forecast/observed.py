@@ -84,7 +84,7 @@ def rate(panel: ScoredPanel, rows: Flags) -> dict[str, Any]:
         "memorized": int(hit.sum()),
         "rate": round(float(hit.sum() / rows.sum()), 6) if rows.any() else None,
         "rate_weighted": round(float(np.average(hit[rows], weights=weight)), 6)
-        if rows.any()
+        if weight.sum() > 0  # else these are plants alone, which stand for nothing
         else None,
         "families": families,
         "families_memorized": hits,

@@ -40,6 +40,7 @@ from pipeline.score.forecast.scaling import (
     prior_of,
 )
 from pipeline.score.forecast.target import Target, target_of
+from pipeline.score.sequences.models import MANIFEST, PROXIES
 from pipeline.score.slices import SUFFIX
 from pipeline.text.arrays import Flags, Float64, Int64
 from schemas.scan.counts import COUNTS
@@ -49,7 +50,7 @@ from schemas.score.plants import PLANTS
 from schemas.score.risk import DOCUMENT_RISK, RISK, RISK_MODEL
 from schemas.score.sequences import SEQUENCES
 
-VERSION = 11
+VERSION = 12
 LEAST_CLUSTERS = 3  # of plants or families that the largest proxy memorized
 WHEN = ("last_exposure", "spacing")  # no rule reads them: a filter does not follow from them
 LIKELY = 0.5  # risk from which a sequence has a kind
@@ -115,9 +116,7 @@ def risk(work: Work) -> Receipt:
 
     The forecast is fitted on the scored sequences and plants and applied to each sequence.
     """
-    about = json.loads(
-        next(path for path in work.paths("models") if path.name == "proxies.json").read_bytes()
-    )
+    about, taught_families = _told(work)
     table = read_table(work.paths("sequences"), SEQUENCES)
     curves = pa.table({name: [] for name in LAWS.names}, schema=LAWS)
     model = RISK_MODEL.empty_table()
@@ -133,8 +132,10 @@ def risk(work: Work) -> Receipt:
         top = Model(panel.top.parameters, panel.top.tokens)
         target = target_of(work.config.target, top)
         extrapolated, taught = target.extrapolated, panel.top.taught[: table.num_rows]
-        found, facts = forecast_of(panel, target, work.config.proxy.seed)
-        facts |= {"laws": law_facts}
+        apart = np.ones(len(panel.count), np.bool_)
+        apart[: table.num_rows] = ~np.isin(table["family"].to_pylist(), taught_families)
+        found, facts = forecast_of(panel, target, work.config.proxy.seed, apart)
+        facts |= {"laws": law_facts, **({"kept": about["kept"]} if "kept" in about else {})}
         natural = slice(table.num_rows)
         values = found.risk[natural]
         kinds = _kinds(panel, found.risk[:, 0], likely=not extrapolated)[natural]
@@ -154,6 +155,13 @@ def risk(work: Work) -> Receipt:
     return Receipt(files, table.num_rows, out.rows, facts)
 
 
+def _told(work: Work) -> tuple[dict[str, Any], list[str]]:
+    """Return what is told of the proxies, and the families that hold text that they were taught."""
+    files = {path.name: path for path in work.paths("models")}
+    about = json.loads(files[PROXIES].read_bytes())
+    return about, list(json.loads(files[MANIFEST].read_bytes())["half_of_family"])
+
+
 def _why_not(about: dict[str, Any], sequences: int) -> str | None:
     """Return why nothing can be forecast, or None."""
     if about["proxies"] and not any(proxy["role"] == "ladder" for proxy in about["proxies"]):
@@ -166,15 +174,18 @@ def _why_not(about: dict[str, Any], sequences: int) -> str | None:
     return None
 
 
-def forecast_of(panel: ScoredPanel, target: Target, seed: int) -> tuple[Forecast, dict[str, Any]]:
+def forecast_of(
+    panel: ScoredPanel, target: Target, seed: int, apart: Flags
+) -> tuple[Forecast, dict[str, Any]]:
     """Return the forecast of each sequence, plants included, and the facts of the stage.
 
     Args:
         panel: the scored sequences.
         target: the model that is forecast.
         seed: of all draws.
+        apart: whether the family of each holds no text that a proxy was taught, (sequences,).
     """
-    facts = _observed(panel, target)
+    facts = _observed(panel, target, apart)
     found = _no_forecast(len(panel.count))
     if not facts["fitted"]:
         return found, facts
@@ -266,8 +277,12 @@ def applied(law: Law, chosen: Int64, inputs: Float64, model: Model) -> Float64:
     return np.column_stack((centre, np.minimum(low, centre), np.maximum(high, centre), slopes))
 
 
-def _observed(panel: ScoredPanel, target: Target) -> dict[str, Any]:
-    """Return what the proxies show, and whether that is enough to fit a forecast."""
+def _observed(panel: ScoredPanel, target: Target, apart: Flags) -> dict[str, Any]:
+    """Return what the proxies show, and whether that is enough to fit a forecast.
+
+    The floor is of families that no proxy was taught any text of: the rest of one of which some
+    was, such as what has joined it since, may be near what they saw.
+    """
     memorized = memorized_families(panel)
     of_top = memorized[panel.proxies.index(panel.top)]
     families, planted = of_top["families_memorized"], of_top["plants_memorized"]
@@ -293,7 +308,7 @@ def _observed(panel: ScoredPanel, target: Target) -> dict[str, Any]:
         "memorized": memorized,
         "memorized_by_count": dose_response(panel),
         "base_rate": rate(panel, panel.natural & panel.top.taught),
-        "floor": rate(panel, ~panel.top.taught),
+        "floor": rate(panel, ~panel.top.taught & apart),
         "warnings": [{"warning": text} for text in WARNINGS],
     }
 

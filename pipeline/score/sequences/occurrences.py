@@ -1,7 +1,4 @@
-"""Exact occurrences of the words of a sequence in the corpus.
-
-They are counted apart for each group of documents: those that no proxy saw, and each half.
-"""
+"""Exact occurrences of the words of a sequence in the corpus."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ from pipeline.engine.query import limits
 from pipeline.engine.query import run as query
 from pipeline.engine.stage import Work
 from pipeline.scan.words import Chunk, chunk_places, read_chunk
-from pipeline.score.sequences.occurrence_kernels import count_runs, index_runs
+from pipeline.score.sequences.occurrence_kernels import Runs, count_runs, index_runs
 from pipeline.text.arrays import Int64, Uint64
 from pipeline.text.segmentation import Words, runs
 from pipeline.text.sorting import among
@@ -85,36 +82,35 @@ def _spell(chunk: Chunk, document: int, places: Places, found: Spelled) -> None:
     found.last[rows] = np.searchsorted(starts, end, "left")
 
 
-def occurrences(work: Work, words: list[bytes], seen: tuple[Uint64, Int64], groups: int) -> Int64:
-    """Return how often each run of words occurs in the corpus, (runs, groups).
+def distinct_runs(words: list[bytes]) -> tuple[Int64, Runs | None, int]:
+    """Return which distinct run each run is, -1 for one without words, their table, and how many.
 
-    Zeros for a run without words.
+    Args:
+        words: hashes of each run, as bytes.
+    """
+    numbers: dict[bytes, int] = {}
+    place = np.array(
+        [numbers.setdefault(run, len(numbers)) if run else -1 for run in words], np.int64
+    )
+    if not numbers:
+        return place, None, 0
+    begins = np.cumsum([0, *(len(run) // 8 for run in numbers)], dtype=np.int64)
+    return place, index_runs(np.frombuffer(b"".join(numbers), np.uint64), begins), len(numbers)
+
+
+def occurrences(work: Work, words: list[bytes]) -> Int64:
+    """Return how often each run of words occurs in the corpus, (runs,); 0 for one without words.
 
     Args:
         work: of the stage, for the table `words`.
         words: hashes of each run, as bytes.
-        seen: row_keys, sorted, and the group of each; every other document is of group 0.
-        groups: how many there are.
     """
-    numbers: dict[bytes, int] = {}
-    of_sequence = np.array(
-        [numbers.setdefault(run, len(numbers)) if run else -1 for run in words], np.int64
-    )
-    counts = np.zeros((len(numbers) + 1, groups), np.int64)
-    if numbers:
-        begins = np.cumsum([0, *(len(run) // 8 for run in numbers)], dtype=np.int64)
-        runs = index_runs(np.frombuffer(b"".join(numbers), np.uint64), begins)
+    place, index, count = distinct_runs(words)
+    counts = np.zeros((count + 1, 1), np.int64)
+    if index is not None:
         for keys, batch in _corpus(work):
-            count_runs(runs, batch.offsets, batch.hashes, _groups(keys, *seen), counts)
-    return counts[of_sequence]
-
-
-def _groups(keys: Uint64, known: Uint64, groups: Int64) -> Int64:
-    """Return the group of each document, 0 for one that is not known, (documents,)."""
-    place = np.minimum(np.searchsorted(known, keys), max(0, len(known) - 1))
-    if not len(known):
-        return np.zeros(len(keys), np.int64)
-    return np.where(known[place] == keys, groups[place], 0)
+            count_runs(index, batch.offsets, batch.hashes, np.zeros(len(keys), np.int64), counts)
+    return np.asarray(counts[place, 0])
 
 
 def _corpus(work: Work) -> Iterator[tuple[Uint64, Words]]:

@@ -97,7 +97,7 @@ def want(
     scored = known.first & (known.text_bytes <= MOST_BYTES)
     order = order[scored[order]]
     guess = np.maximum(1, known.text_bytes / (bytes_per_token * STRIDE)).astype(np.int64)
-    repeated = order[known.repetition[order] >= REPEATED]
+    repeated = order[(known.repetition[order] >= REPEATED) & ~np.isin(order, without)]
     repeated = repeated[np.argsort(-known.repetition[repeated], kind="stable")]
     seen = _up_to(repeated[trained[repeated]], known, guess, PER_TRAINED_FAMILY, budget // 4)
     rest = _up_to(repeated, known, guess, PER_FAMILY, budget // 2)

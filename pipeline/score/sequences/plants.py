@@ -18,7 +18,7 @@ import numpy as np
 
 from pipeline.config.sections import ProxyConfig
 from pipeline.score.sequences.catalogue import Catalogue
-from pipeline.score.sequences.sampling import plant_sources
+from pipeline.score.sequences.sampling import BYTES_PER_TOKEN, plant_sources
 from pipeline.score.sequences.training_rows import Text, TrainingRows, by_text
 from pipeline.score.slices import PREFIX, ROW_TOKENS, SEQUENCE, SUFFIX
 from pipeline.text.arrays import Flags, Float64, Int64, Uint64
@@ -33,7 +33,6 @@ FRAMES = 4  # templates, likewise
 INSTANCES = (1, 2, 4, 8)  # copies of the texts that one frame has
 SLOTS = 4  # tokens in which these differ
 UNIT_TOKENS = 700_000
-BYTES_PER_TOKEN = 4.0  # before a tokenizer is known
 SLACK = 1.5  # documents end within a passage
 LEAST_SCALE, MOST_SCALE = 1 / 8, 32.0
 SCORED_VARIANTS = 3

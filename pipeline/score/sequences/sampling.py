@@ -22,6 +22,7 @@ HELD_OUT = 8  # one family in so many
 LARGEST_SHARE = 24  # of a family at most the budget over this is trained on
 TELLING_LEVEL = 2  # log2 of repetition
 SATURATED_LEVEL = 5  # log2 of repetition; levels above are one
+BYTES_PER_TOKEN = 4.0  # before a tokenizer is known
 PLANT_SHARE = 8  # of the corpus, one byte in so many is read for plants at most
 _HELD_OUT, _HALF, _ORDER, _PLANTS = 1, 2, 3, 4
 
@@ -131,6 +132,20 @@ def choose_families(
     rest = order[(fitting & ~taken)[order]]
     random = take_that_fit(rest, part, budget - int(part[repeated].sum()))
     return Sample(repeated, random, copies, int((allowed & ~fitting).sum()))
+
+
+def sample_by_bytes(known: Catalogue, reserved: Int64, tokens: int, seed: int) -> Sample:
+    """Return the families to read: by bytes, about as many as a budget of tokens will hold.
+
+    Args:
+        known: the documents.
+        reserved: those whose passages are planted, by number; their families are not sampled.
+        tokens: the budget.
+        seed: of the hashes.
+    """
+    allowed = ~held_out(known, seed)
+    allowed[known.family[reserved]] = False
+    return choose_families(known, known.text_bytes, int(tokens * BYTES_PER_TOKEN), allowed, seed)
 
 
 def copies_that_fit(known: Catalogue, size: Int64, limit: int, seed: int) -> Int64:

@@ -17,8 +17,10 @@ from pipeline.score.sequences.catalogue import Catalogue
 from pipeline.score.sequences.contexts import TrainedSequences, contexts
 from pipeline.score.sequences.occurrences import Places, occurrences, spelled, window_counts
 from pipeline.score.sequences.panel import Panel
+from pipeline.score.sequences.sampling import BYTES_PER_TOKEN
+from pipeline.score.sequences.taught import Lesson, times_taught
 from pipeline.score.sequences.text_features import text_features
-from pipeline.score.sequences.training_rows import Text, TrainingRows, token_rows
+from pipeline.score.sequences.training_rows import Text, token_rows
 from pipeline.score.signals.gap import gap_bits
 from pipeline.score.signals.repetition import continuation_share
 from pipeline.score.slices import PREFIX, ROW_TOKENS, SEQUENCE
@@ -36,20 +38,27 @@ class ScoringInput:
 
     Attributes:
         known: the documents.
-        learnt: the rows that the proxies were trained on.
+        lesson: what the proxies were taught.
         panel: the sequences to score.
-        texts: by number of the document, of all that are trained on or scored.
+        texts: by number of the document, of all that are scored.
     """
 
     known: Catalogue
-    learnt: TrainingRows
+    lesson: Lesson
     panel: Panel
     texts: Mapping[int, Text]
 
-    @property
-    def trained(self) -> Int64:
-        """0 for each document that no proxy saw, else 1 + its half, (documents,)."""
-        return trained(self.known, self.learnt)
+    def others(self) -> list[Text]:
+        """Return the texts that were not read for the training already."""
+        place = self.lesson.place_of(self.known)
+        return [text for number, text in self.texts.items() if place[number] < 0]
+
+    def bytes_per_token(self) -> float:
+        """Return the mean bytes of a token in all texts read, those of the training too."""
+        others = self.others()
+        size = int(self.lesson.text_bytes.sum()) + sum(len(text.raw) for text in others)
+        tokens = int(self.lesson.tokens.sum()) + sum(len(text.encoded.tokens) for text in others)
+        return size / tokens if tokens else BYTES_PER_TOKEN
 
 
 @dataclass(frozen=True)
@@ -69,19 +78,18 @@ class ScoredSequences:
     values: Statistics
 
 
-def trained(known: Catalogue, learnt: TrainingRows) -> Int64:
+def trained(known: Catalogue, lesson: Lesson) -> Int64:
     """Return 0 for each document that no proxy saw, else 1 + its half, (documents,).
 
     Of a text that was taught less often than it occurs, its first documents are those seen.
     """
-    half, copies = (np.zeros(len(known.row_key), np.int64) for _ in range(2))
-    half[learnt.documents], copies[learnt.documents] = learnt.half, learnt.copies
+    copies = lesson.copies_by_half(known)
     first = np.searchsorted(known.row_key, known.representative)
     order = np.argsort(first, kind="stable")
     _, begin, size = np.unique(first[order], return_index=True, return_counts=True)
     place = np.zeros(len(first), np.int64)
     place[order] = np.arange(len(first)) - np.repeat(begin, size)
-    return np.where(place < copies[first], 1 + half[first], 0)
+    return np.where(place < copies.sum(1), 1 + copies.argmax(1), 0)
 
 
 def sequence_tables(
@@ -113,7 +121,7 @@ def sequence_tables(
         "effective_count": of.known.effective_count[panel.document],
         "gap_bits": _gaps(scored, len(panel.document)),
         "continuation_share": continuation_share(by_half.sum(1), of_prefix.sum(1)),
-        **text_features(panel, of.texts, places, tokens[:, 1:]),
+        **text_features(panel, of.texts, places, tokens[:, 1:], _frequency(of)),
         "proxies": nested(scored, len(panel.document)),
     }
     ladder = [one for one in proxies if one.role == "ladder"]
@@ -145,7 +153,7 @@ def _families(of: ScoringInput) -> pa.Array:
 
 
 def _occurrences(work: Work, of: ScoringInput, runs: list[list[bytes]]) -> Int64:
-    """Return the occurrences of runs in documents that no proxy saw, and in each half, (runs, 3).
+    """Return how often runs occur beyond what an epoch teaches, and in each half, (runs, 3).
 
     A run without whole words counts as often as its document does.
 
@@ -154,17 +162,13 @@ def _occurrences(work: Work, of: ScoringInput, runs: list[list[bytes]]) -> Int64
         of: what was chosen and read.
         runs: words of the panel's sequences, then of parts of them.
     """
-    group = of.trained
     words = [run for part in runs for run in part]
-    counts = occurrences(work, words, (of.known.row_key, group), 3)
-    document = np.tile(of.panel.document, len(runs))
+    total, taught = occurrences(work, words), times_taught(of.lesson, words)
     wordless = np.array([number for number, run in enumerate(words) if not run], np.int64)
-    own, copies = document[wordless], np.zeros(len(group), np.int64)
-    copies[of.learnt.documents] = of.learnt.copies
-    counts[wordless] = 0
-    counts[wordless, group[own]] = copies[own]
-    counts[wordless, 0] = of.known.exact_count[own] - copies[own]
-    return counts
+    own = np.tile(of.panel.document, len(runs))[wordless]
+    total[wordless] = of.known.exact_count[own]
+    taught[wordless] = of.lesson.copies_by_half(of.known)[own]
+    return np.column_stack((total - taught.sum(1), taught))
 
 
 def _rarest(work: Work, suffixes: list[bytes], counts: Int64) -> Int64:
@@ -191,12 +195,19 @@ def _rarest_of(work: Work, suffixes: list[bytes], counts: Int64) -> Int64:
         [run[at : at + size] for at in range(0, len(run) - size + 1, HASH_BYTES)]
         for run in suffixes
     ]
-    none = (np.zeros(0, np.uint64), np.zeros(0, np.int64))
-    found = occurrences(work, [piece for own in pieces for piece in own], none, 1)[:, 0]
+    found = occurrences(work, [piece for own in pieces for piece in own])
     owner = np.repeat(np.arange(len(pieces)), [len(own) for own in pieces])
     least = np.full(len(pieces), np.iinfo(np.int64).max)
     np.minimum.at(least, owner, found)
     return np.where(np.isin(np.arange(len(pieces)), owner), least, counts)
+
+
+def _frequency(of: ScoringInput) -> Int64:
+    """Return how often each token is in all texts read, each counted once, (vocabulary,)."""
+    counts = of.lesson.frequency.copy()
+    for text in of.others():
+        counts += np.bincount(text.encoded.tokens, minlength=len(counts))
+    return counts
 
 
 def _tokens(of: ScoringInput) -> Int64:

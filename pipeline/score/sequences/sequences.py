@@ -9,7 +9,6 @@ what is scored, nothing else.
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,37 +22,44 @@ from pipeline.engine.progress import current
 from pipeline.engine.stage import FileRecord, Receipt, Work
 from pipeline.engine.tables import read_table, write_table
 from pipeline.score.sequences.catalogue import COLUMNS, Catalogue, catalogue
-from pipeline.score.sequences.panel import choose, want
-from pipeline.score.sequences.sampling import (
-    NOTHING,
-    Sample,
-    choose_families,
-    held_out,
+from pipeline.score.sequences.models import (
+    MANIFEST,
+    MODELS,
+    PROXIES,
+    as_json,
+    manifest,
+    model_files,
 )
-from pipeline.score.slices import SEQUENCE
+from pipeline.score.sequences.panel import choose, want
+from pipeline.score.sequences.provenance import (
+    corpus_tokens,
+    facts_of,
+    facts_of_sample,
+    provenance,
+    sequences_at_most,
+)
+from pipeline.score.sequences.sampling import NOTHING, Sample, sample_by_bytes
+from pipeline.score.sequences.taught import Lesson, lesson_of, taught_table
 from pipeline.text.arrays import Int64
 from schemas.scan.counts import COUNTS
 from schemas.score.contexts import CONTEXTS
 from schemas.score.dynamics import DYNAMICS
 from schemas.score.plants import PLANTS
 from schemas.score.sequences import SEQUENCES
+from schemas.score.taught import TAUGHT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    import pyarrow as pa
 
     from pipeline.score.proxy.ensemble import Proxy
     from pipeline.score.proxy.pool import WorkerPool
     from pipeline.score.proxy.tokenizer import Language
+    from pipeline.score.sequences.kept import Kept
     from pipeline.score.sequences.plants import Plants
     from pipeline.score.sequences.sequence_table import ScoringInput
     from pipeline.score.sequences.training_rows import Text, TrainingRows
 
-VERSION = 8
-DEFAULT_TOKENS = {"cpu": 262_144, "cuda": 200_000_000}
-BYTES_PER_TOKEN = 4.0  # before a tokenizer is known
-MODELS = "models"
-PROXIES = "proxies.json"
-MANIFEST = "sample.json"
+VERSION = 9
 UNFINISHED = ".unfinished"
 ENDS = 1 << 20  # bytes
 
@@ -115,6 +121,7 @@ class Material:
         reserved: documents whose passages are planted, by number.
         learnt: the rows of the sample.
         planted: what is planted beside it.
+        lesson: what all of this teaches, for as long as the proxies are there.
     """
 
     known: Catalogue
@@ -123,6 +130,7 @@ class Material:
     reserved: Int64
     learnt: TrainingRows
     planted: Plants
+    lesson: Lesson
 
 
 def material(work: Work, known: Catalogue) -> Material:
@@ -138,8 +146,7 @@ def material(work: Work, known: Catalogue) -> Material:
     from pipeline.score.sequences.training_rows import by_text, read_texts, sample_rows, tokenized
 
     config = work.config.proxy
-    reserved = plants.reserved(known, config)
-    sample = _sample(known, reserved, config)
+    sample, reserved = chosen_sample(known, config)
     numbers = np.flatnonzero((sample.copies > 0) & np.isin(known.family, sample.families))
     numbers = np.union1d(numbers, reserved)
     language = language_of(config)
@@ -150,105 +157,128 @@ def material(work: Work, known: Catalogue) -> Material:
     texts = tokenized(language.tokenizer, read, language.eos)
     learnt = sample_rows(known, NOTHING if config.models else sample, texts, config)
     planted = plants.planted(known, reserved, texts, config)
-    return Material(known, language, texts, reserved, learnt, planted)
+    lesson = lesson_of(work, known, sample, texts, learnt, language.size)
+    return Material(known, language, texts, reserved, learnt, planted, lesson)
 
 
-def to_score(work: Work, of: Material) -> ScoringInput:
+def chosen_sample(known: Catalogue, config: ProxyConfig) -> tuple[Sample, Int64]:
+    """Return the families to read, and the documents whose passages are planted, by number."""
+    from pipeline.score.sequences import plants
+
+    reserved = plants.reserved(known, config)
+    return sample_by_bytes(known, reserved, config.sample_tokens, config.seed), reserved
+
+
+def to_score(work: Work, of: Material | Kept) -> ScoringInput:
     """Choose and read the sequences to score.
+
+    A family that holds text of which passages are planted is not scored: the proxies saw some of
+    it, and no dose of the sample tells of that.
 
     Args:
         work: of the stage.
-        of: what proxies are trained on.
+        of: what the proxies were taught.
     """
     from pipeline.score.sequences.sequence_table import ScoringInput, trained
     from pipeline.score.sequences.training_rows import read_texts, tokenized
 
-    known, seed = of.known, work.config.proxy.seed
-    seen = trained(known, of.learnt) > 0
-    wanted = want(known, seen, of.reserved, _bytes_per_token(of.texts), _budget(work), seed)
-    missing = np.setdiff1d(wanted.documents(), np.array(sorted(of.texts), np.int64))
-    read = read_texts(work, known, missing)
-    texts = of.texts | tokenized(of.language.tokenizer, read, of.language.eos)
-    lengths = {number: len(text.encoded.tokens) for number, text in texts.items()}
-    return ScoringInput(known, of.learnt, choose(known, wanted, lengths, seed), texts)
+    known, lesson, seed = of.known, of.lesson, work.config.proxy.seed
+    seen = trained(known, lesson) > 0
+    planted = np.flatnonzero(lesson.families(known, planted=True)[known.family])
+    most = sequences_at_most(work.config)
+    wanted = want(known, seen, planted, lesson.bytes_per_token, most, seed)
+    documents = wanted.documents()
+    read = read_texts(work, known, np.setdiff1d(documents, np.array(sorted(of.texts), np.int64)))
+    every = of.texts | tokenized(of.language.tokenizer, read, of.language.eos)
+    own = {number: every[number] for number in documents.tolist()}
+    lengths = {number: len(text.encoded.tokens) for number, text in own.items()}
+    return ScoringInput(known, lesson, choose(known, wanted, lengths, seed), own)
+
+
+def _schooled(
+    work: Work, known: Catalogue, pool: WorkerPool
+) -> tuple[list[Proxy], Material | Kept]:
+    """Return proxies with what they were taught: those of the last scoring, or trained or loaded.
+
+    Args:
+        work: of the stage.
+        known: the documents.
+        pool: the threads that train.
+    """
+    from pipeline.score.proxy.ensemble import load_all, train_all, training_seconds
+    from pipeline.score.sequences import plants
+    from pipeline.score.sequences.dynamics import asked_rows
+    from pipeline.score.sequences.kept import kept
+
+    config = work.config.proxy
+    found = kept(work, known, chosen_sample(known, config)[0])
+    if found is not None:
+        return found.proxies, found
+    of = material(work, known)
+    size = of.language.size
+    if config.models:
+        return load_all(config, size, corpus_tokens(known, of.lesson.bytes_per_token)), of
+    rows, half = plants.beside(of.learnt, of.planted)
+    seconds = training_seconds(rows, half, size, config, pool.workers)
+    current().message(_stated(rows, config, seconds))
+    return train_all(rows, half, size, config, pool, asked_rows(of.planted)), of
 
 
 def _sequences(work: Work, known: Catalogue) -> Receipt:
     """Choose, read, train and score; write the tables and the models."""
-    from pipeline.score.proxy.ensemble import cores_for, load_all, train_all, training_seconds
+    from pipeline.score.proxy.ensemble import cores_for
     from pipeline.score.proxy.pool import WorkerPool
-    from pipeline.score.sequences import plants
-    from pipeline.score.sequences.dynamics import asked_rows
-    from pipeline.score.sequences.plant_table import plant_table
+    from pipeline.score.sequences.kept import Kept
     from pipeline.score.sequences.sequence_table import sequence_tables
 
     config = work.config.proxy
-    of = material(work, known)
-    size = of.language.size
-    rows, half = plants.beside(of.learnt, of.planted)
     unfinished = work.folder / UNFINISHED / work.key
     cores = cores_for(config, work.cores)
     pool = WorkerPool(cores, config.threads, current().advance, unfinished)
-    if config.models:
-        proxies = load_all(config, size, _corpus_tokens(known, of.texts))
+    proxies, source = _schooled(work, known, pool)
+    of = to_score(work, source)
+    scored, shorter = sequence_tables(work, of, proxies, pool)
+    if isinstance(source, Kept):
+        plants, dynamics = source.plants, source.dynamics
+        models, sample, rows = source.files, source.facts, source.rows
     else:
-        seconds = training_seconds(rows, half, size, config, pool.workers)
-        current().message(_stated(rows, config, seconds))
-        proxies = train_all(rows, half, size, config, pool, asked_rows(of.planted))
-    scored_input = to_score(work, of)
-    scored, shorter = sequence_tables(work, scored_input, proxies, pool)
-    with write_table(work.folder, "sequences", work.key, SEQUENCES) as out:
-        out.write(scored)
-    with write_table(work.folder, "contexts", work.key, CONTEXTS) as of_contexts:
-        of_contexts.write(shorter)
-    with write_table(work.folder, "plants", work.key, PLANTS) as of_plants:
-        of_plants.write(plant_table(of.planted, proxies, of.language.tokenizer, pool))
-    of_dynamics = _write_dynamics(work, of, proxies)
-    facts = _facts(work, scored_input, proxies) | _provenance(work, of.language, pool)
-    facts["plants"] = plants.about(of.planted, rows)
-    files = _write_models(work, scored_input, proxies, of.language, facts)
-    tables = (out.record, of_contexts.record, of_plants.record, of_dynamics)
-    return Receipt((*tables, *files), len(known.row_key), out.rows, facts)
+        plants, dynamics = _of_training(work, source, proxies, pool)
+        models = model_files(proxies, source.language, config)
+        sample, rows = facts_of_sample(source.learnt, source.planted), len(source.learnt.rows)
+    tables = (
+        ("sequences", SEQUENCES, scored),
+        ("contexts", CONTEXTS, shorter),
+        ("plants", PLANTS, plants),
+        ("dynamics", DYNAMICS, dynamics),
+        ("taught", TAUGHT, taught_table(of.lesson)),
+    )
+    facts = facts_of(work, of, proxies, sample) | provenance(work, source.language, pool)
+    models |= {PROXIES: as_json(facts), MANIFEST: as_json(manifest(known, of.lesson, rows))}
+    files = [_written(work, *table) for table in tables]
+    files += [write_file(work.folder, MODELS, name, data) for name, data in models.items()]
+    return Receipt(tuple(files), len(known.row_key), len(scored), facts)
 
 
-def _write_dynamics(work: Work, of: Material, proxies: list[Proxy]) -> FileRecord:
-    """Write the table `dynamics`, which is empty unless `proxy.marks` asks for it."""
-    from pipeline.score.proxy.train import Schedule
-    from pipeline.score.sequences.dynamics import dynamics_table
-
-    config = work.config.proxy
-    schedule = Schedule(config.epochs, config.batch, config.rate, config.seed)
-    with write_table(work.folder, "dynamics", work.key, DYNAMICS) as out:
-        out.write(dynamics_table(of.planted, len(of.learnt.rows), proxies, schedule))
+def _written(work: Work, name: str, schema: pa.Schema, table: pa.Table) -> FileRecord:
+    with write_table(work.folder, name, work.key, schema) as out:
+        out.write(table)
     return out.record
 
 
-def _sample(known: Catalogue, reserved: Int64, config: ProxyConfig) -> Sample:
-    """Return the families to read: by bytes, about as many as the budget of tokens will hold."""
-    allowed = ~held_out(known, config.seed)
-    allowed[known.family[reserved]] = False
-    budget = int(config.sample_tokens * BYTES_PER_TOKEN)
-    return choose_families(known, known.text_bytes, budget, allowed, config.seed)
+def _of_training(
+    work: Work, of: Material, proxies: list[Proxy], pool: WorkerPool
+) -> tuple[pa.Table, pa.Table]:
+    """Return the rows of `plants`, and of `dynamics`, empty unless `proxy.marks` asks for it."""
+    from pipeline.score.proxy.train import Schedule
+    from pipeline.score.sequences.dynamics import dynamics_table
+    from pipeline.score.sequences.plant_table import plant_table
 
-
-def _budget(work: Work) -> int:
-    """Return the sequences to score at most."""
-    from pipeline.score.proxy.ensemble import chosen_device
-
-    default = DEFAULT_TOKENS[chosen_device(work.config.proxy)]
-    return (work.config.score.max_tokens or default) // SEQUENCE
-
-
-def _bytes_per_token(texts: Mapping[int, Text]) -> float:
-    """Return the mean bytes of a token in the texts read."""
-    tokens = sum(len(text.encoded.tokens) for text in texts.values())
-    size = sum(len(text.text.encode()) for text in texts.values())
-    return size / tokens if tokens else BYTES_PER_TOKEN
-
-
-def _corpus_tokens(known: Catalogue, texts: Mapping[int, Text]) -> int:
-    """Return the tokens of the corpus, about."""
-    return round(float(known.text_bytes.sum()) / _bytes_per_token(texts))
+    config = work.config.proxy
+    schedule = Schedule(config.epochs, config.batch, config.rate, config.seed)
+    return (
+        plant_table(of.planted, proxies, of.language.tokenizer, pool),
+        dynamics_table(of.planted, len(of.learnt.rows), proxies, schedule),
+    )
 
 
 def _stated(rows: Int64, config: ProxyConfig, seconds: float) -> str:
@@ -258,119 +288,3 @@ def _stated(rows: Int64, config: ProxyConfig, seconds: float) -> str:
         f"{trainings} trainings of small models on up to {tokens:,} tokens, about "
         f"{max(1, round(seconds / 60))} min; fewer with a smaller proxy.sample_tokens"
     )
-
-
-def _facts(work: Work, of: ScoringInput, proxies: list[Proxy]) -> dict[str, Any]:
-    """Return the facts of the stage: proxies, sample, what was scored, and the machine."""
-    import torch
-
-    config, panel, learnt, known = work.config.proxy, of.panel, of.learnt, of.known
-    corpus_tokens = _corpus_tokens(known, of.texts)
-    kept_out = held_out(known, config.seed)
-    return {
-        "proxies": [_about(proxy) for proxy in proxies],
-        "sample": {
-            "families": learnt.families,
-            "documents": int(learnt.copies.sum()),
-            "tokens": learnt.tokens,
-            "training_sequences": len(learnt.rows),
-            "epochs": config.epochs,
-            "families_in_part": learnt.in_part,
-            "families_too_large_for_it": learnt.skipped,
-            "families_never_trained_on": int(kept_out.sum()),
-            "families_of_the_corpus": len(kept_out),
-            "dilution": round(corpus_tokens / learnt.tokens, 3) if learnt.tokens else None,
-        },
-        "scored": {
-            "sequences": len(panel.document),
-            "of_repeated_text_by_count": int((~panel.sampled).sum()),
-            "of_a_stratified_sample": int(panel.sampled.sum()),
-            "tokens": len(panel.document) * SEQUENCE,
-            "tokens_at_most": _budget(work) * SEQUENCE,
-            "documents": len(np.unique(panel.document)),
-        },
-        "corpus_tokens": corpus_tokens,
-        "bytes_per_token": round(_bytes_per_token(of.texts), 3),
-        "torch": str(torch.__version__),
-        "threads": config.threads,
-        "device": proxies[0].device if proxies else "none",
-    }
-
-
-def _provenance(work: Work, language: Language, pool: WorkerPool) -> dict[str, Any]:
-    """Return with what the models were made: tokenizer, seeds, precision, and what was short."""
-    from pipeline.score.proxy.ensemble import chosen_device
-    from pipeline.score.proxy.precision import precision_of
-
-    config = work.config.proxy
-    facts: dict[str, Any] = {
-        "tokenizer": {
-            "digest": language.digest,
-            "tokens": language.size,
-            "end_of_text": language.eos,
-            "trained_here": not (config.tokenizer or config.models),
-        },
-        "seeds": {"sample": config.seed, "initial_weights": config.seed, "order": config.seed},
-        "precision": precision_of(chosen_device(config)),
-    }
-    if pool.short:
-        facts["rows_at_once_for_want_of_memory"] = dict(sorted(pool.short.items()))
-    if pool.relabelled:
-        facts["rows_scored_again_in_fp32"] = dict(sorted(pool.relabelled.items()))
-    if config.models and config.trained_on == "unknown":
-        facts["seen"] = "unknown: the proxies were loaded; 0 stands for it"
-    if config.models and config.trained_on == "corpus":
-        facts["seen"] = "as declared: the loaded proxies saw all of this corpus"
-    return facts
-
-
-def _about(proxy: Proxy) -> dict[str, Any]:
-    """Return the facts of one proxy."""
-    return {
-        "proxy": proxy.name,
-        "role": proxy.role,
-        "parameters": proxy.parameters,
-        "epochs": proxy.epochs,
-        "tokens": proxy.tokens,
-        "final_loss": None if np.isnan(proxy.loss) else round(proxy.loss, 4),
-        **({"source": proxy.source, "digest": proxy.identity} if proxy.source else {}),
-    }
-
-
-def _write_models(
-    work: Work, of: ScoringInput, proxies: list[Proxy], language: Language, facts: dict[str, Any]
-) -> list[FileRecord]:
-    """Write each trained proxy as a folder that transformers loads.
-
-    Beside them go the facts that `risk` needs, and which families the proxies were trained on.
-    """
-    from pipeline.score.proxy.model import Transformer, config_json, to_safetensors
-    from pipeline.score.proxy.tokenizer import tokenizer_config
-
-    parts = {PROXIES: _as_json(facts), MANIFEST: _as_json(_manifest(of))}
-    spoken = {
-        "tokenizer.json": language.stored,
-        "tokenizer_config.json": tokenizer_config(language.eos_name),
-    }
-    for proxy in proxies:
-        if proxy.role != "early" and isinstance(proxy.model, Transformer):
-            parts[f"{proxy.name}/config.json"] = config_json(proxy.model.shape, language.eos)
-            parts[f"{proxy.name}/model.safetensors"] = to_safetensors(proxy.model)
-            parts |= {f"{proxy.name}/{name}": data for name, data in spoken.items()}
-    if work.config.proxy.models:
-        parts |= {f"tokenizer/{name}": data for name, data in spoken.items()}
-    return [write_file(work.folder, MODELS, name, data) for name, data in parts.items()]
-
-
-def _manifest(of: ScoringInput) -> dict[str, Any]:
-    """Return the families whose sequences were trained on, each with its half."""
-    names, family = of.known.family_names, of.known.family[of.learnt.documents]
-    halves = {
-        names[number]: half
-        for number, half in zip(family.tolist(), of.learnt.half.tolist(), strict=True)
-    }
-    return {"half_of_family": dict(sorted(halves.items())), "rows": len(of.learnt.rows)}
-
-
-def _as_json(value: object) -> bytes:
-    return (json.dumps(value, sort_keys=True) + "\n").encode()

@@ -26,29 +26,24 @@ Float32 = NDArray[np.float32]
 
 
 def text_features(
-    panel: Panel, texts: Mapping[int, Text], places: Places, tokens: Int64
+    panel: Panel, texts: Mapping[int, Text], places: Places, tokens: Int64, counts: Int64
 ) -> dict[str, Float32]:
     """Return the columns of `sequences` that need neither a model nor a count, (sequences,) each.
-
-    Frequencies are over all texts read, each counted once: they are of the sample and the panel,
-    not of the whole corpus.
 
     Args:
         panel: the sequences.
         texts: by number of the document.
         places: the bytes of each sequence.
         tokens: of each sequence, (sequences, 64).
+        counts: how often each token is in the texts of the sample and the panel, each counted once,
+            which is not the whole corpus, (vocabulary,).
     """
-    size = 1 + max((int(text.encoded.tokens.max(initial=0)) for text in texts.values()), default=0)
-    counts = np.zeros(size, np.int64)
-    for text in texts.values():
-        counts += np.bincount(text.encoded.tokens, minlength=size)
     bits = token_bits(tokens, counts)
     columns = {
         "suffix_entropy_bits": suffix_entropy(tokens, SUFFIX),
         "suffix_in_prefix": suffix_in_prefix(tokens, SUFFIX),
         "template_share": template_share(
-            tokens, SUFFIX, digits_folded(_spelled(panel, texts, tokens, size))
+            tokens, SUFFIX, digits_folded(_spelled(panel, texts, tokens, len(counts)))
         ),
         "rare_token_share": rare_share(tokens, rare_tokens(counts)),
         "token_bits": bits[:, -SUFFIX:].mean(1),

@@ -30,7 +30,7 @@ def test_a_canary_is_forecast_as_a_plant_that_no_proxy_was_taught(subject, score
         asked = config.model_copy(update={"target": wanted})
         found, told = forecasts(read_run(scored).tables(), asked, texts, rows, dose)
         target = target_of(wanted, Model(panel.top.parameters, panel.top.tokens))
-        expected, _ = forecast_of(panel, target, config.proxy.seed)
+        expected, _ = forecast_of(panel, target, config.proxy.seed, panel.planted)
         assert found == pytest.approx(expected.risk[own], abs=2e-6)
         assert (told["parameters"], told["epochs"]) == (300_000, epochs)
     assert len(set(dose.tolist())) > 1

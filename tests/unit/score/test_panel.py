@@ -8,7 +8,7 @@ from pipeline.score import slices
 from pipeline.score.sequences import catalogue as catalogues
 from pipeline.score.sequences import panel, sampling
 from pipeline.score.sequences.sequence_table import trained
-from pipeline.score.sequences.training_rows import TrainingRows
+from pipeline.score.sequences.taught import Lesson
 from pipeline.text import hashing
 
 BYTES_PER_TOKEN = 4
@@ -156,14 +156,22 @@ def test_copies_beyond_those_taught_count_as_unseen():
     place = np.array([number_of(known, place) for place in range(3)])
     first = np.flatnonzero(known.first & (known.family != place[2]))
     copies = np.where(known.family[first] == place[0], 3, 1)
-    empty = np.zeros((0, 65), np.int64)
     half = (known.family[first] == place[1]).astype(np.int64)
-    learnt = TrainingRows(first, copies, half, empty, empty[:, 0], 2, 0, 0, 0)
-    group = trained(known, learnt)
+    group = trained(known, taught(known, first, copies, half))
     assert np.bincount(group[known.family == place[0]]).tolist() == [2, 3]
     assert np.bincount(group[known.family == place[1]]).tolist() == [2, 0, 2]
     assert not group[known.family == place[2]].any()
     assert (group[first] == 1 + half).all()
+
+
+def taught(known, documents, copies, half):
+    """Return a lesson of some texts, so many copies of each to one half."""
+    order = np.argsort(known.text_key[documents], kind="stable")
+    documents, copies, half = documents[order], copies[order], half[order]
+    size, none = known.text_bytes[documents], np.zeros(len(documents), np.bool_)
+    offsets, words = np.zeros(len(documents) + 1, np.int64), np.zeros(0, np.uint64)
+    keys = known.text_key[documents]
+    return Lesson(keys, size, size, copies, copies, half, none, offsets, words, size)
 
 
 def test_the_order_of_documents_changes_nothing():

@@ -194,8 +194,10 @@ def forecast_of(folder, table, *settings):
         with write_table(folder, name, "all", schema) as out:
             out.write(rows)
         paths[name] = (out.record.path,)
-    paths["models"] = (
-        write_file(folder, "models", "proxies.json", json.dumps(about).encode()).path,
+    sample: dict[str, dict[str, int]] = {"half_of_family": {}}
+    paths["models"] = tuple(
+        write_file(folder, "models", name, json.dumps(value).encode()).path
+        for name, value in (("proxies.json", about), ("sample.json", sample))
     )
     config = load_config(settings=list(settings))
     receipt = risk(Work("risk", "all", Path(folder), config, (), paths, cores=1, memory=1 << 30))

@@ -3,9 +3,8 @@
 import json
 import shutil
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,11 +15,10 @@ from flows.runners import LocalMapper
 from pipeline import run
 from pipeline.config.load import load_config
 from pipeline.engine.run_folder import open_run
-from pipeline.engine.stage import Work
 from pipeline.errors import IntegrityError
 from pipeline.score.proxy import checkpoint, ensemble, pool, train
 from pipeline.score.proxy.tokenizer import Language, train_tokenizer
-from pipeline.score.sequences import sequences
+from pipeline.score.sequences import provenance, sequences
 from pipeline.score.sequences.catalogue import catalogue
 from pipeline.score.sequences.sampling import half_of, held_out
 from tests import reference
@@ -656,12 +654,12 @@ def test_other_weights_under_the_same_name_are_another_stage(tmp_path):
 
 def test_the_default_budget_is_that_of_the_device(monkeypatch):
     """A GPU scores 200 million tokens, a CPU 262,144, unless set."""
-    work = Work("sequences", "all", Path(), load_config(), (), {})
-    assert sequences._budget(work) == 262_144 // 64
+    config = load_config()
+    assert provenance.sequences_at_most(config) == 262_144 // 64
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    assert sequences._budget(work) == 200_000_000 // 64
-    asked = replace(work, config=load_config(settings=["score.max_tokens=6400"]))
-    assert sequences._budget(asked) == 100
+    assert provenance.sequences_at_most(config) == 200_000_000 // 64
+    asked = load_config(settings=["score.max_tokens=6400"])
+    assert provenance.sequences_at_most(asked) == 100
 
 
 def test_a_short_training_forecasts_all_the_same(scored):

@@ -1,0 +1,85 @@
+"""Of a group that is written again, the shards of which nothing changed stand as they are."""
+
+import json
+import shutil
+
+import pyarrow.parquet as pq
+import pytest
+
+TEXTS = {f"{n}.jsonl": [f"text {m} of shard {n} and of no other" for m in range(3)] for n in "abcd"}
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory, make_corpus, scan):
+    """Scan and filter four shards, which are one group."""
+    folder = tmp_path_factory.mktemp("standing")
+    done = scan(make_corpus(folder / "c", TEXTS), folder / "run")
+    assert [name for name in done.performed if name.startswith("emit/")] == ["emit/g00000"]
+    return done
+
+
+@pytest.fixture
+def again(first, tmp_path, make_corpus, scan):
+    """Give a function that scans and filters a copy of the run over other shards."""
+
+    def grown(shards, *settings, damage=None):
+        folder = shutil.copytree(first.folder, tmp_path / "run")
+        if damage is not None:
+            damage(folder)
+        return scan(make_corpus(tmp_path / "c", shards), folder, *settings)
+
+    return grown
+
+
+def written(first, done):
+    """Return the files of kept/ and removed/ that are not those of the first run as they lie."""
+    return {
+        path.relative_to(done.folder).as_posix()
+        for name in ("kept", "removed")
+        for path in (done.folder / name).glob("*.parquet")
+        if not (old := first.folder / path.relative_to(done.folder)).exists()
+        or old.stat().st_mtime_ns != path.stat().st_mtime_ns
+    }
+
+
+COPY = {**TEXTS, "e.jsonl": [TEXTS["b.jsonl"][0]]}
+
+
+def test_only_shards_whose_rows_changed_are_written(first, again, tmp_path, scan):
+    """A copy in a new shard changes the count of one row: of four shards one is written again."""
+    done = again(COPY)
+    assert written(first, done) == {f"{f}/{n}.parquet" for f in ("kept", "removed") for n in "be"}
+    fresh = scan(tmp_path / "c", tmp_path / "fresh")
+    for name in ("kept", "removed"):
+        for path in (fresh.folder / name).glob("*.parquet"):
+            assert path.read_bytes() == (done.folder / path.relative_to(fresh.folder)).read_bytes()
+    lists = [json.loads((one.folder / "lists/kept.json").read_bytes()) for one in (done, fresh)]
+    assert lists[0]["files"] == lists[1]["files"]
+
+
+def test_a_damaged_file_does_not_stand(first, again):
+    """It is written anew, with the bytes that it had."""
+
+    def flipped(folder):
+        path = folder / "kept" / "a.parquet"
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+
+    done = again(COPY, damage=flipped)
+    assert "kept/a.parquet" in written(first, done)
+    assert (done.folder / "kept/a.parquet").read_bytes() == (
+        first.folder / "kept/a.parquet"
+    ).read_bytes()
+
+
+def test_a_column_that_another_shard_brings_writes_all(first, again):
+    """The files read as one table, so each gets the new column."""
+    done = again({**TEXTS, "e.jsonl": [{"text": "another text", "url": "x"}]})
+    assert len(written(first, done)) == 10
+    assert "url" in pq.read_schema(done.folder / "kept" / "a.parquet").names
+
+
+def test_a_setting_of_the_files_writes_all(first, again):
+    """What the footers name is what they were written with."""
+    assert len(written(first, again(COPY, "mitigation.sink_id=true"))) == 10
