@@ -37,7 +37,8 @@ from pipeline.storage.addresses import is_address
 from pipeline.storage.mirror import scratch_of
 
 GROUP_BYTES = 4 << 20
-GROUPS_AT_MOST = 200
+GROUPS_AT_MOST = 200  # of what one scan adds, unless they would be larger than:
+LARGEST_GROUP_BYTES = 1 << 30
 GROUP_SHARDS = 256
 NAME_BYTES = 240  # of a file or folder; systems allow 255, and ours are called a little longer
 MOST_FAULTS = 8  # of files, in a message
@@ -268,7 +269,8 @@ def _append(manifest: dict[str, Any], new: list[Shard]) -> None:
     if new:
         manifest["corpus"]["known"] = number
     group = 1 + max((shard["group"] for shard in shards), default=-1)
-    limit = max(GROUP_BYTES, sum(shard.bytes for shard in new) // GROUPS_AT_MOST)
+    even = sum(shard.bytes for shard in new) // GROUPS_AT_MOST
+    limit = max(GROUP_BYTES, min(even, LARGEST_GROUP_BYTES))
     held, held_bytes = 0, 0
     for shard in new:
         if held and (held_bytes + shard.bytes > limit or held == GROUP_SHARDS):
