@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 
 from pipeline.config.sections import Config
 from pipeline.corpus import Shard, read_documents
+from pipeline.corpus.files import is_packed
 from pipeline.corpus.room import give_room
 from pipeline.errors import ConfigError, InputError
 from pipeline.text.segmentation import text_buffers
@@ -46,6 +47,7 @@ TOKEN = 16  # of a token that proxies are trained on
 SAMPLED = 4  # files that are looked into
 SAMPLE_BYTES = MIB
 TEXT_PER_BYTE = 4  # of a compressed file that tells nothing
+PLAIN = ("jsonl", "csv")  # formats whose files have a byte for each of text, if not packed
 
 
 _WORKED = [0]  # bytes that this process held when its last run began
@@ -215,7 +217,9 @@ def _footer(shard: Shard, row_bytes: float) -> tuple[int, int]:
     if shard.format == "text":
         return 1, shard.bytes
     if shard.format != "parquet":
-        return int(shard.bytes * TEXT_PER_BYTE // max(1.0, row_bytes + 1)), 0
+        plain = shard.format in PLAIN and not is_packed(shard.path)
+        text = shard.bytes if plain else shard.bytes * TEXT_PER_BYTE
+        return int(text // max(1.0, row_bytes + 1)), 0
     facts = pq.read_metadata(shard.path)
     groups = [facts.row_group(number) for number in range(facts.num_row_groups)]
     means = [group.total_byte_size // group.num_rows for group in groups if group.num_rows]

@@ -1,3 +1,4 @@
+import gzip
 import re
 import subprocess
 import sys
@@ -72,6 +73,25 @@ def test_the_plan_follows_rows_and_the_longest_document(tmp_path, make_corpus):
     assert abs(plan(many, 10**12).smallest - least) < 10_000  # a thousand rows are nothing
     assert plan(many, 10**12, 2_000_000).smallest > least + 600_000_000
     assert plan(long, 10**12).smallest > least + 7 * 10_000_000
+
+
+def test_rows_of_plain_lines_are_planned_as_they_are_and_packed_ones_four_times(
+    tmp_path, monkeypatch
+):
+    """A file of lines has no more rows than its bytes allow; what is packed may unpack to more."""
+    monkeypatch.setattr(memory, "DOCUMENT", 100_000)  # so that rows are most of what is needed
+    line = b'{"text": "' + b"word " * 15 + b'"}\n'
+    (tmp_path / "a.jsonl").write_bytes(line * 20_000)
+    rest = memory.base() + memory.REDUCE
+    rows = (plan(tmp_path / "a.jsonl", 10**12).smallest - rest) / memory.DOCUMENT
+    assert 20_000 <= rows < 25_000
+    noise = np.random.default_rng(1).bytes(300_000).hex()
+    packed = gzip.compress(
+        b"".join(b'{"text": "%b"}\n' % noise[k : k + 60].encode() for k in range(9_000))
+    )
+    (tmp_path / "b.jsonl.gz").write_bytes(packed)
+    rows = (plan(tmp_path / "b.jsonl.gz", 10**12).smallest - rest) / memory.DOCUMENT
+    assert rows == pytest.approx(4 * len(packed) / 61, rel=0.01)
 
 
 def number_in(pattern, text):
