@@ -191,9 +191,19 @@ def require_room(longest: int, room: int, config: Config, where: str) -> None:
     Raises:
         ConfigError: for such a document; it names the budget that would do.
     """
-    if room and LONGEST * longest > room:
-        smallest = base() + UNIT + LONGEST * longest
-        raise too_small(budget_of(config), smallest, f"a document of {_mb(longest)} MB", where)
+    if not room or LONGEST * longest <= room:
+        return
+    smallest, budget = base() + UNIT + LONGEST * longest, budget_of(config)
+    found = f"a document of {_mb(longest)} MB"
+    if budget >= smallest:  # but units at once share it
+        raise ConfigError(
+            "The memory budget is too small for a document beside other workers.",
+            where=where,
+            found=f"{_mb(room)} MB for each of them ({found})",
+            expected=f"{_mb(LONGEST * longest)} MB or more",
+            fix="--set limits.workers=1",
+        )
+    raise too_small(budget, smallest, found, where)
 
 
 def _mb(size: float) -> int:

@@ -145,6 +145,20 @@ def test_a_document_longer_than_the_plan_knew_is_refused_by_name():
     assert "a document of 1000 MB" in refused.value.found
 
 
+def test_a_document_that_fits_alone_is_told_to_be_read_alone():
+    """A budget that would do for one worker is not refused for a smaller one than it is."""
+    config = load_config(settings=["limits.memory=1800MB", "limits.workers=2"])
+    with pytest.raises(ConfigError, match="beside other workers") as refused:
+        memory.require_room(110_000_000, 600_000_000, config, "x, row 0")
+    assert refused.value.found == "600 MB for each of them (a document of 110 MB)"
+    assert refused.value.expected == "880 MB or more"
+    assert refused.value.fix == "--set limits.workers=1"
+    alone = load_config(settings=["limits.memory=1GB"])
+    with pytest.raises(ConfigError, match="too small for this corpus") as refused:
+        memory.require_room(110_000_000, 400_000_000, alone, "x, row 0")
+    assert "limits.memory=" in refused.value.fix
+
+
 def test_less_memory_means_fewer_workers():
     """One worker is always left."""
     wide = load_config(settings=["limits.workers=4", "limits.memory=100GB"])
