@@ -200,6 +200,19 @@ def test_groups_of_a_large_corpus_are_bounded(tmp_path, monkeypatch):
     assert [group for (group,) in facts(manifest, "group")] == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
 
 
+def test_numbers_are_never_given_twice(corpus, make_corpus, monkeypatch):
+    """Where 24 bits do not do, more files are refused: their rows would have the keys of others."""
+    manifest = registry()
+    inventory(manifest, [str(corpus)], CONFIG)
+    known = len(manifest["corpus"]["shards"])
+    monkeypatch.setattr("pipeline.scan.inventory.MOST_SHARDS", known)
+    inventory(manifest, [str(corpus)], CONFIG)
+    make_corpus(corpus, {"one-more.jsonl": ["a"]})
+    with pytest.raises(InputError, match="no numbers left") as refused:
+        inventory(manifest, [str(corpus)], CONFIG)
+    assert refused.value.where == "one-more.jsonl"
+
+
 def test_groups_are_packed_by_number_too(tmp_path, make_corpus, monkeypatch):
     """A group takes no more than so many shards, however small."""
     monkeypatch.setattr("pipeline.scan.inventory.GROUP_SHARDS", 2)
