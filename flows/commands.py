@@ -216,12 +216,14 @@ def _print_plan(
     from flows.summary import preview_lines
     from pipeline.dry_run import preview
     from pipeline.engine.manifest import load_manifest
+    from pipeline.engine.memory import for_scoring
     from pipeline.engine.memory import plan as plan_memory
     from pipeline.engine.shards import active_shards
     from pipeline.expected import expected, in_words
     from pipeline.filter.overrides import enter
     from pipeline.outline import outline, plan
     from pipeline.report.data.headline import forecast_facts, is_order
+    from pipeline.run import ACTS
     from pipeline.score.probes.cost import lines as costs
 
     lines = [f"Plan for {out} (nothing is written):"]
@@ -234,9 +236,12 @@ def _print_plan(
         )
         if stage == "probes" and due:
             lines += [f"    {line}" for line in costs(config)]
-    if corpus and any(due for _, due, _ in planned):
-        memory = plan_memory(session.manifest, active_shards(session.manifest), config)
-        told = in_words(expected(session.manifest, config), memory, config)
+    begun = {stage for stage, due, _ in planned if due}
+    acts = [act for act, own in ACTS.items() if begun & {stage.name for stage in own}]
+    if acts:
+        training = for_scoring(config) if "score" in acts else 0
+        memory = plan_memory(session.manifest, active_shards(session.manifest), config, training)
+        told = in_words(expected(session.manifest, config), memory, config, acts)
         lines += [f"  {line}" for line in told]
     if command == "filter":
         order = is_order(forecast_facts(load_manifest(out))[0])

@@ -1,4 +1,4 @@
-"""What a scan and a filter will cost, told before: text, time, memory, disk.
+"""What the acts of a command will cost, told before: text, time, memory, disk.
 
 A look into some files of each kind tells how much text there is, and one hash of 16 MB how fast the
 machine is. The constants are of `benchmarks/expected.py`, which holds what was told against what
@@ -34,7 +34,8 @@ HASHED_BYTES = 1 << 24
 LINES = frozenset({".jsonl", ".ndjson", ".jsonlines", ".json", ".csv", ".tsv", ".txt", ".log"})
 TEXT_SHARE = 0.8  # of a file whose rows are no lines
 USUAL_SPEED = 0.9e9  # bytes a second of BLAKE2b, where the seconds below were measured
-MAPPED, REDUCED = 0.034, 0.026  # CPU seconds of a megabyte of text, in stages that any thread takes
+# CPU seconds of a megabyte of text: in stages that every thread takes part in, in those of one unit
+ACTS = {"scan": (0.0235, 0.0295), "filter": (0.011, 0.0015), "report": (0.0, 0.008)}
 START = 2.5  # seconds of imports and compiled kernels
 PER_TEXT, PER_DOCUMENT = 1.4, 900  # bytes of the run folder, of a byte of text and of a document
 SPILLED = 1.2  # bytes of a byte of text that are put aside, less what memory takes
@@ -74,17 +75,29 @@ def expected(manifest: dict[str, Any], config: Config) -> Expected:
     )
 
 
-def seconds(found: Expected, config: Config) -> float:
-    """Return how long the scan and the filter will take on this machine, without training."""
+def seconds(
+    found: Expected, config: Config, acts: Sequence[str] = ("scan", "filter"), start: float = START
+) -> float:
+    """Return how long some acts will take on this machine; of a score that is not known before.
+
+    Args:
+        found: what there is of text.
+        config: the settings.
+        acts: of a command.
+        start: seconds until the first begins.
+    """
     workers = workers_of(config)
-    each = MAPPED / workers + REDUCED / min(workers, 2)
-    return START + found.text_bytes / 1e6 * each * USUAL_SPEED / _speed()
+    costs = [ACTS[act] for act in acts if act in ACTS]
+    each = sum(mapped / workers + reduced / min(workers, 2) for mapped, reduced in costs)
+    return start + found.text_bytes / 1e6 * each * USUAL_SPEED / _speed()
 
 
 def _contents(shards: Sequence[Shard], config: Config) -> tuple[int, int]:
     """Return about how many bytes of text and how many rows some files hold."""
     kinds: dict[tuple[str, str], list[Shard]] = defaultdict(list)
     for shard in shards:
+        if not Path(shard.path).is_file():  # a run folder may have outlived its corpus
+            continue
         kinds[shard.format, Path(shard.path).suffix.lower()].append(shard)
     text, rows = 0.0, 0.0
     for (format_, _), own in sorted(kinds.items()):
@@ -185,16 +198,30 @@ def require_disk(folder: Path, manifest: dict[str, Any], config: Config) -> None
         )
 
 
-def in_words(found: Expected, memory: Plan, config: Config) -> list[str]:
-    """Return the lines that tell a user what is to come."""
+def in_words(found: Expected, memory: Plan, config: Config, acts: Sequence[str]) -> list[str]:
+    """Return the lines that tell a user what is to come.
+
+    Args:
+        found: what the text will cost.
+        memory: what the command needs of it.
+        config: the settings.
+        acts: those that have something to do.
+    """
     least, most = _size(memory.smallest), _size(memory.budget)
-    text, took = _size(found.text_bytes), _duration(seconds(found, config))
-    more = f", for a while {_size(found.spilled)} more" if found.spilled else ""
-    return [
-        f"about {text} of text in {found.documents:,} rows: scan and filter {took}",
-        f"memory: at least {least}, may use {most} (limits.memory)",
-        f"disk: about {_size(found.disk)}{more}",
+    timed = [act for act in ("scan", "filter", "report") if act in acts]
+    took = [
+        f"{act} {_duration(seconds(found, config, [act], START if act == timed[0] else 0.0))}"
+        for act in timed
     ]
+    told = [*took, *(["score: told when its training begins"] if "score" in acts else [])]
+    lines = [
+        f"about {_size(found.text_bytes)} of text in {found.documents:,} rows: {', '.join(told)}",
+        f"memory: at least {least}, may use {most} (limits.memory)",
+    ]
+    if {"scan", "filter"} & {*acts}:
+        more = f", for a while {_size(found.spilled)} more" if found.spilled else ""
+        lines.append(f"disk: about {_size(found.disk)} for the run folder{more}")
+    return lines
 
 
 def _size(count: float) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from pipeline.corpus.files import reading
 from pipeline.corpus.row_sizes import cuts, row_sizes
 from pipeline.errors import CorruptFile, SchemaMismatch
+from pipeline.text.arrays import Int64
 
 # a dictionary page can stand for many rows of its largest value, so never decode more at once
 MAX_PIECE_ROWS = 1024
@@ -49,7 +50,36 @@ def parquet_batches(
         CorruptFile: When the file is damaged, also midway.
     """
     with reading(path), _open_parquet(path) as file:
-        yield from regrouped(_parquet_pieces(file, names, batch_bytes), batch_bytes)
+        groups = range(file.metadata.num_row_groups)
+        yield from regrouped(_parquet_pieces(file, groups, names, batch_bytes), batch_bytes)
+
+
+def parquet_batches_with(
+    path: str, names: list[str], batch_bytes: int, wanted: Int64
+) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Yield the row groups that hold wanted rows, in batches with the number of their first row.
+
+    Args:
+        path: the file.
+        names: of the columns.
+        batch_bytes: about how much is decoded at a time.
+        wanted: numbers of rows, ascending; those past the end are passed over.
+
+    Raises:
+        CorruptFile: When the file is damaged, also midway.
+    """
+    with reading(path), _open_parquet(path) as file:
+        facts = file.metadata
+        sizes = [facts.row_group(group).num_rows for group in range(facts.num_row_groups)]
+        ends = np.cumsum(sizes, dtype=np.int64)
+        if sum(sizes) != facts.num_rows:
+            raise pa.ArrowInvalid(f"row groups of {sum(sizes)} rows in a file of {facts.num_rows}")
+        for group in np.unique(np.searchsorted(ends, wanted[wanted < facts.num_rows], "right")):
+            row = int(ends[group]) - sizes[group]
+            pieces = _parquet_pieces(file, [int(group)], names, batch_bytes)
+            for batch in regrouped(pieces, batch_bytes):
+                yield row, batch
+                row += batch.num_rows
 
 
 def ipc_schema(path: str) -> pa.Schema:
@@ -103,14 +133,14 @@ def _open_parquet(path: str) -> pq.ParquetFile:
 
 
 def _parquet_pieces(
-    file: pq.ParquetFile, names: list[str] | None, batch_bytes: int
+    file: pq.ParquetFile, groups: Iterable[int], names: list[str] | None, batch_bytes: int
 ) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of a Parquet file in small pieces.
+    """Yield the rows of some row groups of a Parquet file in small pieces.
 
     Raises:
         ArrowInvalid: When a row group holds another number of rows than the footer says.
     """
-    for group in range(file.metadata.num_row_groups):
+    for group in groups:
         facts = file.metadata.row_group(group)
         if facts.num_rows == 0:
             continue

@@ -10,7 +10,13 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.config.sections import InputConfig
-from pipeline.corpus.columnar import ipc_batches, ipc_schema, parquet_batches, parquet_schema
+from pipeline.corpus.columnar import (
+    ipc_batches,
+    ipc_schema,
+    parquet_batches,
+    parquet_batches_with,
+    parquet_schema,
+)
 from pipeline.corpus.columns import SAMPLED, Columns, resolve_columns
 from pipeline.corpus.delimited import check_priority, csv_records, csv_schema
 from pipeline.corpus.dialect import dialect_of
@@ -24,6 +30,7 @@ from pipeline.corpus.plain import SCHEMA, text_record, text_records
 from pipeline.corpus.shards import Shard
 from pipeline.corpus.token_ids import SCHEMA as OF_TOKENS
 from pipeline.corpus.token_ids import token_file, token_records
+from pipeline.text.arrays import Int64
 
 BATCH_BYTES = 32 << 20
 SAMPLE_BYTES = 1 << 16  # read at a time, where only the first values are looked at
@@ -75,6 +82,7 @@ def read_documents(
     everything: bool = False,
     schema: pa.Schema | None = None,
     batch_bytes: int = BATCH_BYTES,
+    wanted: Int64 | None = None,
 ) -> Iterator[DocumentBatch]:
     """Yield the documents and the rejected rows of a shard, in row order, batch by batch.
 
@@ -87,13 +95,18 @@ def read_documents(
         everything: also give the user's columns.
         schema: for JSON Lines the result of `shard_schema`, to save its pass.
         batch_bytes: about how much is decoded at a time.
+        wanted: numbers of rows, ascending; row groups of Parquet without one are passed over.
 
     Raises:
         CorruptFile: When the file is damaged, also midway.
         SchemaMismatch: When its columns are not as configured.
     """
     columns = shard_columns(shard, config)
-    for records in _records(shard, config, columns, schema, batch_bytes, everything=everything):
+    if wanted is not None and shard.format == "parquet":
+        found = _of_rows(shard, config, columns, batch_bytes, wanted)
+    else:
+        found = _records(shard, config, columns, schema, batch_bytes, everything=everything)
+    for records in found:
         yield to_documents(records, columns, shard.name)
 
 
@@ -185,22 +198,35 @@ def _plain(shard: Shard, config: InputConfig, batch_bytes: int) -> Iterator[Reco
     return text_records(shard.path, shard.name, config.text_rows, batch_bytes)
 
 
+def _of_rows(
+    shard: Shard, config: InputConfig, columns: Columns, batch_bytes: int, wanted: Int64
+) -> Iterator[Records]:
+    """Yield the records of the row groups of a Parquet shard that hold wanted rows."""
+    names = _tops(shard, config, columns)
+    for row, batch in parquet_batches_with(shard.path, names, batch_bytes, wanted):
+        rows = np.arange(row, row + batch.num_rows, dtype=np.int64)
+        yield from_columns(batch, columns, rows, config.text_separator)
+
+
+def _tops(shard: Shard, config: InputConfig, columns: Columns) -> list[str]:
+    """Return the columns to read of a Parquet or Arrow shard."""
+    roles = (columns.id, columns.source, columns.priority)
+    names = [*columns.text, *(name for name in roles if name is not None)]
+    if any(INSIDE in name for name in names):
+        known = _schema(shard, config).names
+        names = [top_of(name, known) for name in names]
+    return list(dict.fromkeys(names))
+
+
 def _columnar(
     shard: Shard, config: InputConfig, columns: Columns, batch_bytes: int, *, everything: bool
 ) -> Iterator[Records]:
     """Yield the records of a Parquet or Arrow shard."""
-    names = [
-        *columns.text,
-        *(name for name in (columns.id, columns.source, columns.priority) if name is not None),
-    ]
     readers = {"parquet": parquet_batches, "arrow": ipc_batches, "lance": lance_batches}
     read = readers[shard.format]
     row = 0
-    if any(INSIDE in name for name in names):
-        known = _schema(shard, config).names
-        names = [top_of(name, known) for name in names]
-    tops = list(dict.fromkeys(names))
-    for batch in read(shard.path, None if everything else tops, batch_bytes):
+    names = None if everything else _tops(shard, config, columns)
+    for batch in read(shard.path, names, batch_bytes):
         rows = np.arange(row, row + batch.num_rows, dtype=np.int64)
         row += batch.num_rows
         records = from_columns(batch, columns, rows, config.text_separator)

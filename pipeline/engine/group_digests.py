@@ -19,11 +19,12 @@ from pipeline.engine.shards import shard_of
 
 GROUPS = "groups"
 """The fact of a stage that holds its digests, by the key of a group."""
+FIVE_DIGITS = 100_000
 
 
 def group_key(group: int) -> str:
-    """Return the key of the unit of work over one group of shards."""
-    return f"g{group:05d}"
+    """Return the key of the unit of work over one group of shards; keys order as groups do."""
+    return f"g{group:05d}" if group < FIVE_DIGITS else f"h{group:08d}"
 
 
 def group_digests(

@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 
 from pipeline.config.sections import Config
 from pipeline.corpus import Shard, read_documents
+from pipeline.corpus.files import is_packed
 from pipeline.corpus.room import give_room
 from pipeline.errors import ConfigError, InputError
 from pipeline.text.segmentation import text_buffers
@@ -46,6 +47,7 @@ TOKEN = 16  # of a token that proxies are trained on
 SAMPLED = 4  # files that are looked into
 SAMPLE_BYTES = MIB
 TEXT_PER_BYTE = 4  # of a compressed file that tells nothing
+PLAIN = ("jsonl", "csv")  # formats whose files have a byte for each of text, if not packed
 
 
 _WORKED = [0]  # bytes that this process held when its last run began
@@ -189,9 +191,19 @@ def require_room(longest: int, room: int, config: Config, where: str) -> None:
     Raises:
         ConfigError: for such a document; it names the budget that would do.
     """
-    if room and LONGEST * longest > room:
-        smallest = base() + UNIT + LONGEST * longest
-        raise too_small(budget_of(config), smallest, f"a document of {_mb(longest)} MB", where)
+    if not room or LONGEST * longest <= room:
+        return
+    smallest, budget = base() + UNIT + LONGEST * longest, budget_of(config)
+    found = f"a document of {_mb(longest)} MB"
+    if budget >= smallest:  # but units at once share it
+        raise ConfigError(
+            "The memory budget is too small for a document beside other workers.",
+            where=where,
+            found=f"{_mb(room)} MB for each of them ({found})",
+            expected=f"{_mb(LONGEST * longest)} MB or more",
+            fix="--set limits.workers=1",
+        )
+    raise too_small(budget, smallest, found, where)
 
 
 def _mb(size: float) -> int:
@@ -215,7 +227,9 @@ def _footer(shard: Shard, row_bytes: float) -> tuple[int, int]:
     if shard.format == "text":
         return 1, shard.bytes
     if shard.format != "parquet":
-        return int(shard.bytes * TEXT_PER_BYTE // max(1.0, row_bytes + 1)), 0
+        plain = shard.format in PLAIN and not is_packed(shard.path)
+        text = shard.bytes if plain else shard.bytes * TEXT_PER_BYTE
+        return int(text // max(1.0, row_bytes + 1)), 0
     facts = pq.read_metadata(shard.path)
     groups = [facts.row_group(number) for number in range(facts.num_row_groups)]
     means = [group.total_byte_size // group.num_rows for group in groups if group.num_rows]

@@ -105,25 +105,30 @@ class RunFolder:
             self.save()
 
     def commit(self, output: str, entry: dict[str, Any]) -> None:
-        """Make a finished output exist: its files get their names, then the former ones go.
+        """Make one finished output exist; see `commit_all`."""
+        self.commit_all({output: entry})
+
+    def commit_all(self, entries: Mapping[str, dict[str, Any]]) -> None:
+        """Make finished outputs exist: their files get their names, then the former ones go.
 
         Raises:
             RunFolderError: a file that is not ours is in the way of one of them.
         """
         outputs = self.manifest["outputs"]
-        finals = waiting(self.folder / record["path"] for record in entry["files"])
+        records = (record for entry in entries.values() for record in entry["files"])
+        finals = waiting(self.folder / record["path"] for record in records)
         made = {final.relative_to(self.folder).as_posix() for final in finals}
         self._require_free(made)
         # another output that had a file of that name before is out of date, and broken from now on
-        former = [o for o in outputs if o == output or not made.isdisjoint(self._files(o))]
+        former = [o for o in outputs if o in entries or not made.isdisjoint(self._files(o))]
         files = [*made, *(path for name in former for path in self._files(name))]
         with self._changing(files):
             named(finals)
             for name in former:
                 del outputs[name]
             self._sound.difference_update(former)
-            outputs[output] = entry
-            self._sound.add(output)
+            outputs.update(entries)
+            self._sound.update(entries)
             self.save()
 
     def _files(self, output: str) -> list[str]:

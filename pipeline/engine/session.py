@@ -10,15 +10,18 @@ caching are this one rule. Which stages there are is told in `pipeline.run`.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
 
 from pipeline.config.sections import Config
+from pipeline.corpus import Shard
 from pipeline.engine.events import used
 from pipeline.engine.facts import fault_of_facts
 from pipeline.engine.files import damaged_file, holding
+from pipeline.engine.gathered import Entries, Gathered
 from pipeline.engine.group_digests import GROUPS, group_key
 from pipeline.engine.manifest import MANIFEST, damaged_manifest
 from pipeline.engine.memory import CHUNK, base, budget_of, release, workers_of
@@ -68,6 +71,7 @@ class Session:
     _fingerprints: dict[str, str | None] = field(default_factory=dict)
     _inputs: dict[str, dict[str, str] | None] = field(default_factory=dict)
     _groups: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    _shards: dict[str, tuple[Shard, ...]] = field(default_factory=dict)
     _names: dict[int, str] = field(default_factory=dict)
 
     @property
@@ -85,7 +89,12 @@ class Session:
             for entry in self.manifest["corpus"]["shards"]:
                 if entry["active"]:
                     self._groups.setdefault(group_key(entry["group"]), []).append(entry)
-            self._names = output_names(active_shards(self.manifest))
+            shards = active_shards(self.manifest)
+            by_key: dict[str, list[Shard]] = {}
+            for shard in shards:  # once: a corpus may have more shards than a unit takes time
+                by_key.setdefault(group_key(shard.group), []).append(shard)
+            self._shards = {key: tuple(own) for key, own in by_key.items()} | {ALL: tuple(shards)}
+            self._names = output_names(shards)
         return self._groups
 
     def refresh(self) -> None:
@@ -233,10 +242,10 @@ class Session:
             current().stage(stage.name, len(due))
             works = [self.work(stage, key, len(due)) for key in due]
             begun = time.perf_counter()
-            with holding(self.run.folder):
+            with holding(self.run.folder), self._recording(stage) as record:
                 done = self.mapper(stage.name, partial(_unit, stage.function), works)
                 for place, receipt in done:
-                    self._record(stage, due[place], receipt, time.perf_counter() - begun)
+                    record(due[place], receipt, time.perf_counter() - begun)
                     current().unit_done(stage.name)
                     publish(self.run.folder, every=PUBLISH_SECONDS)
             self._forget_what_was_known()
@@ -270,9 +279,8 @@ class Session:
 
     def work(self, stage: Stage, key: str, units: int) -> Work:
         """Return one of the units of a stage that are to run side by side."""
-        numbers = {entry["number"] for entry in self._grouped().get(key, ())}
-        shards = active_shards(self.manifest)
-        own = [shard for shard in shards if key == ALL or shard.number in numbers]
+        self._grouped()
+        own = self._shards.get(key, ())
         workers = workers_of(self.config)
         at_once = min(workers, units)
         memory = max(1, (budget_of(self.config) - base()) // at_once)
@@ -282,7 +290,7 @@ class Session:
             key,
             self.run.folder,
             self.config,
-            tuple(own),
+            own,
             tables_of(entries),
             {shard.number: self._names[shard.number] for shard in own},
             self.manifest["scan"],
@@ -325,7 +333,38 @@ class Session:
             if path is not None:
                 raise damaged_file(path, "other bytes than were written")
 
-    def _record(self, stage: Stage, key: str, receipt: Receipt, elapsed_s: float) -> None:
+    @contextmanager
+    def _recording(self, stage: Stage) -> Iterator[Callable[[str, Receipt, float], None]]:
+        """Give how a finished unit is recorded; whatever waits then is recorded at the end.
+
+        Also after an error: what other units have finished stays.
+        """
+        done: dict[str, tuple[str, Receipt, float]] = {}
+
+        def commit(entries: Entries) -> None:
+            self._unseal(stage)
+            self.run.commit_all(entries)
+            for output in entries:
+                self._tell(stage, *done.pop(output))
+
+        gathered = Gathered(commit)
+
+        def record(key: str, receipt: Receipt, elapsed_s: float) -> None:
+            entry = self._entry(stage, key, receipt)
+            done[f"{stage.name}/{key}"] = key, receipt, elapsed_s
+            gathered.add(f"{stage.name}/{key}", entry)
+
+        try:
+            yield record
+        finally:
+            gathered.flush()
+
+    def _entry(self, stage: Stage, key: str, receipt: Receipt) -> dict[str, Any]:
+        """Return what the manifest says of a finished unit.
+
+        Raises:
+            IntegrityError: The stage lost rows, or says of them what it does not declare.
+        """
         if stage.conserves and receipt.rows_in != receipt.rows_out:
             raise IntegrityError(
                 "A stage lost or made rows.",
@@ -343,9 +382,9 @@ class Session:
                 fix="report it: what is finished stays",
             )
         if stage.registers:
-            self._register(receipt)
+            self._register(key, receipt)
         files = [asdict(record) for record in receipt.files]
-        entry = {
+        return {
             "fingerprint": self.fingerprint(stage, key),
             "digest": digest_of([files, receipt.facts]),
             "rows_in": receipt.rows_in,
@@ -354,8 +393,9 @@ class Session:
             "files": files,
             **({"made_from": self._made_from(stage, key)} if stage.continues else {}),
         }
-        self._unseal(stage)
-        self.run.commit(f"{stage.name}/{key}", entry)
+
+    def _tell(self, stage: Stage, key: str, receipt: Receipt, elapsed_s: float) -> None:
+        """Note in the log that a unit is recorded, and its alarms."""
         self.run.log.add(
             "unit",
             stage=stage.name,
@@ -368,9 +408,9 @@ class Session:
         for alarm in receipt.facts.get("alarms", ()):
             self.run.log.add("alarm", kind=alarm["kind"], sentence=alarm["sentence"])
 
-    def _register(self, receipt: Receipt) -> None:
-        """Take the content digests that a stage read into the registry of shards."""
-        by_number = {entry["number"]: entry for entry in self.manifest["corpus"]["shards"]}
+    def _register(self, key: str, receipt: Receipt) -> None:
+        """Take the content digests that a unit read of its shards into the registry."""
+        by_number = {entry["number"]: entry for entry in self._grouped()[key]}
         for facts in receipt.facts["shards"]:
             by_number[facts["number"]].update(
                 {key: facts[key] for key in ("content_digest", "documents", "rejected")}

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from pipeline.config.sections import InputConfig
 from pipeline.corpus import Shard, read_documents
-from pipeline.engine.shards import key_range, row_keys
+from pipeline.engine.shards import key_range, row_keys, row_of
 from pipeline.text.arrays import Uint64
 
 
@@ -18,8 +18,9 @@ def texts_of_rows(
 ) -> Iterator[tuple[int, str]]:
     """Yield (row_key, text) of the wanted rows, in the order of the shards and then of the rows.
 
-    Only shards that hold a wanted row are read, each no further than the batch of its last one; one
-    batch of documents is in memory at a time. A row that a shard does not have is passed over.
+    Only shards that hold a wanted row are read, each no further than the batch of its last one, and
+    of Parquet only the row groups that hold one; one batch of documents is in memory at a time. A
+    row that a shard does not have is passed over.
     Raises CorruptFile where a shard is damaged before its last wanted row.
 
     Args:
@@ -36,7 +37,7 @@ def texts_of_rows(
 
 
 def _texts_of_shard(shard: Shard, config: InputConfig, wanted: Uint64) -> Iterator[tuple[int, str]]:
-    for batch in read_documents(shard, config):
+    for batch in read_documents(shard, config, wanted=row_of(wanted).astype(np.int64)):
         keys = row_keys(shard.number, batch.rows)
         taken = np.flatnonzero(np.isin(keys, wanted))
         if taken.size:

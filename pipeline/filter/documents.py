@@ -10,7 +10,7 @@ kept. Without that order the keeper of another document could be removed later.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 from pipeline.config.sections import NearConfig
 from pipeline.engine.group_digests import GROUPS, group_digests
 from pipeline.engine.query import limits, run
+from pipeline.engine.spill import Ref, Spill, spilling
 from pipeline.engine.stage import Receipt, Work
 from pipeline.engine.tables import (
     ROW_GROUP,
@@ -38,7 +39,7 @@ from pipeline.errors import IntegrityError
 from pipeline.filter.former import STAYED, with_stayed
 from pipeline.filter.keeper_kernels import decide
 from pipeline.filter.kept_out import apart
-from pipeline.filter.proofs import BY_CONTAINMENT, PROOF_BYTES, Proofs, Signs
+from pipeline.filter.proofs import BY_CONTAINMENT, PROOF, PROOF_BYTES, Proofs, Signs
 from pipeline.filter.sources import SOURCES, require_known_sources
 from pipeline.scan.components import components, smallest_hash
 from pipeline.scan.ranking import best_first
@@ -86,11 +87,13 @@ def documents(work: Work) -> Receipt:
         _require_sources(counts, near)
     pairs, contained = (_Stored(work.paths(name), schema) for name, schema in PROOFS)
     room = work.memory // (4 * PROOF_BYTES) or MOST_PROOFS
-    added = keepers(counts, pairs, contained, near, room, apart(work))
+    with spilling(work.folder, work.memory // 4 or 2**62) as spill:
+        added = keepers(counts, pairs, contained, near, Room(room, spill), apart(work))
     rows, otherwise = counts.num_rows, None
     if STAYED in counts.column_names:
         plain = counts.drop_columns([STAYED])
-        best = keepers(plain, pairs, contained, near, room, apart(work))
+        with spilling(work.folder, work.memory // 4 or 2**62) as spill:
+            best = keepers(plain, pairs, contained, near, Room(room, spill), apart(work))
         otherwise = int(
             pc.sum(pc.xor(*(pc.is_null(one["keeper"]) for one in (added, best)))).as_py() or 0
         )
@@ -222,12 +225,25 @@ class _Stored:
                 yield conform(batch, self.schema)
 
 
+@dataclass(frozen=True)
+class Room:
+    """Where proofs are while the documents are decided; changes no result.
+
+    Attributes:
+        proofs: so many are sorted at a time, a little more if one text has more.
+        spill: where all of them are put aside.
+    """
+
+    proofs: int = MOST_PROOFS
+    spill: Spill = field(default_factory=lambda: Spill(-1, 2**62))  # in memory
+
+
 def keepers(
     counts: pa.Table,
     pairs: Iterable[pa.Table],
     contained: Iterable[pa.Table],
     config: NearConfig,
-    room: int = MOST_PROOFS,
+    room: Room | None = None,
     going: Uint64 | None = None,
 ) -> pa.Table:
     """Return the columns that are added to `counts`, one row per document in its order.
@@ -247,7 +263,7 @@ def keepers(
         pairs: parts of the table `pairs`, gone through more than once.
         contained: parts of the table `contained`, likewise.
         config: the thresholds, and what ranks first.
-        room: proofs that are held at a time, a little more if one text has more; changes no result.
+        room: where proofs are meanwhile; in memory by default.
         going: keys of rows that go anyhow, sorted; they are decided among themselves.
     """
     keys = counts["row_key"].to_numpy()  # (documents,)
@@ -261,7 +277,7 @@ def keepers(
     ranked = [_best_ranks(group, rank, split == one) for one in range(split.max(initial=0) + 1)]
     signs = Signs.of(counts, config.symbol_words)
     proofs = Proofs(keys, np.stack(ranked), pairs, contained, config, signs)
-    goes_to, kinds, scores = _greedy(proofs, len(keys), room)
+    goes_to, kinds, scores = _greedy(proofs, len(keys), room or Room())
     own = proofs.ranked[split, group]  # a part of a group is named by the rank of its best row
     leaves = goes_to[own] >= 0  # removed for a text that is not the same
     keeper = by_rank[np.where(leaves, goes_to[own], own)]
@@ -342,30 +358,57 @@ def _best_ranks(group: np.ndarray, rank: np.ndarray, chosen: np.ndarray) -> np.n
     return best
 
 
-def _greedy(proofs: Proofs, count: int, room: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _greedy(proofs: Proofs, count: int, room: Room) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the group that each group is removed for, the proof and its score; -1 if it stays.
 
     All three are of (documents,), by rank. Proofs are taken range by range of the ranks of those
     that may go, so that memory follows `room`.
     """
-    of_rank = np.zeros(count, np.int64)
+    of_rank, held = np.zeros(count, np.int64), []
     for part in proofs.all():
-        of_rank += np.bincount(part["worse"], minlength=count)
+        np.add.at(of_rank, part["worse"], 1)
+        held.append(room.spill.put(part))
     goes_to = np.full(count, -1)
     kinds, scores = np.zeros(count, np.int8), np.zeros(count)
     kept = np.ones(count, np.int64)
-    bounds = np.flatnonzero(np.diff((np.cumsum(of_rank) - of_rank) // room, prepend=-1))
-    for low, high in pairwise([*bounds.tolist(), count]):
-        if not of_rank[low:high].any():
-            continue
-        own = np.concatenate(
-            [part[(part["worse"] >= low) & (part["worse"] < high)] for part in proofs.all()]
-        )
+    first = np.flatnonzero(np.diff((np.cumsum(of_rank) - of_rank) // room.proofs, prepend=-1))
+    for refs in _by_range(held, first, room):
+        own = np.concatenate([np.zeros(0, PROOF), *(room.spill.get(ref) for ref in refs)])
         own = own[np.lexsort((own["better"], -own["score"], -own["kind"], own["worse"]))]
         taken = own[decide(own["worse"].copy(), own["better"].copy(), kept)]
         goes_to[taken["worse"]] = taken["better"]
         kinds[taken["worse"]], scores[taken["worse"]] = taken["kind"], taken["score"]
     return goes_to, kinds, scores
+
+
+def _by_range(held: list[Ref], first: np.ndarray, room: Room) -> list[list[Ref]]:
+    """Return what was put aside by ranges of the ranks of those that may go.
+
+    Each proof is read once and put aside once more, however many ranges there are.
+
+    Args:
+        held: parts of all proofs; nothing is left in it where there are several ranges.
+        first: the first rank of each range.
+        room: so many proofs are taken apart at a time.
+    """
+    if len(first) < 2:
+        return [held]
+    found: list[list[Ref]] = [[] for _ in first]
+    held.reverse()
+    while held:
+        parts: list[np.ndarray] = []
+        while held and sum(map(len, parts)) < room.proofs:
+            ref = held.pop()
+            parts.append(room.spill.get(ref))
+            room.spill.drop(ref)
+        own = np.concatenate(parts)
+        ranges = np.searchsorted(first, own["worse"], "right") - 1
+        own = own[np.argsort(ranges, kind="stable")]
+        ends = np.cumsum(np.bincount(ranges, minlength=len(first))).tolist()
+        for number, (low, high) in enumerate(pairwise([0, *ends])):
+            if low < high:
+                found[number].append(room.spill.put(own[low:high].copy()))
+    return found
 
 
 def _neighbourhoods(

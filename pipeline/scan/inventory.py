@@ -30,15 +30,17 @@ from pipeline.corpus.columns import check_column
 from pipeline.corpus.files import further
 from pipeline.corpus.listed import absolute
 from pipeline.engine.progress import current
-from pipeline.engine.shards import active_shards
+from pipeline.engine.shards import ROW_BITS, active_shards
 from pipeline.errors import ConfigError, InputError, PipelineError, SchemaMismatch
 from pipeline.names import shown
 from pipeline.storage.addresses import is_address
 from pipeline.storage.mirror import scratch_of
 
 GROUP_BYTES = 4 << 20
-GROUPS_AT_MOST = 200
+GROUPS_AT_MOST = 200  # of what one scan adds, unless they would be larger than:
+LARGEST_GROUP_BYTES = 1 << 30
 GROUP_SHARDS = 256
+MOST_SHARDS = 1 << (64 - ROW_BITS)  # over the life of a run folder
 NAME_BYTES = 240  # of a file or folder; systems allow 255, and ours are called a little longer
 MOST_FAULTS = 8  # of files, in a message
 MOST_TEXTS, MOST_TEXT_BYTES = 100, 1 << 28  # text files whose lines are counted before a scan
@@ -68,7 +70,7 @@ def inventory(
         own: the corpus may lie in a run folder.
 
     Raises:
-        InputError: When a file cannot be used.
+        InputError: When a file cannot be used, or there are too many.
     """
     more = further(config.input)
     places = local_places(corpus, config.limits.scratch, current().advance, more)
@@ -262,13 +264,25 @@ def _append(manifest: dict[str, Any], new: list[Shard]) -> None:
     """Append new shards, numbered by name, and pack them into groups of some megabytes.
 
     The packing depends on nothing but the files.
+
+    Raises:
+        InputError: When there are more shards than the keys of rows have numbers for.
     """
     shards = manifest["corpus"]["shards"]
     number = len(shards)
+    if number + len(new) > MOST_SHARDS:
+        raise InputError(
+            "The run folder has no numbers left for so many files.",
+            where=new[0].name,
+            found=f"{number:,} files, those included that have gone, and {len(new):,} new ones",
+            expected=f"{MOST_SHARDS:,} at most",
+            fix="scan into a new folder, or put small files together",
+        )
     if new:
         manifest["corpus"]["known"] = number
     group = 1 + max((shard["group"] for shard in shards), default=-1)
-    limit = max(GROUP_BYTES, sum(shard.bytes for shard in new) // GROUPS_AT_MOST)
+    even = sum(shard.bytes for shard in new) // GROUPS_AT_MOST
+    limit = max(GROUP_BYTES, min(even, LARGEST_GROUP_BYTES))
     held, held_bytes = 0, 0
     for shard in new:
         if held and (held_bytes + shard.bytes > limit or held == GROUP_SHARDS):

@@ -15,6 +15,7 @@ from pipeline.errors import InputError
 NO_RECORDS = frozenset(
     {NOT_JSON, INVALID_UTF8, CSV_FIELDS, CSV_QUOTE}
 )  # the file is not what its name says
+MOST_DOCUMENTS = 2**32 - 1  # `windows` and `candidates` number them by 32 bits
 FEW_ROWS = 10  # so many bad rows may be all that a file has
 MOST_NAMED = 3
 MOST_COLUMNS = 12
@@ -22,6 +23,8 @@ MOST_COLUMNS = 12
 
 def require_documents(manifest: dict[str, Any], config: InputConfig) -> None:
     """Refuse to go on when most of a corpus, or all of one of its files, was rejected.
+
+    And when there are more documents than the next stages have numbers for.
 
     A file counts if none of its lines is a record, or if it has ten rows or more; text files, each
     one row, do not. With `skip_bad_files` single files pass. All rejected rows are in rejected/.
@@ -31,11 +34,20 @@ def require_documents(manifest: dict[str, Any], config: InputConfig) -> None:
         config: how the corpus is read.
 
     Raises:
-        InputError: When too much was rejected; it says which setting to try.
+        InputError: When too much was rejected, and which setting to try; when there is too much.
     """
     entries = [entry for entry in manifest["corpus"]["shards"] if entry["active"]]
     rejected = sum(sum(entry["rejected"].values()) for entry in entries)
-    rows = rejected + sum(entry["documents"] for entry in entries)
+    documents = sum(entry["documents"] for entry in entries)
+    if documents > MOST_DOCUMENTS:
+        raise InputError(
+            "The corpus has more documents than can be numbered.",
+            where=f"{entries[0]['name']} and others",
+            found=f"{documents:,} documents",
+            expected=f"{MOST_DOCUMENTS:,} at most",
+            fix="scan it in parts, and hold each against the ones before: minus.run",
+        )
+    rows = rejected + documents
     if rejected > config.most_rejected * rows:
         worst = max(entries, key=lambda entry: sum(entry["rejected"].values()))
         raise InputError(

@@ -302,6 +302,8 @@ def test_nothing_is_trained_unless_wanted(tmp_path, corpus):
     assert not (run / "report").exists()
     plan = rote("run", corpus, *asked, "--no-score", "--dry-run").out
     assert "report       1 of 1 units to do" in plan
+    assert ": report " in plan  # what is done already takes no time and no disk
+    assert "disk:" not in plan
     assert "sequences" not in plan
     ended = rote("run", corpus, *asked, "--no-score")
     assert ended.performed == ["report"]
@@ -459,6 +461,8 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path, scanned, run):
     assert "  counts       already done\n  sequences    1 of 1 units to do\n" in again.out
     later = rote("filter", run, "--dry-run")
     assert (later.code, later.out.count("units to do")) == (OK, 5)
+    assert ": filter " in later.out
+    assert "disk: about" in later.out
     assert files(run) == before
 
 

@@ -102,15 +102,15 @@ def _kill_in_files(here):
 
 
 def _kill_in_manifest(here):
-    commit, save = store.RunFolder.commit, store.RunFolder.save
+    commit, save = store.RunFolder.commit_all, store.RunFolder.save
 
-    def dying(folder, output, entry):
+    def dying(folder, entries):
         if here("recording"):
             whole = (folder.folder / MANIFEST).read_bytes()
             half = folder.folder / f"{MANIFEST}{written.TEMPORARY}"
             half.write_bytes(whole[: len(whole) // 2])
             die()
-        commit(folder, output, entry)
+        commit(folder, entries)
         if here("recorded"):
             die()
 
@@ -119,7 +119,7 @@ def _kill_in_manifest(here):
         if here("forgotten"):
             die()
 
-    IN_THE_CHILD.setattr(store.RunFolder, "commit", dying)
+    IN_THE_CHILD.setattr(store.RunFolder, "commit_all", dying)
     IN_THE_CHILD.setattr(store.RunFolder, "save", forgetting)
 
 

@@ -12,7 +12,7 @@ import pytest
 from pipeline.config.load import load_config
 from pipeline.engine.memory import Plan
 from pipeline.errors import ConfigError
-from pipeline.expected import Expected, expected, in_words, seconds
+from pipeline.expected import USUAL_SPEED, Expected, expected, in_words, seconds
 from pipeline.outline import outline
 
 WORDS = [f"word{number}" for number in range(500)]
@@ -92,10 +92,26 @@ def test_what_is_put_aside_is_what_memory_does_not_hold(tmp_path):
     assert rich.spilled == 0
     poor = Expected(10**10, 10**6, 14 * 10**9, 11 * 10**9)
     assert (
-        in_words(poor, Plan(10**9, 10**8, 10**8), config)[2]
-        == "disk: about 14.0 GB, for a while 11.0 GB more"
+        in_words(poor, Plan(10**9, 10**8, 10**8), config, ["scan"])[2]
+        == "disk: about 14.0 GB for the run folder, for a while 11.0 GB more"
     )
     assert seconds(poor, config) > 100 * seconds(Expected(10**7, 1, 0, 0), config) / 4
+
+
+def test_each_act_that_is_due_is_told(monkeypatch):
+    """What a command will not do is not in its time, and only what writes tables takes disk."""
+    monkeypatch.setattr("pipeline.expected._speed", lambda: USUAL_SPEED)
+    found, memory = Expected(10**9, 10**5, 10**9, 0), Plan(10**9, 10**8, 10**8)
+    config = load_config(settings=["limits.workers=2", "limits.memory=2GB"])
+    whole = in_words(found, memory, config, ["scan", "score", "filter", "report"])
+    assert whole[0] == (
+        "about 1.0 GB of text in 100,000 rows: scan 29 s, filter 6 s, report 4 s, "
+        "score: told when its training begins"
+    )
+    assert in_words(found, memory, config, ["report"]) == [
+        "about 1.0 GB of text in 100,000 rows: report 6 s",
+        "memory: at least 100 MB, may use 1.0 GB (limits.memory)",
+    ]
 
 
 def test_no_file_is_read_whole(tmp_path, monkeypatch):

@@ -5,7 +5,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline.engine.group_digests import group_digests
+from pipeline.engine.group_digests import group_digests, group_key
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,16 @@ def changed(column, place, value):
     values[place] = value
     at = ROWS.schema.get_field_index(column)
     return ROWS.set_column(at, column, pa.array(values, ROWS.schema.field(column).type))
+
+
+def test_keys_order_as_groups_do_beyond_five_digits():
+    """Files of tables are read in the order of the keys, and their rows must ascend.
+
+    A folder that many scans have added to has more than 99,999 groups.
+    """
+    groups = [0, 1, 99_999, 100_000, 100_001, 999_999, 12_345_678]
+    assert sorted(groups, key=group_key) == groups
+    assert group_key(99_999) == "g99999"
 
 
 def test_batches_do_not_matter():

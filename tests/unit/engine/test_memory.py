@@ -1,3 +1,4 @@
+import gzip
 import re
 import subprocess
 import sys
@@ -74,6 +75,25 @@ def test_the_plan_follows_rows_and_the_longest_document(tmp_path, make_corpus):
     assert plan(long, 10**12).smallest > least + 7 * 10_000_000
 
 
+def test_rows_of_plain_lines_are_planned_as_they_are_and_packed_ones_four_times(
+    tmp_path, monkeypatch
+):
+    """A file of lines has no more rows than its bytes allow; what is packed may unpack to more."""
+    monkeypatch.setattr(memory, "DOCUMENT", 100_000)  # so that rows are most of what is needed
+    line = b'{"text": "' + b"word " * 15 + b'"}\n'
+    (tmp_path / "a.jsonl").write_bytes(line * 20_000)
+    rest = memory.base() + memory.REDUCE
+    rows = (plan(tmp_path / "a.jsonl", 10**12).smallest - rest) / memory.DOCUMENT
+    assert 20_000 <= rows < 25_000
+    noise = np.random.default_rng(1).bytes(300_000).hex()
+    packed = gzip.compress(
+        b"".join(b'{"text": "%b"}\n' % noise[k : k + 60].encode() for k in range(9_000))
+    )
+    (tmp_path / "b.jsonl.gz").write_bytes(packed)
+    rows = (plan(tmp_path / "b.jsonl.gz", 10**12).smallest - rest) / memory.DOCUMENT
+    assert rows == pytest.approx(4 * len(packed) / 61, rel=0.01)
+
+
 def number_in(pattern, text):
     """Return the number that a pattern finds in a text."""
     found = re.search(pattern, text)
@@ -123,6 +143,20 @@ def test_a_document_longer_than_the_plan_knew_is_refused_by_name():
         memory.require_room(10**9, 10**9, config, "x, row 7")
     assert refused.value.where == "x, row 7"
     assert "a document of 1000 MB" in refused.value.found
+
+
+def test_a_document_that_fits_alone_is_told_to_be_read_alone():
+    """A budget that would do for one worker is not refused for a smaller one than it is."""
+    config = load_config(settings=["limits.memory=1800MB", "limits.workers=2"])
+    with pytest.raises(ConfigError, match="beside other workers") as refused:
+        memory.require_room(110_000_000, 600_000_000, config, "x, row 0")
+    assert refused.value.found == "600 MB for each of them (a document of 110 MB)"
+    assert refused.value.expected == "880 MB or more"
+    assert refused.value.fix == "--set limits.workers=1"
+    alone = load_config(settings=["limits.memory=1GB"])
+    with pytest.raises(ConfigError, match="too small for this corpus") as refused:
+        memory.require_room(110_000_000, 400_000_000, alone, "x, row 0")
+    assert "limits.memory=" in refused.value.fix
 
 
 def test_less_memory_means_fewer_workers():

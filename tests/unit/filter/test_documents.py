@@ -9,9 +9,10 @@ from flows.runners import LocalMapper
 from pipeline import run
 from pipeline.config.load import load_config
 from pipeline.config.sections import NearConfig
+from pipeline.engine.spill import Spill
 from pipeline.errors import ConfigError, IntegrityError
 from pipeline.filter import documents
-from pipeline.filter.documents import COMPARED_BY, RANKED_BY, _joined, keepers, ranks
+from pipeline.filter.documents import COMPARED_BY, RANKED_BY, Room, _joined, keepers, ranks
 from pipeline.filter.sources import SOURCES
 from schemas.filter.documents import DOCUMENTS
 from schemas.scan.contained import CONTAINED
@@ -264,6 +265,9 @@ def test_every_removal_is_proved_and_no_pair_is_left(seed):
         containment=draw.choice([0, 0.7, 1]),
     )
     found = keepers(table, [near(*pairs)], [within(*inside)], config)
+    parts = [near(*pairs[k : k + 3]) for k in range(0, len(pairs), 3)]
+    little = Room(draw.choice([1, 2, 7]), Spill(-1, 2**62))
+    assert found.equals(keepers(table, parts, [within(*inside)], config, little))
     removed = {row["row_key"]: row for row in found.to_pylist() if row["keeper"] is not None}
     rank = ranks(table, config).tolist()
     proof = {frozenset(p[:2]): Fraction(p[2], p[3]) for p in pairs if 10 * p[2] >= 8 * p[3]}

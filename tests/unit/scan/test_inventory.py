@@ -186,6 +186,33 @@ def test_groups_are_packed_by_bytes(tmp_path, monkeypatch):
     assert [group for (group,) in facts(manifest, "group")] == [0, 0, 1, 2, 3, 3]
 
 
+def test_groups_of_a_large_corpus_are_bounded(tmp_path, monkeypatch):
+    """A group is a two-hundredth of what is added, and never larger than its bound."""
+    monkeypatch.setattr("pipeline.scan.inventory.GROUP_BYTES", 1)
+    monkeypatch.setattr("pipeline.scan.inventory.LARGEST_GROUP_BYTES", 100)
+    corpus = tmp_path / "c"
+    corpus.mkdir()
+    for number in range(10):
+        (corpus / f"{number}.txt").write_text("x" * 50)
+    manifest = registry()
+    monkeypatch.setattr("pipeline.scan.inventory.GROUPS_AT_MOST", 2)
+    inventory(manifest, [str(corpus)], CONFIG)
+    assert [group for (group,) in facts(manifest, "group")] == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+
+
+def test_numbers_are_never_given_twice(corpus, make_corpus, monkeypatch):
+    """Where 24 bits do not do, more files are refused: their rows would have the keys of others."""
+    manifest = registry()
+    inventory(manifest, [str(corpus)], CONFIG)
+    known = len(manifest["corpus"]["shards"])
+    monkeypatch.setattr("pipeline.scan.inventory.MOST_SHARDS", known)
+    inventory(manifest, [str(corpus)], CONFIG)
+    make_corpus(corpus, {"one-more.jsonl": ["a"]})
+    with pytest.raises(InputError, match="no numbers left") as refused:
+        inventory(manifest, [str(corpus)], CONFIG)
+    assert refused.value.where == "one-more.jsonl"
+
+
 def test_groups_are_packed_by_number_too(tmp_path, make_corpus, monkeypatch):
     """A group takes no more than so many shards, however small."""
     monkeypatch.setattr("pipeline.scan.inventory.GROUP_SHARDS", 2)

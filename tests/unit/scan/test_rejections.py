@@ -1,6 +1,10 @@
+from typing import Any
+
 import pytest
 
+from pipeline.config.sections import InputConfig
 from pipeline.errors import InputError
+from pipeline.scan.rejections import require_documents
 
 GOOD = [f"a text number {n} of its own" for n in range(30)]
 
@@ -74,3 +78,17 @@ def test_empty_text_files_are_no_fault(tmp_path, scan):
         (tmp_path / f"{n:02}.txt").write_text(text)
     done = scan(tmp_path, tmp_path.with_name("run"))
     assert (count(done, "kept"), count(done, "rejected")) == (30, 1)
+
+
+def test_more_documents_than_numbers_are_refused():
+    """Windows and candidates number documents by 32 bits: one more would be taken for the first."""
+    shards: list[Any] = [
+        {"name": name, "active": True, "documents": count, "rejected": {}, "format": "parquet"}
+        for name, count in (("a", 2**31), ("b", 2**31 - 1))
+    ]
+    manifest = {"corpus": {"shards": shards}}
+    require_documents(manifest, InputConfig())
+    shards[1]["documents"] += 1
+    with pytest.raises(InputError, match="more documents than can be numbered") as refused:
+        require_documents(manifest, InputConfig())
+    assert refused.value.found == "4,294,967,296 documents"
