@@ -235,7 +235,7 @@ class Room:
     """
 
     proofs: int = MOST_PROOFS
-    spill: Spill = field(default_factory=lambda: Spill(-1, 2**62))  # in memory
+    spill: Spill = field(default_factory=lambda: Spill(Path(), 2**62))  # in memory
 
 
 def keepers(

@@ -266,7 +266,7 @@ def test_every_removal_is_proved_and_no_pair_is_left(seed):
     )
     found = keepers(table, [near(*pairs)], [within(*inside)], config)
     parts = [near(*pairs[k : k + 3]) for k in range(0, len(pairs), 3)]
-    little = Room(draw.choice([1, 2, 7]), Spill(-1, 2**62))
+    little = Room(draw.choice([1, 2, 7]), Spill(Path(), 2**62))
     assert found.equals(keepers(table, parts, [within(*inside)], config, little))
     removed = {row["row_key"]: row for row in found.to_pylist() if row["keeper"] is not None}
     rank = ranks(table, config).tolist()
