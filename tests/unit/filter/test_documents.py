@@ -1,6 +1,7 @@
 import hashlib
 import random
 from fractions import Fraction
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
