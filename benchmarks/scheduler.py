@@ -54,9 +54,7 @@ class Ran:
     even: float
 
 
-def simulate(
-    loads: Sequence[Load], nodes: int, cores: int, dispatch: float = 0.0, queue: bool = True
-) -> list[Ran]:
+def simulate(loads: Sequence[Load], nodes: int, cores: int, dispatch: float = 0.0) -> list[Ran]:
     """Return what becomes of each stage on a cluster.
 
     Args:
@@ -64,8 +62,6 @@ def simulate(
         nodes: machines.
         cores: of each.
         dispatch: seconds of the driver for each task, one after another.
-        queue: whether tasks go to the slot that is free first; else they are dealt out in turn
-            beforehand, as a program does that gives each worker its files.
     """
     found = []
     for load in loads:
@@ -73,7 +69,7 @@ def simulate(
         speed = 1 / (load.serial + (1 - load.serial) / cores) if load.whole else 1.0
         moving = load.moved * (1 if load.whole else cores) / max(sum(load.seconds), 1e-9)
         times = [max(seconds / speed, moving * seconds) for seconds in load.seconds]
-        ended = (_queued if queue else _dealt)(times, slots, dispatch)
+        ended = _last_end(times, slots, dispatch)
         work = sum(load.seconds) + load.alone
         found.append(
             Ran(
@@ -87,7 +83,7 @@ def simulate(
     return found
 
 
-def _queued(times: Sequence[float], slots: int, dispatch: float) -> float:
+def _last_end(times: Sequence[float], slots: int, dispatch: float) -> float:
     """Return when the last task ends, each given to the slot that is free first."""
     free = [0.0] * min(slots, max(1, len(times)))
     last = 0.0
@@ -97,15 +93,6 @@ def _queued(times: Sequence[float], slots: int, dispatch: float) -> float:
         heapq.heappush(free, ends)
         last = max(last, ends)
     return last
-
-
-def _dealt(times: Sequence[float], slots: int, dispatch: float) -> float:
-    """Return when the last task ends, each given to a slot in turn."""
-    free = [0.0] * min(slots, max(1, len(times)))
-    for number, seconds in enumerate(times):
-        place = number % len(free)
-        free[place] = max((number + 1) * dispatch, free[place]) + seconds
-    return max(free)
 
 
 def makespan(ran: Sequence[Ran]) -> float:
