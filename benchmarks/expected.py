@@ -1,6 +1,6 @@
 """What a dry run tells of time, memory and disk, beside what the scan and the filter then took.
 
-usage: python benchmarks/expected.py CORPUS... [--set a.b=c]
+usage: python benchmarks/expected.py CORPUS... [--set a.b=c] [--out JSON]
 
 Each corpus is scanned and filtered once by the command line in a process of its own, after one that
 loads every kernel. Seconds are wall time, start-up included; disk is the run folder at the end.
@@ -9,12 +9,15 @@ loads every kernel. Seconds are wall time, start-up included; disk is the run fo
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+from scan import machine
 
 from pipeline.config.load import load_config
 from pipeline.engine.manifest import load_manifest
@@ -29,7 +32,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("corpus", nargs="+", type=Path)
     parser.add_argument("--set", action="append", default=[])
+    parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
+    rows_of: list[dict[str, object]] = []
     print("| corpus | text MB told | is | rows told | are | s told | took | MB of memory at least"
           " | peak | MB of disk told | is |")  # fmt: skip
     print("|---|" + "---:|" * 10)
@@ -40,21 +45,41 @@ def main() -> None:
             manifest = outline(out, config, [str(corpus)]).manifest
             told = expected(manifest, config)
             wall = seconds(told, config)
-            took, peak = measured(corpus, out, asked.set)
+            took, peak, cpu = measured(corpus, out, asked.set)
             shards = load_manifest(out)["corpus"]["shards"]
             rows = sum(shard["documents"] for shard in shards)
             disk = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+            least = plan(manifest, active_shards(manifest), config).smallest
+            rows_of.append(
+                {
+                    "corpus": corpus.name,
+                    "text_mb_told": told.text_bytes / 1e6,
+                    "text_mb": text_bytes(out) / 1e6,
+                    "rows_told": told.documents,
+                    "rows": rows,
+                    "seconds_told": wall,
+                    "seconds": took,
+                    "cpu_s": cpu,
+                    "memory_mb_told": least / 1e6,
+                    "memory_mb": peak,
+                    "disk_mb_told": told.disk / 1e6,
+                    "disk_mb": disk / 1e6,
+                }
+            )
             print(
                 f"| {corpus.name} | {told.text_bytes / 1e6:.0f} | {text_bytes(out) / 1e6:.0f} "
                 f"| {told.documents:,} | {rows:,} | {wall:.1f} | {took:.1f} "
-                f"| {plan(manifest, active_shards(manifest), config).smallest / 1e6:.0f} | {peak:.0f} "
+                f"| {least / 1e6:.0f} | {peak:.0f} "
                 f"| {told.disk / 1e6:.0f} | {disk / 1e6:.0f} |",
                 flush=True,
             )
+    if asked.out:  # the first loads the kernels
+        record = {"machine": machine(), "settings": asked.set, "rows": rows_of[1:]}
+        asked.out.write_text(json.dumps(record, indent=1) + "\n")
 
 
-def measured(corpus: Path, out: Path, settings: list[str]) -> tuple[float, float]:
-    """Scan and filter a corpus; return wall seconds and peak memory in MB."""
+def measured(corpus: Path, out: Path, settings: list[str]) -> tuple[float, float, float]:
+    """Scan and filter a corpus; return wall seconds, peak memory in MB and CPU seconds."""
     code = "import sys; from flows.cli import main; sys.argv[0] = 'rote'; main()"
     chosen = [part for setting in settings for part in ("--set", setting)]
     arguments = ["scan", str(corpus), "--out", str(out), "--filter", "--local", *chosen]
@@ -68,7 +93,8 @@ def measured(corpus: Path, out: Path, settings: list[str]) -> tuple[float, float
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"{corpus}: exit code {process.returncode}")
-    return time.perf_counter() - began, used.ru_maxrss / 1000
+    seconds = time.perf_counter() - began
+    return seconds, used.ru_maxrss / 1000, used.ru_utime + used.ru_stime
 
 
 def text_bytes(out: Path) -> int:

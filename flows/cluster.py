@@ -9,7 +9,6 @@ folder. A node that is lost takes its tasks with it, and Ray runs them again els
 from __future__ import annotations
 
 import os
-import pickle
 import secrets
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -37,7 +36,6 @@ PROBE_SECONDS = 120.0
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 P = TypeVar("P")
 T = TypeVar("T")
-_TASK: list[Any] = ["", None]  # the name of the last task of parts that a worker had, and the task
 
 
 def address_of(runner: str) -> str:
@@ -185,21 +183,18 @@ class Cluster:
     def in_order(self, task: Callable[[P], T], works: Iterable[P]) -> Iterator[T]:
         """Yield task(work) for each work, in order, each part on some node.
 
-        All goes as bytes: arrays that Ray shares between processes cannot be written to, and
-        compiled loops would be compiled again for them.
-
         Raises:
             PipelineError: what a part raised, or that the cluster lost it for good.
         """
-        name, sent = secrets.token_hex(8), self._ray.put(pickle.dumps(task))
+        sent = self._ray.put(task)
         running: deque[Any] = deque()
         try:
             for work in works:
-                running.append(self._part.remote(name, sent, pickle.dumps(work)))
+                running.append(self._part.remote(sent, work))
                 if len(running) > PARTS_AHEAD * self.sites:
-                    yield pickle.loads(self._answer(running.popleft(), "a part"))  # noqa: S301 - ours
+                    yield self._answer(running.popleft(), "a part")
             while running:
-                yield pickle.loads(self._answer(running.popleft(), "a part"))  # noqa: S301
+                yield self._answer(running.popleft(), "a part")
         finally:
             for left in running:
                 self._ray.cancel(left)
@@ -256,18 +251,9 @@ def unit_on_node(function: StageFunction, work: Work) -> tuple[Receipt, dict[str
         return receipt, handed_over(work.folder)
 
 
-def part_on_node(name: str, sent: bytes, work: bytes) -> bytes:
-    """Run a part of a stage in a worker of a node; return what it gives, pickled.
-
-    Args:
-        name: of the task: a worker that had it last has it still.
-        sent: the task, pickled.
-        work: what it is given, pickled.
-    """
-    if _TASK[0] != name:
-        close_sent()
-        _TASK[:] = name, pickle.loads(sent)  # noqa: S301 - of the driver, not of the run folder
+def part_on_node(task: Callable[[P], T], work: P) -> T:
+    """Run a part of a stage in a worker of a node; arrays in what it is given cannot be written."""
     try:
-        return pickle.dumps(_TASK[1](pickle.loads(work)))  # noqa: S301
+        return task(work)
     finally:
         close_sent()  # other nodes see what was put aside once its file is closed

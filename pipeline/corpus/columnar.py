@@ -69,13 +69,9 @@ def parquet_batches_with(
         CorruptFile: When the file is damaged, also midway.
     """
     with reading(path), _open_parquet(path) as file:
-        facts = file.metadata
-        sizes = [facts.row_group(group).num_rows for group in range(facts.num_row_groups)]
-        ends = np.cumsum(sizes, dtype=np.int64)
-        if sum(sizes) != facts.num_rows:
-            raise pa.ArrowInvalid(f"row groups of {sum(sizes)} rows in a file of {facts.num_rows}")
-        for group in np.unique(np.searchsorted(ends, wanted[wanted < facts.num_rows], "right")):
-            row = int(ends[group]) - sizes[group]
+        ends = _group_ends(file)
+        for group in np.unique(np.searchsorted(ends, wanted[wanted < ends[-1]], "right")):
+            row = int(ends[group - 1]) if group else 0
             pieces = _parquet_pieces(file, [int(group)], names, batch_bytes)
             for batch in regrouped(pieces, batch_bytes):
                 yield row, batch
@@ -130,6 +126,19 @@ def _open_parquet(path: str) -> pq.ParquetFile:
     return pq.ParquetFile(
         path, pre_buffer=False, buffer_size=READ_BUFFER, page_checksum_verification=True
     )
+
+
+def _group_ends(file: pq.ParquetFile) -> Int64:
+    """Return the number of the row after each row group of a Parquet file, (groups,); 0 for none.
+
+    Raises:
+        ArrowInvalid: When the groups have other rows in all than the file.
+    """
+    facts = file.metadata
+    sizes = [facts.row_group(group).num_rows for group in range(facts.num_row_groups)]
+    if sum(sizes) != facts.num_rows:
+        raise pa.ArrowInvalid(f"row groups of {sum(sizes)} rows in a file of {facts.num_rows}")
+    return np.cumsum(sizes or [0], dtype=np.int64)
 
 
 def _parquet_pieces(

@@ -87,12 +87,12 @@ def documents(work: Work) -> Receipt:
         _require_sources(counts, near)
     pairs, contained = (_Stored(work.paths(name), schema) for name, schema in PROOFS)
     room = work.memory // (4 * PROOF_BYTES) or MOST_PROOFS
-    with spilling(work.folder, work.memory // 4 or 2**62) as spill:
+    with spilling(work.folder, work.memory // 8 or 2**62) as spill:
         added = keepers(counts, pairs, contained, near, Room(room, spill), apart(work))
     rows, otherwise = counts.num_rows, None
     if STAYED in counts.column_names:
         plain = counts.drop_columns([STAYED])
-        with spilling(work.folder, work.memory // 4 or 2**62) as spill:
+        with spilling(work.folder, work.memory // 8 or 2**62) as spill:
             best = keepers(plain, pairs, contained, near, Room(room, spill), apart(work))
         otherwise = int(
             pc.sum(pc.xor(*(pc.is_null(one["keeper"]) for one in (added, best)))).as_py() or 0
