@@ -1,11 +1,14 @@
 """What a scan and a filter cost after a share of the corpus was added, removed or replaced.
 
-usage: python benchmarks/growing.py CORPUS [--shares 1,10,50] [--memory 2GB] [--out JSON] [--work FOLDER]
+usage: python benchmarks/growing.py CORPUS [--shares 1,10,50] [--kinds add,remove,replace]
+       [--by source] [--memory 2GB] [--out JSON] [--work FOLDER]
 
-The rows of a corpus in Parquet are dealt into a hundred files. A run is made of those that stay,
-then brought up to date after the change; both by `rote scan --filter` in a process of its own. Beside
-the cost stands what must hold: the tables and kept/ have the rows of a run made anew (numbers of
-shards apart), compared as sorted rows of the documents and their decisions.
+The rows of a corpus in Parquet are dealt into a hundred files, in their order, so that the copies of
+a row lie anywhere; or in the order of a column, so that a new file is of other sources than those
+that are there, as the shards of a nightly crawl of new sources are. A run is made of those that
+stay, then brought up to date after the change; both by `rote scan --filter` in a process of its own.
+Beside the cost stands what must hold: the tables and kept/ have the rows of a run made anew (numbers
+of shards apart), compared as sorted rows of the documents and their decisions.
 """
 
 from __future__ import annotations
@@ -28,10 +31,16 @@ from scan import machine
 FILES = 100
 
 
-def deal(corpus: Path, out: Path) -> list[Path]:
-    """Write the rows of a corpus as a hundred files; return them."""
+def deal(corpus: Path, out: Path, by: str = "") -> list[Path]:
+    """Write the rows of a corpus as a hundred files, in the order of a column if asked."""
     out.mkdir(parents=True)
     rows = pa.concat_tables([pq.read_table(path) for path in sorted(corpus.glob("*.parquet"))])
+    if by:
+        place = pa.array(range(rows.num_rows))
+        rows = rows.append_column("place", place).sort_by(
+            [(by, "ascending"), ("place", "ascending")]
+        )
+        rows = rows.drop_columns(["place"])
     size = -(-rows.num_rows // FILES)
     files = []
     for number in range(FILES):
@@ -114,6 +123,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("corpus", type=Path)
     parser.add_argument("--shares", default="1,10,50")
+    parser.add_argument("--kinds", default="add,remove,replace")
+    parser.add_argument("--by", default="", help="column in whose order the rows are dealt")
     parser.add_argument("--memory", default="2GB")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--work", type=Path)
@@ -123,11 +134,11 @@ def main() -> None:
     print("|---|---:|---:|---:|---:|---:|---:|---|")
     with tempfile.TemporaryDirectory(dir=asked.work) as name:
         work = Path(name)
-        files = deal(asked.corpus, work / "files")
+        files = deal(asked.corpus, work / "files", asked.by)
         measured(files[0].parent, work / "warm", asked.memory)
         shutil.rmtree(work / "warm")
         for share in map(int, asked.shares.split(",")):
-            for kind in ("add", "remove", "replace"):
+            for kind in asked.kinds.split(","):
                 rows.append(row(kind, share, files, work, asked.memory))
                 after, anew = rows[-1]["after"], rows[-1]["anew"]
                 print(
@@ -137,7 +148,8 @@ def main() -> None:
                     flush=True,
                 )
     if asked.out:
-        record = {"machine": machine(), "corpus": asked.corpus.name, "rows": rows}
+        record = {"machine": machine(), "corpus": asked.corpus.name, "by": asked.by}
+        record["rows"] = rows
         asked.out.write_text(json.dumps(record, indent=1) + "\n")
 
 

@@ -1,6 +1,7 @@
 """What a scoring costs and says after a corpus has grown, by proxies that are kept or trained anew.
 
-usage: python benchmarks/keeping.py CORPUS [--mb 5] [--shares 1,5,10,20] [--out JSON] [--work FOLDER]
+usage: python benchmarks/keeping.py CORPUS [--mb 5] [--shares 1,5,10,20] [--set NAME=VALUE]...
+       [--out JSON] [--work FOLDER]
 
 The first rows of a corpus in Parquet, in an order by chance, are dealt into a hundred files. Most
 of them are scanned and scored; then the others are added, and a copy of the run is scored by the
@@ -50,10 +51,13 @@ def deal(corpus: Path, out: Path, size: int) -> list[Path]:
     return files
 
 
+MORE: list[str] = []  # settings of all runs
+
+
 def rote(*arguments: str, settings: tuple[str, ...]) -> tuple[float, float]:
     """Run a command; return wall and CPU seconds."""
     code = "import sys; from flows.cli import main; sys.argv[0] = 'rote'; main()"
-    options = ["--local", *(f"--set={one}" for one in (*TARGET, *settings))]
+    options = ["--local", *(f"--set={one}" for one in (*TARGET, *MORE, *settings))]
     began = time.perf_counter()
     with subprocess.Popen(
         [sys.executable, "-c", code, *arguments, *options],
@@ -139,9 +143,11 @@ def main() -> None:
     parser.add_argument("corpus", type=Path)
     parser.add_argument("--mb", type=float, default=5.0)
     parser.add_argument("--shares", default="1,5,10,20")
+    parser.add_argument("--set", action="append", default=[])
     parser.add_argument("--out", type=Path)
     parser.add_argument("--work", type=Path)
     asked = parser.parse_args()
+    MORE.extend(asked.set)
     rows = []
     print("| added | share changed | kept: CPU s | anew: CPU s | median logits | order agrees |")
     print("|---:|---:|---:|---:|---:|---:|")
@@ -162,7 +168,8 @@ def main() -> None:
         rote("score", str(other), settings=(ANEW, "proxy.seed=2"))
         seeds = apart(work / "anew", other)
         print(f"two seeds: {seeds['median_logits']} logits, order {seeds['order_agrees']}")
-    record = {"machine": machine(), "corpus": asked.corpus.name, "mb": asked.mb, "rows": rows}
+    record = {"machine": machine(), "corpus": asked.corpus.name, "mb": asked.mb, "set": asked.set}
+    record["rows"] = rows
     if asked.out:
         asked.out.write_text(json.dumps({**record, "seeds": seeds}, indent=1) + "\n")
 

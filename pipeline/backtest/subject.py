@@ -204,7 +204,7 @@ def _require_trained_now(out: Path, about: Mapping[str, Any]) -> None:
     raise ConfigError(
         "A back-test needs proxies that were trained on the corpus as it is now.",
         where=str(out),
-        found=f"proxies kept from {about['kept']['scorings']} scorings ago",
+        found=f"scorings since their training: {about['kept']['scorings']}",
         expected="proxies of this scoring",
         fix=f"train them anew: rote score {out} --set proxy.retrain_above=0",
     )

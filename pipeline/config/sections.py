@@ -280,7 +280,7 @@ class ProxyConfig(Section):
         "the plants, so that the report shows how they are learnt and forgotten; 0: never",
     )
     retrain_above: float = Field(
-        0.05,
+        0.1,
         ge=0,
         le=1,
         description="share of the sample, by bytes, up to which a scoring after a change of the "

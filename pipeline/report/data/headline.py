@@ -92,10 +92,9 @@ def kept_proxies(risk: Row) -> str:
     kept = risk.get("kept")
     if not isinstance(kept, Mapping):
         return ""
-    one = kept["scorings"] == 1
-    since = "the scoring before this one" if one else f"{kept['scorings']} scorings before this one"
+    ago = "1 scoring ago" if kept["scorings"] == 1 else f"{kept['scorings']} scorings ago"
     return (
-        f"The proxies were trained in {since}, on the corpus as it was then: "
+        f"The proxies were trained {ago}, on the corpus as it was then: "
         f"{share(kept['share_changed'])} of their sample is gone or would be other text now. "
         "proxy.retrain_above says from which share on they are trained anew."
     )

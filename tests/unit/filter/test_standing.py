@@ -6,6 +6,9 @@ import shutil
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.engine import run_folder
+from pipeline.engine.files import named
+
 TEXTS = {f"{n}.jsonl": [f"text {m} of shard {n} and of no other" for m in range(3)] for n in "abcd"}
 
 
@@ -83,3 +86,29 @@ def test_a_column_that_another_shard_brings_writes_all(first, again):
 def test_a_setting_of_the_files_writes_all(first, again):
     """What the footers name is what they were written with."""
     assert len(written(first, again(COPY, "mitigation.sink_id=true"))) == 10
+
+
+class Killed(BaseException):
+    """What stops a run in the middle."""
+
+
+def test_a_kill_while_files_are_named_leaves_one_or_the_other(
+    first, tmp_path, make_corpus, scan, monkeypatch
+):
+    """Run again it has the bytes of a fresh run, those of the shards that stood too."""
+    folder = shutil.copytree(first.folder, tmp_path / "run")
+    corpus = make_corpus(tmp_path / "c", COPY)
+
+    def dying(finals):
+        if any("kept" in final.parts for final in finals):
+            named(finals[:1])
+            raise Killed
+        named(finals)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_folder, "named", dying)
+        with pytest.raises(Killed):
+            scan(corpus, folder)
+    done, fresh = scan(corpus, folder), scan(corpus, tmp_path / "fresh")
+    for path in [*fresh.folder.glob("kept/*.*"), *fresh.folder.glob("removed/*.*")]:
+        assert path.read_bytes() == (done.folder / path.relative_to(fresh.folder)).read_bytes()

@@ -148,6 +148,20 @@ def test_a_near_target_shows_amounts(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("scorings", "since"),
+    [(1, "trained 1 scoring ago"), (3, "trained 3 scorings ago")],
+)
+def test_proxies_of_an_earlier_corpus_are_told(tmp_path: Path, scorings: int, since: str) -> None:
+    """On the page and in the summary, with what has changed of their sample since."""
+    kept = {"kept": {"scorings": scorings, "share_changed": 0.0213}}
+    files = _reported(tmp_path, _facts(extrapolated=False) | kept)
+    for name in ("index.html", "summary.md"):
+        told = files[name].replace("\\", "")
+        assert since in told
+        assert "2.1% of their sample" in told
+
+
 def test_rates_stand_beside_intervals_of_their_unit(tmp_path: Path) -> None:
     """In the summary families of families with their interval, never a rate of sequences."""
     written = _reported(tmp_path, _facts(extrapolated=False))

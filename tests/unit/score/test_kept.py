@@ -213,7 +213,7 @@ def test_the_forecast_says_that_its_proxies_are_kept(kept):
     """In its facts, and on the terminal."""
     told = kept.facts("risk")["kept"]
     assert told == kept.facts("sequences")["kept"]
-    assert "The proxies were trained in the scoring before this one" in summarize(kept.folder)[0]
+    assert "The proxies were trained 1 scoring ago" in summarize(kept.folder)[0]
 
 
 def test_a_back_test_of_kept_proxies_is_refused(kept):
