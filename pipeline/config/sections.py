@@ -280,7 +280,11 @@ class ProxyConfig(Section):
         "the plants, so that the report shows how they are learnt and forgotten; 0: never",
     )
     rate: float = Field(
-        0.003, gt=0, le=1, description="peak learning rate of AdamW; the embedding's is 8 times it"
+        0.003,
+        gt=0,
+        le=1,
+        description="peak learning rate of AdamW; the embedding's is 8 times it; a width above 160 "
+        "has both times 160 over the width",
     )
 
     @model_validator(mode="after")
