@@ -2,8 +2,10 @@
 
     python benchmarks/evidence.py
 
-Reads benchmarks/results/forecast-*.json (python benchmarks/forecast.py RUN ... --out) and
-natural-*.json (python benchmarks/natural.py RUN... --out). Figures are theirs, words are here.
+Reads benchmarks/results/forecast-*.json (python benchmarks/forecast.py RUN ... --out),
+natural-*.json (python benchmarks/natural.py RUN... --out), removal-*.json (python
+benchmarks/removal.py RUN --out) and widths-*.json (python benchmarks/widths.py
+RUN --out). Figures are theirs, words are here.
 """
 
 from __future__ import annotations
@@ -54,8 +56,10 @@ def main() -> None:
     parts = [HEAD, _answers(natural)]
     for path, record in forecasts.items():
         parts.append(_targets(path, record))
-    parts.append(_intervals([row for record in forecasts.values() for row in record["rows"]]))
+    parts.append(_intervals(list(forecasts.values())))
     parts += [_packed(record) for record in forecasts.values()]
+    parts.append(_removal({path: _read(path) for path in _records("removal")}))
+    parts += [_widths(path, _read(path)) for path in _records("widths")]
     parts.append(_reading())
     PAGE.write_text("\n".join(filter(None, parts)), encoding="utf-8")
 
@@ -171,12 +175,18 @@ def _promise(rows: Sequence[Row]) -> str:
     return f"{_mean(kept, 'precision_promised_0.9'):.2f}" if kept else "none called"
 
 
-def _intervals(rows: Sequence[Row]) -> str:
-    """Return the section on intervals over all triples of ladder, target and seed."""
-    rows = [
-        row for row in rows
+def _intervals(records: Sequence[Row]) -> str:
+    """Return the section on intervals over all triples of ladder, target and seed.
+
+    A run that several records are of has its rungs in each of them: they count once.
+    """
+    once = {
+        (record["run"], row["ladder"], row["target"], row["seed"], row["stratum"]): row
+        for record in records
+        for row in record["rows"]
         if row.get("score", "unseen") == "unseen" and PACKED not in row["target"]
-    ]  # fmt: skip
+    }
+    rows = list(once.values())
     lines = []
     for order, title in ((OWN, "an order of their own"), ("the proxies'", "the proxies' order")):
         for stratum in ORDER:
@@ -225,6 +235,137 @@ stands behind other text, or is cut in two. The forecast is of the first; for a 
 {_table(head, lines)}"""
 
 
+def _removal(records: dict[Path, Row]) -> str:
+    """Return the section on how much each policy must remove, found by training."""
+    if not records:
+        return ""
+    parts = [
+        """
+## How much must go
+
+Which share of the tokens each policy takes, families whole or not at all, until the target memorizes 2, 5 and 10 times less of the
+sample's own text, in one epoch, refilled to as many tokens. "Counted" is that share on the plain target's labels, untrained. "Trained" is the
+least share of an arm that was enough with the first seed, "too little" the largest below it that was not. "Left" is which part
+of the memorized still is in that arm, over all seeds, with its interval, and with how many seeds it is enough: the first one chose the share. Plants
+stay in every arm and are in none of these figures but their own ([backtest.md](backtest.md)).
+"""
+    ]
+    for path, record in records.items():
+        parts += [_removal_of(record), _removal_arms(record), _removal_command(path, record)]
+    return "\n".join(parts)
+
+
+def _removal_of(record: Row) -> str:
+    """Return what each policy must take, and what the run's own filter takes."""
+    lines = [
+        [
+            row["policy"],
+            f"{row['times_less']}x",
+            _percent(row["share_counted"]),
+            _percent(row["share_of_tokens"]) or "**none was enough**",
+            _percent(row["share_too_small"]),
+            _left(row),
+            f"{row['seeds_enough']} of {row['seeds']}" if row["seeds"] else "",
+            f"{row['loss_target']:.3f}" + (f", {row['loss_arm']:.3f}" if row["loss_arm"] else ""),
+        ]
+        for row in record["removal"]
+    ]
+    for row in record["removal_arms"]:
+        if row["policy"] == "filter" and row["rows"] == "natural":
+            less = row["memorized_target"] / row["memorized_arm"] if row["memorized_arm"] else 0
+            lines.append(
+                [
+                    f"filter, seed {row['seed']}",
+                    f"{less:.1f}x" if less else "all",
+                    "",
+                    _percent(row["share_of_tokens"]),
+                    "",
+                    _left(row),
+                    "",
+                    f"{row['loss_target']:.3f}, {row['loss_arm']:.3f}",
+                ]
+            )
+    head = ("policy", "less memorized", "counted", "trained", "too little", "left (95%)",
+            "seeds", "held-out loss: target, arm")  # fmt: skip
+    return f"""### {record["corpus"]}: {CORPORA.get(record["corpus"], "")}
+
+A target of {record["parameters"]:,} parameters and {record["rows"]:,} rows of 64 tokens of the sample, {record["distinct_rows"]:,} of them distinct. It memorizes
+{record["memorized"]:,} of these, in {record["units_memorized"]} of {record["units"]} units (families that hold the same text), so the intervals are of few.
+
+{_table(head, lines)}"""
+
+
+def _removal_arms(record: Row) -> str:
+    """Return what is memorized in some arms by times taught, over their seeds."""
+    arms: dict[tuple[str, float], dict[str, list[int]]] = {}
+    for row in record["removal_arms"]:
+        own = arms.setdefault((row["policy"], row["share_of_tokens"]), {})
+        total = own.setdefault(row["rows"], [0, 0, 0])
+        for place, key in enumerate(("sequences", "memorized_target", "memorized_arm")):
+            total[place] += row[key]
+    groups = list(dict.fromkeys(row["rows"] for row in record["removal_arms"]))
+    lines = [
+        [f"{policy}, {share:.1%}", *(_before_after(own.get(group)) for group in groups)]
+        for (policy, share), own in sorted(arms.items())
+    ]
+    return f"""Every arm: memorized by the target and then by the arm, of so many distinct sequences, summed over its seeds.
+
+{_table(("arm", *groups), lines)}"""
+
+
+def _before_after(total: Sequence[int] | None) -> str:
+    return "" if total is None else f"{total[1]}, {total[2]} of {total[0]:,}"
+
+
+def _removal_command(path: Path, record: Row) -> str:
+    asked = {
+        "--shapes": [record["shapes"]],
+        "--seeds": record["seeds"],
+        "--policies": record["policies"],
+    }
+    options = [" ".join([name, *map(str, values)]) for name, values in asked.items()]
+    command = f"python benchmarks/removal.py {record['corpus']} {' '.join(options)} --most {record['most']}"
+    how = f"`rote score` with `score.max_tokens={record['scored_tokens']}` and `rote filter` before it"
+    return f"`{command} --out {path.relative_to(ROOT)}`, {how}.\n"
+
+
+def _widths(path: Path, record: Row) -> str:
+    """Return the section on the learning rate of wide models."""
+    lines = []
+    for width, best in record["best"].items():
+        rows = [row for row in record["losses"] if row["width"] == int(width)]
+        own = next(row for row in rows if row["times"] == 1)
+        losses = ", ".join(f"{row['loss']:.3f}" for row in rows)
+        lines.append(
+            [width, f"{own['parameters']:,}", f"{own['rate']:.4f}", losses,
+             best["best_times"], f"{best['above_percent']:.1f}%"]
+        )  # fmt: skip
+    times = sorted({row["times"] for row in record["losses"]})
+    factors = ", ".join(f"{factor:g}" for factor in times)
+    widths = " ".join(record["best"])
+    head = ("width", "parameters", "rate by the rule", f"loss at {factors} times it",
+            "best at", "rule's loss above the best")  # fmt: skip
+    return f"""
+## The learning rate of wide models
+
+One rate is set (`proxy.rate`), and a rule makes each width's own of it (`pipeline/score/proxy/rates.py`). Held-out loss, in nats per token, of models of
+{record["layers"]} layers after {record["rows"]:,} rows of {record["run"]}, one seed: what the rule gives, and what other rates would have given.
+
+{_table(head, lines)}
+`python benchmarks/widths.py {record["run"]} --widths {widths} --layers {record["layers"]} --times {" ".join(f"{one:g}" for one in times)} --rows {record["rows"]} --out {path.relative_to(ROOT)}`
+"""
+
+
+def _left(row: Row) -> str:
+    if row["left"] is None:
+        return ""
+    return f"{row['left']:.2f} [{row['left_low']:.2f}, {row['left_high']:.2f}]"
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{share:.1%}"
+
+
 def _reading() -> str:
     """Return what the tables do not show."""
     return """
@@ -241,7 +382,6 @@ def _reading() -> str:
 
 
 def _command(path: Path, record: Row, seeds: Sequence[int]) -> str:
-    name = path.stem.removeprefix("forecast-").rsplit("-", 3)[0]
     of = " ".join(map(str, seeds))
     out = path.relative_to(ROOT)
     if any(PACKED in row["target"] for row in record["rows"]):
@@ -249,7 +389,11 @@ def _command(path: Path, record: Row, seeds: Sequence[int]) -> str:
     panel = out.with_name(out.name.replace("forecast", "panel")).with_suffix(".parquet")
     if (ROOT / panel).exists():
         of += f" --panel {panel}"
-    return f"python benchmarks/forecast.py {name} --shapes 7x160 --seeds {of} --out {out}"
+    shapes = sorted({row["target"] for row in record["rows"] if row["order"] == OWN})
+    shape = " ".join(one for one in shapes if PACKED not in one)
+    return (
+        f"python benchmarks/forecast.py {record['run']} --shapes {shape} --seeds {of} --out {out}"
+    )
 
 
 def _mean(rows: Sequence[Row], key: str) -> float:

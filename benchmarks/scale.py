@@ -280,7 +280,8 @@ def _of_a_line(stage: str) -> float:
     """Return the CPU seconds that a line of a template costs a stage beyond an ordinary one."""
     kind = _kind("template")
     own, other = kind["skewed"], kind["ordinary"]
-    return max(0.0, (own["stages"][stage] - other["stages"][stage]) / float(own["given"]))
+    more = float(own["stages"][stage] - other["stages"][stage])
+    return max(0.0, more / float(own["given"]))
 
 
 def simulated(of: Corpus, nodes: int, *, parts: bool, lines: float = 0.0) -> list[Ran]:
@@ -352,7 +353,7 @@ def requests(text: float) -> float:
     """Return the dollars of the requests of a run over a corpus of so much text."""
     run = _measured()[-1]
     written = run["folder_bytes"] / run["text_bytes"] * text
-    return text / RANGE_BYTES * GET + written / UPLOAD_BYTES * PUT
+    return float(text / RANGE_BYTES * GET + written / UPLOAD_BYTES * PUT)
 
 
 def carried_table() -> str:

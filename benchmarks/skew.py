@@ -197,7 +197,7 @@ def write(folder: Path, texts: Iterable[str]) -> int:
 def run(corpus: Path, out: Path, memory: int) -> dict[str, Any]:
     """Scan, filter and report a corpus in a process of its own; return what it used."""
     code = "import sys; from flows.cli import main; sys.argv[0] = 'rote'; main()"
-    options = ["--out", out, "--no-score", "--local", "--set", f"limits.memory={memory}MB"]
+    options = ["--out", str(out), "--no-score", "--local", "--set", f"limits.memory={memory}MB"]
     begun = time.perf_counter()
     with subprocess.Popen(
         [sys.executable, "-c", code, "run", corpus, *options],

@@ -133,7 +133,7 @@ def backtest(
         shapes, seeds = shapes_of(of.subject, size, config.proxy), seeds_of(size, config.proxy)
         trainings = targets_of(of.subject, shapes, seeds)
         plain = max(trainings, key=lambda one: (one.shape.parameters, -one.seed))
-        planned = _planned(of, arms, plain) if arms else None
+        planned = planned_arms(of, arms, plain) if arms else None
         every = [*trainings, *(arm.training for arm in (planned.arms if planned else ()))]
         for line in cost_lines(of.trainer.due(every), config.proxy, of.pool.workers):
             say(line)
@@ -159,7 +159,7 @@ def backtest(
         return _judge(of, named, found, [one.fingerprint for one in scored], of_arms)
 
 
-def _planned(of: BacktestRun, arms: Sequence[str], plain: Training) -> Planned:
+def planned_arms(of: BacktestRun, arms: Sequence[str], plain: Training) -> Planned:
     """Return the arms of the plain target, by the forecast of it."""
     subject, judged = of.subject, judged_rows(of.subject)
     own = held_out(subject, subject.panel, UNSEEN, judged)

@@ -288,7 +288,11 @@ class ProxyConfig(Section):
         "always train anew",
     )
     rate: float = Field(
-        0.003, gt=0, le=1, description="peak learning rate of AdamW; the embedding's is 8 times it"
+        0.003,
+        gt=0,
+        le=1,
+        description="peak learning rate of AdamW; the embedding's is 8 times it; a width above 160 "
+        "has both times 160 over the width",
     )
 
     @model_validator(mode="after")

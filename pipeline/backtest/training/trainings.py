@@ -25,6 +25,7 @@ from pipeline.score.proxy.ensemble import TRAINING, chosen_device
 from pipeline.score.proxy.model import Shape, Transformer, from_safetensors, to_safetensors
 from pipeline.score.proxy.pool import WorkerPool
 from pipeline.score.proxy.precision import precision_of
+from pipeline.score.proxy.rates import rate_of_width
 from pipeline.score.proxy.statistics import ProxyScorer
 from pipeline.score.proxy.train import Schedule
 from pipeline.text.arrays import Int64, Uint64
@@ -186,7 +187,8 @@ class Trainer:
         """Return the name of a training's output, and everything that it is made from."""
         shape = [one.shape.vocabulary, one.shape.layers, one.shape.width]
         config = self._config
-        schedule = [config.epochs, config.batch, config.rate, one.seed]
+        rate = config.rate * rate_of_width(one.shape.width)
+        schedule = [config.epochs, config.batch, rate, one.seed]
         machine = [
             TRAINING, self._device, precision_of(self._device),
             str(torch.__version__), config.threads,
@@ -203,7 +205,8 @@ class Trainer:
         schedule = Schedule(config.epochs, config.batch, config.rate, one.seed)
         spec = TargetSpec(one.shape, one.rows, schedule, MARKS, one.keep, one.sinks)
         precision = precision_of(self._device)
-        parts = (TRAINING, one.shape, schedule, MARKS, self._device, precision)
+        rate = config.rate * rate_of_width(one.shape.width)
+        parts = (TRAINING, one.shape, schedule, rate, MARKS, self._device, precision)
         arrays = [values for values in (one.rows, one.keep, one.sinks) if values is not None]
         key = key_of(parts, *(np.ascontiguousarray(values).data for values in arrays))
         means = Means(self._device, precision, self._pool.checkpoint(one.name, key))

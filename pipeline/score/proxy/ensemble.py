@@ -20,6 +20,7 @@ from pipeline.score.proxy.model import Shape
 from pipeline.score.proxy.pool import WorkerPool
 from pipeline.score.proxy.precision import precision_of
 from pipeline.score.proxy.pretrained import load_models
+from pipeline.score.proxy.rates import rate_of_width
 from pipeline.score.proxy.statistics import BATCHES, ProxyScorer, Scorable, Statistics
 from pipeline.score.proxy.train import (
     Mark,
@@ -257,7 +258,8 @@ def _key(
     questions: Questions | None,
 ) -> str:
     """Return the key of all that the weights of a training, and its marks, follow from."""
-    parts: tuple[object, ...] = (TRAINING, plan.name, plan.shape, schedule, device, precision)
+    rate = schedule.rate * rate_of_width(plan.shape.width)
+    parts: tuple[object, ...] = (TRAINING, plan.name, plan.shape, schedule, rate, device, precision)
     arrays = [np.ascontiguousarray(plan.rows).data]
     if questions is not None:
         parts, arrays = (

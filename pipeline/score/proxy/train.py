@@ -15,6 +15,7 @@ from pipeline.score.proxy.checkpoint import Checkpoint
 from pipeline.score.proxy.loss import head_loss
 from pipeline.score.proxy.model import Shape, Transformer
 from pipeline.score.proxy.precision import Precision, halving, in_precision
+from pipeline.score.proxy.rates import rate_of_width
 from pipeline.score.proxy.statistics import ProxyScorer
 from pipeline.text.hashing import keyed_hash
 
@@ -34,7 +35,7 @@ class Schedule:
     Attributes:
         epochs: times that each row is seen.
         rows: rows in a batch.
-        rate: peak learning rate of AdamW, of all weights but the embedding.
+        rate: peak learning rate of AdamW, of all weights but the embedding, before the width's.
         seed: of the initial weights and of the order of the rows.
     """
 
@@ -233,12 +234,13 @@ def _restore(state: _State, tensors: dict[str, Tensor], steps: int) -> None:
 def optimiser_of(model: Transformer, peak: float) -> torch.optim.Optimizer:
     """Return AdamW over a model's parameters, in groups of which `times` scales the rate.
 
-    The embedding has a rate of its own.
+    The embedding has a rate of its own, and a wide model a lower one.
     """
     rest = [value for value in model.parameters() if value is not model.embedding]
+    times = rate_of_width(model.shape.width)
     groups = [
-        {"params": rest, "times": 1.0},
-        {"params": [model.embedding], "times": EMBEDDING_RATE},
+        {"params": rest, "times": times},
+        {"params": [model.embedding], "times": EMBEDDING_RATE * times},
     ]
     return torch.optim.AdamW(groups, peak, (0.9, 0.95), weight_decay=0.0, fused=True)
 

@@ -21,6 +21,7 @@ from pipeline.engine.files import write_file
 from pipeline.engine.progress import current
 from pipeline.engine.stage import FileRecord, Receipt, Work
 from pipeline.engine.tables import read_table, write_table
+from pipeline.score.proxy.rates import rate_of_width
 from pipeline.score.sequences.catalogue import COLUMNS, Catalogue, catalogue
 from pipeline.score.sequences.models import (
     MANIFEST,
@@ -71,7 +72,10 @@ def settings(config: Config) -> list[Any]:
     """
     proxy = config.proxy
     given = [Path(name).expanduser() for name in (*proxy.models, *filter(None, [proxy.tokenizer]))]
-    return [proxy.model_dump(), config.score.model_dump(), *(_held(folder) for folder in given)]
+    rates = [rate_of_width(width) for _, width in proxy.shapes]
+    own = [rates] if min(rates) < 1 else []  # as it was for the widths of the default
+    held = [_held(folder) for folder in given]
+    return [proxy.model_dump(), config.score.model_dump(), *held, *own]
 
 
 def _held(folder: Path) -> list[list[Any]]:
