@@ -3,10 +3,22 @@
 import pytest
 
 from benchmarks import scale
-from benchmarks.scale import GB, PAGE, TABLES, TB, corpus, filled, simulated, walls
+from benchmarks.scale import (
+    GB,
+    IN_PARTS,
+    PAGE,
+    TABLES,
+    TB,
+    WOULD_BE,
+    corpus,
+    filled,
+    simulated,
+    walls,
+)
 from benchmarks.scheduler import makespan
 from pipeline.engine.memory import DOCUMENT
 from pipeline.engine.shards import ROW_BITS
+from pipeline.run import STAGES
 from pipeline.scan.inventory import GROUP_BYTES, GROUPS_AT_MOST, LARGEST_GROUP_BYTES
 from pipeline.scan.rejections import MOST_DOCUMENTS
 from pipeline.scan.repeats.chosen import LARGEST_TABLE_BITS
@@ -29,15 +41,16 @@ def test_limits_are_those_of_the_code() -> None:
     assert scale.NUMBERS == MOST_DOCUMENTS + 1
     assert (scale.ROWS, scale.SHARDS) == (2**ROW_BITS, 2 ** (64 - ROW_BITS))
     assert scale.RANGE_BYTES == RANGE_BYTES
+    assert {name for name in STAGES if STAGES[name].spreads} == {*IN_PARTS, "contained"}
 
 
 def test_a_run_is_no_faster_than_its_work_and_no_slower_alone() -> None:
     """More nodes never take longer; parts never more than one unit; a long part never less."""
     of = corpus(10 * TB)
-    one, many = (makespan(simulated(of, nodes, parts=True)) for nodes in (10, 100))
+    one, many = (makespan(simulated(of, nodes, parts=WOULD_BE)) for nodes in (10, 100))
     assert many < one < 10.5 * many
-    assert makespan(simulated(of, 100, parts=False)) > many
-    assert makespan(simulated(of, 100, parts=True, lines=1e8)) > many
+    assert makespan(simulated(of, 100, parts=())) > many
+    assert makespan(simulated(of, 100, parts=WOULD_BE, lines=1e8)) > many
 
 
 def test_groups_follow_the_corpus_alone() -> None:
