@@ -68,9 +68,9 @@ def _form(config: Config) -> Any:  # noqa: ANN401
     return [config.text.normalize, forms.version(config.text.normalize)]
 
 
-def _words(config: Config) -> Any:  # noqa: ANN401
-    """Return what a word is: proxies that are kept were taught words of the same kind."""
-    return [signatures.VERSION, _form(config)]
+def _worded(config: Config) -> Any:  # noqa: ANN401
+    """Return how rows are read, and what a word is: kept proxies were taught words of that kind."""
+    return [_read(config), config.sketch.seed, signatures.VERSION, _form(config)]
 
 
 def _probed(config: Config) -> Any:  # noqa: ANN401
@@ -185,10 +185,11 @@ SCORE = (
         "sequences",
         sequences.sequences,
         sequences.VERSION,
-        lambda c: [_read(c), sequences.settings(c), c.window.words, c.sketch.seed, *_words(c)],
+        lambda c: [_worded(c), sequences.settings(c), c.window.words],
         tables=("sequences", "contexts", "plants", "dynamics", "taught", "models"),
         needs=("counts", "windows", "sketch"),
         continues=True,
+        goes_on_with=lambda c: [_worded(c), sequences.settings_of_training(c), c.window.words],
     ),
     Stage(
         "risk",

@@ -135,7 +135,10 @@ class Session:
 
     def _made_from(self, stage: Stage, key: str) -> dict[str, Any]:
         """Return what the manifest notes of an output that its stage can go on from."""
-        besides = {"besides": digest_of(self._besides(stage))}
+        same = self._besides(stage)
+        if stage.goes_on_with is not None:
+            same["settings"] = stage.goes_on_with(self.config)
+        besides = {"besides": digest_of(same)}
         if stage.by_group:
             return {**besides, "read": {}, "shards": self._content(key) or []}
         return {**besides, "read": self._digests(stage) or {}}
@@ -154,7 +157,8 @@ class Session:
         same = {name for name, digest in now["read"].items() if before["read"].get(name) == digest}
         if not self.run.whole(output) or tables.keys() != {*stage.tables}:
             return None
-        return Former(tables, frozenset(same), records, entry["facts"])
+        unchanged = now["read"] == before["read"]
+        return Former(tables, frozenset(same), records, entry["facts"], unchanged=unchanged)
 
     def _digests(self, stage: Stage) -> dict[str, str] | None:
         """Return the digest of each output that a stage reads; None when one is not current."""

@@ -48,6 +48,8 @@ class Former:
         records: its files.
         facts: what it recorded.
         shards: numbers of the shards of a map whose names and bytes are what they were.
+        unchanged: whether all that a reduce reads is what it was, so that another setting is why it
+            is made again.
     """
 
     tables: dict[str, tuple[str, ...]]
@@ -55,6 +57,7 @@ class Former:
     records: tuple[FileRecord, ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)
     shards: frozenset[int] = frozenset()
+    unchanged: bool = False
 
 
 @dataclass(frozen=True)
@@ -178,6 +181,7 @@ class Stage:
             where the flow does, and its parts on the nodes.
         continues: whether it goes on from its own last output where inputs of that are unchanged:
             the manifest notes what that was made from. The bytes are those of one made anew.
+        goes_on_with: what of the configuration must be the same for that; None for `settings`.
     """
 
     name: str
@@ -203,3 +207,4 @@ class Stage:
     wanted: Callable[[Config], bool] = lambda _: True
     spreads: bool = False
     continues: bool = False
+    goes_on_with: Callable[[Config], Any] | None = None

@@ -27,6 +27,7 @@ from schemas.score.plants import PLANTS
 from schemas.score.taught import TAUGHT
 
 if TYPE_CHECKING:
+    from pipeline.config.sections import ProxyConfig
     from pipeline.score.proxy.ensemble import Proxy
     from pipeline.score.proxy.tokenizer import Language
     from pipeline.score.sequences.training_rows import Text
@@ -46,7 +47,8 @@ class Kept:
         files: of the models, by name below `models`.
         told: the facts of the last scoring.
         rows: that an epoch taught of the sample.
-        share: of the sample's bytes, what would be other text now.
+        share: of the sample's bytes, what would be other text now; None where all is what it was,
+            so that a training would give the same proxies.
         texts: those that were read for a training: none.
     """
 
@@ -59,7 +61,7 @@ class Kept:
     files: dict[str, bytes]
     told: dict[str, Any]
     rows: int
-    share: float
+    share: float | None
     texts: dict[int, Text] = field(default_factory=dict)
 
     @property
@@ -69,19 +71,20 @@ class Kept:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """The facts of their training, and that they are kept."""
-        return {
-            "sample": self.told["sample"],
-            "plants": self.told["plants"],
-            "kept": {"scorings": self.scorings, "share_changed": round(self.share, 6)},
-        }
+        """The facts of their training, and that they are kept where another would be made now."""
+        facts = {name: self.told[name] for name in ("sample", "plants")}
+        if self.share is None:
+            return facts
+        kept = {"scorings": self.scorings, "share_changed": round(self.share, 6)}
+        return facts | {"kept": kept}
 
 
 def kept(work: Work, known: Catalogue, sample: Sample) -> Kept | None:
     """Return the proxies of the last scoring; None where they are to be trained.
 
-    That is without a last scoring by this code and these settings, where it trained none, and where
-    more of its sample changed than `proxy.retrain_above`.
+    That is without a last scoring by this code and these settings of the training, where it trained
+    none, and where more of its sample changed than `proxy.retrain_above`. Where the corpus is the
+    same, only another number of sequences is scored, and the bytes are those of a training anew.
 
     Args:
         work: of the stage.
@@ -89,23 +92,36 @@ def kept(work: Work, known: Catalogue, sample: Sample) -> Kept | None:
         sample: the families that would be chosen now.
     """
     config = work.config.proxy
-    if work.former is None or config.models or not config.retrain_above:
+    if work.former is None or config.models:
         return None
     paths = {_below(work, name): work.folder / name for name in work.former.tables[MODELS]}
     told = json.loads(paths[PROXIES].read_bytes())
     if not told["proxies"]:
         return None
+    as_trained = work.former.unchanged and _is_of_this_machine(told, config)
+    if not (as_trained or config.retrain_above):
+        return None
     of_sample = json.loads(paths[MANIFEST].read_bytes())
     frequency = np.array(of_sample["token_counts"], np.int64)
     lesson = read_lesson(read_table([work.former_path("taught")], TAUGHT), frequency)
-    share = changed_share(known, sample, lesson)
-    if share > config.retrain_above:
+    share = None if as_trained else changed_share(known, sample, lesson)
+    if share is not None and share > config.retrain_above:
         current().message(
             f"proxies are trained anew: {share:.1%} of their sample would be other text now "
             f"(proxy.retrain_above {config.retrain_above:.1%})"
         )
         return None
     return _read(work, known, paths, told, lesson, (of_sample["rows"], share))
+
+
+def _is_of_this_machine(told: dict[str, Any], config: ProxyConfig) -> bool:
+    """Tell whether a training on the same sample would give these proxies, bit by bit."""
+    import torch
+
+    from pipeline.score.proxy.ensemble import chosen_device
+
+    here = (str(torch.__version__), chosen_device(config))
+    return "kept" not in told and (told["torch"], told["device"]) == here
 
 
 def _below(work: Work, name: str) -> str:
@@ -119,7 +135,7 @@ def _read(
     paths: dict[str, Path],
     told: dict[str, Any],
     lesson: Lesson,
-    numbers: tuple[int, float],
+    numbers: tuple[int, float | None],
 ) -> Kept:
     """Read what is kept."""
     from pipeline.score.proxy.ensemble import chosen_device
@@ -141,6 +157,9 @@ def _read(
         told,
         *numbers,
     )
+    if found.share is None:
+        current().message("proxies are those of the last scoring: their sample is the same")
+        return found
     current().message(
         f"proxies are kept: {found.share:.1%} of their sample would be other text now; scorings "
         f"since their training: {found.scorings}"

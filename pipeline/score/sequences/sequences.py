@@ -78,6 +78,12 @@ def settings(config: Config) -> list[Any]:
     return [proxy.model_dump(), config.score.model_dump(), *held, *own]
 
 
+def settings_of_training(config: Config) -> list[Any]:
+    """Return what of these decides what the proxies are, and not what is scored by them."""
+    proxy = config.proxy.model_dump(exclude={"retrain_above"})
+    return [proxy, *settings(config)[2:]]
+
+
 def _held(folder: Path) -> list[list[Any]]:
     """Return name, bytes and a digest of each file of a model; of large ones of their ends."""
     files = [

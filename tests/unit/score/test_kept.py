@@ -81,6 +81,24 @@ def first(tmp_path_factory, make_corpus, scan):
     return Grown(folder / "run", corpus, shards)
 
 
+def counting(patch):
+    """Return a list to which each step of a training adds from now on."""
+    taken, step = [], train._step
+
+    def counted(*given):
+        taken.append(1)
+        return step(*given)
+
+    patch.setattr(train, "_step", counted)
+    return taken
+
+
+@pytest.fixture
+def steps(monkeypatch):
+    """Note each step of a training."""
+    return counting(monkeypatch)
+
+
 @pytest.fixture(scope="module")
 def grow(first, make_corpus, scan):
     """Give a function that scores a copy of the first run over other shards, and counts steps."""
@@ -89,14 +107,8 @@ def grow(first, make_corpus, scan):
         folder = shutil.copytree(first.folder, place / "run")
         corpus = make_corpus(place / "corpus", shards)
         scan(corpus, folder, *SETTINGS, filtered=False)
-        taken, step = [], train._step
-
-        def counted(*given):
-            taken.append(1)
-            return step(*given)
-
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(train, "_step", counted)
+            taken = counting(patch)
             score(folder, *SETTINGS)
         return Grown(folder, corpus, shards), len(taken)
 
@@ -214,6 +226,28 @@ def test_the_forecast_says_that_its_proxies_are_kept(kept):
     told = kept.facts("risk")["kept"]
     assert told == kept.facts("sequences")["kept"]
     assert "The proxies were trained 1 scoring ago" in summarize(kept.folder)[0]
+
+
+@pytest.mark.parametrize("more", ["score.max_tokens=32768", "proxy.retrain_above=0"])
+def test_other_settings_of_scoring_train_nothing(first, tmp_path, steps, scan, more):
+    """Over the same corpus the proxies are those of a training anew, bit by bit, and not `kept`."""
+    folder = shutil.copytree(first.folder, tmp_path / "run")
+    score(folder, *SETTINGS, more)
+    assert not steps
+    anew = tmp_path / "anew"
+    scan(first.corpus, anew, *SETTINGS, filtered=False)
+    score(anew, *SETTINGS, more)
+    done, fresh = (Grown(place, first.corpus, first.shards) for place in (folder, anew))
+    for stage in ("sequences", "risk"):
+        assert done.files(stage) == fresh.files(stage)
+
+
+def test_proxies_that_are_kept_go_when_none_may_be(kept, tmp_path, steps):
+    """`proxy.retrain_above = 0` trains those anew that are of another sample."""
+    folder = shutil.copytree(kept.folder, tmp_path / "run")
+    score(folder, *SETTINGS, "proxy.retrain_above=0")
+    assert steps
+    assert "kept" not in Grown(folder, kept.corpus, kept.shards).facts("sequences")
 
 
 def test_a_back_test_of_kept_proxies_is_refused(kept):
