@@ -263,7 +263,7 @@ def _removal_of(record: Row) -> str:
             f"{row['times_less']}x",
             _percent(row["share_counted"]),
             _percent(row["share_of_tokens"]) or "**none was enough**",
-            _percent(row["share_too_small"]),
+            _percent(row["share_too_small"] or None) or "none tried",
             _left(row),
             f"{row['seeds_enough']} of {row['seeds']}" if row["seeds"] else "",
             f"{row['loss_target']:.3f}" + (f", {row['loss_arm']:.3f}" if row["loss_arm"] else ""),
@@ -290,7 +290,8 @@ def _removal_of(record: Row) -> str:
     return f"""### {record["corpus"]}: {CORPORA.get(record["corpus"], "")}
 
 A target of {record["parameters"]:,} parameters and {record["rows"]:,} rows of 64 tokens of the sample, {record["distinct_rows"]:,} of them distinct. It memorizes
-{record["memorized"]:,} of these, in {record["units_memorized"]} of {record["units"]} units (families that hold the same text), so the intervals are of few.
+{record["memorized"]:,} of these, in {record["units_memorized"]} of {record["units"]} units (families that hold the same text), so the intervals are of few: where none is left they have no
+width, and say nothing of another unit.
 
 {_table(head, lines)}"""
 
