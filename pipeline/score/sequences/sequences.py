@@ -205,7 +205,7 @@ def to_score(work: Work, of: Material | Kept) -> ScoringInput:
     return ScoringInput(known, lesson, choose(known, wanted, lengths, seed), own)
 
 
-def _schooled(
+def _trained_or_kept(
     work: Work, known: Catalogue, pool: WorkerPool
 ) -> tuple[list[Proxy], Material | Kept]:
     """Return proxies with what they were taught: those of the last scoring, or trained or loaded.
@@ -245,7 +245,7 @@ def _sequences(work: Work, known: Catalogue) -> Receipt:
     unfinished = work.folder / UNFINISHED / work.key
     cores = cores_for(config, work.cores)
     pool = WorkerPool(cores, config.threads, current().advance, unfinished)
-    proxies, source = _schooled(work, known, pool)
+    proxies, source = _trained_or_kept(work, known, pool)
     of = to_score(work, source)
     scored, shorter = sequence_tables(work, of, proxies, pool)
     if isinstance(source, Kept):
