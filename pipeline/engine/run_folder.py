@@ -20,6 +20,7 @@ from pipeline.engine.events import EVENTS, EventLog
 from pipeline.engine.files import (
     SPILL,
     TEMPORARY,
+    damaged_file,
     digest_file,
     files_below,
     is_spilled,
@@ -111,22 +112,28 @@ class RunFolder:
     def commit_all(self, entries: Mapping[str, dict[str, Any]]) -> None:
         """Make finished outputs exist: their files get their names, then the former ones go.
 
+        Another output that had a file of one of these names is out of date from then on. Its other
+        files keep their entry: its own unit, which may be at work, can go on from them.
+
         Raises:
             RunFolderError: a file that is not ours is in the way of one of them.
+            IntegrityError: a file that is taken over as it lay is there no more.
         """
         outputs = self.manifest["outputs"]
-        records = (record for entry in entries.values() for record in entry["files"])
+        records = [record for entry in entries.values() for record in entry["files"]]
         finals = waiting(self.folder / record["path"] for record in records)
         made = {final.relative_to(self.folder).as_posix() for final in finals}
         self._require_free(made)
-        # another output that had a file of that name before is out of date, and broken from now on
-        former = [o for o in outputs if o in entries or not made.isdisjoint(self._files(o))]
-        files = [*made, *(path for name in former for path in self._files(name))]
-        with self._changing(files):
+        self._require_there({record["path"] for record in records} - made)
+        former = [output for output in outputs if output in entries]
+        others = [o for o in outputs.keys() - entries if not made.isdisjoint(self._files(o))]
+        with self._changing([*made, *(path for name in former for path in self._files(name))]):
             named(finals)
-            for name in former:
-                del outputs[name]
-            self._sound.difference_update(former)
+            self._sound.difference_update([*former, *others])
+            for name in (*former, *others):
+                left = _without(outputs.pop(name), made)
+                if name in others and left["files"]:
+                    outputs[name] = left
             outputs.update(entries)
             self._sound.update(entries)
             self.save()
@@ -147,6 +154,16 @@ class RunFolder:
                 where=str(self.folder / min(foreign)),
                 fix="move it away and run the same command again: what is finished stays",
             )
+
+    def _require_there(self, names: Collection[str]) -> None:
+        """Refuse to record files that are taken over as they lay and that are there no more.
+
+        Raises:
+            IntegrityError: one is not.
+        """
+        for name in sorted(names):
+            if not (self.folder / name).is_file():
+                raise damaged_file(self.folder / name, "gone while its unit went on from it")
 
     @contextlib.contextmanager
     def _changing(self, files: Iterable[str]) -> Iterator[None]:
@@ -264,6 +281,18 @@ class RunAsRecorded(RunFolder):
         """Tell whether an output was made from exactly this."""
         entry = self.manifest["outputs"].get(output)
         return entry is not None and bool(entry["fingerprint"] == fingerprint)
+
+
+def _without(entry: dict[str, Any], names: Collection[str]) -> dict[str, Any]:
+    """Return the entry of an output that has lost files of some names: current for nothing."""
+    files = [record for record in entry["files"] if record["path"] not in names]
+    left = {name: value for name, value in entry.items() if name != "made_from"}
+    return {
+        **left,
+        "fingerprint": digest_of(["without files", entry["fingerprint"]]),
+        "digest": digest_of([files, entry["facts"]]),
+        "files": files,
+    }
 
 
 def _is_mark(path: Path) -> bool:

@@ -367,7 +367,8 @@ class Session:
         """Return what the manifest says of a finished unit.
 
         Raises:
-            IntegrityError: The stage lost rows, or says of them what it does not declare.
+            IntegrityError: The stage lost rows, says of them what it does not declare, or read what
+                is not current any more.
         """
         if stage.conserves and receipt.rows_in != receipt.rows_out:
             raise IntegrityError(
@@ -387,9 +388,16 @@ class Session:
             )
         if stage.registers:
             self._register(key, receipt)
+        fingerprint = self.fingerprint(stage, key)
+        if fingerprint is None:
+            raise IntegrityError(
+                "A stage ended and what it read is not current any more.",
+                where=f"{stage.name}/{key}",
+                fix="run the same command again: what is finished stays",
+            )
         files = [asdict(record) for record in receipt.files]
         return {
-            "fingerprint": self.fingerprint(stage, key),
+            "fingerprint": fingerprint,
             "digest": digest_of([files, receipt.facts]),
             "rows_in": receipt.rows_in,
             "rows_out": receipt.rows_out,

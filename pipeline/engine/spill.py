@@ -63,7 +63,7 @@ class Spill:
                 return Ref(values, "", 0, values.size, values.dtype)
             at = self._end
             self._end += values.nbytes
-            handle = self._handle(self._file, os.O_RDWR | os.O_CREAT)
+            handle = self._handle(self._file)
         data, done = values.view(np.uint8).data, 0
         while done < len(data):
             done += os.pwrite(handle, data[done:], at + done)
@@ -82,7 +82,7 @@ class Spill:
         data, done = values.view(np.uint8).data, 0
         at = ref.at + low * ref.kind.itemsize
         with self._lock:
-            handle = self._handle(ref.file, os.O_RDONLY)
+            handle = self._handle(ref.file)
         while done < len(data):
             count = os.preadv(handle, [data[done:]], at + done)
             if not count:
@@ -102,9 +102,10 @@ class Spill:
             while self._handles:
                 os.close(self._handles.popitem()[1])
 
-    def _handle(self, name: str, flags: int) -> int:
-        """Return the open file of a name."""
+    def _handle(self, name: str) -> int:
+        """Return the open file of a name: that of its own can be written to, others are there."""
         if name not in self._handles:
+            flags = os.O_RDWR | os.O_CREAT if name == self._file else os.O_RDONLY
             self._handles[name] = os.open(self._folder / name, flags, 0o600)
         return self._handles[name]
 
@@ -127,8 +128,11 @@ def close_sent() -> None:
 
 @contextmanager
 def spilling(folder: Path, memory: int) -> Iterator[Spill]:
-    """Give a place to put arrays aside; its files are gone afterwards, also after a kill."""
-    with tempfile.TemporaryDirectory(prefix=SPILL, dir=folder) as place:
+    """Give a place to put arrays aside; its files are gone afterwards, also after a kill.
+
+    What another process still writes then goes with the next command, which sweeps.
+    """
+    with tempfile.TemporaryDirectory(prefix=SPILL, dir=folder, ignore_cleanup_errors=True) as place:
         spill = Spill(Path(place), memory)
         try:
             yield spill

@@ -42,11 +42,28 @@ def files():
     }
 
 
-def test_parts_that_run_elsewhere_give_the_same_bytes(tmp_path, make_corpus, scan, files):
-    """Every task of a stage that spreads can be sent, and tells what it made by files alone."""
+def grow(corpus, make_corpus, files):
+    """Add a shard at the end of a corpus."""
+    make_corpus(corpus, {"9.jsonl": [f"{text} again" for text in files["0.jsonl"][:5]]})
+
+
+def shrink(corpus, *_):
+    """Take a shard out."""
+    (corpus / "2.jsonl").unlink()
+
+
+@pytest.mark.parametrize("change", [None, grow, shrink])
+def test_parts_that_run_elsewhere_give_the_same_bytes(
+    tmp_path, make_corpus, scan, files, change, monkeypatch
+):
+    """Every task of a stage that spreads can be sent, and tells what it made by files alone.
+
+    Also where a stage goes on from its last output.
+    """
+    monkeypatch.setattr(inventory, "GROUP_BYTES", 1)
     settings = (*SETTINGS, "near.containment=0.6")
-    corpus = make_corpus(tmp_path / "c", files)
-    expected = everything(scan(corpus, tmp_path / "here", *settings).folder)
+    distinct = {f"x{n}.jsonl": [f"{n} {k} only here" for k in range(60)] for n in range(8)}
+    corpus = make_corpus(tmp_path / "c", files | distinct)
     ran: dict[str, int] = {}
 
     def spread(stage, function, works):
@@ -55,11 +72,19 @@ def test_parts_that_run_elsewhere_give_the_same_bytes(tmp_path, make_corpus, sca
             yield from one_by_one(stage, function, works)
         ran[stage] = other.ran
 
-    out, config = tmp_path / "there", load_config(settings=settings)
-    with run.session(out, config, spread, corpus=[str(corpus)]) as session:
-        run.scan(session)
-        run.filter_rows(session)
-    assert everything(out) == expected
+    def perform():
+        out, config = tmp_path / "there", load_config(settings=settings)
+        with run.session(out, config, spread, corpus=[str(corpus)]) as session:
+            run.scan(session)
+            run.filter_rows(session)
+
+    perform()
+    scan(corpus, tmp_path / "here", *settings)
+    if change:
+        change(corpus, make_corpus, files)
+        perform()
+        scan(corpus, tmp_path / "here", *settings)
+    assert everything(tmp_path / "there") == everything(tmp_path / "here")
     assert all((count > 2) == run.STAGES[stage].spreads for stage, count in ran.items())
 
 

@@ -38,6 +38,9 @@ def test_what_parts_put_aside_others_read(tmp_path, memory, where, how):
         run = getattr(parts, how)
         refs = [*run(task.put, range(1, 51)), own]
         assert all((ref.held is None) == (where == "elsewhere" or not memory) for ref in refs)
+        assert parts.spill.get(own).tolist() == [0, 1, 2]
+        more = parts.spill.put(np.arange(4))
+        assert parts.spill.get(more).tolist() == [0, 1, 2, 3]
         found = [*run(task.total, [refs[:25], refs[25:], [own, refs[49]]])]
         assert (parts.sites, parts.cores) == ((1, 2) if where == "threads" else (3, 1))
     squares = [sum(n * n for n in range(number)) for number in range(1, 51)]

@@ -1,13 +1,18 @@
 """Of a group that is written again, the shards of which nothing changed stand as they are."""
 
+import gzip
 import json
 import shutil
 
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline import run
+from pipeline.config.load import load_config
 from pipeline.engine import run_folder
+from pipeline.engine.check import check
 from pipeline.engine.files import named
+from pipeline.engine.session import idle, one_by_one
 
 TEXTS = {f"{n}.jsonl": [f"text {m} of shard {n} and of no other" for m in range(3)] for n in "abcd"}
 
@@ -112,3 +117,27 @@ def test_a_kill_while_files_are_named_leaves_one_or_the_other(
     done, fresh = scan(corpus, folder), scan(corpus, tmp_path / "fresh")
     for path in [*fresh.folder.glob("kept/*.*"), *fresh.folder.glob("removed/*.*")]:
         assert path.read_bytes() == (done.folder / path.relative_to(fresh.folder)).read_bytes()
+
+
+def last_unit_first(stage, function, works):
+    """Run units in their order, and give those of emit in the reverse one."""
+    done = list(one_by_one(stage, function, works))
+    return reversed(done) if stage == "emit" else iter(done)
+
+
+@pytest.mark.parametrize("mapper", [one_by_one, last_unit_first])
+def test_a_unit_that_takes_a_name_leaves_the_others_files(first, tmp_path, make_corpus, mapper):
+    """A shard comes back packed, in a group of its own: the group that had its name goes on."""
+    shutil.copytree(first.folder, tmp_path / "run")
+    corpus = make_corpus(tmp_path / "c", TEXTS)
+    packed = corpus / "a.jsonl.gz"
+    packed.write_bytes(gzip.compress((corpus / "a.jsonl").read_bytes()))
+    (corpus / "a.jsonl").unlink()
+    with run.session(tmp_path / "run", load_config(), mapper, corpus=[str(corpus)]) as session:
+        run.scan(session)
+        run.filter_rows(session)
+    there = {path.name for path in (tmp_path / "run" / "kept").iterdir()}
+    assert there == {"_SUCCESS", *(f"{n}.parquet" for n in "abcd")}
+    assert check(tmp_path / "run", run.TABLES)[1] == []
+    with run.session(tmp_path / "run", load_config(), idle) as session:
+        assert all(session.current(stage) for stage in run.FILTER)
