@@ -21,6 +21,8 @@ Row = dict[str, Any]
 OWN, PACKED = "its own", " packed"
 CORPORA = {
     "lm": "English prose without near copies",
+    "lm1": "the first 1 MB of lm",
+    "changelog1": "changelogs of a Linux distribution, 1 MB",
     "dev": "prose, documentation, licences, books, poems, code",
     "man": "manual pages, as groff",
     "tldr": "short manuals of commands, many languages",
@@ -104,7 +106,7 @@ def _answers(rows: Sequence[Row]) -> str:
 {enough} of {len(rows)} natural corpora have a forecast with default settings. "Families memorized" is what the largest proxy
 recited of repeated text of the corpus itself: before there were plants, 30 of these were needed. "Once" is the share of text that
 occurs once that a model of a billion parameters and 20 billion tokens is expected to recite (95%), "floor" what the largest proxy
-recited of families that it never saw, "half dose" at how many occurrences half is recited.
+recited of families that it never saw, "half dose" at how many occurrences half is recited. Of corpora of 1 MB only those here were scored.
 
 {_table(head, lines)}
 `rote scan CORPUS --out RUN && rote score RUN` for each, then `python benchmarks/natural.py RUN... --out ...`
