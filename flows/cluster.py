@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pipeline.engine.files import handed_over, holding, taken_over
-from pipeline.engine.memory import begin
+from pipeline.engine.memory import begin, one_heap
 from pipeline.engine.parts import elsewhere
 from pipeline.engine.spill import close_sent
 from pipeline.engine.stage import Mapper, Receipt, StageFunction, Work
@@ -158,6 +158,7 @@ class Cluster:
     Attributes:
         workers: units that it runs at once.
         sites: parts of a stage that it runs at once.
+        beside: of these, at most so many on one node.
     """
 
     def __init__(self, ray: Any) -> None:  # noqa: ANN401
@@ -167,7 +168,7 @@ class Cluster:
         nodes = [node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"]]
         self._largest = max(1, int(max(nodes, default=1)))
         self.workers = max(1, int(sum(nodes)))
-        self.sites = self.workers
+        self.sites, self.beside = self.workers, self._largest
         self._gpus = ray.cluster_resources().get("GPU", 0)
 
     def mapper(self, inner: Mapper) -> Mapper:
@@ -253,6 +254,7 @@ def unit_on_node(function: StageFunction, work: Work) -> tuple[Receipt, dict[str
 
 def part_on_node(task: Callable[[P], T], work: P) -> T:
     """Run a part of a stage in a worker of a node; arrays in what it is given cannot be written."""
+    one_heap()
     try:
         return task(work)
     finally:

@@ -7,6 +7,7 @@ class OtherProcess:
     """Runs parts as a cluster does: task, works and results are pickled, and files closed."""
 
     sites = 3
+    beside = 2
 
     def __init__(self):
         self.ran = 0

@@ -99,14 +99,14 @@ def begin(config: Config) -> None:
 
     Lines of the corpus that are longer than the budget has room for are not held from now on.
     """
-    _one_heap()
+    one_heap()
     release()
     _WORKED[0] = _resident()
     room = max(LEAST_LINE, (budget_of(config) - base() - UNIT) // LONGEST)
     give_room(room, lambda length: f"{_mb(base() + UNIT + LONGEST * length)}MB")
 
 
-def _one_heap() -> None:
+def one_heap() -> None:
     """Let all threads and Arrow share one heap: with several, what is given back stays scattered.
 
     Measured over a million short documents: a peak of 789 MB instead of 1,049 with one heap for the

@@ -28,9 +28,11 @@ class Elsewhere(Protocol):
 
     Attributes:
         sites: parts that it runs at once.
+        beside: of these, at most so many on one machine.
     """
 
     sites: int
+    beside: int
 
     def in_order(self, task: Callable[[P], T], works: Iterable[P]) -> Iterator[T]:
         """Yield task(work) for each work, in order; task, works and results can be pickled."""
@@ -56,11 +58,13 @@ class Parts:
     Attributes:
         spill: where they put arrays aside for one another.
         sites: places that parts of `one_by_one` run in at once: 1 for this process.
+        beside: of these, at most so many that share the memory of one machine.
         cores: threads that such a part may use.
     """
 
     spill: Spill
     sites: int
+    beside: int
     cores: int
     _threads: ThreadPoolExecutor
     _elsewhere: Elsewhere | None
@@ -93,8 +97,8 @@ def parting(folder: Path, memory: int, cores: int) -> Iterator[Parts]:
     """
     other = _ELSEWHERE.get()
     with spilling(folder, 0 if other else memory) as spill, ThreadPoolExecutor(cores) as threads:
-        sites, own = (other.sites, 1) if other else (1, cores)
-        yield Parts(spill, sites, own, threads, other)
+        sites, beside, own = (other.sites, other.beside, 1) if other else (1, 1, cores)
+        yield Parts(spill, sites, beside, own, threads, other)
 
 
 def in_order(

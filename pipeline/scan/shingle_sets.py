@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.config.sections import SketchConfig
-from pipeline.engine.parts import parting
+from pipeline.engine.parts import Parts, parting
 from pipeline.engine.spill import Ref, Spill
 from pipeline.engine.stage import Work
 from pipeline.engine.tables import evenly, read_batches
@@ -107,7 +107,7 @@ def shared_shingles(
     ends = np.stack([np.searchsorted(keys, side) for side in (a, b)], axis=1)
     inter = np.zeros(len(a), np.int64)
     with parting(work.folder, work.memory // 6 or 2**62, work.cores) as parts:
-        block = _block_of(work, keys, a, b, parts.sites)
+        block = _block_of(work, keys, a, b, parts)
         maker = _SetMaker(keys, block, work.config.sketch, parts.spill)
         sizes = np.zeros(len(keys), np.int64)
         held: dict[int, list[_ChunkSets]] = {}
@@ -135,15 +135,15 @@ def _distinct(a: Uint64, b: Uint64) -> Uint64:
     return np.asarray(keys[np.diff(keys, prepend=keys[:1] + np.uint64(1)) != 0])
 
 
-def _block_of(work: Work, keys: Uint64, a: Uint64, b: Uint64, sites: int) -> Int64:
+def _block_of(work: Work, keys: Uint64, a: Uint64, b: Uint64, parts: Parts) -> Int64:
     """Return the block of each document, (documents,): two for each place that blocks are met in.
 
     Neighbours are put together, so that few pairs cross blocks.
     """
     lengths = _lengths(work, keys)
     share = work.memory // (6 * WORD_BYTES) or 2**62
-    if sites > 1:
-        share = min(share, int(lengths.sum()) // (2 * sites))
+    if parts.sites > 1:
+        share = min(share // parts.beside, int(lengths.sum()) // (2 * parts.sites))
     most = max(SMALLEST_BLOCK, share)
     if lengths.sum() <= most:
         return np.zeros(len(keys), np.int64)
