@@ -135,7 +135,8 @@ def _look(shard: Shard, config: Config) -> tuple[float, float]:
     elif batch.columns is not None:
         rows = plain * len(batch.texts) / batch.columns.nbytes
     elif suffix_of(shard.path) in LINES and head.count(b"\n") and not head.startswith(b"["):
-        rows = plain * head.count(b"\n") / (head.rindex(b"\n") + 1)
+        lines = plain * head.count(b"\n") / (head.rindex(b"\n") + 1)
+        rows = min(lines, plain / mean)  # a text in quotes has many lines
     else:
         rows = plain * TEXT_SHARE / mean
     return rows * mean, rows
@@ -194,7 +195,9 @@ def require_disk(folder: Path, manifest: dict[str, Any], config: Config) -> None
             found=f"{_size(min(allowed, free + there))} for {_size(found.text_bytes)} of text",
             expected=f"about {_size(needed)}: {_size(found.disk)} for the run folder, "
             f"{_size(found.spilled)} for a while",
-            fix="free some, choose another --out, or raise limits.disk or limits.memory",
+            fix="free some or choose another --out"
+            + (", or raise limits.disk" if needed <= free + there else "")
+            + (", or limits.memory" if found.spilled else ""),
         )
 
 

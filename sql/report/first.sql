@@ -2,7 +2,7 @@
 -- inputs: documents, decisions, spans
 -- params: top (rows returned)
 with documents as (
-    select row_key, source_group, keeper, method, text_bytes, words, repeated_words
+    select row_key, shard, row, source_group, keeper, method, text_bytes, words, repeated_words
     from read_parquet($documents)
 ),
 
@@ -43,7 +43,9 @@ occurrences as (
     select
         spans.row_key,
         spans.words,
-        row_number() over (partition by spans.window order by spans.row_key, spans.start_byte) as place
+        row_number() over (
+            partition by spans.window order by decided.shard, decided.row, spans.start_byte
+        ) as place
     from read_parquet($spans) as spans
     inner join decided on spans.row_key = decided.row_key
     where decided.action <> 'drop'

@@ -121,3 +121,14 @@ def test_no_file_is_read_whole(tmp_path, monkeypatch):
     write(folder, "jsonl")
     monkeypatch.setattr("pipeline.corpus.readers.whole_schema", None)
     assert look(folder).documents == pytest.approx(ROWS, rel=0.1)
+
+
+def test_a_text_of_many_lines_is_one_row(tmp_path):
+    """A CSV whose texts hold line breaks is told as no more text than it has bytes."""
+    text = "\n".join(["a line of a long poem"] * 3000)
+    path = tmp_path / "a.csv"
+    path.write_text("text\n" + "".join(f'"{n} {text}"\n' for n in range(40)))
+    config = load_config()
+    told = expected(outline(tmp_path / "run", config, [str(path)]).manifest, config)
+    assert 0.5 * path.stat().st_size < told.text_bytes < 1.1 * path.stat().st_size
+    assert 20 < told.documents < 80
