@@ -1,10 +1,11 @@
 """A run folder at an address: worked on in a copy on this machine, published as stages end.
 
 An object appears whole or not at all, the manifest after all that it names, then old files go, and
-kept/_SUCCESS comes last; it is taken away before anything of kept/ changes. What is at the address
-is noted beside the copy before and after each of these steps, so that the next publishing does what
-one left undone. One writer at a time holds a lease: an object that only one can make, written again
-while its holder lives.
+kept/_SUCCESS comes last; it is taken away before anything of kept/ changes. Until then `.changes`
+lists there what changes, so that whoever fetches the folder goes on from it as from one whose
+command was killed (`RunFolder.settle`). What is at the address is noted beside the copy before and
+after these steps, so that the next publishing does what one left undone. One writer at a time holds
+a lease: an object that only one can make, written again while its holder lives.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import InputError, PipelineError, RunFolderError, TransientIOError
+from pipeline.sealed import sealed
 from pipeline.storage.addresses import Listed, Storage, storage_at
 from pipeline.storage.mirror import Tell, alone, asked, bring, place_of, require_names
 
@@ -29,7 +31,8 @@ LEASE_SECONDS = 60.0
 """A lease that was not written again for so long is of a run that is dead."""
 MANIFEST = "manifest.json"
 CHANGES = ".changes"
-"""Lies in a run folder while files of it are named that its manifest does not name yet."""
+"""Lists files that change, while they do: of the copy, and at the address while it is published."""
+BESIDES = (MANIFEST, CHANGES, "events/", "backtest/")  # what is of no output
 MARK = "kept/_SUCCESS"
 STATE = "published.json"
 TEMPORARY = ".rote-tmp"
@@ -178,9 +181,12 @@ class _Giving:
         self._lease.require()
         if any(name.startswith("kept/") for name in touched):
             touched[MARK] = None
+        outputs = [name for name in touched if not name.startswith(BESIDES)]
+        touched[CHANGES] = None
         data = (folder / MANIFEST).read_bytes()
         sent = [*state["sent"], _digest(data)]
         _note(folder, {**state, "sent": sent, "files": before | touched})
+        storage.write(CHANGES, sealed({"files": outputs}))
         if MARK in touched:
             storage.delete([MARK])
         sizes = [now[name][0] for name in changed]

@@ -84,12 +84,13 @@ def test_files_change_between_the_mark_that_goes_and_the_one_that_comes(server, 
         if method in ("PUT", "DELETE", "POST") and "lease" not in path
     ]
     names = [name for _, name in done]
-    assert done[0][0] in ("DELETE", "POST")
-    assert done[0][1] in ("kept/_SUCCESS", "data/")
-    assert sorted(names[1:3]) == ["kept/a", "kept/b"]
-    assert names[3] == "manifest.json"
-    assert done[4][0] in ("DELETE", "POST")
-    assert names[5] == "kept/_SUCCESS"
+    assert names[0] == ".changes"
+    assert done[1][0] in ("DELETE", "POST")
+    assert done[1][1] in ("kept/_SUCCESS", "data/")
+    assert sorted(names[2:4]) == ["kept/a", "kept/b"]
+    assert names[4] == "manifest.json"
+    assert {method for method, _ in done[5:7]} <= {"DELETE", "POST"}
+    assert names[7] == "kept/_SUCCESS"
     assert set(there(bucket)) == {"kept/a", "kept/b", "kept/_SUCCESS", "manifest.json"}
 
 
@@ -344,6 +345,42 @@ def test_a_command_that_ends_while_files_are_named_leaves_a_folder_that_others_g
     bucket.update(left)
     assert rote("one") == 0
     assert "families/all.parquet" in there(bucket)
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_publishing_that_is_killed_leaves_a_folder_that_others_go_on_with(
+    bucket, tmp_path, make_corpus, monkeypatch, again
+):
+    """New files without an entry, and files changed under the old one, are known at the address."""
+    monkeypatch.setattr(progress, "_current", progress.current())
+    corpus = make_corpus(tmp_path / "corpus", FILES)
+    honest = published._Giving._write
+
+    def rote(out, machine):
+        scratch = f"limits.scratch={tmp_path / machine}"
+        return command_line.run(["scan", str(corpus), "--out", out, "--local", "--set", scratch])
+
+    def killed(giving, names, total):
+        honest(giving, names, total)
+        if "families/all.parquet" in names:
+            sys.exit()
+
+    if again:
+        assert rote(ADDRESS, "one") == rote(str(tmp_path / "run"), "three") == 0
+        make_corpus(corpus, {"c.jsonl": [f"{WORDS} and", "other"]})
+    with monkeypatch.context() as patch:
+        patch.setattr(published._Giving, "_write", killed)
+        with pytest.raises(SystemExit):
+            rote(ADDRESS, "one")
+    assert rote(ADDRESS, "two") == rote(str(tmp_path / "run"), "three") == 0
+    found = there(bucket)
+    own = list((tmp_path / "run").rglob("*.parquet"))
+    assert {name for name in found if name.endswith(".parquet")} == {
+        path.relative_to(tmp_path / "run").as_posix() for path in own
+    }
+    for path in own:
+        assert found[path.relative_to(tmp_path / "run").as_posix()] == path.read_bytes()
+    assert not [name for name in found if name.startswith(".")]
 
 
 def test_folders_that_vanish_meanwhile_are_not_looked_into(first, bucket, monkeypatch):
