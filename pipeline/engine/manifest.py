@@ -6,9 +6,7 @@ so is one that names a file outside its folder.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -18,12 +16,11 @@ from pydantic import BaseModel, ValidationError
 
 from pipeline.engine.facts import fault_of_facts
 from pipeline.errors import RunFolderError
+from pipeline.sealed import DIGEST, sealed, unsealed
 from schemas.manifest import SCHEMA_VERSION
 
 MANIFEST = "manifest.json"
-DIGEST = "digest"  # the first key of the file; in memory there is none
 REBUILD = "rebuild it: rote run CORPUS... --out NEW_FOLDER"
-_HEAD = re.compile(rb'\{\n "digest": "([0-9a-f]{32})",')
 
 
 class _Record(BaseModel):
@@ -90,26 +87,6 @@ class _Manifest(BaseModel):
 def manifest_bytes(manifest: dict[str, Any]) -> bytes:
     """Return the bytes of a manifest as a file: its own digest first, outputs by name."""
     return sealed({**manifest, "outputs": dict(sorted(manifest["outputs"].items()))})
-
-
-def sealed(value: dict[str, Any]) -> bytes:
-    """Return a plain object as JSON that begins with a digest of the rest."""
-    plain = {key: item for key, item in value.items() if key != DIGEST}
-    body = json.dumps(plain, indent=1, ensure_ascii=False).encode(errors="surrogatepass")[1:]
-    return b'{\n "digest": "' + _digest(body).encode() + b'",' + body
-
-
-def unsealed(data: bytes) -> dict[str, Any] | None:
-    """Return the object that `sealed` made these bytes of; None when they are not as written."""
-    head = _HEAD.match(data)
-    if head is None or _digest(data[head.end() :]) != head[1].decode():
-        return None
-    try:
-        value = dict(json.loads(data))
-    except (ValueError, RecursionError):  # sealed by someone else: a number or a depth of no sense
-        return None
-    del value[DIGEST]
-    return value
 
 
 def load_manifest(folder: Path) -> dict[str, Any]:
@@ -216,10 +193,6 @@ def damaged_manifest(path: Path, found: str) -> RunFolderError:
     return RunFolderError(
         "The manifest of this run folder is damaged.", where=str(path), found=found, fix=REBUILD
     )
-
-
-def _digest(body: bytes) -> str:
-    return hashlib.blake2b(body, digest_size=16).hexdigest()
 
 
 def _paths(manifest: dict[str, Any]) -> Iterator[str]:

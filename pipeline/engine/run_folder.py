@@ -35,12 +35,11 @@ from pipeline.engine.manifest import (
     require_below,
     require_file,
     require_no_link,
-    sealed,
-    unsealed,
 )
 from pipeline.engine.system import writing
 from pipeline.errors import RunFolderError
 from pipeline.names import shown
+from pipeline.sealed import sealed, unsealed
 
 LOCK = ".lock"
 CHANGES = ".changes"

@@ -1,12 +1,16 @@
 """A run folder at an address: worked on in a copy on this machine, published as stages end.
 
-An object appears whole or not at all, the manifest after all that it names, kept/_SUCCESS last and
-taken away before anything of kept/ changes. One writer at a time holds a lease: an object that only
-one can make, written again while its holder lives.
+An object appears whole or not at all, the manifest after all that it names, then old files go, and
+kept/_SUCCESS comes last; it is taken away before anything of kept/ changes. Until then `.changes`
+lists there what changes, so that whoever fetches the folder goes on from it as from one whose
+command was killed (`RunFolder.settle`). What is at the address is noted beside the copy before and
+after these steps, so that the next publishing does what one left undone. One writer at a time holds
+a lease: an object that only one can make, written again while its holder lives.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import threading
@@ -18,13 +22,17 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import InputError, PipelineError, RunFolderError, TransientIOError
-from pipeline.storage.addresses import Storage, storage_at
+from pipeline.sealed import sealed
+from pipeline.storage.addresses import Listed, Storage, storage_at
 from pipeline.storage.mirror import Tell, alone, asked, bring, place_of, require_names
 
 LEASE = ".lease"
 LEASE_SECONDS = 60.0
 """A lease that was not written again for so long is of a run that is dead."""
 MANIFEST = "manifest.json"
+CHANGES = ".changes"
+"""Lists files that change, while they do: of the copy, and at the address while it is published."""
+BESIDES = (MANIFEST, CHANGES, "events/", "backtest/")  # what is of no output
 MARK = "kept/_SUCCESS"
 STATE = "published.json"
 TEMPORARY = ".rote-tmp"
@@ -39,7 +47,8 @@ def run_folder_at(
     """Give the copy of a run folder, as it is at its address; publish what becomes of it.
 
     What was done before an error is published too. What a killed process had done since it last
-    called `publish` stays in the copy and is published by the next command on this machine.
+    called `publish` stays in the copy and is published by the next command on this machine; so does
+    what was stopped while files got their names.
 
     Args:
         address: of the run folder.
@@ -101,7 +110,7 @@ def _require_there(storage: Storage) -> None:
     Raises:
         InputError: none is there.
     """
-    if MANIFEST not in {one.name for one in asked(storage.objects)}:
+    if _there(storage, MANIFEST) is None:
         raise InputError(
             "No run folder lies at an address.",
             where=storage.address,
@@ -114,7 +123,10 @@ def _take(storage: Storage, folder: Path, tell: Tell, say: Say) -> None:
     """Bring the copy up to date, unless it is that of the last command here, or further."""
     listed = [one for one in asked(storage.objects) if one.name and one.name != LEASE]
     manifest = next((one for one in listed if one.name == MANIFEST), None)
-    if manifest is None or _state(folder).get("manifest") == manifest.tag:
+    state = _state(folder)
+    if manifest is None or state.get("manifest") == manifest.tag:
+        return
+    if state.get("sent") and _is_one_of(_read(storage, manifest), state["sent"]):
         return
     shutil.rmtree(folder, ignore_errors=True)
     require_names(storage.address, listed)
@@ -158,34 +170,39 @@ class _Giving:
             RunFolderError: the lease was lost.
         """
         folder, storage, self.at = self._folder, self._storage, time.monotonic()
-        if not (folder / MANIFEST).is_file():
+        if not (folder / MANIFEST).is_file() or (folder / CHANGES).exists():
             return
-        state = _state(folder)
-        before: dict[str, list[int]] = state.get("files", {})
-        now = {
-            path.relative_to(folder).as_posix(): _facts(path)
-            for path in sorted(folder.rglob("*"))
-            if path.is_file() and not _is_transient(path.relative_to(folder))
-        }
+        state = {"manifest": "", "sent": [], "files": {}, **_state(folder)}
+        before, now = state["files"], _files(folder)
         changed = [name for name, facts in now.items() if before.get(name) != facts]
-        if not changed and before.keys() <= now.keys():
+        touched = dict.fromkeys([*changed, *(name for name in before if name not in now)])
+        if not touched:
             return
         self._lease.require()
-        if any(name.startswith("kept/") for name in changed) and MARK in before:
+        if any(name.startswith("kept/") for name in touched):
+            touched[MARK] = None
+        outputs = [name for name in touched if not name.startswith(BESIDES)]
+        touched[CHANGES] = None
+        data = (folder / MANIFEST).read_bytes()
+        sent = [*state["sent"], _digest(data)]
+        _note(folder, {**state, "sent": sent, "files": before | touched})
+        storage.write(CHANGES, sealed({"files": outputs}))
+        if MARK in touched:
             storage.delete([MARK])
         sizes = [now[name][0] for name in changed]
         self._write([name for name in changed if name not in (MANIFEST, MARK)], sum(sizes))
         self._lease.require()
         try:
-            data = (folder / MANIFEST).read_bytes()
-            tag = storage.write(MANIFEST, data, tag=state.get("manifest", ""))
+            tag = _over(storage, MANIFEST, data, state["manifest"], lambda d: _is_one_of(d, sent))
         except FileExistsError as error:
             raise self._lease.lost() from error
-        if MARK in now:
-            storage.write(MARK, b"")
-        storage.delete([name for name in before if name not in now])
-        _note(folder, {"manifest": tag, "files": now})
+        rest = [name for name in touched if name == MARK or name not in now]
+        _note(folder, {"manifest": tag, "files": now | dict.fromkeys(rest)})
         self._sizes += sizes
+        storage.delete([name for name in rest if name != MARK])
+        if MARK in rest and MARK in now:
+            storage.write(MARK, b"")
+        _note(folder, {"manifest": tag, "files": now})
         self.at = time.monotonic()
 
     def _write(self, names: list[str], total: int) -> None:
@@ -198,9 +215,19 @@ class _Giving:
             self._tell(done, total, self._storage.address)
 
 
-def _is_transient(name: Path) -> bool:
-    """Tell whether a file is of a command at work: checkpoints, data put aside, a lock."""
-    return name.parts[0].startswith(".") or name.name.endswith(TEMPORARY)
+def _files(folder: Path) -> dict[str, list[int]]:
+    """Return the facts of the files of a run folder by name, without those of a command at work.
+
+    These are checkpoints, data put aside, a lock: a thread of a stopped command may delete them
+    meanwhile, so they are not looked at.
+    """
+    tops = [one for one in sorted(folder.iterdir()) if not one.name.startswith(".")]
+    return {
+        path.relative_to(folder).as_posix(): _facts(path)
+        for top in tops
+        for path in ([top] if top.is_file() else sorted(top.rglob("*")))
+        if not path.name.endswith(TEMPORARY) and path.is_file()
+    }
 
 
 def _facts(path: Path) -> list[int]:
@@ -209,7 +236,12 @@ def _facts(path: Path) -> list[int]:
 
 
 def _state(folder: Path) -> dict[str, Any]:
-    """Return what is known of the last publishing from here; empty where the copy is gone."""
+    """Return what is known of the last publishing from here; empty where the copy is gone.
+
+    manifest: the tag of the last one that was written. sent: digests of those sent since, of which
+    it is not known whether they came. files: facts of those at the address, none where these may
+    be other ones, or may not be there.
+    """
     if not folder.is_dir():
         return {}
     with suppress(FileNotFoundError, ValueError):
@@ -223,6 +255,41 @@ def _note(folder: Path, state: dict[str, Any]) -> None:
     part.replace(folder.parent / STATE)
 
 
+def _there(storage: Storage, name: str) -> Listed | None:
+    return next((one for one in asked(storage.objects) if one.name == name), None)
+
+
+def _read(storage: Storage, one: Listed) -> bytes:
+    return asked(lambda: storage.read(one.name, 0, one.bytes, one.tag))
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def _is_one_of(data: bytes, sent: list[str]) -> bool:
+    return _digest(data) in sent
+
+
+def _over(
+    storage: Storage, name: str, data: bytes, tag: str, is_own: Callable[[bytes], bool]
+) -> str:
+    """Write an object over the last one that was written from here, and return its tag.
+
+    The answer to a write may have been lost: what it wrote is told by its bytes.
+
+    Raises:
+        FileExistsError: one that is not ours is there, or none.
+    """
+    try:
+        return storage.write(name, data, tag=tag)
+    except FileExistsError:
+        one = _there(storage, name)
+        if one is None or one.tag == tag or not is_own(_read(storage, one)):
+            raise
+        return _over(storage, name, data, one.tag, is_own)
+
+
 class _Lease:
     """The right to write to a run folder at an address, while it is written again in time."""
 
@@ -233,14 +300,20 @@ class _Lease:
         self._thread.start()
 
     def _beat(self) -> None:
+        beats = 0
         while not self._ended.wait(LEASE_SECONDS / 4):
+            beats += 1
+            data = self._holder + b" %d" % beats  # never the same: a tag may be a digest of it
             try:
-                self._tag = self._storage.write(LEASE, self._holder, tag=self._tag)
+                self._tag = _over(self._storage, LEASE, data, self._tag, self._is_own)
             except FileExistsError:
                 self._gone = True
                 return
             except PipelineError:  # it did not answer: the next beat, or the next write, tells
                 continue
+
+    def _is_own(self, data: bytes) -> bool:
+        return data.startswith(self._holder)
 
     def require(self) -> None:
         """Refuse to write without the lease.
@@ -274,7 +347,7 @@ def _leased(storage: Storage, say: Say) -> Iterator[_Lease]:
     Raises:
         RunFolderError: a living run has it.
     """
-    holder = json.dumps({"rote": uuid.uuid4().hex}).encode()
+    holder = f"rote {uuid.uuid4().hex}".encode()
     try:
         tag = storage.write(LEASE, holder, tag="")
     except FileExistsError:
@@ -288,12 +361,12 @@ def _leased(storage: Storage, say: Say) -> Iterator[_Lease]:
 
 def _taken_over(storage: Storage, holder: bytes, say: Say) -> str:
     """Wait whether a lease is written again, and take it over when it is not."""
-    seen = _tag_of_lease(storage)
+    seen = _there(storage, LEASE)
     say(f"{storage.address}: another run has it, or was killed; waiting {LEASE_SECONDS:.0f} s")
     time.sleep(LEASE_SECONDS)
     try:
-        if _tag_of_lease(storage) == seen:
-            return storage.write(LEASE, holder, tag=seen)
+        if _there(storage, LEASE) == seen:
+            return storage.write(LEASE, holder, tag=seen.tag if seen else "")
     except FileExistsError:
         pass
     raise RunFolderError(
@@ -301,7 +374,3 @@ def _taken_over(storage: Storage, holder: bytes, say: Say) -> str:
         where=storage.address,
         fix="wait for it to end, or use another --out",
     )
-
-
-def _tag_of_lease(storage: Storage) -> str:
-    return next((one.tag for one in asked(storage.objects) if one.name == LEASE), "")

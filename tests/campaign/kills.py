@@ -19,10 +19,11 @@ import pytest
 
 from pipeline.engine.check import UNFINISHED, check
 from pipeline.engine.files import TEMPORARY
-from pipeline.engine.manifest import MANIFEST, unsealed
+from pipeline.engine.manifest import MANIFEST
 from pipeline.engine.run_folder import CHANGES, SUCCESS
 from pipeline.errors import PipelineError
 from pipeline.run import TABLES
+from pipeline.sealed import unsealed
 from tests.campaign.case import Case, Counted, Found, same_bytes, told
 from tests.campaign.ground import Ground, command, require
 from tests.e2e.command import files, rote

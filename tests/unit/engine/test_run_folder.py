@@ -14,8 +14,9 @@ import pytest
 from pipeline import run as run_stages
 from pipeline.engine import files, tables
 from pipeline.engine import run_folder as store
-from pipeline.engine.manifest import load_manifest, sealed
+from pipeline.engine.manifest import load_manifest
 from pipeline.errors import IntegrityError, RunFolderError
+from pipeline.sealed import sealed
 from schemas.fields import field, table
 from schemas.manifest import SCHEMA_VERSION
 
@@ -300,6 +301,7 @@ HOLD = """
 import sys
 from pathlib import Path
 from pipeline.engine.run_folder import open_run
+from pipeline.sealed import sealed
 with open_run(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

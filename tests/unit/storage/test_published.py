@@ -1,4 +1,5 @@
 import json
+import os
 import sys
 
 import pytest
@@ -6,9 +7,11 @@ import pytest
 from flows import command_line
 from flows.places import at_hand
 from pipeline.engine import progress
+from pipeline.engine.run_folder import RunFolder
 from pipeline.errors import ConfigError, InputError, RunFolderError, TransientIOError
 from pipeline.scan import families
 from pipeline.storage import published
+from pipeline.storage.addresses import _ObjectStore
 from tests.unit.storage.test_mirror import rows
 
 ADDRESS = "s3://data/runs/one"
@@ -68,7 +71,7 @@ def test_what_was_done_is_there_and_nothing_transient(first, bucket, tmp_path):
 
 @pytest.mark.usefixtures("first")
 def test_files_change_between_the_mark_that_goes_and_the_one_that_comes(server, bucket, tmp_path):
-    """The manifest is put after what it names, `_SUCCESS` last, and old files go after both."""
+    """The manifest is put after what it names, then old files go, and `_SUCCESS` comes last."""
     with opened(tmp_path / "two") as folder:
         server.requests.clear()
         (folder / "counts/all").unlink()
@@ -81,10 +84,13 @@ def test_files_change_between_the_mark_that_goes_and_the_one_that_comes(server, 
         if method in ("PUT", "DELETE", "POST") and "lease" not in path
     ]
     names = [name for _, name in done]
-    assert done[0][0] in ("DELETE", "POST")
-    assert done[0][1] in ("kept/_SUCCESS", "data/")
-    assert sorted(names[1:3]) == ["kept/a", "kept/b"]
-    assert names[3:5] == ["manifest.json", "kept/_SUCCESS"]
+    assert names[0] == ".changes"
+    assert done[1][0] in ("DELETE", "POST")
+    assert done[1][1] in ("kept/_SUCCESS", "data/")
+    assert sorted(names[2:4]) == ["kept/a", "kept/b"]
+    assert names[4] == "manifest.json"
+    assert {method for method, _ in done[5:7]} <= {"DELETE", "POST"}
+    assert names[7] == "kept/_SUCCESS"
     assert set(there(bucket)) == {"kept/a", "kept/b", "kept/_SUCCESS", "manifest.json"}
 
 
@@ -239,6 +245,160 @@ def test_a_storage_that_does_not_answer_meanwhile_is_asked_again(first, server, 
 def unanswered(*_):
     """Be a storage that does not answer."""
     raise TransientIOError("A storage did not answer.")
+
+
+@pytest.mark.parametrize(
+    ("method", "name"),
+    [
+        ("delete", "kept/a"),
+        ("write", "kept/_SUCCESS"),
+        ("write", "manifest.json"),
+        ("delete", "kept/_SUCCESS"),
+    ],
+)
+def test_what_fails_while_it_is_published_is_done_by_the_next(first, bucket, method, name):
+    """Wherever it does: no work is lost, nothing comes back, `_SUCCESS` is never untrue."""
+    honest = getattr(_ObjectStore, method)
+
+    def failing(self, names, *given, **options):
+        if name in (names if method == "delete" else [names]):
+            raise TransientIOError("A storage did not answer.")
+        return honest(self, names, *given, **options)
+
+    with opened(first) as folder:
+        write(folder, kept__b="2")
+        (folder / "kept/a").unlink()
+        (folder / "kept/_SUCCESS").touch()
+        (folder / "manifest.json").write_text("second")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(_ObjectStore, method, failing)
+            published.publish(folder)
+        found = there(bucket)
+        assert ("kept/_SUCCESS" in found) == ((method, name) == ("delete", "kept/_SUCCESS"))
+        (folder / "manifest.json").write_text("third")
+        published.publish(folder)
+        expected = {"counts/all", "kept/b", "kept/_SUCCESS", "manifest.json"}
+        assert set(there(bucket)) - {".lease"} == expected
+        assert there(bucket)["manifest.json"] == b"third"
+    with opened(first) as folder:
+        assert not (folder / "kept/a").exists()
+
+
+@pytest.mark.parametrize("told", [TransientIOError, FileExistsError])
+@pytest.mark.parametrize("ends", [False, True])
+def test_an_answer_that_is_lost_is_not_taken_for_another_run(first, bucket, told, ends):
+    """A manifest that came, and of which that was not told, is known as our own by its bytes."""
+    honest, lost = _ObjectStore.write, [told("A storage did not answer.")]
+
+    def deaf(self, name, *given, **options):
+        tag = honest(self, name, *given, **options)
+        if name == "manifest.json" and lost:
+            raise lost.pop()
+        return tag
+
+    with opened(first) as folder:
+        write(folder, counts__more="y")
+        (folder / "manifest.json").write_text("second")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(_ObjectStore, "write", deaf)
+            published.publish(folder)
+        assert there(bucket)["manifest.json"] == b"second"
+        if ends:
+            state = (folder.parent / "published.json").read_bytes()
+        (folder / "manifest.json").write_text("third")
+    assert there(bucket)["manifest.json"] == b"third"
+    if ends:  # it was killed where the answer was lost
+        bucket.put("runs/one/manifest.json", b"second")
+        (folder.parent / "published.json").write_bytes(state)
+        with opened(first) as folder:
+            assert (folder / "manifest.json").read_text() == "third"
+        assert there(bucket)["manifest.json"] == b"third"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "No space left on device")])
+def test_a_command_that_ends_while_files_are_named_leaves_a_folder_that_others_go_on_with(
+    bucket, tmp_path, make_corpus, monkeypatch, error
+):
+    """What the manifest does not name yet is not published, but by the next command there."""
+    monkeypatch.setattr(progress, "_current", progress.current())
+    corpus = make_corpus(tmp_path / "corpus", FILES)
+    honest = RunFolder.save
+
+    def rote(machine):
+        scratch = f"limits.scratch={tmp_path / machine}"
+        given = ["scan", str(corpus), "--out", ADDRESS, "--local", "--set", scratch]
+        return command_line.run(given)
+
+    def stopped(run):
+        if "sketch/g00000" in run.manifest["outputs"]:
+            raise error
+        honest(run)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "save", stopped)
+        with pytest.raises((KeyboardInterrupt, RunFolderError)):
+            rote("one")
+    assert not [name for name in there(bucket) if name.endswith(".parquet")]
+    left = dict(bucket)
+    assert rote("two") == 0
+    bucket.clear()
+    bucket.update(left)
+    assert rote("one") == 0
+    assert "families/all.parquet" in there(bucket)
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_publishing_that_is_killed_leaves_a_folder_that_others_go_on_with(
+    bucket, tmp_path, make_corpus, monkeypatch, again
+):
+    """New files without an entry, and files changed under the old one, are known at the address."""
+    monkeypatch.setattr(progress, "_current", progress.current())
+    corpus = make_corpus(tmp_path / "corpus", FILES)
+    honest = published._Giving._write
+
+    def rote(out, machine):
+        scratch = f"limits.scratch={tmp_path / machine}"
+        return command_line.run(["scan", str(corpus), "--out", out, "--local", "--set", scratch])
+
+    def killed(giving, names, total):
+        honest(giving, names, total)
+        if "families/all.parquet" in names:
+            sys.exit()
+
+    if again:
+        assert rote(ADDRESS, "one") == rote(str(tmp_path / "run"), "three") == 0
+        make_corpus(corpus, {"c.jsonl": [f"{WORDS} and", "other"]})
+    with monkeypatch.context() as patch:
+        patch.setattr(published._Giving, "_write", killed)
+        with pytest.raises(SystemExit):
+            rote(ADDRESS, "one")
+    assert rote(ADDRESS, "two") == rote(str(tmp_path / "run"), "three") == 0
+    found = there(bucket)
+    own = list((tmp_path / "run").rglob("*.parquet"))
+    assert {name for name in found if name.endswith(".parquet")} == {
+        path.relative_to(tmp_path / "run").as_posix() for path in own
+    }
+    for path in own:
+        assert found[path.relative_to(tmp_path / "run").as_posix()] == path.read_bytes()
+    assert not [name for name in found if name.startswith(".")]
+
+
+def test_folders_that_vanish_meanwhile_are_not_looked_into(first, bucket, monkeypatch):
+    """A thread that Ctrl-C did not end deletes what it had put aside."""
+    honest = os.scandir
+
+    def scandir(path="."):
+        if ".spill-" in os.fspath(path):
+            raise FileNotFoundError(path)
+        return honest(path)
+
+    with opened(first) as folder:
+        (folder / ".spill-abcdefgh").mkdir()
+        (folder / "manifest.json").write_text("second")
+        monkeypatch.setattr(os, "scandir", scandir)
+        published.publish(folder)
+        assert there(bucket)["manifest.json"] == b"second"
+        monkeypatch.undo()
 
 
 @pytest.mark.usefixtures("bucket")
