@@ -24,6 +24,7 @@ from rich.text import Text
 from pipeline.names import shown
 
 PLAIN_EVERY_S = 10.0
+PACE_AFTER_S = 3.0  # of a part, before which its pace is not told
 
 _QUOTED = "\u201c[^\u201d]*\u201d"
 _DIFFERENT = "\u00ab[^\u00bb]*\u00bb"
@@ -46,11 +47,13 @@ class PlainProgress:
         self._lock = threading.Lock()
         self._stage, self._units, self._done, self._part = "", 0, 0, ""
         self._begun = self._said = self._part_begun = time.monotonic()
+        self._part_from = 0.0
 
     def stage(self, name: str, units: int) -> None:
         """Begin a stage."""
         self._stage, self._units, self._done, self._part = name, units, 0, ""
         self._begun = self._said = self._part_begun = time.monotonic()
+        self._part_from = 0.0
 
     def skipped(self, name: str) -> None:
         """Say that a stage is already done."""
@@ -61,7 +64,7 @@ class PlainProgress:
         with self._lock:
             now = time.monotonic()
             if note != self._part:  # another part of the unit: its pace is its own
-                self._part, self._part_begun = note, now
+                self._part, self._part_begun, self._part_from = note, now, done
             if now - self._said < PLAIN_EVERY_S:
                 return
             self._said = now
@@ -84,10 +87,10 @@ class PlainProgress:
         """Do nothing: there is nothing to put back."""
 
     def _left(self, done: float, total: float) -> str:
-        spent = time.monotonic() - self._part_begun
-        if self._units != 1 or not total or not done:
+        spent, made = time.monotonic() - self._part_begun, done - self._part_from
+        if self._units != 1 or not total or made <= 0 or spent < PACE_AFTER_S:
             return ""
-        return f", about {spent * (total - done) / done:.0f} s left"
+        return f", about {spent * (total - done) / made:.0f} s left"
 
     def _line(self, text: str) -> None:
         with self._lock:

@@ -96,7 +96,8 @@ def kept_proxies(risk: Row) -> str:
     return (
         f"The proxies were trained {ago}, on the corpus as it was then: "
         f"{share(kept['share_changed'])} of their sample is gone or would be other text now. "
-        "proxy.retrain_above says from which share on they are trained anew."
+        "Above the share proxy.retrain_above they are trained anew; --set proxy.retrain_above=0 does "
+        "it with the next scoring."
     )
 
 
