@@ -96,8 +96,8 @@ def kept_proxies(risk: Row) -> str:
     return (
         f"The proxies were trained {ago}, on the corpus as it was then: "
         f"{share(kept['share_changed'])} of their sample is gone or would be other text now. "
-        "Above the share proxy.retrain_above they are trained anew; --set proxy.retrain_above=0 does "
-        "it with the next scoring."
+        "Above the share proxy.retrain_above they are trained anew, and with "
+        "--set proxy.retrain_above=0 by the next scoring."
     )
 
 
