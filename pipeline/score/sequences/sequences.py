@@ -250,11 +250,12 @@ def _sequences(work: Work, known: Catalogue) -> Receipt:
     scored, shorter = sequence_tables(work, of, proxies, pool)
     if isinstance(source, Kept):
         plants, dynamics = source.plants, source.dynamics
-        models, sample, rows = source.files, source.facts, source.rows
+        models, sample, rows, told = source.files, source.facts, source.rows, source.told
     else:
         plants, dynamics = _of_training(work, source, proxies, pool)
         models = model_files(proxies, source.language, config)
         sample, rows = facts_of_sample(source.learnt, source.planted), len(source.learnt.rows)
+        told = {}
     tables = (
         ("sequences", SEQUENCES, scored),
         ("contexts", CONTEXTS, shorter),
@@ -262,7 +263,9 @@ def _sequences(work: Work, known: Catalogue) -> Receipt:
         ("dynamics", DYNAMICS, dynamics),
         ("taught", TAUGHT, taught_table(of.lesson)),
     )
-    facts = facts_of(work, of, proxies, sample) | provenance(work, source.language, pool)
+    facts = facts_of(work, of, proxies, sample) | provenance(
+        work, source.language, proxies, pool, told
+    )
     models |= {PROXIES: as_json(facts), MANIFEST: as_json(manifest(known, of.lesson, rows))}
     files = [_written(work, *table) for table in tables]
     files += [write_file(work.folder, MODELS, name, data) for name, data in models.items()]

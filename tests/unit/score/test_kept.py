@@ -6,6 +6,8 @@ import shutil
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -14,10 +16,13 @@ import pytest
 from flows.summary import summarize
 from pipeline.backtest.subject import read_subject
 from pipeline.config.load import load_config
+from pipeline.engine.facts import fault_of_facts
+from pipeline.engine.stage import Work
 from pipeline.engine.tables import read_table
 from pipeline.errors import ConfigError
 from pipeline.score.proxy import train
 from pipeline.score.sequences.catalogue import COLUMNS, catalogue
+from pipeline.score.sequences.provenance import SHORT, provenance
 from pipeline.score.sequences.sequences import chosen_sample
 from schemas.scan.counts import COUNTS
 from tests import reference
@@ -248,6 +253,35 @@ def test_proxies_that_are_kept_go_when_none_may_be(kept, tmp_path, steps):
     score(folder, *SETTINGS, "proxy.retrain_above=0")
     assert steps
     assert "kept" not in Grown(folder, kept.corpus, kept.shards).facts("sequences")
+
+
+def test_facts_tell_the_machine_of_the_training_and_that_of_a_scoring_apart():
+    """Kept proxies were made with what they were made with, wherever they are asked now."""
+    now = load_config(settings=[*SETTINGS, "proxy.device=cpu"])
+    work = Work("sequences", "all", Path(), now, (), {})
+    proxy: Any = SimpleNamespace(device="cpu")
+    language: Any = SimpleNamespace(digest="", size=1, eos=0)
+    pool: Any = SimpleNamespace(short={"scoring p0": 8}, relabelled={})
+    short = {"training p0": 4, "scoring p2": 2}
+    then: dict[str, Any] = {
+        "torch": "1.0",
+        "threads": 2,
+        "device": "cuda",
+        "precision": "bf16",
+        SHORT: short,
+    }
+    facts = provenance(work, language, [proxy], pool, then)
+    assert {name: facts[name] for name in then if name != SHORT} == {
+        name: value for name, value in then.items() if name != SHORT
+    }
+    assert facts[SHORT] == {"scoring p0": 8, "training p0": 4}
+    here = facts["scored_with"]
+    assert (here["device"], here["precision"], here["threads"]) == ("cpu", "fp32", 1)
+    anew = provenance(work, language, [proxy], pool, {})
+    assert anew["device"] == "cpu"
+    assert "scored_with" not in anew
+    assert provenance(work, language, [proxy], pool, anew) == anew
+    assert not fault_of_facts("sequences", facts)
 
 
 def test_a_back_test_of_kept_proxies_is_refused(kept):
