@@ -13,13 +13,17 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from flows.runners import LocalMapper
 from flows.summary import summarize
+from pipeline import run
 from pipeline.backtest.subject import read_subject
 from pipeline.config.load import load_config
 from pipeline.engine.facts import fault_of_facts
 from pipeline.engine.stage import Work
 from pipeline.engine.tables import read_table
 from pipeline.errors import ConfigError
+from pipeline.filter.overrides import forget
+from pipeline.outline import outline, plan
 from pipeline.score.proxy import train
 from pipeline.score.sequences.catalogue import COLUMNS, catalogue
 from pipeline.score.sequences.provenance import SHORT, provenance
@@ -253,6 +257,52 @@ def test_proxies_that_are_kept_go_when_none_may_be(kept, tmp_path, steps):
     score(folder, *SETTINGS, "proxy.retrain_above=0")
     assert steps
     assert "kept" not in Grown(folder, kept.corpus, kept.shards).facts("sequences")
+
+
+@pytest.mark.parametrize("planted", [False, True], ids=["taught", "planted"])
+def test_proxies_that_learnt_a_forgotten_text_are_trained_anew_without_it(
+    first, tmp_path, steps, planted
+):
+    """Also where nothing else changed; the filter has the forecast until the next scoring."""
+    folder = shutil.copytree(first.folder, tmp_path / "run")
+    row = next(row for row in first.table("taught") if row["planted"] == planted)
+    place, text = next(
+        (f"{shard}#{number}", text)
+        for shard, texts in first.shards.items()
+        for number, text in enumerate(texts)
+        if key_of(text) == row["text_key"]
+    )
+    forget(folder, [place], load_config(settings=list(SETTINGS)))
+    config = load_config(settings=list(SETTINGS))
+    assert ("sequences", 1, 1) in plan("score", outline(folder, config))
+    with pytest.raises(ConfigError, match="sequences"):
+        read_subject(folder, config)
+    with run.session(folder, config, LocalMapper(2)) as session:
+        run.filter_rows(session)
+        assert session.current(run.STAGES["risk"])
+    score(folder, *SETTINGS)
+    assert steps
+    done = Grown(folder, first.corpus, first.shards)
+    keys = {row["row_key"]: row for row in done.table("counts")}
+    scored = [keys[row["row_key"]] for row in done.table("sequences")]
+    assert row["text_key"] not in {row["text_key"] for row in done.table("taught")}
+    assert text not in {first.shards[row["shard"]][row["row"]] for row in scored}
+    assert "kept" not in done.facts("sequences")
+    assert ("sequences", 0, 1) in plan("score", outline(folder, config))
+
+
+def test_proxies_that_never_saw_a_forgotten_text_are_kept(first, tmp_path, steps):
+    """It is neither taught nor planted, so nothing of it is in them; its sequences go."""
+    folder = shutil.copytree(first.folder, tmp_path / "run")
+    taught = {row["text_key"] for row in first.table("taught")}
+    texts = first.shards["a.jsonl"]
+    number = next(n for n, text in enumerate(texts) if key_of(text) not in taught)
+    forget(folder, [f"a.jsonl#{number}"], load_config(settings=list(SETTINGS)))
+    score(folder, *SETTINGS)
+    assert not steps
+    done = Grown(folder, first.corpus, first.shards)
+    assert done.models() == first.models()
+    assert number not in {row["row_key"] for row in done.table("sequences")}  # of the first shard
 
 
 def test_facts_tell_the_machine_of_the_training_and_that_of_a_scoring_apart():
