@@ -55,14 +55,11 @@ def act(name: str, corpus: str, out: str, memory: int) -> dict[str, Any]:
 def plan(session: Any) -> None:  # noqa: ANN401 - a session
     """Choose and read what proxies are trained on and what they score."""
     from pipeline import run
-    from pipeline.engine.tables import read_table
-    from pipeline.score.sequences.catalogue import COLUMNS, catalogue
+    from pipeline.score.sequences.catalogue import documents_to_score
     from pipeline.score.sequences.sequences import material, to_score
-    from schemas.scan.counts import COUNTS
 
     work = session.work(run.STAGES["sequences"], "all", 1)
-    known = catalogue(read_table(work.paths("counts"), COUNTS, list(COLUMNS)))
-    to_score(work, material(work, known))
+    to_score(work, material(work, documents_to_score(work)))
 
 
 def text_bytes(out: Path) -> int:

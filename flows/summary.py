@@ -53,7 +53,8 @@ def summarize(folder: Path) -> tuple[str, int]:
         lines += _removals(outputs, folder)
         lines += _spared(outputs, manifest["config"])
     lines += _personal(outputs)
-    lines += cannot_reach({"outputs": outputs})
+    if "decisions/all" in outputs:
+        lines += cannot_reach(manifest)
     lines += _forecast(outputs, manifest["config"])
     shown = grouped(_alarms(outputs))
     lines += [f"ALARM  {alarm['sentence']}" for alarm in shown[:ALARMS_SHOWN]]

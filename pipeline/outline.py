@@ -39,7 +39,7 @@ def plan(command: str, session: Session) -> list[tuple[str, int, int]]:
     return [
         (
             stage.name,
-            sum(not session.fresh(stage, key) for key in session.units(stage)),
+            sum(session.due(stage, key) for key in session.units(stage)),
             len(session.units(stage)),
         )
         for stage in stages

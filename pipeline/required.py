@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.config.explained import toml
 from pipeline.engine.progress import current
 from pipeline.engine.session import Session
-from pipeline.engine.stage import Stage
+from pipeline.engine.stage import ALL, Stage
 from pipeline.errors import ConfigError
 from pipeline.filter import decisions, documents
 from pipeline.scan.inventory import require_unchanged
@@ -69,7 +69,7 @@ def require(
 def check_settings(session: Session, *commands: str) -> None:
     """Refuse settings that a stage of these commands would refuse."""
     config = session.config
-    if "score" in commands and not session.current(session.stages["sequences"]):
+    if "score" in commands and session.due(session.stages["sequences"], ALL):
         check_score(config)
     if "filter" in commands:
         check_filter(session.manifest, config, session.run.folder)

@@ -15,6 +15,7 @@ from pipeline.config.load import load_config
 from pipeline.config.sections import Config
 from pipeline.corpus.token_ids import tokenizer_digest
 from pipeline.engine.events import logged
+from pipeline.engine.forgotten import FORGOTTEN
 from pipeline.engine.lineage import lineage
 from pipeline.engine.manifest import load_manifest
 from pipeline.engine.memory import begin, for_scoring
@@ -36,7 +37,6 @@ from pipeline.filter import (
     other_run,
 )
 from pipeline.filter.emit import emit, seal
-from pipeline.filter.forgotten import FORGOTTEN
 from pipeline.filter.overrides import RESTORED
 from pipeline.filter.personal import personal
 from pipeline.names import shown
@@ -188,6 +188,7 @@ SCORE = (
         lambda c: [_worded(c), sequences.settings(c), c.window.words],
         tables=("sequences", "contexts", "plants", "dynamics", "taught", "models"),
         needs=("counts", "windows", "sketch"),
+        recalls=(Recall(FORGOTTEN, later=True),),  # a filter needs the forecast until then
         continues=True,
         goes_on_with=lambda c: [_worded(c), sequences.settings_of_training(c), c.window.words],
     ),

@@ -204,6 +204,12 @@ FACTS: dict[str, Any] = {
         "threads?": COUNT,
         "device?": WORDS,
         "precision?": WORDS,
+        "scored_with?": {
+            "torch?": WORDS,
+            "threads?": COUNT,
+            "device?": WORDS,
+            "precision?": WORDS,
+        },
         "seen?": WORDS,
         "plants?": {
             "clusters_inside": COUNT,

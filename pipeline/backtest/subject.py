@@ -26,7 +26,7 @@ from pipeline.errors import ConfigError, IntegrityError
 from pipeline.scan.inventory import require_unchanged
 from pipeline.score.forecast.features import ScoredPanel, read_panel
 from pipeline.score.sequences import plants
-from pipeline.score.sequences.catalogue import COLUMNS, catalogue
+from pipeline.score.sequences.catalogue import documents_to_score
 from pipeline.score.sequences.models import PROXIES
 from pipeline.score.sequences.proxy_statistics import proxy_statistics
 from pipeline.score.sequences.sequence_table import ScoringInput
@@ -35,7 +35,6 @@ from pipeline.score.sequences.training_rows import token_rows
 from pipeline.score.slices import ROW_TOKENS
 from pipeline.text.arrays import Flags, Float64, Int64
 from schemas.filter.decisions import CUTS, DECISIONS
-from schemas.scan.counts import COUNTS
 from schemas.score.plants import PLANTS
 from schemas.score.sequences import SEQUENCES
 
@@ -120,8 +119,7 @@ def read_subject(out: Path, config: Config) -> Subject:
     about = json.loads(next(p for p in files["models"] if p.name == PROXIES).read_bytes())
     _require_ladder(out, about["proxies"])
     _require_trained_now(out, about)
-    known = catalogue(read_table(work.paths("counts"), COUNTS, list(COLUMNS)))
-    of = material(work, known)
+    of = material(work, documents_to_score(work))
     tables = read_table(files["sequences"], SEQUENCES), read_table(files["plants"], PLANTS)
     decided = None
     if filtered:
@@ -172,7 +170,7 @@ def _tokens(scored: ScoringInput) -> Int64:
 def _require_scored(out: Path, opened: Session) -> None:
     """Refuse a run whose score is not finished, or is of other settings."""
     wanted = [*run.SCAN, *(run.STAGES[name] for name in SCORED)]
-    missing = [stage.name for stage in wanted if not opened.current(stage)]
+    missing = [s.name for s in wanted if any(opened.due(s, key) for key in opened.units(s))]
     if missing:
         raise ConfigError(
             "This run folder cannot be back-tested yet: its score is not finished, or is of "

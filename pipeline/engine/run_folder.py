@@ -313,6 +313,11 @@ def digest_of(value: Any) -> str:  # noqa: ANN401 - what JSON can hold
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
+def noted(manifest: dict[str, Any], key: str) -> dict[str, str]:
+    """Return a digest of what a manifest has under a key, by a name for it; nothing without any."""
+    return {f"recalled/{key}": digest_of(manifest[key])} if manifest.get(key) else {}
+
+
 def read_run(folder: Path) -> RunFolder:
     """Return a run folder to read.
 

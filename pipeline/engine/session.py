@@ -27,7 +27,7 @@ from pipeline.engine.manifest import MANIFEST, damaged_manifest
 from pipeline.engine.memory import CHUNK, base, budget_of, release, workers_of
 from pipeline.engine.memory import plan as plan_memory
 from pipeline.engine.progress import current
-from pipeline.engine.run_folder import RunFolder, digest_of, tables_of
+from pipeline.engine.run_folder import RunFolder, digest_of, noted, tables_of
 from pipeline.engine.shards import active_shards, output_names
 from pipeline.engine.sound import require_sound
 from pipeline.engine.stage import (
@@ -129,7 +129,11 @@ class Session:
             "settings": stage.settings(self.config),
             "scan": self.manifest["scan"] if stage.names_scan else None,
             "skipped": self.manifest["corpus"]["skipped"] if stage.names_skipped else None,
-            "recalled": {one.key: self.manifest.get(one.key) or None for one in stage.recalls},
+            "recalled": {
+                one.key: self.manifest.get(one.key) or None
+                for one in stage.recalls
+                if not one.later
+            },
             "outside": stage.outside(self.run.folder, self.config) if stage.outside else None,
         }
 
@@ -141,7 +145,12 @@ class Session:
         besides = {"besides": digest_of(same)}
         if stage.by_group:
             return {**besides, "read": {}, "shards": self._content(key) or []}
-        return {**besides, "read": self._digests(stage) or {}}
+        return {**besides, "read": {**(self._digests(stage) or {}), **self._recalled_later(stage)}}
+
+    def _recalled_later(self, stage: Stage) -> dict[str, str]:
+        """Return a digest of each thing asked that leaves a stage's output current, by its name."""
+        found = [noted(self.manifest, one.key) for one in stage.recalls if one.later]
+        return {name: digest for one in found for name, digest in one.items()}
 
     def _former(self, stage: Stage, key: str) -> Former | None:
         """Return the last output of a unit as far as its stage can go on from it."""
@@ -214,6 +223,15 @@ class Session:
         """Tell whether every unit of a stage is fresh."""
         return all(self.fresh(stage, key) for key in self.units(stage))
 
+    def due(self, stage: Stage, key: str) -> bool:
+        """Tell whether a unit is made when its stage is performed.
+
+        That is where its output is not fresh, or from before something was asked that it acts on.
+        """
+        made_from = self.manifest["outputs"].get(f"{stage.name}/{key}", {}).get("made_from", {})
+        acted_on = self._recalled_later(stage).items() <= made_from.get("read", {}).items()
+        return not (acted_on and self.fresh(stage, key))
+
     def require_whole(self, stages: Sequence[Stage]) -> None:
         """Refuse outputs made of just this, of which a file is damaged or gone.
 
@@ -240,7 +258,7 @@ class Session:
         What a unit wrote before stays until the unit is done again.
         """
         keys = self.units(stage)
-        due = [key for key in keys if not self.fresh(stage, key)]
+        due = [key for key in keys if self.due(stage, key)]
         if due:
             self._require_sound(stage)
             current().stage(stage.name, len(due))

@@ -144,10 +144,13 @@ class Recall:
     Attributes:
         key: its name in the manifest.
         needs: stages whose outputs are read as well while anything is remembered.
+        later: whether an output from before it was asked stays current for what reads it, and is
+            made anew when its stage is performed next: a stage that `continues`.
     """
 
     key: str
     needs: tuple[str, ...] = ()
+    later: bool = False
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,14 @@ import pyarrow as pa
 
 from pipeline.config.policy import CUT_SPANS, DROP_PERSONAL, MASK_PERSONAL, MASKS, PolicyConfig
 from pipeline.config.sections import Config
+from pipeline.engine.forgotten import forgotten_texts
 from pipeline.engine.group_digests import GROUPS, group_digests
 from pipeline.engine.query import limits, run
 from pipeline.engine.stage import Receipt, Work
 from pipeline.engine.tables import ROWS_OF_SHARDS, read_table, write_table
 from pipeline.errors import ConfigError, IntegrityError
 from pipeline.filter.documents import RANKED_BY, ranks
-from pipeline.filter.forgotten import forgotten_rows, forgotten_texts, sharing_a_window
+from pipeline.filter.forgotten import forgotten_rows, sharing_a_window
 from pipeline.filter.former import with_stayed
 from pipeline.filter.kept_out import removals
 from pipeline.filter.mitigations.sink_ids import changed_sinks, sink_ids

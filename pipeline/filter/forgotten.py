@@ -7,6 +7,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.engine.forgotten import forgotten_texts
 from pipeline.engine.query import limits, run
 from pipeline.engine.stage import Work
 from pipeline.engine.tables import read_table
@@ -16,8 +17,6 @@ from pipeline.scan.words import chunk_places
 from pipeline.text.arrays import Uint64
 from pipeline.text.sorting import among
 from schemas.filter.documents import DOCUMENTS
-
-FORGOTTEN = "forgotten"  # key of the manifest
 
 
 def sharing_a_window(work: Work, state: pl.DataFrame, forgotten: Uint64) -> int:
@@ -37,12 +36,6 @@ def sharing_a_window(work: Work, state: pl.DataFrame, forgotten: Uint64) -> int:
         hashes, ranks, _ = windows_in(work, order, place)
         holders += np.unique(ranks[among(hashes, forgotten_windows)]).size
     return int(holders)
-
-
-def forgotten_texts(work: Work) -> dict[bytes, bool]:
-    """Return the hash of each text that is to be forgotten, and whether it was named itself."""
-    noted = work.recalled.get(FORGOTTEN, ())
-    return {bytes.fromhex(text["text_hash"]): text["named"] for text in noted}
 
 
 def forgotten_rows(work: Work) -> Uint64:

@@ -17,13 +17,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.config.sections import Config
+from pipeline.engine.forgotten import FORGOTTEN
 from pipeline.engine.memory import workers_of
 from pipeline.engine.query import run as query
-from pipeline.engine.run_folder import RunFolder, open_run, read_run
+from pipeline.engine.run_folder import RunFolder, noted, open_run, read_run
 from pipeline.engine.sound import require_sound
 from pipeline.engine.tables import Row, read_table
 from pipeline.errors import ConfigError
-from pipeline.filter.forgotten import FORGOTTEN
 from pipeline.filter.near_texts import near_documents
 from pipeline.names import meanings
 from pipeline.report.quotes.quotes import label
@@ -249,12 +249,19 @@ def cannot_reach(manifest: dict[str, Any]) -> list[str]:
         return []
     rows, holders = facts["rows"], facts["kept_documents_that_share_a_window"]
     still = (
-        "Of a forgotten text there is still: your own files; words/ (all its words in order), "
-        "which a new run folder without the row does not have; what the proxies in models/ learnt;"
+        "Of a forgotten text there is still: your own files; words/ (all its words in order) and "
+        "signatures/, which a new run folder without the row does not have;"
     )
+    scored = manifest["outputs"].get("sequences/all", {}).get("made_from")
+    learnt = (
+        "  what the proxies in models/ learnt, hashes of its words in taught/, where its sequences "
+        "lie: until the next rote score or rote run, which trains anew if they were taught it;"
+    )
+    before = scored and not noted(manifest, FORGOTTEN).items() <= scored["read"].items()
     quoted = f"  {holders:,} kept documents share a passage of it (rote query finds them)."
     return [
         f"  forgotten{rows:>10,}  rows; removed/ names them without their values",
         still,
+        *([learnt] if before else []),
         quoted,
     ]

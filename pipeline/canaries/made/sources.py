@@ -19,13 +19,14 @@ import pyarrow as pa
 
 from pipeline.canaries.made.design import NATURAL, RANDOM, Design
 from pipeline.config.sections import Config
+from pipeline.engine.forgotten import listed_texts
 from pipeline.engine.run_folder import RunFolder
 from pipeline.engine.shards import active_shards
 from pipeline.engine.tables import read_table
 from pipeline.engine.texts import texts_of_rows
 from pipeline.errors import InputError
 from pipeline.matching.fields import read_fields
-from pipeline.score.sequences.catalogue import COLUMNS, catalogue
+from pipeline.score.sequences.catalogue import COLUMNS, catalogue, without_texts
 from pipeline.score.sequences.sampling import held_out, unrepeated
 from pipeline.score.sequences.taught import families_with
 from pipeline.text import segmentation
@@ -96,7 +97,8 @@ def one_line(text: str) -> str:
 
 def _held_out(run: RunFolder, counts: Sequence[Path], config: Config, design: Design) -> list[str]:
     """Return texts that repeat nothing and that no proxy was trained on, in an order by hash."""
-    known = catalogue(read_table(counts, COUNTS, list(COLUMNS)))
+    table = read_table(counts, COUNTS, list(COLUMNS))
+    known = catalogue(without_texts(table, listed_texts(run.manifest)))
     wanted = max(map(design.texts, design.kinds)) * WORDS * BYTES_PER_WORD * SLACK
     allowed = held_out(known, config.proxy.seed)
     if tables := run.paths("taught"):  # proxies that are kept saw what was held out otherwise then

@@ -26,6 +26,7 @@ from pipeline.corpus import (
 )
 from pipeline.corpus.columns import check_column
 from pipeline.corpus.files import reading
+from pipeline.engine.forgotten import forgotten_texts
 from pipeline.engine.progress import current
 from pipeline.engine.shards import row_keys
 from pipeline.engine.stage import FileRecord, Receipt, Work
@@ -39,7 +40,6 @@ from pipeline.filter.emit.json_shards import JsonWriter
 from pipeline.filter.emit.row_facts import RowFacts, UnitTables
 from pipeline.filter.emit.standing import Written, made_of, written_before
 from pipeline.filter.emit.struct_column import Added, kept_struct, removed_struct, text_changes
-from pipeline.filter.forgotten import forgotten_texts
 from pipeline.filter.mitigations.goldfish import tokenizer_digest
 from pipeline.filter.rules.mask_personal import masks_personal
 from pipeline.scan.signatures import text_hashes

@@ -39,6 +39,7 @@ HALVES = ("half-a", "half-b")
 REST = -1  # "half" of the documents that are not in the sample
 EVERYTHING = (REST, 0, 1)
 TRIAL_STEPS = 3
+TRAINING_JOB = "training "  # and the name of a proxy
 TRAINING = 3  # the version of what a training computes: in the key of a checkpoint
 
 
@@ -137,7 +138,7 @@ def train_all(
     done = pool.map("training proxies", train_one, plans, lambda plan: plan.cost)
     for plan, trained in zip(plans, done, strict=True):
         if trained.rows_at_once < schedule.rows:
-            pool.short[f"training {plan.name}"] = trained.rows_at_once
+            pool.short[TRAINING_JOB + plan.name] = trained.rows_at_once
     return [
         proxy
         for plan, trained in zip(plans, done, strict=True)

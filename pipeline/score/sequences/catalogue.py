@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.engine.forgotten import forgotten_texts
+from pipeline.engine.stage import Work
+from pipeline.engine.tables import read_table
 from pipeline.text.arrays import Flags, Float64, Int64, Uint64
+from schemas.scan.counts import COUNTS
 
 COLUMNS = (
     "row_key",
@@ -58,6 +63,18 @@ class Catalogue:
         return np.asarray(self.row_key == self.representative)
 
 
+def documents_to_score(work: Work) -> Catalogue:
+    """Return the documents that proxies may be taught and asked for: those not to be forgotten."""
+    counts = read_table(work.paths("counts"), COUNTS, list(COLUMNS))
+    return catalogue(without_texts(counts, forgotten_texts(work)))
+
+
+def without_texts(counts: pa.Table, hashes: Iterable[bytes]) -> pa.Table:
+    """Return the rows of a `counts` table but for those whose text has one of some hashes."""
+    listed = pa.array(list(hashes), pa.binary(16))
+    return counts.filter(pc.invert(pc.is_in(counts["text_hash"], listed)))
+
+
 def catalogue(counts: pa.Table) -> Catalogue:
     """Return the documents of a `counts` table, sorted by row_key.
 
@@ -76,7 +93,7 @@ def catalogue(counts: pa.Table) -> Catalogue:
     return Catalogue(
         row_key=values["row_key"],
         text_bytes=values["text_bytes"],
-        text_key=_text_keys(counts["text_hash"]),
+        text_key=text_keys(counts["text_hash"].to_pylist()),
         representative=values["representative"],
         exact_count=values["exact_count"],
         effective_count=values["effective_count"],
@@ -87,9 +104,9 @@ def catalogue(counts: pa.Table) -> Catalogue:
     )
 
 
-def _text_keys(hashes: pa.ChunkedArray) -> Uint64:
-    """Return the first 8 bytes of hashes as numbers."""
-    raw = b"".join(hashes.to_pylist())
+def text_keys(hashes: Iterable[bytes]) -> Uint64:
+    """Return the first 8 bytes of text hashes as numbers, (hashes,)."""
+    raw = b"".join(hashes)
     return np.frombuffer(raw, ">u8").reshape(-1, 2)[:, 0].astype(np.uint64)
 
 

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from pipeline.engine.forgotten import forgotten_texts
 from pipeline.engine.progress import current
 from pipeline.engine.stage import Work
 from pipeline.engine.tables import read_table
-from pipeline.score.sequences.catalogue import Catalogue
+from pipeline.score.sequences.catalogue import Catalogue, text_keys
 from pipeline.score.sequences.models import MANIFEST, MODELS, PROXIES, read_proxies
 from pipeline.score.sequences.sampling import Sample
 from pipeline.score.sequences.taught import Lesson, changed_share, read_lesson
@@ -83,8 +84,9 @@ def kept(work: Work, known: Catalogue, sample: Sample) -> Kept | None:
     """Return the proxies of the last scoring; None where they are to be trained.
 
     That is without a last scoring by this code and these settings of the training, where it trained
-    none, and where more of its sample changed than `proxy.retrain_above`. Where the corpus is the
-    same, only another number of sequences is scored, and the bytes are those of a training anew.
+    none, where they were taught text that is to be forgotten, and where more of its sample changed
+    than `proxy.retrain_above`. Where the corpus is the same, only another number of sequences is
+    scored, and the bytes are those of a training anew.
 
     Args:
         work: of the stage.
@@ -104,6 +106,9 @@ def kept(work: Work, known: Catalogue, sample: Sample) -> Kept | None:
     of_sample = json.loads(paths[MANIFEST].read_bytes())
     frequency = np.array(of_sample["token_counts"], np.int64)
     lesson = read_lesson(read_table([work.former_path("taught")], TAUGHT), frequency)
+    if np.isin(lesson.text_key, text_keys(forgotten_texts(work))).any():
+        current().message("proxies are trained anew: they were taught text that is to be forgotten")
+        return None
     share = None if as_trained else changed_share(known, sample, lesson)
     if share is not None and share > config.retrain_above:
         current().message(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pipeline.score.sequences.sequence_table import ScoringInput
     from pipeline.score.sequences.training_rows import TrainingRows
 
+SHORT = "rows_at_once_for_want_of_memory"
 DEFAULT_TOKENS = {"cpu": 262_144, "cuda": 200_000_000}
 
 
@@ -56,7 +57,7 @@ def facts_of_sample(learnt: TrainingRows, planted: Plants) -> dict[str, Any]:
 def facts_of(
     work: Work, of: ScoringInput, proxies: list[Proxy], training: dict[str, Any]
 ) -> dict[str, Any]:
-    """Return the facts of the stage: proxies, sample, what was scored, and the machine.
+    """Return the facts of the stage: proxies, sample, and what was scored.
 
     Args:
         work: of the stage.
@@ -64,8 +65,6 @@ def facts_of(
         proxies: the models.
         training: the facts of their training.
     """
-    import torch
-
     config, panel, known = work.config.proxy, of.panel, of.known
     apart = held_out(known, config.seed) & ~of.lesson.families(known, planted=False)
     size, taught = of.bytes_per_token(), training["sample"]["tokens"]
@@ -89,21 +88,24 @@ def facts_of(
         },
         "corpus_tokens": tokens,
         "bytes_per_token": round(size, 3),
-        "torch": str(torch.__version__),
-        "threads": config.threads,
-        "device": proxies[0].device if proxies else "none",
     }
 
 
-def provenance(work: Work, language: Language, pool: WorkerPool) -> dict[str, Any]:
-    """Return with what the models were made: tokenizer, seeds, precision, and what was short.
+def provenance(
+    work: Work, language: Language, proxies: list[Proxy], pool: WorkerPool, told: dict[str, Any]
+) -> dict[str, Any]:
+    """Return with what the models were made: tokenizer, seeds, machine, and what was short.
 
     Args:
         work: of the stage.
         language: the tokenizer.
+        proxies: the models.
         pool: the threads that trained and scored.
+        told: the facts of the last scoring, where its proxies are kept; else none.
     """
-    from pipeline.score.proxy.ensemble import chosen_device
+    import torch
+
+    from pipeline.score.proxy.ensemble import TRAINING_JOB, chosen_device
     from pipeline.score.proxy.precision import precision_of
 
     config = work.config.proxy
@@ -115,10 +117,19 @@ def provenance(work: Work, language: Language, pool: WorkerPool) -> dict[str, An
             "trained_here": not (config.tokenizer or config.models),
         },
         "seeds": {"sample": config.seed, "initial_weights": config.seed, "order": config.seed},
+    }
+    here = {
+        "torch": str(torch.__version__),
+        "threads": config.threads,
+        "device": proxies[0].device if proxies else "none",
         "precision": precision_of(chosen_device(config)),
     }
-    if pool.short:
-        facts["rows_at_once_for_want_of_memory"] = dict(sorted(pool.short.items()))
+    facts |= {name: told.get(name, own) for name, own in here.items()}
+    if other := {name: own for name, own in here.items() if facts[name] != own}:
+        facts["scored_with"] = other
+    trained = {job: n for job, n in told.get(SHORT, {}).items() if job.startswith(TRAINING_JOB)}
+    if short := trained | pool.short:
+        facts[SHORT] = dict(sorted(short.items()))
     if pool.relabelled:
         facts["rows_scored_again_in_fp32"] = dict(sorted(pool.relabelled.items()))
     if config.models and config.trained_on == "unknown":

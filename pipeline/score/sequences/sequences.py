@@ -20,9 +20,9 @@ from pipeline.config.sections import Config, ProxyConfig
 from pipeline.engine.files import write_file
 from pipeline.engine.progress import current
 from pipeline.engine.stage import FileRecord, Receipt, Work
-from pipeline.engine.tables import read_table, write_table
+from pipeline.engine.tables import write_table
 from pipeline.score.proxy.rates import rate_of_width
-from pipeline.score.sequences.catalogue import COLUMNS, Catalogue, catalogue
+from pipeline.score.sequences.catalogue import Catalogue, documents_to_score
 from pipeline.score.sequences.models import (
     MANIFEST,
     MODELS,
@@ -42,7 +42,6 @@ from pipeline.score.sequences.provenance import (
 from pipeline.score.sequences.sampling import NOTHING, Sample, sample_by_bytes
 from pipeline.score.sequences.taught import Lesson, lesson_of, taught_table
 from pipeline.text.arrays import Int64
-from schemas.scan.counts import COUNTS
 from schemas.score.contexts import CONTEXTS
 from schemas.score.dynamics import DYNAMICS
 from schemas.score.plants import PLANTS
@@ -112,7 +111,7 @@ def sequences(work: Work) -> Receipt:
     """
     from pipeline.score.proxy.pool import torch_threads
 
-    known = catalogue(read_table(work.paths("counts"), COUNTS, list(COLUMNS)))
+    known = documents_to_score(work)
     config = work.config.proxy
     with torch_threads(config.threads, exact=config.deterministic):
         receipt = _sequences(work, known)
@@ -250,11 +249,12 @@ def _sequences(work: Work, known: Catalogue) -> Receipt:
     scored, shorter = sequence_tables(work, of, proxies, pool)
     if isinstance(source, Kept):
         plants, dynamics = source.plants, source.dynamics
-        models, sample, rows = source.files, source.facts, source.rows
+        models, sample, rows, told = source.files, source.facts, source.rows, source.told
     else:
         plants, dynamics = _of_training(work, source, proxies, pool)
         models = model_files(proxies, source.language, config)
         sample, rows = facts_of_sample(source.learnt, source.planted), len(source.learnt.rows)
+        told = {}
     tables = (
         ("sequences", SEQUENCES, scored),
         ("contexts", CONTEXTS, shorter),
@@ -262,7 +262,9 @@ def _sequences(work: Work, known: Catalogue) -> Receipt:
         ("dynamics", DYNAMICS, dynamics),
         ("taught", TAUGHT, taught_table(of.lesson)),
     )
-    facts = facts_of(work, of, proxies, sample) | provenance(work, source.language, pool)
+    facts = facts_of(work, of, proxies, sample) | provenance(
+        work, source.language, proxies, pool, told
+    )
     models |= {PROXIES: as_json(facts), MANIFEST: as_json(manifest(known, of.lesson, rows))}
     files = [_written(work, *table) for table in tables]
     files += [write_file(work.folder, MODELS, name, data) for name, data in models.items()]

@@ -11,6 +11,7 @@ from pipeline import run
 from pipeline.config.load import load_config
 from pipeline.dry_run import preview
 from pipeline.engine.manifest import load_manifest
+from pipeline.engine.run_folder import noted
 from pipeline.errors import ConfigError, IntegrityError
 from pipeline.filter.near_texts import near_documents
 from pipeline.filter.overrides import cannot_reach, forget, restore
@@ -102,6 +103,19 @@ def test_a_forgotten_text_is_nowhere_in_kept_or_removed(done):
     assert [(row["row_key"], row["reason"], row["keeper"]) for row in rows] == [
         (key, "forgotten", None) for key in (0, 1, 2)
     ]
+
+
+def test_what_proxies_learnt_is_told_until_a_scoring_knows_of_it(done):
+    """The message names models/ and taught/, and what trains anew; not after that."""
+    forget(done.folder, ["a.jsonl#0"], load_config())
+    filtered(done.folder)
+    manifest = done.manifest
+    assert "taught/" not in " ".join(cannot_reach(manifest))
+    manifest["outputs"]["sequences/all"] = {"made_from": {"besides": "", "read": {}}}
+    told = " ".join(cannot_reach(manifest))
+    assert all(word in told for word in ("models/", "taught/", "rote score"))
+    manifest["outputs"]["sequences/all"]["made_from"]["read"] = noted(manifest, "forgotten")
+    assert "taught/" not in " ".join(cannot_reach(manifest))
 
 
 def test_later_scans_keep_a_forgotten_text_out(done, make_corpus, scan):

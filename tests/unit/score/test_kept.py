@@ -6,18 +6,27 @@ import shutil
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from flows.runners import LocalMapper
 from flows.summary import summarize
+from pipeline import run
 from pipeline.backtest.subject import read_subject
 from pipeline.config.load import load_config
+from pipeline.engine.facts import fault_of_facts
+from pipeline.engine.stage import Work
 from pipeline.engine.tables import read_table
 from pipeline.errors import ConfigError
+from pipeline.filter.overrides import forget
+from pipeline.outline import outline, plan
 from pipeline.score.proxy import train
 from pipeline.score.sequences.catalogue import COLUMNS, catalogue
+from pipeline.score.sequences.provenance import SHORT, provenance
 from pipeline.score.sequences.sequences import chosen_sample
 from schemas.scan.counts import COUNTS
 from tests import reference
@@ -248,6 +257,81 @@ def test_proxies_that_are_kept_go_when_none_may_be(kept, tmp_path, steps):
     score(folder, *SETTINGS, "proxy.retrain_above=0")
     assert steps
     assert "kept" not in Grown(folder, kept.corpus, kept.shards).facts("sequences")
+
+
+@pytest.mark.parametrize("planted", [False, True], ids=["taught", "planted"])
+def test_proxies_that_learnt_a_forgotten_text_are_trained_anew_without_it(
+    first, tmp_path, steps, planted
+):
+    """Also where nothing else changed; the filter has the forecast until the next scoring."""
+    folder = shutil.copytree(first.folder, tmp_path / "run")
+    row = next(row for row in first.table("taught") if row["planted"] == planted)
+    place, text = next(
+        (f"{shard}#{number}", text)
+        for shard, texts in first.shards.items()
+        for number, text in enumerate(texts)
+        if key_of(text) == row["text_key"]
+    )
+    forget(folder, [place], load_config(settings=list(SETTINGS)))
+    config = load_config(settings=list(SETTINGS))
+    assert ("sequences", 1, 1) in plan("score", outline(folder, config))
+    with pytest.raises(ConfigError, match="sequences"):
+        read_subject(folder, config)
+    with run.session(folder, config, LocalMapper(2)) as session:
+        run.filter_rows(session)
+        assert session.current(run.STAGES["risk"])
+    score(folder, *SETTINGS)
+    assert steps
+    done = Grown(folder, first.corpus, first.shards)
+    keys = {row["row_key"]: row for row in done.table("counts")}
+    scored = [keys[row["row_key"]] for row in done.table("sequences")]
+    assert row["text_key"] not in {row["text_key"] for row in done.table("taught")}
+    assert text not in {first.shards[row["shard"]][row["row"]] for row in scored}
+    assert "kept" not in done.facts("sequences")
+    assert ("sequences", 0, 1) in plan("score", outline(folder, config))
+
+
+def test_proxies_that_never_saw_a_forgotten_text_are_kept(first, tmp_path, steps):
+    """It is neither taught nor planted, so nothing of it is in them; its sequences go."""
+    folder = shutil.copytree(first.folder, tmp_path / "run")
+    taught = {row["text_key"] for row in first.table("taught")}
+    texts = first.shards["a.jsonl"]
+    number = next(n for n, text in enumerate(texts) if key_of(text) not in taught)
+    forget(folder, [f"a.jsonl#{number}"], load_config(settings=list(SETTINGS)))
+    score(folder, *SETTINGS)
+    assert not steps
+    done = Grown(folder, first.corpus, first.shards)
+    assert done.models() == first.models()
+    assert number not in {row["row_key"] for row in done.table("sequences")}  # of the first shard
+
+
+def test_facts_tell_the_machine_of_the_training_and_that_of_a_scoring_apart():
+    """Kept proxies were made with what they were made with, wherever they are asked now."""
+    now = load_config(settings=[*SETTINGS, "proxy.device=cpu"])
+    work = Work("sequences", "all", Path(), now, (), {})
+    proxy: Any = SimpleNamespace(device="cpu")
+    language: Any = SimpleNamespace(digest="", size=1, eos=0)
+    pool: Any = SimpleNamespace(short={"scoring p0": 8}, relabelled={})
+    short = {"training p0": 4, "scoring p2": 2}
+    then: dict[str, Any] = {
+        "torch": "1.0",
+        "threads": 2,
+        "device": "cuda",
+        "precision": "bf16",
+        SHORT: short,
+    }
+    facts = provenance(work, language, [proxy], pool, then)
+    assert {name: facts[name] for name in then if name != SHORT} == {
+        name: value for name, value in then.items() if name != SHORT
+    }
+    assert facts[SHORT] == {"scoring p0": 8, "training p0": 4}
+    here = facts["scored_with"]
+    assert (here["device"], here["precision"], here["threads"]) == ("cpu", "fp32", 1)
+    anew = provenance(work, language, [proxy], pool, {})
+    assert anew["device"] == "cpu"
+    assert "scored_with" not in anew
+    assert provenance(work, language, [proxy], pool, anew) == anew
+    assert not fault_of_facts("sequences", facts)
 
 
 def test_a_back_test_of_kept_proxies_is_refused(kept):
