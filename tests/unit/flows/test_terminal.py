@@ -1,5 +1,7 @@
 """Progress lines: how far a unit is, and how long it will take at the pace of its part."""
 
+import time
+
 import pytest
 
 from flows import terminal
@@ -9,7 +11,7 @@ from flows import terminal
 def told(monkeypatch, capsys):
     """Give a clock to set, a listener and the lines that it wrote."""
     clock = [0.0]
-    monkeypatch.setattr(terminal.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     progress = terminal.PlainProgress()
     progress.stage("sequences", 1)
 
