@@ -84,16 +84,36 @@ def inventory(
     known = {shard["name"]: shard for shard in manifest["corpus"]["shards"]}
     readable = [shard for shard in found if shard.name not in skipped]
     new = [shard for shard in readable if shard.name not in known]
+    were = {name for name, entry in known.items() if entry["active"]}
     for entry in known.values():
         entry["active"] = False
     for shard in readable:
         if shard.name in known:
             _refresh(known[shard.name], shard, verify)
     _append(manifest, new)
+    _tell_changes(were, manifest)
     manifest["corpus"]["roots"] = [absolute(root) for root in corpus]
     manifest["corpus"]["skipped"] = skipped
     if _registry(manifest) != before:
         manifest["scan"] += 1
+
+
+def _tell_changes(were: set[str], manifest: dict[str, Any]) -> None:
+    """Say which shards came, went or changed since the last scan: one may have gone by mistake.
+
+    Args:
+        were: names of the shards of the last scan; none before the first.
+        manifest: with those of now.
+    """
+    now = {entry["name"]: entry for entry in manifest["corpus"]["shards"] if entry["active"]}
+    kinds = {
+        "new": now.keys() - were,
+        "gone": were - now.keys(),
+        "changed": {name for name in now.keys() & were if now[name]["content_digest"] is None},
+    }
+    told = [f"{len(own):,} {kind} ({_named(sorted(own))})" for kind, own in kinds.items() if own]
+    if were and told:
+        current().message(f"shards since the last scan: {', '.join(told)}")
 
 
 def _tell_splits(shards: Sequence[Shard], config: Config) -> None:

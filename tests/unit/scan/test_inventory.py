@@ -369,3 +369,23 @@ def test_verify_finds_a_change_that_size_time_and_tail_hide(tmp_path):
         require_unchanged(manifest, verify=True)
     assert refused.value.where == "a.jsonl"
     assert "--verify" in refused.value.fix
+
+
+def test_what_came_went_and_changed_is_told(tmp_path, make_corpus, monkeypatch):
+    """A shard that went by mistake is named; a first scan and one without a change say nothing."""
+    said: list[str] = []
+    monkeypatch.setattr(Silent, "message", lambda _, text: said.append(text))
+    corpus = make_corpus(tmp_path / "c", {f"{n}.jsonl": [f"text {n}"] for n in range(6)})
+    manifest = registry()
+    take(manifest, corpus)
+    take(manifest, corpus)
+    assert not [text for text in said if "since" in text]
+    for n in range(4):
+        (corpus / f"{n}.jsonl").unlink()
+    make_corpus(corpus, {"5.jsonl": ["another text"], "7.jsonl": ["a new one"]})
+    take(manifest, corpus)
+    (told,) = [text for text in said if "since" in text]
+    assert told == (
+        "shards since the last scan: 1 new (7.jsonl), "
+        "4 gone (0.jsonl, 1.jsonl, 2.jsonl and 1 more), 1 changed (5.jsonl)"
+    )
