@@ -14,14 +14,13 @@ import json
 import os
 import resource
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-CHILD = "ROTE_BENCHMARK_CHILD"
+from benchmarks.processes import CHILD, answer_of
+
 UNITS = {"GB": 10**9, "MB": 10**6}
 
 
@@ -101,16 +100,7 @@ def main() -> None:
 
 def child(*asked: Any) -> dict[str, Any]:  # noqa: ANN401
     """Perform an act in a process of its own."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "benchmarks.acts", "-"],
-        env={**os.environ, CHILD: json.dumps(asked)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if ended.returncode:
-        raise SystemExit(ended.stderr)
-    return dict(json.loads(ended.stdout.splitlines()[-1]))
+    return dict(answer_of(["-m", "benchmarks.acts", "-"], asked))
 
 
 if __name__ == "__main__":

@@ -17,15 +17,14 @@ import json
 import os
 import shutil
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
+from processes import CHILD, answer_of
 from scaling import bytes_of
-from scan import CHILD, machine, start
+from scan import machine, start
 
 SIDES = {"threads": (), "one node": (1.0,), "two nodes": (0.5, 0.5)}
 ROOT = Path(__file__).resolve().parents[1]
@@ -83,16 +82,7 @@ def digest(out: Path) -> str:
 
 def child(side: str, corpus: Path, out: Path, cores: int, memory: int) -> dict[str, Any]:
     """Run one side in a process of its own."""
-    ended = subprocess.run(
-        [sys.executable, __file__, str(corpus)],
-        env={**os.environ, CHILD: json.dumps([side, str(out), cores, memory])},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if ended.returncode:
-        raise SystemExit(ended.stderr)
-    return dict(json.loads(ended.stdout.splitlines()[-1]))
+    return dict(answer_of([__file__, str(corpus)], [side, str(out), cores, memory]))
 
 
 def main() -> None:

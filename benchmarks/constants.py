@@ -22,15 +22,14 @@ import json
 import os
 import resource
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-CHILD = "ROTE_BENCHMARK_CHILD"
+from benchmarks.processes import CHILD, answer_of
+
 DRIVER = ((200, 2_000), (2_000, 20_000), (8_000, 80_000))  # groups and shards of made-up corpora
 UNITS = {"GB": 10**9, "MB": 10**6}
 
@@ -223,16 +222,7 @@ def driver(groups: int, shards: int) -> dict[str, float]:
 
 def child(*asked: Any) -> dict[str, Any]:  # noqa: ANN401
     """Answer a question in a process of its own."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "benchmarks.constants", "-"],
-        env={**os.environ, CHILD: json.dumps(asked)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if ended.returncode:
-        raise SystemExit(ended.stderr)
-    return dict(json.loads(ended.stdout.splitlines()[-1]))
+    return dict(answer_of(["-m", "benchmarks.constants", "-"], asked))
 
 
 def main() -> None:

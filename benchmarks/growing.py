@@ -15,17 +15,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from processes import command
 from scan import machine
 
 FILES = 100
@@ -51,23 +48,9 @@ def deal(corpus: Path, out: Path, by: str = "") -> list[Path]:
 
 def measured(corpus: Path, out: Path, memory: str) -> dict[str, float]:
     """Scan and filter a corpus; return wall and CPU seconds and what each stage took."""
-    code = "import sys; from flows.cli import main; sys.argv[0] = 'rote'; main()"
     options = ["--out", str(out), "--filter", "--local", "--set", f"limits.memory={memory}"]
-    began = time.perf_counter()
-    with subprocess.Popen(
-        [sys.executable, "-c", code, "scan", str(corpus), *options],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    ) as process:
-        said = process.stderr.read() if process.stderr else b""
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(said.decode())
-    return {
-        "wall_s": round(time.perf_counter() - began, 2),
-        "cpu_s": round(used.ru_utime + used.ru_stime, 2),
-    }
+    used = command("scan", str(corpus), *options)
+    return {"wall_s": round(used.wall_s, 2), "cpu_s": round(used.cpu_s, 2)}
 
 
 def decided(out: Path) -> pa.Table:

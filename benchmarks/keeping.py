@@ -14,18 +14,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from processes import command
 from scan import machine
 from scipy.special import logit
 from scipy.stats import spearmanr
@@ -56,20 +53,9 @@ MORE: list[str] = []  # settings of all runs
 
 def rote(*arguments: str, settings: tuple[str, ...]) -> tuple[float, float]:
     """Run a command; return wall and CPU seconds."""
-    code = "import sys; from flows.cli import main; sys.argv[0] = 'rote'; main()"
     options = ["--local", *(f"--set={one}" for one in (*TARGET, *MORE, *settings))]
-    began = time.perf_counter()
-    with subprocess.Popen(
-        [sys.executable, "-c", code, *arguments, *options],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    ) as process:
-        said = process.stderr.read() if process.stderr else b""
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(said.decode())
-    return round(time.perf_counter() - began, 1), round(used.ru_utime + used.ru_stime, 1)
+    used = command(*arguments, *options)
+    return round(used.wall_s, 1), round(used.cpu_s, 1)
 
 
 def facts(out: Path, stage: str) -> dict[str, Any]:

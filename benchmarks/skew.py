@@ -26,10 +26,7 @@ import argparse
 import json
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +35,8 @@ from typing import Any
 import duckdb
 import numpy as np
 
-CHILD = "ROTE_BENCHMARK_CHILD"
+from benchmarks.processes import CHILD, answer_of, command
+
 SHARDS = 4
 VOCABULARY = 15_000
 LINE = (
@@ -196,23 +194,12 @@ def write(folder: Path, texts: Iterable[str]) -> int:
 
 def run(corpus: Path, out: Path, memory: int) -> dict[str, Any]:
     """Scan, filter and report a corpus in a process of its own; return what it used."""
-    code = "import sys; from flows.cli import main; sys.argv[0] = 'rote'; main()"
     options = ["--out", str(out), "--no-score", "--local", "--set", f"limits.memory={memory}MB"]
-    begun = time.perf_counter()
-    with subprocess.Popen(
-        [sys.executable, "-c", code, "run", corpus, *options],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    ) as process:
-        said = process.stderr.read() if process.stderr else b""
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(said.decode())
+    used = command("run", str(corpus), *options)
     return {
-        "cpu_s": used.ru_utime + used.ru_stime,
-        "wall_s": time.perf_counter() - begun,
-        "peak_mb": used.ru_maxrss / 1000,
+        "cpu_s": used.cpu_s,
+        "wall_s": used.wall_s,
+        "peak_mb": used.peak_mb,
         "stages": stages(out),
         "corpus_mb": size(corpus) / 1e6,
         "folder_mb": size(out) / 1e6,
@@ -286,17 +273,8 @@ def measure(name: str, kind: Kind, scale: float, work: Path) -> dict[str, Any]:
 
 
 def child(*asked: str | int) -> Any:  # noqa: ANN401 - what JSON holds
-    """Answer a question in a process of its own: a child's peak is never below its parent's."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "benchmarks.skew"],
-        env={**os.environ, CHILD: json.dumps(asked)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if ended.returncode:
-        raise SystemExit(ended.stderr)
-    return json.loads(ended.stdout)
+    """Answer a question in a process of its own."""
+    return answer_of(["-m", "benchmarks.skew"], asked)
 
 
 def answer(question: str, name: str, *asked: Any) -> Any:  # noqa: ANN401
