@@ -102,7 +102,7 @@ def test_each_act_that_is_due_is_told(monkeypatch):
     """What a command will not do is not in its time, and only what writes tables takes disk."""
     monkeypatch.setattr("pipeline.expected._speed", lambda: USUAL_SPEED)
     found, memory = Expected(10**9, 10**5, 10**9, 0), Plan(10**9, 10**8, 10**8)
-    config = load_config(settings=["limits.workers=2", "limits.memory=2GB"])
+    config = load_config(settings=["limits.workers=2", "limits.memory=100GB"])
     whole = in_words(found, memory, config, ["scan", "score", "filter", "report"])
     assert whole[0] == (
         "about 1.0 GB of text in 100,000 rows: scan 29 s, filter 6 s, report 4 s, "
