@@ -151,13 +151,16 @@ def _shard(number: int, name: str, item: FoundFile) -> Shard:
     """Return a file as a shard.
 
     Raises:
-        InputError: When its name is not UTF-8 or it cannot be opened.
+        InputError: When its name is not UTF-8, or it is gone; one without rights passes.
     """
     path = item.path
     if any(0xD800 <= ord(character) <= 0xDFFF for character in str(path)):
         raise InputError("A file name is not UTF-8.", where=ascii(str(path)), fix="rename the file")
     try:
         size, mtime_ns, tail = _identify(path)
+    except PermissionError:  # told by whoever reads it: such files can be left out
+        facts = path.stat()
+        size, mtime_ns, tail = facts.st_size, facts.st_mtime_ns, ""
     except OSError as error:
         raise InputError(
             "A file cannot be opened.", where=str(path), found=error.strerror or ""
@@ -334,7 +337,10 @@ def _unreadable(error: OSError) -> None:
         InputError: Always.
     """
     raise InputError(
-        "A folder cannot be read.", where=str(error.filename), found=error.strerror or ""
+        "A folder cannot be read.",
+        where=str(error.filename),
+        found=error.strerror or "",
+        fix="give yourself the right to read it, or name the other folders",
     ) from error
 
 

@@ -3,9 +3,13 @@
 import contextlib
 import errno
 import gzip
+import json
 import os
 import pickle
 import random
+import shutil
+import subprocess
+import sys
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -241,13 +245,41 @@ def test_a_text_column_of_the_wrong_type_is_refused(tmp_path):
     )
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_without_permission_is_named(tmp_path):
-    """What cannot be opened is an input error with the system's reason."""
-    path = tmp_path / "x.txt"
-    path.write_text(SECRET)
-    path.chmod(0)
-    refused(InputError, check, path)
+BOUND = "--bounding-set=-dac_override,-dac_read_search"  # what lets root read everything
+PLAIN = ["setpriv", BOUND, BOUND.replace("bounding-set", "inh-caps")]
+SKIPPED = """
+import json, sys
+from pipeline.config.load import load_config
+from pipeline.errors import InputError
+from pipeline.run import new_manifest
+from pipeline.scan.inventory import inventory
+
+manifest = new_manifest()
+try:
+    inventory(manifest, [sys.argv[1]], load_config(settings=sys.argv[2:]))
+except InputError as error:
+    print(json.dumps([error.what, error.found, error.fix]))
+else:
+    print(json.dumps(manifest["corpus"]["skipped"]))
+"""
+
+
+@pytest.mark.skipif(os.geteuid() == 0 and not shutil.which(PLAIN[0]), reason="root reads all")
+def test_a_file_without_permission_is_named_and_can_be_left_out(tmp_path):
+    """The message has the system's reason; with `input.skip_bad_files` the others are scanned."""
+    for name in ("x.jsonl", "y.jsonl"):
+        (tmp_path / name).write_text(json.dumps({"text": SECRET}))
+    (tmp_path / "x.jsonl").chmod(0)
+
+    def asked(*settings):
+        command = [*PLAIN, sys.executable] if os.geteuid() == 0 else [sys.executable]
+        command += ["-c", SKIPPED, str(tmp_path), *settings]
+        return json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+
+    what, found, fix = asked()
+    assert (what, found) == ("A file cannot be read.", os.strerror(errno.EACCES))
+    assert "--skip-bad-files" in fix
+    assert asked("input.skip_bad_files=true") == {"x.jsonl": what}
 
 
 @pytest.mark.parametrize("name", ["x.parquet", "x.arrow", "x.jsonl", "x.csv", "x.txt"])
