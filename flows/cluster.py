@@ -19,6 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pipeline.config.sections import Config
 from pipeline.engine.files import handed_over, holding, taken_over
 from pipeline.engine.memory import begin, one_heap
 from pipeline.engine.parts import elsewhere
@@ -85,6 +86,25 @@ def cluster(runner: str, folder: Path) -> Iterator[Cluster]:
         yield Cluster(ray)
     finally:
         ray.shutdown()
+
+
+def require_whole(config: Config, runner: str) -> None:
+    """Refuse files that come when one process reads them, which other nodes would not find.
+
+    Args:
+        config: the settings.
+        runner: as on the command line.
+
+    Raises:
+        ConfigError: there is `limits.scratch_disk`.
+    """
+    if config.limits.scratch_disk:
+        raise ConfigError(
+            "On a cluster all of the corpus has to lie where every node has it.",
+            where=f"--runner {runner}",
+            found="limits.scratch_disk, by which only a part of it is there at a time",
+            fix="leave it out, and name a folder that all nodes share: --set limits.scratch=FOLDER",
+        )
 
 
 def _require_nodes(ray: Any, folder: Path) -> None:  # noqa: ANN401 - the module

@@ -117,12 +117,16 @@ def units_on(
         runner: as on the command line; nothing for this machine.
         out: the run folder.
         config: the settings; a cluster sets the number of units at once unless they name it.
+
+    Raises:
+        ConfigError: the cluster cannot do the work.
     """
     if not runner:
         yield config, lambda mapper: mapper
         return
-    from flows.cluster import cluster
+    from flows.cluster import cluster, require_whole
 
+    require_whole(config, runner)
     with cluster(runner, out) as nodes:
         workers = config.limits.workers or nodes.workers
         limits = config.limits.model_copy(update={"workers": workers})

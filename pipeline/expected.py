@@ -22,10 +22,11 @@ import pyarrow.parquet as pq
 
 from pipeline.config.sections import Config
 from pipeline.corpus import Shard, read_documents
-from pipeline.corpus.files import CODECS, suffix_of
+from pipeline.corpus.files import CODECS, reading, suffix_of
 from pipeline.engine.memory import Plan, base, budget_of, workers_of
 from pipeline.engine.shards import active_shards
 from pipeline.errors import ConfigError, InputError
+from pipeline.storage.lent import is_away
 
 SAMPLED = 4  # files of a kind that are looked into
 LOOK_BYTES = 1 << 18
@@ -101,7 +102,8 @@ def _contents(shards: Sequence[Shard], config: Config) -> tuple[int, int]:
         kinds[shard.format, Path(shard.path).suffix.lower()].append(shard)
     text, rows = 0.0, 0.0
     for (format_, _), own in sorted(kinds.items()):
-        largest = sorted(own, key=lambda shard: (-shard.bytes, shard.name))[:SAMPLED]
+        here = [shard for shard in own if not is_away(Path(shard.path))] or own
+        largest = sorted(here, key=lambda shard: (-shard.bytes, shard.name))[:SAMPLED]
         looks = [_look(shard, config) for shard in largest]
         size = sum(shard.bytes for shard in own)
         share = size / max(1, sum(shard.bytes for shard in largest))
@@ -117,16 +119,26 @@ def _look(shard: Shard, config: Config) -> tuple[float, float]:
 
     No file is read whole: rows of lines are as long as those of its beginning.
     """
+    try:
+        with reading(shard.path):
+            return _looked(shard, config)
+    except InputError:  # the scan tells
+        return 0.0, 0.0
+
+
+def _looked(shard: Shard, config: Config) -> tuple[float, float]:
+    """Return what `_look` does, of a file that can be read.
+
+    Raises:
+        InputError: it cannot.
+    """
     times, head = _beginning(shard)
     plain = shard.bytes * times
     if shard.format == "text" and config.input.text_rows == "file":
         return plain, 1.0
-    try:
-        columnar = shard.format not in ("jsonl", "csv", "text")
-        batches = read_documents(shard, config.input, everything=columnar, batch_bytes=ROWS_BYTES)
-        batch = next(batches, None)
-    except InputError:  # the scan tells
-        return 0.0, 0.0
+    columnar = shard.format not in ("jsonl", "csv", "text")
+    batches = read_documents(shard, config.input, everything=columnar, batch_bytes=ROWS_BYTES)
+    batch = next(batches, None)
     if batch is None or not len(batch.texts):
         return 0.0, 0.0
     mean = batch.texts.nbytes / len(batch.texts)

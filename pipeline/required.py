@@ -39,7 +39,9 @@ def require(
             refused later.
         InputError: The corpus has changed.
     """
-    require_unchanged(session.manifest, verify=session.verify)
+    require_unchanged(
+        session.manifest, verify=session.verify, room=session.config.limits.scratch_disk or None
+    )
     missing = [stage.name for stage in scan if not session.current(stage)]
     if missing:
         raise ConfigError(

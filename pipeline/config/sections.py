@@ -459,13 +459,18 @@ class LimitsConfig(Section):
         description="folder of this machine for copies of what lies in object storage; empty: the "
         "user's cache",
     )
+    scratch_disk: Annotated[Bytes, at_most(2**60, "no machine has more")] = Field(
+        0,
+        description="bytes that copies of a corpus may take there, for one larger than the disk: "
+        "files come when they are read, and make room for the next; 0: the whole corpus is copied",
+    )
     lineage: Place = Field(
         "",
         description="file to which each command appends OpenLineage events, one JSON object a line:"
         " corpus in, rows out; empty: none",
     )
 
-    @field_validator("memory", "disk", mode="before")
+    @field_validator("memory", "disk", "scratch_disk", mode="before")
     @classmethod
     def _in_units(cls, value: object) -> object:
         if not isinstance(value, str):

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from pipeline.config.sections import InputConfig
 from pipeline.errors import CorruptFile, TransientIOError
+from pipeline.storage.lent import held
 
 FORMATS = {
     ".parquet": "parquet",
@@ -181,6 +182,7 @@ def refuse_other_unicode(start: bytes, path: str) -> None:
 def reading(path: str) -> Iterator[None]:
     """Translate what pyarrow and the system raise about a corpus file into the pipeline's errors.
 
+    A file that comes and goes is there meanwhile: no byte of a corpus may be read elsewhere.
     A damaged length asks for absurd memory, so a failed allocation counts as damage too.
 
     Raises:
@@ -188,21 +190,22 @@ def reading(path: str) -> Iterator[None]:
         CorruptFile: When the file cannot be read.
         TransientIOError: When the system reports an error that may pass.
     """
-    try:
-        yield
-    except pa.ArrowCancelled:
-        raise
-    except (pa.ArrowException, OSError, EOFError, UnicodeDecodeError, lzma.LZMAError) as error:
-        if isinstance(error, OSError) and error.errno in TRANSIENT:
-            raise TransientIOError(
-                "Reading a file failed.", where=path, found=_first_line(error)
+    with held(path):
+        try:
+            yield
+        except pa.ArrowCancelled:
+            raise
+        except (pa.ArrowException, OSError, EOFError, UnicodeDecodeError, lzma.LZMAError) as error:
+            if isinstance(error, OSError) and error.errno in TRANSIENT:
+                raise TransientIOError(
+                    "Reading a file failed.", where=path, found=_first_line(error)
+                ) from error
+            raise CorruptFile(
+                "A file cannot be read.",
+                where=path,
+                found=_first_line(error),
+                fix="repair or remove the file, or leave it out: --skip-bad-files",
             ) from error
-        raise CorruptFile(
-            "A file cannot be read.",
-            where=path,
-            found=_first_line(error),
-            fix="repair or remove the file, or leave it out: --skip-bad-files",
-        ) from error
 
 
 def _first_line(error: BaseException) -> str:

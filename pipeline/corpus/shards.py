@@ -26,8 +26,8 @@ from pipeline.corpus.splits import TOP_FOLDER, TRAIN, labels, source_group, spli
 from pipeline.corpus.table_folders import NOTED, table_files
 from pipeline.errors import InputError
 from pipeline.storage.addresses import is_address
+from pipeline.storage.lent import TAIL_BYTES, identity_of, tail_digest
 
-TAIL_BYTES = 65_536
 BLOCK_BYTES = 1 << 20
 MOST_DEEP = 4  # parts ** of a glob: each further one multiplies the ways to match a path
 
@@ -122,6 +122,9 @@ def identify(path: Path) -> tuple[int, int, str]:
     Raises:
         CorruptFile: When the file is not there any more, or cannot be read.
     """
+    known = identity_of(path)
+    if known is not None:
+        return known
     with reading(str(path)):
         return _identify(path)
 
@@ -130,7 +133,7 @@ def _identify(path: Path) -> tuple[int, int, str]:
     with path.open("rb") as stream:
         facts = os.fstat(stream.fileno())
         stream.seek(max(0, facts.st_size - TAIL_BYTES))
-        tail = hashlib.blake2b(stream.read(TAIL_BYTES), digest_size=16).hexdigest()
+        tail = tail_digest(stream.read(TAIL_BYTES))
     return facts.st_size, facts.st_mtime_ns, tail
 
 
@@ -157,7 +160,7 @@ def _shard(number: int, name: str, item: FoundFile) -> Shard:
     if any(0xD800 <= ord(character) <= 0xDFFF for character in str(path)):
         raise InputError("A file name is not UTF-8.", where=ascii(str(path)), fix="rename the file")
     try:
-        size, mtime_ns, tail = _identify(path)
+        size, mtime_ns, tail = identity_of(path) or _identify(path)
     except PermissionError:  # told by whoever reads it: such files can be left out
         facts = path.stat()
         size, mtime_ns, tail = facts.st_size, facts.st_mtime_ns, ""
@@ -362,6 +365,16 @@ def is_read(name: str, more: Further = NOTHING) -> bool:
         return True
     known = file_format(steps[-1], more) is not None
     return (known or (more.tokens and name.endswith(INDEXES))) and not _is_hidden(steps, more)
+
+
+def comes_and_goes(name: str, more: Further = NOTHING) -> bool:
+    """Tell whether a file is one of rows that is read through `reading` alone.
+
+    What tells about others (an index, a table's or a data set's note, of JSON) has to be there.
+    """
+    steps = name.split("/")
+    noted = any(step in NOTED for step in steps[:-1]) or name.endswith((".json", ".avro", *INDEXES))
+    return file_format(steps[-1], more) is not None and not noted
 
 
 def _is_hidden(steps: Sequence[str], more: Further) -> bool:

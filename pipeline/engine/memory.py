@@ -24,9 +24,10 @@ import pyarrow.parquet as pq
 
 from pipeline.config.sections import Config
 from pipeline.corpus import Shard, read_documents
-from pipeline.corpus.files import is_packed
+from pipeline.corpus.files import is_packed, reading
 from pipeline.corpus.room import give_room
 from pipeline.errors import ConfigError, InputError
+from pipeline.storage.lent import is_away
 from pipeline.text.segmentation import text_buffers
 
 MIB = 1 << 20
@@ -223,14 +224,15 @@ def _sample(shard: Shard, config: Config) -> tuple[int, float]:
 
 
 def _footer(shard: Shard, row_bytes: float) -> tuple[int, int]:
-    """Return a file's rows, estimated where no footer tells, and the bytes of a row in a group."""
+    """Return rows of a file, estimated where no footer is here, and bytes of a row in a group."""
     if shard.format == "text":
         return 1, shard.bytes
-    if shard.format != "parquet":
+    if shard.format != "parquet" or is_away(Path(shard.path)):
         plain = shard.format in PLAIN and not is_packed(shard.path)
         text = shard.bytes if plain else shard.bytes * TEXT_PER_BYTE
         return int(text // max(1.0, row_bytes + 1)), 0
-    facts = pq.read_metadata(shard.path)
+    with reading(shard.path):
+        facts = pq.read_metadata(shard.path)
     groups = [facts.row_group(number) for number in range(facts.num_row_groups)]
     means = [group.total_byte_size // group.num_rows for group in groups if group.num_rows]
     return facts.num_rows, max(means, default=0)

@@ -34,6 +34,7 @@ from pipeline.engine.shards import ROW_BITS, active_shards
 from pipeline.errors import ConfigError, InputError, PipelineError, SchemaMismatch
 from pipeline.names import shown
 from pipeline.storage.addresses import is_address
+from pipeline.storage.lent import identity_of
 from pipeline.storage.mirror import scratch_of
 
 GROUP_BYTES = 4 << 20
@@ -73,9 +74,10 @@ def inventory(
         InputError: When a file cannot be used, or there are too many.
     """
     more = further(config.input)
-    places = local_places(corpus, config.limits.scratch, current().advance, more)
+    limits, told = config.limits, current().advance
+    places = local_places(corpus, limits.scratch, told, more, limits.scratch_disk)
     found, ignored = find_shards(places, more, own=own)
-    skipped = _check(found, config)
+    skipped = _check(_unknown(found, manifest, config), config)
     if ignored:
         current().message(f"ignored (hidden, a card or of unknown suffix): {_named(ignored)}")
     _tell_splits(found, config)
@@ -175,6 +177,29 @@ def _registry(manifest: dict[str, Any]) -> list[list[Any]]:
             *(s.get("source_group"), s.get("split")),
         ]
         for s in manifest["corpus"]["shards"]
+    ]
+
+
+def _unknown(shards: list[Shard], manifest: dict[str, Any], config: Config) -> list[Shard]:
+    """Return the shards to check: all but those that would have to be fetched to be found the same.
+
+    Args:
+        shards: as found.
+        manifest: with those of the last scan.
+        config: says how columns are read.
+    """
+    if manifest.get("config", {}).get("input") != config.model_dump(mode="json")["input"]:
+        return shards
+    known = {
+        tuple(entry[key] for key in ("name", *IDENTITY))
+        for entry in manifest["corpus"]["shards"]
+        if entry["active"]
+    }
+    return [
+        shard
+        for shard in shards
+        if identity_of(Path(shard.path)) is None
+        or tuple(getattr(shard, key) for key in ("name", *IDENTITY)) not in known
     ]
 
 
@@ -314,7 +339,9 @@ def _append(manifest: dict[str, Any], new: list[Shard]) -> None:
         number, held, held_bytes = number + 1, held + 1, held_bytes + shard.bytes
 
 
-def require_unchanged(manifest: dict[str, Any], *, verify: bool = False) -> None:
+def require_unchanged(
+    manifest: dict[str, Any], *, verify: bool = False, room: int | None = None
+) -> None:
     """Refuse to work on a corpus whose files are no longer those that were scanned.
 
     What lies at addresses is fetched again where it changed or its copy is gone.
@@ -322,12 +349,13 @@ def require_unchanged(manifest: dict[str, Any], *, verify: bool = False) -> None
     Args:
         manifest: of the run folder.
         verify: read every file whole, instead of trusting its size, time and tail.
+        room: bytes that copies of an address may take; None for what the last command allowed.
 
     Raises:
         InputError: When a file is changed or missing; it names the first ten.
     """
     shards = active_shards(manifest)
-    _fetch_again(manifest, shards)
+    _fetch_again(manifest, shards, room)
     with ThreadPoolExecutor() as threads:
         same = list(threads.map(is_unchanged, shards))
         if verify:
@@ -345,13 +373,13 @@ def require_unchanged(manifest: dict[str, Any], *, verify: bool = False) -> None
         )
 
 
-def _fetch_again(manifest: dict[str, Any], shards: Sequence[Shard]) -> None:
+def _fetch_again(manifest: dict[str, Any], shards: Sequence[Shard], room: int | None) -> None:
     """Bring the copies of what lies at addresses up to date, where the scan left them."""
     for root in filter(is_address, manifest["corpus"]["roots"]):
         more = further(InputConfig(**manifest["config"]["input"]))
         found = (scratch_of(root, shard.path) for shard in shards)
         scratch = next((one for one in found if one is not None), "")
-        local_places([root], str(scratch), current().advance, more)
+        local_places([root], str(scratch), current().advance, more, room)
 
 
 def _holds(shard: Shard, digest: str | None) -> bool:

@@ -170,6 +170,13 @@ def _failed(address: str, error: Exception) -> PipelineError:
             found=code,
             fix="name its region: AWS_REGION=...",
         )
+    if code in ("PreconditionFailed", "412"):
+        return InputError(
+            "An object was written anew after it was listed.",
+            where=address,
+            found=code,
+            fix="run the same command again",
+        )
     if code in REFUSED:
         return InputError(
             "The account of the environment is refused.", where=address, found=code, fix=ALLOW

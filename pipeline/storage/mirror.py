@@ -1,12 +1,12 @@
 """A corpus at an address as a folder of this machine: fetched once, kept up to date.
 
-Only files that changed are fetched, in ranges, several at a time, and each gets its name when it is
-whole. A file's time is the storage's, so that the inventory sees what it would see in a folder.
+Only files that changed are fetched. A file's time is the storage's, so that the inventory sees what
+it would see in a folder. Where there is less room than the corpus takes, files come when they are
+read (`lent.py`).
 """
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import hashlib
 import json
@@ -15,20 +15,36 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
-from pipeline.errors import ConfigError, CorruptFile, InputError, RunFolderError, TransientIOError
+from pipeline.errors import ConfigError, InputError, RunFolderError
+from pipeline.storage import lent
 from pipeline.storage.addresses import Listed, Storage, storage_at
+from pipeline.storage.fetching import AT_ONCE, UNFINISHED, asked, fetch
 
-RANGE_BYTES = 16 << 20
-AT_ONCE = 8
-ATTEMPTS = 3
 SPARE_BYTES = 1 << 28
 INDEX = "index.json"
-UNFINISHED = ".rote-fetch"
 Tell = Callable[[int, int, str], None]
-T = TypeVar("T")
+Choice = Callable[[str], bool]
+
+
+@dataclass(frozen=True)
+class Room:
+    """What copies of a corpus may take.
+
+    Attributes:
+        bytes: that may be there at a time; 0 for the whole corpus, None for what the last command
+            allowed.
+        comes_and_goes: tells by its name whether a file is read through `lent.held` alone, so that
+            it need not be there before.
+    """
+
+    bytes: int | None = 0
+    comes_and_goes: Choice = lambda _: False
+
+
+WHOLE = Room()
 
 
 def scratch_folder(named: str) -> Path:
@@ -53,7 +69,7 @@ def scratch_of(address: str, file: str) -> Path | None:
     )
 
 
-def mirrored(address: str, scratch: Path, wanted: Callable[[str], bool], tell: Tell) -> Path:
+def mirrored(address: str, scratch: Path, wanted: Choice, tell: Tell, room: Room = WHOLE) -> Path:
     """Bring the copy of what lies at an address up to date, and return it: a folder, or a file.
 
     Args:
@@ -61,6 +77,7 @@ def mirrored(address: str, scratch: Path, wanted: Callable[[str], bool], tell: T
         scratch: where copies lie.
         wanted: tells by its name whether a file is read at all.
         tell: told bytes fetched, bytes to fetch, and of what.
+        room: what the copies of a folder may take.
 
     Raises:
         InputError: nothing lies there, or nothing may be read.
@@ -84,8 +101,40 @@ def mirrored(address: str, scratch: Path, wanted: Callable[[str], bool], tell: T
         if not single:
             require_names(address, listed)
             folder.mkdir(exist_ok=True)
-        bring(storage, folder, listed, tell)
+        allowed = lent.noted(folder)[0] if room.bytes is None else room.bytes
+        if single or not allowed:
+            lent.lend_no_more(folder)
+            bring(storage, folder, listed, tell)
+        else:
+            _bring_some(storage, folder, listed, tell, replace(room, bytes=allowed))
     return folder
+
+
+def _bring_some(
+    storage: Storage, folder: Path, listed: Sequence[Listed], tell: Tell, room: Room
+) -> None:
+    """Bring what has to be there up to date, and let the other files come when they are read.
+
+    Raises:
+        ConfigError: there is no room for the largest.
+    """
+    later = [one for one in listed if room.comes_and_goes(one.name)]
+    largest = max(later, key=lambda one: one.bytes, default=None)
+    if largest is not None and largest.bytes > (room.bytes or 0):
+        raise ConfigError(
+            "The largest file of the corpus has no room in the scratch folder.",
+            where=f"{storage.address}/{largest.name}",
+            found=f"{largest.bytes / 1e9:,.1f} GB, and limits.scratch_disk = {room.bytes:,}",
+            expected="room for a file for each worker, and for the next ones",
+            fix=f"--set limits.scratch_disk={-(-8 * largest.bytes // 10**9)}GB",
+        )
+    bring(storage, folder, listed, tell, later)
+    known = {one.listed: one for one in lent.noted(folder)[1]}
+    new = [one for one in later if one not in known]
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        tails = threads.map(lambda one: lent.tail_of(storage, one), new)
+        known |= {one: lent.LentFile(one, tail) for one, tail in zip(new, tails, strict=True)}
+    lent.lend(folder, storage, [known[one] for one in later], room.bytes or 0)
 
 
 def _is_data(one: Listed) -> bool:
@@ -111,17 +160,35 @@ def require_names(address: str, listed: Sequence[Listed]) -> None:
             )
 
 
-def bring(storage: Storage, folder: Path, listed: Sequence[Listed], tell: Tell) -> None:
-    """Fetch what changed and delete what is gone."""
+def bring(
+    storage: Storage,
+    folder: Path,
+    listed: Sequence[Listed],
+    tell: Tell,
+    later: Sequence[Listed] = (),
+) -> None:
+    """Fetch what changed and delete what is gone.
+
+    Args:
+        storage: where it lies.
+        folder: of the copies.
+        listed: what is there.
+        tell: told bytes fetched, bytes to fetch, and of what.
+        later: of these, what is fetched when it is read: of those not there an empty file is left.
+    """
     index = folder.parent / INDEX
     known = _read_index(index)
     due = [one for one in listed if not _is_there(folder / one.name, one, known)]
+    for one in {*due} & {*later}:
+        lent.put_away(folder / one.name, one)
+        known[one.name] = one.tag
+    due = [one for one in due if one not in {*later}]
     total = sum(one.bytes for one in due)
     _require_room(folder, total)
     done = 0
     with ThreadPoolExecutor(AT_ONCE) as threads:
         for one in due:
-            _fetch(storage, folder / one.name, one, threads)
+            fetch(storage, folder / one.name, one, threads)
             known[one.name] = one.tag
             done += one.bytes
             tell(done, total, storage.address)
@@ -133,51 +200,7 @@ def bring(storage: Storage, folder: Path, listed: Sequence[Listed], tell: Tell) 
 
 
 def _is_there(path: Path, one: Listed, known: dict[str, str]) -> bool:
-    if known.get(one.name) != one.tag or not path.is_file():
-        return False
-    facts = path.stat()
-    return facts.st_size == one.bytes and facts.st_mtime_ns == one.modified_ns
-
-
-def _fetch(storage: Storage, path: Path, one: Listed, threads: ThreadPoolExecutor) -> None:
-    """Fetch one file whole, or leave the former one.
-
-    Raises:
-        CorruptFile: it came short: it was written anew meanwhile.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(
-        f"{hashlib.blake2b(path.name.encode(), digest_size=8).hexdigest()}{UNFINISHED}"
-    )
-    with part.open("wb") as stream:
-        ranges = [
-            (low, min(low + RANGE_BYTES, one.bytes)) for low in range(0, one.bytes, RANGE_BYTES)
-        ]
-
-        def take(span: tuple[int, int]) -> int:
-            return os.pwrite(
-                stream.fileno(), asked(lambda: storage.read(one.name, *span, one.tag)), span[0]
-            )
-
-        got = sum(threads.map(take, ranges))
-    if got != one.bytes:
-        raise CorruptFile(
-            "A file was not fetched whole: it may have been written anew meanwhile.",
-            where=f"{storage.address}/{one.name}",
-            found=f"{got:,} bytes",
-            expected=f"{one.bytes:,}",
-            fix="run the same command again",
-        )
-    os.utime(part, ns=(one.modified_ns, one.modified_ns))
-    part.replace(path)
-
-
-def asked(question: Callable[[], T]) -> T:
-    """Ask a storage something; where the answer ends early, ask again."""
-    for _ in range(ATTEMPTS - 1):
-        with contextlib.suppress(TransientIOError):
-            return question()
-    return question()
+    return known.get(one.name) == one.tag and lent.is_whole(path, one)
 
 
 def _require_room(folder: Path, total: int) -> None:
@@ -194,7 +217,8 @@ def _require_room(folder: Path, total: int) -> None:
             where=str(place),
             found=f"{free / 1e9:,.1f} GB free",
             expected=f"{(total + SPARE_BYTES) / 1e9:,.1f} GB",
-            fix="name another one: --set limits.scratch=FOLDER",
+            fix="name another one: --set limits.scratch=FOLDER; or, for a corpus, have files come "
+            "when they are read: --set limits.scratch_disk=SIZE",
         )
 
 

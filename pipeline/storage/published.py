@@ -24,7 +24,8 @@ from typing import Any
 from pipeline.errors import InputError, PipelineError, RunFolderError, TransientIOError
 from pipeline.sealed import sealed
 from pipeline.storage.addresses import Listed, Storage, storage_at
-from pipeline.storage.mirror import Tell, alone, asked, bring, place_of, require_names
+from pipeline.storage.fetching import asked
+from pipeline.storage.mirror import Tell, alone, bring, place_of, require_names
 
 LEASE = ".lease"
 LEASE_SECONDS = 60.0

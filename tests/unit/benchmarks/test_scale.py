@@ -22,7 +22,7 @@ from pipeline.run import STAGES
 from pipeline.scan.inventory import GROUP_BYTES, GROUPS_AT_MOST, LARGEST_GROUP_BYTES
 from pipeline.scan.rejections import MOST_DOCUMENTS
 from pipeline.scan.repeats.chosen import LARGEST_TABLE_BITS
-from pipeline.storage.mirror import RANGE_BYTES
+from pipeline.storage.fetching import RANGE_BYTES
 
 
 def test_the_tables_of_the_page_are_those_of_the_records() -> None:

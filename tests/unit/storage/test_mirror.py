@@ -9,7 +9,7 @@ from pipeline.config.load import load_config
 from pipeline.corpus.listing import listing_digest
 from pipeline.corpus.places import local_places
 from pipeline.errors import ConfigError, CorruptFile, InputError, TransientIOError
-from pipeline.storage import addresses, mirror
+from pipeline.storage import addresses, fetching, mirror
 from tests import s3_server
 
 
@@ -55,7 +55,7 @@ def test_a_listing_of_an_address_asks_for_no_object(server, bucket):
 
 def test_a_large_file_is_fetched_in_ranges(bucket, tmp_path, monkeypatch):
     """A file is put together from its ranges; a single file can be named itself."""
-    monkeypatch.setattr(mirror, "RANGE_BYTES", 7)
+    monkeypatch.setattr(fetching, "RANGE_BYTES", 7)
     data = rows("a text that is longer than one range", "another")
     bucket.put("corpus/big.jsonl", data)
     folder, _ = fetched(tmp_path, "s3://data/corpus/big.jsonl")[0], None
@@ -100,7 +100,7 @@ def test_an_object_written_meanwhile_is_not_mixed(bucket, tmp_path, monkeypatch)
     bucket.put("corpus/0.jsonl", rows("the first"))
     folder, before = fetched(tmp_path)
     bucket.put("corpus/0.jsonl", rows("the second one"))
-    monkeypatch.setattr(mirror, "RANGE_BYTES", 8)
+    monkeypatch.setattr(fetching, "RANGE_BYTES", 8)
     monkeypatch.setattr(mirror, "AT_ONCE", 1)
     read = addresses._ObjectStore.read
 

@@ -1,0 +1,148 @@
+"""A corpus larger than the scratch folder: its files come when they are read, and go again."""
+
+import random
+import shutil
+import threading
+
+import pytest
+
+from flows.runners import LocalMapper, units_on
+from pipeline import run
+from pipeline.config.load import load_config
+from pipeline.corpus.files import reading
+from pipeline.corpus.places import local_places
+from pipeline.errors import ConfigError, InputError
+from pipeline.inspect.explain import explain
+from pipeline.storage import lent, mirror
+from tests.unit.storage.test_mirror import rows, tables
+
+ADDRESS = "s3://data/corpus"
+FILES = 9
+
+
+@pytest.fixture(autouse=True)
+def _forgotten():
+    """Each test is a process that has not lent yet."""
+    lent._LENT.clear()
+
+
+@pytest.fixture
+def corpus(bucket, tmp_path, make_corpus):
+    """Give a folder of files of some 4 KB, with copies across them, that the bucket has too."""
+    draw = random.Random(3)  # noqa: S311
+    own = [" ".join(f"w{draw.randrange(10**6)}" for _ in range(60)) for _ in range(4 * FILES)]
+    files = {
+        f"{n // 3}/{n}.jsonl": [*own[4 * n : 4 * n + 4], own[0], f"{own[5]} {n}"]
+        for n in range(FILES)
+    }
+    folder = make_corpus(tmp_path / "corpus", files)
+    for path in folder.rglob("*.jsonl"):
+        bucket.put(f"corpus/{path.relative_to(folder).as_posix()}", path.read_bytes())
+    return folder
+
+
+def there(scratch):
+    """Return the bytes of the copies that are there."""
+    place = mirror.place_of(ADDRESS, scratch, "corpora")
+    return sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
+
+
+def test_a_scan_through_little_room_gives_the_same_bytes(server, corpus, tmp_path, scan):
+    """Every table is that of a folder, and no more is there than the room; then no request."""
+    scratch, most = tmp_path / "scratch", []
+    size = max(path.stat().st_size for path in corpus.rglob("*.jsonl"))
+    settings = (f"limits.scratch={scratch}", f"limits.scratch_disk={3 * size}", "limits.workers=1")
+    here = scan(corpus, tmp_path / "here")
+    server.fault = lambda _method, _path: most.append(there(scratch))
+    run_there = scan(ADDRESS, tmp_path / "there", *settings)
+    for folder in ("words", "counts", "documents", "kept", "removed"):
+        assert tables(here, folder) == tables(run_there, folder) != {}
+    assert max(most) <= 3 * size < sum(path.stat().st_size for path in corpus.rglob("*.jsonl"))
+    assert there(scratch) <= 3 * size
+    server.requests.clear()
+    lent._LENT.clear()
+    scan(ADDRESS, tmp_path / "there", *settings)
+    assert {path for _, path in server.requests} == {"data/"}  # lists alone
+
+
+def test_a_command_that_lent_nothing_finds_what_it_reads(corpus, tmp_path, scan):
+    """Another process fetches what a scan let go; a deleted scratch folder is begun anew."""
+    scratch = tmp_path / "scratch"
+    settings = (f"limits.scratch={scratch}", "limits.scratch_disk=9KB")
+    there_run = scan(ADDRESS, tmp_path / "there", *settings)
+    for path in corpus.rglob("*.jsonl"):
+        lent._LENT.clear()
+        copy = mirror.place_of(ADDRESS, scratch, "corpora") / path.relative_to(corpus)
+        with reading(str(copy)):
+            assert copy.read_bytes() == path.read_bytes()
+    lent._LENT.clear()
+    assert "2/8.jsonl" in explain(there_run.folder, "2/8.jsonl#1")
+    shutil.rmtree(scratch)
+    lent._LENT.clear()
+    with run.session(there_run.folder, load_config(settings=settings), LocalMapper(2)) as session:
+        run.filter_rows(session)
+    assert there(scratch) <= 9_000
+
+
+@pytest.mark.usefixtures("corpus")
+def test_an_object_written_meanwhile_is_told(bucket, tmp_path):
+    """The bytes of another version than was listed are not given; the next listing mends it."""
+    scratch, told = tmp_path / "scratch", lambda *_: None
+    (place,) = local_places([ADDRESS], str(scratch), told, room=9_000)
+    path = mirror.place_of(ADDRESS, scratch, "corpora") / "0/0.jsonl"
+    bucket.put("corpus/0/0.jsonl", rows("another text"))
+    with pytest.raises(InputError), reading(str(path)):
+        pass
+    assert path.stat().st_size == 0
+    assert local_places([ADDRESS], str(scratch), told, room=9_000) == [place]
+    with reading(str(path)):
+        assert path.read_bytes() == rows("another text")
+
+
+def test_many_readers_get_their_files_whole(corpus, tmp_path):
+    """In any order, with less room than readers, each finds all bytes of its file."""
+    scratch, wrong = tmp_path / "scratch", []
+    local_places([ADDRESS], str(scratch), lambda *_: None, room=5_000)
+    place = mirror.place_of(ADDRESS, scratch, "corpora")
+    texts = {path.relative_to(corpus): path.read_bytes() for path in corpus.rglob("*.jsonl")}
+
+    def read(seed):
+        draw = random.Random(seed)  # noqa: S311
+        for _ in range(40):
+            name = draw.choice(sorted(texts))
+            with reading(str(place / name)):
+                if (place / name).read_bytes() != texts[name]:
+                    wrong.append(name)
+
+    threads = [threading.Thread(target=read, args=(seed,)) for seed in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    assert there(scratch) <= 5_000 + 4_000  # one may come ahead
+
+
+@pytest.mark.usefixtures("corpus")
+def test_what_has_no_room_is_refused(tmp_path):
+    """The largest file must fit; a cluster reads on other machines."""
+    with pytest.raises(ConfigError, match="largest file") as refused:
+        local_places([ADDRESS], str(tmp_path / "scratch"), lambda *_: None, room=100)
+    assert "limits.scratch_disk" in refused.value.fix
+    config = load_config(settings=["limits.scratch_disk=1GB"])
+    with pytest.raises(ConfigError, match="every node"), units_on("ray", tmp_path, config):
+        pass
+
+
+def test_notes_are_there_and_nothing_of_a_folder_is(bucket, tmp_path):
+    """What tells about other files is not left out; whole copies again when room is given."""
+    bucket.put("corpus/data/0.jsonl", rows("one"))
+    bucket.put("corpus/data/state.json", b"{}")
+    scratch, told = tmp_path / "scratch", lambda *_: None
+    local_places([ADDRESS], str(scratch), told, room=1_000)
+    place = mirror.place_of(ADDRESS, scratch, "corpora")
+    assert (place / "data/state.json").read_bytes() == b"{}"
+    assert (place / "data/0.jsonl").read_bytes() == b""
+    local_places([ADDRESS], str(scratch), told)
+    assert (place / "data/0.jsonl").read_bytes() == rows("one")
+    assert not (place.parent / lent.NOTE).exists()
