@@ -45,10 +45,12 @@ class Taken:
     Attributes:
         texts: the hash of each text as hex, and whether it was named.
         rows: doc_id, place and whether its text was named, of each row in order.
+        report: whether there is a report, which may quote them.
     """
 
     texts: dict[str, bool]
     rows: list[Row]
+    report: bool = False
 
     def lines(self, *, dry_run: bool = False) -> list[str]:
         """Return in words what it is, with the names of the first rows."""
@@ -66,6 +68,9 @@ class Taken:
         ]
         more = len(self.rows) - len(shown)
         rest = [f"  and {more:,} more rows; removed/ will have the keys of all"] if more else []
+        if self.report:
+            goes = "would be deleted" if dry_run else "is deleted"
+            rest.append(f"the report, which may quote them, {goes}: rote report makes it anew")
         return [head, *shown, *rest]
 
 
@@ -173,7 +178,7 @@ def _taken(run: RunFolder, names: Sequence[str], config: Config) -> Taken:
     hashes = pa.array([bytes.fromhex(text) for text in texts], pa.binary(16))
     listed = pa.table({"text_hash": hashes, "named": list(texts.values())})
     found = query("filter/rows_of_texts", {"counts": counts, "listed": listed})
-    return Taken(texts, found.to_pylist())
+    return Taken(texts, found.to_pylist(), "report/all" in run.manifest["outputs"])
 
 
 def _refuse_ambiguous(rows: pa.Table) -> None:

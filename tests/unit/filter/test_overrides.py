@@ -105,6 +105,22 @@ def test_a_forgotten_text_is_nowhere_in_kept_or_removed(done):
     ]
 
 
+def test_a_report_that_may_quote_it_goes_and_that_is_said(done):
+    """Before, in a dry run, it is told; then its files are deleted with the entry."""
+    config = load_config(base=load_manifest(done.folder)["config"])
+    with run.session(done.folder, config, LocalMapper(1)) as opened:
+        run.write_report(opened)
+    asked = (done.folder, ["a.jsonl#0"], config)
+    assert (
+        "report, which may quote them, would be"
+        in forget(*asked, dry_run=True).lines(dry_run=True)[-1]
+    )
+    assert (done.folder / "report/index.html").is_file()
+    assert "report, which may quote them, is deleted" in forget(*asked).lines()[-1]
+    assert not [*(done.folder / "report").rglob("*.html")]
+    assert "report" not in forget(*asked).lines()[-1]
+
+
 def test_what_proxies_learnt_is_told_until_a_scoring_knows_of_it(done):
     """The message names models/ and taught/, and what trains anew; not after that."""
     forget(done.folder, ["a.jsonl#0"], load_config())
