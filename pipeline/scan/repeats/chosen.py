@@ -5,13 +5,17 @@ and Aiken 2003), so that equal windows have equal anchors, and there is one anch
 windows of 50 words. A first pass marks every anchor in a two-bit table (seen once, seen twice), a
 second takes the windows whose anchor was seen twice. When the table is larger than the memory
 given, the anchors are put aside by range of hashes, and it is filled for one range at a time.
+
+What is chosen is put aside once, in parts by hash that fit in memory, for a block of chunks at a
+time: of each window its hash, anchor and document, and in text order the number of its part alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
@@ -28,7 +32,7 @@ from pipeline.scan.repeats.anchors import ChunkAnchors, read_anchors
 from pipeline.scan.repeats.known import Documents, HeldAnchors, Known
 from pipeline.scan.words import ChunkPlace, chunk_keys, read_chunk, read_documents_of
 from pipeline.text import segmentation as text
-from pipeline.text.arrays import Int64, Uint8, Uint32
+from pipeline.text.arrays import Int64, Uint8, Uint32, Uint64
 from pipeline.text.sorting import group
 
 CELLS_PER_ANCHOR = 8
@@ -36,29 +40,54 @@ CELLS_PER_BYTE = 4
 SMALLEST_TABLE_BITS = 16
 LARGEST_TABLE_BITS = 32  # of an anchor no more are known
 ROOM = 6  # one part in so many of the memory is for the two-bit table, and at most as much for bits
+WINDOW_BYTES = 64  # of memory for a window of a part: as it was put aside, by hash, counted
+MOST_PART_BITS = 12
+PARTS_A_THREAD = 4  # at least, where there is as much
+CHUNK_BYTES = 16 << 20  # of memory for what is chosen of a chunk of a block
+MOST_CHUNKS = 8  # of a block
 Part: TypeAlias = tuple[ChunkPlace, Int64 | None]  # a chunk; which of its documents, None for all
-Columns: TypeAlias = tuple[Ref, Ref, Ref, Ref]  # of `Chosen`
+
+
+@dataclass(frozen=True)
+class ChosenOfChunk:
+    """Where the windows of one chunk that may repeat are.
+
+    Attributes:
+        place: of the chunk.
+        documents: how many the chunk has.
+        windows: how many are chosen.
+        stretches: (stretches, 3), flat: document in the chunk, first word, windows in a row.
+    """
+
+    place: ChunkPlace
+    documents: int
+    windows: int
+    stretches: Ref
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """The windows of one chunk that may repeat, in text order.
+    """The windows of a block of chunks that may repeat.
 
     Attributes:
-        place: of the chunk.
-        hashes: of each window.
-        anchors: of each window.
-        documents: its document in the chunk.
-        words: its first word in the document.
-        first: number of the chunk's first document in the corpus.
+        chunks: where they are, in text order.
+        parts: number of the part of each, in text order.
+        records: of each by part, in text order within one: hash, and anchor << 32 | its document in
+            the block; (windows, 2), flat.
+        bounds: cuts the records into parts.
+        first: number of the block's first document in the corpus.
     """
 
-    place: ChunkPlace
-    hashes: Ref
-    anchors: Ref
-    documents: Ref
-    words: Ref
+    chunks: tuple[ChosenOfChunk, ...]
+    parts: Ref
+    records: Ref
+    bounds: Int64  # (parts + 1,)
     first: int
+
+    @property
+    def windows(self) -> int:
+        """How many are chosen."""
+        return int(self.bounds[-1])
 
 
 def bits_for(count: int, at_once: int) -> int:
@@ -92,24 +121,52 @@ class _ChunkPass:
         places, bounds = group(anchors.astype(np.uint64) << np.uint64(32), ranges)
         return self.spill.put(anchors[places]), bounds
 
-    def select(self, repeated: Uint8, bits: int, part: Part) -> tuple[int, Columns]:
-        """Put aside the windows of one chunk that may repeat; return how many documents it has."""
+    def select(self, repeated: Uint8, bits: int, part_bits: int, block: Sequence[Part]) -> Chosen:
+        """Put aside the windows of a block of chunks that may repeat, by part.
+
+        Args:
+            repeated: which anchors occur twice, by their top bits.
+            bits: how many top bits.
+            part_bits: top bits of a hash that name its part.
+            block: the chunks.
+        """
+        found = [self._of_chunk(repeated, bits, part) for part in block]
+        windows = np.cumsum([0, *(hashes.size for _, hashes, *_ in found)])
+        parts = np.empty(windows[-1], np.uint8 if part_bits <= 8 else np.uint16)
+        sizes = np.zeros(1 << part_bits, np.int64)
+        spans = [slice(*span) for span in pairwise(windows.tolist())]
+        for span, (_, hashes, *_) in zip(spans, found, strict=True):
+            window_kernels.parts_of(hashes, part_bits, parts[span], sizes)
+        bounds = np.concatenate([[0], np.cumsum(sizes)])
+        records, filled = np.empty((windows[-1], 2), np.uint64), bounds[:-1].copy()
+        put, chunks, first = self.spill.put, [], 0
+        for span, (place, _), own in zip(spans, block, found, strict=True):
+            count, hashes, anchors, stretches = own
+            windows_of = hashes, anchors, stretches
+            window_kernels.spread(windows_of, first, parts[span], filled, records)
+            chunks.append(ChosenOfChunk(place, count, hashes.size, put(stretches.ravel())))
+            first += count
+        return Chosen(tuple(chunks), put(parts), put(records.ravel()), bounds, 0)
+
+    def _of_chunk(
+        self, repeated: Uint8, bits: int, part: Part
+    ) -> tuple[int, Uint64, Uint32, Uint32]:
+        """Return how many documents a chunk has, and what `window_kernels.select` does of it."""
         place, rows = part
-        put = self.spill.put
         if rows is not None and not rows.size:
             nothing = np.zeros(0, np.uint32)
-            empty = put(np.zeros(0, np.uint64)), put(nothing), put(nothing), put(nothing)
-            return len(chunk_keys(place)), empty
+            return len(chunk_keys(place)), np.zeros(0, np.uint64), nothing, nothing.reshape(0, 3)
         words = (read_chunk(place) if rows is None else read_documents_of(place, rows)).words
         count = len(words.offsets) - 1 if rows is None else len(chunk_keys(place))
         offsets, runs = text.runs(words, self.run, self.seed)
         windows = text.runs(words, self.run + self.reach - 1, self.seed)
         del words  # of a long document it is much
-        chosen = window_kernels.select(offsets, runs, self.reach, windows, repeated, bits)
-        hashes, anchors, documents, words_of = chosen
+        hashes, anchors, stretches = window_kernels.select(
+            offsets, runs, self.reach, windows, repeated, bits
+        )
         if rows is not None:
-            documents = rows.astype(np.uint32)[documents]
-        return count, (put(hashes), put(anchors), put(documents), put(words_of))
+            stretches[:, 0] = rows[stretches[:, 0]]
+        return count, hashes, anchors, stretches
 
 
 class WindowChoice:
@@ -117,17 +174,17 @@ class WindowChoice:
 
     def __init__(self, work: Work, places: list[ChunkPlace], parts: Parts) -> None:
         self._work = work
+        self._size = work.config.window.words
         self._places = places
         self._parts = parts
         self._spill = parts.spill
-        size = work.config.window.words
-        run = (3 * size + 2) // 5
-        self._pass = _ChunkPass(run, size - run + 1, work.config.sketch.seed, parts.spill)
+        run = (3 * self._size + 2) // 5
+        self._pass = _ChunkPass(run, self._size - run + 1, work.config.sketch.seed, parts.spill)
 
     def made(
         self, documents: Documents, total: int, out: TableWriter
     ) -> tuple[list[Chosen], Known | None]:
-        """Return what is chosen of each chunk, and what is known of the rest; write `anchors`.
+        """Return what is chosen, in text order, and what is known of the rest; write `anchors`.
 
         Args:
             documents: those of the corpus.
@@ -192,7 +249,7 @@ class WindowChoice:
         return HeldAnchors(same, self._spill.put(chunk.counts), self._spill.put(chunk.anchors))
 
     def _choose(self, total: int, noted: Iterable[Uint32]) -> list[Chosen]:
-        """Return, per chunk, the windows that may repeat.
+        """Return the windows that may repeat.
 
         Args:
             total: windows of the corpus.
@@ -204,27 +261,44 @@ class WindowChoice:
         room = self._work.memory // ROOM or 2**62
         ranges = min(bits - SMALLEST_TABLE_BITS, bits_for(2**bits // CELLS_PER_BYTE, room))
         kept = min(bits, bits - ranges + 1)
-        select = partial(self._pass.select, self._repeated(bits, ranges, kept, noted), kept)
+        repeated = self._repeated(bits, ranges, kept, noted)
+        select = partial(self._pass.select, repeated, kept, self._part_bits(total))
         return self._chosen(select, [(place, None) for place in self._places])
 
     def _choose_again(self, documents: Documents, known: Known) -> list[Chosen]:
-        """Return, per chunk, all windows of the documents that are looked at again."""
+        """Return all windows of the documents that are looked at again."""
         every = np.full(1, 0xFF, np.uint8)  # of the values of three bits
         works = [
             (place, np.flatnonzero(known.again[np.searchsorted(documents.keys, keys)]))
             for place, keys in ((place, chunk_keys(place)) for place in self._places)
         ]
-        return self._chosen(partial(self._pass.select, every, 3), works)
+        total = documents.windows(self._size, known.again)
+        select = partial(self._pass.select, every, 3, self._part_bits(total))
+        return self._chosen(select, works)
+
+    def _part_bits(self, total: int) -> int:
+        """Return the bits that name a part: so many that one fits, and some for each thread.
+
+        Args:
+            total: windows, of which all may be chosen.
+        """
+        room = (self._work.memory or 2**62) // (2 * self._work.cores * WINDOW_BYTES)
+        places = PARTS_A_THREAD * max(self._work.cores, self._parts.sites)
+        return min(MOST_PART_BITS, max(bits_for(total, max(1, room)), bits_for(places, 1)))
 
     def _chosen(
-        self, select: Callable[[Part], tuple[int, Columns]], works: Iterable[Part]
+        self, select: Callable[[Sequence[Part]], Chosen], works: Sequence[Part]
     ) -> list[Chosen]:
-        """Return what is selected of each chunk, with the number of its first document."""
-        found = list(self._parts.in_order(select, works))
-        first = np.cumsum([0, *(count for count, _ in found)]).tolist()
+        """Return what is selected, block by block, with the number of its first document."""
+        room = (self._work.memory or 2**62) // (4 * self._work.cores * CHUNK_BYTES)
+        each = len(works) // (PARTS_A_THREAD * max(self._work.cores, self._parts.sites))
+        each = max(1, min(room, MOST_CHUNKS, each))
+        blocks = [works[low : low + each] for low in range(0, len(works), each)]
+        found = list(self._parts.in_order(select, blocks))
+        documents = [sum(chunk.documents for chunk in block.chunks) for block in found]
+        first = np.cumsum([0, *documents]).tolist()
         return [
-            Chosen(place, *columns, number)
-            for place, (_, columns), number in zip(self._places, found, first[:-1], strict=True)
+            replace(block, first=number) for block, number in zip(found, first[:-1], strict=True)
         ]
 
     def _repeated(self, bits: int, ranges: int, kept: int, noted: Iterable[Uint32]) -> Uint8:

@@ -47,6 +47,10 @@ class Documents:
     words: Int64  # (documents,)
     same: Flags  # (documents,)
 
+    def windows(self, size: int, chosen: Flags | slice = slice(None)) -> int:
+        """Return how many windows of `size` words the chosen ones have."""
+        return int(np.maximum(0, self.words[chosen] - size + 1).sum())
+
 
 @dataclass(frozen=True)
 class HeldAnchors:
@@ -97,6 +101,17 @@ class Windows:
             self.anchors[chosen],
             self.occurrences[chosen],
             self.documents[chosen],
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[Windows]) -> Windows:
+        """Return those of several parts, one after another."""
+        return cls(
+            np.concatenate([np.zeros(0, np.uint64), *(part.hashes for part in parts)]),
+            *(
+                np.concatenate([np.zeros(0, np.uint32), *(getattr(part, name) for part in parts)])
+                for name in ("anchors", "occurrences", "documents")
+            ),
         )
 
     def merged(self, other: Windows) -> Windows:

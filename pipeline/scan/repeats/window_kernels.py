@@ -102,8 +102,11 @@ def keep(cells: Uint8, range_: int, fold: int, repeated: Uint8) -> None:
 @njit(nogil=True, cache=True)
 def select(
     offsets: Int64, runs: Uint64, reach: int, windows: Value, repeated: Uint8, bits: int
-) -> tuple[Uint64, Uint32, Uint32, Uint32]:
-    """Return (hash, anchor, document, word) of every window whose anchor was seen twice.
+) -> tuple[Uint64, Uint32, Uint32]:
+    """Return hash and anchor of every window whose anchor was seen twice, and where they are.
+
+    The last are stretches of windows one after another: document, first word and how many, each of
+    (stretches, 3).
 
     Args:
         offsets: (documents + 1,), into the runs.
@@ -114,13 +117,12 @@ def select(
         bits: how many top bits.
     """
     bounds, hashes = windows
-    kept = np.empty(hashes.size, np.uint64)
-    document, word = np.empty(hashes.size, np.uint32), np.empty(hashes.size, np.uint32)
-    anchor, own = np.empty(hashes.size, np.uint32), np.uint32(0)
-    shift = np.uint64(64 - bits)
-    n = 0
+    kept, anchor = np.empty(hashes.size, np.uint64), np.empty(hashes.size, np.uint32)
+    stretches = np.empty((hashes.size // 2 + offsets.size, 3), np.uint32)
+    own, shift = np.uint32(0), np.uint64(64 - bits)
+    n, m = 0, 0
     for d in range(offsets.size - 1):
-        held, good = np.int64(-1), False
+        held, good, goes_on = np.int64(-1), False, False
         for i in range(bounds[d + 1] - bounds[d]):
             place = _anchor(runs, offsets[d] + i, reach, held)
             if place != held:
@@ -130,67 +132,118 @@ def select(
                 good = byte >> np.uint8(bit & np.uint64(7)) & np.uint8(1) != 0
             if good:
                 kept[n], anchor[n] = hashes[bounds[d] + i], own
-                document[n], word[n] = d, i
                 n += 1
-    return kept[:n].copy(), anchor[:n].copy(), document[:n].copy(), word[:n].copy()
+                if not goes_on:
+                    stretches[m, 0], stretches[m, 1], stretches[m, 2] = d, i, 0
+                    m += 1
+                stretches[m - 1, 2] += np.uint32(1)
+            goes_on = good
+    return kept[:n].copy(), anchor[:n].copy(), stretches[:m].copy()
 
 
 @njit(nogil=True, cache=True)
-def add_sizes(hashes: Uint64, bits: int, sizes: Int64) -> None:
-    """Add to the size of each part the windows that are of it.
+def parts_of(hashes: Uint64, bits: int, parts: Value, sizes: Int64) -> None:
+    """Tell the part of each window, and add the windows to the sizes of their parts.
 
     Args:
         hashes: (windows,).
         bits: top bits of a hash that name its part.
+        parts: (windows,), filled.
         sizes: (2^bits,), changed.
     """
-    for key in hashes:
-        sizes[_part(key, bits)] += 1
+    for k in range(hashes.size):
+        part = _part(hashes[k], bits)
+        parts[k] = part
+        sizes[part] += 1
 
 
 @njit(nogil=True, cache=True)
-def spread(chunk: Value, first: int, bits: int, filled: Int64, parts: Value) -> None:
+def spread(chunk: Value, first: int, parts: Value, filled: Int64, records: Uint64) -> None:
     """Put the windows of a chunk into their parts, in their order.
 
     Args:
-        chunk: hashes, anchors and documents of its windows, each (windows,).
+        chunk: hashes (windows,), anchors (windows,) and stretches (stretches, 3) of its windows.
         first: number of its first document.
-        bits: top bits of a hash that name its part.
-        filled: (2^bits,), the place of the next window of each part, changed.
-        parts: hashes, anchors and documents by place, changed.
+        parts: (windows,), the part of each.
+        filled: (parts,), the place of the next window of each part, changed.
+        records: (places, 2), by place the hash, and the anchor above the document, changed.
     """
-    hashes, anchors, documents = chunk
-    to_hashes, to_anchors, to_documents = parts
-    for k in range(hashes.size):
-        part = _part(hashes[k], bits)
-        place = filled[part]
-        filled[part] = place + 1
-        to_hashes[place], to_anchors[place] = hashes[k], anchors[k]
-        to_documents[place] = documents[k] + np.uint32(first)
+    hashes, anchors, stretches = chunk
+    k = 0
+    for m in range(stretches.shape[0]):
+        document = np.uint64(first) + np.uint64(stretches[m, 0])
+        for _ in range(stretches[m, 2]):
+            place = filled[parts[k]]
+            filled[parts[k]] = place + 1
+            records[place, 0] = hashes[k]
+            records[place, 1] = np.uint64(anchors[k]) << np.uint64(32) | document
+            k += 1
 
 
 @njit(nogil=True, cache=True)
-def collect(hashes: Uint64, bits: int, filled: Int64, counts: Value) -> tuple[Int64, Uint32]:
-    """Return which windows of a chunk are repeated, and their counts, (2, repeated).
+def by_hash(
+    records: Uint64, ends: Int64, firsts: Int64, bits: int, more: int
+) -> tuple[Uint64, Uint32, Uint32, Int64, Int64]:
+    """Return the windows of one part by further bits of their hash, equal ones in their order.
+
+    Hashes, anchors, documents, the place that each had, and the bounds of the groups
+    (2^more + 1,).
 
     Args:
-        hashes: (windows,), as they were `spread`.
-        bits: top bits of a hash that name its part.
-        filled: (2^bits,), the place of the next window of each part, changed.
-        counts: occurrences and documents of the window at every place.
+        records: (windows, 2), as they were `spread`, block after block.
+        ends: (blocks + 1,), cuts them into blocks.
+        firsts: (blocks,), number of the first document of each block.
+        bits: top bits that are the same in all hashes.
+        more: bits after these that name a group.
     """
-    occurrences, holders = counts
-    found, numbers = np.empty(hashes.size, np.int64), np.empty((2, hashes.size), np.uint32)
-    n = 0
-    for k in range(hashes.size):
-        part = _part(hashes[k], bits)
-        place = filled[part]
-        filled[part] = place + 1
-        if occurrences[place] > 1:
-            found[n] = k
-            numbers[0, n], numbers[1, n] = occurrences[place], holders[place]
-            n += 1
-    return found[:n].copy(), numbers[:, :n].copy()
+    bounds = np.zeros((1 << more) + 1, np.int64)
+    for k in range(records.shape[0]):
+        bounds[_part(records[k, 0] << np.uint64(bits), more) + 1] += 1
+    for group in range(1 << more):
+        bounds[group + 1] += bounds[group]
+    filled, count = bounds[:-1].copy(), records.shape[0]
+    hashes, places = np.empty(count, np.uint64), np.empty(count, np.int64)
+    anchors, documents = np.empty(count, np.uint32), np.empty(count, np.uint32)
+    for block in range(firsts.size):
+        for k in range(ends[block], ends[block + 1]):
+            group = _part(records[k, 0] << np.uint64(bits), more)
+            place = filled[group]
+            filled[group] = place + 1
+            hashes[place], places[place] = records[k, 0], k
+            anchors[place] = records[k, 1] >> np.uint64(32)
+            documents[place] = (records[k, 1] & np.uint64(0xFFFFFFFF)) + np.uint64(firsts[block])
+    return hashes, anchors, documents, places, bounds
+
+
+@njit(nogil=True, cache=True)
+def collect(
+    stretches: Uint32, parts: Value, filled: Int64, counts: Value, records: Uint64
+) -> tuple[Uint32, Uint32, Uint64, Uint32, Uint32]:
+    """Return document, word, hash, occurrences and holders of the repeated windows of a chunk.
+
+    Args:
+        stretches: (stretches, 3), where its windows are.
+        parts: (windows,), the part of each.
+        filled: (parts,), the place of the next window of each part, changed.
+        counts: (places, 2), occurrences and documents of the window at every place.
+        records: (places, 2), as they were `spread`.
+    """
+    size = parts.size
+    documents, words = np.empty(size, np.uint32), np.empty(size, np.uint32)
+    hashes = np.empty(size, np.uint64)
+    occurrences, holders = np.empty(size, np.uint32), np.empty(size, np.uint32)
+    n, k = 0, 0
+    for m in range(stretches.shape[0]):
+        for i in range(stretches[m, 2]):
+            place = filled[parts[k]]
+            filled[parts[k]] = place + 1
+            k += 1
+            if counts[place, 0] > 1:
+                documents[n], words[n] = stretches[m, 0], stretches[m, 1] + np.uint32(i)
+                hashes[n] = records[place, 0]
+                occurrences[n], holders[n] = counts[place, 0], counts[place, 1]
+                n += 1
+    return documents[:n], words[:n], hashes[:n], occurrences[:n], holders[:n]
 
 
 @njit(nogil=True, cache=True, inline="always")

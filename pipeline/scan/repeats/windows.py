@@ -1,8 +1,9 @@
 """The tables `windows`, `spans`, `repeats` and `links`: runs of words that occur more than once.
 
-Two passes over the table `words`, whatever the memory, choose the windows that may repeat
-(`pipeline.scan.repeats.chosen`). Those are grouped by their hash, counted exactly in parts that fit
-a cache, and the counts carried back to text order, where spans are cut.
+Two passes over the table `words`, whatever the memory, choose the windows that may repeat and put
+them aside in parts by hash (`pipeline.scan.repeats.chosen`). A part is read once and counted
+exactly, in groups that fit a cache, and the counts are carried back to text order, where spans are
+cut.
 
 What the choice goes by is kept in the table `anchors`. When few documents have come or gone since,
 only those that they touch are looked at again (`pipeline.scan.repeats.known`); the bytes are the
@@ -26,7 +27,7 @@ from pipeline.engine.spill import Ref, Spill
 from pipeline.engine.stage import Receipt, Work
 from pipeline.engine.tables import ROW_GROUP, TableWriter, evenly, read_batches, write_table
 from pipeline.scan.repeats import window_kernels
-from pipeline.scan.repeats.chosen import Chosen, WindowChoice, bits_for
+from pipeline.scan.repeats.chosen import Chosen, ChosenOfChunk, WindowChoice, bits_for
 from pipeline.scan.repeats.known import Documents, KnownCounts, Windows
 from pipeline.scan.repeats.spans import cut_spans
 from pipeline.scan.words import chunk_places, read_positions
@@ -38,42 +39,20 @@ from schemas.scan.spans import REPEATS, SPANS
 from schemas.scan.windows import WINDOWS
 
 VERSION = 3
-PART = 1 << 17  # windows counted at once
-MOST_PART_BITS = 12
-BLOCK_BYTES = 256  # of memory for a window of a block of chunks, whose counts come back at once
-SMALLEST_BLOCK = 1 << 18  # windows
-BLOCKS = 128  # when there is memory for so few
+PART = 1 << 17  # windows counted at once: they fit a cache
+MOST_GROUP_BITS = 16
 
 
 @dataclass(frozen=True)
-class Grouped:
-    """The windows of some chunks that may repeat, grouped by the top bits of their hash.
+class PartCounts:
+    """The counts of the windows of one part, block after block, in the order of `Chosen.records`.
 
     Attributes:
-        hashes: of each window.
-        anchors: of each window.
-        documents: its document in the corpus.
-        bounds: cuts the windows into parts.
+        counts: (windows, 2), flat: times that each occurs, documents that hold it.
+        bounds: cuts the windows into blocks.
     """
 
-    hashes: Ref
-    anchors: Ref
-    documents: Ref
-    bounds: Int64  # (parts + 1,)
-
-
-@dataclass(frozen=True)
-class GroupCounts:
-    """The counts of the windows of one part, in the order of `Grouped`.
-
-    Attributes:
-        occurrences: times that each window occurs.
-        documents: documents that hold it.
-        bounds: cuts the windows into blocks of chunks.
-    """
-
-    occurrences: Ref
-    documents: Ref
+    counts: Ref
     bounds: Int64  # (blocks + 1,)
 
 
@@ -83,7 +62,7 @@ def windows(work: Work) -> Receipt:
     A *reduce* stage. Counts are exact up to collisions of 64-bit hashes.
     """
     documents = _documents(work)
-    total = int(np.maximum(0, documents.words - work.config.window.words + 1).sum())
+    total = documents.windows(work.config.window.words)
     places = chunk_places(work.paths("words"))
     with (
         parting(work.folder, work.memory // 4, work.cores) as parts,
@@ -95,29 +74,23 @@ def windows(work: Work) -> Receipt:
     ):
         choice = WindowChoice(work, places, parts)
         chosen, known = choice.made(documents, total, anchors)
-        job = _WindowPass(work.config.window, parts.spill)
         counts = known.counts if known else None
-        size = sum(chunk.hashes.size for chunk in chosen)
-        rows = size + (counts.windows.rows if counts else 0)
-        bits = min(bits_for(rows, PART), MOST_PART_BITS)
-        most = work.memory // (BLOCK_BYTES * work.cores) or size
-        blocks = _blocks(chosen, max(SMALLEST_BLOCK, min(size // BLOCKS, most)))
+        size = sum(block.windows for block in chosen) + (counts.windows.rows if counts else 0)
+        job = _WindowPass(work.config.window, parts.spill, chosen, counts, bits_for(size, PART))
         parents = np.arange(len(documents.keys), dtype=np.uint32)
         if known:
             parents[known.links[1]] = known.links[0]
-        grouped = list(parts.in_order(partial(job.grouped, bits), blocks))
-        made = parts.in_order(partial(job.counted, grouped, bits, counts), range(1 << bits))
-        counted = _written(made, parents, out)
-        job.drop(grouped)
-        cut = chain.from_iterable(
-            parts.in_order(partial(job.cut, counted, bits), enumerate(blocks))
-        )
-        ends = [*(chunk.first for chunk in chosen), len(documents.keys)]
-        for (first, last), (one, other) in zip(pairwise(ends), cut, strict=True):
+        counted = _written(parts.in_order(job.counted, range(job.parts)), parents, out)
+        first = 0
+        for chunk, one, other in chain.from_iterable(
+            parts.in_order(partial(job.cut, counted), range(len(chosen)))
+        ):
+            last = first + chunk.documents
             keys = documents.keys[first:last]
             staying = keys[~known.again[first:last]] if known else keys[:0]
             spans.write(_joined(known.spans, staying, one) if known else one)
             repeats.write(_joined(known.repeats, staying, other) if known else other)
+            first = last
         links.write(_links(documents.keys, parents))
     return Receipt(
         (out.record, spans.record, repeats.record, links.record, anchors.record),
@@ -157,19 +130,6 @@ def _joined(known: FormerRows, keys: Uint64, rows: pa.Table) -> pa.Table:
     return joined.take(pa.array(order)).combine_chunks()
 
 
-def _blocks(chosen: list[Chosen], size: int) -> list[list[Chosen]]:
-    """Return the chunks in blocks of about `size` windows."""
-    blocks: list[list[Chosen]] = []
-    held = size
-    for chunk in chosen:
-        if held >= size:
-            blocks.append([])
-            held = 0
-        blocks[-1].append(chunk)
-        held += chunk.hashes.size
-    return blocks
-
-
 def _links(keys: Uint64, parents: Uint32) -> pa.Table:
     """Return the rows of `links`: each document with the first one of its component."""
     window_kernels.roots(parents)
@@ -178,8 +138,8 @@ def _links(keys: Uint64, parents: Uint32) -> pa.Table:
 
 
 def _written(
-    parts: Iterable[tuple[Windows, Uint32, GroupCounts]], parents: Uint32, out: TableWriter
-) -> list[GroupCounts]:
+    parts: Iterable[tuple[Windows, Uint32, PartCounts]], parents: Uint32, out: TableWriter
+) -> list[PartCounts]:
     """Write `windows` and link documents; return what was counted, part by part.
 
     Args:
@@ -202,108 +162,103 @@ def _written(
 
 @dataclass(frozen=True)
 class _WindowPass:
-    """The steps that count the chosen windows and cut spans, part by part.
+    """The steps that count the chosen windows, part by part, and cut spans, block by block.
 
     Attributes:
         window: the settings.
         spill: where what one step tells the next is put aside.
+        chosen: the windows.
+        known: those of which the last numbers hold.
+        bits: so many that name a group which fits a cache.
     """
 
     window: WindowConfig
     spill: Spill
+    chosen: list[Chosen]
+    known: KnownCounts | None
+    bits: int
 
-    def grouped(self, bits: int, block: list[Chosen]) -> Grouped:
-        """Return the windows of one block of chunks grouped by their hash."""
-        get, put = self.spill.get, self.spill.put
-        bounds = self._bounds(bits, block)
-        size, filled = int(bounds[-1]), bounds[:-1].copy()
-        parts = np.empty(size, np.uint64), np.empty(size, np.uint32), np.empty(size, np.uint32)
-        for chunk in block:
-            columns = get(chunk.hashes), get(chunk.anchors), get(chunk.documents)
-            window_kernels.spread(columns, chunk.first, bits, filled, parts)
-        hashes, anchors, documents = (put(part) for part in parts)
-        return Grouped(hashes, anchors, documents, bounds)
+    @property
+    def parts(self) -> int:
+        """How many parts there are."""
+        return len(self.chosen[0].bounds) - 1 if self.chosen else 1
 
-    def _bounds(self, bits: int, block: list[Chosen]) -> Int64:
-        """Return where each part of the windows of a block begins, (parts + 1,)."""
-        sizes = np.zeros(1 << bits, np.int64)
-        for chunk in block:
-            window_kernels.add_sizes(self.spill.get(chunk.hashes), bits, sizes)
-        return np.concatenate([[0], np.cumsum(sizes)])
-
-    def drop(self, grouped: list[Grouped]) -> None:
-        """Make room: what was grouped is not needed any more."""
-        for chunk in grouped:
-            for ref in (chunk.hashes, chunk.anchors, chunk.documents):
-                self.spill.drop(ref)
-
-    def counted(
-        self, grouped: list[Grouped], bits: int, known: KnownCounts | None, part: int
-    ) -> tuple[Windows, Uint32, GroupCounts]:
+    def counted(self, part: int) -> tuple[Windows, Uint32, PartCounts]:
         """Count one part of the windows.
 
         Return the repeated ones, the documents that each of them links, (edges, 2), and the counts
         by place.
         """
-        ends = [chunk.bounds[part : part + 2].tolist() for chunk in grouped]
-        hashes, anchors, documents = (
-            np.concatenate(
-                [
-                    np.zeros(0, kind),
-                    *(
-                        self.spill.get(getattr(chunk, name), *span)
-                        for chunk, span in zip(grouped, ends, strict=True)
-                    ),
-                ]
-            )
-            for name, kind in (
-                ("hashes", np.uint64),
-                ("anchors", np.uint32),
-                ("documents", np.uint32),
-            )
-        )
+        spans = [block.bounds[part : part + 2].tolist() for block in self.chosen]
+        ends = np.cumsum([0, *(high - low for low, high in spans)])
+        records = np.empty((int(ends[-1]), 2), np.uint64)
+        for block, (low, high), end in zip(self.chosen, spans, ends[1:].tolist(), strict=True):
+            held = self.spill.get(block.records, 2 * low, 2 * high)
+            records[end - (high - low) : end] = held.reshape(-1, 2)
+        firsts = np.array([block.first for block in self.chosen], np.int64)
+        part_bits = self.parts.bit_length() - 1
+        bits = min(MOST_GROUP_BITS, max(0, self.bits - part_bits))
+        made = window_kernels.by_hash(records, ends, firsts, part_bits, bits)
+        columns, (places, bounds) = made[:3], made[3:]
+        del records
+        counts = np.empty((places.size, 2), np.uint32)
+        found, edges = [], []
+        for group, (low, high) in enumerate(pairwise(bounds.tolist())):
+            named = (part << bits | group, part_bits + bits)
+            own = tuple(column[low:high] for column in columns)
+            occurrences, holders, repeated, linked = self._group(own, named)
+            counts[places[low:high]] = np.stack([occurrences, holders], axis=1)
+            found.append(repeated)
+            edges.append(linked)
+        kind = np.min_scalar_type(counts.max(initial=0))
+        put = self.spill.put(counts.astype(kind).ravel())
+        return Windows.joined(found), np.concatenate(edges), PartCounts(put, ends)
+
+    def _group(
+        self, columns: tuple[np.ndarray, ...], named: tuple[int, int]
+    ) -> tuple[Uint32, Uint32, Windows, Uint32]:
+        """Count one group of windows; return the counts by place, repeated windows and edges.
+
+        Args:
+            columns: hash, anchor and document of each, in text order.
+            named: the number of the group, which is in so many top bits of the hashes.
+        """
+        hashes, anchors, documents = columns
+        bits = named[1]
         first, occurrences, holders, order = window_kernels.count_windows(hashes, documents, bits)
-        if known:
-            again, others = known.anchors.holds(anchors), known.windows.part(part, bits)
+        if self.known:
+            again, others = self.known.anchors.holds(anchors), self.known.windows.part(*named)
             first = first[again[first]]
             numbers = (others.hashes, others.occurrences, others.documents)
             window_kernels.recall(hashes, order, again, numbers, occurrences, holders)
         found = Windows(hashes[first], anchors[first], occurrences[first], holders[first])
-        found = others.merged(found) if known else found
+        found = others.merged(found) if self.known else found
         most = self.window.link_documents
         edges = window_kernels.edges(hashes, documents, holders, order, most)
-        bounds = np.cumsum([0, *(high - low for low, high in ends)])
-        put = self.spill.put
-        return found, edges, GroupCounts(put(occurrences), put(holders), bounds)
+        return occurrences, holders, found, edges
 
     def cut(
-        self, counted: list[GroupCounts], bits: int, numbered: tuple[int, list[Chosen]]
-    ) -> list[tuple[pa.Table, pa.Table]]:
+        self, counted: list[PartCounts], number: int
+    ) -> list[tuple[ChosenOfChunk, pa.Table, pa.Table]]:
         """Return the rows of `spans` and `repeats` of each chunk of a block."""
-        number, block = numbered
-        get, filled = self.spill.get, self._bounds(bits, block)[:-1].copy()
-        counts = tuple(
-            np.concatenate(
-                [
-                    get((part.occurrences, part.documents)[k], *part.bounds[number : number + 2])
-                    for part in counted
-                ]
-            )
-            for k in range(2)
-        )
-        made = []
-        for chunk in block:
-            hashes = get(chunk.hashes)
-            repeated, numbers = window_kernels.collect(hashes, bits, filled, counts)
-            if not len(repeated):
-                made.append((SPANS.empty_table(), REPEATS.empty_table()))
+        block, get = self.chosen[number], self.spill.get
+        spans = [part.bounds[number : number + 2].tolist() for part in counted]
+        counts = np.concatenate(
+            [
+                get(part.counts, 2 * low, 2 * high)
+                for part, (low, high) in zip(counted, spans, strict=True)
+            ]
+        ).reshape(-1, 2)
+        parts, records = get(block.parts), get(block.records).reshape(-1, 2)
+        filled, made, low = block.bounds[:-1].copy(), [], 0
+        for chunk in block.chunks:
+            own = parts[low : low + chunk.windows]
+            low += chunk.windows
+            stretches = get(chunk.stretches).reshape(-1, 3)
+            found = window_kernels.collect(stretches, own, filled, counts, records)
+            if not len(found[0]):
+                made.append((chunk, SPANS.empty_table(), REPEATS.empty_table()))
                 continue
-            documents, words = get(chunk.documents)[repeated], get(chunk.words)[repeated]
-            made.append(
-                cut_spans(
-                    read_positions(chunk.place, documents),
-                    (documents, words, hashes[repeated], *numbers),
-                    self.window.words,
-                )
-            )
+            positions = read_positions(chunk.place, found[0])
+            made.append((chunk, *cut_spans(positions, found, self.window.words)))
         return made
