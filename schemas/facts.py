@@ -307,7 +307,9 @@ FACTS: dict[str, Any] = {
         "sets": [{"file": WORDS, "field": (WORDS,), "*": COUNT}],
     },
     "emit": {
-        "shards": [{"number": COUNT, "kept": COUNT, "removed": COUNT, "of?": WORDS}],
+        "shards": [
+            {"number": COUNT, "kept": COUNT, "removed": COUNT, "of?": WORDS, "rows?": WORDS}
+        ],
         "tokens?": COUNT,
         "tokens_left_out?": COUNT,
     },

@@ -37,16 +37,18 @@ from pipeline.filter.emit.edits import TextColumns, cut_batch, emptied, require_
 from pipeline.filter.emit.footer import footer
 from pipeline.filter.emit.hub_features import with_rote
 from pipeline.filter.emit.json_shards import JsonWriter
+from pipeline.filter.emit.renewed import RenewedFile
 from pipeline.filter.emit.row_facts import RowFacts, UnitTables
-from pipeline.filter.emit.standing import Written, made_of, written_before
+from pipeline.filter.emit.standing import Last, Written, last_files, made_of
 from pipeline.filter.emit.struct_column import Added, kept_struct, removed_struct, text_changes
 from pipeline.filter.mitigations.goldfish import tokenizer_digest
 from pipeline.filter.rules.mask_personal import masks_personal
 from pipeline.scan.signatures import text_hashes
 from schemas.filter.emitted import SPANS_CUT
 
-VERSION = 8
+VERSION = 9
 BATCH_BYTES = 8 << 20  # of rows read, and written as a row group, at once
+RENEWED_AT_ONCE = 1 << 14  # rows
 LEAST_GROUP = 128  # rows; files with smaller row groups are written with larger ones
 SPANS = "removed/spans"
 SCAN_AGAIN = "scan again: rote scan CORPUS... --out RUN --verify"
@@ -82,7 +84,8 @@ def also_needs(config: Config) -> tuple[str, ...]:
 def emit(work: Work) -> Receipt:
     """Write kept/ and removed/ for each shard of a group.
 
-    A *map* stage. Of a shard of which nothing changed the files are those that are there.
+    A *map* stage. Of a shard of which nothing changed the files are those that are there, and where
+    the same rows are known otherwise their text is neither read nor compressed again.
 
     Raises:
         IntegrityError: When a shard has other rows than were scanned, or rows are lost.
@@ -93,14 +96,39 @@ def emit(work: Work) -> Receipt:
     facts: list[dict[str, Any]] = []
     added, tables = Added(work), UnitTables(work)
     for shard in work.shards:
-        written = written_before(work, shard, tables)
-        if written is None:
-            written = _ShardWriter(shard, work, added, tables).written()
-        files.extend(written[0])
-        facts.append(written[1])
+        records, counted = _written(shard, work, added, tables)
+        files.extend(records)
+        facts.append(counted)
         current().advance(len(facts), len(work.shards), shard.name)
     total = sum(entry["kept"] + entry["removed"] for entry in facts)
     return Receipt(tuple(files), total, total, {"shards": facts, **added.left_out})
+
+
+def _written(shard: Shard, work: Work, added: Added, tables: UnitTables) -> Written:
+    """Return the files of a shard as they must be now, and its facts."""
+    facts = RowFacts(shard, work, tables)
+    last = last_files(work, shard, facts, tables)
+    if last is not None and last.stands:
+        return last.records, last.facts
+    facts.rewind()
+    if last is not None and work.config.emit.format == "parquet":
+        return _renewed(work, added, facts, last), last.facts
+    return _ShardWriter(shard, work, added, tables).written(facts)
+
+
+def _renewed(work: Work, added: Added, facts: RowFacts, last: Last) -> list[FileRecord]:
+    """Write the files of a shard with other values in the column of rote; return all of them."""
+    own = {record.table: record for record in last.records}
+    with (
+        RenewedFile(work.folder, own["kept"], work.config.emit.column) as kept,
+        RenewedFile(work.folder, own["removed"], work.config.emit.column) as removed,
+    ):
+        while (rows := facts.take(RENEWED_AT_ONCE)).num_rows:
+            drop = pc.equal(rows["action"], "drop")
+            kept.write(added.to_kept(rows.filter(pc.invert(drop)), None))
+            removed.write(added.to_removed(rows.filter(drop)))
+    found = {file.record.table: file.record for file in (kept, removed)}
+    return [found.get(record.table, record) for record in last.records]
 
 
 @dataclass(frozen=True)
@@ -144,13 +172,15 @@ class _ShardWriter:
         masks = work.config.mitigation.goldfish_k > 0
         self._reads_texts = self._cuts or bool(self._forgotten) or masks
 
-    def written(self) -> Written:
+    def written(self, facts_of: RowFacts) -> Written:
         """Write the shard and return its files, how many rows were kept and removed, made of what.
+
+        Args:
+            facts_of: what is known of its rows.
 
         Raises:
             IntegrityError: When the shard has other rows than were scanned, or rows are lost.
         """
-        facts_of = RowFacts(self._shard, self._work, self._tables)
         with ExitStack() as stack:
             kept, removed = self._writers()
             stack.enter_context(kept)
@@ -181,7 +211,7 @@ class _ShardWriter:
             )
         records = [kept.record, removed.record, *([spans.record] if spans else [])]
         counted = {"number": self._shard.number, "kept": kept.rows, "removed": removed.rows}
-        return records, counted | {"of": made_of(self._shard, self._work, facts_of, self._tables)}
+        return records, counted | made_of(self._shard, self._work, facts_of, self._tables)
 
     def _writers(self) -> list[TableWriter | JsonWriter]:
         """Return the writers of kept/ and removed/; forgotten rows have no values in removed/."""

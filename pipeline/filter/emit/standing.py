@@ -1,12 +1,15 @@
-"""Shards whose files stand: a group is written again, but not those of which nothing changed.
+"""The last files of a shard: those of which nothing changed stand, others have the same rows.
 
 A group of shards is due when a row of any of them is known otherwise than before. What the files of
-a shard follow from is noted as a digest, so those of the others are taken over as they lie.
+a shard follow from is noted as two digests: of all of it, and of what their rows and the user's
+columns follow from. Where both are what they were the files are taken over as they lie, where the
+second is, their chunks of the user's columns (`pipeline.filter.emit.renewed`).
 """
 
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -24,11 +27,27 @@ Written = tuple[list[FileRecord], dict[str, Any]]
 """The files of a shard, and its facts."""
 
 
-def made_of(shard: Shard, work: Work, facts: RowFacts, tables: UnitTables) -> str:
-    """Return a digest of what is known and decided of a shard's rows, and of how they are written.
+@dataclass(frozen=True)
+class Last:
+    """The last files of a shard, which are sound and have the rows that they would have now.
 
-    With its own bytes, the code and the settings that is all that its files follow from. Empty
-    where loss masks are made: how many tokens they leave out is told of a whole group.
+    Attributes:
+        records: the files.
+        facts: what was recorded of the shard.
+        stands: whether the files would have the same bytes now.
+    """
+
+    records: list[FileRecord]
+    facts: dict[str, Any]
+    stands: bool
+
+
+def made_of(shard: Shard, work: Work, facts: RowFacts, tables: UnitTables) -> dict[str, str]:
+    """Return two digests of what is known and decided of a shard's rows, and how they are written.
+
+    With its own bytes, the code and the settings the first, `of`, is all that its files follow
+    from, and the second, `rows`, all that their rows follow from, and the user's columns of these.
+    Empty where loss masks are made: how many tokens they leave out is told of a whole group.
 
     Args:
         shard: one of the unit's.
@@ -37,36 +56,43 @@ def made_of(shard: Shard, work: Work, facts: RowFacts, tables: UnitTables) -> st
         tables: of the unit.
     """
     if work.config.mitigation.goldfish_k:
-        return ""
-    digest = hashlib.blake2b(tables.columns[shard.number], digest_size=16)
-    digest.update(facts.digest())
+        return {"of": "", "rows": ""}
+    known, places = facts.digests()
+    common = hashlib.blake2b(tables.columns[shard.number], digest_size=16)
     none = pa.schema([CUTS.field(name) for name in RANGE]).empty_table()
     cuts = tables.keyed.read(work.paths("cuts"), CUTS, RANGE, *key_range(shard.number))
     for column in pa.concat_tables([none, *cuts]).columns:
-        feed(digest.update, column.combine_chunks())
-    return digest.hexdigest()
+        feed(common.update, column.combine_chunks())
+    found = {}
+    for name, own in (("of", known), ("rows", places)):
+        digest = common.copy()
+        digest.update(own)
+        found[name] = digest.hexdigest()
+    return found
 
 
-def written_before(work: Work, shard: Shard, tables: UnitTables) -> Written | None:
-    """Return the files of a shard as they were written last, with its facts.
+def last_files(work: Work, shard: Shard, facts: RowFacts, tables: UnitTables) -> Last | None:
+    """Return the last files of a shard.
 
-    None where they would be others now, or are damaged.
+    None where they would have other rows now, or are damaged.
 
     Args:
         work: the unit.
         shard: one of its shards.
+        facts: what is known of its rows; it is read to the end.
         tables: of the unit.
     """
     former = work.former
     if former is None or shard.number not in former.shards:
         return None
-    [facts] = [one for one in former.facts["shards"] if one["number"] == shard.number]
-    if not facts["of"] or facts["of"] != made_of(
-        shard, work, RowFacts(shard, work, tables), tables
-    ):
+    [told] = [one for one in former.facts["shards"] if one["number"] == shard.number]
+    now = made_of(shard, work, facts, tables)
+    if not now["rows"] or told["rows"] != now["rows"]:
         return None
     own = [record for record in former.records if _is_of(record, work.names[shard.number])]
-    return (own, facts) if all(_is_sound(work, record) for record in own) else None
+    if not all(_is_sound(work, record) for record in own):
+        return None
+    return Last(own, {**told, **now}, told["of"] == now["of"])
 
 
 def _is_of(record: FileRecord, name: str) -> bool:

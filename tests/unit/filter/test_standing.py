@@ -9,10 +9,12 @@ import pytest
 
 from pipeline import run
 from pipeline.config.load import load_config
+from pipeline.corpus import read_documents as texts_of
 from pipeline.engine import run_folder
 from pipeline.engine.check import check
 from pipeline.engine.files import named
 from pipeline.engine.session import idle, one_by_one
+from pipeline.filter.emit import emit
 
 TEXTS = {f"{n}.jsonl": [f"text {m} of shard {n} and of no other" for m in range(3)] for n in "abcd"}
 
@@ -63,6 +65,37 @@ def test_only_shards_whose_rows_changed_are_written(first, again, tmp_path, scan
             assert path.read_bytes() == (done.folder / path.relative_to(fresh.folder)).read_bytes()
     lists = [json.loads((one.folder / "lists/kept.json").read_bytes()) for one in (done, fresh)]
     assert lists[0]["files"] == lists[1]["files"]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        (),
+        ("policy.rules=['drop-copies', 'cut-spans']", "policy.cut=mask", "window.words=3"),
+        ("emit.format=jsonl",),
+    ],
+)
+def test_of_rows_that_are_known_otherwise_no_text_is_read(
+    tmp_path, make_corpus, scan, monkeypatch, settings
+):
+    """A copy's first row has another count: its file has the texts that it had, as they lie.
+
+    JSON Lines have no columns, so they are written whole.
+    """
+    scan(make_corpus(tmp_path / "c", TEXTS), tmp_path / "run", *settings)
+    read = []
+
+    def noted(shard, *more, **named):
+        read.append(shard.name)
+        return texts_of(shard, *more, **named)
+
+    monkeypatch.setattr(emit, "read_documents", noted)
+    done = scan(make_corpus(tmp_path / "c", COPY), tmp_path / "run", *settings)
+    whole = ["b.jsonl", "e.jsonl"] if settings == ("emit.format=jsonl",) else ["e.jsonl"]
+    assert sorted(read) == whole
+    fresh = scan(tmp_path / "c", tmp_path / "fresh", *settings)
+    for path in [*fresh.folder.glob("kept/*.*"), *fresh.folder.glob("removed/**/*.*")]:
+        assert path.read_bytes() == (done.folder / path.relative_to(fresh.folder)).read_bytes()
 
 
 def test_a_damaged_file_does_not_stand(first, again):
