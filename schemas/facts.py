@@ -308,7 +308,14 @@ FACTS: dict[str, Any] = {
     },
     "emit": {
         "shards": [
-            {"number": COUNT, "kept": COUNT, "removed": COUNT, "of?": WORDS, "rows?": WORDS}
+            {
+                "number": COUNT,
+                "kept": COUNT,
+                "removed": COUNT,
+                "batches?": [COUNT],
+                "of?": WORDS,
+                "columns?": WORDS,
+            }
         ],
         "tokens?": COUNT,
         "tokens_left_out?": COUNT,

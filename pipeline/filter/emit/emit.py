@@ -37,9 +37,9 @@ from pipeline.filter.emit.edits import TextColumns, cut_batch, emptied, require_
 from pipeline.filter.emit.footer import footer
 from pipeline.filter.emit.hub_features import with_rote
 from pipeline.filter.emit.json_shards import JsonWriter
-from pipeline.filter.emit.renewed import RenewedFile
+from pipeline.filter.emit.renewal import Renewal
 from pipeline.filter.emit.row_facts import RowFacts, UnitTables
-from pipeline.filter.emit.standing import Last, Written, last_files, made_of
+from pipeline.filter.emit.standing import Written, last_files, made_of
 from pipeline.filter.emit.struct_column import Added, kept_struct, removed_struct, text_changes
 from pipeline.filter.mitigations.goldfish import tokenizer_digest
 from pipeline.filter.rules.mask_personal import masks_personal
@@ -47,8 +47,7 @@ from pipeline.scan.signatures import text_hashes
 from schemas.filter.emitted import SPANS_CUT
 
 VERSION = 9
-BATCH_BYTES = 8 << 20  # of rows read, and written as a row group, at once
-RENEWED_AT_ONCE = 1 << 14  # rows
+BATCH_BYTES = 2 << 20  # of rows read, and written as a row group, at once
 LEAST_GROUP = 128  # rows; files with smaller row groups are written with larger ones
 SPANS = "removed/spans"
 SCAN_AGAIN = "scan again: rote scan CORPUS... --out RUN --verify"
@@ -85,7 +84,7 @@ def emit(work: Work) -> Receipt:
     """Write kept/ and removed/ for each shard of a group.
 
     A *map* stage. Of a shard of which nothing changed the files are those that are there, and where
-    the same rows are known otherwise their text is neither read nor compressed again.
+    only numbers or decisions changed they are written anew from these.
 
     Raises:
         IntegrityError: When a shard has other rows than were scanned, or rows are lost.
@@ -112,23 +111,11 @@ def _written(shard: Shard, work: Work, added: Added, tables: UnitTables) -> Writ
         return last.records, last.facts
     facts.rewind()
     if last is not None and work.config.emit.format == "parquet":
-        return _renewed(work, added, facts, last), last.facts
+        texts = text_columns(shard, work.config.input)
+        renewal = Renewal(work, added, texts, lambda: _rows_of_a_group(shard))
+        records, rows = renewal.written(facts, last)
+        return records, last.facts | rows
     return _ShardWriter(shard, work, added, tables).written(facts)
-
-
-def _renewed(work: Work, added: Added, facts: RowFacts, last: Last) -> list[FileRecord]:
-    """Write the files of a shard with other values in the column of rote; return all of them."""
-    own = {record.table: record for record in last.records}
-    with (
-        RenewedFile(work.folder, own["kept"], work.config.emit.column) as kept,
-        RenewedFile(work.folder, own["removed"], work.config.emit.column) as removed,
-    ):
-        while (rows := facts.take(RENEWED_AT_ONCE)).num_rows:
-            drop = pc.equal(rows["action"], "drop")
-            kept.write(added.to_kept(rows.filter(pc.invert(drop)), None))
-            removed.write(added.to_removed(rows.filter(drop)))
-    found = {file.record.table: file.record for file in (kept, removed)}
-    return [found.get(record.table, record) for record in last.records]
 
 
 @dataclass(frozen=True)
@@ -186,7 +173,7 @@ class _ShardWriter:
             stack.enter_context(kept)
             stack.enter_context(removed)
             spans = stack.enter_context(self._spans_writer()) if self._cuts else None
-            read = 0
+            batches: list[int] = []
             for batch in read_documents(
                 self._shard,
                 self._work.config.input,
@@ -195,12 +182,13 @@ class _ShardWriter:
                 batch_bytes=BATCH_BYTES,
             ):
                 facts = facts_of.take(len(batch.rows))
-                read += len(batch.rows)
+                batches += [len(batch.rows)] if len(batch.rows) else []
                 self._require_scanned(batch, facts)
                 if batch.columns is not None and len(batch.rows):
                     texts = batch.texts if self._reads_texts else None
                     columns = as_written(batch.columns, self._schema)
                     self._split(_ShardRows(columns, facts, texts), kept, removed, spans)
+        read = sum(batches)
         if not read == kept.rows + removed.rows == facts_of.rows():
             raise IntegrityError(
                 "A shard has other rows than were scanned, or rows were lost.",
@@ -211,7 +199,8 @@ class _ShardWriter:
             )
         records = [kept.record, removed.record, *([spans.record] if spans else [])]
         counted = {"number": self._shard.number, "kept": kept.rows, "removed": removed.rows}
-        return records, counted | made_of(self._shard, self._work, facts_of, self._tables)
+        digests = made_of(self._shard, self._work, facts_of, self._tables)
+        return records, {**counted, "batches": batches, **digests}
 
     def _writers(self) -> list[TableWriter | JsonWriter]:
         """Return the writers of kept/ and removed/; forgotten rows have no values in removed/."""

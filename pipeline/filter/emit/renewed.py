@@ -1,6 +1,6 @@
-"""Write a Parquet file whose rows are those of the last one, with another last column.
+"""Write a Parquet file anew from the last one, row group by row group.
 
-A number beside a row changes more often than which rows a file has. The chunks of the user's
+A number beside a row changes more often than which rows a row group has. The chunks of the user's
 columns are then taken over as they lie, compressed, and only the chunks of the column that rote
 adds are encoded. The bytes are those of a file that is written whole, since a writer encodes the
 chunks of each column by themselves, and tells their places in the footer alone.
@@ -8,22 +8,24 @@ chunks of each column by themselves, and tells their places in the footer alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.engine.files import PendingFile, damaged_file
 from pipeline.engine.stage import FileRecord
-from pipeline.engine.tables import check_rows, parquet_writer
+from pipeline.engine.tables import check_rows, conform, parquet_writer
 from pipeline.filter.emit.compact import LIST, LONG, STRUCT, Items, Struct, decoded, encoded
+from pipeline.text.arrays import Uint64
 
 MAGIC = b"PAR1"
 _TAIL = 8  # bytes: how long the footer is, and MAGIC
 # numbers of fields in parquet.thrift
-GROUPS = 4  # of FileMetaData
+NUM_ROWS, GROUPS = 3, 4  # of FileMetaData
 COLUMNS, TOTAL, ROWS, OFFSET, PACKED = 1, 2, 3, 5, 6  # of RowGroup
 META = 3  # of ColumnChunk
 PATH, UNPACKED_SIZE, PACKED_SIZE, PAGES, DICTIONARY = 3, 6, 7, 9, 11  # of ColumnMetaData
@@ -44,62 +46,108 @@ class _Chunk(NamedTuple):
 
 
 class RenewedFile(PendingFile):
-    """A writer of a file anew with other values in its last column; use as a context manager.
+    """A writer of the next version of a file; use as a context manager.
 
-    The values of one row group are held at a time.
+    It goes through the row groups of the last version: some are `taken`, and then renewed, or read
+    and left out.
+
+    Attributes:
+        schema: of the file.
     """
 
-    def __init__(self, folder: Path, last: FileRecord, column: str) -> None:
-        """Read the footer of the last file.
+    def __init__(
+        self, folder: Path, last: FileRecord, column: str, varied: Collection[str] = ()
+    ) -> None:
+        """Read the footer of the last version.
 
         Args:
             folder: the run folder.
             last: the file; it is sound.
-            column: the name of its last column.
+            column: the name of its last column, that of rote.
+            varied: string columns that are written without a dictionary.
         """
         super().__init__(folder, last.table, last.path)
-        self._schema = pq.read_schema(folder / last.path)
-        self._name = column.encode()
+        self._file = pq.ParquetFile(folder / last.path)
+        self.schema: pa.Schema = self._file.schema_arrow
+        self._column, self._varied = column, varied
         self._last = (folder / last.path).open("rb")
         self._footer = _footer(self._last)
-        groups: Items = self._footer[GROUPS][1]
-        self._left: Iterator[Struct] = iter(groups[1])
+        self._groups: list[Struct] = self._footer[GROUPS][1][1]
+        self._next = 0  # place of the group that is taken next
+        self._ahead: pa.StructArray | None = None  # the last column of that group, if it was read
+        self._taken: list[tuple[int, pa.StructArray]] = []
         self._written: list[Struct] = []
-        self._held: list[pa.StructArray] = []
         self._out = self._temporary.open("wb")
         self._out.write(MAGIC)
-        self._group = next(self._left, None)
 
-    def write(self, column: pa.StructArray) -> None:
-        """Append values of the last column, in the order of the rows."""
-        self._held.append(column)
-        self.rows += len(column)
-        held = sum(map(len, self._held))
-        while self._group is not None and held >= (size := self._group[ROWS][1]):
-            values = pa.concat_arrays(self._held)
-            self._write_group(self._group, values.slice(0, size))
-            self._held, held = [values.slice(size)], held - size
-            self._group = next(self._left, None)
+    def take(self, key: int) -> Uint64:
+        """Go on to the next row groups, whose first row_key is up to a key; return their keys."""
+        self._taken = []
+        while self._next < len(self._groups):
+            values = self._ahead or self._values(self._next)
+            if values.field("row_key")[0].as_py() > key:
+                self._ahead = values
+                break
+            self._taken.append((self._next, values))
+            self._next, self._ahead = self._next + 1, None
+        keys = [values.field("row_key").to_numpy() for _, values in self._taken]
+        return np.concatenate([np.zeros(0, np.uint64), *keys])
 
-    def _write_group(self, group: Struct, values: pa.StructArray) -> None:
-        """Write a row group: the chunks that were there, but those of the last column."""
-        first = self._out.tell()
-        staying = [chunk for chunk in _chunks(group) if _path(chunk)[0] != self._name]
-        chunks = [self._copied(self._last, chunk) for chunk in staying]
-        fresh = pa.BufferReader(self._encoded(values))
-        [only] = _footer(fresh)[GROUPS][1][1]
-        chunks += [self._copied(fresh, chunk) for chunk in _chunks(only)]
-        self._written.append(_group(group, chunks, first))
+    def _values(self, place: int) -> pa.StructArray:
+        """Return the last column of a row group."""
+        table = self._file.read_row_group(place, [self._column], use_threads=False)
+        return table[self._column].combine_chunks()
 
-    def _encoded(self, values: pa.StructArray) -> pa.Buffer:
-        """Return a file of some values of the last column alone, which is a row group."""
+    def renew(self, values: pa.StructArray) -> None:
+        """Write the groups that were taken with other values in the last column.
+
+        Args:
+            values: for all of their rows.
+        """
+        first = 0
+        for place, before in self._taken:
+            group, own = self._groups[place], values.slice(first, len(before))
+            first += len(own)
+            if _bits(own) == _bits(before):
+                self._write(group, [(self._last, _chunks(group))])
+                continue
+            column = pa.schema([self.schema.field(len(self.schema) - 1)])
+            fresh = self._encoded(pa.table([own], schema=column), len(own))
+            staying = [c for c in _chunks(group) if _path(c)[0] != self._column.encode()]
+            [only] = _footer(fresh)[GROUPS][1][1]
+            self._write(group, [(self._last, staying), (fresh, _chunks(only))])
+        self.rows += first
+
+    def user_columns(self) -> pa.Table:
+        """Return the user's columns of the groups that were taken, which are not written then."""
+        places = [place for place, _ in self._taken]
+        table = self._file.read_row_groups(places, use_threads=False)
+        return table.select(range(len(self.schema) - 1))
+
+    def write(self, rows: pa.Table, group: int) -> None:
+        """Write rows in row groups of their own.
+
+        Args:
+            rows: all columns, each in one piece.
+            group: rows of a row group at most.
+        """
+        fresh = self._encoded(conform(rows, self.schema), group)
+        for made in _footer(fresh)[GROUPS][1][1]:
+            self._write(made, [(fresh, _chunks(made))])
+        self.rows += rows.num_rows
+
+    def _encoded(self, table: pa.Table, group: int) -> pa.BufferReader:
+        """Return some columns of the file, as a file."""
         sink = pa.BufferOutputStream()
-        column = pa.schema([self._schema.field(len(self._schema) - 1)])
-        with parquet_writer(sink, column, self._schema) as writer:
-            writer.write_table(
-                pa.table([values], schema=column), row_group_size=max(1, len(values))
-            )
-        return sink.getvalue()
+        with parquet_writer(sink, table.schema, self.schema, self._varied) as writer:
+            writer.write_table(table, row_group_size=group)
+        return pa.BufferReader(sink.getvalue())
+
+    def _write(self, group: Struct, parts: list[tuple[BinaryIO, list[_Chunk]]]) -> None:
+        """Write a row group of chunks that are copied from where they lie."""
+        first = self._out.tell()
+        chunks = [self._copied(source, chunk) for source, own in parts for chunk in own]
+        self._written.append(_group(group, chunks, first))
 
     def _copied(self, source: BinaryIO, chunk: _Chunk) -> Struct:
         """Copy a chunk to the end of the new file; return what the footer says of it there."""
@@ -115,8 +163,10 @@ class RenewedFile(PendingFile):
 
     def _close(self) -> None:
         self._last.close()
+        self._file.close()
         groups: Items = (STRUCT, self._written)
-        footer = encoded({**self._footer, GROUPS: (LIST, groups)})
+        told = {GROUPS: (LIST, groups), NUM_ROWS: (LONG, self.rows)}
+        footer = encoded({**self._footer, **told})
         self._out.write(footer + len(footer).to_bytes(_TAIL - len(MAGIC), "little") + MAGIC)
         self._out.close()
 
@@ -142,6 +192,15 @@ def _chunks(group: Struct) -> list[_Chunk]:
         start = min(meta[n][1] for n in (PAGES, DICTIONARY) if n in meta)
         found.append(_Chunk(entry, start, meta[PACKED_SIZE][1]))
     return found
+
+
+def _bits(values: pa.StructArray) -> list[pa.Array]:
+    """Return the fields of a column such that equal ones are written with the same bytes.
+
+    Zero and negative zero are equal as numbers.
+    """
+    fields = values.flatten()
+    return [one.view(pa.int64()) if one.type == pa.float64() else one for one in fields]
 
 
 def _path(chunk: _Chunk) -> list[bytes]:

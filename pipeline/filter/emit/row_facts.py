@@ -126,7 +126,7 @@ class RowFacts:
         return found
 
     def digests(self) -> tuple[bytes, bytes]:
-        """Return a digest of all that is known of the rows, and one of where each is written to.
+        """Return a digest of all that is known of the rows, and one of which file each is in.
 
         They are of all rows, those that were not asked for too.
         """
