@@ -111,8 +111,7 @@ def _written(shard: Shard, work: Work, added: Added, tables: UnitTables) -> Writ
         return last.records, last.facts
     facts.rewind()
     if last is not None and work.config.emit.format == "parquet":
-        texts = text_columns(shard, work.config.input)
-        renewal = Renewal(work, added, texts, lambda: _rows_of_a_group(shard))
+        renewal = Renewal(work, added, lambda: _layout(shard, work.config))
         records, rows = renewal.written(facts, last)
         return records, last.facts | rows
     return _ShardWriter(shard, work, added, tables).written(facts)
@@ -308,6 +307,11 @@ def _require_no_clash(name: str, where: str) -> None:
             found="a shard in a folder `spans` of the corpus",
             fix="rename that folder; cut-spans can list passages instead: --set policy.cut=mask",
         )
+
+
+def _layout(shard: Shard, config: Config) -> tuple[int, tuple[str, ...]]:
+    """Return the most rows of a row group, and the columns of texts."""
+    return _rows_of_a_group(shard), text_columns(shard, config.input)
 
 
 def _rows_of_a_group(shard: Shard) -> int:

@@ -24,17 +24,17 @@ class Renewal:
     """A writer of the files of a shard anew."""
 
     def __init__(
-        self, work: Work, added: Added, varied: Sequence[str], group: Callable[[], int]
+        self, work: Work, added: Added, layout: Callable[[], tuple[int, Sequence[str]]]
     ) -> None:
         """Hold what is needed.
 
         Args:
             work: the unit.
             added: the maker of the column of rote.
-            varied: the columns of texts.
-            group: tells the rows of a row group at most; asked only where rows move.
+            layout: tells the rows of a row group at most, and the columns of texts; it is asked
+                only where rows move.
         """
-        self._work, self._added, self._varied, self._group = work, added, varied, group
+        self._work, self._added, self._layout = work, added, layout
 
     def written(self, facts: RowFacts, last: Last) -> tuple[list[FileRecord], dict[str, int]]:
         """Write the files; return all files of the shard, and how many rows are in these.
@@ -61,7 +61,7 @@ class Renewal:
 
     def _file(self, record: FileRecord) -> RenewedFile:
         column = self._work.config.emit.column
-        return RenewedFile(self._work.folder, record, column, self._varied)
+        return RenewedFile(self._work.folder, record, column)
 
     def _batch(self, facts: pa.Table, kept: RenewedFile, removed: RenewedFile) -> None:
         """Write the rows of a batch."""
@@ -80,7 +80,8 @@ class Renewal:
             raise damaged_file(self._work.folder / kept.path, "other rows than were written")
         rows = pa.concat_tables([file.user_columns() for file in files]).take(pa.array(order))
         for file, chosen, column in zip(files, (~drop, drop), values, strict=True):
+            file.leave_out()
             if chosen.any():
                 own = rows.filter(pa.array(chosen)).combine_chunks()
                 last = file.schema.field(len(file.schema) - 1)
-                file.write(own.append_column(last, column), self._group())
+                file.write(own.append_column(last, column), *self._layout())

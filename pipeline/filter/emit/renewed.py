@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
+from types import TracebackType
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
@@ -49,41 +50,47 @@ class RenewedFile(PendingFile):
     """A writer of the next version of a file; use as a context manager.
 
     It goes through the row groups of the last version: some are `taken`, and then renewed, or read
-    and left out.
+    and left out. Where nothing turns out to be otherwise the last version stands.
 
     Attributes:
         schema: of the file.
     """
 
-    def __init__(
-        self, folder: Path, last: FileRecord, column: str, varied: Collection[str] = ()
-    ) -> None:
-        """Read the footer of the last version.
+    def __init__(self, folder: Path, last: FileRecord, column: str) -> None:
+        """Open the last version.
 
         Args:
             folder: the run folder.
             last: the file; it is sound.
             column: the name of its last column, that of rote.
-            varied: string columns that are written without a dictionary.
         """
         super().__init__(folder, last.table, last.path)
+        self._record = last
         self._file = pq.ParquetFile(folder / last.path)
         self.schema: pa.Schema = self._file.schema_arrow
-        self._column, self._varied = column, varied
-        self._last = (folder / last.path).open("rb")
-        self._footer = _footer(self._last)
-        self._groups: list[Struct] = self._footer[GROUPS][1][1]
+        self._column = column
         self._next = 0  # place of the group that is taken next
         self._ahead: pa.StructArray | None = None  # the last column of that group, if it was read
         self._taken: list[tuple[int, pa.StructArray]] = []
-        self._written: list[Struct] = []
-        self._out = self._temporary.open("wb")
-        self._out.write(MAGIC)
+        self._stand = 0  # groups that come first in the next version, as they lie
+        self._copy: _Copy | None = None  # from the first row group on that is another
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None and self._stand == self._file.num_row_groups and self._copy is None:
+            self._file.close()
+            self.record, self.place = self._record, self._final
+        else:
+            super().__exit__(kind, error, trace)
 
     def take(self, key: int) -> Uint64:
         """Go on to the next row groups, whose first row_key is up to a key; return their keys."""
         self._taken = []
-        while self._next < len(self._groups):
+        while self._next < self._file.num_row_groups:
             values = self._ahead or self._values(self._next)
             if values.field("row_key")[0].as_py() > key:
                 self._ahead = values
@@ -106,16 +113,16 @@ class RenewedFile(PendingFile):
         """
         first = 0
         for place, before in self._taken:
-            group, own = self._groups[place], values.slice(first, len(before))
+            own = values.slice(first, len(before))
             first += len(own)
-            if _bits(own) == _bits(before):
-                self._write(group, [(self._last, _chunks(group))])
-                continue
-            column = pa.schema([self.schema.field(len(self.schema) - 1)])
-            fresh = self._encoded(pa.table([own], schema=column), len(own))
-            staying = [c for c in _chunks(group) if _path(c)[0] != self._column.encode()]
-            [only] = _footer(fresh)[GROUPS][1][1]
-            self._write(group, [(self._last, staying), (fresh, _chunks(only))])
+            if _bits(own) != _bits(before):
+                column = pa.schema([self.schema.field(len(self.schema) - 1)])
+                fresh = self._encoded(pa.table([own], schema=column), len(own))
+                self._changed().renew(place, self._column.encode(), fresh)
+            elif self._copy is None:
+                self._stand = place + 1
+            else:
+                self._copy.copy(place)
         self.rows += first
 
     def user_columns(self) -> pa.Table:
@@ -124,24 +131,91 @@ class RenewedFile(PendingFile):
         table = self._file.read_row_groups(places, use_threads=False)
         return table.select(range(len(self.schema) - 1))
 
-    def write(self, rows: pa.Table, group: int) -> None:
+    def write(self, rows: pa.Table, group: int, varied: Collection[str]) -> None:
         """Write rows in row groups of their own.
 
         Args:
             rows: all columns, each in one piece.
             group: rows of a row group at most.
+            varied: string columns that are written without a dictionary.
         """
-        fresh = self._encoded(conform(rows, self.schema), group)
-        for made in _footer(fresh)[GROUPS][1][1]:
-            self._write(made, [(fresh, _chunks(made))])
+        fresh = self._encoded(conform(rows, self.schema), group, varied)
+        self._changed().append(fresh)
         self.rows += rows.num_rows
 
-    def _encoded(self, table: pa.Table, group: int) -> pa.BufferReader:
+    def leave_out(self) -> None:
+        """Note that the groups that were taken are not in the next version."""
+        if self._taken:
+            self._changed()
+
+    def _encoded(
+        self, table: pa.Table, group: int, varied: Collection[str] = ()
+    ) -> pa.BufferReader:
         """Return some columns of the file, as a file."""
         sink = pa.BufferOutputStream()
-        with parquet_writer(sink, table.schema, self.schema, self._varied) as writer:
+        with parquet_writer(sink, table.schema, self.schema, varied) as writer:
             writer.write_table(table, row_group_size=group)
         return pa.BufferReader(sink.getvalue())
+
+    def _changed(self) -> _Copy:
+        """Return the next version, begun if need be with the groups that are the same so far."""
+        if self._copy is None:
+            self._copy = _Copy(self._final, self._temporary)
+            for place in range(self._stand):
+                self._copy.copy(place)
+        return self._copy
+
+    def _close(self) -> None:
+        self._file.close()
+        self._changed().close(self.rows)
+
+    def _check(self) -> None:
+        check_rows(self._temporary, self.path, self.rows)
+
+
+class _Copy:
+    """A Parquet file that is put together from chunks of others."""
+
+    def __init__(self, last: Path, path: Path) -> None:
+        """Begin a file.
+
+        Args:
+            last: the file whose footer and row groups are taken over.
+            path: the file to write.
+        """
+        self._path = last
+        self._last = last.open("rb")
+        self._footer = _footer(self._last)
+        self._groups: list[Struct] = self._footer[GROUPS][1][1]
+        self._written: list[Struct] = []
+        self._out = path.open("wb")
+        self._out.write(MAGIC)
+
+    def copy(self, place: int) -> None:
+        """Copy a row group of the last file."""
+        group = self._groups[place]
+        self._write(group, [(self._last, _chunks(group))])
+
+    def renew(self, place: int, column: bytes, fresh: pa.BufferReader) -> None:
+        """Copy a row group of the last file, but its last column from a file of that alone."""
+        group = self._groups[place]
+        staying = [chunk for chunk in _chunks(group) if _path(chunk)[0] != column]
+        [only] = _footer(fresh)[GROUPS][1][1]
+        self._write(group, [(self._last, staying), (fresh, _chunks(only))])
+
+    def append(self, fresh: pa.BufferReader) -> None:
+        """Copy the row groups of another file of all columns."""
+        for group in _footer(fresh)[GROUPS][1][1]:
+            self._write(group, [(fresh, _chunks(group))])
+
+    def close(self, rows: int) -> None:
+        """End the file, which has so many rows."""
+        self._last.close()
+        groups: Items = (STRUCT, self._written)
+        told = {GROUPS: (LIST, groups), NUM_ROWS: (LONG, rows)}
+        footer = encoded({**self._footer, **told})
+        self._out.write(footer + len(footer).to_bytes(_TAIL - len(MAGIC), "little") + MAGIC)
+        self._out.close()
 
     def _write(self, group: Struct, parts: list[tuple[BinaryIO, list[_Chunk]]]) -> None:
         """Write a row group of chunks that are copied from where they lie."""
@@ -150,28 +224,16 @@ class RenewedFile(PendingFile):
         self._written.append(_group(group, chunks, first))
 
     def _copied(self, source: BinaryIO, chunk: _Chunk) -> Struct:
-        """Copy a chunk to the end of the new file; return what the footer says of it there."""
+        """Copy a chunk to the end of the file; return what the footer says of it there."""
         moved = self._out.tell() - chunk.start
         source.seek(chunk.start)
         data = source.read(chunk.size)
         if len(data) != chunk.size:
-            raise damaged_file(self._final, "a chunk that ends before its end")
+            raise damaged_file(self._path, "a chunk that ends before its end")
         self._out.write(data)
         kind, meta = chunk.entry[META]
         places = {n: (LONG, meta[n][1] + moved) for n in (PAGES, DICTIONARY) if n in meta}
         return {**chunk.entry, META: (kind, {**meta, **places})}
-
-    def _close(self) -> None:
-        self._last.close()
-        self._file.close()
-        groups: Items = (STRUCT, self._written)
-        told = {GROUPS: (LIST, groups), NUM_ROWS: (LONG, self.rows)}
-        footer = encoded({**self._footer, **told})
-        self._out.write(footer + len(footer).to_bytes(_TAIL - len(MAGIC), "little") + MAGIC)
-        self._out.close()
-
-    def _check(self) -> None:
-        check_rows(self._temporary, self.path, self.rows)
 
 
 def _footer(file: BinaryIO) -> Struct:
