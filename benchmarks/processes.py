@@ -16,6 +16,8 @@ from typing import Any
 
 CHILD = "ROTE_BENCHMARK_CHILD"
 """Variable that holds, as JSON, what a benchmark asks a child that is the same program."""
+INSTALLED = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+"""The environment of a command: an installation has its modules compiled."""
 CODE = "import sys; from flows.cli import main; sys.argv[0] = 'rote'; main()"
 
 
@@ -39,6 +41,7 @@ def command(*arguments: str) -> Used:
     began = time.perf_counter()
     with subprocess.Popen(
         [sys.executable, "-c", CODE, *arguments],
+        env=INSTALLED,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     ) as process:

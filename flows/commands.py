@@ -50,6 +50,7 @@ def sample(asked: SampleArguments) -> int:
     """Gather a corpus and say what is in it."""
     from pipeline.sample import SETTINGS, gather
 
+    interruptible()
     summary = gather(asked.folder, asked.megabytes)
     use = f"use it with its settings: -c {asked.folder / SETTINGS}"
     sys.stdout.write("\n".join([*summary.lines(), use]) + "\n")
@@ -253,6 +254,7 @@ def restore(asked: RestoreArguments) -> int:
     """Note which rows are to stay, or no longer."""
     from pipeline.filter.overrides import restore as note
 
+    interruptible()
     rows = note(asked.run, asked.doc_ids, undo=asked.undo)
     what = "are left to the rules again" if asked.undo else "will stay"
     sys.stdout.write(f"{rows:,} rows {what} with the next filter: rote filter {asked.run}\n")
@@ -277,6 +279,7 @@ def status(asked: StatusArguments) -> int:
     from flows.status import as_json, as_prometheus, in_words
     from flows.status import status as look
 
+    interruptible()
     told = as_json if asked.json else as_prometheus if asked.prometheus else in_words
     sys.stdout.write(told(look(asked.run)) + "\n")
     return OK
@@ -290,6 +293,7 @@ def explain(asked: ExplainArguments) -> int:
     from pipeline.inspect.explanation_words import in_words
     from pipeline.outline import stale_tables
 
+    interruptible()
     told = explanations(asked.run, asked.doc_id, stale_tables(asked.run), asking=asked.attribute)
     show_explanation(in_words(told))
     if asked.html is not None:

@@ -307,7 +307,16 @@ FACTS: dict[str, Any] = {
         "sets": [{"file": WORDS, "field": (WORDS,), "*": COUNT}],
     },
     "emit": {
-        "shards": [{"number": COUNT, "kept": COUNT, "removed": COUNT, "of?": WORDS}],
+        "shards": [
+            {
+                "number": COUNT,
+                "kept": COUNT,
+                "removed": COUNT,
+                "batches?": [COUNT],
+                "of?": WORDS,
+                "columns?": WORDS,
+            }
+        ],
         "tokens?": COUNT,
         "tokens_left_out?": COUNT,
     },

@@ -61,19 +61,7 @@ class TableWriter(PendingFile):
         super().__init__(folder, table, f"{table}/{name}.parquet")
         self.schema = schema
         self._group = group
-        # pages carry checksums, so a flipped bit in our own tables is found when they are read
-        self._writer = pq.ParquetWriter(
-            self._temporary,
-            schema,
-            write_page_checksum=True,
-            write_statistics=_with_statistics(schema, varied),
-            use_dictionary=[
-                field.name
-                for field in schema
-                if pa.types.is_string(field.type) and field.name not in varied
-            ],
-            **_storage(schema),
-        )
+        self._writer = parquet_writer(self._temporary, schema, schema, varied)
 
     def write(self, data: pa.Table | pa.RecordBatch) -> None:
         """Append rows, conformed to the schema."""
@@ -85,14 +73,50 @@ class TableWriter(PendingFile):
         self._writer.close()
 
     def _check(self) -> None:
-        found = pq.read_metadata(self._temporary).num_rows
-        if found != self.rows:
-            raise IntegrityError(
-                "A written file reads back short.",
-                where=self.path,
-                found=str(found),
-                expected=str(self.rows),
-            )
+        check_rows(self._temporary, self.path, self.rows)
+
+
+def check_rows(file: Path, name: str, rows: int) -> None:
+    """Refuse a written file of other rows.
+
+    Raises:
+        IntegrityError: It has not that many.
+    """
+    found = pq.read_metadata(file).num_rows
+    if found != rows:
+        raise IntegrityError(
+            "A written file reads back short.", where=name, found=str(found), expected=str(rows)
+        )
+
+
+def parquet_writer(
+    sink: Path | pa.NativeFile,
+    columns: pa.Schema,
+    schema: pa.Schema,
+    varied: Collection[str] = (),
+) -> pq.ParquetWriter:
+    """Return the writer of a file of some columns of a table, as all of them are written.
+
+    Pages carry checksums, so a flipped bit in our own tables is found when they are read.
+
+    Args:
+        sink: where to write.
+        columns: those to write.
+        schema: of the table.
+        varied: string columns for which a dictionary of values is not worth trying.
+    """
+    return pq.ParquetWriter(
+        sink,
+        columns,
+        write_page_checksum=True,
+        write_statistics=_with_statistics(schema, varied),
+        use_dictionary=[
+            field.name
+            for field in schema
+            if pa.types.is_string(field.type) and field.name not in varied
+        ],
+        **_storage(schema),
+    )
 
 
 def _with_statistics(fields: Iterable[pa.Field], varied: Collection[str]) -> list[str]:

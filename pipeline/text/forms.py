@@ -17,7 +17,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from itertools import chain, groupby
+from itertools import compress, groupby
 from operator import itemgetter
 from typing import Literal
 
@@ -150,12 +150,15 @@ def _changeable_characters() -> Uint8:
     That is what NFKC changes, marks, what is second in a composition, and what is dropped.
     """
     flags = np.zeros(sys.maxunicode + 1, np.uint8)
-    for code in chain(*(range(*part) for part in _DECOMPOSABLE)):
-        character = chr(code)
-        first, *others = unicodedata.decomposition(character).split() or [""]
-        changes = not unicodedata.is_normalized("NFKC", character)
-        if changes or unicodedata.combining(character) or _TO_EDIT.match(character):
-            flags[code] = 1
+    characters = [chr(code) for part in _DECOMPOSABLE for code in range(*part)]
+    for character in compress(characters, map(unicodedata.combining, characters)):
+        flags[ord(character)] = 1
+    for character in _TO_EDIT.findall("".join(characters)):
+        flags[ord(character)] = 1
+    for character in compress(characters, map(unicodedata.decomposition, characters)):
+        first, *others = unicodedata.decomposition(character).split()
+        if not unicodedata.is_normalized("NFKC", character):
+            flags[ord(character)] = 1
         if len(others) == 1 and not first.startswith("<"):
             flags[int(others[0], 16)] = 1
     flags[0x1161:0x1176] = flags[0x11A8:0x11C3] = 1  # vowels and finals of Hangul, by rule

@@ -37,16 +37,17 @@ from pipeline.filter.emit.edits import TextColumns, cut_batch, emptied, require_
 from pipeline.filter.emit.footer import footer
 from pipeline.filter.emit.hub_features import with_rote
 from pipeline.filter.emit.json_shards import JsonWriter
+from pipeline.filter.emit.renewal import Renewal
 from pipeline.filter.emit.row_facts import RowFacts, UnitTables
-from pipeline.filter.emit.standing import Written, made_of, written_before
+from pipeline.filter.emit.standing import Written, last_files, made_of
 from pipeline.filter.emit.struct_column import Added, kept_struct, removed_struct, text_changes
 from pipeline.filter.mitigations.goldfish import tokenizer_digest
 from pipeline.filter.rules.mask_personal import masks_personal
 from pipeline.scan.signatures import text_hashes
 from schemas.filter.emitted import SPANS_CUT
 
-VERSION = 8
-BATCH_BYTES = 8 << 20  # of rows read, and written as a row group, at once
+VERSION = 9
+BATCH_BYTES = 2 << 20  # of rows read, and written as a row group, at once
 LEAST_GROUP = 128  # rows; files with smaller row groups are written with larger ones
 SPANS = "removed/spans"
 SCAN_AGAIN = "scan again: rote scan CORPUS... --out RUN --verify"
@@ -82,7 +83,8 @@ def also_needs(config: Config) -> tuple[str, ...]:
 def emit(work: Work) -> Receipt:
     """Write kept/ and removed/ for each shard of a group.
 
-    A *map* stage. Of a shard of which nothing changed the files are those that are there.
+    A *map* stage. Of a shard of which nothing changed the files are those that are there, and where
+    only numbers or decisions changed they are written anew from these.
 
     Raises:
         IntegrityError: When a shard has other rows than were scanned, or rows are lost.
@@ -93,14 +95,26 @@ def emit(work: Work) -> Receipt:
     facts: list[dict[str, Any]] = []
     added, tables = Added(work), UnitTables(work)
     for shard in work.shards:
-        written = written_before(work, shard, tables)
-        if written is None:
-            written = _ShardWriter(shard, work, added, tables).written()
-        files.extend(written[0])
-        facts.append(written[1])
+        records, counted = _written(shard, work, added, tables)
+        files.extend(records)
+        facts.append(counted)
         current().advance(len(facts), len(work.shards), shard.name)
     total = sum(entry["kept"] + entry["removed"] for entry in facts)
     return Receipt(tuple(files), total, total, {"shards": facts, **added.left_out})
+
+
+def _written(shard: Shard, work: Work, added: Added, tables: UnitTables) -> Written:
+    """Return the files of a shard as they must be now, and its facts."""
+    facts = RowFacts(shard, work, tables)
+    last = last_files(work, shard, facts, tables)
+    if last is not None and last.stands:
+        return last.records, last.facts
+    facts.rewind()
+    if last is not None and work.config.emit.format == "parquet":
+        renewal = Renewal(work, added, lambda: _layout(shard, work.config))
+        records, rows = renewal.written(facts, last)
+        return records, last.facts | rows
+    return _ShardWriter(shard, work, added, tables).written(facts)
 
 
 @dataclass(frozen=True)
@@ -144,19 +158,21 @@ class _ShardWriter:
         masks = work.config.mitigation.goldfish_k > 0
         self._reads_texts = self._cuts or bool(self._forgotten) or masks
 
-    def written(self) -> Written:
+    def written(self, facts_of: RowFacts) -> Written:
         """Write the shard and return its files, how many rows were kept and removed, made of what.
+
+        Args:
+            facts_of: what is known of its rows.
 
         Raises:
             IntegrityError: When the shard has other rows than were scanned, or rows are lost.
         """
-        facts_of = RowFacts(self._shard, self._work, self._tables)
         with ExitStack() as stack:
             kept, removed = self._writers()
             stack.enter_context(kept)
             stack.enter_context(removed)
             spans = stack.enter_context(self._spans_writer()) if self._cuts else None
-            read = 0
+            batches: list[int] = []
             for batch in read_documents(
                 self._shard,
                 self._work.config.input,
@@ -165,12 +181,13 @@ class _ShardWriter:
                 batch_bytes=BATCH_BYTES,
             ):
                 facts = facts_of.take(len(batch.rows))
-                read += len(batch.rows)
+                batches += [len(batch.rows)] if len(batch.rows) else []
                 self._require_scanned(batch, facts)
                 if batch.columns is not None and len(batch.rows):
                     texts = batch.texts if self._reads_texts else None
                     columns = as_written(batch.columns, self._schema)
                     self._split(_ShardRows(columns, facts, texts), kept, removed, spans)
+        read = sum(batches)
         if not read == kept.rows + removed.rows == facts_of.rows():
             raise IntegrityError(
                 "A shard has other rows than were scanned, or rows were lost.",
@@ -181,7 +198,8 @@ class _ShardWriter:
             )
         records = [kept.record, removed.record, *([spans.record] if spans else [])]
         counted = {"number": self._shard.number, "kept": kept.rows, "removed": removed.rows}
-        return records, counted | {"of": made_of(self._shard, self._work, facts_of, self._tables)}
+        digests = made_of(self._shard, self._work, facts_of, self._tables)
+        return records, {**counted, "batches": batches, **digests}
 
     def _writers(self) -> list[TableWriter | JsonWriter]:
         """Return the writers of kept/ and removed/; forgotten rows have no values in removed/."""
@@ -289,6 +307,11 @@ def _require_no_clash(name: str, where: str) -> None:
             found="a shard in a folder `spans` of the corpus",
             fix="rename that folder; cut-spans can list passages instead: --set policy.cut=mask",
         )
+
+
+def _layout(shard: Shard, config: Config) -> tuple[int, tuple[str, ...]]:
+    """Return the most rows of a row group, and the columns of texts."""
+    return _rows_of_a_group(shard), text_columns(shard, config.input)
 
 
 def _rows_of_a_group(shard: Shard) -> int:

@@ -64,7 +64,8 @@ class UnitTables:
 class RowFacts:
     """A reader of what is known about the documents of a shard, some rows at a time, in order.
 
-    What was read goes into a digest, in blocks of ROWS whatever number is asked for.
+    What was read goes into digests, in blocks of ROWS whatever number is asked for. The first block
+    is held, so that most shards are read once however often they are gone through.
     """
 
     def __init__(self, shard: Shard, work: Work, tables: UnitTables) -> None:
@@ -75,22 +76,36 @@ class RowFacts:
             work: the unit.
             tables: of the unit.
         """
-        self._work, self._tables = work, tables
-        self._documents = _Rows(shard, work, tables, DOCUMENTS, OF_DOCUMENTS)
-        self._decisions = _Rows(shard, work, tables, DECISIONS, ["row_key", *DECIDED])
-        self._digest = hashlib.blake2b(digest_size=16)
+        self._shard, self._work, self._tables = shard, work, tables
+        self._begin()
+        self._first = self._held
+
+    def _begin(self) -> None:
+        self._documents = _Rows(self._shard, self._work, self._tables, DOCUMENTS, OF_DOCUMENTS)
+        decided = ["row_key", *DECIDED]
+        self._decisions = _Rows(self._shard, self._work, self._tables, DECISIONS, decided)
+        self._all, self._places = (hashlib.blake2b(digest_size=16) for _ in range(2))
+        self._blocks, self._ended = 0, False
         self._held = self._block()
+
+    def rewind(self) -> None:
+        """Go back to the first row."""
+        if self._blocks > 1:
+            self._begin()
+        self._held = self._first
 
     def take(self, count: int) -> pa.Table:
         """Return the next rows, fewer when there are no more."""
-        while self._held.num_rows < count and (block := self._block()).num_rows:
-            self._held = pa.concat_tables([self._held, block])
+        while self._held.num_rows < count and not self._ended:
+            self._held = pa.concat_tables([self._held, self._block()])
         taken, self._held = self._held.slice(0, count), self._held.slice(count)
         return taken
 
     def _block(self) -> pa.Table:
-        """Read the next rows, give them to the digest and return them."""
+        """Read the next rows, give them to the digests and return them."""
         rows, decided = self._documents.take(ROWS), self._decisions.take(ROWS)
+        self._blocks += 1
+        self._ended = rows.num_rows < ROWS
         keys = rows["row_key"].to_numpy()
         added = {
             "threshold": _thresholds(rows["measure"], self._work.config.near),
@@ -104,15 +119,20 @@ class RowFacts:
         found = _proved(rows)
         for name, column in zip(found.column_names, found.columns, strict=True):
             if column.null_count < found.num_rows:  # most are empty in most corpora
-                self._digest.update(name.encode())
-                feed(self._digest.update, column.combine_chunks())
+                self._all.update(name.encode())
+                feed(self._all.update, column.combine_chunks())
+        for name, value in (("action", "drop"), ("reason", "forgotten")):
+            feed(self._places.update, pc.equal(found[name], value).combine_chunks())
         return found
 
-    def digest(self) -> bytes:
-        """Return a digest of all rows, those that were not asked for too."""
-        while self._block().num_rows:
-            pass
-        return self._digest.digest()
+    def digests(self) -> tuple[bytes, bytes]:
+        """Return a digest of all that is known of the rows, and one of which file each is in.
+
+        They are of all rows, those that were not asked for too.
+        """
+        while not self._ended:
+            self._block()
+        return self._all.digest(), self._places.digest()
 
     def rows(self) -> int:
         """Return how many documents the shard has."""

@@ -29,7 +29,7 @@ from pipeline.scan.near.crowd_kernels import (
 from pipeline.scan.near.crowd_kernels import WORDS as WORDS_OF_CODES
 from pipeline.scan.pair_kernels import COLLISION, intersections
 from pipeline.scan.shingle_sets import shingle_sets
-from pipeline.scan.words import chunk_keys, chunk_places, collision, read_chunk
+from pipeline.scan.words import chunk_keys, chunk_places, collision, read_documents_of
 from pipeline.text import minhash
 from pipeline.text import segmentation as text
 from pipeline.text.arrays import Flags, Int64, Uint32, Uint64
@@ -233,14 +233,14 @@ def _sampled(paths: list[Path], keys: Uint64, chosen: Int64) -> dict[int, Uint64
     wanted = np.sort(keys[chosen])
     found: dict[int, Uint64] = {}
     for place in chunk_places(paths):
-        if not among(chunk_keys(place), wanted).any():
+        rows = np.flatnonzero(among(chunk_keys(place), wanted))
+        if not len(rows):
             continue
-        chunk = read_chunk(place)
-        for document in np.flatnonzero(among(chunk.keys, wanted)).tolist():
-            words = chunk.words.hashes[
-                chunk.words.offsets[document] : chunk.words.offsets[document + 1]
-            ]
-            found[int(np.searchsorted(keys, chunk.keys[document]))] = words.copy()
+        chunk = read_documents_of(place, rows)
+        offsets = chunk.words.offsets
+        for document, key in enumerate(chunk.keys):
+            words = chunk.words.hashes[offsets[document] : offsets[document + 1]]
+            found[int(np.searchsorted(keys, key))] = words.copy()
     return found
 
 

@@ -4,15 +4,20 @@ import gzip
 import json
 import shutil
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from pipeline import run
 from pipeline.config.load import load_config
+from pipeline.corpus import read_documents as texts_of
 from pipeline.engine import run_folder
 from pipeline.engine.check import check
 from pipeline.engine.files import named
+from pipeline.engine.run_folder import open_run
 from pipeline.engine.session import idle, one_by_one
+from pipeline.errors import IntegrityError
+from pipeline.filter.emit import emit
 
 TEXTS = {f"{n}.jsonl": [f"text {m} of shard {n} and of no other" for m in range(3)] for n in "abcd"}
 
@@ -54,15 +59,102 @@ COPY = {**TEXTS, "e.jsonl": [TEXTS["b.jsonl"][0]]}
 
 
 def test_only_shards_whose_rows_changed_are_written(first, again, tmp_path, scan):
-    """A copy in a new shard changes the count of one row: of four shards one is written again."""
+    """A copy in a new shard changes the count of one row: of four shards one file is another."""
     done = again(COPY)
-    assert written(first, done) == {f"{f}/{n}.parquet" for f in ("kept", "removed") for n in "be"}
+    files = {"kept/b.parquet", "kept/e.parquet", "removed/e.parquet"}
+    assert written(first, done) == files
     fresh = scan(tmp_path / "c", tmp_path / "fresh")
     for name in ("kept", "removed"):
         for path in (fresh.folder / name).glob("*.parquet"):
             assert path.read_bytes() == (done.folder / path.relative_to(fresh.folder)).read_bytes()
     lists = [json.loads((one.folder / "lists/kept.json").read_bytes()) for one in (done, fresh)]
     assert lists[0]["files"] == lists[1]["files"]
+
+
+@pytest.fixture
+def read(monkeypatch):
+    """Give the names of the shards that emit reads, in order."""
+    names = []
+
+    def noted(shard, *more, **named):
+        names.append(shard.name)
+        return texts_of(shard, *more, **named)
+
+    monkeypatch.setattr(emit, "read_documents", noted)
+    return names
+
+
+def same_bytes(one, other):
+    """Tell whether two runs have the same files of rows."""
+    for path in [*one.folder.glob("kept/*.*"), *one.folder.glob("removed/**/*.*")]:
+        assert path.read_bytes() == (other.folder / path.relative_to(one.folder)).read_bytes()
+
+
+MASKS = ("policy.rules=['drop-copies', 'cut-spans']", "window.words=3", "policy.cut=mask")
+CUTS = (*MASKS[:2], "policy.cut=later")
+
+
+@pytest.mark.parametrize("settings", [(), MASKS, CUTS, ("emit.format=jsonl",)])
+def test_of_rows_that_are_known_otherwise_no_text_is_read(
+    tmp_path, make_corpus, scan, read, settings
+):
+    """A copy's first row has another count: its file has the texts that it had, as they lie.
+
+    JSON Lines have no columns, so they are written whole.
+    """
+    scan(make_corpus(tmp_path / "c", TEXTS), tmp_path / "run", *settings)
+    read.clear()
+    done = scan(make_corpus(tmp_path / "c", COPY), tmp_path / "run", *settings)
+    lines = settings == ("emit.format=jsonl",)
+    assert sorted(read) == (["b.jsonl", "e.jsonl"] if lines else ["e.jsonl"])
+    same_bytes(scan(tmp_path / "c", tmp_path / "fresh", *settings), done)
+
+
+@pytest.mark.parametrize("settings", [(), MASKS, CUTS])
+def test_a_row_goes_and_comes_back(tmp_path, make_corpus, scan, read, settings):
+    """Its values are read from one file and written to the other, unless rules change texts."""
+    scan(make_corpus(tmp_path / "c", TEXTS), tmp_path / "run", *settings)
+    read.clear()
+    better = make_corpus(tmp_path / "c", {**TEXTS, "0.jsonl": [TEXTS["b.jsonl"][0]]})
+    done = scan(better, tmp_path / "run", *settings)
+    assert done.rows("removed", "text")[0] == (TEXTS["b.jsonl"][0],)
+    assert ("b.jsonl" in read) == bool(settings)
+    (better / "0.jsonl").unlink()
+    read.clear()
+    done = scan(better, tmp_path / "run", *settings)
+    assert ("b.jsonl" in read) == bool(settings)
+    same_bytes(scan(better, tmp_path / "fresh", *settings), done)
+
+
+def test_values_that_are_not_read_as_they_were_written_are_read_from_the_shard(
+    tmp_path, scan, read
+):
+    """The order of a dictionary is not in Parquet, so a row with one is read where it came from."""
+    (tmp_path / "c").mkdir()
+    kinds = pa.DictionaryArray.from_arrays([2, 0, 1], ["x", "y", "z"])
+    rows = pa.table({"text": TEXTS["b.jsonl"], "kind": kinds})
+    pq.write_table(rows, tmp_path / "c" / "b.parquet")
+    scan(tmp_path / "c", tmp_path / "run")
+    pq.write_table(rows.slice(0, 1), tmp_path / "c" / "a.parquet")
+    read.clear()
+    done = scan(tmp_path / "c", tmp_path / "run")
+    assert sorted(read) == ["a.parquet", "b.parquet"]
+    kept = pq.ParquetFile(done.folder / "kept" / "b.parquet").read()["kind"]
+    assert kept.to_pylist() == ["x", "y"]
+
+
+@pytest.mark.parametrize("batches", [[2], [3, 1], [1, 1, 1]])
+def test_batches_that_are_not_those_of_the_files_are_refused(again, batches):
+    """The manifest is sealed, so this is a fault of ours; nothing is written for it."""
+
+    def other(folder):
+        with open_run(folder) as opened:
+            for shard in opened.manifest["outputs"]["emit/g00000"]["facts"]["shards"]:
+                shard["batches"] = batches
+            opened.save()
+
+    with pytest.raises(IntegrityError, match="damaged"):
+        again(COPY, damage=other)
 
 
 def test_a_damaged_file_does_not_stand(first, again):

@@ -1,7 +1,10 @@
 """The command line: what is said of one that is not valid."""
 
+import gc
+
 import pytest
 
+from flows.cli import interruptible
 from flows.command_line import run
 from pipeline.errors import ConfigError
 
@@ -22,3 +25,15 @@ def test_what_is_missing_is_named_as_the_help_has_it(given: str, found: str) -> 
     with pytest.raises(ConfigError) as refused:
         run(given.split())
     assert refused.value.found == found
+
+
+def test_garbage_is_collected_from_when_work_begins():
+    """Not while modules are imported, which is what takes most of the time of a small command."""
+    gc.disable()
+    try:
+        interruptible()
+        assert gc.isenabled()
+        assert gc.get_freeze_count() > 0
+    finally:
+        gc.unfreeze()
+        gc.enable()
