@@ -44,11 +44,13 @@ class Taken:
 
     Attributes:
         texts: the hash of each text as hex, and whether it was named.
-        rows: doc_id, place and whether its text was named, of each row in order.
+        rows: row_key, doc_id, place and whether its text was named, of each row in order.
+        named: keys of the rows that were named themselves; others of their text are copies.
     """
 
     texts: dict[str, bool]
     rows: list[Row]
+    named: frozenset[int]
 
     def lines(self, *, dry_run: bool = False) -> list[str]:
         """Return in words what it is, with the names of the first rows."""
@@ -60,13 +62,18 @@ class Taken:
             f"{near:,} near copies, all documents compared by exact Jaccard"
         )
         shown = [
-            f"  {'named' if row['named'] else 'near '}  {label(row['doc_id'])} "
-            f"({label(row['place'])})"
+            f"  {self._why(row):<5}  {label(row['doc_id'])} ({label(row['place'])})"
             for row in self.rows[:MOST_SHOWN]
         ]
         more = len(self.rows) - len(shown)
         rest = [f"  and {more:,} more rows; removed/ will have the keys of all"] if more else []
         return [head, *shown, *rest]
+
+    def _why(self, row: Row) -> str:
+        """Return why a row is forgotten: it was named, or it copies one that was, or nearly."""
+        if row["row_key"] in self.named:
+            return "named"
+        return "copy" if row["named"] else "near"
 
 
 def restore(out: Path, names: Sequence[str], *, undo: bool = False) -> int:
@@ -173,7 +180,7 @@ def _taken(run: RunFolder, names: Sequence[str], config: Config) -> Taken:
     hashes = pa.array([bytes.fromhex(text) for text in texts], pa.binary(16))
     listed = pa.table({"text_hash": hashes, "named": list(texts.values())})
     found = query("filter/rows_of_texts", {"counts": counts, "listed": listed})
-    return Taken(texts, found.to_pylist())
+    return Taken(texts, found.to_pylist(), frozenset(named.tolist()))
 
 
 def _refuse_ambiguous(rows: pa.Table) -> None:

@@ -79,6 +79,17 @@ def test_the_outlook_is_one_table_of_bands() -> None:
     ):
         assert cell in told, cell
     assert outlook(None) == outlook({}) == ""
+    assert "its training is longer" not in told
+
+
+def test_half_doses_that_grow_with_the_model_are_explained() -> None:
+    """More tokens beside the corpus, and each occurrence counts for less."""
+    models = [
+        model | {"half_dose": half}
+        for model, half in zip(OUTLOOK["models"], (52.0, 70.0), strict=True)
+    ]
+    told = text_of(outlook(OUTLOOK | {"models": models}))
+    assert "because its training is longer: this corpus is a smaller part of it" in told
 
 
 def test_orders_that_differ_are_said_to() -> None:
