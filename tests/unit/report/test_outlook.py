@@ -16,6 +16,7 @@ from pipeline.report.report import report
 from tests.report_runs import OUTLOOK, make_run
 
 Row = dict[str, Any]
+MODELS: Any = OUTLOOK["models"]
 EXPECTED = {
     "all": {"sequences": 8, "expected_share": 0.02, "expected_share_95": [0.00034, 0.11]},
 }
@@ -84,11 +85,10 @@ def test_the_outlook_is_one_table_of_bands() -> None:
 
 def test_half_doses_that_grow_with_the_model_are_explained() -> None:
     """More tokens beside the corpus, and each occurrence counts for less."""
-    models = [
-        model | {"half_dose": half}
-        for model, half in zip(OUTLOOK["models"], (52.0, 70.0), strict=True)
-    ]
-    told = text_of(outlook(OUTLOOK | {"models": models}))
+    found: Row = OUTLOOK | {
+        "models": [model | {"half_dose": model["parameters_in_all"]} for model in MODELS]
+    }
+    told = text_of(outlook(found))
     assert "because its training is longer: this corpus is a smaller part of it" in told
 
 
