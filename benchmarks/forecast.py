@@ -78,7 +78,8 @@ def main() -> int:
         if asked.panel:
             pq.write_table(released(found, truths), asked.panel, compression="zstd")
     if asked.out:
-        asked.out.write_text(json.dumps(recorded(asked.run, result), indent=1) + "\n")
+        known_as = {"known": asked.known.name} if asked.known else {}
+        asked.out.write_text(json.dumps(recorded(asked.run, result) | known_as, indent=1) + "\n")
     return 0
 
 
