@@ -56,7 +56,7 @@ def _ends(name: str, doc: str) -> pa.Field:
 
 TRIPLES = table(
     "backtest_triples",
-    1,
+    2,
     "one row per forecast, ladder, target, seed and stratum",
     [
         field("score", pa.string(), "unseen | seen"),
@@ -92,10 +92,11 @@ TRIPLES = table(
         _share("of_other_seed", "of the margin of the same target of another seed, the ceiling"),
         _share("share_of_the_way", "from the log count to the ceiling"),
         _ends("share_of_the_way_95", "it"),
-        _share("precision_promised_0.5", "of a threshold that other units promise 0.5 with"),
+        _share("precision_promised_0.5", "of what is called at 0.5; null: nothing is"),
         _share("precision_promised_0.75", "likewise"),
         _share("precision_promised_0.9", "likewise"),
-        _share("recall_at_that", "recall at the last threshold"),
+        field("called_at_that", pa.int64(), "sequences called at the last one"),
+        _share("recall_at_that", "of what was memorized, how much of it is called"),
     ],
 )
 

@@ -44,13 +44,15 @@ class Taken:
 
     Attributes:
         texts: the hash of each text as hex, and whether it was named.
-        rows: doc_id, place and whether its text was named, of each row in order.
+        rows: row_key, doc_id, place and whether its text was named, of each row in order.
+        named: keys of the rows that were named themselves; others of their text are copies.
         report: whether there is a report, which may quote them.
     """
 
     texts: dict[str, bool]
     rows: list[Row]
-    report: bool = False
+    named: frozenset[int]
+    report: bool
 
     def lines(self, *, dry_run: bool = False) -> list[str]:
         """Return in words what it is, with the names of the first rows."""
@@ -62,8 +64,7 @@ class Taken:
             f"{near:,} near copies, all documents compared by exact Jaccard"
         )
         shown = [
-            f"  {'named' if row['named'] else 'near '}  {label(row['doc_id'])} "
-            f"({label(row['place'])})"
+            f"  {self._why(row):<5}  {label(row['doc_id'])} ({label(row['place'])})"
             for row in self.rows[:MOST_SHOWN]
         ]
         more = len(self.rows) - len(shown)
@@ -72,6 +73,12 @@ class Taken:
             goes = "would be deleted" if dry_run else "is deleted"
             rest.append(f"the report, which may quote them, {goes}: rote report makes it anew")
         return [head, *shown, *rest]
+
+    def _why(self, row: Row) -> str:
+        """Return why a row is forgotten: it was named, or it copies one that was, or nearly."""
+        if row["row_key"] in self.named:
+            return "named"
+        return "copy" if row["named"] else "near"
 
 
 def restore(out: Path, names: Sequence[str], *, undo: bool = False) -> int:
@@ -178,7 +185,8 @@ def _taken(run: RunFolder, names: Sequence[str], config: Config) -> Taken:
     hashes = pa.array([bytes.fromhex(text) for text in texts], pa.binary(16))
     listed = pa.table({"text_hash": hashes, "named": list(texts.values())})
     found = query("filter/rows_of_texts", {"counts": counts, "listed": listed})
-    return Taken(texts, found.to_pylist(), "report/all" in run.manifest["outputs"])
+    reported = "report/all" in run.manifest["outputs"]
+    return Taken(texts, found.to_pylist(), frozenset(named.tolist()), reported)
 
 
 def _refuse_ambiguous(rows: pa.Table) -> None:

@@ -7,7 +7,14 @@ from collections.abc import Sequence
 
 from pipeline.engine.tables import Row
 from pipeline.report.data.alarms import grouped
-from pipeline.report.data.headline import half_dose, kept_proxies, no_forecast, ordered, short
+from pipeline.report.data.headline import (
+    diluted,
+    half_dose,
+    kept_proxies,
+    no_forecast,
+    ordered,
+    short,
+)
 from pipeline.report.data.priorities import top_rows
 from pipeline.report.html.markup import number, percent, size
 from pipeline.report.html.phrases import PERSONAL, kind
@@ -150,7 +157,8 @@ def _half_doses(outlook: object) -> str:
     )
     return plain(
         f"Occurrences at which half is recited (95%), by parameters of the model: "
-        f"{', '.join(told)}; one epoch of this corpus in a training of 20 tokens a parameter."
+        f"{', '.join(told)}; one epoch of this corpus in a training of 20 tokens a parameter. "
+        f"{diluted(outlook)}".rstrip()
     )
 
 

@@ -132,6 +132,17 @@ def half_dose(row: Mapping[str, Any]) -> str:
     return f"{times(row['half_dose'])} [{times(low)}, {times(high)}]"
 
 
+def diluted(outlook: Mapping[str, Any]) -> str:
+    """Return why half doses grow with the models of an outlook; empty where they do not."""
+    halves = [row["half_dose"] for row in outlook["models"]]
+    if None in halves or halves[-1] <= halves[0]:
+        return ""
+    return (
+        "A larger model needs more occurrences here because its training is longer: this corpus is "
+        "a smaller part of it, and every occurrence counts for less. "
+    )
+
+
 def times(count: float | None) -> str:
     """Return a number of times that is an estimate; a report has none for one beyond all bounds."""
     if count is None or count >= 1e6:

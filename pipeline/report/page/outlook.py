@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import floor
 
 from pipeline.engine.tables import Row
-from pipeline.report.data.headline import half_dose, short
+from pipeline.report.data.headline import diluted, half_dose, short
 from pipeline.report.html.markup import Html, join, number, percent, table, tag
 from pipeline.report.html.terms import term
 
@@ -19,7 +19,7 @@ def outlook(found: object) -> Html:
     models = found["models"]
     head = [
         "occurrences",
-        "sequences",
+        "places",
         *(
             f"{short(model['parameters_in_all'])} parameters, {short(model['tokens'])} tokens"
             for model in models
@@ -35,8 +35,8 @@ def outlook(found: object) -> Html:
         "The ",
         term("outlook"),
         (
-            ": of the corpus's sequences that occur so often, how many a model would recite (95%); "
-            "last, the "
+            ": at how many places of the corpus a sequence stands that occurs so often (each of "
+            "its occurrences is one), at how many of them a model would recite it (95%); last, the "
         ),
         term("half dose"),
         ", in occurrences.",
@@ -50,7 +50,7 @@ def outlook(found: object) -> Html:
 
 
 def _band(level: Row) -> str:
-    """Return the range of sequences recited."""
+    """Return the range of places that are recited."""
     low, high = (round(end) for end in level["recited_95"])
     if high == 0:
         return "under 1"
@@ -66,6 +66,7 @@ def _meaning(found: Row) -> str:
         "dose, size and tokens go on beyond these is taken from published measurements, and a "
         "range holds what 95 of 100 ways to go on would give. "
     )
+    assumed += diluted(found)
     if agreement is None:
         return assumed
     alike = next((words for least, words in _ALIKE if agreement >= least), "not the same")

@@ -175,7 +175,10 @@ def _half(target: Row, asked: int) -> str:
         return ""
     low = target["half_dose_95"][0]
     counted = "" if low == asked else "; times are counted at powers of two"
-    return f" Half may be recited from {times(low)} times on, the low end of its interval{counted}."
+    return (
+        f" Half may be recited from {times(low)} times on, the low end of its interval{counted}. "
+        "A longer training needs more: this corpus is then a smaller part of it."
+    )
 
 
 def _personal(data: Row) -> str:

@@ -64,13 +64,22 @@ def test_an_oracle_takes_a_line_in_log_odds_off(given):
     assert not none.any()
 
 
-def test_a_threshold_asks_no_label_and_no_row_of_its_own_unit(given):
-    """What is called of a fold does not change with the forecasts of that fold's other rows."""
+def test_what_is_called_is_at_the_promise_itself(given):
+    """Not above a threshold whose mean is: a unit of many rows of a lesser risk is not called."""
     risk, _ = given
-    called = called_at(risk, UNIT, np.ones(ROWS), 0.9)
-    assert called.any()
-    assert risk[called].min() > 0.5
-    assert not called_at(np.full(ROWS, 0.3), UNIT, np.ones(ROWS), 0.9).any()
+    called = called_at(risk, UNIT, 0.9)
+    assert called.tolist() == (risk >= 0.9).tolist()
+    assert not called_at(np.full(ROWS, 0.85), UNIT, 0.9).any()
+    assert called_at(np.full(ROWS, 0.85), UNIT, 0.75).all()
+
+
+def test_too_few_units_carry_no_promise():
+    """What is called of a fold rests on those of the others: 9 units for .9, 3 for .75."""
+    few = np.where(UNIT < 9, 0.95, 0.1)  # units of one fold have fewer than nine in the others
+    assert not called_at(few, UNIT, 0.9).any()
+    assert called_at(few, UNIT, 0.75).tolist() == (few > 0.9).tolist()
+    many = np.where(UNIT < 40, 0.95, 0.1)
+    assert called_at(many, UNIT, 0.9).tolist() == (many > 0.9).tolist()
 
 
 def test_a_row_of_results_says_what_was_expected_and_what_came(given):
@@ -86,6 +95,7 @@ def test_a_row_of_results_says_what_was_expected_and_what_came(given):
     assert row["of_other_seed"] == 1.0
     assert row["share_of_the_way"] == pytest.approx(0.0)  # the dose ranks as the forecast does
     assert row["precision_promised_0.9"] >= 0.75
+    assert row["called_at_that"] == (risk >= 0.9).sum()
     low, high = row["average_precision_95"]
     assert low <= row["average_precision"] <= high
 

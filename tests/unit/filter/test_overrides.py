@@ -86,7 +86,7 @@ def test_a_forgotten_text_is_nowhere_in_kept_or_removed(done):
     assert rows == [
         "  named  a.jsonl#0 (a.jsonl#0)",
         "  near   a.jsonl#1 (a.jsonl#1)",
-        "  named  a.jsonl#2 (a.jsonl#2)",
+        "  copy   a.jsonl#2 (a.jsonl#2)",
     ]
     assert not (done.folder / "kept/_SUCCESS").exists()
     filtered(done.folder)

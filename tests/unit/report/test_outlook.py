@@ -16,6 +16,7 @@ from pipeline.report.report import report
 from tests.report_runs import OUTLOOK, make_run
 
 Row = dict[str, Any]
+MODELS: Any = OUTLOOK["models"]
 EXPECTED = {
     "all": {"sequences": 8, "expected_share": 0.02, "expected_share_95": [0.00034, 0.11]},
 }
@@ -79,6 +80,16 @@ def test_the_outlook_is_one_table_of_bands() -> None:
     ):
         assert cell in told, cell
     assert outlook(None) == outlook({}) == ""
+    assert "its training is longer" not in told
+
+
+def test_half_doses_that_grow_with_the_model_are_explained() -> None:
+    """More tokens beside the corpus, and each occurrence counts for less."""
+    found: Row = OUTLOOK | {
+        "models": [model | {"half_dose": model["parameters_in_all"]} for model in MODELS]
+    }
+    told = text_of(outlook(found))
+    assert "because its training is longer: this corpus is a smaller part of it" in told
 
 
 def test_orders_that_differ_are_said_to() -> None:

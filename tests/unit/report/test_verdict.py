@@ -94,12 +94,13 @@ def test_an_order_is_told_by_occurrences(tmp_path: Path) -> None:
     assert before_and_after(data) == (
         "Of some 400 different sequences 120 occur 2 times or more before the filter, 8 after it "
         "(scored 2 of 4 documents that stay, 4 of 6 before). Half may be recited from 12 times on, "
-        "the low end of its interval; times are counted at powers of two."
+        "the low end of its interval; times are counted at powers of two. A longer training needs "
+        "more: this corpus is then a smaller part of it."
     )
     target["half_dose_95"] = [16.0, 180.0]
     told = before_and_after(data)
     assert "60 occur 16 times or more before the filter, 4 after it" in told
-    assert told.endswith(" Half may be recited from 16 times on, the low end of its interval.")
+    assert " Half may be recited from 16 times on, the low end of its interval. A longer" in told
     target["half_dose_95"] = [None, None]
     told = before_and_after(data)
     assert "60 occur 16 times or more before the filter, 4 after it" in told
