@@ -32,7 +32,8 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
-from scan import CHILD, copy, machine, scan
+from processes import CHILD, answer_of
+from scan import copy, machine, scan
 
 UNITS = {"GB": 10**9, "MB": 10**6}
 QUALITY = {
@@ -81,16 +82,7 @@ def beside(corpus: Path) -> Path:
 
 def child(side: str, corpus: Path, out: Path, memory: int) -> dict[str, Any]:
     """Run one side in a process of its own and return its figures with peak memory in MB."""
-    ended = subprocess.run(
-        [sys.executable, __file__],
-        env={**os.environ, CHILD: json.dumps([side, str(corpus), str(out), memory])},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if ended.returncode:
-        raise SystemExit(ended.stderr)
-    return dict(json.loads(ended.stdout.splitlines()[-1]))
+    return dict(answer_of([__file__], [side, str(corpus), str(out), memory]))
 
 
 def answer(side: str, corpus: Path, out: Path, memory: int) -> dict[str, Any]:

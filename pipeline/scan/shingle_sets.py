@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.config.sections import SketchConfig
-from pipeline.engine.parts import Parts, parting
+from pipeline.engine.parts import Parts, in_order, parting
 from pipeline.engine.spill import Ref, Spill
 from pipeline.engine.stage import Work
 from pipeline.engine.tables import evenly, read_batches
@@ -37,6 +37,7 @@ PAIR_BYTES = 160  # of a pair in a slab: keys, places, sizes, what is sorted
 ROWS_AT_ONCE = 65_536
 WORD_BYTES = 20  # of a document in a block: shingle, its place, word
 SMALLEST_BLOCK = 1 << 20  # words
+WORDS_AT_ONCE = 1 << 16  # whose sets are made on one thread
 
 
 def at_least(threshold: float) -> tuple[int, int]:
@@ -105,27 +106,22 @@ def shared_shingles(
     """
     keys = _distinct(a, b)
     ends = np.stack([np.searchsorted(keys, side) for side in (a, b)], axis=1)
-    inter = np.zeros(len(a), np.int64)
+    found = np.zeros((3, len(a)), np.int64)
     with parting(work.folder, work.memory // 6 or 2**62, work.cores) as parts:
         block = _block_of(work, keys, a, b, parts)
-        maker = _SetMaker(keys, block, work.config.sketch, parts.spill)
-        sizes = np.zeros(len(keys), np.int64)
-        held: dict[int, list[_ChunkSets]] = {}
-        for made in parts.in_order(maker.of_chunk, places):
-            for part in made:
-                sizes[part.documents] = part.sizes
-                held.setdefault(part.block, []).append(part)
+        wanted = _Wanted(keys, block, parts.spill)
+        held = [one for one in parts.in_order(wanted.of_chunk, places) if one]
         comparison = _Comparison(
-            held, len(keys), work.config.sketch.shingle_words, test, parts.spill, parts.cores
+            held, len(keys), work.config.sketch, test, parts.spill, parts.cores
         )
         every = [*_by_blocks(block[ends])]
         works = (_Together(*one, ends, block) for one in every)
         shared = parts.one_by_one(comparison.shared, works)
-        for (*_, rows), found in zip(every, shared, strict=True):
-            inter[rows] = found
-    if np.any(inter == COLLISION):
+        for (*_, rows), counted in zip(every, shared, strict=True):
+            found[:, rows] = counted
+    if np.any(found[0] == COLLISION):
         raise collision(work.config.sketch.seed)
-    return inter, sizes[ends[:, 0]], sizes[ends[:, 1]]
+    return found[0], found[1], found[2]
 
 
 def _distinct(a: Uint64, b: Uint64) -> Uint64:
@@ -177,52 +173,48 @@ def _by_blocks(blocks: Int64) -> Iterator[tuple[int, int, Int64]]:
 
 
 @dataclass(frozen=True)
-class _ChunkSets:
-    """The shingle sets of the documents of one block in one chunk, put aside.
+class _ChunkWords:
+    """The words of the wanted documents of one chunk, block by block, put aside.
 
     Attributes:
-        block: its number.
         documents: place of each document among all, (documents,).
-        sizes: shingles of each, (documents,).
-        sets: the arrays of `Sets`.
+        blocks: its block, ascending, (documents,).
+        offsets: into the words, (documents + 1,).
+        spelled: hash of each word.
     """
 
-    block: int
     documents: Int64
-    sizes: Int64
-    sets: tuple[Ref, Ref, Ref, Ref, Ref]
+    blocks: Int64
+    offsets: Int64
+    spelled: Ref
 
 
 @dataclass(frozen=True)
-class _SetMaker:
-    """Makes the shingle sets of some documents, chunk by chunk.
+class _Wanted:
+    """Finds the words of some documents, chunk by chunk.
 
     Attributes:
         keys: row_key of the documents, ascending.
         block: of each document.
-        sketch: how shingles are made.
-        spill: where sets are put aside.
+        spill: where words are put aside.
     """
 
     keys: Uint64  # (documents,)
     block: Int64  # (documents,)
-    sketch: SketchConfig
     spill: Spill
 
-    def of_chunk(self, place: ChunkPlace) -> list[_ChunkSets]:
-        """Put aside the sets of the wanted documents of a chunk, block by block."""
+    def of_chunk(self, place: ChunkPlace) -> _ChunkWords | None:
+        """Put aside the words of the wanted documents of a chunk; None where it has none."""
         taken = np.flatnonzero(among(chunk_keys(place), self.keys))
         if not taken.size:
-            return []
+            return None
         chunk = read_documents_of(place, taken)
         numbers = np.searchsorted(self.keys, chunk.keys)
-        made = []
-        for block in np.unique(self.block[numbers]).tolist():
-            members = self.block[numbers] == block
-            sets = shingle_sets(text.take(chunk.words, np.flatnonzero(members)), self.sketch)
-            refs = tuple(self.spill.put(values) for values in sets)
-            made.append(_ChunkSets(block, numbers[members], np.diff(sets.sets), refs))  # type: ignore[arg-type]
-        return made
+        order = np.argsort(self.block[numbers], kind="stable")
+        words = text.take(chunk.words, order)
+        documents = numbers[order]
+        spelled = self.spill.put(words.hashes)
+        return _ChunkWords(documents, self.block[documents], words.offsets, spelled)
 
 
 class _Together:
@@ -246,23 +238,26 @@ class _Comparison:
 
     def __init__(
         self,
-        parts: dict[int, list[_ChunkSets]],
+        chunks: list[_ChunkWords],
         documents: int,
-        shingle_words: int,
+        sketch: SketchConfig,
         test: Criterion,
         spill: Spill,
         cores: int,
     ) -> None:
-        self._parts = parts
+        self._chunks = chunks
         self._documents = documents
-        self._shingle_words = shingle_words
+        self._sketch = sketch
         self._test = test
         self._spill = spill
         self._cores = cores
         self._loaded: dict[int, tuple[Int64, Sets]] = {}
 
     def shared(self, together: _Together) -> Int64:
-        """Return the shared shingles of each pair, (pairs,), 0 where the test fails."""
+        """Return the shared shingles of each pair, 0 where the test fails, and both sizes.
+
+        They are of (3, pairs).
+        """
         first, second = together.blocks
         place_a, left = self._load(first, keep=together.blocks)
         place_b, right = self._load(second, keep=together.blocks)
@@ -270,7 +265,7 @@ class _Comparison:
         local = np.stack([place_a[pairs[:, 0]], place_b[pairs[:, 1]]], axis=1)
         ratio = np.array(at_least(self._test.threshold), np.int64)
         inter = np.zeros(len(pairs), np.int64)
-        size = self._shingle_words
+        size = self._sketch.shingle_words
 
         def compare(span: tuple[int, int]) -> None:
             part = slice(*span)
@@ -283,31 +278,49 @@ class _Comparison:
 
         with ThreadPoolExecutor(self._cores) as threads:
             list(threads.map(compare, pairwise(range(0, len(pairs) + 1024, 1024))))
-        return inter
+        sizes = np.diff(left.sets)[local[:, 0]], np.diff(right.sets)[local[:, 1]]
+        return np.stack([inter, *(np.where(turned, *way) for way in (sizes[::-1], sizes))])
 
     def _load(self, block: int, keep: tuple[int, int]) -> tuple[Int64, Sets]:
         """Return where each document stands in a block, and the sets of the block."""
         self._loaded = {held: sets for held, sets in self._loaded.items() if held in keep}
         if block not in self._loaded:
-            get, parts = self._spill.get, self._parts[block]
-            documents = np.concatenate([part.documents for part in parts])
+            documents, words = self._words(block)
             place = np.zeros(self._documents, np.int64)
             place[documents] = np.arange(len(documents))
-            arrays = [[get(part.sets[k]) for part in parts] for k in range(5)]
-            self._loaded[block] = (
-                place,
-                Sets(
-                    _stacked(arrays[0]),
-                    np.concatenate(arrays[1]),
-                    np.concatenate(arrays[2]),
-                    _stacked(arrays[3]),
-                    np.concatenate(arrays[4]),
-                ),
-            )
+            self._loaded[block] = place, self._sets(words)
         return self._loaded[block]
 
+    def _words(self, block: int) -> tuple[Int64, Words]:
+        """Return the documents of a block and their words."""
+        documents, lengths, spelled = [], [np.zeros(1, np.int64)], []
+        for chunk in self._chunks:
+            low, high = np.searchsorted(chunk.blocks, [block, block + 1])
+            if low < high:
+                documents.append(chunk.documents[low:high])
+                lengths.append(np.diff(chunk.offsets[low : high + 1]))
+                span = int(chunk.offsets[low]), int(chunk.offsets[high])
+                spelled.append(self._spill.get(chunk.spelled, *span))
+        none = np.zeros(0, np.uint32)
+        offsets = np.cumsum(np.concatenate(lengths))
+        return np.concatenate(documents), Words(offsets, np.concatenate(spelled), none, none)
 
-def _stacked(offsets: list[Int64]) -> Int64:
-    """Return the offsets of arrays that are laid one after another."""
-    lengths = [np.diff(part) for part in offsets]
-    return np.concatenate([[0], np.cumsum(np.concatenate(lengths))])
+    def _sets(self, words: Words) -> Sets:
+        """Return the shingle sets of some documents, made run by run on threads."""
+        count, total = len(words.offsets) - 1, int(words.offsets[-1])
+        runs = np.searchsorted(words.offsets, np.arange(0, total, WORDS_AT_ONCE))
+        bounds = np.unique(np.concatenate([[0], runs, [count]]))
+        ends = np.zeros(count + 1, np.int64)
+        hashes, places = np.empty(total, np.uint64), np.empty(total, np.uint32)
+
+        def made(span: tuple[int, int]) -> Sets:
+            return shingle_sets(text.take(words, np.arange(*span)), self._sketch)
+
+        with ThreadPoolExecutor(self._cores) as threads:
+            spans = [*pairwise(bounds.tolist())]
+            every = in_order(threads, self._cores, made, spans)
+            for (low, high), own in zip(spans, every, strict=True):
+                first, last = ends[low], ends[low] + own.sets[-1]
+                ends[low + 1 : high + 1] = first + own.sets[1:]
+                hashes[first:last], places[first:last] = own.hashes, own.places
+        return Sets(ends, hashes[: ends[-1]], places[: ends[-1]], words.offsets, words.hashes)

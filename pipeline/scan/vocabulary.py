@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from pipeline.text.sorting import group
 
 SHARE = 1 << 14  # entries whose letters are compared at once
 MOST_SHARE_BITS = 12
+SHARES_AT_ONCE = 16  # that are read together
 AT_ONCE = 1 << 18  # entries grouped at once
 MOST_BLOCKS = 256
 NEW_AT_ONCE = 16  # chunks that are held against all others
@@ -61,7 +63,8 @@ def hold_words(places: Sequence[ChunkPlace], seed: int, parts: Parts) -> int:
     each = max(1, int(len(places) * max(AT_ONCE, total // MOST_BLOCKS) / max(1, total)))
     blocks = [places[low : low + each] for low in range(0, len(places), each)]
     held = list(parts.in_order(partial(_grouped, parts.spill, bits), blocks))
-    counts = list(parts.in_order(partial(_hold, parts.spill, held), range(1 << bits)))
+    runs = [range(low, low + SHARES_AT_ONCE) for low in range(0, 1 << bits, SHARES_AT_ONCE)]
+    counts = list(parts.in_order(partial(_hold, parts.spill, held), runs))
     if COLLISION in counts:
         raise collision(seed)
     return sum(counts)
@@ -125,16 +128,31 @@ def _agrees(own: tuple[Uint32, Int64, Uint64, Uint8], place: ChunkPlace) -> bool
     return bool(word_kernels.agree(*own, *_entries([place])))
 
 
-def _hold(spill: Spill, blocks: Sequence[_Vocabulary], share: int) -> int:
-    """Compare the entries of one share; return the different hashes, or COLLISION."""
-    entries = [block.entries[share : share + 2].tolist() for block in blocks]
-    bounds = [block.bounds[share : share + 2].tolist() for block in blocks]
-    hashes, lengths, letters = (
-        np.concatenate([spill.get(ref, *span) for ref, span in zip(refs, spans, strict=True)])
-        for refs, spans in (
-            ([block.hashes for block in blocks], entries),
-            ([block.lengths for block in blocks], entries),
-            ([block.letters for block in blocks], bounds),
+def _hold(spill: Spill, blocks: Sequence[_Vocabulary], shares: range) -> int:
+    """Compare the entries of some shares; return the different hashes, or COLLISION."""
+    total, held = 0, [_read(spill, block, shares) for block in blocks]
+    for share in range(len(held[0]) if held else 0):
+        own = [np.concatenate([block[share][k] for block in held]) for k in range(3)]
+        found = int(word_kernels.enter(*own)[0])
+        if found == COLLISION:
+            return COLLISION
+        total += found
+    return total
+
+
+def _read(
+    spill: Spill, block: _Vocabulary, shares: range
+) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Return hashes, lengths and letters of some shares of a block, share by share."""
+    cut = slice(shares.start, shares.stop + 1)
+    entries, bounds = block.entries[cut], block.bounds[cut]
+    spans = (block.hashes, entries), (block.lengths, entries), (block.letters, bounds)
+    read = [spill.get(ref, int(ends[0]), int(ends[-1])) for ref, ends in spans]
+    return [
+        (read[0][low:high], read[1][low:high], read[2][first:last])
+        for (low, high), (first, last) in zip(
+            pairwise((entries - entries[0]).tolist()),
+            pairwise((bounds - bounds[0]).tolist()),
+            strict=True,
         )
-    )
-    return int(word_kernels.enter(hashes, lengths, letters)[0])
+    ]

@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from pipeline.engine.parts import in_order
 from pipeline.engine.query import limits, stream
+from pipeline.engine.spill import Spill, spilling
 from pipeline.engine.stage import Receipt, Work
 from pipeline.engine.tables import TableWriter, read_batches, read_table, write_table
 from pipeline.scan.near import band_kernels
@@ -132,6 +133,32 @@ def _gathered(parts: list[Any], *, signed: bool) -> _Documents:
     )
 
 
+def _keys_of(work: Work, documents: Uint64) -> Iterator[Uint64]:
+    """Yield the keys of all bands of documents that have a signature, (documents, bands)."""
+    sketch = work.config.sketch
+    for values in crowds.signatures_of(work, documents):
+        yield minhash.band_keys(values, sketch.bands, sketch.rows)
+
+
+class _KeysAside:
+    """The keys of all bands, put aside band by band, so that signatures are read once."""
+
+    def __init__(self, work: Work, documents: Uint64, spill: Spill) -> None:
+        self._spill = spill
+        self._count = len(documents)
+        self._held = [(spill.put(keys.T.ravel()), len(keys)) for keys in _keys_of(work, documents)]
+
+    def of(self, numbers: Int64) -> Uint64:
+        """Return the keys of bands that follow one another, (bands, documents)."""
+        found, at = np.empty((len(numbers), self._count), np.uint64), 0
+        first, last = int(numbers[0]), int(numbers[-1]) + 1
+        for ref, size in self._held:
+            held = self._spill.get(ref, first * size, last * size)
+            found[:, at : at + size] = held.reshape(len(numbers), size)
+            at += size
+        return found
+
+
 @dataclass
 class _Search:
     """The search for pairs over all bands, which writes `buckets`.
@@ -165,7 +192,9 @@ class _Search:
             np.arange(first, min(first + at_once, bands)) for first in range(0, bands, at_once)
         ]
         if len(signed.keys):
-            yield from self._over(signed, passes, planted)
+            with spilling(self.work.folder, 0) as spill:
+                aside = _KeysAside(self.work, signed.keys, spill) if len(passes) > 1 else None
+                yield from self._over(signed, passes, planted, aside)
         if len(short.keys):
             yield from self._over(short, [np.array([bands])], None)
 
@@ -183,10 +212,14 @@ class _Search:
         }
 
     def _over(
-        self, documents: _Documents, passes: Sequence[Int64], planted: PlantedCopies | None
+        self,
+        documents: _Documents,
+        passes: Sequence[Int64],
+        planted: PlantedCopies | None,
+        aside: _KeysAside | None = None,
     ) -> Iterator[pa.RecordBatch]:
         """Yield the pairs of some documents, in passes over the bands."""
-        make = partial(self._pass, documents)
+        make = partial(self._pass, documents, aside)
         only = make(passes[0]) if len(passes) == 1 else None
         largest, of_band = np.zeros((2, len(documents.keys)), np.int64)
         for numbers in passes:
@@ -211,9 +244,12 @@ class _Search:
             if planted:
                 planted.meet_crowd(crowd.crowd)
 
-    def _pass(self, documents: _Documents, numbers: Int64) -> tuple[Bands, list[Buckets]]:
+    def _pass(
+        self, documents: _Documents, aside: _KeysAside | None, numbers: Int64
+    ) -> tuple[Bands, list[Buckets]]:
         """Return the keys of some bands and the buckets of each."""
-        bands = Bands(numbers, self._band_keys(documents, numbers), documents.low)
+        keys = aside.of(numbers) if aside else self._band_keys(documents, numbers)
+        bands = Bands(numbers, keys, documents.low)
         with ThreadPoolExecutor(self.work.cores) as threads:
             found = threads.map(partial(band_kernels.buckets, bands), range(len(numbers)))
             return bands, list(found)
@@ -227,14 +263,12 @@ class _Search:
 
     def _band_keys(self, documents: _Documents, numbers: Int64) -> Uint64:
         """Return the keys of some bands, (bands, documents)."""
-        sketch = self.work.config.sketch
-        found, at = np.empty((len(numbers), len(documents.keys)), np.uint64), 0
         if not documents.signed:
             return self._short_keys(documents)
-        for values in crowds.signatures_of(self.work, documents.keys):
-            keys = minhash.band_keys(values, sketch.bands, sketch.rows)
-            found[:, at : at + len(values)] = keys[:, numbers].T
-            at += len(values)
+        found, at = np.empty((len(numbers), len(documents.keys)), np.uint64), 0
+        for keys in _keys_of(self.work, documents.keys):
+            found[:, at : at + len(keys)] = keys[:, numbers].T
+            at += len(keys)
         return found
 
     def _short_keys(self, documents: _Documents) -> Uint64:

@@ -65,7 +65,7 @@ def windows(work: Work) -> Receipt:
     total = documents.windows(work.config.window.words)
     places = chunk_places(work.paths("words"))
     with (
-        parting(work.folder, work.memory // 4, work.cores) as parts,
+        parting(work.folder, work.memory // 8, work.cores) as parts,
         write_table(work.folder, "windows", work.key, WINDOWS) as out,
         write_table(work.folder, "spans", work.key, SPANS) as spans,
         write_table(work.folder, "repeats", work.key, REPEATS) as repeats,

@@ -292,16 +292,23 @@ def in_passes(done, folder, monkeypatch, bands):
     count = len(set(done.table("copies")["representative"].to_pylist()))
     monkeypatch.setattr(candidates, "BAND_BYTES", 2 * DUCKDB // 4 // (bands * count))
     passes = []
-    honest = candidates._Search._band_keys
+    read = []
+    honest, honest_read = candidates._Search._pass, candidates._keys_of
 
-    def noted(job, documents, numbers):
+    def noted(job, documents, aside, numbers):
         passes.append(len(numbers))
-        return honest(job, documents, numbers)
+        return honest(job, documents, aside, numbers)
 
-    monkeypatch.setattr(candidates._Search, "_band_keys", noted)
+    def noted_read(work, documents):
+        read.append(len(documents))
+        return honest_read(work, documents)
+
+    monkeypatch.setattr(candidates._Search, "_pass", noted)
+    monkeypatch.setattr(candidates, "_keys_of", noted_read)
     again = done.redone("candidates", folder, memory=2 * DUCKDB, cores=2)
     once = [bands] * (12 // bands) + ([12 % bands] if 12 % bands else [])
     assert passes == (once if len(once) == 1 else once + once)
+    assert len(read) == 1  # signatures, whatever the memory
     return again
 
 
