@@ -135,9 +135,12 @@ def test_of_a_shard_of_many_parts_one_is_read(tmp_path, make_corpus, scan, read,
     scan(make_corpus(tmp_path / "c", texts), tmp_path / "run")
     read.clear()
     taken = []
-    monkeypatch.setattr(
-        RenewedFile, "user_columns", lambda file: taken.append(columns_of(file)) or taken[-1]
-    )
+
+    def noted(file):
+        taken.append(columns_of(file))
+        return taken[-1]
+
+    monkeypatch.setattr(RenewedFile, "user_columns", noted)
     (tmp_path / "c" / "0.jsonl").write_text(json.dumps({"text": texts["b.jsonl"][4]}) + "\n")
     done = scan(tmp_path / "c", tmp_path / "run")
     assert [one["text"].to_pylist() for one in taken] == [texts["b.jsonl"][4:6], []]
