@@ -312,7 +312,7 @@ FACTS: dict[str, Any] = {
                 "number": COUNT,
                 "kept": COUNT,
                 "removed": COUNT,
-                "batches?": [COUNT],
+                "parts?": [COUNT],
                 "of?": WORDS,
                 "columns?": WORDS,
             }

@@ -7,6 +7,7 @@ written.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -44,10 +45,12 @@ from pipeline.filter.emit.struct_column import Added, kept_struct, removed_struc
 from pipeline.filter.mitigations.goldfish import tokenizer_digest
 from pipeline.filter.rules.mask_personal import masks_personal
 from pipeline.scan.signatures import text_hashes
+from pipeline.text.segmentation import text_buffers
 from schemas.filter.emitted import SPANS_CUT
 
 VERSION = 9
-BATCH_BYTES = 2 << 20  # of rows read, and written as a row group, at once
+BATCH_BYTES = 8 << 20  # of rows read at once
+PART_BYTES = 2 << 20  # of texts in a row group at most, or one text
 LEAST_GROUP = 128  # rows; files with smaller row groups are written with larger ones
 SPANS = "removed/spans"
 SCAN_AGAIN = "scan again: rote scan CORPUS... --out RUN --verify"
@@ -131,6 +134,11 @@ class _ShardRows:
     facts: pa.Table
     texts: pa.Array | None
 
+    def slice(self, first: int, size: int) -> _ShardRows:
+        """Return some rows that lie side by side."""
+        texts = None if self.texts is None else self.texts.slice(first, size)
+        return _ShardRows(self.columns.slice(first, size), self.facts.slice(first, size), texts)
+
     def of(self, chosen: np.ndarray) -> _ShardRows:
         """Return the chosen rows."""
         if chosen.all():
@@ -172,7 +180,7 @@ class _ShardWriter:
             stack.enter_context(kept)
             stack.enter_context(removed)
             spans = stack.enter_context(self._spans_writer()) if self._cuts else None
-            batches: list[int] = []
+            parts: list[int] = []
             for batch in read_documents(
                 self._shard,
                 self._work.config.input,
@@ -181,13 +189,15 @@ class _ShardWriter:
                 batch_bytes=BATCH_BYTES,
             ):
                 facts = facts_of.take(len(batch.rows))
-                batches += [len(batch.rows)] if len(batch.rows) else []
                 self._require_scanned(batch, facts)
                 if batch.columns is not None and len(batch.rows):
                     texts = batch.texts if self._reads_texts else None
                     columns = as_written(batch.columns, self._schema)
-                    self._split(_ShardRows(columns, facts, texts), kept, removed, spans)
-        read = sum(batches)
+                    for first, size in _parts(batch.texts):
+                        part = _ShardRows(columns, facts, texts).slice(first, size)
+                        self._split(part, kept, removed, spans)
+                        parts.append(size)
+        read = sum(parts)
         if not read == kept.rows + removed.rows == facts_of.rows():
             raise IntegrityError(
                 "A shard has other rows than were scanned, or rows were lost.",
@@ -199,7 +209,7 @@ class _ShardWriter:
         records = [kept.record, removed.record, *([spans.record] if spans else [])]
         counted = {"number": self._shard.number, "kept": kept.rows, "removed": removed.rows}
         digests = made_of(self._shard, self._work, facts_of, self._tables)
-        return records, {**counted, "batches": batches, **digests}
+        return records, {**counted, "parts": parts, **digests}
 
     def _writers(self) -> list[TableWriter | JsonWriter]:
         """Return the writers of kept/ and removed/; forgotten rows have no values in removed/."""
@@ -292,6 +302,20 @@ class _ShardWriter:
         self, out: TableWriter | JsonWriter, columns: pa.RecordBatch, struct: pa.StructArray
     ) -> None:
         out.write(pa.RecordBatch.from_arrays([*columns.columns, struct], schema=out.schema))
+
+
+def _parts(texts: pa.LargeStringArray) -> Iterator[tuple[int, int]]:
+    """Yield the first row and the number of rows of each part of a batch.
+
+    A part ends where its texts and the next one would be larger than PART_BYTES.
+    """
+    ends = text_buffers(texts)[0]
+    first = 0
+    while first < len(texts):
+        room = int(np.searchsorted(ends, ends[first] + PART_BYTES, side="right")) - 1
+        size = max(1, room - first)
+        yield first, size
+        first += size
 
 
 def _require_no_clash(name: str, where: str) -> None:

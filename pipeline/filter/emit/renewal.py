@@ -1,7 +1,7 @@
 """Write the files of a shard anew from its last ones, without a look at the shard.
 
-Rows were read in batches, and each batch has row groups of its own in kept/ and in removed/. Where
-the same rows of a batch stay, its groups are renewed; where rows move between the two files, the
+Rows are written in parts, and each part has row groups of its own in kept/ and in removed/. Where
+the same rows of a part stay, its groups are renewed; where rows move between the two files, the
 user's columns are read from both.
 """
 
@@ -51,9 +51,9 @@ class Renewal:
             self._file(own["kept"]) as kept,
             self._file(own["removed"]) as removed,
         ):
-            for size in last.facts["batches"]:
-                self._batch(facts.take(size), kept, removed)
-            if not kept.rows + removed.rows == sum(last.facts["batches"]) == facts.rows():
+            for size in last.facts["parts"]:
+                self._part(facts.take(size), kept, removed)
+            if not kept.rows + removed.rows == sum(last.facts["parts"]) == facts.rows():
                 raise damaged_file(self._work.folder / kept.path, "fewer rows than were written")
         found = {file.record.table: file.record for file in (kept, removed)}
         records = [found.get(record.table, record) for record in last.records]
@@ -63,8 +63,8 @@ class Renewal:
         column = self._work.config.emit.column
         return RenewedFile(self._work.folder, record, column)
 
-    def _batch(self, facts: pa.Table, kept: RenewedFile, removed: RenewedFile) -> None:
-        """Write the rows of a batch."""
+    def _part(self, facts: pa.Table, kept: RenewedFile, removed: RenewedFile) -> None:
+        """Write the rows of a part."""
         keys = facts["row_key"].to_numpy()
         drop = np.asarray(facts["action"]) == "drop"
         staying, going = facts.filter(pa.array(~drop)), facts.filter(pa.array(drop))

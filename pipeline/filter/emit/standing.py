@@ -100,7 +100,7 @@ def last_files(work: Work, shard: Shard, facts: RowFacts, tables: UnitTables) ->
         return None
     [told] = [one for one in former.facts["shards"] if one["number"] == shard.number]
     now = made_of(shard, work, facts, tables)
-    if not now["columns"] or told.get("columns") != now["columns"]:
+    if not now["columns"] or told.get("columns") != now["columns"] or "parts" not in told:
         return None
     own = [record for record in former.records if _is_of(record, work.names[shard.number])]
     if not all(_is_sound(work, record) for record in own):

@@ -18,6 +18,7 @@ from pipeline.engine.run_folder import open_run
 from pipeline.engine.session import idle, one_by_one
 from pipeline.errors import IntegrityError
 from pipeline.filter.emit import emit
+from pipeline.filter.emit.renewed import RenewedFile
 
 TEXTS = {f"{n}.jsonl": [f"text {m} of shard {n} and of no other" for m in range(3)] for n in "abcd"}
 
@@ -55,6 +56,7 @@ def written(first, done):
     }
 
 
+columns_of = RenewedFile.user_columns
 COPY = {**TEXTS, "e.jsonl": [TEXTS["b.jsonl"][0]]}
 
 
@@ -126,6 +128,30 @@ def test_a_row_goes_and_comes_back(tmp_path, make_corpus, scan, read, settings):
     same_bytes(scan(better, tmp_path / "fresh", *settings), done)
 
 
+def test_of_a_shard_of_many_parts_one_is_read(tmp_path, make_corpus, scan, read, monkeypatch):
+    """A part is as many rows as fit its size, or one; the part of the row that goes is written."""
+    monkeypatch.setattr(emit, "PART_BYTES", 70)
+    texts = {"b.jsonl": [TEXTS[f"{n}.jsonl"][m] for n in "abcd" for m in range(3)] + ["x" * 99]}
+    scan(make_corpus(tmp_path / "c", texts), tmp_path / "run")
+    read.clear()
+    taken = []
+
+    def noted(file):
+        taken.append(columns_of(file))
+        return taken[-1]
+
+    monkeypatch.setattr(RenewedFile, "user_columns", noted)
+    (tmp_path / "c" / "0.jsonl").write_text(json.dumps({"text": texts["b.jsonl"][4]}) + "\n")
+    done = scan(tmp_path / "c", tmp_path / "run")
+    assert [one["text"].to_pylist() for one in taken] == [texts["b.jsonl"][4:6], []]
+    (tmp_path / "c" / "0.jsonl").unlink()
+    done = scan(tmp_path / "c", tmp_path / "run")
+    assert read == ["0.jsonl"]
+    same_bytes(scan(tmp_path / "c", tmp_path / "fresh"), done)
+    groups = pq.read_metadata(done.folder / "kept" / "b.parquet")
+    assert [groups.row_group(k).num_rows for k in range(7)] == [2, 2, 2, 2, 2, 2, 1]
+
+
 def test_values_that_are_not_read_as_they_were_written_are_read_from_the_shard(
     tmp_path, scan, read
 ):
@@ -143,14 +169,14 @@ def test_values_that_are_not_read_as_they_were_written_are_read_from_the_shard(
     assert kept.to_pylist() == ["x", "y"]
 
 
-@pytest.mark.parametrize("batches", [[2], [3, 1], [1, 1, 1]])
-def test_batches_that_are_not_those_of_the_files_are_refused(again, batches):
+@pytest.mark.parametrize("parts", [[2], [3, 1], [1, 1, 1]])
+def test_parts_that_are_not_those_of_the_files_are_refused(again, parts):
     """The manifest is sealed, so this is a fault of ours; nothing is written for it."""
 
     def other(folder):
         with open_run(folder) as opened:
             for shard in opened.manifest["outputs"]["emit/g00000"]["facts"]["shards"]:
-                shard["batches"] = batches
+                shard["parts"] = parts
             opened.save()
 
     with pytest.raises(IntegrityError, match="damaged"):
