@@ -45,8 +45,8 @@ CORPORA = {
     "rfcs": "design documents of a language",
     "py": "Python sources (constants were chosen on it)",
     "perl": "Perl sources (constants were chosen on it)",
-    "perl6": "Perl sources, 6 MB of another cut",
-    "planted": "the first 8 MB of lm with passages planted as documents",
+    "perl14": "Perl sources, 14 MB of what is installed",
+    "planted": "the first 6 MB of lm, and 48 passages of 400 characters of its last shard as documents of their own, 32, 64 or 128 times each",
     "vim": "help and scripts of an editor (constants were chosen on it)",
     "md": "notes of installed packages (constants were chosen on it)",
 }
