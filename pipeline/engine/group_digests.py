@@ -19,6 +19,8 @@ from pipeline.engine.shards import shard_of
 
 GROUPS = "groups"
 """The fact of a stage that holds its digests, by the key of a group."""
+NO_ROWS = hashlib.blake2b(digest_size=16).hexdigest()
+"""The digest of a group without rows, which may be newer than the table."""
 FIVE_DIGITS = 100_000
 
 

@@ -22,7 +22,7 @@ from pipeline.engine.events import used
 from pipeline.engine.facts import fault_of_facts
 from pipeline.engine.files import damaged_file, holding
 from pipeline.engine.gathered import Entries, Gathered
-from pipeline.engine.group_digests import GROUPS, group_key
+from pipeline.engine.group_digests import GROUPS, NO_ROWS, group_key
 from pipeline.engine.manifest import MANIFEST, damaged_manifest
 from pipeline.engine.memory import CHUNK, base, budget_of, release, workers_of
 from pipeline.engine.memory import plan as plan_memory
@@ -195,11 +195,11 @@ class Session:
         for source in self._sources(stage):
             output = f"{source.name}/{ALL}"
             if source.name in stage.own_rows and output in self.manifest["outputs"]:
-                known = self.manifest["outputs"][output]["facts"].get(GROUPS, {})
-                if key not in known:
+                known = self.manifest["outputs"][output]["facts"].get(GROUPS)
+                if known is None:
                     path = self.run.folder / MANIFEST
-                    raise damaged_manifest(path, f"{output}: no digest of the rows of {key}")
-                found[output] = known[key]
+                    raise damaged_manifest(path, f"{output}: no digests of its rows by group")
+                found[output] = known.get(key, NO_ROWS)
         return found
 
     def _content(self, key: str) -> list[list[Any]] | None:

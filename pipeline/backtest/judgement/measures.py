@@ -199,7 +199,8 @@ def promises(
     truth, weight = memorized[rows], stratum.weight[rows]
     for promised in PROMISES:
         called = called_at(risk[rows], unit[rows], promised)
-        kept = float(np.average(truth[called], weights=weight[called])) if called.any() else None
+        weighed = bool(weight[called].any())
+        kept = float(np.average(truth[called], weights=weight[called])) if weighed else None
         found[f"precision_promised_{promised:g}"] = kept
         if promised == PROMISE:
             total = float((weight * truth).sum())

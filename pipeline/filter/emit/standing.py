@@ -69,6 +69,7 @@ def made_of(shard: Shard, work: Work, facts: RowFacts, tables: UnitTables) -> di
         return {"of": "", "columns": ""}
     known, places = facts.digests()
     common = hashlib.blake2b(tables.columns[shard.number], digest_size=16)
+    common.update(pa.__version__.encode())  # chunks of two writers would be in one file
     none = pa.schema([CUTS.field(name) for name in RANGE]).empty_table()
     cuts = tables.keyed.read(work.paths("cuts"), CUTS, RANGE, *key_range(shard.number))
     for column in pa.concat_tables([none, *cuts]).columns:

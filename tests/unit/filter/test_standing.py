@@ -19,6 +19,7 @@ from pipeline.engine.session import idle, one_by_one
 from pipeline.errors import IntegrityError
 from pipeline.filter.emit import emit
 from pipeline.filter.emit.renewed import RenewedFile
+from pipeline.scan import inventory
 
 TEXTS = {f"{n}.jsonl": [f"text {m} of shard {n} and of no other" for m in range(3)] for n in "abcd"}
 
@@ -54,6 +55,16 @@ def written(first, done):
         if not (old := first.folder / path.relative_to(done.folder)).exists()
         or old.stat().st_mtime_ns != path.stat().st_mtime_ns
     }
+
+
+@pytest.mark.parametrize("texts", [[], [None, ""]])
+def test_a_shard_without_documents_comes(first, again, monkeypatch, texts):
+    """It is a group of its own that no table knows of: its files are empty, no other is written."""
+    monkeypatch.setattr(inventory, "GROUP_SHARDS", 1)
+    done = again({**TEXTS, "e.jsonl": texts})
+    assert written(first, done) == {"kept/e.parquet", "removed/e.parquet"}
+    assert pq.read_metadata(done.folder / "kept/e.parquet").num_rows == 0
+    assert "emit/g00001" in done.performed
 
 
 columns_of = RenewedFile.user_columns
