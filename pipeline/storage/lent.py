@@ -2,27 +2,34 @@
 
 A file that is not there is one of no bytes, with the time of its object. What is read stays; else
 the files read longest ago make room. Who reads files in order finds the next one fetched already.
+Who reads a file has a lock on it (`flock`), and only a file that nobody has locked goes, so that
+commands that share a scratch folder, each with its own room, do not take files from one another.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
+import secrets
 import threading
 from collections import Counter, OrderedDict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import astuple, dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import BinaryIO
+from weakref import finalize
 
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, RunFolderError, TransientIOError
 from pipeline.storage.addresses import Listed, Storage, storage_at
-from pipeline.storage.fetching import AT_ONCE, UNFINISHED, asked, fetch
+from pipeline.storage.fetching import AT_ONCE, ATTEMPTS, UNFINISHED, asked, fetch
 
 NOTE = "lent.json"  # beside a folder of such copies
+IN_USE = ".lent"  # beside it, locked while files may come and go
 TAIL_BYTES = 1 << 16
 
 
@@ -50,6 +57,7 @@ class Lent:
     Attributes:
         files: by their names below the folder.
         room: bytes that may be there, beside what is being read.
+        close: lets other commands have the whole copy.
     """
 
     def __init__(
@@ -67,6 +75,9 @@ class Lent:
         self._read: set[str] = set()
         self._waiting: set[str] = set()  # fetched, not read yet
         self._changed = threading.Condition()
+        used = os.open(folder.parent / IN_USE, os.O_CREAT | os.O_RDWR, 0o644)
+        fcntl.flock(used, fcntl.LOCK_SH)
+        self.close = finalize(self, os.close, used)  # as the process ends, at the latest
         for name in self._names:
             if is_whole(folder / name, self.files[name].listed):
                 self._there[name] = self.files[name].listed.bytes
@@ -91,13 +102,33 @@ class Lent:
             self._readers[name] += 1
             self._waiting.discard(name)
         try:
-            self._come(name)
-            self._look_ahead(name)
-            yield
+            with self._locked(name):
+                self._look_ahead(name)
+                yield
         finally:
             with self._changed:
                 self._readers[name] -= 1
                 self._make_room(0)
+
+    def _locked(self, name: str) -> BinaryIO:
+        """Return a file that is there and stays until it is closed.
+
+        Raises:
+            TransientIOError: others let it go each time before it could be read.
+        """
+        for _ in range(ATTEMPTS):
+            self._come(name)
+            with suppress(FileNotFoundError):
+                stream = (self._folder / name).open("rb")
+                fcntl.flock(stream, fcntl.LOCK_SH)
+                if is_whole(self._folder / name, self.files[name].listed):
+                    return stream
+                stream.close()
+        raise TransientIOError(
+            "A file of the corpus was let go by others before it could be read.",
+            where=str(self._folder / name),
+            fix="raise limits.scratch_disk, or name another place: --set limits.scratch=FOLDER",
+        )
 
     def _come(self, name: str, *, needed: bool = True) -> None:
         """Fetch a file unless it is there or another thread does.
@@ -110,9 +141,11 @@ class Lent:
         with self._changed:
             while name in self._coming:
                 self._changed.wait()
-            if name in self._there:
+            if is_whole(self._folder / name, self.files[name].listed):
+                self._there[name] = size
                 self._there.move_to_end(name)
                 return
+            self._there.pop(name, None)  # another command let it go, or someone deleted it
             free = self._make_room(size, last_resort=needed)
             if not needed and free < size:
                 return
@@ -144,9 +177,9 @@ class Lent:
         for name in [*ready, *(self._waiting & {*idle} if last_resort else ())]:
             if free >= size:
                 break
-            put_away(self._folder / name, self.files[name].listed)
-            self._waiting.discard(name)
-            free += self._there.pop(name)
+            if put_away(self._folder / name, self.files[name].listed):
+                self._waiting.discard(name)
+                free += self._there.pop(name)
         return free
 
     def _look_ahead(self, name: str) -> None:
@@ -181,14 +214,34 @@ def lend(folder: Path, storage: Storage, files: Sequence[LentFile], room: int) -
     part.write_text(json.dumps({"address": storage.address, "room": room, "files": rows}))
     part.replace(folder.parent / NOTE)
     with _ONE:
+        former = _LENT.pop(folder, None)
         _LENT[folder] = Lent(folder, storage, files, room)
+    if former is not None:
+        former.close()
 
 
 def lend_no_more(folder: Path) -> None:
-    """Treat a folder of copies as one of which all are there."""
+    """Treat a folder of copies as one of which all are there.
+
+    Raises:
+        RunFolderError: another process reads from it a file at a time.
+    """
     with _ONE:
-        _LENT.pop(folder, None)
-    (folder.parent / NOTE).unlink(missing_ok=True)
+        former = _LENT.pop(folder, None)
+    if former is not None:
+        former.close()
+    if not (folder.parent / NOTE).is_file():
+        return
+    with (folder.parent / IN_USE).open("w") as used:
+        try:
+            fcntl.flock(used, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise RunFolderError(
+                "Another rote has files of this corpus come and go.",
+                where=str(folder.parent),
+                fix="wait for it to end, or name another place: --set limits.scratch=FOLDER",
+            ) from error
+        (folder.parent / NOTE).unlink(missing_ok=True)
 
 
 def noted(folder: Path) -> tuple[int, list[LentFile]]:
@@ -233,13 +286,21 @@ def is_whole(path: Path, one: Listed) -> bool:
     return facts.st_size == one.bytes and facts.st_mtime_ns == one.modified_ns
 
 
-def put_away(path: Path, one: Listed) -> None:
-    """Leave a file of no bytes in place of a copy; who has it open still reads it."""
+def put_away(path: Path, one: Listed) -> bool:
+    """Leave a file of no bytes in place of a copy, unless it is read; tell whether it was done."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}{UNFINISHED}")
-    part.write_bytes(b"")
-    os.utime(part, ns=(one.modified_ns, one.modified_ns))
-    part.replace(path)
+    with ExitStack() as stack:
+        if path.exists():
+            stream = stack.enter_context(path.open("rb"))
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+        part = path.with_name(f"{secrets.token_hex(8)}{UNFINISHED}")
+        part.write_bytes(b"")
+        os.utime(part, ns=(one.modified_ns, one.modified_ns))
+        part.replace(path)
+    return True
 
 
 def tail_of(storage: Storage, one: Listed) -> str:
@@ -250,9 +311,8 @@ def tail_of(storage: Storage, one: Listed) -> str:
 
 def _lent(path: Path) -> tuple[Lent, str] | None:
     """Return the folder of copies that a file is in, and its name there."""
-    empty = _is_empty(path)
-    for folder in path.parents if _LENT or empty else ():
-        lent = _LENT.get(folder) or (_opened(folder) if empty else None)
+    for folder in path.parents:
+        lent = _LENT.get(folder) or _opened(folder)
         if lent is not None:
             name = path.relative_to(folder).as_posix()
             return (lent, name) if name in lent.files else None
@@ -268,9 +328,13 @@ def _is_empty(path: Path) -> bool:
 
 def _opened(folder: Path) -> Lent | None:
     """Return a folder of copies that an earlier process lent, if it is one."""
+    if not (folder.parent / NOTE).is_file():
+        return None
     room, files = noted(folder)
     if not room:
         return None
     address = json.loads((folder.parent / NOTE).read_bytes())["address"]
     with _ONE:
-        return _LENT.setdefault(folder, Lent(folder, storage_at(address), files, room))
+        if folder not in _LENT:
+            _LENT[folder] = Lent(folder, storage_at(address), files, room)
+        return _LENT[folder]

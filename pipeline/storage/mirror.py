@@ -50,9 +50,9 @@ WHOLE = Room()
 def scratch_folder(named: str) -> Path:
     """Return the folder for copies of what lies at addresses: the setting, or the user's cache."""
     if named:
-        return Path(named).expanduser()
+        return Path(named).expanduser().absolute()
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(cache).expanduser() / "rote"
+    return Path(cache).expanduser().absolute() / "rote"
 
 
 def place_of(address: str, scratch: Path, kind: str) -> Path:

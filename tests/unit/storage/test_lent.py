@@ -11,7 +11,7 @@ from pipeline import run
 from pipeline.config.load import load_config
 from pipeline.corpus.files import reading
 from pipeline.corpus.places import local_places
-from pipeline.errors import ConfigError, InputError
+from pipeline.errors import ConfigError, InputError, RunFolderError
 from pipeline.inspect.explain import explain
 from pipeline.storage import lent, mirror
 from tests.unit.storage.test_mirror import rows, tables
@@ -121,6 +121,77 @@ def test_many_readers_get_their_files_whole(corpus, tmp_path):
         thread.join()
     assert wrong == []
     assert there(scratch) <= 5_000 + 4_000  # one may come ahead
+
+
+@pytest.mark.parametrize("stage", ["scan", "filter"])
+def test_two_commands_on_one_scratch_folder_lose_nothing(
+    bucket, tmp_path, scan, monkeypatch, stage
+):
+    """Between two reads of a command another one lets its files go: all rows are read."""
+    for n in range(6):
+        bucket.put(f"corpus/{n}.jsonl", rows(*(f"text {n} {m} " * 40 for m in range(5))))
+    size = len(bucket["corpus/0.jsonl"][0])
+    settings = (f"limits.scratch={tmp_path}", f"limits.scratch_disk={3 * size + 10}")
+    asked, held = [], lent.held
+
+    def beside(path):
+        own = [*lent._LENT.items()]
+        asked.append(path)
+        if own and len(asked) % 3 == 0:
+            folder, first = own[0]
+            other = lent.Lent(folder, first._storage, [*first.files.values()], first.room)
+            for name in sorted(other.files):
+                with other.holding(name):
+                    pass
+        return held(path)
+
+    if stage == "filter":
+        scan(ADDRESS, tmp_path / "run", *settings, filtered=False)
+    monkeypatch.setattr("pipeline.corpus.files.held", beside)
+    done = scan(ADDRESS, tmp_path / "run", *settings)
+    assert done.table("kept").num_rows + done.table("removed").num_rows == 30
+
+
+@pytest.mark.usefixtures("corpus")
+def test_a_file_that_is_read_stays_whoever_wants_room(tmp_path):
+    """Also where this process has lent nothing; what was deleted meanwhile comes again."""
+    scratch = tmp_path / "scratch"
+    local_places([ADDRESS], str(scratch), lambda *_: None, room=4_000)
+    place = mirror.place_of(ADDRESS, scratch, "corpora")
+    with reading(str(place / "0/0.jsonl")):
+        pass
+    lent._LENT.clear()
+    with reading(str(place / "0/0.jsonl")):
+        whole = (place / "0/0.jsonl").read_bytes()
+        for name in ("1/3.jsonl", "1/4.jsonl", "1/5.jsonl"):
+            with reading(str(place / name)):
+                assert (place / "0/0.jsonl").read_bytes() == whole != b""
+    (place / "0/0.jsonl").unlink()
+    with reading(str(place / "0/0.jsonl")):
+        assert (place / "0/0.jsonl").read_bytes() == whole
+
+
+@pytest.mark.usefixtures("corpus")
+def test_the_whole_copy_is_not_taken_from_under_another_command(tmp_path):
+    """While files come and go for one command, another that wants all of them is refused."""
+    told = lambda *_: None  # noqa: E731
+    local_places([ADDRESS], str(tmp_path), told, room=9_000)
+    [other] = lent._LENT.values()  # of another process
+    lent._LENT.clear()
+    with pytest.raises(RunFolderError, match="come and go"):
+        local_places([ADDRESS], str(tmp_path), told)
+    other.close()
+    local_places([ADDRESS], str(tmp_path), told)
+
+
+def test_a_long_name_and_a_relative_folder_are_like_others(bucket, tmp_path, monkeypatch):
+    """A name that has room for no suffix is let go too; a folder has one bookkeeping."""
+    monkeypatch.chdir(tmp_path)
+    name = f"{'x' * 245}.jsonl"
+    bucket.put(f"corpus/{name}", rows("one"))
+    [place] = local_places([ADDRESS], "scratch", lambda *_: None, room=9_000)
+    with reading(f"{place}/{name}"):
+        assert len(lent._LENT) == 1
 
 
 @pytest.mark.usefixtures("corpus")
