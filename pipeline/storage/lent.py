@@ -70,6 +70,7 @@ class Lent:
         self._names = sorted(self.files)
         self._places = {name: place for place, name in enumerate(self._names)}
         self._there = OrderedDict[str, int]()  # bytes of each, read longest ago first
+        self._taken = 0  # bytes of these, and of what is coming
         self._coming: set[str] = set()
         self._readers = Counter[str]()
         self._read: set[str] = set()
@@ -80,7 +81,14 @@ class Lent:
         self.close = finalize(self, os.close, used)  # as the process ends, at the latest
         for name in self._names:
             if is_whole(folder / name, self.files[name].listed):
-                self._there[name] = self.files[name].listed.bytes
+                self._enter(name)
+
+    def _enter(self, name: str) -> None:
+        self._there[name] = self.files[name].listed.bytes
+        self._taken += self._there[name]
+
+    def _leave(self, name: str) -> None:
+        self._taken -= self._there.pop(name, 0)
 
     @cached_property
     def _threads(self) -> ThreadPoolExecutor:
@@ -142,19 +150,21 @@ class Lent:
             while name in self._coming:
                 self._changed.wait()
             if is_whole(self._folder / name, self.files[name].listed):
-                self._there[name] = size
-                self._there.move_to_end(name)
+                self._leave(name)  # and enter it as the last
+                self._enter(name)
                 return
-            self._there.pop(name, None)  # another command let it go, or someone deleted it
+            self._leave(name)  # another command let it go, or someone deleted it
             free = self._make_room(size, last_resort=needed)
             if not needed and free < size:
                 return
             self._coming.add(name)
+            self._taken += size
         try:
             fetch(self._storage, self._folder / name, self.files[name].listed, self._threads)
         except BaseException:
             with self._changed:
                 self._coming.discard(name)
+                self._taken -= size
                 self._changed.notify_all()
             raise
         with self._changed:
@@ -170,17 +180,17 @@ class Lent:
         None that is being read goes, and one that waits to be read as a last resort. The caller
         holds the lock.
         """
-        coming = sum(self.files[name].listed.bytes for name in self._coming)
-        free = self.room - coming - sum(self._there.values())
+        if self.room - self._taken >= size:
+            return self.room - self._taken
         idle = [name for name in self._there if not self._readers[name]]
         ready = [name for name in idle if name not in self._waiting]
         for name in [*ready, *(self._waiting & {*idle} if last_resort else ())]:
-            if free >= size:
-                break
             if put_away(self._folder / name, self.files[name].listed):
                 self._waiting.discard(name)
-                free += self._there.pop(name)
-        return free
+                self._leave(name)
+            if self.room - self._taken >= size:
+                break
+        return self.room - self._taken
 
     def _look_ahead(self, name: str) -> None:
         """Have the next file fetched meanwhile, where the one before was read before."""

@@ -179,10 +179,11 @@ def bring(
     index = folder.parent / INDEX
     known = _read_index(index)
     due = [one for one in listed if not _is_there(folder / one.name, one, known)]
-    for one in {*due} & {*later}:
+    awaited = {*due} & {*later}
+    for one in awaited:
         lent.put_away(folder / one.name, one)
         known[one.name] = one.tag
-    due = [one for one in due if one not in {*later}]
+    due = [one for one in due if one not in awaited]
     total = sum(one.bytes for one in due)
     _require_room(folder, total)
     done = 0
