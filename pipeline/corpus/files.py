@@ -109,15 +109,10 @@ def file_format(name: str, more: Further = NOTHING) -> str | None:
     return None if codec and found not in COMPRESSIBLE else found
 
 
-def known_suffixes() -> list[str]:
+def known_suffixes() -> str:
     """Return the suffixes that rote reads, for messages."""
-    packed = [
-        f"{suffix}{codec}"
-        for suffix in FORMATS
-        if FORMATS[suffix] in COMPRESSIBLE
-        for codec in CODECS
-    ]
-    return [*FORMATS, *packed]
+    packed = [suffix for suffix, format_ in FORMATS.items() if format_ in COMPRESSIBLE]
+    return f"{' '.join(FORMATS)}; behind {' '.join(packed)} also {' '.join(CODECS)}"
 
 
 def suffix_of(path: str) -> str:

@@ -223,7 +223,7 @@ def _expand(root: str, more: Further, *, own: bool = False) -> tuple[list[FoundF
                 "A file has a suffix that rote does not read.",
                 where=str(path),
                 found=path.suffix or "no suffix",
-                expected=" ".join(known_suffixes()),
+                expected=known_suffixes(),
                 fix="convert or rename the file, or name its suffix: input.suffixes, input.tokens",
             )
         if not path.is_file():
@@ -434,7 +434,7 @@ def _nothing_readable(root: str, ignored: Sequence[str]) -> InputError:
         "The corpus holds no file that rote reads.",
         where=str(path),
         found=f"{len(ignored)} other entries",
-        expected=" ".join(known_suffixes()),
+        expected=known_suffixes(),
         fix="name further suffixes (input.suffixes, input.tokens); names that start with . or _ "
         "are ignored, run folders too",
     )
