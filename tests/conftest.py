@@ -18,14 +18,19 @@ from pipeline.engine.manifest import load_manifest, manifest_bytes
 from pipeline.engine.progress import Silent, listen
 from pipeline.engine.shards import active_shards
 from pipeline.engine.stage import Work
+from pipeline.text import segmentation
 
 
-def pytest_configure():
+def pytest_configure(config):
     """Let this process not wait for the disk, a third of a tiny scan: no test ends in a power cut.
 
     Commands that are started sync as ever, and what counts or refuses calls puts its own in place.
+    Loops are compiled here, before other processes begin: a command that finds none says so, and
+    two processes at once would both compile.
     """
     pytest.MonkeyPatch().setattr(os, "fsync", lambda _: None)
+    if not hasattr(config, "workerinput"):
+        segmentation.words(pa.array(["one two"], pa.large_string()), 1)
 
 
 def pytest_collection_modifyitems(items):
