@@ -11,6 +11,7 @@ from functools import reduce
 
 import pyarrow as pa
 
+from pipeline.corpus.casts import holds_nulls
 from pipeline.corpus.columns import is_bytes, is_list, is_string
 
 EXACT_BITS = 32  # of a whole number that a double holds exactly
@@ -174,9 +175,14 @@ def _without_null(own: pa.DataType, other: pa.DataType) -> pa.DataType:
 
 
 def _can_be_cast(own: pa.DataType, kind: pa.DataType) -> bool:
-    """Tell whether Arrow casts a column without values to a type."""
+    """Tell whether Arrow casts a column to a type: one without values, and one without nulls.
+
+    Of nulls see `pipeline.corpus.casts`.
+    """
     if pa.types.is_null(own) or own == kind:
         return True
+    if holds_nulls(kind):
+        return False
     try:
         pa.array([], own).cast(kind)
     except (pa.ArrowNotImplementedError, pa.ArrowTypeError, pa.ArrowInvalid):

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.corpus.columns import is_bytes, is_list
+from pipeline.corpus.columns import is_bytes
 
 Json: TypeAlias = Any
 BIG = 1 << 53  # whole numbers beyond it are not exact as doubles
@@ -83,8 +83,6 @@ def _nested(array: pa.Array) -> list[Json]:
         inner: list[Json] = [list(pair) for pair in zip(keys, items, strict=True)]
         lengths: Iterable[int] = np.diff(ends).tolist()
         return _cut(inner, lengths, valid)
-    if not is_list(kind) or pa.types.is_fixed_size_list(kind):
-        array = array.cast(pa.large_list(kind.value_field))
     lengths = pc.fill_null(pc.list_value_length(array), 0).to_pylist()
     return _cut(json_values(array.flatten()), lengths, valid)
 
