@@ -23,7 +23,7 @@ from pipeline.filter.common_types import alike
 from pipeline.names import shown
 from schemas.filter.columns import COLUMNS
 
-VERSION = 3
+VERSION = 4
 MOST_TOLD = 10  # columns of several types
 
 
