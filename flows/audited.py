@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from flows.written import written
-from pipeline.errors import ConfigError
 from pipeline.inspect.audit import Audit
 from pipeline.inspect.audit_sums import LONG_RUN, Distance, Share, TextSet
 from pipeline.report.html.phrases import number, wrapped
@@ -97,22 +96,12 @@ def _mean(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}"
 
 
-def require_free(path: Path) -> None:
-    """Refuse to write over a file that is no table of an audit, before the work is done.
-
-    Raises:
-        ConfigError: When there is one.
-    """
+def is_table(path: Path) -> bool:
+    """Tell whether a file is the table of an audit."""
     try:
-        if not path.exists() or pq.read_schema(path).metadata.get(b"table") == b"audited":
-            return
-    except (OSError, pa.ArrowInvalid, AttributeError):
-        pass
-    raise ConfigError(
-        "The table would be written over a file that is none of an audit.",
-        where=f"--out {path}",
-        fix="name a file that is not there yet",
-    )
+        return (pq.read_schema(path).metadata or {}).get(b"table") == b"audited"
+    except (OSError, pa.ArrowInvalid):
+        return False
 
 
 def write_table(audit: Audit, path: Path) -> None:

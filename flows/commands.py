@@ -288,17 +288,19 @@ def status(asked: StatusArguments) -> int:
 def explain(asked: ExplainArguments) -> int:
     """Print, and write as a page if asked, what is known of each row of a name."""
     from flows.terminal import show_explanation
-    from flows.written import written
+    from flows.written import require_free, written
     from pipeline.inspect.explain import explanations
     from pipeline.inspect.explanation_words import in_words
     from pipeline.outline import stale_tables
 
     interruptible()
+    if asked.html is not None:
+        from pipeline.inspect.explanation_page import explanation_page, is_page
+
+        require_free("--html", asked.html, is_page, "explanation")
     told = explanations(asked.run, asked.doc_id, stale_tables(asked.run), asking=asked.attribute)
     show_explanation(in_words(told))
     if asked.html is not None:
-        from pipeline.inspect.explanation_page import explanation_page
-
         with written("--html", asked.html) as place:
             place.write_text(explanation_page(told), encoding="utf-8")
     return OK
@@ -328,14 +330,15 @@ def query(asked: QueryArguments) -> int:
 
 def audit(asked: AuditArguments) -> int:
     """Print what a corpus has of some texts, and write the table of them if asked."""
-    from flows.audited import as_json, in_words, require_free, write_table
+    from flows.audited import as_json, in_words, is_table, write_table
+    from flows.written import require_free
     from pipeline.inspect.audit import AuditQuestion
     from pipeline.inspect.audit import audit as hold
     from pipeline.outline import stale_tables
 
     interruptible()
     if asked.out is not None:
-        require_free(asked.out)
+        require_free("--out", asked.out, is_table, "table of an audit")
     columns = tuple(name for name in asked.columns.split(",") if name)
     question = AuditQuestion(asked.files, asked.words, columns, asked.generations)
     progress = open_progress()

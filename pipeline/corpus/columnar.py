@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.corpus.casts import in_types
 from pipeline.corpus.files import reading
 from pipeline.corpus.row_sizes import cuts, row_sizes
 from pipeline.errors import CorruptFile, SchemaMismatch
@@ -297,7 +298,7 @@ def regrouped(pieces: Iterator[pa.RecordBatch], batch_bytes: int) -> Iterator[pa
     size = 0
     for piece in pieces:
         plain = _retyped(piece.schema, NO_VIEWS)
-        cast = piece if plain.types == piece.schema.types else piece.cast(plain)
+        cast = in_types(piece, plain)
         sizes = row_sizes(cast)
         for first, length in cuts(sizes, batch_bytes):
             held.append(cast.slice(first, length))

@@ -101,14 +101,14 @@ class _CsvBatch:
 def csv_schema(path: str, dialect: Dialect) -> pa.Schema:
     """Return the columns that the header names, or numbered ones without it, all strings.
 
+    An empty file has none.
+
     Raises:
-        CorruptFile: When there is no header, or it is not UTF-8.
+        CorruptFile: When the header is not UTF-8.
     """
     header = next(_records(path, dialect), None)
     if header is None:
-        raise CorruptFile(
-            "A CSV file has no header.", where=path, found="no line", expected="a header line"
-        )
+        return pa.schema([])
     if not _is_text(header.raw):
         raise CorruptFile(
             "A CSV header is not UTF-8.",
@@ -127,7 +127,7 @@ def check_priority(path: str, dialect: Dialect, schema: pa.Schema, columns: Colu
     Raises:
         SchemaMismatch: When one is not.
     """
-    if columns.priority is None:
+    if columns.priority is None or not schema.names:
         return
     position = schema.names.index(columns.priority)
     for number, record in enumerate(_records(path, dialect), 0 if dialect.header else 1):

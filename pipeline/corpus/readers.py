@@ -137,7 +137,7 @@ def shard_columns(shard: Shard, config: InputConfig, schema: pa.Schema | None = 
         SchemaMismatch: When its columns are not as configured, or none is clearly the text.
     """
     schema = _schema(shard, config) if schema is None else schema
-    if shard.format == "jsonl" and not schema.names:
+    if shard.format in ("jsonl", "csv") and not schema.names:
         return Columns(config.text or ("text",), config.id, config.source, config.priority, ())
 
     def sample(name: str) -> list[bytes | None]:

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.corpus.casts import in_type
 from pipeline.engine.files import PendingFile, damaged_file
 from pipeline.errors import IntegrityError
 
@@ -33,7 +34,8 @@ def conform(data: pa.Table | pa.RecordBatch, schema: pa.Schema) -> pa.Table:
         return table
     where = (schema.metadata or {}).get(b"table", b"?").decode()
     try:
-        table = table.select(schema.names).cast(schema)
+        columns = [_cast(table[field.name], field.type) for field in schema]
+        table = pa.Table.from_arrays(columns, schema=schema)
     except (KeyError, ValueError, NotImplementedError) as error:  # Arrow's own are among these
         raise IntegrityError(
             "A table does not have its schema.", where=where, found=str(error)[:300]
@@ -44,6 +46,10 @@ def conform(data: pa.Table | pa.RecordBatch, schema: pa.Schema) -> pa.Table:
                 "A column has nulls.", where=f"{where}.{field.name}", found=f"{column.null_count}"
             )
     return table
+
+
+def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    return pa.chunked_array([in_type(chunk, kind) for chunk in column.chunks], kind)
 
 
 class TableWriter(PendingFile):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.corpus.casts import in_types
 from pipeline.engine.progress import current
 from pipeline.engine.system import writing
 from pipeline.errors import InputError
@@ -57,7 +58,7 @@ def _batches(paths: Sequence[Path], schema: pa.Schema) -> Iterator[pa.RecordBatc
     for number, path in enumerate(paths):
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(BATCH_ROWS):
-                yield batch.select(schema.names).cast(schema)
+                yield in_types(batch, schema)
         current().advance(number + 1, len(paths), path.name)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 import pyarrow as pa
 
 from pipeline.corpus import shard_kinds, shard_schema
+from pipeline.corpus.casts import in_type
 from pipeline.corpus.columns import is_list
 from pipeline.corpus.json_schema import Kinds, is_json, schema_of
 from pipeline.engine.group_digests import GROUPS, group_digests
@@ -22,7 +23,7 @@ from pipeline.filter.common_types import alike
 from pipeline.names import shown
 from schemas.filter.columns import COLUMNS
 
-VERSION = 3
+VERSION = 4
 MOST_TOLD = 10  # columns of several types
 
 
@@ -63,7 +64,7 @@ def _column(batch: pa.RecordBatch, field: pa.Field) -> pa.Array:
     place = batch.schema.get_field_index(field.name)
     if place < 0 or pa.types.is_null(batch.column(place).type):
         return pa.nulls(batch.num_rows, field.type)
-    return batch.column(place).cast(field.type)
+    return in_type(batch.column(place), field.type)
 
 
 def written_columns(work: Work) -> dict[int, pa.Schema]:

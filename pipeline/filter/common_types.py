@@ -11,6 +11,7 @@ from functools import reduce
 
 import pyarrow as pa
 
+from pipeline.corpus.casts import holds_nulls
 from pipeline.corpus.columns import is_bytes, is_list, is_string
 
 EXACT_BITS = 32  # of a whole number that a double holds exactly
@@ -56,6 +57,7 @@ def _completed(
         if field.name in differing:
             kind = reduce(_without_null, known[field.name], field.type)
             kind = kind if _can_be_cast(field.type, kind) else field.type
+        kind = _described(field.type, kind)
         own.append(field.with_type(kind).with_nullable(joined[field.name].nullable))
     lacking = [field for name, field in joined.items() if name not in schema.names]
     return pa.schema([*own, *lacking], metadata=schema.metadata)
@@ -158,10 +160,8 @@ def _without_null(own: pa.DataType, other: pa.DataType) -> pa.DataType:
     if pa.types.is_null(own):
         return other
     if is_list(own) and is_list(other):
-        inner = own.value_field.with_type(_without_null(own.value_type, other.value_type))
-        if pa.types.is_fixed_size_list(own):
-            return pa.list_(inner, own.list_size)
-        return pa.large_list(inner) if pa.types.is_large_list(own) else pa.list_(inner)
+        inner = _without_null(own.value_type, other.value_type)
+        return _list_of(own, own.value_field.with_type(inner))
     if pa.types.is_struct(own) and pa.types.is_struct(other):
         fields = []
         for place in range(own.num_fields):
@@ -173,10 +173,46 @@ def _without_null(own: pa.DataType, other: pa.DataType) -> pa.DataType:
     return own
 
 
+def _described(own: pa.DataType, kind: pa.DataType) -> pa.DataType:
+    """Return a type in which the parts that `own` has are described as there.
+
+    Whether strings inside a list or struct are JSON, for one, differs from file to file.
+    """
+    if is_list(own) and is_list(kind):
+        return _list_of(kind, _described_field(own.value_field, kind.value_field))
+    if pa.types.is_struct(own) and pa.types.is_struct(kind):
+        parts = [kind.field(place) for place in range(kind.num_fields)]
+        return pa.struct(
+            [
+                part
+                if (at := own.get_field_index(part.name)) < 0
+                else _described_field(own.field(at), part)
+                for part in parts
+            ]
+        )
+    return kind
+
+
+def _described_field(own: pa.Field, part: pa.Field) -> pa.Field:
+    return part.with_type(_described(own.type, part.type)).with_metadata(own.metadata)
+
+
+def _list_of(kind: pa.DataType, inner: pa.Field) -> pa.DataType:
+    """Return a list as a type is one, of other values."""
+    if pa.types.is_fixed_size_list(kind):
+        return pa.list_(inner, kind.list_size)
+    return pa.large_list(inner) if pa.types.is_large_list(kind) else pa.list_(inner)
+
+
 def _can_be_cast(own: pa.DataType, kind: pa.DataType) -> bool:
-    """Tell whether Arrow casts a column without values to a type."""
+    """Tell whether Arrow casts a column to a type: one without values, and one without nulls.
+
+    Of nulls see `pipeline.corpus.casts`.
+    """
     if pa.types.is_null(own) or own == kind:
         return True
+    if holds_nulls(kind):
+        return False
     try:
         pa.array([], own).cast(kind)
     except (pa.ArrowNotImplementedError, pa.ArrowTypeError, pa.ArrowInvalid):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from pipeline.inspect.explanation import Explanation
 from pipeline.inspect.explanation_words import (
@@ -23,6 +24,17 @@ from pipeline.report.html.markup import Html, figure, join, number, table, tag
 from pipeline.report.quotes.differences import Piece, side_by_side
 from pipeline.report.quotes.quotes import label
 
+TITLE, TITLE_WITHIN = "rote explain: ", 4_096  # of a page: how its title begins, in which bytes
+
+
+def is_page(path: Path) -> bool:
+    """Tell whether a file is such a page."""
+    try:
+        with path.open("rb") as stream:
+            return f"<title>{TITLE}".encode() in stream.read(TITLE_WITHIN)
+    except OSError:
+        return False
+
 
 def explanation_page(explanations: Sequence[Explanation]) -> str:
     """Return the explanations of all rows of a name as one HTML file that loads nothing."""
@@ -41,7 +53,7 @@ def explanation_page(explanations: Sequence[Explanation]) -> str:
     )
     whole = tag(
         "html",
-        head(f"rote: {name}", charts=False),
+        head(f"{TITLE}{name}", charts=False),
         tag("body", main, scripts(charts=False)),
         lang="en",
     )

@@ -20,6 +20,7 @@ from pipeline.corpus import (
     read_documents,
     shard_schema,
 )
+from pipeline.corpus.casts import in_types
 from pipeline.engine.memory import require_room
 from pipeline.engine.progress import current
 from pipeline.engine.shards import row_keys
@@ -302,7 +303,7 @@ def rejected_rows(shard: str, batch: DocumentBatch, schema: pa.Schema) -> pa.Tab
     place = np.searchsorted(batch.rejected_rows, rows)
     if batch.rejected_columns is not None and len(batch.rejected_rows):
         parsed = batch.rejected_rows[np.minimum(place, len(batch.rejected_rows) - 1)] == rows
-        records = batch.rejected_columns.to_struct_array().cast(record)
+        records = in_types(batch.rejected_columns, pa.schema(list(record))).to_struct_array()
         struct = records.take(pa.array(np.where(parsed, place, 0), mask=~parsed))
     else:
         struct = pa.nulls(len(rows), record)

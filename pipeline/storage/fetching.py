@@ -31,6 +31,7 @@ def fetch(storage: Storage, path: Path, one: Listed, threads: ThreadPoolExecutor
 
     Raises:
         CorruptFile: it came short: it was written anew meanwhile.
+        OSError: the system does not let it be written; it names the file.
         TransientIOError: the storage did not answer.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -57,6 +58,9 @@ def fetch(storage: Storage, path: Path, one: Listed, threads: ThreadPoolExecutor
             )
         os.utime(part, ns=(one.modified_ns, one.modified_ns))
         part.replace(path)
+    except OSError as error:  # of a write it names none, and the run folder would be told
+        error.filename = error.filename or str(path)
+        raise
     finally:
         part.unlink(missing_ok=True)
 

@@ -86,6 +86,22 @@ def test_an_explanation_is_a_page_too(run, tmp_path):
     assert (missing.code, "The file cannot be written." in missing.err) == (USAGE, True)
 
 
+def test_an_explanation_is_written_over_no_other_file(run, tmp_path):
+    """A file of the corpus, or the report, that was named by mistake is as it was."""
+    page = tmp_path / "why.html"
+    other = tmp_path / "good.jsonl"
+    other.write_text('{"text": "a row"}\n')
+    assert rote("explain", run, "b", "--html", page).code == OK
+    first = page.read_text()
+    assert rote("explain", run, "a", "--html", page).code == OK
+    assert page.read_text() != first
+    for taken in (other, run / "report" / "index.html", tmp_path):
+        before = None if taken.is_dir() else taken.read_bytes()
+        ended = rote("explain", run, "b", "--html", taken)
+        assert (ended.code, "no explanation of rote" in ended.err) == (USAGE, True)
+        assert before is None or taken.read_bytes() == before
+
+
 def test_a_rejected_row_is_explained_by_its_id(run):
     """Its column of ids was guessed, as for the rows that are documents."""
     for name in ("none", "good.jsonl#3"):

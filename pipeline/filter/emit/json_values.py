@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import datetime
+import json
 import math
 from collections.abc import Iterable
 from typing import Any, TypeAlias
@@ -16,7 +17,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.corpus.columns import is_bytes, is_list
+from pipeline.corpus.columns import is_bytes
+from pipeline.corpus.json_schema import is_json
 
 Json: TypeAlias = Any
 BIG = 1 << 53  # whole numbers beyond it are not exact as doubles
@@ -29,13 +31,40 @@ MOST_DAYS = 999_999_999  # of a timedelta
 
 def json_rows(batch: pa.RecordBatch) -> list[dict[str, Json]]:
     """Return the rows of a batch as objects of JSON."""
-    return _objects(batch.schema.names, [json_values(column) for column in batch.columns], batch)
+    cells = [
+        _of_field(column, field) for column, field in zip(batch.columns, batch.schema, strict=True)
+    ]
+    return _objects(batch.schema.names, cells, batch)
 
 
 def _objects(names: list[str], cells: list[list[Json]], batch: pa.RecordBatch) -> list[Json]:
     if not names:
         return [{} for _ in range(batch.num_rows)]
     return [dict(zip(names, row, strict=True)) for row in zip(*cells, strict=True)]
+
+
+def _of_field(array: pa.Array, field: pa.Field) -> list[Json]:
+    """Return the values of a column or a part of one, those of which it holds the JSON as such."""
+    values = json_values(array)
+    return [_read(value) for value in values] if is_json(field) else values
+
+
+def _read(text: Json) -> Json:
+    """Return the value that a text is the JSON of; of infinities null, of what is no JSON itself.
+
+    Also of what Python reads and cannot write: a lone surrogate.
+    """
+    if not isinstance(text, str) or "\\ud" in text.lower():
+        return text
+    try:
+        return json.loads(text, parse_constant=lambda _: None, parse_float=_finite)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _finite(number: str | float) -> float | None:
+    value = float(number)
+    return value if math.isfinite(value) else None
 
 
 def json_values(array: pa.Array) -> list[Json]:
@@ -56,7 +85,7 @@ def json_values(array: pa.Array) -> list[Json]:
     if pa.types.is_decimal(kind):
         return _each(array, str)
     if pa.types.is_floating(kind):
-        return _each(array, lambda value: float(value) if math.isfinite(value) else None)
+        return _each(array, _finite)
     if pa.types.is_integer(kind):
         return _each(array, lambda value: value if abs(value) < BIG else str(value))
     return list(array.to_pylist())
@@ -72,7 +101,9 @@ def _nested(array: pa.Array) -> list[Json]:
     valid = array.is_valid().to_pylist()
     if pa.types.is_struct(kind):
         names = [kind.field(place).name for place in range(kind.num_fields)]
-        cells = [json_values(field) for field in array.flatten()]
+        cells = [
+            _of_field(values, kind.field(place)) for place, values in enumerate(array.flatten())
+        ]
         rows = zip(*cells, strict=True) if cells else iter([()] * len(array))
         found = (dict(zip(names, row, strict=True)) for row in rows)
         return [row if there else None for row, there in zip(found, valid, strict=True)]
@@ -83,10 +114,8 @@ def _nested(array: pa.Array) -> list[Json]:
         inner: list[Json] = [list(pair) for pair in zip(keys, items, strict=True)]
         lengths: Iterable[int] = np.diff(ends).tolist()
         return _cut(inner, lengths, valid)
-    if not is_list(kind) or pa.types.is_fixed_size_list(kind):
-        array = array.cast(pa.large_list(kind.value_field))
     lengths = pc.fill_null(pc.list_value_length(array), 0).to_pylist()
-    return _cut(json_values(array.flatten()), lengths, valid)
+    return _cut(_of_field(array.flatten(), kind.value_field), lengths, valid)
 
 
 def _cut(inner: list[Json], lengths: Iterable[int], valid: list[bool]) -> list[Json]:

@@ -117,15 +117,19 @@ def test_priorities_are_numbers_or_nothing(tmp_path):
     assert "secret" not in str(caught.value)
 
 
-def test_a_header_is_required(tmp_path):
-    """An empty file has no columns; doubled names cannot be told apart; a header alone is fine."""
-    for data, what in (
-        (b"", "has no header"),
-        (b"\n\n", "has no header"),
-        (b"te\xff,a\n", "not UTF-8"),
-    ):
-        with pytest.raises(CorruptFile, match=what):
-            check_shard(open_shard(tmp_path / "x.csv", data), InputConfig())
+@pytest.mark.parametrize("data", [b"", b"\n\n", b"\r\n"])
+@pytest.mark.parametrize("named", [{}, {"text": ("body",), "id": "key", "priority": "rank"}])
+def test_an_empty_file_has_no_rows(tmp_path, data, named):
+    """Nor columns, also those that are named: it is no reason to refuse the others."""
+    shard, config = open_shard(tmp_path / "x.csv", data), InputConfig(**named)
+    check_shard(shard, config)
+    assert list(read_documents(shard, config, everything=True)) == []
+
+
+def test_a_header_names_each_column_once(tmp_path):
+    """Doubled names cannot be told apart, bytes of no text not read; a header alone is fine."""
+    with pytest.raises(CorruptFile, match="not UTF-8"):
+        check_shard(open_shard(tmp_path / "x.csv", b"te\xff,a\n"), InputConfig())
     with pytest.raises(SchemaMismatch, match="same name"):
         check_shard(open_shard(tmp_path / "x.csv", b"text,a,a\n"), InputConfig())
     shard = open_shard(tmp_path / "x.csv", b"text,a")

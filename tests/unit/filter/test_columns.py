@@ -187,3 +187,32 @@ def test_json_lines_of_all_shards_have_the_same_fields(kept):
     done = kept({"a.jsonl": rows("a", x=1), "b.jsonl": rows("b")}, "emit.format=jsonl")
     line = (done.folder / "kept/b.jsonl").read_text().splitlines()[0]
     assert list(json.loads(line)) == ["id", "text", "x", "rote"]
+
+
+@pytest.mark.parametrize("names", ["ab", "ba"])
+def test_whether_strings_inside_are_json_is_told_file_by_file(kept, names):
+    """In one shard a list mixes texts and numbers, in the other it does not, whichever is first."""
+    plain, mixed = (f"{name}.jsonl" for name in names)
+    done = kept(
+        {
+            plain: rows(plain, tags=["x", None], deep={"v": "x", "n": 1}),
+            mixed: rows(mixed, tags=["x", 1], deep={"v": "x", "n": 1})
+            + rows(f"{mixed} too", tags=[{"y": 1}], deep={"v": 2, "n": 1}),
+        }
+    )
+    found = {
+        name: pq.ParquetFile(done.folder / f"kept/{name[0]}.parquet").read()
+        for name in (plain, mixed)
+    }
+    assert found[plain]["tags"][0].as_py() == ["x", None]
+    assert found[plain]["deep"][0].as_py() == {"v": "x", "n": 1}
+    assert found[mixed]["tags"][0].as_py() == ['"x"', "1"]
+    assert found[mixed]["deep"][0].as_py() == {"v": '"x"', "n": 1}
+    told = {
+        name: (
+            table.schema.field("tags").type.value_field.metadata,
+            table.schema.field("deep").type.field("v").metadata,
+        )
+        for name, table in found.items()
+    }
+    assert told == {plain: (None, None), mixed: ({b"encoding": b"json"},) * 2}

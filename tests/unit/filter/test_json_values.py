@@ -107,3 +107,21 @@ def test_rows_are_objects_in_the_order_of_the_columns():
     batch = pa.record_batch({"b": [1, 2], "a": [None, [{"x": 1}]]})
     assert json_rows(batch) == [{"b": 1, "a": None}, {"b": 2, "a": [{"x": 1}]}]
     assert [list(row) for row in json_rows(batch)] == [["b", "a"]] * 2
+
+
+def test_what_is_held_as_json_is_written_as_the_value():
+    """At any depth where a field says so; a text elsewhere stays one, as does what is no JSON."""
+    told = {"encoding": "json"}
+    texts = ['{"a":[1,true]}', '"x"', "1e400", "Infinity", "100000000000000000000", None, "no {"]
+    values = [{"a": [1, True]}, "x", None, None, 10**20, None, "no {"]
+    texts, values = ([*found, '"\\ud800"'] for found in (texts, values))
+    field = pa.field("f", pa.string(), metadata=told)
+    inside = pa.struct([field, pa.field("g", pa.string())])
+    schema = pa.schema([field, pa.field("t", pa.string()), pa.field("l", pa.list_(inside))])
+    batch = pa.record_batch(
+        [texts, texts, [[{"f": text, "g": text}] for text in texts]], schema=schema
+    )
+    assert json_rows(batch) == [
+        {"f": value, "t": text, "l": [{"f": value, "g": text}]}
+        for text, value in zip(texts, values, strict=True)
+    ]

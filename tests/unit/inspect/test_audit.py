@@ -126,7 +126,7 @@ def test_files_that_cannot_be_held_against_it_are_refused(run, tmp_path, make_co
         audit(run, AuditQuestion((str(tmp_path / "empty.jsonl"),)))
     with pytest.raises(ConfigError, match="number of words"):
         audit(run, AuditQuestion((str(tmp_path / "empty.jsonl"),), 0))
-    with pytest.raises(ConfigError, match="written over a file"):
+    with pytest.raises(ConfigError, match="no table of an audit"):
         commands.audit(AuditArguments(run, ("x",), out=tmp_path / "empty.jsonl"))
 
 

@@ -1,5 +1,7 @@
 """A corpus larger than the scratch folder: its files come when they are read, and go again."""
 
+import errno
+import os
 import random
 import shutil
 import threading
@@ -217,3 +219,20 @@ def test_notes_are_there_and_nothing_of_a_folder_is(bucket, tmp_path):
     local_places([ADDRESS], str(scratch), told)
     assert (place / "data/0.jsonl").read_bytes() == rows("one")
     assert not (place.parent / lent.NOTE).exists()
+
+
+@pytest.mark.usefixtures("corpus")
+def test_a_scratch_folder_that_is_full_is_named(tmp_path, scan, monkeypatch):
+    """Not the run folder, on whose disk there is room."""
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    settings = (f"limits.scratch={tmp_path / 'scratch'}", "limits.scratch_disk=9KB")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "pwrite", full)
+        with pytest.raises(RunFolderError) as refused:
+            scan(ADDRESS, tmp_path / "run", *settings)
+    assert refused.value.where.startswith(str(tmp_path / "scratch"))
+    assert refused.value.found == os.strerror(errno.ENOSPC)
+    assert scan(ADDRESS, tmp_path / "run", *settings).rows("kept", "text")
