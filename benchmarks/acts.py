@@ -83,7 +83,7 @@ def main() -> None:
     if CHILD in os.environ:
         print(json.dumps(act(*json.loads(os.environ[CHILD]))))
         return
-    from benchmarks.scan import machine
+    from benchmarks.machine import machine
 
     memory = int(float(asked.memory[:-2]) * UNITS[asked.memory[-2:]])
     rows = []

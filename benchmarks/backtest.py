@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from scan import machine
+from machine import machine
 
 PROGRAM = "from flows.cli import main; main()"
 LEFT_OUT = ("reliability",)  # in the run's own tables

@@ -22,9 +22,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from machine import machine
 from processes import CHILD, answer_of
 from scaling import bytes_of
-from scan import machine, start
+from scan import start
 
 SIDES = {"threads": (), "one node": (1.0,), "two nodes": (0.5, 0.5)}
 ROOT = Path(__file__).resolve().parents[1]

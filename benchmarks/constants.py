@@ -239,7 +239,7 @@ def main() -> None:
         kind, *rest = json.loads(os.environ[CHILD])
         print(json.dumps({"measured": measured, "driver": driver}[kind](*rest)))
         return
-    from benchmarks.scan import machine
+    from benchmarks.machine import machine
 
     memory = int(float(asked.memory[:-2]) * UNITS[asked.memory[-2:]])
     runs: list[dict[str, Any]] = []

@@ -36,7 +36,7 @@ from pipeline.backtest.result import Named, summary
 from pipeline.backtest.training.packed import packed_rows
 from pipeline.backtest.training.trainings import Training, targets_of
 from pipeline.config.load import load_config
-from pipeline.run import saved_config
+from pipeline.engine.manifest import saved_config
 from pipeline.score.forecast.features import Seen
 from pipeline.score.proxy.model import Shape
 from pipeline.score.slices import SEQUENCE

@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from machine import machine
 from processes import command
-from scan import machine
 from scipy.special import logit
 from scipy.stats import spearmanr
 

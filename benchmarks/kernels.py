@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from scan import machine
+from machine import machine
 
 from pipeline.config.sections import SketchConfig
 from pipeline.corpus import DocumentBatch

@@ -228,7 +228,7 @@ def commit() -> str:
 
 def measure(asked: argparse.Namespace, pythons: dict[str, str]) -> Figures:
     """Run the sides in turn, `repeat` times, and return every figure."""
-    from scan import machine
+    from machine import machine
 
     corpus, held = asked.corpus.resolve(), size(asked.corpus)
     sides: dict[str, Figures] = {side: {"runs": []} for side in pythons}

@@ -301,7 +301,7 @@ def main() -> None:
     asked = parser.parse_args()
     import tempfile
 
-    from scan import machine
+    from machine import machine
 
     labels = labelled(asked.items, asked.seed)
     result: dict[str, Any] = {"machine": machine(), "items": asked.items, "seed": asked.seed}

@@ -28,7 +28,7 @@ from pipeline.backtest.judgement.measures import Bootstrap
 from pipeline.backtest.result import removal_line
 from pipeline.backtest.training.trainings import targets_of
 from pipeline.config.load import load_config
-from pipeline.run import saved_config
+from pipeline.engine.manifest import saved_config
 
 
 def main() -> int:

@@ -32,8 +32,9 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
+from machine import machine
 from processes import CHILD, answer_of
-from scan import copy, machine, scan
+from scan import copy, scan
 
 UNITS = {"GB": 10**9, "MB": 10**6}
 QUALITY = {

@@ -14,12 +14,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import resource
 import shutil
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -29,8 +26,8 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-
-CHILD = "ROTE_BENCHMARK_CHILD"
+from machine import machine
+from processes import CHILD, answer_of
 
 
 def copy(corpus: Path, out: Path) -> dict[str, Any]:
@@ -99,16 +96,7 @@ def scan(corpus: Path, out: Path, memory: int = 0) -> dict[str, Any]:
 
 def child(side: str, corpus: Path, out: Path) -> dict[str, Any]:
     """Run one side in a process of its own and return its figures with peak memory in MB."""
-    ended = subprocess.run(
-        [sys.executable, __file__, str(corpus)],
-        env={**os.environ, CHILD: json.dumps([side, str(out)])},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if ended.returncode:
-        raise SystemExit(ended.stderr)
-    return dict(json.loads(ended.stdout.splitlines()[-1]))
+    return dict(answer_of([__file__, str(corpus)], [side, str(out)]))
 
 
 PAIRS = """
@@ -162,21 +150,6 @@ def quality(out: Path, truth: Path) -> dict[str, float]:
     connection.register("held", connection.sql(PAIRS).to_arrow_table())
     connection.register("listed", connection.sql(LISTED).to_arrow_table())
     return {name: connection.sql(query).fetchall()[0][0] for name, query in QUALITY.items()}
-
-
-def machine() -> dict[str, Any]:
-    """Return what the figures were taken on."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    )
-    return {
-        "cores": len(os.sched_getaffinity(0)),
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "pyarrow": pa.__version__,
-        "duckdb": duckdb.__version__,
-        "commit": commit.stdout.strip(),
-    }
 
 
 def measure(corpus: Path, truth: Path | None, repeat: int) -> dict[str, Any]:

@@ -318,7 +318,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path)
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
-    from benchmarks.scan import machine
+    from benchmarks.machine import machine
 
     names = asked.kinds.split(",")
     known = json.loads(asked.out.read_text())["kinds"] if asked.out and asked.out.exists() else []

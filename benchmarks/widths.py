@@ -25,7 +25,7 @@ from pipeline.backtest.arms.reserve import reserve_of
 from pipeline.backtest.subject import Subject, read_subject
 from pipeline.backtest.training.trainings import order_of
 from pipeline.config.load import load_config
-from pipeline.run import saved_config
+from pipeline.engine.manifest import saved_config
 from pipeline.score.proxy.model import Shape
 from pipeline.score.proxy.pool import torch_threads
 from pipeline.score.proxy.rates import rate_of_width

@@ -91,8 +91,9 @@ def run(given: list[str]) -> int:
     if asked is None:
         code = command(*bound.args, **bound.kwargs)
     else:
-        from flows.places import at_hand
+        from flows.places import at_hand, require_there
 
+        require_there(asked)
         with at_hand(asked) as here:
             code = command(here)
     return code if isinstance(code, int) else OK

@@ -35,9 +35,11 @@ from flows.arguments import (
 from flows.cli import interruptible
 from flows.runners import LocalMapper, units_on
 from flows.terminal import open_progress
+from pipeline.absent import placed
 from pipeline.config.load import load_config
 from pipeline.config.sections import Config
 from pipeline.config.target_names import target_settings
+from pipeline.engine.manifest import saved_config
 from pipeline.engine.progress import current, listen
 from pipeline.errors import ConfigError
 from pipeline.names import shown_lines
@@ -76,8 +78,6 @@ def work(
     named = [] if target is None else target_settings(target, options.settings.set)
     base: dict[str, Any] = {}
     if not corpus:
-        from pipeline.run import saved_config
-
         base = saved_config(out)
     return _work(command, out, options, _configured(options, base, named), corpus)
 
@@ -102,20 +102,17 @@ def _kept_out(asked: RunArguments | FilterArguments) -> list[str]:
 def _absolute(name: str | Path) -> str:
     from pipeline.storage.addresses import is_address
 
-    if is_address(str(name)):
-        return str(name)
-    return os.path.abspath(Path(name).expanduser())  # noqa: PTH100 - keeps a glob's `..`
+    return str(name if is_address(str(name)) else placed(str(name)))
 
 
 def filter_rows(asked: FilterArguments) -> int:
     """Run the stages of the filter, after noting what is to be forgotten."""
-    from pipeline.filter.overrides import forget
-    from pipeline.run import saved_config
-
     kept_out = _kept_out(asked)
     config = _configured(asked.options, saved_config(asked.run), kept_out)
     if not asked.forget:
         return _work("filter", asked.run, asked.options, config)
+    from pipeline.filter.overrides import forget
+
     dry_run = asked.options.dry_run
     taken = forget(asked.run, asked.forget, config, dry_run=dry_run)
     sys.stdout.write("\n".join(taken.lines(dry_run=dry_run)) + "\n")
@@ -128,8 +125,6 @@ def filter_rows(asked: FilterArguments) -> int:
 
 def report(asked: ReportArguments) -> int:
     """Run the stage of the report; a comparison is asked for each time."""
-    from pipeline.run import saved_config
-
     base = saved_config(asked.run)
     other = str(asked.against.absolute()) if asked.against else ""
     base["report"] = {**base.get("report", {}), "against": other}
@@ -445,13 +440,12 @@ def _asked_text(asked: QueryArguments) -> tuple[bytes, str]:
 
 def backtest(asked: BacktestArguments) -> int:
     """Run or continue a back-test in this process; print what came out."""
+    settings = asked.settings
+    config = load_config(settings.config, settings.set, saved_config(asked.run))
     from pipeline.backtest.backtest import FOLDER, RESULT
     from pipeline.backtest.backtest import backtest as hold
     from pipeline.backtest.result import headline_lines
-    from pipeline.run import saved_config
 
-    settings = asked.settings
-    config = load_config(settings.config, settings.set, saved_config(asked.run))
     arms = [name for name in asked.arms.split(",") if name]
     interruptible()
     progress = open_progress()
@@ -472,7 +466,6 @@ def backtest(asked: BacktestArguments) -> int:
 def schedule(asked: ScheduleArguments) -> int:
     """Serve the deployment until Ctrl-C."""
     from flows.notify import VARIABLE, require_url
-    from flows.schedule import Served, serve
     from flows.when import when_of
 
     if asked.notify is not None:  # the runs inherit it, and nothing else has it
@@ -481,6 +474,8 @@ def schedule(asked: ScheduleArguments) -> int:
         require_url(os.environ[VARIABLE])
     when = when_of(asked)
     config = _loaded(asked.settings, {}, skip_bad_files=asked.skip_bad_files)
+    from flows.schedule import Served, serve
+
     interruptible()
     how = Served(asked.strict, asked.open_parameters, "run --no-score" if asked.no_score else "run")
     return serve(asked.corpus, asked.out, config, when, asked.name, how=how)
@@ -489,7 +484,6 @@ def schedule(asked: ScheduleArguments) -> int:
 def config(asked: ConfigArguments) -> int:
     """Print every setting as TOML."""
     from pipeline.config.explained import explained
-    from pipeline.run import saved_config
 
     base = saved_config(asked.run) if asked.run else {}
     sys.stdout.write(explained(asked.settings.config, asked.settings.set, base, str(asked.run)))

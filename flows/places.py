@@ -19,14 +19,45 @@ from flows.arguments import (
     ScanArguments,
     ScoreArguments,
 )
+from pipeline.absent import MANIFEST, no_corpus, no_run, placed
 from pipeline.names import shown
 
+MARKS = "@:*?["
+"""Characters of parts of a corpus that may be more than a path: lists, addresses, globs."""
 NEW = (RunArguments, ScanArguments)
 WRITING = (
     *NEW,
     *(ScoreArguments, FilterArguments, ReportArguments, RestoreArguments, CheckArguments),
     BacktestArguments,
 )
+
+
+def require_there(arguments: Any) -> None:  # noqa: ANN401 - those of any command
+    """Refuse a path that leads to nothing, before what a command works with is imported.
+
+    What may be more than a path is left to those who know.
+
+    Raises:
+        InputError: A part of the corpus does not exist.
+        RunFolderError: There is no manifest where a run folder was named.
+    """
+    for root in getattr(arguments, "corpus", ()):
+        if not any(mark in root for mark in MARKS) and _is_nothing(placed(root)):
+            raise no_corpus(root)
+    run = getattr(arguments, "run", None)
+    if run is not None and address_of(run) is None and _is_nothing(run / MANIFEST):
+        raise no_run(run)
+
+
+def _is_nothing(path: Path) -> bool:
+    """Tell whether nothing is there; of what cannot be asked, that is not known."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
 
 
 @contextmanager

@@ -17,7 +17,6 @@ from pipeline.corpus.token_ids import tokenizer_digest
 from pipeline.engine.events import logged
 from pipeline.engine.forgotten import FORGOTTEN
 from pipeline.engine.lineage import lineage
-from pipeline.engine.manifest import load_manifest
 from pipeline.engine.memory import begin, for_scoring
 from pipeline.engine.progress import current
 from pipeline.engine.run_folder import RunFolder, open_run
@@ -519,8 +518,3 @@ def new_manifest() -> dict[str, Any]:
         "corpus": {"roots": [], "skipped": {}, "shards": []},
         "outputs": {},
     }
-
-
-def saved_config(out: Path) -> dict[str, Any]:
-    """Return the configuration that a run folder was last worked on with."""
-    return dict(load_manifest(out)["config"])

@@ -188,7 +188,7 @@ class Run:
     @property
     def settings(self) -> dict[str, Any]:
         """Every setting of the last command, by section."""
-        from pipeline.run import saved_config
+        from pipeline.engine.manifest import saved_config
 
         return saved_config(self.folder)
 
@@ -328,9 +328,10 @@ def _start(
     from flows.runners import LocalMapper
     from pipeline.config.load import load_config
     from pipeline.config.target_names import target_settings
+    from pipeline.engine.manifest import saved_config
     from pipeline.engine.memory import workers_of
     from pipeline.installed import parts
-    from pipeline.run import COMMANDS, saved_config, session
+    from pipeline.run import COMMANDS, session
     from rote.progress import telling
 
     options = as_options(settings)

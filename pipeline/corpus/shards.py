@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
 
+from pipeline.absent import no_corpus, placed
 from pipeline.corpus.cards import FoundFile, without_cards
 from pipeline.corpus.files import (
     INDEXES,
@@ -211,7 +212,7 @@ def _expand(root: str, more: Further, *, own: bool = False) -> tuple[list[FoundF
             expected="files and folders of this machine",
             fix="copy its files here",
         )
-    path = _absolute(root)
+    path = placed(root)
     if path.exists():
         if not own:
             _refuse_run_folder(path)
@@ -236,9 +237,7 @@ def _expand(root: str, more: Further, *, own: bool = False) -> tuple[list[FoundF
         return [FoundFile(path.parent, path, format)], []
     if glob.has_magic(root):
         return _matches(root, more)
-    raise InputError(
-        "The corpus does not exist.", where=str(path), found="nothing there", fix="check the path"
-    )
+    raise no_corpus(root)
 
 
 def _of_list(root: str, more: Further, *, own: bool) -> tuple[list[FoundFile], list[str]]:
@@ -283,7 +282,7 @@ def _matches(pattern: str, more: Further) -> tuple[list[FoundFile], list[str]]:
     Raises:
         InputError: When it matches nothing, or would take longer than anyone waits.
     """
-    absolute = _once_each(str(_absolute(pattern)))
+    absolute = _once_each(str(placed(pattern)))
     matched = sorted(glob.glob(absolute, recursive=True))  # noqa: PTH207 - skips hidden names
     if not matched:
         raise InputError(
@@ -422,7 +421,7 @@ def _refuse_run_folder(path: Path) -> None:
 
 def _nothing_readable(root: str, ignored: Sequence[str]) -> InputError:
     """Return the error for a root that holds nothing readable."""
-    path = _absolute(root)
+    path = placed(root)
     if path.is_dir() and not any(path.iterdir()):
         return InputError(
             "The corpus folder is empty.",
@@ -467,11 +466,6 @@ def _names(found: Sequence[FoundFile]) -> dict[str, FoundFile]:
 def _relative(path: Path, root: Path) -> str:
     """Return the path relative to its root, with `/`."""
     return path.relative_to(root).as_posix()
-
-
-def _absolute(text: str) -> Path:
-    """Return the path as absolute and normal; links stay, since the link's own name counts."""
-    return Path(os.path.abspath(Path(text).expanduser()))  # noqa: PTH100 - Path.absolute keeps `..`
 
 
 def _fixed_part(pattern: str) -> Path:

@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.absent import MANIFEST
 from pipeline.engine.events import EVENTS
 from pipeline.engine.files import SPILL, TEMPORARY, digest_file, files_below
-from pipeline.engine.manifest import MANIFEST
 from pipeline.engine.run_folder import CHANGES, OWN_PLACES, SUCCESS, RunFolder, read_run
 from pipeline.errors import RunFolderError
 

@@ -14,12 +14,12 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from pipeline.absent import MANIFEST, no_run
 from pipeline.engine.facts import fault_of_facts
 from pipeline.errors import RunFolderError
 from pipeline.sealed import DIGEST, sealed, unsealed
 from schemas.manifest import SCHEMA_VERSION
 
-MANIFEST = "manifest.json"
 REBUILD = "rebuild it: rote run CORPUS... --out NEW_FOLDER"
 
 
@@ -100,12 +100,7 @@ def load_manifest(folder: Path) -> dict[str, Any]:
     try:
         data = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise RunFolderError(
-            "This is not a run folder.",
-            where=str(folder),
-            found="no manifest.json",
-            fix="make one: rote run CORPUS... --out FOLDER",
-        ) from error
+        raise no_run(folder) from error
     except OSError as error:
         raise RunFolderError(
             "The manifest of this run folder cannot be read.",
@@ -118,6 +113,11 @@ def load_manifest(folder: Path) -> dict[str, Any]:
         require_below(folder, name, str(path))
     _require_no_links(folder, manifest, str(path))
     return manifest
+
+
+def saved_config(folder: Path) -> dict[str, Any]:
+    """Return the configuration that a run folder was last worked on with."""
+    return dict(load_manifest(folder)["config"])
 
 
 def require_file(path: Path) -> None:

@@ -16,6 +16,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.absent import MANIFEST
 from pipeline.engine.events import EVENTS, EventLog
 from pipeline.engine.files import (
     SPILL,
@@ -29,7 +30,6 @@ from pipeline.engine.files import (
     write_whole,
 )
 from pipeline.engine.manifest import (
-    MANIFEST,
     load_manifest,
     manifest_bytes,
     require_below,

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
 
+from pipeline.absent import MANIFEST
 from pipeline.config.sections import Config
 from pipeline.corpus import Shard
 from pipeline.engine.events import used
@@ -23,7 +24,7 @@ from pipeline.engine.facts import fault_of_facts
 from pipeline.engine.files import damaged_file, holding
 from pipeline.engine.gathered import Entries, Gathered
 from pipeline.engine.group_digests import GROUPS, NO_ROWS, group_key
-from pipeline.engine.manifest import MANIFEST, damaged_manifest
+from pipeline.engine.manifest import damaged_manifest
 from pipeline.engine.memory import CHUNK, base, budget_of, release, workers_of
 from pipeline.engine.memory import plan as plan_memory
 from pipeline.engine.progress import current

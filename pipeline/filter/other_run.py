@@ -7,9 +7,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from pipeline.absent import MANIFEST
 from pipeline.config.sections import Config, SketchConfig, TextConfig
 from pipeline.engine.group_digests import group_key
-from pipeline.engine.manifest import MANIFEST
 from pipeline.engine.run_folder import RunFolder, digest_of, read_run
 from pipeline.engine.sound import require_sound
 from pipeline.errors import ConfigError, InputError

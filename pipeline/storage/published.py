@@ -13,31 +13,27 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import threading
 import time
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import InputError, PipelineError, RunFolderError, TransientIOError
+from pipeline.absent import MANIFEST
+from pipeline.errors import InputError, PipelineError, TransientIOError
 from pipeline.sealed import sealed
-from pipeline.storage.addresses import Listed, Storage, storage_at
+from pipeline.storage.addresses import Storage, storage_at
 from pipeline.storage.fetching import asked
+from pipeline.storage.lease import LEASE, Lease, Say, leased
 from pipeline.storage.mirror import Tell, alone, bring, place_of, require_names
+from pipeline.storage.overwriting import read_whole, there, write_over
 
-LEASE = ".lease"
-LEASE_SECONDS = 60.0
-"""A lease that was not written again for so long is of a run that is dead."""
-MANIFEST = "manifest.json"
 CHANGES = ".changes"
 """Lists files that change, while they do: of the copy, and at the address while it is published."""
 BESIDES = (MANIFEST, CHANGES, "events/", "backtest/")  # what is of no output
 MARK = "kept/_SUCCESS"
 STATE = "published.json"
 TEMPORARY = ".rote-tmp"
-Say = Callable[[str], None]
 _OPEN: dict[Path, _Giving] = {}  # run folders at addresses that this process writes to
 
 
@@ -73,7 +69,7 @@ def run_folder_at(
             _take(storage, folder, tell, say)
             yield folder
             return
-        with _leased(storage, say) as lease:
+        with leased(storage, say) as lease:
             _take(storage, folder, tell, say)
             giving = _Giving(storage, folder, lease, tell)
             _OPEN[folder] = giving
@@ -111,7 +107,7 @@ def _require_there(storage: Storage) -> None:
     Raises:
         InputError: none is there.
     """
-    if _there(storage, MANIFEST) is None:
+    if there(storage, MANIFEST) is None:
         raise InputError(
             "No run folder lies at an address.",
             where=storage.address,
@@ -127,7 +123,7 @@ def _take(storage: Storage, folder: Path, tell: Tell, say: Say) -> None:
     state = _state(folder)
     if manifest is None or state.get("manifest") == manifest.tag:
         return
-    if state.get("sent") and _is_one_of(_read(storage, manifest), state["sent"]):
+    if state.get("sent") and _is_one_of(read_whole(storage, manifest), state["sent"]):
         return
     shutil.rmtree(folder, ignore_errors=True)
     require_names(storage.address, listed)
@@ -149,7 +145,7 @@ class _Giving:
         at: when it did last, by the monotonic clock.
     """
 
-    def __init__(self, storage: Storage, folder: Path, lease: _Lease, tell: Tell) -> None:
+    def __init__(self, storage: Storage, folder: Path, lease: Lease, tell: Tell) -> None:
         self._storage, self._folder, self._lease, self._tell = storage, folder, lease, tell
         self._sizes: list[int] = []
         self.at = time.monotonic()
@@ -194,7 +190,9 @@ class _Giving:
         self._write([name for name in changed if name not in (MANIFEST, MARK)], sum(sizes))
         self._lease.require()
         try:
-            tag = _over(storage, MANIFEST, data, state["manifest"], lambda d: _is_one_of(d, sent))
+            tag = write_over(
+                storage, MANIFEST, data, state["manifest"], lambda d: _is_one_of(d, sent)
+            )
         except FileExistsError as error:
             raise self._lease.lost() from error
         rest = [name for name in touched if name == MARK or name not in now]
@@ -256,122 +254,9 @@ def _note(folder: Path, state: dict[str, Any]) -> None:
     part.replace(folder.parent / STATE)
 
 
-def _there(storage: Storage, name: str) -> Listed | None:
-    return next((one for one in asked(storage.objects) if one.name == name), None)
-
-
-def _read(storage: Storage, one: Listed) -> bytes:
-    return asked(lambda: storage.read(one.name, 0, one.bytes, one.tag))
-
-
 def _digest(data: bytes) -> str:
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
 def _is_one_of(data: bytes, sent: list[str]) -> bool:
     return _digest(data) in sent
-
-
-def _over(
-    storage: Storage, name: str, data: bytes, tag: str, is_own: Callable[[bytes], bool]
-) -> str:
-    """Write an object over the last one that was written from here, and return its tag.
-
-    The answer to a write may have been lost: what it wrote is told by its bytes.
-
-    Raises:
-        FileExistsError: one that is not ours is there, or none.
-    """
-    try:
-        return storage.write(name, data, tag=tag)
-    except FileExistsError:
-        one = _there(storage, name)
-        if one is None or one.tag == tag or not is_own(_read(storage, one)):
-            raise
-        return _over(storage, name, data, one.tag, is_own)
-
-
-class _Lease:
-    """The right to write to a run folder at an address, while it is written again in time."""
-
-    def __init__(self, storage: Storage, tag: str, holder: bytes) -> None:
-        self._storage, self._tag, self._holder = storage, tag, holder
-        self._gone, self._ended = False, threading.Event()
-        self._thread = threading.Thread(target=self._beat, daemon=True)
-        self._thread.start()
-
-    def _beat(self) -> None:
-        beats = 0
-        while not self._ended.wait(LEASE_SECONDS / 4):
-            beats += 1
-            data = self._holder + b" %d" % beats  # never the same: a tag may be a digest of it
-            try:
-                self._tag = _over(self._storage, LEASE, data, self._tag, self._is_own)
-            except FileExistsError:
-                self._gone = True
-                return
-            except PipelineError:  # it did not answer: the next beat, or the next write, tells
-                continue
-
-    def _is_own(self, data: bytes) -> bool:
-        return data.startswith(self._holder)
-
-    def require(self) -> None:
-        """Refuse to write without the lease.
-
-        Raises:
-            RunFolderError: another run has it.
-        """
-        if self._gone:
-            raise self.lost()
-
-    def lost(self) -> RunFolderError:
-        """Return the error for a run folder that another run wrote to meanwhile."""
-        return RunFolderError(
-            "Another run took over this run folder; nothing was written over what it wrote.",
-            where=self._storage.address,
-            fix="look which of the two is wanted, and run that command again",
-        )
-
-    def end(self) -> None:
-        """Give the lease back."""
-        self._ended.set()
-        self._thread.join()
-        if not self._gone:
-            self._storage.delete([LEASE])
-
-
-@contextmanager
-def _leased(storage: Storage, say: Say) -> Iterator[_Lease]:
-    """Hold the lease of a run folder; one of a dead run is taken over after a while.
-
-    Raises:
-        RunFolderError: a living run has it.
-    """
-    holder = f"rote {uuid.uuid4().hex}".encode()
-    try:
-        tag = storage.write(LEASE, holder, tag="")
-    except FileExistsError:
-        tag = _taken_over(storage, holder, say)
-    lease = _Lease(storage, tag, holder)
-    try:
-        yield lease
-    finally:
-        lease.end()
-
-
-def _taken_over(storage: Storage, holder: bytes, say: Say) -> str:
-    """Wait whether a lease is written again, and take it over when it is not."""
-    seen = _there(storage, LEASE)
-    say(f"{storage.address}: another run has it, or was killed; waiting {LEASE_SECONDS:.0f} s")
-    time.sleep(LEASE_SECONDS)
-    try:
-        if _there(storage, LEASE) == seen:
-            return storage.write(LEASE, holder, tag=seen.tag if seen else "")
-    except FileExistsError:
-        pass
-    raise RunFolderError(
-        "Another rote is writing to this run folder.",
-        where=storage.address,
-        fix="wait for it to end, or use another --out",
-    )

@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.engine.manifest import MANIFEST
+from pipeline.absent import MANIFEST
 from tests.campaign.case import Case, Found, same_bytes, told
 from tests.campaign.ground import ROW, Ground, command
 from tests.e2e.command import files, rote

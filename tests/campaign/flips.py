@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.engine.manifest import MANIFEST
+from pipeline.absent import MANIFEST
 from tests.campaign.case import Case, Found, same_bytes, told
 from tests.campaign.damages import question
 from tests.campaign.ground import Ground, command

@@ -15,10 +15,11 @@ import numpy as np
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
+from pipeline.absent import MANIFEST
 from pipeline.config.load import load_config
 from pipeline.config.sections import InputConfig
 from pipeline.corpus import check_shard, find_shards, read_documents
-from pipeline.engine.manifest import MANIFEST, load_manifest, manifest_bytes
+from pipeline.engine.manifest import load_manifest, manifest_bytes
 from pipeline.errors import PipelineError
 from pipeline.filter.mitigations.bloom import bloom, from_bytes, to_bytes
 from pipeline.filter.rules import cut_kernels

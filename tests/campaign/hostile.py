@@ -14,7 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.engine.manifest import MANIFEST, manifest_bytes
+from pipeline.absent import MANIFEST
+from pipeline.engine.manifest import manifest_bytes
 from tests.campaign.case import SECONDS, Case, Found, told
 from tests.campaign.ground import LOCAL, ROW, SCORE, Ground
 from tests.campaign.hostile_corpora import CORPORA

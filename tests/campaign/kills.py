@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
+from pipeline.absent import MANIFEST
 from pipeline.engine.check import UNFINISHED, check
 from pipeline.engine.files import TEMPORARY
-from pipeline.engine.manifest import MANIFEST
 from pipeline.engine.run_folder import CHANGES, SUCCESS
 from pipeline.errors import PipelineError
 from pipeline.run import TABLES

@@ -10,9 +10,9 @@ import time
 import pytest
 
 from pipeline import run as stages
+from pipeline.absent import MANIFEST
 from pipeline.engine import files as written
 from pipeline.engine import run_folder as store
-from pipeline.engine.manifest import MANIFEST
 from pipeline.engine.session import Session
 from pipeline.scan import inventory
 from pipeline.scan.repeats import known

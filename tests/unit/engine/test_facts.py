@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from pipeline.absent import MANIFEST
 from pipeline.engine.facts import fault_of_facts
-from pipeline.engine.manifest import MANIFEST, load_manifest, manifest_bytes
+from pipeline.engine.manifest import load_manifest, manifest_bytes
 from pipeline.errors import RunFolderError
 from pipeline.report.data.finite import finite
 from pipeline.report.page.risk import risk

@@ -5,7 +5,8 @@ import random
 import pytest
 
 from pipeline import run as stages
-from pipeline.engine.manifest import MANIFEST, load_manifest, manifest_bytes
+from pipeline.absent import MANIFEST
+from pipeline.engine.manifest import load_manifest, manifest_bytes
 from pipeline.engine.run_folder import RunFolder
 from pipeline.errors import RunFolderError
 from pipeline.sealed import sealed

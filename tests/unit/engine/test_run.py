@@ -13,7 +13,7 @@ from pipeline import run
 from pipeline.config.load import load_config
 from pipeline.engine import session
 from pipeline.engine.files import place_of
-from pipeline.engine.manifest import load_manifest
+from pipeline.engine.manifest import load_manifest, saved_config
 from pipeline.engine.progress import Silent
 from pipeline.engine.stage import Former, Receipt
 from pipeline.engine.tables import read_table, write_table
@@ -369,13 +369,13 @@ def test_a_refused_command_leaves_the_run_folder_as_it_was(done):
     with pytest.raises(ConfigError):
         filtered(done.folder, "window.words=30")
     assert contents(done.folder) == before
-    assert run.saved_config(done.folder)["window"]["words"] == 50
+    assert saved_config(done.folder)["window"]["words"] == 50
 
 
 def test_the_settings_of_a_filter_are_saved(done):
     """What a filter was run with is what later commands start from; limits are never saved."""
     filtered(done.folder, "near.threshold=0.9", "limits.workers=1")
-    saved = run.saved_config(done.folder)
+    saved = saved_config(done.folder)
     assert saved["near"]["threshold"] == 0.9
     assert "limits" not in saved
 

@@ -10,6 +10,7 @@ from flows.runners import LocalMapper
 from pipeline import run
 from pipeline.config.load import load_config
 from pipeline.config.sections import NearConfig
+from pipeline.engine.manifest import saved_config
 from pipeline.engine.spill import Spill
 from pipeline.errors import ConfigError, IntegrityError
 from pipeline.filter import documents
@@ -488,7 +489,7 @@ def test_a_preferred_source_that_does_not_occur_is_told(tmp_path, make_corpus, s
     ):
         run.filter_rows(session)
     # a filter that was refused leaves the settings of the folder
-    assert run.saved_config(tmp_path / "run")["near"]["sources"] == ["b", "a/", "c"]
+    assert saved_config(tmp_path / "run")["near"]["sources"] == ["b", "a/", "c"]
     done = scan(corpus, tmp_path / "run", *settings, 'near.sources=["b", "a/2"]')
     assert done.performed[0] == "documents/all"
 

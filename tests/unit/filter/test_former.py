@@ -7,9 +7,9 @@ import pytest
 from pipeline.config.load import load_config
 from pipeline.config.sections import Config
 from pipeline.dry_run import preview
+from pipeline.engine.manifest import saved_config
 from pipeline.engine.stage import Work
 from pipeline.filter.former import with_stayed
-from pipeline.run import saved_config
 from schemas.filter.former import FORMER
 
 STABLE = "near.keepers=stable"

@@ -7,6 +7,7 @@ import pyarrow as pa
 from flows.runners import LocalMapper
 from pipeline import run
 from pipeline.config.load import load_config
+from pipeline.engine.manifest import saved_config
 
 WORDS = " ".join(f"word{number}" for number in range(40))
 
@@ -20,7 +21,7 @@ def rows(*labels, **more):
 
 def told(folder):
     """Write the report of a run; return what it tells of columns and of ends, and the page."""
-    config = load_config(base=run.saved_config(folder), settings=["limits.workers=1"])
+    config = load_config(base=saved_config(folder), settings=["limits.workers=1"])
     with run.session(folder, config, LocalMapper(1)) as session:
         run.write_report(session)
     data = json.loads((folder / "report" / "report.json").read_text())

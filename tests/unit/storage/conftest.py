@@ -3,6 +3,7 @@
 import pytest
 
 from tests import s3_server
+from tests.unit.storage.at_address import opened, write
 
 
 @pytest.fixture(scope="module")
@@ -21,3 +22,13 @@ def bucket(server, monkeypatch):
     server.fault = lambda _method, _path: None
     server.requests.clear()
     return server.buckets["data"]
+
+
+@pytest.fixture
+def first(bucket, tmp_path):
+    """Publish a first version from one machine; return its scratch folder."""
+    assert not bucket
+    with opened(tmp_path / "one") as folder:
+        write(folder, kept__a="1", kept___SUCCESS="", counts__all="x")
+        (folder / "manifest.json").write_text("first")
+    return tmp_path / "one"

@@ -12,47 +12,11 @@ from pipeline.errors import ConfigError, InputError, RunFolderError, TransientIO
 from pipeline.scan import families
 from pipeline.storage import published
 from pipeline.storage.addresses import _ObjectStore
+from tests.unit.storage.at_address import ADDRESS, opened, silent, there, write
 from tests.unit.storage.test_mirror import rows
 
-ADDRESS = "s3://data/runs/one"
 WORDS = " ".join(f"w{n}" for n in range(60))
 FILES = {"a.jsonl": [WORDS, "one"], "b.jsonl": [f"{WORDS} more", WORDS]}
-
-
-def silent(*_):
-    """Say nothing."""
-
-
-def opened(scratch, said=silent, *, writes=True):
-    """Open the run folder at the address."""
-    return published.run_folder_at(ADDRESS, scratch, silent, said, writes=writes)
-
-
-def there(bucket):
-    """Return the bytes of what lies at the address."""
-    return {
-        key.removeprefix("runs/one/"): data
-        for key, (data, *_) in bucket.items()
-        if key.startswith("runs/one/")
-    }
-
-
-def write(folder, **files):
-    """Write files, `/` as `__`; the manifest names them all."""
-    for name, text in files.items():
-        path = folder / name.replace("__", "/")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-
-
-@pytest.fixture
-def first(bucket, tmp_path):
-    """Publish a first version from one machine; return its scratch folder."""
-    assert not bucket
-    with opened(tmp_path / "one") as folder:
-        write(folder, kept__a="1", kept___SUCCESS="", counts__all="x")
-        (folder / "manifest.json").write_text("first")
-    return tmp_path / "one"
 
 
 def test_what_was_done_is_there_and_nothing_transient(first, bucket, tmp_path):
@@ -118,48 +82,6 @@ def test_another_machines_version_replaces_an_older_copy(first, tmp_path):
         (folder / "manifest.json").write_text("second")
     with opened(first) as folder:
         assert (folder / "kept/a").read_text() == "new"
-
-
-@pytest.mark.usefixtures("first")
-def test_a_second_writer_is_refused_while_the_first_lives(tmp_path, monkeypatch):
-    """A lease that is written again is held; a reader needs none."""
-    monkeypatch.setattr(published, "LEASE_SECONDS", 0.4)
-    said: list[str] = []
-    with opened(tmp_path / "two"):
-        with (
-            pytest.raises(RunFolderError, match="Another rote"),
-            opened(tmp_path / "three", said.append),
-        ):
-            pass
-        with opened(tmp_path / "three", writes=False):
-            pass
-    assert "waiting" in said[0]
-
-
-@pytest.mark.usefixtures("first")
-def test_the_lease_of_a_dead_run_is_taken_over(bucket, tmp_path, monkeypatch):
-    """One that is not written again is of a run that was killed."""
-    monkeypatch.setattr(published, "LEASE_SECONDS", 0.1)
-    bucket.put("runs/one/.lease", b"dead")
-    with opened(tmp_path / "two") as folder:
-        (folder / "manifest.json").write_text("second")
-    assert there(bucket)["manifest.json"] == b"second"
-
-
-@pytest.mark.usefixtures("first")
-def test_a_lost_lease_writes_over_nothing(bucket, tmp_path, monkeypatch):
-    """Who was taken for dead, and was not, says so and leaves what the other wrote."""
-    monkeypatch.setattr(published, "LEASE_SECONDS", 1000)
-
-    def overtaken():
-        with opened(tmp_path / "two") as folder:
-            write(folder, counts__all="mine")
-            (folder / "manifest.json").write_text("mine")
-            bucket.put("runs/one/manifest.json", b"theirs")
-
-    with pytest.raises(RunFolderError, match="took over"):
-        overtaken()
-    assert there(bucket)["manifest.json"] == b"theirs"
 
 
 def test_commands_work_at_addresses(bucket, tmp_path, make_corpus, capsys, monkeypatch):
