@@ -143,3 +143,12 @@ def test_what_is_no_list_of_texts_and_no_frame_is_refused(data):
         rote.dedup(data)
     with pytest.raises(rote.RoteError, match="cannot be read"):
         rote.dedup(pl.DataFrame({"a": ["x"]}), "b")
+
+
+def test_a_column_of_several_types_is_no_one_table(tmp_path, make_corpus):
+    """One error of ours, which says how it is read; so it is."""
+    rows = {"a.jsonl": [{"text": TEXTS[0], "v": 1}], "b.jsonl": [{"text": TEXTS[1], "v": "x"}]}
+    kept = rote.scan(make_corpus(tmp_path / "c", rows), tmp_path / "r").filter().kept
+    with pytest.raises(rote.RoteError, match="several types"):
+        kept()
+    assert sorted(kept.duckdb().project("v").fetchall()) == [("1",), ("x",)]
