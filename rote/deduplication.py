@@ -98,14 +98,18 @@ def _as_table(data: object, text: str | None) -> pa.Table:
     """Return the rows to compare: of a frame the text column, or all where it is to be guessed."""
     import pyarrow as pa
 
+    from pipeline.corpus.columnar import writable
+    from pipeline.engine.tables import conform
     from pipeline.errors import InputError
 
     try:
         if isinstance(data, list):
-            return pa.table({TEXT: pa.array(data, pa.large_string())})
-        table = data if isinstance(data, pa.Table) else pa.table(data)
-        return table if text is None else table.select([text])
-    except (TypeError, KeyError, pa.ArrowException) as error:
+            return pa.table({TEXT: _texts(data)})
+        table = data if isinstance(data, pa.Table) else _of_frame(data)
+        table = table if text is None else table.select([text])
+        plain = writable(table.schema, "rote.dedup")
+        return table if plain.types == table.schema.types else conform(table, plain)
+    except (TypeError, KeyError, ValueError, pa.ArrowException) as error:
         raise InputError(
             "These rows cannot be read.",
             where="rote.dedup",
@@ -113,6 +117,26 @@ def _as_table(data: object, text: str | None) -> pa.Table:
             expected="a list of strings, or a frame with a column of texts",
             fix="give list(data), frame.collect() or series.to_frame()",
         ) from error
+
+
+def _of_frame(data: Any) -> pa.Table:  # noqa: ANN401 - what was given
+    """Return a frame as a table; nothing of which no rows can be taken."""
+    import pyarrow as pa
+
+    if not any(hasattr(data, way) for way in ("iloc", "take", "__arrow_c_stream__")):
+        raise TypeError("neither a list nor a frame")
+    return pa.table(data)
+
+
+def _texts(data: list[Any]) -> pa.Array:
+    """Return texts as a column of bytes, so that one that is not Unicode is a row to reject."""
+    import pyarrow as pa
+
+    others = {type(text) for text in data if not isinstance(text, str | bytes | None)}
+    if others:
+        raise TypeError(f"of {', '.join(sorted(kind.__name__ for kind in others))}")
+    raw = [text.encode(errors="surrogatepass") if isinstance(text, str) else text for text in data]
+    return pa.array(raw, pa.large_binary())
 
 
 def _removed(run: Run) -> pl.DataFrame:

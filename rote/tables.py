@@ -51,16 +51,26 @@ class Table:
 
         Raises:
             IntegrityError: A file is damaged or gone.
+            InputError: A column of the user is of several types, which one cannot hold.
         """
         import pyarrow as pa
 
         from pipeline.engine.tables import read_batches
+        from pipeline.errors import InputError
 
         batches = [batch for path in self.paths for batch in read_batches(path)]
         parts = [pa.Table.from_batches([batch]) for batch in batches]
         if not parts:
             return self._schema().empty_table()
-        return pa.concat_tables(parts, promote_options="permissive")
+        try:
+            return pa.concat_tables(parts, promote_options="permissive")
+        except (pa.ArrowTypeError, pa.ArrowInvalid) as error:
+            raise InputError(
+                "A column is of several types.",
+                where=f"table {self.name}",
+                found=str(error).partition("\n")[0].partition(":")[2].strip()[:200],
+                fix="read it with .duckdb(), or its files one by one: .paths",
+            ) from error
 
     def duckdb(self) -> duckdb.DuckDBPyRelation:
         """Return the rows as a DuckDB relation; those of all tables can be joined."""

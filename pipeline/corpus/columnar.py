@@ -32,7 +32,7 @@ FEATHER_1_MAGIC = b"FEA1"
 
 
 def parquet_schema(path: str) -> pa.Schema:
-    """Return a Parquet file's columns from its footer; views become plain strings.
+    """Return a Parquet file's columns from its footer, as `writable` has them.
 
     Raises:
         CorruptFile: When the file cannot be read.
@@ -80,7 +80,7 @@ def parquet_batches_with(
 
 
 def ipc_schema(path: str) -> pa.Schema:
-    """Return the columns of an Arrow file or stream; views become plain strings.
+    """Return the columns of an Arrow file or stream, as `writable` has them.
 
     Raises:
         CorruptFile: When the file cannot be read.
@@ -103,7 +103,7 @@ def ipc_batches(path: str, names: list[str] | None, batch_bytes: int) -> Iterato
 
 
 def writable(schema: pa.Schema, path: str) -> pa.Schema:
-    """Return the schema without views.
+    """Return the schema without views, and with dictionaries that have room.
 
     Raises:
         SchemaMismatch: When Parquet cannot hold it.
@@ -278,10 +278,19 @@ def _replaced(kind: pa.DataType, leaves: Mapping[pa.DataType, pa.DataType]) -> p
         )
     if pa.types.is_dictionary(kind):
         value = _replaced(kind.value_type, leaves)
-        return pa.dictionary(kind.index_type, value, kind.ordered)
+        return pa.dictionary(_index_type(kind, leaves), value, kind.ordered)
     if isinstance(kind, pa.BaseExtensionType) and leaves is BYTES:
         return _replaced(kind.storage_type, leaves)
     return leaves.get(kind, kind)
+
+
+def _index_type(kind: pa.DictionaryType, leaves: Mapping[pa.DataType, pa.DataType]) -> pa.DataType:
+    """Return the type of a dictionary's indices: of 32 bits at least where values are given anew.
+
+    Those of several batches, or of texts that a filter changes, may be more than were counted on.
+    """
+    narrow = kind.index_type.bit_width < pa.int32().bit_width
+    return pa.int32() if narrow and leaves is not BYTES else kind.index_type
 
 
 def _piece_rows(row_bytes: int, batch_bytes: int) -> int:

@@ -33,7 +33,7 @@ def to_table(folder: Path, target: Path, stale: Collection[str] = ()) -> int:
 
     Raises:
         InputError: There are no kept rows in Parquet, the folder holds something else, or a column
-            has a type that the table cannot hold.
+            has several types, or one that the table cannot hold.
         IntegrityError: A file of the run is not as it was written.
     """
     source = read_source(folder, stale)
@@ -46,12 +46,32 @@ def to_table(folder: Path, target: Path, stale: Collection[str] = ()) -> int:
             fix='filter with --set emit.format="parquet"',
         )
     about = json.dumps({key: source.manifest[key] for key in ("version", "scan")})
-    schema = pq.read_schema(paths[0])
+    schema = _schema(paths)
     rows = pa.RecordBatchReader.from_batches(schema, _batches(paths, schema))
     write = _write_lance if target.suffix == LANCE else _write_delta
     with writing(target.absolute().parent):
         write(rows, target, about)
     return sum(record.rows for record in records)
+
+
+def _schema(paths: Sequence[Path]) -> pa.Schema:
+    """Return the columns of all files.
+
+    Raises:
+        InputError: When one is not of the same type in all of them.
+    """
+    first, *others = [pq.read_schema(path) for path in paths]
+    for path, schema in zip(paths[1:], others, strict=True):
+        for field in first:
+            kind = schema.field(field.name).type
+            if kind != field.type:
+                raise InputError(
+                    "A column is of several types, and a table has one.",
+                    where=f"column {field.name}",
+                    found=f"{field.type} in {paths[0].name}, {kind} in {path.name}"[:300],
+                    fix="leave the column out or convert it, or use --hub",
+                )
+    return first
 
 
 def _batches(paths: Sequence[Path], schema: pa.Schema) -> Iterator[pa.RecordBatch]:

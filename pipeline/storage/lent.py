@@ -242,16 +242,26 @@ def lend_no_more(folder: Path) -> None:
         former.close()
     if not (folder.parent / NOTE).is_file():
         return
-    with (folder.parent / IN_USE).open("w") as used:
-        try:
-            fcntl.flock(used, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+    with nobody_reads(folder) as whole:
+        if not whole:
             raise RunFolderError(
                 "Another rote has files of this corpus come and go.",
                 where=str(folder.parent),
                 fix="wait for it to end, or name another place: --set limits.scratch=FOLDER",
-            ) from error
+            )
         (folder.parent / NOTE).unlink(missing_ok=True)
+
+
+@contextmanager
+def nobody_reads(folder: Path) -> Iterator[bool]:
+    """Tell whether files of a folder of copies come and go for nobody, and let none meanwhile."""
+    with (folder.parent / IN_USE).open("w") as used:
+        try:
+            fcntl.flock(used, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+        else:
+            yield True
 
 
 def noted(folder: Path) -> tuple[int, list[LentFile]]:

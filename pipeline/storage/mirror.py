@@ -194,9 +194,11 @@ def bring(
             done += one.bytes
             tell(done, total, storage.address)
     names = {one.name for one in listed}
-    for path in [*folder.rglob("*")] if folder.is_dir() else ():
-        if path.is_file() and path.relative_to(folder).as_posix() not in names:
-            path.unlink()
+    with lent.nobody_reads(folder) as alone_here:
+        for path in [*folder.rglob("*")] if folder.is_dir() else ():
+            comes = path.name.endswith(UNFINISHED) and not alone_here
+            if path.is_file() and not comes and path.relative_to(folder).as_posix() not in names:
+                path.unlink()
     _write_index(index, {name: tag for name, tag in known.items() if name in names})
 
 

@@ -177,3 +177,14 @@ def test_a_table_takes_no_json_lines_and_no_type_that_it_does_not_know(tmp_path,
     run = scan(corpus, tmp_path / "s", "emit.format=jsonl").folder
     with pytest.raises(InputError, match="no types"):
         to_table(run, tmp_path / "u")
+
+
+def test_a_table_takes_no_column_of_two_types(tmp_path, make_corpus, scan):
+    """Texts that look like the numbers of the first file would become numbers."""
+    pytest.importorskip("deltalake")
+    rows = {"a.jsonl": [{"text": "a b", "v": 1}], "b.jsonl": [{"text": "c d", "v": "2"}]}
+    run = scan(make_corpus(tmp_path / "c", rows), tmp_path / "r").folder
+    with pytest.raises(InputError, match="several types") as refused:
+        to_table(run, tmp_path / "t")
+    assert refused.value.found == "int64 in a.parquet, string in b.parquet"
+    assert not (tmp_path / "t").exists()

@@ -190,6 +190,26 @@ def test_every_format_gives_parquet_of_its_own_path(tmp_path, make_corpus, scan)
     assert pq.read_table(done.folder / "kept/b/d.parquet").column_names == ["text", "rote"]
 
 
+NARROW = pa.dictionary(pa.int8(), pa.string())
+
+
+def test_a_dictionary_holds_more_values_than_a_batch_of_it_had(tmp_path, scan):
+    """Those of several batches, and texts that were cut, are more than 8 bits number."""
+    shared = " ".join(f"s{n}" for n in range(8))
+    texts = [f"{shared} {' '.join(f'u{n}x{m}' for m in range(8))}" for n in range(100)]
+    (tmp_path / "c").mkdir()
+    schema = pa.schema([("text", NARROW), ("kind", NARROW)])
+    with pa.ipc.new_stream(tmp_path / "c" / "a.arrow", schema) as out:
+        for part in "ab":
+            kinds = [f"{part}{n}" for n in range(100)]
+            columns = [pa.array(own).dictionary_encode().cast(NARROW) for own in (texts, kinds)]
+            out.write_batch(pa.record_batch(columns, schema=schema))
+    rules = ("policy.rules=['cut-spans']", "policy.cut_minimum=3", "window.words=6")
+    done = scan(tmp_path / "c", tmp_path / "run", *rules)
+    assert done.table("kept")["kind"].to_pylist() == [f"{p}{n}" for p in "ab" for n in range(100)]
+    assert len(set(done.table("kept")["text"].to_pylist())) == 199
+
+
 def test_output_names_lose_their_suffix_and_keep_it_on_a_clash():
     """x.jsonl.gz becomes x; of two that would become the same, both keep their full names."""
     assert output_names(shards("a/x.jsonl.gz", "a/y.parquet", "b/x.csv", "c.d.txt")) == {

@@ -116,10 +116,39 @@ def test_a_foreign_package_of_our_names_is_refused(tmp_path, monkeypatch):
         shadowed.refuse_others()
 
 
-@pytest.mark.parametrize("data", ["one text", [1, 2], 7, pl.Series(["a", "b"]), pl.LazyFrame()])
+def test_a_text_that_is_not_unicode_is_rejected():
+    """Half a pair of surrogates, or bytes: one such row is no reason to refuse the others."""
+    done = rote.dedup([TEXTS[0], "\ud800 half", b"\xff", TEXTS[1].encode()])
+    assert done.rows == [0, 3]
+    assert done.rejected.rows() == [(1, "invalid_utf8"), (2, "invalid_utf8")]
+
+
+def test_a_frame_may_have_columns_that_parquet_cannot_hold():
+    """Polars gives categories as views."""
+    kinds = {"label": pl.Categorical, "body": pl.String}
+    frame = pl.DataFrame({"label": ["a", "b"], "body": [TEXTS[0]] * 2}, schema=kinds)
+    assert rote.dedup(frame).kept.equals(frame[[0]])
+
+
+NOT_FRAMES = [
+    *("one text", [1, 2], 7, ("a", "b"), {"text": ["a", "b"]}),
+    *(pl.Series(["a", "b"]), pl.LazyFrame()),
+]
+
+
+@pytest.mark.parametrize("data", NOT_FRAMES)
 def test_what_is_no_list_of_texts_and_no_frame_is_refused(data):
     """One error of ours, which says what to give."""
     with pytest.raises(rote.RoteError, match="cannot be read"):
         rote.dedup(data)
     with pytest.raises(rote.RoteError, match="cannot be read"):
         rote.dedup(pl.DataFrame({"a": ["x"]}), "b")
+
+
+def test_a_column_of_several_types_is_no_one_table(tmp_path, make_corpus):
+    """One error of ours, which says how it is read; so it is."""
+    rows = {"a.jsonl": [{"text": TEXTS[0], "v": 1}], "b.jsonl": [{"text": TEXTS[1], "v": "x"}]}
+    kept = rote.scan(make_corpus(tmp_path / "c", rows), tmp_path / "r").filter().kept
+    with pytest.raises(rote.RoteError, match="several types"):
+        kept()
+    assert sorted(kept.duckdb().project("v").fetchall()) == [("1",), ("x",)]

@@ -5,6 +5,7 @@ import os
 import random
 import shutil
 import threading
+import time
 
 import pytest
 
@@ -16,6 +17,7 @@ from pipeline.corpus.places import local_places
 from pipeline.errors import ConfigError, InputError, RunFolderError
 from pipeline.inspect.explain import explain
 from pipeline.storage import lent, mirror
+from pipeline.storage.fetching import UNFINISHED
 from tests.unit.storage.test_mirror import rows, tables
 
 ADDRESS = "s3://data/corpus"
@@ -236,3 +238,38 @@ def test_a_scratch_folder_that_is_full_is_named(tmp_path, scan, monkeypatch):
     assert refused.value.where.startswith(str(tmp_path / "scratch"))
     assert refused.value.found == os.strerror(errno.ENOSPC)
     assert scan(ADDRESS, tmp_path / "run", *settings).rows("kept", "text")
+
+
+@pytest.mark.usefixtures("corpus")
+def test_what_is_being_fetched_is_not_swept_away(tmp_path, server):
+    """By another command that begins; what a killed one left is, once nobody reads."""
+    local_places([ADDRESS], str(tmp_path), lambda *_: None, room=9_000)
+    place = mirror.place_of(ADDRESS, tmp_path, "corpora")
+    [(_, first)] = lent._LENT.items()  # of another process
+    going, read = threading.Event(), []
+
+    def slow(method):
+        if threading.current_thread() is not threading.main_thread() and method == "GET":
+            going.wait(20)
+
+    def reader():
+        with first.holding("0/1.jsonl"):
+            read.append((place / "0/1.jsonl").stat().st_size)
+
+    server.fault = lambda method, path: slow(method) if path.endswith("0/1.jsonl") else None
+    thread = threading.Thread(target=reader)
+    thread.start()
+    while not (coming := [*place.rglob(f"*{UNFINISHED}")]):
+        time.sleep(0.01)
+    (place / f"left{UNFINISHED}").touch()
+    lent._LENT.clear()
+    local_places([ADDRESS], str(tmp_path), lambda *_: None, room=9_000)
+    assert coming[0].exists()
+    going.set()
+    thread.join()
+    assert read == [first.files["0/1.jsonl"].listed.bytes]
+    for one in (first, *lent._LENT.values()):
+        one.close()
+    lent._LENT.clear()
+    local_places([ADDRESS], str(tmp_path), lambda *_: None, room=9_000)
+    assert [*place.rglob(f"*{UNFINISHED}")] == []
