@@ -3,6 +3,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
+# a container may forbid bytecode: then each command compiles all of Python's modules again, a second
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: setup demo quick test test-all check docs campaign audit format clean
 
 setup: .venv/.installed

@@ -1,8 +1,12 @@
 """Shared fixtures: tiny corpora, whole scans in a folder, rows for a query."""
 
+import fcntl
 import json
 import os
 import shutil
+import subprocess
+import sys
+import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,19 +22,43 @@ from pipeline.engine.manifest import load_manifest, manifest_bytes
 from pipeline.engine.progress import Silent, listen
 from pipeline.engine.shards import active_shards
 from pipeline.engine.stage import Work
-from pipeline.text import segmentation
+from pipeline.text.segmentation import are_compiled
+
+COMPILING = pytest.StashKey[str]()
 
 
 def pytest_configure(config):
     """Let this process not wait for the disk, a third of a tiny scan: no test ends in a power cut.
 
     Commands that are started sync as ever, and what counts or refuses calls puts its own in place.
-    Loops are compiled here, before other processes begin: a command that finds none says so, and
-    two processes at once would both compile.
+    Loops are compiled once, by a process of its own while the others collect their tests.
     """
     pytest.MonkeyPatch().setattr(os, "fsync", lambda _: None)
-    if not hasattr(config, "workerinput"):
-        segmentation.words(pa.array(["one two"], pa.large_string()), 1)
+    if hasattr(config, "workerinput") or are_compiled():
+        return
+    held, name = tempfile.mkstemp()
+    fcntl.flock(held, fcntl.LOCK_EX)
+    program = [sys.executable, "-m", "tests.compiled"]
+    compiling = subprocess.Popen(program, cwd=config.rootpath, pass_fds=[held])
+    os.close(held)  # the lock lasts as long as that process
+    config.stash[COMPILING] = name
+    config.add_cleanup(compiling.wait)
+    config.add_cleanup(Path(name).unlink)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node):
+    """Tell a process of the tests which lock to wait for."""
+    node.workerinput["compiling"] = node.config.stash.get(COMPILING, None)
+
+
+def pytest_collection_finish(session):
+    """Wait until loops are compiled."""
+    given = getattr(session.config, "workerinput", {}).get("compiling")
+    name = given or session.config.stash.get(COMPILING, None)
+    if name is not None:
+        with Path(name).open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH)
 
 
 def pytest_collection_modifyitems(items):

@@ -1,13 +1,17 @@
-"""The command line as a child process: a fresh interpreter, or a fork of one with all imports done.
+"""The command line: in this process, in a fork with all imports done, in a fresh interpreter.
 
-A fork saves the second that imports take; it is a process of its own and may be killed.
+A fork saves the second that imports take; it is a process of its own and may be killed. Most
+commands need none: here loops are loaded and threads begun, which takes a fork as long as a scan.
 """
 
 import contextlib
+import gc
 import hashlib
+import io
 import json
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -15,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flows.cli import main
+from pipeline.corpus.room import MOST, give_room
+from pipeline.engine.progress import Silent, listen
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = "from flows.cli import main; main()"
@@ -82,18 +88,35 @@ def fresh(*arguments, prelude="", seconds=SECONDS):
     return Ended(process.returncode, out, err)
 
 
-def rote(*arguments, before=None, after=None):
-    """Run `rote ARGUMENTS` in a fork; `before` is called in it first, a negative code is a signal.
+def rote(*arguments, before=None, after=None, apart=False):
+    """Run `rote ARGUMENTS` in this process, or in a fork where one is needed.
 
-    before: a function of a module, or a partial of one. after: kill it after so many seconds.
+    before: called in the fork first, a function of a module or a partial of one; a negative code
+    is a signal. after: kill it after so many seconds. apart: for what is told of a process.
     """
+    if apart or before is not None or after is not None:
+        return _forked([*map(str, arguments)], before, SECONDS if after is None else after)
+    give_room(MOST)
+    listen(Silent())
+    out, err = io.StringIO(), io.StringIO()
+    interrupted = signal.getsignal(signal.SIGINT)
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            main([*map(str, arguments)])
+    except SystemExit as ended:
+        return Ended(ended.code, out.getvalue(), err.getvalue())
+    finally:
+        signal.signal(signal.SIGINT, interrupted)
+        gc.enable()
+        gc.unfreeze()
+
+
+def _forked(arguments, before, seconds):
     with tempfile.TemporaryDirectory() as folder:
         said = [Path(folder, name) for name in ("out", "err")]
-        process = FORKS.Process(
-            target=_child, args=([*map(str, arguments)], before, *map(str, said))
-        )
+        process = FORKS.Process(target=_child, args=(arguments, before, *map(str, said)))
         process.start()
-        process.join(SECONDS if after is None else after)
+        process.join(seconds)
         if process.is_alive():
             process.kill()
             process.join()

@@ -19,13 +19,19 @@ EVIL = "https://evil.example"
 PATHS = ("flows/filter", "deployments/filter", "flow_runs/filter")
 
 
+@pytest.fixture(scope="module")
+def prefect_home(tmp_path_factory):
+    """Return a Prefect folder for both servers: a history is made by the first of them."""
+    return tmp_path_factory.mktemp("prefect")
+
+
 @pytest.fixture(scope="module", params=[False, True], ids=["run", "schedule"])
-def server(request, tmp_path_factory):
-    """Start a server as `rote run` and as `rote schedule` do, in a Prefect folder of its own."""
+def server(request, prefect_home):
+    """Start a server as `rote run` and as `rote schedule` do."""
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("PREFECT_")]:
             patch.delenv(name)
-        patch.setenv("PREFECT_HOME", str(tmp_path_factory.mktemp("prefect")))
+        patch.setenv("PREFECT_HOME", str(prefect_home))
         patch.setenv("PREFECT_SERVER_API_AUTH_STRING", "of:another")  # ours has its own
         started = TemporaryServer(scheduling=request.param)
         assert started.wait(), started.complaint()
