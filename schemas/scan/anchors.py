@@ -6,7 +6,7 @@ from schemas.fields import field, table
 
 ANCHORS = table(
     "anchors",
-    1,
+    2,
     "one row per row of words, in the same order; kept for the next scan",
     [
         field("unit", pa.string(), "the group of shards, as its files are named"),
@@ -14,8 +14,8 @@ ANCHORS = table(
         field(
             "anchors",
             pa.large_binary(),
-            "top 32 bits of the least hash of the runs in a window, in text order, each time that "
-            "it changes, uint32",
+            "top 40 bits of the least hash of the runs in a window, in text order, each time that "
+            "it changes: five bytes, the lowest first",
             stored="plain",
         ),
     ],
