@@ -14,9 +14,10 @@ ANCHORS = table(
         field(
             "anchors",
             pa.large_binary(),
-            "top 40 bits of the least hash of the runs in a window, in text order, each time that "
-            "it changes: five bytes, the lowest first",
+            "top 32 bits of the least hash of the runs in a window, in text order, each time that "
+            "it changes, uint32",
             stored="plain",
         ),
+        field("more", pa.large_binary(), "the next 8 bits of each, uint8", stored="plain"),
     ],
 )

@@ -22,7 +22,8 @@ from pipeline.scan.repeats import window_kernels
 from pipeline.text.arrays import Flags, Uint8, Uint32, Uint64
 from schemas.scan.anchors import ANCHORS
 
-ANCHOR_BYTES = 5  # of each that is kept
+BITS = 40  # that tell an anchor
+MORE = 8  # of these, beyond 32
 SPREAD = 5  # 2^5 bits for each anchor of a set tell all but a 32nd of the others
 
 
@@ -42,8 +43,9 @@ class ChunkAnchors:
 
     def row(self) -> pa.Table:
         """Return this as a row of the table `anchors`."""
-        kept = self.anchors.astype("<u8").view(np.uint8).reshape(-1, 8)[:, :ANCHOR_BYTES]
-        cells = [[self.unit], [self.counts.tobytes()], [kept.tobytes()]]
+        top = (self.anchors >> np.uint64(MORE)).astype(np.uint32)
+        parts = self.counts, top, self.anchors.astype(np.uint8)
+        cells = [[self.unit], *([part.tobytes()] for part in parts)]
         return pa.table(cells, schema=ANCHORS)
 
 
@@ -54,16 +56,14 @@ def read_anchors(path: Path) -> Iterator[ChunkAnchors]:
         IntegrityError: When a chunk has not as many anchors as its documents.
     """
     for batch in read_batches(path, rows=1):
-        held = [batch.column(name)[0].as_buffer() for name in ("counts", "anchors")]
-        if len(held[0]) % 4 or len(held[1]) % ANCHOR_BYTES:
+        held = [batch.column(name)[0].as_buffer() for name in ("counts", "anchors", "more")]
+        if len(held[0]) % 4 or len(held[1]) != 4 * len(held[2]):
             raise damaged_file(path, "anchors that are no whole numbers")
-        counts = np.frombuffer(held[0], np.uint32)
-        kept = np.frombuffer(held[1], np.uint8).reshape(-1, ANCHOR_BYTES)
-        if counts.sum() != len(kept):
-            raise damaged_file(path, f"{len(kept)} anchors of documents that have others")
-        anchors = np.zeros((len(kept), 8), np.uint8)
-        anchors[:, :ANCHOR_BYTES] = kept
-        yield ChunkAnchors(batch.column("unit")[0].as_py(), counts, anchors.view("<u8").ravel())
+        counts, top = (np.frombuffer(buffer, np.uint32) for buffer in held[:2])
+        if counts.sum() != len(top):
+            raise damaged_file(path, f"{len(top)} anchors of documents that have others")
+        anchors = top.astype(np.uint64) << np.uint64(MORE) | np.frombuffer(held[2], np.uint8)
+        yield ChunkAnchors(batch.column("unit")[0].as_py(), counts, anchors)
 
 
 class AnchorSet:
@@ -71,11 +71,10 @@ class AnchorSet:
 
     def __init__(self, parts: Iterable[Uint64]) -> None:
         self._known = np.unique(np.concatenate([np.zeros(0, np.uint64), *parts]))
-        whole = 8 * ANCHOR_BYTES
-        self._shift = whole - min(whole, max(3, len(self._known).bit_length() + SPREAD))
-        bits = whole - self._shift
+        bits = min(BITS, max(3, len(self._known).bit_length() + SPREAD))
+        self._mask = 2**bits - 1  # the lowest: the least of some hashes has few of the top ones
         self._bitmap: Uint8 = np.zeros(2**bits // 8, np.uint8)
-        window_kernels.fill(self._known, self._shift, self._bitmap)
+        window_kernels.fill(self._known, self._mask, self._bitmap)
 
     def __len__(self) -> int:
         """Return how many different anchors it has."""
@@ -83,4 +82,4 @@ class AnchorSet:
 
     def holds(self, anchors: Uint64) -> Flags:
         """Return for each anchor whether it is in the set, (anchors,)."""
-        return np.asarray(window_kernels.are_among(anchors, self._known, self._shift, self._bitmap))
+        return np.asarray(window_kernels.are_among(anchors, self._known, self._mask, self._bitmap))

@@ -29,7 +29,7 @@ from pipeline.engine.spill import Ref, Spill
 from pipeline.engine.stage import Work
 from pipeline.engine.tables import TableWriter
 from pipeline.scan.repeats import window_kernels
-from pipeline.scan.repeats.anchors import AnchorSet, ChunkAnchors, read_anchors
+from pipeline.scan.repeats.anchors import MORE, AnchorSet, ChunkAnchors, read_anchors
 from pipeline.scan.repeats.known import Again, Documents, HeldAnchors, Known
 from pipeline.scan.words import ChunkPlace, chunk_keys, read_chunk, read_documents_of
 from pipeline.text import segmentation as text
@@ -40,7 +40,6 @@ CELLS_PER_ANCHOR = 8
 CELLS_PER_BYTE = 4
 SMALLEST_TABLE_BITS = 16
 LARGEST_TABLE_BITS = 32
-TOP = np.uint64(8)  # bits of an anchor beyond these
 ROOM = 6  # one part in so many of the memory is for the two-bit table, and at most as much for bits
 WINDOW_BYTES = 64  # of memory for a window of a part: as it was put aside, by hash, counted
 MOST_PART_BITS = 12
@@ -284,7 +283,7 @@ class WindowChoice:
         room = self._work.memory // ROOM or 2**62
         ranges = min(bits - SMALLEST_TABLE_BITS, bits_for(2**bits // CELLS_PER_BYTE, room))
         kept = min(bits, bits - ranges + 1)
-        tops = ((anchors >> TOP).astype(np.uint32) for anchors in noted)
+        tops = ((anchors >> np.uint64(MORE)).astype(np.uint32) for anchors in noted)
         marks = self._repeated(bits, ranges, kept, tops), kept
         select = partial(self._pass.select, marks, self._part_bits(total), None)
         return self._chosen(select, [(place, None) for place in self._places])

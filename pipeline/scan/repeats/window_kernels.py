@@ -325,26 +325,26 @@ def count_windows(hashes: Uint64, documents: Uint32, bits: int) -> tuple[Uint32,
 
 
 @njit(nogil=True, cache=True)
-def fill(values: Uint64, shift: int, bitmap: Uint8) -> None:
-    """Set the bit of each value in a bitmap, by its bits above `shift`."""
+def fill(values: Uint64, mask: int, bitmap: Uint8) -> None:
+    """Set the bit of each value in a bitmap, by its bits in a mask of the lowest ones."""
     for value in values:
-        bit = np.int64(value >> np.uint64(shift))
+        bit = np.int64(value & np.uint64(mask))
         bitmap[bit >> 3] |= np.uint8(1 << (bit & 7))
 
 
 @njit(nogil=True, cache=True)
-def are_among(values: Uint64, known: Uint64, shift: int, bitmap: Uint8) -> Flags:
+def are_among(values: Uint64, known: Uint64, mask: int, bitmap: Uint8) -> Flags:
     """Return for each value whether it is among the `known` ones, (values,).
 
     Args:
         values: anchors.
         known: ascending.
-        shift: as `bitmap` was filled with.
+        mask: as `bitmap` was filled with.
         bitmap: filled with the known ones; most values are told by it alone.
     """
     found = np.zeros(values.size, np.bool_)
     for k in range(values.size):
-        bit = np.int64(values[k] >> np.uint64(shift))
+        bit = np.int64(values[k] & np.uint64(mask))
         if bitmap[bit >> 3] >> np.uint8(bit & 7) & np.uint8(1):
             place = np.searchsorted(known, values[k])
             found[k] = place < known.size and known[place] == values[k]

@@ -255,7 +255,7 @@ def test_anchors_that_are_not_of_the_corpus_are_refused(tmp_path, make_corpus, s
     if how == "another count":
         rows[0]["counts"] = (counts + 1).astype(np.uint32).tobytes()
     elif how == "a document less":
-        rows[0] |= {"counts": counts[:0].tobytes(), "anchors": b""}
+        rows[0] |= {"counts": counts[:0].tobytes(), "anchors": b"", "more": b""}
     else:
         del rows[0]
     replaced(done, "anchors", pa.Table.from_pylist(rows, ANCHORS), group=1)
