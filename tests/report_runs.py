@@ -154,7 +154,10 @@ def make_run(
         "windows/all",
         "windows",
         WINDOWS,
-        [{"hash": n, "anchor": n, "occurrences": 2, "documents": 2} for n in range(11)],
+        [
+            {"row_key": n, "first_word": 0, "windows": 11, "occurrences": 2, "documents": 2}
+            for n in range(2)
+        ],
     )
     outputs["candidates/all"] = {
         "fingerprint": "",

@@ -63,6 +63,32 @@ def window_counts(texts, size=50):
     }
 
 
+def of_runs(done):
+    """Return the sorted (occurrences, documents) of the different windows of a run's `windows`."""
+    places: Counter[tuple[int, int]] = Counter()
+    for windows, *numbers in done.rows("windows", "windows", "occurrences", "documents"):
+        places[tuple(numbers)] += windows
+    assert all(count % numbers[0] == 0 for numbers, count in places.items())
+    return sorted(numbers for numbers, count in places.items() for _ in range(count // numbers[0]))
+
+
+def runs(texts, size=50):
+    """Return, per document, (first_word, windows, occurrences, documents) of its runs."""
+    counted, found = window_counts(texts, size), []
+    for text in texts:
+        own: list[list[int]] = []
+        for word, window in enumerate(reference.windows(text, size)):
+            numbers = counted.get(window)
+            if numbers is None:
+                continue
+            if own and own[-1][0] + own[-1][1] == word and tuple(own[-1][2:]) == numbers:
+                own[-1][1] += 1
+            else:
+                own.append([word, 1, *numbers])
+        found.append([tuple(row) for row in own])
+    return found
+
+
 def spans(texts, size=50):
     """Return, per document, (start_byte, end_byte, words, max_count, documents) of its spans."""
     counted = window_counts(texts, size)

@@ -6,7 +6,7 @@ from schemas.fields import field, table
 
 ANCHORS = table(
     "anchors",
-    1,
+    2,
     "one row per row of words, in the same order; kept for the next scan",
     [
         field("unit", pa.string(), "the group of shards, as its files are named"),
@@ -18,5 +18,6 @@ ANCHORS = table(
             "it changes, uint32",
             stored="plain",
         ),
+        field("more", pa.large_binary(), "the next 8 bits of each, uint8", stored="plain"),
     ],
 )

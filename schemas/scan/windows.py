@@ -1,28 +1,27 @@
-"""One row per window that occurs more than once, sorted by hash."""
+"""One row per run of windows of a document that occur equally often."""
 
 import pyarrow as pa
 
 from schemas.fields import field, table
+from schemas.scan.signatures import ROW_KEY
 
 WINDOWS = table(
     "windows",
-    3,
-    "one row per window that occurs more than once in the corpus",
+    4,
+    "one row per maximal run of windows, each a word after the last, of a document that all occur "
+    "so often, more than once, in so many documents",
     [
-        field("hash", pa.uint64(), "keyed hash of the window's words", stored="plain"),
+        field("row_key", pa.uint64(), ROW_KEY, stored="delta"),
+        field("first_word", pa.int64(), "the first word of the first of them, from 0"),
+        field("windows", pa.int64(), "how many they are", unit="windows"),
         field(
-            "anchor",
-            pa.uint32(),
-            "top 32 bits of the least hash of the runs of words in it, as in anchors",
-            stored="plain",
-        ),
-        field("occurrences", pa.int64(), "times it occurs", unit="occurrences", stored="delta"),
-        field(
-            "documents",
+            "occurrences",
             pa.int64(),
-            "distinct documents that hold it",
-            unit="documents",
-            stored="delta",
+            "times that each of them occurs in the corpus",
+            unit="occurrences",
+        ),
+        field(
+            "documents", pa.int64(), "distinct documents that hold each of them", unit="documents"
         ),
     ],
 )

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -114,7 +115,7 @@ def _written(shard: Shard, work: Work, added: Added, tables: UnitTables) -> Writ
         return last.records, last.facts
     facts.rewind()
     if last is not None and work.config.emit.format == "parquet":
-        renewal = Renewal(work, added, lambda: _layout(shard, work.config))
+        renewal = Renewal(work, added, cache(lambda: _layout(shard, work.config)))
         records, rows = renewal.written(facts, last)
         return records, last.facts | rows
     return _ShardWriter(shard, work, added, tables).written(facts)

@@ -78,10 +78,10 @@ class Renewal:
         order = np.argsort(np.concatenate(before))
         if not np.array_equal(np.concatenate(before)[order], keys):
             raise damaged_file(self._work.folder / kept.path, "other rows than were written")
-        rows = pa.concat_tables([file.user_columns() for file in files]).take(pa.array(order))
+        rows = pa.concat_tables([file.user_columns() for file in files])
         for file, chosen, column in zip(files, (~drop, drop), values, strict=True):
             file.leave_out()
             if chosen.any():
-                own = rows.filter(pa.array(chosen)).combine_chunks()
+                own = rows.take(pa.array(order[chosen])).combine_chunks()
                 last = file.schema.field(len(file.schema) - 1)
                 file.write(own.append_column(last, column), *self._layout())

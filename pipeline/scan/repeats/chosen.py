@@ -7,7 +7,8 @@ second takes the windows whose anchor was seen twice. When the table is larger t
 given, the anchors are put aside by range of hashes, and it is filled for one range at a time.
 
 What is chosen is put aside once, in parts by hash that fit in memory, for a block of chunks at a
-time: of each window its hash, anchor and document, and in text order the number of its part alone.
+time: of each window its hash, its document and what is known of it, and in text order the number
+of its part alone.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ from pipeline.engine.spill import Ref, Spill
 from pipeline.engine.stage import Work
 from pipeline.engine.tables import TableWriter
 from pipeline.scan.repeats import window_kernels
-from pipeline.scan.repeats.anchors import ChunkAnchors, read_anchors
-from pipeline.scan.repeats.known import Documents, HeldAnchors, Known
+from pipeline.scan.repeats.anchors import MORE, AnchorSet, ChunkAnchors, read_anchors
+from pipeline.scan.repeats.known import Again, Documents, HeldAnchors, Known
 from pipeline.scan.words import ChunkPlace, chunk_keys, read_chunk, read_documents_of
 from pipeline.text import segmentation as text
 from pipeline.text.arrays import Int64, Uint8, Uint32, Uint64
@@ -38,14 +39,14 @@ from pipeline.text.sorting import group
 CELLS_PER_ANCHOR = 8
 CELLS_PER_BYTE = 4
 SMALLEST_TABLE_BITS = 16
-LARGEST_TABLE_BITS = 32  # of an anchor no more are known
+LARGEST_TABLE_BITS = 32
 ROOM = 6  # one part in so many of the memory is for the two-bit table, and at most as much for bits
 WINDOW_BYTES = 64  # of memory for a window of a part: as it was put aside, by hash, counted
 MOST_PART_BITS = 12
 PARTS_A_THREAD = 4  # at least, where there is as much
 CHUNK_BYTES = 16 << 20  # of memory for what is chosen of a chunk of a block
 MOST_CHUNKS = 8  # of a block
-Part: TypeAlias = tuple[ChunkPlace, Int64 | None]  # a chunk; which of its documents, None for all
+Part: TypeAlias = tuple[ChunkPlace, Again | None]  # a chunk; what of it again, None for all
 
 
 @dataclass(frozen=True)
@@ -57,12 +58,15 @@ class ChosenOfChunk:
         documents: how many the chunk has.
         windows: how many are chosen.
         stretches: (stretches, 3), flat: document in the chunk, first word, windows in a row.
+        known: occurrences of each window that is not counted again, 0 of others; empty where all
+            are counted.
     """
 
     place: ChunkPlace
     documents: int
     windows: int
     stretches: Ref
+    known: Ref
 
 
 @dataclass(frozen=True)
@@ -72,8 +76,8 @@ class Chosen:
     Attributes:
         chunks: where they are, in text order.
         parts: number of the part of each, in text order.
-        records: of each by part, in text order within one: hash, and anchor << 32 | its document in
-            the block; (windows, 2), flat.
+        records: of each by part, in text order within one: hash, and documents that are known to
+            hold it, 0 where it is counted, << 32 | its document in the block; (windows, 2), flat.
         bounds: cuts the records into parts.
         first: number of the block's first document in the corpus.
     """
@@ -121,16 +125,22 @@ class _ChunkPass:
         places, bounds = group(anchors.astype(np.uint64) << np.uint64(32), ranges)
         return self.spill.put(anchors[places]), bounds
 
-    def select(self, repeated: Uint8, bits: int, part_bits: int, block: Sequence[Part]) -> Chosen:
+    def select(
+        self,
+        marks: tuple[Uint8, int],
+        part_bits: int,
+        counted: AnchorSet | None,
+        block: Sequence[Part],
+    ) -> Chosen:
         """Put aside the windows of a block of chunks that may repeat, by part.
 
         Args:
-            repeated: which anchors occur twice, by their top bits.
-            bits: how many top bits.
+            marks: which anchors occur twice, by their top bits, and how many top bits.
             part_bits: top bits of a hash that name its part.
+            counted: the anchors of windows that are counted again; None for all.
             block: the chunks.
         """
-        found = [self._of_chunk(repeated, bits, part) for part in block]
+        found = [self._of_chunk(marks, counted, part) for part in block]
         windows = np.cumsum([0, *(hashes.size for _, hashes, *_ in found)])
         parts = np.empty(windows[-1], np.uint8 if part_bits <= 8 else np.uint16)
         sizes = np.zeros(1 << part_bits, np.int64)
@@ -141,32 +151,44 @@ class _ChunkPass:
         records, filled = np.empty((windows[-1], 2), np.uint64), bounds[:-1].copy()
         put, chunks, first = self.spill.put, [], 0
         for span, (place, _), own in zip(spans, block, found, strict=True):
-            count, hashes, anchors, stretches = own
-            windows_of = hashes, anchors, stretches
+            count, hashes, stretches, known, holders = own
+            windows_of = hashes, holders, stretches
             window_kernels.spread(windows_of, first, parts[span], filled, records)
-            chunks.append(ChosenOfChunk(place, count, hashes.size, put(stretches.ravel())))
+            chunk = ChosenOfChunk(place, count, hashes.size, put(stretches.ravel()), put(known))
+            chunks.append(chunk)
             first += count
         return Chosen(tuple(chunks), put(parts), put(records.ravel()), bounds, 0)
 
     def _of_chunk(
-        self, repeated: Uint8, bits: int, part: Part
-    ) -> tuple[int, Uint64, Uint32, Uint32]:
-        """Return how many documents a chunk has, and what `window_kernels.select` does of it."""
-        place, rows = part
-        if rows is not None and not rows.size:
-            nothing = np.zeros(0, np.uint32)
-            return len(chunk_keys(place)), np.zeros(0, np.uint64), nothing, nothing.reshape(0, 3)
-        words = (read_chunk(place) if rows is None else read_documents_of(place, rows)).words
-        count = len(words.offsets) - 1 if rows is None else len(chunk_keys(place))
+        self, marks: tuple[Uint8, int], counted: AnchorSet | None, part: Part
+    ) -> tuple[int, Uint64, Uint32, Uint32, Uint32]:
+        """Return how many documents a chunk has, and its chosen windows.
+
+        These are the hashes, the stretches, and the known occurrences and holders of each.
+        """
+        place, again = part
+        if again is not None and not again.rows.size:
+            none = np.zeros(0, np.uint32)
+            return again.documents, np.zeros(0, np.uint64), none.reshape(0, 3), none, none
+        chunk = read_chunk(place) if again is None else read_documents_of(place, again.rows)
+        count = len(chunk.keys) if again is None else again.documents
+        words = chunk.words
         offsets, runs = text.runs(words, self.run, self.seed)
         windows = text.runs(words, self.run + self.reach - 1, self.seed)
-        del words  # of a long document it is much
-        hashes, anchors, stretches = window_kernels.select(
-            offsets, runs, self.reach, windows, repeated, bits
-        )
-        if rows is not None:
-            stretches[:, 0] = rows[stretches[:, 0]]
-        return count, hashes, anchors, stretches
+        del chunk, words  # of a long document it is much
+        hashes, stretches = window_kernels.select(offsets, runs, self.reach, windows, *marks)
+        if again is None or counted is None:
+            return (
+                count,
+                hashes,
+                stretches,
+                np.zeros(0, np.uint32),
+                np.zeros(len(hashes), np.uint32),
+            )
+        anchors = window_kernels.anchors_of_windows(offsets, runs, self.reach)
+        known = window_kernels.recall(windows[0], counted.holds(anchors), again.runs)
+        stretches[:, 0] = again.rows[stretches[:, 0]]
+        return count, hashes, stretches, *known
 
 
 class WindowChoice:
@@ -196,7 +218,7 @@ class WindowChoice:
         held, gone = self._held(out)
         known = Known.of(self._work, documents, held, gone, self._spill)
         if known:
-            return self._choose_again(documents, known), known
+            return self._choose_again(documents, held, known), known
         return self._choose(total, (self._spill.get(chunk.anchors) for chunk in held)), None
 
     def _noted(self, out: TableWriter) -> Iterator[ChunkAnchors]:
@@ -248,7 +270,7 @@ class WindowChoice:
     def _aside(self, chunk: ChunkAnchors, *, same: bool) -> HeldAnchors:
         return HeldAnchors(same, self._spill.put(chunk.counts), self._spill.put(chunk.anchors))
 
-    def _choose(self, total: int, noted: Iterable[Uint32]) -> list[Chosen]:
+    def _choose(self, total: int, noted: Iterable[Uint64]) -> list[Chosen]:
         """Return the windows that may repeat.
 
         Args:
@@ -261,19 +283,19 @@ class WindowChoice:
         room = self._work.memory // ROOM or 2**62
         ranges = min(bits - SMALLEST_TABLE_BITS, bits_for(2**bits // CELLS_PER_BYTE, room))
         kept = min(bits, bits - ranges + 1)
-        repeated = self._repeated(bits, ranges, kept, noted)
-        select = partial(self._pass.select, repeated, kept, self._part_bits(total))
+        tops = ((anchors >> np.uint64(MORE)).astype(np.uint32) for anchors in noted)
+        marks = self._repeated(bits, ranges, kept, tops), kept
+        select = partial(self._pass.select, marks, self._part_bits(total), None)
         return self._chosen(select, [(place, None) for place in self._places])
 
-    def _choose_again(self, documents: Documents, known: Known) -> list[Chosen]:
+    def _choose_again(
+        self, documents: Documents, held: Sequence[HeldAnchors], known: Known
+    ) -> list[Chosen]:
         """Return all windows of the documents that are looked at again."""
-        every = np.full(1, 0xFF, np.uint8)  # of the values of three bits
-        works = [
-            (place, np.flatnonzero(known.again[np.searchsorted(documents.keys, keys)]))
-            for place, keys in ((place, chunk_keys(place)) for place in self._places)
-        ]
+        every = np.full(1, 0xFF, np.uint8), 3  # all values of three bits
+        works = [*zip(self._places, known.by_chunk(self._work, documents, held), strict=True)]
         total = documents.windows(self._size, known.again)
-        select = partial(self._pass.select, every, 3, self._part_bits(total))
+        select = partial(self._pass.select, every, self._part_bits(total), known.anchors)
         return self._chosen(select, works)
 
     def _part_bits(self, total: int) -> int:

@@ -33,6 +33,7 @@ from pipeline.engine.tables import (
 )
 from pipeline.scan.repeats import contained_kernels
 from pipeline.scan.repeats.contained_kernels import FILLED
+from pipeline.scan.repeats.runs import runs_of
 from pipeline.scan.shingle_sets import ROWS_AT_ONCE, Criterion, shared_shingles, slabs
 from pipeline.scan.vocabulary import hold_words
 from pipeline.scan.words import ChunkPlace, chunk_places, read_chunk
@@ -143,8 +144,8 @@ def _ranges(work: Work) -> int:
     """Return how many top bits cut the hashes into ranges whose windows fit the budget."""
     total = 0
     for path in work.paths("windows"):
-        for batch in read_batches(path, ["occurrences"]):
-            total += int(batch["occurrences"].to_numpy().sum())
+        for batch in read_batches(path, ["windows"]):
+            total += int(batch["windows"].to_numpy().sum())
     room = work.memory // 6 or 2**62
     return int(np.ceil(np.log2(max(1.0, total * OCCURRENCE_BYTES / room))))
 
@@ -166,11 +167,7 @@ def _occurrences(
     work: Work, places: list[ChunkPlace], texts: _WindowHolders, range_: Int64
 ) -> tuple[Uint64, Uint32]:
     """Return hash and document of the windows of a range that several documents hold."""
-    table = _repeated(work, range_)
-    skip = int(range_[0])
-    bits = min(max(1, len(table).bit_length()), 64 - skip)
-    begins = contained_kernels.starts(table, skip, bits)
-    find = partial(_find, work, texts, (range_, table, begins, bits))
+    find = partial(_find, work, texts, range_)
     hashes: list[Uint64] = [np.zeros(0, np.uint64)]
     holders: list[Uint32] = [np.zeros(0, np.uint32)]
     with parting(work.folder, 0, work.cores) as parts:
@@ -181,28 +178,17 @@ def _occurrences(
     return np.concatenate(hashes), np.concatenate(holders)
 
 
-def _repeated(work: Work, range_: Int64) -> Uint64:
-    """Return the hashes of a range that more than one document holds, sorted."""
-    found: list[Uint64] = [np.zeros(0, np.uint64)]
-    skip, number = range_.tolist()
-    for path in work.paths("windows"):
-        for batch in read_batches(path, ["hash", "documents"]):
-            hashes = batch["hash"].to_numpy()[batch["documents"].to_numpy() > 1]
-            if skip:
-                hashes = hashes[hashes >> np.uint64(64 - skip) == np.uint64(number)]
-            found.append(hashes)
-    return np.concatenate(found)
-
-
 def _find(
-    work: Work, texts: _WindowHolders, where: tuple[Int64, Uint64, Int64, int], place: ChunkPlace
+    work: Work, texts: _WindowHolders, range_: Int64, place: ChunkPlace
 ) -> tuple[Uint64, Uint32]:
-    """Return hash and text of the repeated windows of a range in one chunk."""
+    """Return hash and text of the windows of a range in one chunk that several documents hold."""
     chunk = read_chunk(place)
     rows = np.flatnonzero(among(chunk.keys, texts.keys))
     words = text.take(chunk.words, rows)
     offsets, hashes = text.runs(words, work.config.window.words, work.config.sketch.seed)
-    found, holders = contained_kernels.occurrences(offsets, hashes, *where)
+    repeated = runs_of(work.paths("windows"), chunk.keys[rows])
+    shared = repeated[repeated[:, 4] > 1]
+    found, holders = contained_kernels.occurrences(offsets, hashes, range_, shared)
     first = np.searchsorted(texts.keys, chunk.keys[rows]).astype(np.uint32)
     return found, first[holders]
 

@@ -11,46 +11,29 @@ GROUP, MEMBER, FILLED = range(3)  # where `meet` stopped, and how much it gave
 
 
 @njit(nogil=True, cache=True)
-def starts(hashes: Uint64, skip: int, bits: int) -> Int64:
-    """Return where the sorted hashes of each value of `bits` bits after the top `skip` begin."""
-    found = np.zeros((1 << bits) + 1, np.int64)
-    left, shift = np.uint64(skip), np.uint64(64 - bits)
-    for key in hashes:
-        found[np.int64((key << left) >> shift) + 1] += 1
-    for cell in range(1 << bits):
-        found[cell + 1] += found[cell]
-    return found
-
-
-@njit(nogil=True, cache=True)
 def occurrences(
-    offsets: Int64, hashes: Uint64, range_: Int64, table: Uint64, begins: Int64, bits: int
+    offsets: Int64, hashes: Uint64, range_: Int64, runs: Int64
 ) -> tuple[Uint64, Uint32]:
-    """Return the hash and the document of every window of a range that is in a sorted table.
+    """Return the hash and the document of every window of some runs that is in a range.
 
     Args:
         offsets: (documents + 1,), into the windows.
         hashes: (windows,), of each.
         range_: how many top bits name the range, and its number.
-        table: (entries,), hashes of the range, ascending.
-        begins: `starts` of the table.
-        bits: as given to `starts`.
+        runs: (runs, 5), document, first word and windows of each, in text order, and more.
     """
-    kept, holder = np.empty(hashes.size, np.uint64), np.empty(hashes.size, np.uint32)
-    skip, number = np.uint64(range_[0]), np.uint64(range_[1])
-    shift, away = np.uint64(64 - bits), np.uint64(64 - range_[0])
+    size = np.int64(0)
+    for m in range(runs.shape[0]):
+        size += runs[m, 2]
+    kept, holder = np.empty(size, np.uint64), np.empty(size, np.uint32)
+    skip, number, away = range_[0], np.uint64(range_[1]), np.uint64(64 - range_[0])
     n = 0
-    for d in range(offsets.size - 1):
-        for i in range(offsets[d], offsets[d + 1]):
-            key = hashes[i]
-            if skip > 0 and key >> away != number:
-                continue
-            cell = np.int64((key << skip) >> shift)
-            for k in range(begins[cell], begins[cell + 1]):
-                if table[k] == key:
-                    kept[n], holder[n] = key, d
-                    n += 1
-                    break
+    for m in range(runs.shape[0]):
+        first = offsets[runs[m, 0]] + runs[m, 1]
+        for i in range(first, first + runs[m, 2]):
+            if skip == 0 or hashes[i] >> away == number:
+                kept[n], holder[n] = hashes[i], runs[m, 0]
+                n += 1
     return kept[:n].copy(), holder[:n].copy()
 
 

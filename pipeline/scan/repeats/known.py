@@ -3,34 +3,35 @@
 Documents are looked at *again* when they are new, hold an anchor of one that is new or gone, or
 hang together with such a one by a repeated window. Windows that have an anchor of a new or gone
 document are then found in the documents looked at again and nowhere else, so they are counted
-there; of all other windows the last numbers hold, and of all other documents the last spans and
-links. Where much has changed that is not worth it, and everything is made anew.
+there; of their other windows the numbers hold that the last table `windows` has of the same places,
+and of all other documents its rows and the last spans and links. Where much has changed that is not
+worth it, and everything is made anew.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 import numpy as np
-import pyarrow as pa
 
+from pipeline.engine.files import damaged_file
 from pipeline.engine.former import FormerRows
 from pipeline.engine.spill import Ref, Spill
 from pipeline.engine.stage import Work
-from pipeline.engine.tables import read_batches, read_table
+from pipeline.engine.tables import read_table
 from pipeline.scan.repeats.anchors import AnchorSet
+from pipeline.scan.repeats.runs import placed
 from pipeline.text.arrays import Flags, Int64, Uint32, Uint64
 from pipeline.text.sorting import among
 from schemas.scan.links import LINKS
-from schemas.scan.spans import REPEATS, SPANS
+from schemas.scan.windows import WINDOWS
 
 MOST = 4  # one part in so many of the corpus is looked at again at most
 ROOM = 6  # one part in so many of the memory is for the anchors of what is new or gone
-ANCHOR_BYTES = 16  # of one of these: as it comes, sorted, and in the set
+ROOM_OF_ANCHOR = 32  # bytes of one of these: as it comes, sorted, and in the set
 
 
 @dataclass(frozen=True)
@@ -68,125 +69,19 @@ class HeldAnchors:
 
 
 @dataclass(frozen=True)
-class Windows:
-    """Some repeated windows, by hash.
+class Again:
+    """The documents of a chunk that are looked at again, and the last numbers of their windows.
 
     Attributes:
-        hashes: of each.
-        anchors: of each.
-        occurrences: times that it occurs.
-        documents: documents that hold it.
+        documents: how many the chunk has.
+        rows: places of these documents in it.
+        runs: runs of repeated windows: place among these documents, first word, windows,
+            occurrences, documents that hold them; none of documents that are new.
     """
 
-    hashes: Uint64  # (windows,)
-    anchors: Uint32  # (windows,)
-    occurrences: Uint32  # (windows,)
-    documents: Uint32  # (windows,)
-
-    def batch(self) -> pa.RecordBatch:
-        """Return them as rows of the table `windows`."""
-        return pa.record_batch(
-            {
-                "hash": self.hashes,
-                "anchor": self.anchors,
-                "occurrences": self.occurrences,
-                "documents": self.documents,
-            }
-        )
-
-    def of(self, chosen: Flags) -> Windows:
-        """Return the chosen ones."""
-        return Windows(
-            self.hashes[chosen],
-            self.anchors[chosen],
-            self.occurrences[chosen],
-            self.documents[chosen],
-        )
-
-    @classmethod
-    def joined(cls, parts: Sequence[Windows]) -> Windows:
-        """Return those of several parts, one after another."""
-        return cls(
-            np.concatenate([np.zeros(0, np.uint64), *(part.hashes for part in parts)]),
-            *(
-                np.concatenate([np.zeros(0, np.uint32), *(getattr(part, name) for part in parts)])
-                for name in ("anchors", "occurrences", "documents")
-            ),
-        )
-
-    def merged(self, other: Windows) -> Windows:
-        """Return these and others, none of which is among these, by hash."""
-        places = np.searchsorted(self.hashes, other.hashes)
-        return Windows(
-            np.insert(self.hashes, places, other.hashes),
-            np.insert(self.anchors, places, other.anchors),
-            np.insert(self.occurrences, places, other.occurrences),
-            np.insert(self.documents, places, other.documents),
-        )
-
-
-class KnownWindows:
-    """The repeated windows whose last numbers hold, put aside in parts by hash."""
-
-    def __init__(self, path: Path, counted: AnchorSet, spill: Spill) -> None:
-        self._spill = spill
-        self._firsts: list[int] = []
-        self._parts: list[tuple[Ref, Ref, Ref, Ref]] = []
-        self.rows = 0
-        for batch in read_batches(path):
-            kept = Windows(
-                batch.column("hash").to_numpy(),
-                batch.column("anchor").to_numpy(),
-                *(
-                    batch.column(c).to_numpy().astype(np.uint32)
-                    for c in ("occurrences", "documents")
-                ),
-            )
-            kept = kept.of(~counted.holds(kept.anchors))
-            if not len(kept.hashes):
-                continue
-            self.rows += len(kept.hashes)
-            self._firsts.append(int(kept.hashes[0]))
-            put = spill.put
-            self._parts.append(
-                (put(kept.hashes), put(kept.anchors), put(kept.occurrences), put(kept.documents))
-            )
-
-    def part(self, number: int, bits: int) -> Windows:
-        """Return those whose hash has a given number in its top bits."""
-        low, high = (n << (64 - bits) for n in (number, number + 1))
-        first = max(0, bisect_left(self._firsts, low) - 1)
-        found = [
-            self._within(part, low, high)
-            for part in self._parts[first : bisect_left(self._firsts, high)]
-        ]
-        narrow = [np.zeros(0, np.uint32)]
-        return Windows(
-            np.concatenate([np.zeros(0, np.uint64), *(part[0] for part in found)]),
-            np.concatenate([*narrow, *(part[1] for part in found)]),
-            np.concatenate([*narrow, *(part[2] for part in found)]),
-            np.concatenate([*narrow, *(part[3] for part in found)]),
-        )
-
-    def _within(self, part: tuple[Ref, Ref, Ref, Ref], low: int, high: int) -> list[np.ndarray]:
-        """Return the columns of one part from the hash `low` up to `high`."""
-        hashes = self._spill.get(part[0])
-        first = int(np.searchsorted(hashes, np.uint64(low)))
-        last = len(hashes) if high >> 64 else int(np.searchsorted(hashes, np.uint64(high)))
-        return [self._spill.get(ref, first, last) for ref in part]
-
-
-@dataclass(frozen=True)
-class KnownCounts:
-    """The windows of which the last numbers hold.
-
-    Attributes:
-        anchors: of documents that are new or gone: the windows of these are counted again.
-        windows: all other repeated windows.
-    """
-
-    anchors: AnchorSet
-    windows: KnownWindows
+    documents: int
+    rows: Int64  # (documents again,)
+    runs: Uint32  # (runs, 5)
 
 
 @dataclass(frozen=True)
@@ -195,16 +90,12 @@ class Known:
 
     Attributes:
         again: the documents that are looked at again.
-        counts: the windows that are not counted again.
-        spans: rows of the last table.
-        repeats: rows of the last table.
+        anchors: of documents that are new or gone: the windows of these are counted again.
         links: places of the first document of a component and of another, of those not looked at.
     """
 
     again: Flags  # (documents,)
-    counts: KnownCounts
-    spans: FormerRows
-    repeats: FormerRows
+    anchors: AnchorSet
     links: tuple[Int64, Int64]
 
     @classmethod
@@ -228,7 +119,7 @@ class Known:
         changed = [*gone, *(chunk.anchors for chunk in chunks if not chunk.same)]
         size = sum(part.size for part in changed)
         total = sum(chunk.anchors.size for chunk in chunks)
-        if MOST * size > total or size > (work.memory // ROOM or 2**62) // ANCHOR_BYTES:
+        if MOST * size > total or size > (work.memory // ROOM or 2**62) // ROOM_OF_ANCHOR:
             return None
         counted = AnchorSet(spill.get(part) for part in changed)
         again = ~documents.same
@@ -242,13 +133,47 @@ class Known:
         links = _closed(work.former_path("links"), documents, again)
         if MOST * documents.words[again].sum() > documents.words.sum():
             return None
-        return cls(
-            again,
-            KnownCounts(counted, KnownWindows(work.former_path("windows"), counted, spill)),
-            FormerRows(work.former_path("spans"), SPANS),
-            FormerRows(work.former_path("repeats"), REPEATS),
-            links,
-        )
+        return cls(again, counted, links)
+
+    def by_chunk(
+        self, work: Work, documents: Documents, chunks: Sequence[HeldAnchors]
+    ) -> Iterator[Again]:
+        """Yield what is looked at again of each chunk, in their order.
+
+        Args:
+            work: the unit of work.
+            documents: those of the corpus.
+            chunks: all of them.
+
+        Raises:
+            IntegrityError: The last windows are not those of the documents.
+        """
+        path = work.former_path("windows")
+        last, size, first = FormerRows(path, WINDOWS), work.config.window.words, 0
+        for chunk in chunks:
+            own = slice(first, first + chunk.counts.size)
+            first = own.stop
+            rows = np.flatnonzero(self.again[own])
+            keys, same = documents.keys[own][rows], documents.same[own][rows]
+            runs = _runs(last, keys, same)
+            ends = runs[:, 1].astype(np.int64) + runs[:, 2] + size - 1
+            if (ends > documents.words[own][rows][runs[:, 0]]).any():
+                raise damaged_file(path, "windows that are not in their documents")
+            yield Again(chunk.counts.size, rows, runs)
+
+
+def _runs(last: FormerRows, keys: Uint64, same: Flags) -> Uint32:
+    """Return the last runs of windows of some documents, (runs, 5), by their places.
+
+    Args:
+        last: rows of `windows`.
+        keys: row_key of each document, ascending.
+        same: those that were there: the keys of others can have been of other ones.
+    """
+    if not same.any():
+        return np.zeros((0, 5), np.uint32)
+    runs = placed(last.between(int(keys[0]), int(keys[-1])), keys)
+    return runs[same[runs[:, 0]]].astype(np.uint32)
 
 
 def _closed(path: Path, documents: Documents, again: Flags) -> tuple[Int64, Int64]:

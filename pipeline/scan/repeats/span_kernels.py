@@ -1,4 +1,4 @@
-"""Compiled loop that joins repeated windows into spans."""
+"""Compiled loops that join repeated windows into spans, and into runs of equal numbers."""
 
 from __future__ import annotations
 
@@ -69,3 +69,34 @@ def cut(
         largest[d] = max(largest[d], np.int64(occurrences[best]))
         i = j + 1
     return spans[:m].copy(), repeated, largest
+
+
+@kernel
+def runs(
+    document: np.ndarray, word: np.ndarray, occurrences: np.ndarray, documents: np.ndarray
+) -> np.ndarray:
+    """Return the maximal runs of windows with the same numbers, (runs, 5).
+
+    Their columns are those of the table `windows`, with the document as its number.
+
+    Args:
+        document: (windows,), number of the document of each repeated window, in text order.
+        word: (windows,), its first word in the document.
+        occurrences: (windows,), times it occurs.
+        documents: (windows,), documents that hold it.
+    """
+    found = np.empty((len(word), 5), np.int64)
+    m = -1
+    for i in range(len(word)):
+        if (
+            i == 0
+            or document[i] != document[i - 1]
+            or word[i] != word[i - 1] + np.uint32(1)
+            or occurrences[i] != occurrences[i - 1]
+            or documents[i] != documents[i - 1]
+        ):
+            m += 1
+            found[m, 0], found[m, 1], found[m, 2] = document[i], word[i], 0
+            found[m, 3], found[m, 4] = occurrences[i], documents[i]
+        found[m, 2] += 1
+    return found[: m + 1].copy()

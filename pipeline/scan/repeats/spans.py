@@ -7,12 +7,11 @@ import pyarrow as pa
 
 from pipeline.scan.repeats import span_kernels
 from pipeline.scan.words import Chunk
+from schemas.scan.windows import WINDOWS
 
 
-def cut_spans(
-    chunk: Chunk, counted: tuple[np.ndarray, ...], size: int
-) -> tuple[pa.Table, pa.Table]:
-    """Return the rows of `spans` and of `repeats` of one chunk.
+def cut_spans(chunk: Chunk, counted: tuple[np.ndarray, ...], size: int) -> tuple[pa.Table, ...]:
+    """Return the rows of `windows`, `spans` and `repeats` of one chunk.
 
     Args:
         chunk: documents with the positions of their words.
@@ -24,7 +23,10 @@ def cut_spans(
     rows, repeated, largest = span_kernels.cut(
         *counted, chunk.words.offsets, chunk.words.starts, chunk.words.ends, size
     )
-    one = pa.table(
+    document, word, _, *numbers = counted
+    runs = span_kernels.runs(document, word, *numbers)
+    windows = [chunk.keys[runs[:, 0]], *(runs[:, n] for n in range(1, 5))]
+    spans = pa.table(
         {
             "row_key": chunk.keys[rows[:, 0]],
             "start_byte": rows[:, 1],
@@ -36,10 +38,11 @@ def cut_spans(
         }
     )
     holders = np.flatnonzero(largest)
-    return one, pa.table(
+    repeats = pa.table(
         {
             "row_key": chunk.keys[holders],
             "max_window_count": largest[holders],
             "repeated_words": repeated[holders],
         }
     )
+    return pa.table(windows, names=WINDOWS.names), spans, repeats

@@ -10,11 +10,12 @@ from pipeline.text.sorting import order_of
 
 _SEEN_BITS = 12
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio
+_BEYOND = np.uint64(24)  # bits of a hash that are not told of an anchor
 
 
 @njit(nogil=True, cache=True)
-def anchors(offsets: Int64, runs: Uint64, reach: int) -> tuple[Uint32, Uint32]:
-    """Return how many anchors each document has, and the top 32 bits of the hash of each.
+def anchors(offsets: Int64, runs: Uint64, reach: int) -> tuple[Uint32, Uint64]:
+    """Return how many anchors each document has, and the top bits of the hash of each.
 
     The anchor of a window is the least of the `reach` runs in it, given each time that it changes
     from one window to the next. Equal windows have their anchor at the same place in them, so a
@@ -26,7 +27,7 @@ def anchors(offsets: Int64, runs: Uint64, reach: int) -> tuple[Uint32, Uint32]:
         runs: (runs,), hash of each run of words.
         reach: runs in a window.
     """
-    out = np.empty(runs.size, np.uint32)
+    out = np.empty(runs.size, np.uint64)
     counts = np.empty(offsets.size - 1, np.uint32)
     n, begin = 0, 0
     for d in range(offsets.size - 1):
@@ -34,12 +35,32 @@ def anchors(offsets: Int64, runs: Uint64, reach: int) -> tuple[Uint32, Uint32]:
         for i in range(offsets[d], offsets[d + 1] - reach + 1):
             place = _anchor(runs, i, reach, held)
             if place != held:
-                out[n] = runs[place] >> np.uint64(32)
+                out[n] = runs[place] >> _BEYOND
                 n += 1
                 held = place
         counts[d] = n - begin
         begin = n
     return counts, out[:n].copy()
+
+
+@njit(nogil=True, cache=True)
+def anchors_of_windows(offsets: Int64, runs: Uint64, reach: int) -> Uint64:
+    """Return the top bits of the hash of the anchor of each window, (windows,).
+
+    Args:
+        offsets: (documents + 1,), into the runs.
+        runs: (runs,), hash of each run of words.
+        reach: runs in a window.
+    """
+    out = np.empty(runs.size, np.uint64)
+    n = 0
+    for d in range(offsets.size - 1):
+        held = np.int64(-1)
+        for i in range(offsets[d], offsets[d + 1] - reach + 1):
+            held = _anchor(runs, i, reach, held)
+            out[n] = runs[held] >> _BEYOND
+            n += 1
+    return out[:n].copy()
 
 
 @njit(nogil=True, cache=True, inline="always")
@@ -102,11 +123,11 @@ def keep(cells: Uint8, range_: int, fold: int, repeated: Uint8) -> None:
 @njit(nogil=True, cache=True)
 def select(
     offsets: Int64, runs: Uint64, reach: int, windows: Value, repeated: Uint8, bits: int
-) -> tuple[Uint64, Uint32, Uint32]:
-    """Return hash and anchor of every window whose anchor was seen twice, and where they are.
+) -> tuple[Uint64, Uint32]:
+    """Return the hash of every window whose anchor was seen twice, and where they are.
 
-    The last are stretches of windows one after another: document, first word and how many, each of
-    (stretches, 3).
+    The latter are stretches of windows one after another: document, first word and how many, each
+    of (stretches, 3).
 
     Args:
         offsets: (documents + 1,), into the runs.
@@ -117,28 +138,48 @@ def select(
         bits: how many top bits.
     """
     bounds, hashes = windows
-    kept, anchor = np.empty(hashes.size, np.uint64), np.empty(hashes.size, np.uint32)
+    kept = np.empty(hashes.size, np.uint64)
     stretches = np.empty((hashes.size // 2 + offsets.size, 3), np.uint32)
-    own, shift = np.uint32(0), np.uint64(64 - bits)
+    shift = np.uint64(64 - bits)
     n, m = 0, 0
     for d in range(offsets.size - 1):
         held, good, goes_on = np.int64(-1), False, False
         for i in range(bounds[d + 1] - bounds[d]):
             place = _anchor(runs, offsets[d] + i, reach, held)
             if place != held:
-                held, own = place, np.uint32(runs[place] >> np.uint64(32))
+                held = place
                 bit = runs[place] >> shift
                 byte = repeated[np.int64(bit >> np.uint64(3))]
                 good = byte >> np.uint8(bit & np.uint64(7)) & np.uint8(1) != 0
             if good:
-                kept[n], anchor[n] = hashes[bounds[d] + i], own
+                kept[n] = hashes[bounds[d] + i]
                 n += 1
                 if not goes_on:
                     stretches[m, 0], stretches[m, 1], stretches[m, 2] = d, i, 0
                     m += 1
                 stretches[m - 1, 2] += np.uint32(1)
             goes_on = good
-    return kept[:n].copy(), anchor[:n].copy(), stretches[:m].copy()
+    return kept[:n].copy(), stretches[:m].copy()
+
+
+@njit(nogil=True, cache=True)
+def recall(bounds: Int64, again: Flags, runs: Uint32) -> tuple[Uint32, Uint32]:
+    """Return the last occurrences and holders of windows, (windows,); 0 of those counted again.
+
+    Args:
+        bounds: (documents + 1,), into the windows.
+        again: (windows,), those that are counted again.
+        runs: (runs, 5), of repeated ones: document, first word, windows, occurrences and holders.
+    """
+    occurrences, holders = np.ones(again.size, np.uint32), np.ones(again.size, np.uint32)
+    for m in range(runs.shape[0]):
+        first = bounds[runs[m, 0]] + np.int64(runs[m, 1])
+        occurrences[first : first + np.int64(runs[m, 2])] = runs[m, 3]
+        holders[first : first + np.int64(runs[m, 2])] = runs[m, 4]
+    for k in range(again.size):
+        if again[k]:
+            occurrences[k], holders[k] = 0, 0
+    return occurrences, holders
 
 
 @njit(nogil=True, cache=True)
@@ -162,13 +203,14 @@ def spread(chunk: Value, first: int, parts: Value, filled: Int64, records: Uint6
     """Put the windows of a chunk into their parts, in their order.
 
     Args:
-        chunk: hashes (windows,), anchors (windows,) and stretches (stretches, 3) of its windows.
+        chunk: hashes (windows,), known holders (windows,) and stretches (stretches, 3) of its
+            windows.
         first: number of its first document.
         parts: (windows,), the part of each.
         filled: (parts,), the place of the next window of each part, changed.
-        records: (places, 2), by place the hash, and the anchor above the document, changed.
+        records: (places, 2), by place the hash, and the holders above the document, changed.
     """
-    hashes, anchors, stretches = chunk
+    hashes, known, stretches = chunk
     k = 0
     for m in range(stretches.shape[0]):
         document = np.uint64(first) + np.uint64(stretches[m, 0])
@@ -176,7 +218,7 @@ def spread(chunk: Value, first: int, parts: Value, filled: Int64, records: Uint6
             place = filled[parts[k]]
             filled[parts[k]] = place + 1
             records[place, 0] = hashes[k]
-            records[place, 1] = np.uint64(anchors[k]) << np.uint64(32) | document
+            records[place, 1] = np.uint64(known[k]) << np.uint64(32) | document
             k += 1
 
 
@@ -186,7 +228,7 @@ def by_hash(
 ) -> tuple[Uint64, Uint32, Uint32, Int64, Int64]:
     """Return the windows of one part by further bits of their hash, equal ones in their order.
 
-    Hashes, anchors, documents, the place that each had, and the bounds of the groups
+    Hashes, known holders, documents, the place that each had, and the bounds of the groups
     (2^more + 1,).
 
     Args:
@@ -203,21 +245,21 @@ def by_hash(
         bounds[group + 1] += bounds[group]
     filled, count = bounds[:-1].copy(), records.shape[0]
     hashes, places = np.empty(count, np.uint64), np.empty(count, np.int64)
-    anchors, documents = np.empty(count, np.uint32), np.empty(count, np.uint32)
+    known, documents = np.empty(count, np.uint32), np.empty(count, np.uint32)
     for block in range(firsts.size):
         for k in range(ends[block], ends[block + 1]):
             group = _part(records[k, 0] << np.uint64(bits), more)
             place = filled[group]
             filled[group] = place + 1
             hashes[place], places[place] = records[k, 0], k
-            anchors[place] = records[k, 1] >> np.uint64(32)
+            known[place] = records[k, 1] >> np.uint64(32)
             documents[place] = (records[k, 1] & np.uint64(0xFFFFFFFF)) + np.uint64(firsts[block])
-    return hashes, anchors, documents, places, bounds
+    return hashes, known, documents, places, bounds
 
 
 @njit(nogil=True, cache=True)
 def collect(
-    stretches: Uint32, parts: Value, filled: Int64, counts: Value, records: Uint64
+    stretches: Uint32, parts: Value, filled: Int64, counts: Value, records: Uint64, known: Uint32
 ) -> tuple[Uint32, Uint32, Uint64, Uint32, Uint32]:
     """Return document, word, hash, occurrences and holders of the repeated windows of a chunk.
 
@@ -227,6 +269,7 @@ def collect(
         filled: (parts,), the place of the next window of each part, changed.
         counts: (places, 2), occurrences and documents of the window at every place.
         records: (places, 2), as they were `spread`.
+        known: (windows,), occurrences of those that were not counted again, 0 of others; or none.
     """
     size = parts.size
     documents, words = np.empty(size, np.uint32), np.empty(size, np.uint32)
@@ -237,11 +280,13 @@ def collect(
         for i in range(stretches[m, 2]):
             place = filled[parts[k]]
             filled[parts[k]] = place + 1
+            held, wide = np.uint32(counts[place, 0]), np.uint32(counts[place, 1])
+            if known.size and known[k]:
+                held, wide = known[k], np.uint32(records[place, 1] >> np.uint64(32))
             k += 1
-            if counts[place, 0] > 1:
+            if held > 1:
                 documents[n], words[n] = stretches[m, 0], stretches[m, 1] + np.uint32(i)
-                hashes[n] = records[place, 0]
-                occurrences[n], holders[n] = counts[place, 0], counts[place, 1]
+                hashes[n], occurrences[n], holders[n] = records[place, 0], held, wide
                 n += 1
     return documents[:n], words[:n], hashes[:n], occurrences[:n], holders[:n]
 
@@ -253,13 +298,11 @@ def _part(key: Value, bits: Value) -> Value:
 
 
 @njit(nogil=True, cache=True)
-def count_windows(
-    hashes: Uint64, documents: Uint32, bits: int
-) -> tuple[Int64, Uint32, Uint32, Int64]:
+def count_windows(hashes: Uint64, documents: Uint32, bits: int) -> tuple[Uint32, Uint32, Int64]:
     """Count windows exactly.
 
-    Returns the first place of each repeated window, by hash; then occurrences and documents of the
-    window at every place, (places,); last the places by hash, equal ones in text order.
+    Returns occurrences and documents of the window at every place, (places,), and the places by
+    hash, equal ones in text order.
 
     Args:
         hashes: (places,), in text order.
@@ -268,8 +311,7 @@ def count_windows(
     """
     order = order_of(hashes, bits)
     occurrences, holders = np.empty(hashes.size, np.uint32), np.empty(hashes.size, np.uint32)
-    first = np.empty(hashes.size // 2 + 1, np.int64)
-    n, i = 0, 0
+    i = 0
     while i < order.size:
         key, distinct = hashes[order[i]], 1
         j = i + 1
@@ -278,60 +320,31 @@ def count_windows(
             j += 1
         for k in range(i, j):
             occurrences[order[k]], holders[order[k]] = j - i, distinct
-        if j - i > 1:
-            first[n] = order[i]
-            n += 1
         i = j
-    return first[:n].copy(), occurrences, holders, order
+    return occurrences, holders, order
 
 
 @njit(nogil=True, cache=True)
-def recall(
-    hashes: Uint64, order: Int64, again: Flags, known: Value, occurrences: Uint32, holders: Uint32
-) -> None:
-    """Give windows that were not counted again the numbers that are known of them, 1 without any.
-
-    Args:
-        hashes: (places,), of windows.
-        order: (places,), places by hash.
-        again: (places,), windows of which every occurrence was counted here.
-        known: hash, occurrences and documents of repeated windows, by hash, each (known,).
-        occurrences: (places,), changed.
-        holders: (places,), changed.
-    """
-    window, count, wide = known
-    k = 0
-    for place in order:
-        if again[place]:
-            continue
-        while k < window.size and window[k] < hashes[place]:
-            k += 1
-        found = k < window.size and window[k] == hashes[place]
-        occurrences[place] = count[k] if found else 1
-        holders[place] = wide[k] if found else 1
-
-
-@njit(nogil=True, cache=True)
-def fill(values: Uint32, shift: int, bitmap: Uint8) -> None:
-    """Set the bit of each value in a bitmap, by its bits above `shift`."""
+def fill(values: Uint64, mask: int, bitmap: Uint8) -> None:
+    """Set the bit of each value in a bitmap, by its bits in a mask of the lowest ones."""
     for value in values:
-        bit = np.int64(value >> np.uint32(shift))
+        bit = np.int64(value & np.uint64(mask))
         bitmap[bit >> 3] |= np.uint8(1 << (bit & 7))
 
 
 @njit(nogil=True, cache=True)
-def are_among(values: Uint32, known: Uint32, shift: int, bitmap: Uint8) -> Flags:
+def are_among(values: Uint64, known: Uint64, mask: int, bitmap: Uint8) -> Flags:
     """Return for each value whether it is among the `known` ones, (values,).
 
     Args:
         values: anchors.
         known: ascending.
-        shift: as `bitmap` was filled with.
+        mask: as `bitmap` was filled with.
         bitmap: filled with the known ones; most values are told by it alone.
     """
     found = np.zeros(values.size, np.bool_)
     for k in range(values.size):
-        bit = np.int64(values[k] >> np.uint32(shift))
+        bit = np.int64(values[k] & np.uint64(mask))
         if bitmap[bit >> 3] >> np.uint8(bit & 7) & np.uint8(1):
             place = np.searchsorted(known, values[k])
             found[k] = place < known.size and known[place] == values[k]

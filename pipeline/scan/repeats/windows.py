@@ -2,8 +2,8 @@
 
 Two passes over the table `words`, whatever the memory, choose the windows that may repeat and put
 them aside in parts by hash (`pipeline.scan.repeats.chosen`). A part is read once and counted
-exactly, in groups that fit a cache, and the counts are carried back to text order, where spans are
-cut.
+exactly, in groups that fit a cache, and the counts are carried back to text order. There they are
+kept, as runs of windows that occur equally often, and spans are cut.
 
 What the choice goes by is kept in the table `anchors`. When few documents have come or gone since,
 only those that they touch are looked at again (`pipeline.scan.repeats.known`); the bytes are the
@@ -12,7 +12,8 @@ same as if all of them were.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, pairwise
@@ -25,10 +26,10 @@ from pipeline.engine.former import FormerRows, is_same
 from pipeline.engine.parts import parting
 from pipeline.engine.spill import Ref, Spill
 from pipeline.engine.stage import Receipt, Work
-from pipeline.engine.tables import ROW_GROUP, TableWriter, evenly, read_batches, write_table
+from pipeline.engine.tables import read_batches, write_table
 from pipeline.scan.repeats import window_kernels
 from pipeline.scan.repeats.chosen import Chosen, ChosenOfChunk, WindowChoice, bits_for
-from pipeline.scan.repeats.known import Documents, KnownCounts, Windows
+from pipeline.scan.repeats.known import Documents, Known
 from pipeline.scan.repeats.spans import cut_spans
 from pipeline.scan.words import chunk_places, read_positions
 from pipeline.text.arrays import Int64, Uint32, Uint64
@@ -38,9 +39,10 @@ from schemas.scan.links import LINKS
 from schemas.scan.spans import REPEATS, SPANS
 from schemas.scan.windows import WINDOWS
 
-VERSION = 3
+VERSION = 4
 PART = 1 << 17  # windows counted at once: they fit a cache
 MOST_GROUP_BITS = 16
+NOTHING = tuple(schema.empty_table() for schema in (WINDOWS, SPANS, REPEATS))
 
 
 @dataclass(frozen=True)
@@ -74,31 +76,29 @@ def windows(work: Work) -> Receipt:
     ):
         choice = WindowChoice(work, places, parts)
         chosen, known = choice.made(documents, total, anchors)
-        counts = known.counts if known else None
-        size = sum(block.windows for block in chosen) + (counts.windows.rows if counts else 0)
-        job = _WindowPass(work.config.window, parts.spill, chosen, counts, bits_for(size, PART))
+        size = sum(block.windows for block in chosen)
+        job = _WindowPass(work.config.window, parts.spill, chosen, bits_for(size, PART))
         parents = np.arange(len(documents.keys), dtype=np.uint32)
         if known:
             parents[known.links[1]] = known.links[0]
-        counted = _written(parts.in_order(job.counted, range(job.parts)), parents, out)
-        first = 0
-        for chunk, one, other in chain.from_iterable(
+        counted = []
+        for edges, counts in parts.in_order(job.counted, range(job.parts)):
+            window_kernels.link(edges, parents)
+            counted.append(counts)
+        merged = _Merged(work, documents, known)
+        for chunk, made in chain.from_iterable(
             parts.in_order(partial(job.cut, counted), range(len(chosen)))
         ):
-            last = first + chunk.documents
-            keys = documents.keys[first:last]
-            staying = keys[~known.again[first:last]] if known else keys[:0]
-            spans.write(_joined(known.spans, staying, one) if known else one)
-            repeats.write(_joined(known.repeats, staying, other) if known else other)
-            first = last
+            for table, rows in zip((out, spans, repeats), merged.next(chunk, made), strict=True):
+                table.write(rows)
         links.write(_links(documents.keys, parents))
     return Receipt(
         (out.record, spans.record, repeats.record, links.record, anchors.record),
         total,
-        out.rows,
+        merged.repeated,
         {
             "windows": total,
-            "repeated": out.rows,
+            "repeated": merged.repeated,
             "expected_wrong_counts": float(f"{total**2 / 2.0**65:.3g}"),
         },
     )
@@ -114,6 +114,47 @@ def _documents(work: Work) -> Documents:
             words.append(batch["words"].to_numpy())
             same.append(np.full(batch.num_rows, is_same(work, f"sketch/{path.stem}")))
     return Documents(np.concatenate(keys), np.concatenate(words), np.concatenate(same))
+
+
+class _Merged:
+    """The rows of `windows`, `spans` and `repeats` of one chunk after another."""
+
+    def __init__(self, work: Work, documents: Documents, known: Known | None) -> None:
+        self._documents, self._known, self._first = documents, known, 0
+        self._last = [
+            FormerRows(work.former_path(table), schema)
+            for table, schema in (("windows", WINDOWS), ("spans", SPANS), ("repeats", REPEATS))
+            if known
+        ]
+        self._places = Counter[int]()
+
+    def next(self, chunk: ChosenOfChunk, made: Sequence[pa.Table]) -> Sequence[pa.Table]:
+        """Return the rows of the next chunk: the last ones of documents not looked at, the others.
+
+        Args:
+            chunk: the chunk.
+            made: the rows of its documents that were looked at.
+        """
+        own = slice(self._first, self._first + chunk.documents)
+        self._first = own.stop
+        if self._known:
+            staying = self._documents.keys[own][~self._known.again[own]]
+            pairs = zip(self._last, made, strict=True)
+            made = [_joined(last, staying, rows) for last, rows in pairs]
+        self._add(made[0])
+        return made
+
+    def _add(self, windows: pa.Table) -> None:
+        """Add up at how many places there are windows that occur so often."""
+        often, which = np.unique(windows["occurrences"].to_numpy(), return_inverse=True)
+        places = np.zeros(len(often), np.int64)
+        np.add.at(places, which, windows["windows"].to_numpy())
+        self._places.update(dict(zip(often.tolist(), places.tolist(), strict=True)))
+
+    @property
+    def repeated(self) -> int:
+        """How many different windows there are in these rows."""
+        return sum(places // often for often, places in self._places.items())
 
 
 def _joined(known: FormerRows, keys: Uint64, rows: pa.Table) -> pa.Table:
@@ -137,29 +178,6 @@ def _links(keys: Uint64, parents: Uint32) -> pa.Table:
     return pa.table({"a": keys[parents[linked]], "b": keys[linked]})
 
 
-def _written(
-    parts: Iterable[tuple[Windows, Uint32, PartCounts]], parents: Uint32, out: TableWriter
-) -> list[PartCounts]:
-    """Write `windows` and link documents; return what was counted, part by part.
-
-    Args:
-        parts: what `_WindowPass.counted` makes of each part.
-        parents: (documents,), a forest of earlier documents, changed.
-        out: the writer of the table.
-    """
-    counts = []
-
-    def batches() -> Iterator[pa.RecordBatch]:
-        for windows_of, edges, counted in parts:
-            window_kernels.link(edges, parents)
-            counts.append(counted)
-            yield windows_of.batch()
-
-    for batch in evenly(batches(), ROW_GROUP):
-        out.write(batch)
-    return counts
-
-
 @dataclass(frozen=True)
 class _WindowPass:
     """The steps that count the chosen windows, part by part, and cut spans, block by block.
@@ -168,14 +186,12 @@ class _WindowPass:
         window: the settings.
         spill: where what one step tells the next is put aside.
         chosen: the windows.
-        known: those of which the last numbers hold.
         bits: so many that name a group which fits a cache.
     """
 
     window: WindowConfig
     spill: Spill
     chosen: list[Chosen]
-    known: KnownCounts | None
     bits: int
 
     @property
@@ -183,11 +199,10 @@ class _WindowPass:
         """How many parts there are."""
         return len(self.chosen[0].bounds) - 1 if self.chosen else 1
 
-    def counted(self, part: int) -> tuple[Windows, Uint32, PartCounts]:
+    def counted(self, part: int) -> tuple[Uint32, PartCounts]:
         """Count one part of the windows.
 
-        Return the repeated ones, the documents that each of them links, (edges, 2), and the counts
-        by place.
+        Return the documents that the repeated ones link, (edges, 2), and the counts by place.
         """
         spans = [block.bounds[part : part + 2].tolist() for block in self.chosen]
         ends = np.cumsum([0, *(high - low for low, high in spans)])
@@ -202,45 +217,33 @@ class _WindowPass:
         columns, (places, bounds) = made[:3], made[3:]
         del records
         counts = np.empty((places.size, 2), np.uint32)
-        found, edges = [], []
-        for group, (low, high) in enumerate(pairwise(bounds.tolist())):
-            named = (part << bits | group, part_bits + bits)
+        edges = []
+        for low, high in pairwise(bounds.tolist()):
             own = tuple(column[low:high] for column in columns)
-            occurrences, holders, repeated, linked = self._group(own, named)
+            occurrences, holders, linked = self._group(own, part_bits + bits)
             counts[places[low:high]] = np.stack([occurrences, holders], axis=1)
-            found.append(repeated)
             edges.append(linked)
         kind = np.min_scalar_type(counts.max(initial=0))
         put = self.spill.put(counts.astype(kind).ravel())
-        return Windows.joined(found), np.concatenate(edges), PartCounts(put, ends)
+        return np.concatenate(edges), PartCounts(put, ends)
 
-    def _group(
-        self, columns: tuple[np.ndarray, ...], named: tuple[int, int]
-    ) -> tuple[Uint32, Uint32, Windows, Uint32]:
-        """Count one group of windows; return the counts by place, repeated windows and edges.
+    def _group(self, columns: tuple[np.ndarray, ...], bits: int) -> tuple[Uint32, Uint32, Uint32]:
+        """Count one group of windows; return occurrences and holders by place, and edges.
 
         Args:
-            columns: hash, anchor and document of each, in text order.
-            named: the number of the group, which is in so many top bits of the hashes.
+            columns: hash, known holders and document of each, in text order.
+            bits: top bits that are the same in all hashes.
         """
-        hashes, anchors, documents = columns
-        bits = named[1]
-        first, occurrences, holders, order = window_kernels.count_windows(hashes, documents, bits)
-        if self.known:
-            again, others = self.known.anchors.holds(anchors), self.known.windows.part(*named)
-            first = first[again[first]]
-            numbers = (others.hashes, others.occurrences, others.documents)
-            window_kernels.recall(hashes, order, again, numbers, occurrences, holders)
-        found = Windows(hashes[first], anchors[first], occurrences[first], holders[first])
-        found = others.merged(found) if self.known else found
+        hashes, known, documents = columns
+        occurrences, holders, order = window_kernels.count_windows(hashes, documents, bits)
+        holders = np.where(known > 0, known, holders)
         most = self.window.link_documents
-        edges = window_kernels.edges(hashes, documents, holders, order, most)
-        return occurrences, holders, found, edges
+        return occurrences, holders, window_kernels.edges(hashes, documents, holders, order, most)
 
     def cut(
         self, counted: list[PartCounts], number: int
-    ) -> list[tuple[ChosenOfChunk, pa.Table, pa.Table]]:
-        """Return the rows of `spans` and `repeats` of each chunk of a block."""
+    ) -> list[tuple[ChosenOfChunk, tuple[pa.Table, ...]]]:
+        """Return the rows of `windows`, `spans` and `repeats` of each chunk of a block."""
         block, get = self.chosen[number], self.spill.get
         spans = [part.bounds[number : number + 2].tolist() for part in counted]
         counts = np.concatenate(
@@ -255,10 +258,11 @@ class _WindowPass:
             own = parts[low : low + chunk.windows]
             low += chunk.windows
             stretches = get(chunk.stretches).reshape(-1, 3)
-            found = window_kernels.collect(stretches, own, filled, counts, records)
+            known = get(chunk.known)
+            found = window_kernels.collect(stretches, own, filled, counts, records, known)
             if not len(found[0]):
-                made.append((chunk, SPANS.empty_table(), REPEATS.empty_table()))
+                made.append((chunk, NOTHING))
                 continue
             positions = read_positions(chunk.place, found[0])
-            made.append((chunk, *cut_spans(positions, found, self.window.words)))
+            made.append((chunk, cut_spans(positions, found, self.window.words)))
         return made

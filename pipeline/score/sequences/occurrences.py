@@ -6,17 +6,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 
-from pipeline.engine.query import limits
-from pipeline.engine.query import run as query
 from pipeline.engine.stage import Work
+from pipeline.scan.repeats.runs import runs_of
 from pipeline.scan.words import Chunk, chunk_places, read_chunk
 from pipeline.score.sequences.occurrence_kernels import Runs, count_runs, index_runs
 from pipeline.text.arrays import Int64, Uint64
-from pipeline.text.segmentation import Words, runs
+from pipeline.text.segmentation import Words
 from pipeline.text.sorting import among
 
+PLACES = 32  # bits of the number of a word in its document
 WORDLESS = 3  # a sequence whose words are less than a third of its bytes counts as without words
 
 
@@ -126,41 +125,18 @@ def window_counts(work: Work, places: Places, touched: Spelled) -> Int64:
     0 where none is repeated.
 
     Args:
-        work: of the stage, for the tables `words` and `windows`.
+        work: of the stage, for the table `windows`.
         places: the sequences.
         touched: the words that each touches.
     """
     result = np.zeros(len(places.row_key), np.int64)
-    size = work.config.window.words
-    for keys, words in _corpus(work):
-        documents = np.flatnonzero(among(keys, places.row_key))
-        if not len(documents):
-            continue
-        offsets, hashes = runs(words, size, work.config.sketch.seed)
-        own = [slice(offsets[document], offsets[document + 1]) for document in documents]
-        counts = _counts_of(work, [hashes[part] for part in own])
-        for key, count in zip(keys[documents], counts, strict=True):
-            low, high = (np.searchsorted(places.row_key, key, side) for side in ("left", "right"))
-            for row in range(low, high):
-                first, last = touched.first[row] - size + 1, touched.last[row]
-                if touched.last[row] > touched.first[row]:
-                    result[row] = count[max(0, first) : max(0, last)].max(initial=0)
+    keys = np.unique(places.row_key)
+    runs = runs_of(work.paths("windows"), keys)
+    starts = runs[:, 0] << PLACES | runs[:, 1]
+    own = np.searchsorted(keys, places.row_key) << PLACES
+    first = own | np.maximum(0, touched.first - work.config.window.words + 1)
+    low = np.searchsorted(starts + runs[:, 2], first, side="right")
+    high = np.searchsorted(starts, own | touched.last)
+    for row in np.flatnonzero((low < high) & (touched.first < touched.last)).tolist():
+        result[row] = runs[low[row] : high[row], 3].max()
     return result
-
-
-def _counts_of(work: Work, windows: list[Uint64]) -> list[Int64]:
-    """Return how often each window occurs, 0 for those that occur once."""
-    wanted = pa.table({"hash": np.unique(np.concatenate(windows))})
-    table = query(
-        "score/window_counts",
-        {"wanted": wanted, "windows": work.paths("windows")},
-        limits=limits(work),
-    )
-    known, counts = table["hash"].to_numpy(), table["occurrences"].to_numpy()
-    if not len(known):
-        return [np.zeros(len(own), np.int64) for own in windows]
-    places = [np.minimum(np.searchsorted(known, own), len(known) - 1) for own in windows]
-    return [
-        np.where(known[place] == own, counts[place], 0)
-        for own, place in zip(windows, places, strict=True)
-    ]

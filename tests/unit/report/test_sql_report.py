@@ -7,6 +7,7 @@ from schemas.filter.decisions import DECISIONS
 from schemas.filter.documents import DOCUMENTS
 from schemas.scan.counts import COUNTS
 from schemas.scan.spans import SPANS
+from schemas.scan.windows import WINDOWS
 from schemas.score.risk import DOCUMENT_RISK
 
 
@@ -192,3 +193,17 @@ def test_short_near_copies_are_given_with_the_row_that_stays(stored):
     found = query.run("report/near_removed", inputs, {"words": 18, "top": 9})
     assert found.to_pylist() == [{"row_key": 2, "keeper": 1}]
     assert query.run("report/near_removed", inputs, {"words": 17, "top": 9}).num_rows == 0
+
+
+def test_windows_are_told_from_their_places(stored):
+    """Of those that occur so often, as many are different as they have places over occurrences."""
+    windows = stored(
+        WINDOWS, row_key=[1, 1, 2, 2], first_word=[0, 9, 0, 9], windows=[4, 6, 4, 6],
+        occurrences=[2, 3, 2, 3], documents=[2, 2, 2, 1],
+    )  # fmt: skip
+    found = query.run("report/windows", {"windows": windows}).to_pylist()
+    told = {"repeated_windows": 8, "occurrences": 20, "largest": 3, "across_documents": 6}
+    assert found == [told]
+    empty = stored(WINDOWS, windows=[], occurrences=[], documents=[])
+    none = query.run("report/windows", {"windows": empty}).to_pylist()
+    assert none == [dict.fromkeys(told, 0)]

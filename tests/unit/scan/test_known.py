@@ -7,12 +7,11 @@ import pytest
 
 from pipeline import run as stages
 from pipeline.engine.manifest import manifest_bytes
-from pipeline.engine.spill import spilling
-from pipeline.engine.tables import write_table
+from pipeline.engine.tables import ROW_GROUP, write_table
 from pipeline.errors import IntegrityError
 from pipeline.scan import inventory, words
 from pipeline.scan.repeats import known, windows
-from pipeline.scan.repeats.anchors import AnchorSet
+from pipeline.scan.repeats.anchors import AnchorSet, ChunkAnchors, read_anchors
 from schemas.scan.anchors import ANCHORS
 from schemas.scan.windows import WINDOWS
 
@@ -149,7 +148,6 @@ def pieces(seed, count):
 @pytest.mark.parametrize("seed", range(4))
 def test_parts_and_row_groups_change_no_byte(tmp_path, looks, make_corpus, scan, monkeypatch, seed):
     """Counted in many parts, from a table of many row groups, in little memory: the same bytes."""
-    monkeypatch.setattr(windows, "ROW_GROUP", 7)
     monkeypatch.setattr(windows, "PART", 5)
     rows = {f"{n}.jsonl": pieces(10 * seed + n, 12) for n in range(6)}
     monkeypatch.setitem(globals(), "shards", lambda: rows)
@@ -185,7 +183,7 @@ def test_what_cannot_be_trusted_is_not_gone_on_from(
     elif how == "lost":
         own.unlink()
     elif how == "room":
-        monkeypatch.setattr(known, "ANCHOR_BYTES", 2**62)
+        monkeypatch.setattr(known, "ROOM_OF_ANCHOR", 2**62)
     else:
         monkeypatch.setattr(known, "MOST", 4)
         make_corpus(corpus, {"f.jsonl": pieces(1, 40)})
@@ -198,32 +196,52 @@ def test_what_cannot_be_trusted_is_not_gone_on_from(
 def test_a_set_of_anchors_tells_its_own(size):
     """Every anchor of a set and no other one is found in it."""
     draw = np.random.default_rng(size)
-    own = draw.integers(0, 2**32, size, np.uint32)
-    others = np.concatenate([own, draw.integers(0, 2**32, 20_000, np.uint32)])
+    own = draw.integers(0, 2**40, size, np.uint64)
+    others = np.concatenate([own, draw.integers(0, 2**40, 20_000, np.uint64)])
     found = AnchorSet([own[: size // 2], own[size // 2 :]])
     assert len(found) == len(np.unique(own))
     assert found.holds(others).tolist() == np.isin(others, own).tolist()
 
 
-@pytest.mark.parametrize("memory", [0, 10**6])
-@pytest.mark.parametrize("bits", [0, 1, 3, 9])
-def test_known_windows_come_by_the_top_bits_of_their_hash(tmp_path, bits, memory):
-    """Whatever the row groups that they were read from, parts hold each window once, in order."""
-    draw = np.random.default_rng(bits)
-    hashes = np.unique(draw.integers(0, 2**64, 300, np.uint64))
-    anchors = draw.integers(0, 50, len(hashes), np.uint32)
-    with write_table(tmp_path, "windows", "all", WINDOWS, group=11) as out:
-        ones = np.ones(len(hashes), np.uint32)
-        out.write(known.Windows(hashes, anchors, 2 * ones, ones).batch())
-    counted = AnchorSet([np.array([3, 7], np.uint32)])
-    with spilling(tmp_path, memory) as spill:
-        held = known.KnownWindows(tmp_path / "windows" / "all.parquet", counted, spill)
-        parts = [held.part(number, bits) for number in range(1 << bits)]
-    expected = hashes[~np.isin(anchors, [3, 7])]
-    assert held.rows == len(expected)
-    assert np.concatenate([part.hashes for part in parts]).tolist() == expected.tolist()
-    for number, part in enumerate(parts):
-        assert all(int(one) >> (64 - bits) == number for one in part.hashes.tolist())
+def test_anchors_are_read_as_they_were_written(tmp_path):
+    """All of the bits that an anchor is told by, of none and of many documents."""
+    draw = np.random.default_rng(0)
+    counts = np.array([3, 0, 2], np.uint32)
+    own = draw.integers(0, 2**40, 5, np.uint64)
+    chunks = [ChunkAnchors("g00000", counts, own), ChunkAnchors("g00001", counts[:0], own[:0])]
+    with write_table(tmp_path, "anchors", "all", ANCHORS) as out:
+        for chunk in chunks:
+            out.write(chunk.row())
+    for one, other in zip(read_anchors(out.place), chunks, strict=True):
+        assert one.unit == other.unit
+        assert one.counts.tolist() == other.counts.tolist()
+        assert one.anchors.tolist() == other.anchors.tolist()
+
+
+def test_windows_that_are_not_of_their_documents_are_refused(tmp_path, make_corpus, scan):
+    """A row of the last table that goes beyond a document is told, and nothing is counted by it."""
+    corpus = make_corpus(tmp_path / "c", shards())
+    done = scan(corpus, tmp_path / "run", *SETTINGS, filtered=False)
+    rows = done.table("windows").to_pylist()
+    (last,) = [row for row in rows if row["row_key"] == rows[-1]["row_key"]]
+    last["windows"] += 1
+    replaced(done, "windows", pa.Table.from_pylist(rows, WINDOWS))
+    make_corpus(corpus, {"f.jsonl": [passage("u")]})
+    with pytest.raises(IntegrityError, match="damaged or missing") as refused:
+        scan(corpus, done.folder, *SETTINGS, filtered=False)
+    assert refused.value.where == str(done.folder / "windows" / "all.parquet")
+
+
+def replaced(done, table, rows, group=ROW_GROUP):
+    """Write a table of `windows` anew, and let the manifest know of it."""
+    (done.folder / table / "all.parquet").unlink()
+    with write_table(done.folder, table, "all", rows.schema, group=group) as out:
+        out.write(rows)
+    manifest = done.manifest
+    files = manifest["outputs"]["windows/all"]["files"]
+    (own,) = [one for one in files if one["table"] == table]
+    own.update(asdict(out.record))
+    (done.folder / "manifest.json").write_bytes(manifest_bytes(manifest))
 
 
 @pytest.mark.parametrize("how", ["another count", "a document less", "a chunk less"])
@@ -237,17 +255,10 @@ def test_anchors_that_are_not_of_the_corpus_are_refused(tmp_path, make_corpus, s
     if how == "another count":
         rows[0]["counts"] = (counts + 1).astype(np.uint32).tobytes()
     elif how == "a document less":
-        rows[0] |= {"counts": counts[:0].tobytes(), "anchors": b""}
+        rows[0] |= {"counts": counts[:0].tobytes(), "anchors": b"", "more": b""}
     else:
         del rows[0]
-    path.unlink()
-    with write_table(done.folder, "anchors", "all", ANCHORS, group=1) as out:
-        out.write(pa.Table.from_pylist(rows, ANCHORS))
-    manifest = done.manifest
-    files = manifest["outputs"]["windows/all"]["files"]
-    (own,) = [one for one in files if one["table"] == "anchors"]
-    own.update(asdict(out.record))
-    (done.folder / "manifest.json").write_bytes(manifest_bytes(manifest))
+    replaced(done, "anchors", pa.Table.from_pylist(rows, ANCHORS), group=1)
     make_corpus(corpus, {"f.jsonl": [passage("u")]})
     with pytest.raises(IntegrityError, match="damaged or missing") as refused:
         scan(corpus, done.folder, *SETTINGS, filtered=False)

@@ -5,7 +5,6 @@ from pipeline.scan.near.candidates import MET
 from schemas.scan.candidates import CANDIDATES
 from schemas.scan.copies import COPIES
 from schemas.scan.signatures import SIGNATURES
-from schemas.scan.windows import WINDOWS
 
 A, B, C = b"a" * 16, b"b" * 16, b"c" * 16
 TOP = 2**64 - 1
@@ -52,20 +51,3 @@ def test_candidates_of_no_pair_is_empty():
     """Without buckets there are no rows and no error."""
     reader = pa.RecordBatchReader.from_batches(MET, iter(()))
     assert tuples(query.run("scan/candidates", {"met": reader}, schema=CANDIDATES)) == []
-
-
-def test_window_counts_are_of_the_wanted_windows_that_repeat(stored):
-    """Windows that nobody asked for, and asked ones that do not repeat, are left out."""
-    windows = stored(WINDOWS, hash=[5, 7, 8, TOP], occurrences=[3, 2, 9, 4])
-    wanted = pa.table({"hash": pa.array([TOP, 6, 7], pa.uint64())})
-    inputs = {"wanted": wanted, "windows": windows}
-    assert tuples(query.run("score/window_counts", inputs)) == [(7, 2), (TOP, 4)]
-
-
-def test_window_counts_reads_several_files_as_one(stored):
-    """A window is found in whichever file has it."""
-    one = stored(WINDOWS, hash=[5], occurrences=[3])
-    other = stored(WINDOWS, hash=[9], occurrences=[2])
-    wanted = pa.table({"hash": pa.array([9, 5], pa.uint64())})
-    found = query.run("score/window_counts", {"wanted": wanted, "windows": [*one, *other]})
-    assert tuples(found) == [(5, 3), (9, 2)]

@@ -8,6 +8,7 @@ import pytest
 from pipeline.scan import words
 from pipeline.scan.repeats import chosen, window_kernels, windows
 from schemas.scan.links import LINKS
+from schemas.scan.windows import WINDOWS
 from tests import reference, truth
 
 TABLES = {"windows", "spans", "repeats", "links", "anchors"}
@@ -49,10 +50,16 @@ def done(tmp_path_factory, make_corpus, scan, texts):
 def test_counts_are_those_of_brute_force(done, texts):
     """Every window that occurs twice is counted exactly, over chunks and shards."""
     expected = truth.window_counts(texts, 6)
-    found = done.rows("windows", "hash", "occurrences", "documents")
-    assert sorted(row[1:] for row in found) == sorted(expected.values())
-    assert [row[0] for row in found] == sorted({row[0] for row in found})
-    assert len(found) > 100
+    assert truth.of_runs(done) == sorted(expected.values())
+    assert done.manifest["outputs"]["windows/all"]["facts"]["repeated"] == len(expected) > 100
+
+
+def test_counts_stand_where_the_windows_do(done, texts):
+    """A document has a row for each run of windows that occur equally often, in text order."""
+    keys = [n << 40 | row for n in range(3) for row in range(20)]
+    rows = zip(keys, truth.runs(texts, 6), strict=True)
+    expected = [(key, *row) for key, own in rows for row in own]
+    assert done.rows("windows", *WINDOWS.names) == expected
 
 
 def test_links_join_the_documents_that_share_a_window(done, texts):
@@ -157,7 +164,7 @@ def test_a_usual_table_sorts_out_what_cannot_repeat(done, tmp_path, monkeypatch)
 
     monkeypatch.setattr(window_kernels, "count_windows", noted)
     done.redone("windows", tmp_path / "run", memory=10**9)
-    repeated = sum(count for _, count in done.rows("windows", "hash", "occurrences"))
+    repeated = sum(count for (count,) in done.rows("windows", "windows"))
     total = done.manifest["outputs"]["windows/all"]["facts"]["windows"]
     assert repeated <= sum(counted) < (repeated + total) / 2
 
@@ -181,7 +188,7 @@ def test_any_size_of_a_window_is_counted_exactly(tmp_path, make_corpus, scan, te
     corpus = make_corpus(tmp_path / "c", {"a.jsonl": own})
     done = scan(corpus, tmp_path / "run", f"window.words={size}", filtered=False)
     expected = sorted(truth.window_counts(own, size).values())
-    assert sorted(done.rows("windows", "occurrences", "documents")) == expected
+    assert truth.of_runs(done) == expected
     columns = ("row_key", "start_byte", "end_byte", "words", "max_count", "documents")
     spans: list[list[tuple[int, ...]]] = [[] for _ in own]
     for key, *span in done.rows("spans", *columns):
@@ -199,7 +206,7 @@ def test_a_text_that_repeats_itself_is_counted_at_every_place(tmp_path, make_cor
         filtered=False,
     )  # fmt: skip
     expected = sorted(truth.window_counts(texts, 7).values())
-    assert sorted(done.rows("windows", "occurrences", "documents")) == expected
+    assert truth.of_runs(done) == expected
     found = done.table("counts")["repeated_words"].to_pylist()
     assert found == truth.covered_words(texts, 7)
 
@@ -214,13 +221,17 @@ def test_every_window_that_repeats_has_an_anchor_that_repeats(seed):
     lengths = draw.integers(0, 40, 6)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     runs = draw.integers(0, int(draw.integers(1, 6)), int(offsets[-1])).astype(np.uint64)
-    counts, anchors = window_kernels.anchors(offsets, runs << np.uint64(32), reach)
+    hashes = runs << np.uint64(24)  # of which an anchor has the bits above
+    counts, anchors = window_kernels.anchors(offsets, hashes, reach)
+    of_windows = window_kernels.anchors_of_windows(offsets, hashes, reach)
     assert counts.sum() == len(anchors)
     found = Counter(anchors.tolist())
-    seen: Counter[tuple[int, ...]] = Counter()
+    every = []
     for low, high in pairwise(offsets.tolist()):
         own = runs[low:high].tolist()
-        seen.update(tuple(own[n : n + reach]) for n in range(len(own) - reach + 1))
+        every += [tuple(own[n : n + reach]) for n in range(len(own) - reach + 1)]
+    seen = Counter(every)
+    assert of_windows.tolist() == [min(window) for window in every]
     assert set(found) == {min(window) for window in seen}
     assert {min(window) for window, count in seen.items() if count > 1} <= {
         anchor for anchor, count in found.items() if count > 1
