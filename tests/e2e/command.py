@@ -104,6 +104,7 @@ def rote(*arguments, before=None, after=None, apart=False):
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             main([*map(str, arguments)])
     except SystemExit as ended:
+        assert isinstance(ended.code, int)
         return Ended(ended.code, out.getvalue(), err.getvalue())
     finally:
         signal.signal(signal.SIGINT, interrupted)
