@@ -18,6 +18,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from flows.cli import main
 from pipeline.corpus.room import MOST, give_room
 from pipeline.engine.progress import Silent, listen
@@ -101,15 +103,19 @@ def rote(*arguments, before=None, after=None, apart=False):
     out, err = io.StringIO(), io.StringIO()
     interrupted = signal.getsignal(signal.SIGINT)
     try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        with (
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+            pytest.raises(SystemExit) as ended,
+        ):
             main([*map(str, arguments)])
-    except SystemExit as ended:
-        assert isinstance(ended.code, int)
-        return Ended(ended.code, out.getvalue(), err.getvalue())
     finally:
         signal.signal(signal.SIGINT, interrupted)
         gc.enable()
         gc.unfreeze()
+    code = ended.value.code
+    assert isinstance(code, int)
+    return Ended(code, out.getvalue(), err.getvalue())
 
 
 def _forked(arguments, before, seconds):

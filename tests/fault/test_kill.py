@@ -55,10 +55,15 @@ def die():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def in_groups(patch):
+    """Make small groups of shards, and go on from the last output whatever changed."""
+    patch.setattr(inventory, "GROUP_BYTES", GROUP_BYTES)
+    patch.setattr(known, "MOST", 0)
+
+
 def kill_at(stage, moment, place=1):
     """Make this process die in a stage, at the place-th time that the moment comes."""
-    IN_THE_CHILD.setattr(inventory, "GROUP_BYTES", GROUP_BYTES)
-    IN_THE_CHILD.setattr(known, "MOST", 0)  # go on from the last output whatever changed
+    in_groups(IN_THE_CHILD)
     if stage is None:
         return
     at, left = [None], [place]
@@ -131,8 +136,10 @@ def killed(command, stage, moment, place=1):
 
 
 def finished(command):
-    """Run a command to its end."""
-    ended = rote(*command, before=functools.partial(kill_at, None, None))
+    """Run a command to its end, in this process, with the groups of one that dies."""
+    with pytest.MonkeyPatch.context() as patch:
+        in_groups(patch)
+        ended = rote(*command)
     assert ended.code == 0, ended.err
     return ended
 

@@ -15,6 +15,7 @@ from pipeline.config.load import load_config
 from pipeline.engine.files import write_file
 from pipeline.engine.stage import Work
 from pipeline.engine.tables import conform, write_table
+from pipeline.score.forecast import laws, logistic, scaling
 from pipeline.score.forecast.logistic import folds
 from pipeline.score.forecast.risk import risk
 from pipeline.score.signals.wilson import wilson
@@ -218,6 +219,14 @@ def too_few(tmp_path_factory):
     return forecast_of(tmp_path_factory.mktemp("few"), sequences(most_memorized=2), *NEAR)
 
 
+@pytest.fixture
+def few_draws(monkeypatch):
+    """Draw an eighth of the curves and laws, where a flag is asked for and no width."""
+    monkeypatch.setattr(laws, "DRAWS", 25)
+    monkeypatch.setattr(logistic, "DRAWS", 25)
+    monkeypatch.setattr(scaling, "LAW_DRAWS", 16)
+
+
 def test_too_few_memorized_families_fit_nothing(too_few):
     """With 2 memorized families nothing is fitted: every risk is null, and the reason is said."""
     assert too_few.facts["fitted"] is False
@@ -232,6 +241,7 @@ def test_too_few_memorized_families_fit_nothing(too_few):
     assert "expected" not in too_few.facts
 
 
+@pytest.mark.usefixtures("few_draws")
 def test_one_more_family_is_enough(tmp_path):
     """The third memorized family is the one that allows a fit."""
     found = forecast_of(tmp_path, sequences(most_memorized=3), *NEAR)
@@ -375,6 +385,7 @@ def test_the_same_panel_gives_the_same_bytes(tmp_path, planted):
     assert json.dumps(again.facts) == json.dumps(planted.facts)
 
 
+@pytest.mark.usefixtures("few_draws")
 @pytest.mark.parametrize(
     ("times", "tokens", "beyond"),
     [
