@@ -18,7 +18,7 @@ from pipeline.engine.tables import cell_bytes
 from pipeline.scan import word_kernels
 from pipeline.scan.word_kernels import COLLISION
 from pipeline.scan.words import ChunkPlace, cells, collision
-from pipeline.text.arrays import Int64, Uint8, Uint32, Uint64
+from pipeline.text.arrays import Flags, Int64, Uint8, Uint32, Uint64
 from pipeline.text.sorting import group
 
 SHARE = 1 << 14  # entries whose letters are compared at once
@@ -27,6 +27,7 @@ SHARES_AT_ONCE = 16  # that are read together
 AT_ONCE = 1 << 18  # entries grouped at once
 MOST_BLOCKS = 256
 NEW_AT_ONCE = 16  # chunks that are held against all others
+FIRST_KNOWN = 2  # others that they are held against at first, then twice as many each time
 MOST_NEW = 3 * NEW_AT_ONCE  # more passes over all others take longer than all at once
 
 
@@ -102,6 +103,10 @@ def hold_new_words(
 ) -> None:
     """Show that no hash stands for two words, where that is known of all but some new chunks.
 
+    A new word that has the letters of one known entry of its hash has those of all others, so it is
+    not looked up again: the few chunks that come first have most words, and what is left fits a
+    cache.
+
     Args:
         new: the new chunks.
         known: all others, which were held against one another before.
@@ -116,16 +121,56 @@ def hold_new_words(
         return
     for low in range(0, len(new), NEW_AT_ONCE):
         own = _entries(new[low : low + NEW_AT_ONCE])
-        different, slots, begins = word_kernels.enter(*own)
-        agree = partial(_agrees, (slots, begins, own[0], own[2]))
-        agreed = all(parts.in_order(agree, [*known, *new[:low]]))
-        if different == COLLISION or not agreed:
+        if not _agree(own, [*known, *new[:low]], parts):
             raise collision(seed)
 
 
-def _agrees(own: tuple[Uint32, Int64, Uint64, Uint8], place: ChunkPlace) -> bool:
-    """Tell whether the entries of a chunk have the letters of others that were entered."""
-    return bool(word_kernels.agree(*own, *_entries([place])))
+def _agree(left: tuple[Uint64, Uint32, Uint8], others: Sequence[ChunkPlace], parts: Parts) -> bool:
+    """Tell whether entries agree with one another, and with other chunks that do so.
+
+    Args:
+        left: hashes, lengths and letters of the entries.
+        others: the chunks.
+        parts: who runs the parts.
+    """
+    first, size = 0, FIRST_KNOWN
+    while True:
+        different, slots, begins = word_kernels.enter(*left)
+        met = np.zeros(len(left[0]), np.bool_)
+        agreed = different != COLLISION
+        agrees = partial(_agrees, (slots, begins, left[0], left[2]))
+        for told, there in parts.in_order(agrees, others[first : first + size]):
+            agreed &= told
+            met |= there
+        first, size = first + size, 2 * size
+        if not agreed or first >= len(others):
+            return bool(agreed)
+        left = _not_met(left, slots, begins, met)
+        if not len(left[0]):
+            return True
+
+
+def _agrees(own: tuple[Uint32, Int64, Uint64, Uint8], place: ChunkPlace) -> tuple[bool, Flags]:
+    """Tell whether a chunk has the letters of the entries, and which of these it has."""
+    told, met = word_kernels.agree(*own, *_entries([place]))
+    return bool(told), met
+
+
+def _not_met(
+    entries: tuple[Uint64, Uint32, Uint8], slots: Uint32, begins: Int64, met: Flags
+) -> tuple[Uint64, Uint32, Uint8]:
+    """Return the entries, each once, that were not met.
+
+    Args:
+        entries: hashes, lengths and letters.
+        slots: their hash table.
+        begins: (entries + 1,), cuts the letters.
+        met: (entries,).
+    """
+    order = np.sort(slots[slots > 0].astype(np.int64) - 1)
+    order = order[~met[order]]
+    letters = word_kernels.take_letters(order, begins, entries[2])
+    return entries[0][order], entries[1][order], letters
 
 
 def _hold(spill: Spill, blocks: Sequence[_Vocabulary], shares: range) -> int:

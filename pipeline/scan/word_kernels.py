@@ -301,8 +301,10 @@ def agree(
     others: Uint64,
     lengths: Uint32,
     spelled: Uint8,
-) -> Value:
+) -> tuple[Value, Flags]:
     """Tell whether other entries have the letters of those of their hash that were entered.
+
+    Which of these there are is told too, (entries,), while all agree.
 
     Args:
         slots: the hash table of entries, as `enter` returns it.
@@ -314,17 +316,19 @@ def agree(
         spelled: (bytes,), letters of the others, one after another.
     """
     mask, at = np.uint64(slots.size - 1), 0
+    met = np.zeros(hashes.size, np.bool_)
     for entry in range(others.size):
         slot = others[entry] & mask
         while slots[slot] != 0:
             own = np.int64(slots[slot]) - 1
             if hashes[own] == others[entry]:
                 if begins[own + 1] - begins[own] != lengths[entry]:
-                    return False
+                    return False, met
                 for k in range(lengths[entry]):
                     if letters[begins[own] + k] != spelled[at + k]:
-                        return False
+                        return False, met
+                met[own] = True
                 break
             slot = (slot + np.uint64(1)) & mask
         at += lengths[entry]
-    return True
+    return True, met
