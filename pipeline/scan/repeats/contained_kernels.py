@@ -54,8 +54,7 @@ def meet(
         holders: (occurrences,), the document of each, ascending within a window.
         words: (documents,), of each document.
         limits: documents above which a window is passed over; windows chosen of a document, those
-            of
-        smallest hash that a longer one holds.
+            of smallest hash that a longer one holds.
         chosen: (documents,), windows chosen so far.
         state: where to go on, and how many codes are filled: GROUP, MEMBER, FILLED.
         codes: filled.

@@ -16,8 +16,7 @@ def cut_spans(chunk: Chunk, counted: tuple[np.ndarray, ...], size: int) -> tuple
     Args:
         chunk: documents with the positions of their words.
         counted: document (its place in the chunk), word, hash, occurrences and documents of each
-            repeated
-        window, in text order, each (windows,).
+            repeated window, in text order, each (windows,).
         size: words of a window.
     """
     rows, repeated, largest = span_kernels.cut(
