@@ -38,6 +38,9 @@ _FIXED: Settings = {
     "autoinstall_known_extensions": "false",  # no network, ever
     "enable_external_file_cache": "false",  # a file is read when a query asks
 }
+OF_A_THREAD = 125_000_000
+"""Bytes that DuckDB's guide to performance wants for each thread, at least."""
+NO_MEMORY = "Out of Memory Error"
 _IDLE: list[duckdb.DuckDBPyConnection] = []  # one database at most that waits for a query
 atexit.register(_IDLE.clear)  # one that is open when Python ends is told as a leak
 Input: TypeAlias = "Sequence[Path] | pa.Table | pa.RecordBatchReader"
@@ -152,6 +155,10 @@ def _result(
             if faults:
                 raise faults[0] from error
             raise _translated(name, error, Path(spill)) from error
+        except OSError as error:  # how Arrow tells what DuckDB says while rows are read
+            if NO_MEMORY in str(error):
+                raise _no_memory(f"sql/{name}.sql", error) from error
+            raise
 
 
 @contextmanager
@@ -202,14 +209,21 @@ def _translated(name: str, error: duckdb.Error, spill: Path) -> PipelineError:
     if not name:  # what it says of the files of a run may quote a document
         where, found = str(spill), str(error)[:400] if isinstance(error, OF_SYSTEM) else ""
     if isinstance(error, duckdb.OutOfMemoryException):
-        return OutOfMemory(
-            "A query ran out of memory.", where=where, found=found, fix="raise limits.memory"
-        )
+        return _no_memory(where, error)
     if isinstance(error, duckdb.IOException):
         codes = [code for code in REFUSALS if os.strerror(code) in found]
         if codes:
             return refused(OSError(codes[0], os.strerror(codes[0])), spill)
     return IntegrityError("A query failed.", where=where, found=found)
+
+
+def _no_memory(where: str, error: Exception) -> OutOfMemory:
+    return OutOfMemory(
+        "A query ran out of memory.",
+        where=where,
+        found=str(error)[:400],
+        fix="raise limits.memory",
+    )
 
 
 def _settings(limits: Limits, spill: str) -> Settings:
@@ -218,5 +232,7 @@ def _settings(limits: Limits, spill: str) -> Settings:
 
 
 def limits(work: Work) -> Limits:
-    """Return what a query of this unit may use."""
-    return Limits(work.memory // 3, work.cores, work.folder)
+    """Return what a query of this unit may use: one thread where there is no memory for more."""
+    memory = work.memory // 3
+    threads = min(work.cores, max(1, memory // OF_A_THREAD)) if memory else work.cores
+    return Limits(memory, threads, work.folder)

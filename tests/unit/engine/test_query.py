@@ -6,8 +6,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.config.sections import Config
 from pipeline.engine import query
-from pipeline.errors import IntegrityError
+from pipeline.engine.stage import Work
+from pipeline.errors import IntegrityError, OutOfMemory
 from pipeline.scan.near.candidates import MET
 from schemas.scan.candidates import CANDIDATES
 from schemas.scan.copies import COPIES
@@ -195,6 +197,21 @@ def test_threads_and_memory_do_not_change_the_result(tmp_path):
     assert results[0].equals(results[1])
     assert results[0].equals(results[2])
     assert list(spill.iterdir()) == []
+
+
+@pytest.mark.parametrize("ask", [query.run, query.stream])
+def test_too_little_memory_is_said_as_that(tmp_path, ask):
+    """A query that does not fit says so, also where it does while its rows are read."""
+    limits = query.Limits(1 << 20, 2, tmp_path)
+    with pytest.raises(OutOfMemory, match="ran out of memory"):
+        list(ask("scan/candidates", {"met": mixed(200_000, 65_537)}, limits=limits))
+
+
+@pytest.mark.parametrize(("memory", "threads"), [(0, 4), (30, 1), (450, 1), (900, 2), (9_000, 4)])
+def test_a_query_has_as_many_threads_as_its_memory_bears(tmp_path, memory, threads):
+    """Two threads within 150 MB ran out of memory over 880,000 documents, where one does it."""
+    work = Work("counts", "all", tmp_path, Config(), (), {}, cores=4, memory=memory * 10**6)
+    assert query.limits(work).threads == threads
 
 
 def test_a_failing_query_is_named(tmp_path):
