@@ -161,7 +161,7 @@ def _kind(name: str) -> Row:
 def chosen_wrongly(text: float) -> float:
     """Return the share of windows that are counted though they do not repeat.
 
-    Those whose 32 bits of an anchor another anchor has by chance.
+    Those whose anchor has the bits of another in the two-bit table by chance.
     """
     last = measured()[-1]
     anchors = text / last["text_bytes"] * last["windows"]["windows"] / WINDOWS_AN_ANCHOR

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return a table in Markdown whose first column is text and whose others are numbers."""
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+def table(
+    head: Sequence[str], rows: Iterable[Sequence[object]], text: Container[int] = (0,)
+) -> str:
+    """Return a table in Markdown; columns at the places of `text` are text, others are numbers."""
+    rule = ["---" if place in text else "---:" for place in range(len(head))]
+    lines = [head, rule, *rows]
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines) + "\n"
 
 

@@ -62,4 +62,4 @@ def others_table() -> str:
         ],
     ]  # fmt: skip
     head = ["who", "text", "took", "for a TB", "source"]
-    return table(head, rows).replace("---: | ---: | ---: | ---:", "--- | --- | ---: | ---")
+    return table(head, rows, text=(0, 1, 2, 4))

@@ -58,11 +58,11 @@ def walls() -> list[Wall]:
                 "a larger node for the driver (768 GB: twelve times); families, counts and keepers by component",
             ),
             Wall(
-                "as many anchors as 32 bits tell apart",
+                "as many anchors as the two-bit table tells apart, by 32 bits",
                 ANCHOR_VALUES * WINDOWS_AN_ANCHOR / windows,
                 "two thirds of the windows that do not repeat are counted as if they might: "
                 f"`windows` costs up to {full_windows():.1f} times as much",
-                "anchors of 40 bits; a table by range of hashes, which partitions give",
+                "a table of 40 bits, range by range of hashes, from anchors that have as many",
             ),
             Wall(
                 "a day of what one core does alone in the reduces",
@@ -110,4 +110,4 @@ def walls_table() -> str:
     """Return the limits as a table."""
     rows = [[wall.what, size_of(wall.at), wall.then, wall.moves] for wall in walls()]
     head = ["limit", "at", "then", "what would move it"]
-    return table(head, rows).replace("---: | ---: | ---:", "---: | --- | ---")
+    return table(head, rows, text=(0, 2, 3))
