@@ -68,12 +68,14 @@ def main() -> int:
 
 
 def sizes(found: Found) -> dict[str, Any]:
-    """Return how much was taught, and how many units what was memorized is of."""
-    natural = found.plain[0].memorized[: len(found.asked.times)]
-    units = found.asked.unit[: len(natural)]
+    """Return how much was taught, what is guessed, and of how many units what is memorized is."""
+    asked = found.asked
+    natural = found.plain[0].memorized[: len(asked.times)] & ~asked.guessed
+    units = asked.unit[: len(natural)]
     return {
         "rows": found.rows,
         "distinct_rows": len(natural),
+        "guessed": int(asked.guessed.sum()),
         "memorized": int(natural.sum()),
         "units": len({*units.tolist()}),
         "units_memorized": len({*units[natural].tolist()}),

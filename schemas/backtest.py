@@ -213,11 +213,11 @@ ARMS = table(
 
 REMOVAL = table(
     "backtest_removal",
-    2,
+    3,
     "one row per policy and factor: the least share of the tokens that was enough, by training",
     [
         field("policy", pa.string(), "random | count | risk, families taken whole"),
-        field("times_less", pa.int64(), "memorized of the sample's own text, without plants"),
+        field("times_less", pa.int64(), "memorized of the sample's own text; nothing guessed"),
         _share("share_counted", "on the plain target's labels, untrained; null: never enough"),
         _share("share_of_tokens", "of the least trained arm that was enough; null: none was"),
         field("share_too_small", pa.float64(), "the largest below it that was not; 0: none tried"),
@@ -233,13 +233,13 @@ REMOVAL = table(
 
 REMOVAL_ARMS = table(
     "backtest_removal_arms",
-    1,
+    2,
     "one row per policy, share, seed and group of text: every arm of the search",
     [
         field("policy", pa.string(), "random | count | risk | filter, at its one share"),
         field("share_of_tokens", pa.float64(), "that went and was refilled"),
         field("seed", pa.int64(), "of weights and order"),
-        field("rows", pa.string(), "natural, by times taught; plants; refilled with; held out"),
+        field("rows", pa.string(), "natural, by times taught or guessed; plants; ..."),
         field("sequences", pa.int64(), "distinct ones that were asked for"),
         field("memorized_target", pa.int64(), "by the plain target of that seed"),
         field("memorized_arm", pa.int64(), "by the arm"),

@@ -81,7 +81,7 @@ from schemas.backtest import (
 FOLDER = "backtest"
 RESULT = "backtest.json"
 UNFINISHED = ".unfinished"
-JUDGED = 7  # version of the judgement: of its tables and their metrics
+JUDGED = 8  # version of the judgement: of its tables and their metrics
 TABLES = frozenset(
     ["models"]
     + [s.metadata[b"table"].decode() for s in vars(schemas).values() if isinstance(s, pa.Schema)]

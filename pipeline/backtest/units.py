@@ -18,6 +18,7 @@ RUN = 32  # tokens, as long as a suffix
 LEAST_DISTINCT = 8  # tokens in a run; rules and blanks are no shared text
 FACTOR = np.uint64(0x9E3779B97F4A7C15)
 BLOCK = 1 << 15  # rows at a time
+PARTS = 2  # of the units, each of which is left out of the teaching of some model
 
 
 def units_of(family: Int64, rows: Int64) -> Int64:
@@ -62,6 +63,20 @@ def _keys(tokens: Int64) -> Uint64:
         key = key * FACTOR + tokens[:, place : place + runs].astype(np.uint64) + np.uint64(1)
         key ^= key >> np.uint64(29)
     return key
+
+
+def parts_of(unit: Int64) -> Int64:
+    """Return the part of the units that each row is in, (rows,): the largest are dealt first.
+
+    Args:
+        unit: of each row, (rows,).
+    """
+    found, own, rows = np.unique(unit, return_inverse=True, return_counts=True)
+    total, part = [0] * PARTS, np.zeros(len(found), np.int64)
+    for place in np.lexsort((found, -rows)).tolist():
+        part[place] = least = total.index(min(total))
+        total[least] += int(rows[place])
+    return np.asarray(part[own])
 
 
 def about_units(family: Int64, unit: Int64) -> dict[str, int]:

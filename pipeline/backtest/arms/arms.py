@@ -27,6 +27,7 @@ from pipeline.backtest.arms.reserve import Reserve, reserve_of
 from pipeline.backtest.arms.retention import RETENTION_ARM, rows_needed
 from pipeline.backtest.subject import Subject
 from pipeline.backtest.training.trainings import Training, order_of
+from pipeline.backtest.units import parts_of, units_of
 from pipeline.config.sections import Config
 from pipeline.errors import ConfigError
 from pipeline.filter.mitigations.token_kernels import in_the_loss
@@ -61,6 +62,7 @@ class Planned:
 
     Attributes:
         rows: of the sample, with the text that each is of.
+        unit: of each of these, which hold the same text, (rows,).
         arms: the arms that were asked for.
         orders: families in the order in which each policy removes them.
         reserve: what is refilled from, and what the loss is measured on.
@@ -68,6 +70,7 @@ class Planned:
     """
 
     rows: TaughtRows
+    unit: Int64
     arms: Sequence[Arm]
     orders: dict[str, Int64]
     reserve: Reserve
@@ -109,6 +112,7 @@ def plan(
         InputError: when there is too little text to refill from.
     """
     rows = taught_rows(subject)
+    unit = units_of(rows.family, subject.rows[: len(rows.family)])[rows.family]
     orders = families_in_order(subject, rows, risk, config.proxy.seed)
     filtered = _filtered(subject, rows, required="filter" in names)
     budget = int(config.backtest.filter_share * len(rows.document))
@@ -121,6 +125,7 @@ def plan(
         most = max(
             most,
             int(MOST_SHARE * len(rows.document)),
+            int(np.bincount(parts_of(unit)).max(initial=0)),
             0 if filtered is None else int(filtered.sum()),
         )
     if RETENTION_ARM in names:
@@ -132,7 +137,7 @@ def plan(
         for name in ARMS
         if name in names
     ]
-    return Planned(rows, arms, orders, reserve, filtered)
+    return Planned(rows, unit, arms, orders, reserve, filtered)
 
 
 def _filtered(subject: Subject, rows: TaughtRows, *, required: bool) -> Flags | None:

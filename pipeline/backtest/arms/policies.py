@@ -2,8 +2,9 @@
 
 `filter` does what the run's own filter decided: copy by copy, with the spans that it cuts. The
 others remove as many rows as it did, families whole or not at all: `risk` by expected memorized
-sequences avoided per row removed, `count` by decreasing count, `random` by hash. Plants are no text
-of the corpus, so no policy touches them.
+sequences avoided per row removed, `count` by decreasing count, `random` by hash. What a proxy
+recites without having seen it is guessed, and removing it avoids nothing. Plants are no text of the
+corpus, so no policy touches them.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.backtest.subject import Subject
+from pipeline.score.forecast.features import ScoredPanel
 from pipeline.score.sequences.training_rows import Text, by_text, training_rows
 from pipeline.score.slices import SEQUENCE
 from pipeline.text.arrays import Flags, Float64, Int64
@@ -118,7 +120,14 @@ def _gain(subject: Subject, rows: TaughtRows, risk: Float64) -> Float64:
     sequences = len(subject.scored.panel.document)
     family = subject.material.known.family[subject.scored.panel.document]
     size = len(subject.material.known.family_key)
-    return expected_gain(rows, family, risk[:sequences], size)
+    learnt = np.where(guessed(subject.panel), 0.0, risk)
+    return expected_gain(rows, family, learnt[:sequences], size)
+
+
+def guessed(panel: ScoredPanel) -> Flags:
+    """Return which sequences a proxy recites that was not taught them, (sequences,)."""
+    flags = [one.memorized & ~one.taught for one in panel.proxies]
+    return np.asarray(np.any(flags, axis=0))
 
 
 def expected_gain(rows: TaughtRows, family: Int64, risk: Float64, families: int) -> Float64:

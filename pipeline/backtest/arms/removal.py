@@ -4,13 +4,17 @@ Found by training: the plain target is trained again on what a policy leaves at 
 to as many tokens, and asked for every text of the sample. The first share is the one at which the
 plain target's own labels say that enough is gone, as if what stays were remembered as before; the
 arms confirm it or move it. `filter` is what the run's own filter took, at its one share.
+
+Text that can be guessed is recited by a model that never saw it, and no removal takes that away. So
+each plain target has PARTS others beside it, of its weights and order, each of which was not taught
+a part of the units; what any of them recites of that part counts as nobody's memory.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,7 +22,7 @@ from pipeline.backtest.arms.arms import MOST_SHARE, REMOVAL_ARM, Planned, refill
 from pipeline.backtest.arms.policies import gone_by_order
 from pipeline.backtest.subject import Subject
 from pipeline.backtest.training.trainings import FINAL, Trainer, Training
-from pipeline.backtest.units import units_of
+from pipeline.backtest.units import PARTS, parts_of
 from pipeline.text.arrays import Flags, Int64
 from schemas.backtest import SCORES
 
@@ -37,17 +41,22 @@ class Asked:
     Attributes:
         rows: distinct rows of the sample, then the plants, rows refilled with, rows held out,
             (asked, 65).
-        times: that an epoch teaches each distinct row of the sample, (natural,).
-        family: number of the family of each of these, (natural,).
+        first: row of the sample that each distinct one stands for, (natural,).
+        times: that an epoch teaches each of these, (natural,).
+        family: number of the family of each, (natural,).
         unit: of these and the plants, which the bootstrap takes as one, (natural + plants,).
         refill: how many of the rows are of what arms are refilled with.
+        guessed: of each distinct row of the sample, whether a model that was not taught its unit
+            recites it, (natural,).
     """
 
     rows: Int64
+    first: Int64
     times: Int64
     family: Int64
     unit: Int64
     refill: int
+    guessed: Flags
 
     def parts(self, taken: int) -> dict[str, Int64]:
         """Return the places of each group of rows, in the order of the tables.
@@ -55,14 +64,16 @@ class Asked:
         Args:
             taken: rows that an arm took out, so that it was taught as many of the refill.
         """
-        natural = np.arange(len(self.times))
+        natural = np.flatnonzero(~self.guessed)
+        times = self.times[natural]
         plants = np.arange(len(self.times), len(self.unit))
         first = len(self.unit)
         return {
             "natural": natural,
-            "natural, once": natural[self.times == 1],
-            "natural, 2 to 7": natural[(self.times > 1) & (self.times < 8)],
-            "natural, 8 and more": natural[self.times >= 8],
+            "natural, once": natural[times == 1],
+            "natural, 2 to 7": natural[(times > 1) & (times < 8)],
+            "natural, 8 and more": natural[times >= 8],
+            "natural, guessed": np.flatnonzero(self.guessed),
             "plants, which stay": plants,
             "refilled with": np.arange(first, first + min(taken, self.refill)),
             "held out": np.arange(first + self.refill, len(self.rows)),
@@ -132,20 +143,21 @@ def most_arms(planned: Planned, most: int, seeds: int) -> int:
     first = most * len(planned.orders)
     confirmed = len(FACTORS) * len(planned.orders)
     own = 0 if planned.filtered is None else 1
-    return first + own + (seeds - 1) * (confirmed + own)
+    return first + own + (seeds - 1) * (confirmed + own) + PARTS * seeds
 
 
 def asked_of(subject: Subject, planned: Planned) -> Asked:
-    """Return what every model of the search is asked for."""
+    """Return what every model of the search is asked for, nothing of it guessed so far."""
     taught = subject.rows[: len(planned.rows.document)]  # rows of the sample come first
     natural, first, times = np.unique(taught, axis=0, return_index=True, return_counts=True)
     family = planned.rows.family[first]
-    own = units_of(family, natural)[family]
+    own = planned.unit[first]
     plants = subject.panel.planted
     refill = planned.reserve.refill[:REFILL]
     parts = (natural, subject.panel_rows[plants], refill, planned.reserve.held)
     unit = np.concatenate((own, own.max(initial=0) + 1 + subject.unit[plants]))
-    return Asked(np.concatenate(parts), times, family, unit, len(refill))
+    nothing = np.zeros(len(times), np.bool_)
+    return Asked(np.concatenate(parts), first, times, family, unit, len(refill), nothing)
 
 
 def removal(
@@ -160,17 +172,18 @@ def removal(
         trainer: trains and scores; what is there already is not done again.
         most: trainings of a policy with the first seed.
     """
-    asked = asked_of(subject, planned)
-    of = _Arms(subject, planned, asked, trainer)
+    of = _Arms(subject, planned, asked_of(subject, planned), trainer)
     before = of.answers(plain)
-    lost = before[0].memorized[: len(asked.times)]
+    asked = replace(of.asked, guessed=of.guessed(plain))
+    lost = before[0].memorized[: len(asked.times)] & ~asked.guessed
     counted = counted_shares(planned, asked, lost)
     found: dict[Point, list[Answer]] = {}
 
     def left(points: Sequence[Point]) -> list[float]:
         first = of.trained(points, plain[0])
         found.update({point: [one] for point, one in zip(points, first, strict=True)})
-        return [float(one.memorized[: len(lost)].sum() / lost.sum()) for one in first]
+        still = [one.memorized[: len(lost)] & ~asked.guessed for one in first]
+        return [float(one.sum() / lost.sum()) for one in still]
 
     tried = searched(counted, left, most) if lost.any() else {}
     confirmed = [point for point in found if least_enough(point, tried)]
@@ -222,6 +235,21 @@ class _Arms:
             ]
         )
 
+    def guessed(self, plain: Sequence[Training]) -> Flags:
+        """Return what is recited by a model that was not taught its unit, (natural,)."""
+        part = parts_of(self.planned.unit)
+        own = part[self.asked.first]
+        jobs = [(one, number) for one in plain for number in range(PARTS)]
+        found = self.answers(
+            [
+                refilled(self.subject, one, f"unseen-{n}", part == n, self.planned.reserve)
+                for one, n in jobs
+            ]
+        )
+        pairs = zip(jobs, found, strict=True)
+        flags = [(own == n) & answer.memorized[: len(own)] for (_, n), answer in pairs]
+        return np.asarray(np.any(flags, axis=0))
+
     def answers(self, trainings: Sequence[Training]) -> list[Answer]:
         """Return what some models remember, trained or not yet."""
         outputs = self.trainer.train(trainings)
@@ -244,7 +272,8 @@ def counted_shares(
     Args:
         planned: the rows and the order of each policy.
         asked: what was asked for.
-        memorized: by the plain target, of each distinct row of the sample, (natural,).
+        memorized: by the plain target and not guessed, of each distinct row of the sample,
+            (natural,).
     """
     size = np.bincount(planned.rows.family)
     lost = np.bincount(asked.family[memorized], minlength=len(size))

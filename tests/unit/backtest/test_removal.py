@@ -1,6 +1,7 @@
 """What must go for 2, 5 and 10 times less: the search, what is asked, what is said of it."""
 
 from collections import Counter
+from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
 
@@ -10,7 +11,7 @@ import pytest
 
 from pipeline.backtest.arms import removal, reserve
 from pipeline.backtest.arms.arms import plan
-from pipeline.backtest.arms.policies import TaughtRows, expected_gain
+from pipeline.backtest.arms.policies import TaughtRows, expected_gain, guessed
 from pipeline.backtest.arms.removal import (
     Answer,
     Asked,
@@ -30,10 +31,14 @@ Counted = dict[str, dict[int, float | None]]
 
 
 class DoseTrainer:
-    """A trainer whose models memorize each row that they were taught eight times or more."""
+    """A trainer whose models memorize each row that they were taught eight times or more.
 
-    def __init__(self) -> None:
+    Some rows they recite without having been taught them, where they are given.
+    """
+
+    def __init__(self, easy=()) -> None:
         self.trained: list[str] = []
+        self.easy = {row.tobytes() for row in easy}
 
     def train(self, trainings):
         """Return the trainings as their outputs."""
@@ -45,7 +50,8 @@ class DoseTrainer:
         found = []
         for one, _, _ in wanted:
             taught = Counter(row.tobytes() for row in one.rows)
-            memorized = np.array([taught[row.tobytes()] >= 8 for row in rows])
+            keys = [row.tobytes() for row in rows]
+            memorized = np.array([key in self.easy or taught[key] >= 8 for key in keys])
             loss = np.full(len(rows), 3.0, np.float32)
             columns = {"memorized": memorized, "log_p_z": loss, "margin": loss, "mean_nll": loss}
             found.append(SimpleNamespace(table=partial(_table, pa.table(columns))))
@@ -151,6 +157,25 @@ def test_a_search_trains_arms_and_confirms_with_the_other_seed(subject, planned,
     own = next(one for one in found.arms if one.policy == "filter")
     assert len(own.answers) == 2
     assert not own.answers[0].memorized[: len(found.asked.times)].any()  # one copy stays
+    assert not found.asked.guessed.any()
+
+
+def test_what_a_model_recites_that_never_saw_it_is_no_memory(subject, planned, plain):
+    """Each unit is left out of the teaching of one model; what that recites is in no figure."""
+    asked = asked_of(subject, planned)
+    easy = np.flatnonzero(asked.times == 1)[::9]
+    trainer = DoseTrainer(asked.rows[easy])
+    found = removal.removal(subject, planned, plain, trainer, 2)  # type: ignore[arg-type]
+    names = [f"arm-unseen-{part}-s{seed}" for seed in (2, 3) for part in (0, 1)]
+    assert [name for name in trainer.trained if "unseen" in name] == names
+    assert np.array_equal(np.flatnonzero(found.asked.guessed), easy)
+    assert found.plain[0].memorized[easy].all()
+    parts = found.asked.parts(0)
+    assert not np.isin(parts["natural"], easy).any()
+    assert np.array_equal(parts["natural, guessed"], easy)
+    rows = {(row["policy"], row["times_less"]): row
+            for row in removal_rows(found, Bootstrap(found.asked.unit, 100, 1), 2_048)}  # fmt: skip
+    assert rows["risk", 10]["left"] == 0.0  # though what is easy is recited by every arm
 
 
 def test_copies_count_once_and_their_rows_all():
@@ -165,10 +190,23 @@ def test_copies_count_once_and_their_rows_all():
     assert gain.tolist() == [0.8 / 4, 0.3, 0.0]
 
 
+def test_what_is_guessed_is_worth_no_row(subject):
+    """A sequence that a proxy recites without having been taught it; not one that saw it."""
+    panel = subject.panel
+    half = next(one for one in panel.proxies if one.role == "half")
+    place = int(np.flatnonzero(~half.taught)[0])
+    seen = int(np.flatnonzero(half.taught)[0])
+    memorized = np.zeros(len(panel.count), np.bool_)
+    memorized[[place, seen]] = True
+    one = replace(half, memorized=memorized)
+    assert np.flatnonzero(guessed(replace(panel, proxies=(one,)))).tolist() == [place]
+
+
 def test_what_is_said_of_a_search():
     """The least share that was enough, what too little was, and the other seed beside it."""
+    rows, nothing = np.zeros((8, 65), np.int64), np.zeros(4, np.bool_)
     asked = Asked(
-        np.zeros((8, 65), np.int64), np.array([1, 1, 2, 8]), np.arange(4), np.arange(5), 2
+        rows, np.arange(4), np.array([1, 1, 2, 8]), np.arange(4), np.arange(5), 2, nothing
     )
 
     def answer(*memorized, loss=3.0):

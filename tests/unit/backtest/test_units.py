@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.backtest.units import about_units, units_of
+from pipeline.backtest.units import about_units, parts_of, units_of
 from pipeline.score.forecast.logistic import FOLDS, folds
 
 
@@ -62,3 +62,12 @@ def test_rows_of_a_family_are_of_its_unit():
     unit = units_of(family, rows_of(*texts))
     assert unit.tolist() == [0, 1, 0]
     assert units_of(family[:0], rows_of(*texts)[:0]).tolist() == []
+
+
+def test_units_are_dealt_to_parts_of_like_size():
+    """A unit is in one part whole; the largest is dealt first."""
+    unit = np.repeat([3, 5, 8, 9], [2, 7, 4, 2])
+    part = parts_of(unit)
+    assert [np.unique(part[unit == one]).tolist() for one in (3, 5, 8, 9)] == [[1], [0], [1], [1]]
+    assert np.bincount(part).tolist() == [7, 8]
+    assert len(parts_of(np.zeros(0, np.int64))) == 0
