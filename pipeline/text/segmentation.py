@@ -129,14 +129,18 @@ def _roll(words: Words, size: int, seed: int, counts: Int64) -> tuple[Int64, Uin
     np.cumsum(counts, out=offsets[1:])
     hashes = np.empty(int(offsets[-1]), np.uint64)
     keys = np.array([run_key(seed, length) for length in range(size + 1)], np.uint64)
-    drop = np.uint64(pow(kernels.BASE, size, 2**64))
-    kernels.roll_rows(words.offsets, words.hashes, keys, drop, offsets, hashes)
+    kernels.roll_rows(words.offsets, words.hashes, keys, weight(size), offsets, hashes)
     return offsets, hashes
 
 
 def run_key(seed: int, size: int) -> np.uint64:
     """Return the hash key of single words (size 0) or of runs of `size` words."""
     return np.uint64(splitmix64(splitmix64(seed) ^ size))
+
+
+def weight(size: int) -> np.uint64:
+    """Return what the word that leaves a run of `size` words counts in the hash of the next."""
+    return np.uint64(pow(kernels.BASE, size, 2**64))
 
 
 def text_buffers(texts: pa.LargeStringArray) -> tuple[Int64, Uint8]:

@@ -6,7 +6,7 @@ from schemas.fields import field, table
 
 ANCHORS = table(
     "anchors",
-    2,
+    3,
     "one row per row of words, in the same order; kept for the next scan",
     [
         field("unit", pa.string(), "the group of shards, as its files are named"),
@@ -19,5 +19,6 @@ ANCHORS = table(
             stored="plain",
         ),
         field("more", pa.large_binary(), "the next 8 bits of each, uint8", stored="plain"),
+        field("covers", pa.large_binary(), "windows that have each, uint16", unit="windows"),
     ],
 )

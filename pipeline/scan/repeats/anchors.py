@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +20,7 @@ import pyarrow as pa
 from pipeline.engine.files import damaged_file
 from pipeline.engine.tables import read_batches
 from pipeline.scan.repeats import window_kernels
-from pipeline.text.arrays import Flags, Uint8, Uint32, Uint64
+from pipeline.text.arrays import Flags, Int64, Uint8, Uint16, Uint32, Uint64
 from schemas.scan.anchors import ANCHORS
 
 BITS = 40  # that tell an anchor
@@ -34,17 +35,40 @@ class ChunkAnchors:
     Attributes:
         unit: the group of shards.
         counts: anchors of each document.
-        anchors: of all documents, in text order.
+        tops: top 32 bits of each anchor of all documents, in text order.
+        more: the next 8 bits of each.
+        covers: windows in a row that have each.
     """
 
     unit: str
     counts: Uint32  # (documents,)
-    anchors: Uint64  # (anchors,)
+    tops: Uint32  # (anchors,)
+    more: Uint8  # (anchors,)
+    covers: Uint16  # (anchors,)
+
+    @property
+    def anchors(self) -> Uint64:
+        """All that is known of each anchor, (anchors,)."""
+        return self.tops.astype(np.uint64) << np.uint64(MORE) | self.more
+
+    def of(self, rows: Int64) -> Self:
+        """Return those of some documents, by their places in ascending order."""
+        wanted = np.zeros(len(self.counts), np.bool_)
+        wanted[rows] = True
+        own = np.repeat(wanted, self.counts)
+        return type(self)(
+            self.unit, self.counts[rows], self.tops[own], self.more[own], self.covers[own]
+        )
+
+    def windows(self) -> Int64:
+        """Return how many windows each document has, (documents,)."""
+        ends = np.cumsum(self.counts, dtype=np.int64)
+        covered = np.concatenate([[0], np.cumsum(self.covers, dtype=np.int64)])
+        return np.asarray(covered[ends] - covered[ends - self.counts])
 
     def row(self) -> pa.Table:
         """Return this as a row of the table `anchors`."""
-        top = (self.anchors >> np.uint64(MORE)).astype(np.uint32)
-        parts = self.counts, top, self.anchors.astype(np.uint8)
+        parts = self.counts, self.tops, self.more, self.covers
         cells = [[self.unit], *([part.tobytes()] for part in parts)]
         return pa.table(cells, schema=ANCHORS)
 
@@ -55,15 +79,15 @@ def read_anchors(path: Path) -> Iterator[ChunkAnchors]:
     Raises:
         IntegrityError: When a chunk has not as many anchors as its documents.
     """
+    kinds = {"counts": np.uint32, "anchors": np.uint32, "more": np.uint8, "covers": np.uint16}
     for batch in read_batches(path, rows=1):
-        held = [batch.column(name)[0].as_buffer() for name in ("counts", "anchors", "more")]
-        if len(held[0]) % 4 or len(held[1]) != 4 * len(held[2]):
+        held = {name: batch.column(name)[0].as_buffer() for name in kinds}
+        if any(len(held[name]) % np.dtype(kind).itemsize for name, kind in kinds.items()):
             raise damaged_file(path, "anchors that are no whole numbers")
-        counts, top = (np.frombuffer(buffer, np.uint32) for buffer in held[:2])
-        if counts.sum() != len(top):
-            raise damaged_file(path, f"{len(top)} anchors of documents that have others")
-        anchors = top.astype(np.uint64) << np.uint64(MORE) | np.frombuffer(held[2], np.uint8)
-        yield ChunkAnchors(batch.column("unit")[0].as_py(), counts, anchors)
+        parts = [np.frombuffer(held[name], kind) for name, kind in kinds.items()]
+        if {int(parts[0].sum())} != {len(part) for part in parts[1:]}:
+            raise damaged_file(path, f"{len(parts[1])} anchors of documents that have others")
+        yield ChunkAnchors(batch.column("unit")[0].as_py(), *parts)
 
 
 class AnchorSet:

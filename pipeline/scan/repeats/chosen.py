@@ -13,7 +13,7 @@ of its part alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
@@ -29,7 +29,7 @@ from pipeline.engine.spill import Ref, Spill
 from pipeline.engine.stage import Work
 from pipeline.engine.tables import TableWriter
 from pipeline.scan.repeats import window_kernels
-from pipeline.scan.repeats.anchors import MORE, AnchorSet, ChunkAnchors, read_anchors
+from pipeline.scan.repeats.anchors import BITS, AnchorSet, ChunkAnchors, read_anchors
 from pipeline.scan.repeats.known import Again, Documents, HeldAnchors, Known
 from pipeline.scan.words import ChunkPlace, chunk_keys, read_chunk, read_documents_of
 from pipeline.text import segmentation as text
@@ -46,7 +46,8 @@ MOST_PART_BITS = 12
 PARTS_A_THREAD = 4  # at least, where there is as much
 CHUNK_BYTES = 16 << 20  # of memory for what is chosen of a chunk of a block
 MOST_CHUNKS = 8  # of a block
-Part: TypeAlias = tuple[ChunkPlace, Again | None]  # a chunk; what of it again, None for all
+# a chunk, its anchors; what of it is looked at again, None for all
+Part: TypeAlias = tuple[ChunkPlace, HeldAnchors, Again | None]
 
 
 @dataclass(frozen=True)
@@ -105,23 +106,27 @@ class _ChunkPass:
 
     Attributes:
         run: words of the runs among which a window has its anchor.
-        reach: runs in a window.
+        size: words of a window.
         seed: of the hashes.
         spill: where windows and anchors are put aside.
     """
 
     run: int
-    reach: int
+    size: int
     seed: int
     spill: Spill
 
     def anchors(self, place: ChunkPlace) -> ChunkAnchors:
         """Return the anchors of one chunk."""
         offsets, runs = text.runs(read_chunk(place).words, self.run, self.seed)
-        return ChunkAnchors(place[0].stem, *window_kernels.anchors(offsets, runs, self.reach))
+        counts, hashes, covers = window_kernels.anchors(offsets, runs, self.size - self.run + 1)
+        tops = (hashes >> np.uint64(32)).astype(np.uint32)
+        more = (hashes >> np.uint64(64 - BITS)).astype(np.uint8)
+        return ChunkAnchors(place[0].stem, counts, tops, more, covers)
 
-    def by_range(self, ranges: int, anchors: Uint32) -> tuple[Ref, Int64]:
+    def by_range(self, ranges: int, held: Ref) -> tuple[Ref, Int64]:
         """Put anchors aside grouped by range; return the bounds of the groups too."""
+        anchors = self.spill.get(held)
         places, bounds = group(anchors.astype(np.uint64) << np.uint64(32), ranges)
         return self.spill.put(anchors[places]), bounds
 
@@ -150,7 +155,7 @@ class _ChunkPass:
         bounds = np.concatenate([[0], np.cumsum(sizes)])
         records, filled = np.empty((windows[-1], 2), np.uint64), bounds[:-1].copy()
         put, chunks, first = self.spill.put, [], 0
-        for span, (place, _), own in zip(spans, block, found, strict=True):
+        for span, (place, *_), own in zip(spans, block, found, strict=True):
             count, hashes, stretches, known, holders = own
             windows_of = hashes, holders, stretches
             window_kernels.spread(windows_of, first, parts[span], filled, records)
@@ -166,29 +171,28 @@ class _ChunkPass:
 
         These are the hashes, the stretches, and the known occurrences and holders of each.
         """
-        place, again = part
+        place, held, again = part
+        none = np.zeros(0, np.uint32)
         if again is not None and not again.rows.size:
-            none = np.zeros(0, np.uint32)
             return again.documents, np.zeros(0, np.uint64), none.reshape(0, 3), none, none
         chunk = read_chunk(place) if again is None else read_documents_of(place, again.rows)
-        count = len(chunk.keys) if again is None else again.documents
-        words = chunk.words
-        offsets, runs = text.runs(words, self.run, self.seed)
-        windows = text.runs(words, self.run + self.reach - 1, self.seed)
-        del chunk, words  # of a long document it is much
-        hashes, stretches = window_kernels.select(offsets, runs, self.reach, windows, *marks)
+        anchors = held.get(self.spill)
+        anchors = anchors if again is None else anchors.of(again.rows)
+        told = anchors.counts, anchors.tops, anchors.covers
+        words = chunk.words.offsets, chunk.words.hashes
+        hashes, stretches = window_kernels.select(words, told, *marks, self._hashing)
         if again is None or counted is None:
-            return (
-                count,
-                hashes,
-                stretches,
-                np.zeros(0, np.uint32),
-                np.zeros(len(hashes), np.uint32),
-            )
-        anchors = window_kernels.anchors_of_windows(offsets, runs, self.reach)
-        known = window_kernels.recall(windows[0], counted.holds(anchors), again.runs)
+            return held.documents, hashes, stretches, none, np.zeros(len(hashes), np.uint32)
+        again_counted = np.repeat(counted.holds(anchors.anchors), anchors.covers)
+        bounds = np.concatenate([[0], np.cumsum(anchors.windows())])
+        known = window_kernels.recall(bounds, again_counted, again.runs)
         stretches[:, 0] = again.rows[stretches[:, 0]]
-        return count, hashes, stretches, *known
+        return held.documents, hashes, stretches, *known
+
+    @property
+    def _hashing(self) -> tuple[int, np.uint64, np.uint64]:
+        """What `window_kernels.select` hashes windows with."""
+        return self.size, text.run_key(self.seed, self.size), text.weight(self.size)
 
 
 class WindowChoice:
@@ -201,7 +205,7 @@ class WindowChoice:
         self._parts = parts
         self._spill = parts.spill
         run = (3 * self._size + 2) // 5
-        self._pass = _ChunkPass(run, self._size - run + 1, work.config.sketch.seed, parts.spill)
+        self._pass = _ChunkPass(run, self._size, work.config.sketch.seed, parts.spill)
 
     def made(
         self, documents: Documents, total: int, out: TableWriter
@@ -213,87 +217,97 @@ class WindowChoice:
             total: windows of the corpus.
             out: the writer of the table.
         """
-        if not self._work.former:
-            return self._choose(total, (chunk.anchors for chunk in self._noted(out))), None
-        held, gone = self._held(out)
-        known = Known.of(self._work, documents, held, gone, self._spill)
+        held, gone = self._held(documents, out)
+        known = None
+        if self._work.former:
+            known = Known.of(self._work, documents, held, gone, self._spill)
         if known:
             return self._choose_again(documents, held, known), known
-        return self._choose(total, (self._spill.get(chunk.anchors) for chunk in held)), None
+        return self._choose(total, held), None
 
-    def _noted(self, out: TableWriter) -> Iterator[ChunkAnchors]:
-        """Yield the anchors of each chunk in order, and write them to the table."""
-        works = self._parts.in_order(self._pass.anchors, self._places)
-        for number, chunk in enumerate(works):
-            out.write(chunk.row())
-            current().advance(number + 1, len(self._places), "chunks of words")
-            yield chunk
-
-    def _held(self, out: TableWriter) -> tuple[list[HeldAnchors], list[Ref]]:
+    def _held(
+        self, documents: Documents, out: TableWriter
+    ) -> tuple[list[HeldAnchors], list[HeldAnchors]]:
         """Put the anchors of each chunk aside, read from the last table where nothing changed.
 
-        Return them, and the anchors of chunks that are no longer there; write the table.
+        Return them, and those of chunks that are no longer there; write the table.
 
         Raises:
-            IntegrityError: When the last table has not the chunks and documents of a group that is
+            IntegrityError: When the last table has not the chunks and windows of a group that is
                 what it was.
         """
-        path = self._work.former_path("anchors")
-        known: dict[str, list[HeldAnchors]] = {}
-        gone = []
-        for chunk in read_anchors(path):
-            if self._is_same(chunk.unit):
-                known.setdefault(chunk.unit, []).append(self._aside(chunk, same=True))
-            else:
-                gone.append(self._spill.put(chunk.anchors))
+        known, gone = self._last()
         new = [place for place in self._places if not self._is_same(place[0].stem)]
         computed = self._parts.in_order(self._pass.anchors, new)
-        found = []
+        found: list[HeldAnchors] = []
+        first = 0
         for place in self._places:
-            unit, number = place[0].stem, place[1]
-            if self._is_same(unit):
-                if number >= len(known.get(unit, ())):
-                    raise damaged_file(path, f"no anchors of {unit}, chunk {number}")
-                found.append(known[unit][number])
+            if self._is_same(place[0].stem):
+                held = self._known_of(place, known)
+                chunk = held.get(self._spill)
+                own = documents.words[first : first + len(chunk_keys(place))]
+                windows = np.maximum(0, own - self._size + 1)
+                if not np.array_equal(chunk.windows(), windows):
+                    path = self._work.former_path("anchors")
+                    raise damaged_file(path, f"other windows than {chunk.unit} has")
             else:
-                found.append(self._aside(next(computed), same=False))
-            if found[-1].counts.size != len(chunk_keys(place)):
-                raise damaged_file(path, f"other documents than {unit} has in chunk {number}")
-            columns = (self._spill.get(found[-1].counts), self._spill.get(found[-1].anchors))
-            out.write(ChunkAnchors(unit, *columns).row())
+                chunk = next(computed)
+                held = HeldAnchors.put(chunk, self._spill, same=False)
+            first += held.documents
+            found.append(held)
+            out.write(chunk.row())
             current().advance(len(found), len(self._places), "chunks of words")
         return found, gone
+
+    def _last(self) -> tuple[dict[str, list[HeldAnchors]], list[HeldAnchors]]:
+        """Return the last anchors by groups that are what they were, and those of all others."""
+        known: dict[str, list[HeldAnchors]] = {}
+        gone: list[HeldAnchors] = []
+        if self._work.former:
+            for chunk in read_anchors(self._work.former_path("anchors")):
+                same = self._is_same(chunk.unit)
+                held = HeldAnchors.put(chunk, self._spill, same=same)
+                (known.setdefault(chunk.unit, []) if same else gone).append(held)
+        return known, gone
+
+    def _known_of(self, place: ChunkPlace, known: dict[str, list[HeldAnchors]]) -> HeldAnchors:
+        """Return the last anchors of a chunk."""
+        unit, number = place[0].stem, place[1]
+        if number >= len(known.get(unit, ())):
+            path = self._work.former_path("anchors")
+            raise damaged_file(path, f"no anchors of {unit}, chunk {number}")
+        return known[unit][number]
 
     def _is_same(self, unit: str) -> bool:
         return is_same(self._work, f"sketch/{unit}")
 
-    def _aside(self, chunk: ChunkAnchors, *, same: bool) -> HeldAnchors:
-        return HeldAnchors(same, self._spill.put(chunk.counts), self._spill.put(chunk.anchors))
-
-    def _choose(self, total: int, noted: Iterable[Uint64]) -> list[Chosen]:
+    def _choose(self, total: int, held: Sequence[HeldAnchors]) -> list[Chosen]:
         """Return the windows that may repeat.
 
         Args:
             total: windows of the corpus.
-            noted: the anchors of each chunk.
+            held: the anchors of each chunk.
         """
-        anchors = 2 * total / (self._pass.reach + 1)  # as many as random hashes would give
+        reach = self._size - self._pass.run + 1
+        anchors = 2 * total / (reach + 1)  # as many as random hashes would give
         wanted = bits_for(int(anchors * CELLS_PER_ANCHOR), 1)
         bits = min(LARGEST_TABLE_BITS, max(SMALLEST_TABLE_BITS, wanted))
         room = self._work.memory // ROOM or 2**62
         ranges = min(bits - SMALLEST_TABLE_BITS, bits_for(2**bits // CELLS_PER_BYTE, room))
         kept = min(bits, bits - ranges + 1)
-        tops = ((anchors >> np.uint64(MORE)).astype(np.uint32) for anchors in noted)
-        marks = self._repeated(bits, ranges, kept, tops), kept
+        marks = self._repeated(bits, ranges, kept, [chunk.tops for chunk in held]), kept
         select = partial(self._pass.select, marks, self._part_bits(total), None)
-        return self._chosen(select, [(place, None) for place in self._places])
+        return self._chosen(
+            select, [(*part, None) for part in zip(self._places, held, strict=True)]
+        )
 
     def _choose_again(
         self, documents: Documents, held: Sequence[HeldAnchors], known: Known
     ) -> list[Chosen]:
         """Return all windows of the documents that are looked at again."""
         every = np.full(1, 0xFF, np.uint8), 3  # all values of three bits
-        works = [*zip(self._places, known.by_chunk(self._work, documents, held), strict=True)]
+        again = known.by_chunk(self._work, documents, held)
+        works = [*zip(self._places, held, again, strict=True)]
         total = documents.windows(self._size, known.again)
         select = partial(self._pass.select, every, self._part_bits(total), known.anchors)
         return self._chosen(select, works)
@@ -323,7 +337,7 @@ class WindowChoice:
             replace(block, first=number) for block, number in zip(found, first[:-1], strict=True)
         ]
 
-    def _repeated(self, bits: int, ranges: int, kept: int, noted: Iterable[Uint32]) -> Uint8:
+    def _repeated(self, bits: int, ranges: int, kept: int, tops: Sequence[Ref]) -> Uint8:
         """Return which anchors occur twice: a bit for each value of the top `kept` bits of a hash.
 
         Where the two-bit table over all of them does not fit, they are put aside by range, and the
@@ -333,10 +347,10 @@ class WindowChoice:
         cells = np.zeros(2 ** (bits - ranges) // CELLS_PER_BYTE, np.uint8)
         held: list[tuple[Ref, Int64]] = []
         if ranges:
-            held.extend(self._parts.in_order(partial(self._pass.by_range, ranges), noted))
+            held.extend(self._parts.in_order(partial(self._pass.by_range, ranges), tops))
         else:
-            for anchors in noted:
-                window_kernels.mark(anchors, 0, bits, cells)
+            for part in tops:
+                window_kernels.mark(self._spill.get(part), 0, bits, cells)
         for range_ in range(1 << ranges):
             for ref, bounds in held:
                 own = self._spill.get(ref, bounds[range_], bounds[range_ + 1])

@@ -22,7 +22,7 @@ from pipeline.engine.former import FormerRows
 from pipeline.engine.spill import Ref, Spill
 from pipeline.engine.stage import Work
 from pipeline.engine.tables import read_table
-from pipeline.scan.repeats.anchors import AnchorSet
+from pipeline.scan.repeats.anchors import AnchorSet, ChunkAnchors
 from pipeline.scan.repeats.runs import placed
 from pipeline.text.arrays import Flags, Int64, Uint32, Uint64
 from pipeline.text.sorting import among
@@ -59,13 +59,38 @@ class HeldAnchors:
 
     Attributes:
         same: whether its group of shards is what it was.
-        counts: anchors of each document.
-        anchors: of all of them.
+        unit: that group.
+        parts: what `ChunkAnchors` has: counts, tops, more, covers.
     """
 
     same: bool
-    counts: Ref
-    anchors: Ref
+    unit: str
+    parts: tuple[Ref, Ref, Ref, Ref]
+
+    @classmethod
+    def put(cls, chunk: ChunkAnchors, spill: Spill, *, same: bool) -> Self:
+        """Put the anchors of a chunk aside."""
+        held = [spill.put(part) for part in (chunk.counts, chunk.tops, chunk.more, chunk.covers)]
+        return cls(same, chunk.unit, (held[0], held[1], held[2], held[3]))
+
+    def get(self, spill: Spill) -> ChunkAnchors:
+        """Return them."""
+        return ChunkAnchors(self.unit, *(spill.get(part) for part in self.parts))
+
+    @property
+    def tops(self) -> Ref:
+        """The top 32 bits of each."""
+        return self.parts[1]
+
+    @property
+    def documents(self) -> int:
+        """How many the chunk has."""
+        return self.parts[0].size
+
+    @property
+    def anchors(self) -> int:
+        """How many they have."""
+        return self.parts[1].size
 
 
 @dataclass(frozen=True)
@@ -104,7 +129,7 @@ class Known:
         work: Work,
         documents: Documents,
         chunks: Sequence[HeldAnchors],
-        gone: Sequence[Ref],
+        gone: Sequence[HeldAnchors],
         spill: Spill,
     ) -> Self | None:
         """Return what is known; None where too much has changed for it to be of use, or to fit.
@@ -116,20 +141,20 @@ class Known:
             gone: anchors of chunks that are no longer there.
             spill: for what is put aside.
         """
-        changed = [*gone, *(chunk.anchors for chunk in chunks if not chunk.same)]
-        size = sum(part.size for part in changed)
-        total = sum(chunk.anchors.size for chunk in chunks)
+        changed = [*gone, *(chunk for chunk in chunks if not chunk.same)]
+        size = sum(chunk.anchors for chunk in changed)
+        total = sum(chunk.anchors for chunk in chunks)
         if MOST * size > total or size > (work.memory // ROOM or 2**62) // ROOM_OF_ANCHOR:
             return None
-        counted = AnchorSet(spill.get(part) for part in changed)
+        counted = AnchorSet(chunk.get(spill).anchors for chunk in changed)
         again = ~documents.same
         first = 0
         for chunk in chunks:
             if chunk.same and len(counted):
-                counts, anchors = spill.get(chunk.counts), spill.get(chunk.anchors)
-                touched = np.repeat(np.arange(len(counts)), counts)[counted.holds(anchors)]
-                again[first + touched] = True
-            first += chunk.counts.size
+                of = chunk.get(spill)
+                owner = np.repeat(np.arange(chunk.documents), of.counts)
+                again[first + owner[counted.holds(of.anchors)]] = True
+            first += chunk.documents
         links = _closed(work.former_path("links"), documents, again)
         if MOST * documents.words[again].sum() > documents.words.sum():
             return None
@@ -151,7 +176,7 @@ class Known:
         path = work.former_path("windows")
         last, size, first = FormerRows(path, WINDOWS), work.config.window.words, 0
         for chunk in chunks:
-            own = slice(first, first + chunk.counts.size)
+            own = slice(first, first + chunk.documents)
             first = own.stop
             rows = np.flatnonzero(self.again[own])
             keys, same = documents.keys[own][rows], documents.same[own][rows]
@@ -159,7 +184,7 @@ class Known:
             ends = runs[:, 1].astype(np.int64) + runs[:, 2] + size - 1
             if (ends > documents.words[own][rows][runs[:, 0]]).any():
                 raise damaged_file(path, "windows that are not in their documents")
-            yield Again(chunk.counts.size, rows, runs)
+            yield Again(chunk.documents, rows, runs)
 
 
 def _runs(last: FormerRows, keys: Uint64, same: Flags) -> Uint32:

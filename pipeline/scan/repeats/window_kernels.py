@@ -5,17 +5,17 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from pipeline.text.arrays import Flags, Int64, Uint8, Uint32, Uint64, Value
-from pipeline.text.sorting import order_of
+from pipeline.text.arrays import Flags, Int64, Uint8, Uint16, Uint32, Uint64, Value
+from pipeline.text.segmentation_kernels import BASE, finish
 
 _SEEN_BITS = 12
+_NONE = np.uint32(2**32 - 1)  # no document
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio
-_BEYOND = np.uint64(24)  # bits of a hash that are not told of an anchor
 
 
 @njit(nogil=True, cache=True)
-def anchors(offsets: Int64, runs: Uint64, reach: int) -> tuple[Uint32, Uint64]:
-    """Return how many anchors each document has, and the top bits of the hash of each.
+def anchors(offsets: Int64, runs: Uint64, reach: int) -> tuple[Uint32, Uint64, Uint16]:
+    """Return how many anchors each document has, the hash of each, and the windows that have it.
 
     The anchor of a window is the least of the `reach` runs in it, given each time that it changes
     from one window to the next. Equal windows have their anchor at the same place in them, so a
@@ -25,9 +25,9 @@ def anchors(offsets: Int64, runs: Uint64, reach: int) -> tuple[Uint32, Uint64]:
     Args:
         offsets: (documents + 1,), into the runs.
         runs: (runs,), hash of each run of words.
-        reach: runs in a window.
+        reach: runs in a window, and so the most windows that have an anchor.
     """
-    out = np.empty(runs.size, np.uint64)
+    out, covers = np.empty(runs.size, np.uint64), np.empty(runs.size, np.uint16)
     counts = np.empty(offsets.size - 1, np.uint32)
     n, begin = 0, 0
     for d in range(offsets.size - 1):
@@ -35,32 +35,13 @@ def anchors(offsets: Int64, runs: Uint64, reach: int) -> tuple[Uint32, Uint64]:
         for i in range(offsets[d], offsets[d + 1] - reach + 1):
             place = _anchor(runs, i, reach, held)
             if place != held:
-                out[n] = runs[place] >> _BEYOND
+                out[n], covers[n] = runs[place], 0
                 n += 1
                 held = place
+            covers[n - 1] += np.uint16(1)
         counts[d] = n - begin
         begin = n
-    return counts, out[:n].copy()
-
-
-@njit(nogil=True, cache=True)
-def anchors_of_windows(offsets: Int64, runs: Uint64, reach: int) -> Uint64:
-    """Return the top bits of the hash of the anchor of each window, (windows,).
-
-    Args:
-        offsets: (documents + 1,), into the runs.
-        runs: (runs,), hash of each run of words.
-        reach: runs in a window.
-    """
-    out = np.empty(runs.size, np.uint64)
-    n = 0
-    for d in range(offsets.size - 1):
-        held = np.int64(-1)
-        for i in range(offsets[d], offsets[d + 1] - reach + 1):
-            held = _anchor(runs, i, reach, held)
-            out[n] = runs[held] >> _BEYOND
-            n += 1
-    return out[:n].copy()
+    return counts, out[:n].copy(), covers[:n].copy()
 
 
 @njit(nogil=True, cache=True, inline="always")
@@ -122,44 +103,74 @@ def keep(cells: Uint8, range_: int, fold: int, repeated: Uint8) -> None:
 
 @njit(nogil=True, cache=True)
 def select(
-    offsets: Int64, runs: Uint64, reach: int, windows: Value, repeated: Uint8, bits: int
+    words: Value, anchors: Value, repeated: Uint8, bits: int, hashing: Value
 ) -> tuple[Uint64, Uint32]:
     """Return the hash of every window whose anchor was seen twice, and where they are.
 
     The latter are stretches of windows one after another: document, first word and how many, each
-    of (stretches, 3).
+    of (stretches, 3). A hash is as `pipeline.text.segmentation.runs` makes it.
 
     Args:
-        offsets: (documents + 1,), into the runs.
-        runs: (runs,), hash of each.
-        reach: runs in a window.
-        windows: offsets (documents + 1,) and hashes (windows,) of the windows.
-        repeated: (2^bits / 8,), as filled by `keep`: a bit for each value of a hash's top bits.
-        bits: how many top bits.
+        words: offsets (documents + 1,) and hashes (words,) of the words.
+        anchors: how many each document has (documents,), of all the top 32 bits (anchors,), and
+            the windows that have them (anchors,), of each document all that it has.
+        repeated: (2^bits / 8,), as filled by `keep`: a bit for each value of an anchor's top bits.
+        bits: how many top bits, 32 at most.
+        hashing: words of a window, their key, and the weight of the word that leaves one.
     """
-    bounds, hashes = windows
-    kept = np.empty(hashes.size, np.uint64)
-    stretches = np.empty((hashes.size // 2 + offsets.size, 3), np.uint32)
-    shift = np.uint64(64 - bits)
-    n, m = 0, 0
-    for d in range(offsets.size - 1):
-        held, good, goes_on = np.int64(-1), False, False
-        for i in range(bounds[d + 1] - bounds[d]):
-            place = _anchor(runs, offsets[d] + i, reach, held)
-            if place != held:
-                held = place
-                bit = runs[place] >> shift
-                byte = repeated[np.int64(bit >> np.uint64(3))]
-                good = byte >> np.uint8(bit & np.uint64(7)) & np.uint8(1) != 0
+    offsets, hashes = words
+    counts, tops, covers = anchors
+    size, key, drop = hashing
+    base = np.uint64(BASE)
+    total, most = _chosen(counts, tops, covers, repeated, bits)
+    kept, stretches = np.empty(total, np.uint64), np.empty((most, 3), np.uint32)
+    n, m, k = 0, -1, 0
+    for d in range(counts.size):
+        first, goes_on, state = offsets[d], False, np.uint64(0)
+        for _ in range(counts[d]):
+            good, windows = _is_marked(tops[k], repeated, bits), np.int64(covers[k])
+            k += 1
             if good:
-                kept[n] = hashes[bounds[d] + i]
-                n += 1
+                i = first
                 if not goes_on:
-                    stretches[m, 0], stretches[m, 1], stretches[m, 2] = d, i, 0
                     m += 1
-                stretches[m - 1, 2] += np.uint32(1)
+                    stretches[m, 0], stretches[m, 1], stretches[m, 2] = d, first - offsets[d], 0
+                    state = np.uint64(0)
+                    for j in range(first, first + size):
+                        state = state * base + hashes[j]
+                    kept[n] = finish(state ^ key)
+                    n += 1
+                    i += 1
+                for j in range(i, first + windows):
+                    state = state * base + (hashes[j + size - 1] - hashes[j - 1] * drop)
+                    kept[n] = finish(state ^ key)
+                    n += 1
+                stretches[m, 2] += np.uint32(windows)
+            first += windows
             goes_on = good
-    return kept[:n].copy(), stretches[:m].copy()
+    return kept, stretches
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _is_marked(top: Value, repeated: Uint8, bits: Value) -> Value:
+    """Return whether the bit of an anchor is set."""
+    bit = np.int64(top >> np.uint64(32 - bits))
+    return repeated[bit >> 3] >> np.uint8(bit & 7) & np.uint8(1) != 0
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _chosen(counts: Uint32, tops: Uint32, covers: Uint16, repeated: Uint8, bits: int) -> Value:
+    """Return how many windows have an anchor whose bit is set, and in how many stretches."""
+    windows, stretches, k = 0, 0, 0
+    for d in range(counts.size):
+        goes_on = False
+        for _ in range(counts[d]):
+            good = _is_marked(tops[k], repeated, bits)
+            windows += np.int64(covers[k]) * good
+            stretches += good and not goes_on
+            goes_on = good
+            k += 1
+    return windows, stretches
 
 
 @njit(nogil=True, cache=True)
@@ -225,7 +236,7 @@ def spread(chunk: Value, first: int, parts: Value, filled: Int64, records: Uint6
 @njit(nogil=True, cache=True)
 def by_hash(
     records: Uint64, ends: Int64, firsts: Int64, bits: int, more: int
-) -> tuple[Uint64, Uint32, Uint32, Int64, Int64]:
+) -> tuple[Uint64, Uint32, Uint32, Uint32, Int64]:
     """Return the windows of one part by further bits of their hash, equal ones in their order.
 
     Hashes, known holders, documents, the place that each had, and the bounds of the groups
@@ -244,7 +255,7 @@ def by_hash(
     for group in range(1 << more):
         bounds[group + 1] += bounds[group]
     filled, count = bounds[:-1].copy(), records.shape[0]
-    hashes, places = np.empty(count, np.uint64), np.empty(count, np.int64)
+    hashes, places = np.empty(count, np.uint64), np.empty(count, np.uint32)
     known, documents = np.empty(count, np.uint32), np.empty(count, np.uint32)
     for block in range(firsts.size):
         for k in range(ends[block], ends[block + 1]):
@@ -298,30 +309,100 @@ def _part(key: Value, bits: Value) -> Value:
 
 
 @njit(nogil=True, cache=True)
-def count_windows(hashes: Uint64, documents: Uint32, bits: int) -> tuple[Uint32, Uint32, Int64]:
-    """Count windows exactly.
+def count_windows(
+    windows: Value, bounds: Int64, shared: int, most: int
+) -> tuple[Uint32, Uint32, Value]:
+    """Count the windows of one part exactly, in a table of hashes for each group, in their order.
 
-    Returns occurrences and documents of the window at every place, (places,), and the places by
-    hash, equal ones in text order.
+    Returns occurrences and documents of each window, (windows, 2), at the place that it had; pairs
+    of documents that share a window, (edges, 2), few of them more than once; and the largest of the
+    numbers. All documents that hold a window hang together by its pairs; of a window that more than
+    `most` documents hold there are none.
 
     Args:
-        hashes: (places,), in text order.
-        documents: (places,), of each.
-        bits: top bits that are the same in all hashes.
+        windows: hash, known holders, document and former place of each, as by `by_hash`.
+        bounds: (groups + 1,), cuts them into groups.
+        shared: top bits that are the same in all hashes of a group.
+        most: documents above which a window does not link.
     """
-    order = order_of(hashes, bits)
-    occurrences, holders = np.empty(hashes.size, np.uint32), np.empty(hashes.size, np.uint32)
-    i = 0
-    while i < order.size:
-        key, distinct = hashes[order[i]], 1
-        j = i + 1
-        while j < order.size and hashes[order[j]] == key:
-            distinct += documents[order[j]] != documents[order[j - 1]]
-            j += 1
-        for k in range(i, j):
-            occurrences[order[k]], holders[order[k]] = j - i, distinct
-        i = j
-    return occurrences, holders, order
+    hashes, known, documents, places = windows
+    counts, edges = np.empty((hashes.size, 2), np.uint32), np.empty((hashes.size, 2), np.uint32)
+    widest = 0
+    for group in range(bounds.size - 1):
+        widest = max(widest, bounds[group + 1] - bounds[group])
+    which, keys = np.empty(widest, np.uint32), np.empty(widest, np.uint64)
+    entries = np.empty((widest, 3), np.uint32)  # of a hash: occurrences, documents, the last one
+    slots = np.empty(2 << _bits(widest), np.uint32)
+    seen = np.zeros(1 << _SEEN_BITS, np.uint64)  # the last pair of each cell; none is two zeros
+    n, largest = 0, np.uint32(0)
+    for group in range(bounds.size - 1):
+        first, last = bounds[group], bounds[group + 1]
+        bits = _bits(last - first) + 1
+        mask = (1 << bits) - 1
+        slots[: mask + 1] = 0
+        different = np.uint32(0)
+        for k in range(first, last):
+            key, document = hashes[k], documents[k]
+            slot = np.int64((key << np.uint64(shared)) >> np.uint64(64 - bits))
+            entry = _entry(key, slot, slots, mask, keys, different)
+            which[k - first] = entry
+            if entry == different:
+                entries[entry, 0], entries[entry, 1], entries[entry, 2] = 0, 0, _NONE
+                different += np.uint32(1)
+            if entries[entry, 2] != document:
+                entries[entry, 1] += np.uint32(1)
+                entries[entry, 2] = document
+            entries[entry, 0] += np.uint32(1)
+        for entry in range(different):
+            largest = max(largest, entries[entry, 0])
+            entries[entry, 2] = _NONE
+        for k in range(first, last):
+            entry, document = which[k - first], documents[k]
+            holders = max(known[k], entries[entry, 1])
+            largest = max(largest, holders)
+            counts[places[k], 0], counts[places[k], 1] = entries[entry, 0], holders
+            before = entries[entry, 2]
+            entries[entry, 2] = document
+            if before != _NONE and before != document and 1 < holders <= most:
+                pair = np.uint64(before) << np.uint64(32) | np.uint64(document)
+                cell = np.int64((pair * _SPREAD) >> np.uint64(64 - _SEEN_BITS))
+                if seen[cell] != pair:
+                    seen[cell] = pair
+                    edges[n, 0], edges[n, 1] = before, document
+                    n += 1
+    return counts, edges[:n].copy(), largest
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _entry(
+    key: Value, slot: Value, slots: Uint32, mask: Value, keys: Uint64, different: Value
+) -> Value:
+    """Return the number of a hash; a new one is the next, and is put in its slot.
+
+    Args:
+        key: the hash.
+        slot: where to look for it first, and then after that.
+        slots: (2^bits,), 1 + the number of the hash there, 0 for none; changed.
+        mask: the last slot.
+        keys: the hashes so far, by number; changed.
+        different: how many they are.
+    """
+    while slots[slot]:
+        if keys[slots[slot] - np.uint32(1)] == key:
+            return slots[slot] - np.uint32(1)
+        slot = (slot + 1) & mask
+    keys[different] = key
+    slots[slot] = different + np.uint32(1)
+    return different
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _bits(size: Value) -> Value:
+    """Return the bits that number so many things."""
+    bits = 0
+    while (1 << bits) < size:
+        bits += 1
+    return bits
 
 
 @njit(nogil=True, cache=True)
@@ -349,36 +430,6 @@ def are_among(values: Uint64, known: Uint64, mask: int, bitmap: Uint8) -> Flags:
             place = np.searchsorted(known, values[k])
             found[k] = place < known.size and known[place] == values[k]
     return found
-
-
-@njit(nogil=True, cache=True)
-def edges(hashes: Uint64, documents: Uint32, holders: Uint32, order: Int64, most: int) -> Uint32:
-    """Return pairs of documents that share a window, (edges, 2), few of them more than once.
-
-    All documents that hold a window hang together by its pairs; of a window that more than `most`
-    documents hold there are none.
-
-    Args:
-        hashes: (places,), of windows.
-        documents: (places,), of each.
-        holders: (places,), documents that hold the window at each place.
-        order: (places,), places by hash.
-        most: documents above which a window does not link.
-    """
-    out = np.empty((order.size, 2), np.uint32)
-    seen = np.zeros(1 << _SEEN_BITS, np.uint64)  # the last pair of each cell; none is two zeros
-    n = 0
-    for k in range(1, order.size):
-        i, j = order[k - 1], order[k]
-        a, b = documents[i], documents[j]
-        if a != b and 1 < holders[j] <= most and hashes[i] == hashes[j]:
-            pair = np.uint64(a) << np.uint64(32) | np.uint64(b)
-            cell = np.int64((pair * _SPREAD) >> np.uint64(64 - _SEEN_BITS))
-            if seen[cell] != pair:
-                seen[cell] = pair
-                out[n, 0], out[n, 1] = a, b
-                n += 1
-    return out[:n].copy()
 
 
 @njit(nogil=True, cache=True)

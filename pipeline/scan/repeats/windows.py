@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain, pairwise
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
@@ -39,8 +39,8 @@ from schemas.scan.links import LINKS
 from schemas.scan.spans import REPEATS, SPANS
 from schemas.scan.windows import WINDOWS
 
-VERSION = 4
-PART = 1 << 17  # windows counted at once: they fit a cache
+VERSION = 5
+PART = 1 << 15  # windows counted at once: they and their table fit a cache
 MOST_GROUP_BITS = 16
 NOTHING = tuple(schema.empty_table() for schema in (WINDOWS, SPANS, REPEATS))
 
@@ -214,31 +214,12 @@ class _WindowPass:
         part_bits = self.parts.bit_length() - 1
         bits = min(MOST_GROUP_BITS, max(0, self.bits - part_bits))
         made = window_kernels.by_hash(records, ends, firsts, part_bits, bits)
-        columns, (places, bounds) = made[:3], made[3:]
         del records
-        counts = np.empty((places.size, 2), np.uint32)
-        edges = []
-        for low, high in pairwise(bounds.tolist()):
-            own = tuple(column[low:high] for column in columns)
-            occurrences, holders, linked = self._group(own, part_bits + bits)
-            counts[places[low:high]] = np.stack([occurrences, holders], axis=1)
-            edges.append(linked)
-        kind = np.min_scalar_type(counts.max(initial=0))
-        put = self.spill.put(counts.astype(kind).ravel())
-        return np.concatenate(edges), PartCounts(put, ends)
-
-    def _group(self, columns: tuple[np.ndarray, ...], bits: int) -> tuple[Uint32, Uint32, Uint32]:
-        """Count one group of windows; return occurrences and holders by place, and edges.
-
-        Args:
-            columns: hash, known holders and document of each, in text order.
-            bits: top bits that are the same in all hashes.
-        """
-        hashes, known, documents = columns
-        occurrences, holders, order = window_kernels.count_windows(hashes, documents, bits)
-        holders = np.where(known > 0, known, holders)
-        most = self.window.link_documents
-        return occurrences, holders, window_kernels.edges(hashes, documents, holders, order, most)
+        counts, edges, largest = window_kernels.count_windows(
+            made[:4], made[4], part_bits + bits, self.window.link_documents
+        )
+        put = self.spill.put(counts.astype(np.min_scalar_type(largest), copy=False).ravel())
+        return edges, PartCounts(put, ends)
 
     def cut(
         self, counted: list[PartCounts], number: int

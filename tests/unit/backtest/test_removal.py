@@ -204,9 +204,9 @@ def test_what_is_guessed_is_worth_no_row(subject):
 
 def test_what_is_said_of_a_search():
     """The least share that was enough, what too little was, and the other seed beside it."""
-    rows, nothing = np.zeros((8, 65), np.int64), np.zeros(4, np.bool_)
+    asked_for, nothing = np.zeros((8, 65), np.int64), np.zeros(4, np.bool_)
     asked = Asked(
-        rows, np.arange(4), np.array([1, 1, 2, 8]), np.arange(4), np.arange(5), 2, nothing
+        asked_for, np.arange(4), np.array([1, 1, 2, 8]), np.arange(4), np.arange(5), 2, nothing
     )
 
     def answer(*memorized, loss=3.0):

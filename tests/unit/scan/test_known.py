@@ -208,7 +208,16 @@ def test_anchors_are_read_as_they_were_written(tmp_path):
     draw = np.random.default_rng(0)
     counts = np.array([3, 0, 2], np.uint32)
     own = draw.integers(0, 2**40, 5, np.uint64)
-    chunks = [ChunkAnchors("g00000", counts, own), ChunkAnchors("g00001", counts[:0], own[:0])]
+    tops, more = (own >> np.uint64(8)).astype(np.uint32), own.astype(np.uint8)
+    covers = draw.integers(1, 2**16, 5, np.uint16)
+    chunks = [
+        ChunkAnchors("g00000", counts, tops, more, covers),
+        ChunkAnchors("g00001", counts[:0], tops[:0], more[:0], covers[:0]),
+    ]
+    assert chunks[0].anchors.tolist() == own.tolist()
+    assert chunks[0].windows().tolist() == [covers[:3].sum(dtype=int), 0, covers[3:].sum(dtype=int)]
+    of = chunks[0].of(np.array([1, 2]))
+    assert (of.counts.tolist(), of.covers.tolist()) == ([0, 2], covers[3:].tolist())
     with write_table(tmp_path, "anchors", "all", ANCHORS) as out:
         for chunk in chunks:
             out.write(chunk.row())
@@ -216,6 +225,7 @@ def test_anchors_are_read_as_they_were_written(tmp_path):
         assert one.unit == other.unit
         assert one.counts.tolist() == other.counts.tolist()
         assert one.anchors.tolist() == other.anchors.tolist()
+        assert one.covers.tolist() == other.covers.tolist()
 
 
 def test_windows_that_are_not_of_their_documents_are_refused(tmp_path, make_corpus, scan):

@@ -125,9 +125,9 @@ def test_parts_change_no_byte(done, tmp_path, monkeypatch, memory):
     seen = set()
     honest = window_kernels.count_windows
 
-    def noted(hashes, documents, bits):
+    def noted(held, bounds, bits, most):
         seen.add(bits)
-        return honest(hashes, documents, bits)
+        return honest(held, bounds, bits, most)
 
     monkeypatch.setattr(window_kernels, "count_windows", noted)
     other = done.redone("windows", tmp_path / "run", memory=memory, cores=2)
@@ -142,9 +142,9 @@ def test_a_table_too_small_costs_room_but_no_count(done, tmp_path, monkeypatch):
     counted = []
     honest = window_kernels.count_windows
 
-    def noted(hashes, documents, bits):
-        counted.append(len(hashes))
-        return honest(hashes, documents, bits)
+    def noted(held, bounds, bits, most):
+        counted.append(len(held[0]))
+        return honest(held, bounds, bits, most)
 
     monkeypatch.setattr(window_kernels, "count_windows", noted)
     other = done.redone("windows", tmp_path / "run", memory=10**9)
@@ -158,9 +158,9 @@ def test_a_usual_table_sorts_out_what_cannot_repeat(done, tmp_path, monkeypatch)
     counted = []
     honest = window_kernels.count_windows
 
-    def noted(hashes, documents, bits):
-        counted.append(len(hashes))
-        return honest(hashes, documents, bits)
+    def noted(held, bounds, bits, most):
+        counted.append(len(held[0]))
+        return honest(held, bounds, bits, most)
 
     monkeypatch.setattr(window_kernels, "count_windows", noted)
     done.redone("windows", tmp_path / "run", memory=10**9)
@@ -222,8 +222,9 @@ def test_every_window_that_repeats_has_an_anchor_that_repeats(seed):
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     runs = draw.integers(0, int(draw.integers(1, 6)), int(offsets[-1])).astype(np.uint64)
     hashes = runs << np.uint64(24)  # of which an anchor has the bits above
-    counts, anchors = window_kernels.anchors(offsets, hashes, reach)
-    of_windows = window_kernels.anchors_of_windows(offsets, hashes, reach)
+    counts, held, covers = window_kernels.anchors(offsets, hashes, reach)
+    anchors = held >> np.uint64(24)
+    of_windows = np.repeat(anchors, covers)
     assert counts.sum() == len(anchors)
     found = Counter(anchors.tolist())
     every = []
