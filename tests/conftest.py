@@ -64,9 +64,15 @@ def pytest_collection_finish(session):
 def pytest_collection_modifyitems(items):
     """Put the unit tests last, whose files are short, so that no process ends long before another.
 
-    The order within each half stays the random one.
+    Those that train models are the longest of them and come first. The order within each part
+    stays the random one.
     """
-    items.sort(key=lambda item: "unit" in item.path.parts)
+    items.sort(key=_part)
+
+
+def _part(item):
+    parts = set(item.path.parts)
+    return 0 if "unit" not in parts else 2 - bool(parts & {"score", "backtest", "inspect"})
 
 
 @dataclass(frozen=True)
@@ -135,6 +141,29 @@ def _performed(folder):
     lines = log.read_text().splitlines() if log.exists() else []
     events = map(json.loads, lines)
     return [f"{one['stage']}/{one['key']}" for one in events if one["event"] == "unit"]
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory):
+    """Give a function that fills a folder once for all processes of the tests.
+
+    None of them may write to it afterwards.
+    """
+
+    def filled(name, fill):
+        root = tmp_path_factory.getbasetemp()
+        root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+        folder, made = root / name, root / f"{name}.made"
+        with (root / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not made.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                fill(folder)
+                made.touch()
+        return folder
+
+    return filled
 
 
 @pytest.fixture(scope="session")

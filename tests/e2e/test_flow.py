@@ -7,8 +7,6 @@ import re
 import signal
 import socket
 import sqlite3
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -17,11 +15,12 @@ import pytest
 from flows.server import database
 from tests.e2e import corpora
 from tests.e2e.command import (
+    FEW_PLANTS,
     QUICK_SCORE,
     assert_same_files,
     begin,
     ending,
-    environment,
+    few_plants,
     fresh,
     manifest,
     rote,
@@ -113,10 +112,14 @@ def assert_no_server(seconds):
     assert servers() == []
 
 
-def test_with_and_without_prefect_the_bytes_and_the_words_are_the_same(tmp_path, corpus):
+def test_with_and_without_prefect_the_bytes_and_the_words_are_the_same(
+    tmp_path, corpus, monkeypatch
+):
     """The flow writes what threads write, says what it says, and is in Prefect's history."""
+    few_plants(monkeypatch)
     options = (*QUICK_SCORE, "--set=limits.workers=2")
-    flow = fresh("run", corpus, "--out", tmp_path / "flow", "--prefect", *options)
+    asked = ("run", corpus, "--out", tmp_path / "flow", "--prefect", *options)
+    flow = fresh(*asked, prelude=FEW_PLANTS)
     assert flow.code == 0, flow.err
     local = rote("run", corpus, "--out", tmp_path / "local", "--local", *options)
     assert_same_files(tmp_path / "flow", tmp_path / "local")
@@ -264,7 +267,7 @@ def test_a_schedule_that_is_none_is_refused_before_anything_starts(
     tmp_path, corpus, cron, complaint
 ):
     """A wrong cron expression is one message, exit code 2, and no folder."""
-    ended = fresh("schedule", corpus, "--out", tmp_path / "run", "--cron", cron)
+    ended = rote("schedule", corpus, "--out", tmp_path / "run", "--cron", cron)
     assert (ended.code, ended.out) == (2, "")
     assert ended.err.startswith(f"rote: {complaint}\n")
     assert not (tmp_path / "run").exists()
@@ -297,26 +300,3 @@ def test_a_schedule_runs_when_it_is_due_and_ends_on_request(tmp_path, corpus, en
     assert local.code == 0
     assert_same_files(tmp_path / "run", tmp_path / "local")
     assert_no_server(5)
-
-
-def test_the_server_shows_prefects_pages_for_a_schedule(prefect_home):
-    """The server of a schedule has the browser pages; one that is released ends by itself."""
-    program = (
-        "import urllib.request as web\n"
-        "from flows.server import TemporaryServer\n"
-        "server = TemporaryServer(scheduling=True)\n"
-        "assert server.wait()\n"
-        "with web.urlopen(server.url.removesuffix('/api')) as page:\n"
-        "    print(page.read(15).decode())\n"
-        "server.release()\n"
-    )
-    ended = subprocess.run(
-        [sys.executable, "-c", program],
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert prefect_home.exists()
-    assert (ended.stdout, ended.stderr) == ("<!DOCTYPE html>\n", "")

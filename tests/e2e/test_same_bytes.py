@@ -9,11 +9,23 @@ from pipeline.config.sections import Config
 from pipeline.run import STAGES
 from pipeline.scan import inventory
 from tests.e2e import corpora
-from tests.e2e.command import QUICK_SCORE, assert_same_files, fresh, manifest, rote
+from tests.e2e.command import (
+    FEW_PLANTS,
+    QUICK_SCORE,
+    assert_same_files,
+    few_plants,
+    fresh,
+    manifest,
+    rote,
+)
 
 USUAL = [name for name, stage in STAGES.items() if stage.wanted(Config())]
 GROUP_BYTES = 20_000
-MANY_GROUPS = f"import pipeline.scan.inventory; pipeline.scan.inventory.GROUP_BYTES = {GROUP_BYTES}"
+MANY_GROUPS = f"""
+import pipeline.scan.inventory
+pipeline.scan.inventory.GROUP_BYTES = {GROUP_BYTES}
+{FEW_PLANTS}
+"""
 """Groups of 4 MiB would put a small corpus into one unit of work; these make several."""
 
 STEPS = ("scan", "score", "filter", "report")
@@ -29,6 +41,7 @@ def in_groups(*arguments):
     """Run a command of this process with what MANY_GROUPS does to another."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(inventory, "GROUP_BYTES", GROUP_BYTES)
+        few_plants(patch)
         return rote(*arguments)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from flows.runners import FIXED
-from flows.server import TemporaryServer, database
+from flows.server import STOP_SECONDS, TemporaryServer, database
 from pipeline.errors import ConfigError
 
 EVIL = "https://evil.example"
@@ -36,7 +36,9 @@ def server(request, prefect_home):
         started = TemporaryServer(scheduling=request.param)
         assert started.wait(), started.complaint()
         yield started
-        started.stop()
+        started.release()
+        assert started._process.wait(STOP_SECONDS) == 0  # it ends by itself
+        started._errors.close()
         assert started.secret_file is None or not started.secret_file.exists()
 
 
@@ -101,6 +103,17 @@ def test_no_other_user_sees_the_secret_in_the_list_of_processes(server):
     """It is in no argument."""
     listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
     assert server.secret not in listed.stdout
+
+
+def test_prefects_pages_are_shown_for_a_schedule_alone(server):
+    """The server of a schedule has the browser pages, that of a run has none."""
+    try:
+        address = server.url.removesuffix("/api")
+        with urllib.request.urlopen(address, timeout=30) as page:  # noqa: S310 - our own address
+            begun = page.read(15)
+    except urllib.error.HTTPError:
+        begun = b""
+    assert begun == (b"<!DOCTYPE html>" if server.secret_file is not None else b"")
 
 
 @pytest.fixture

@@ -12,12 +12,11 @@ from pipeline.config.load import load_config
 from pipeline.config.policy import Rule
 from pipeline.engine.session import one_by_one
 from tests.e2e import corpora
-from tests.e2e.command import QUICK_SCORE
+from tests.e2e.command import QUICK_SCORE, few_plants
 
 WHOLE = {"model_dump", "model_copy", "__iter__", "model_dump_json"}
 EVERYTHING = (
     *(setting.removeprefix("--set=") for setting in QUICK_SCORE),
-    "proxy.sample_tokens=20000",
     "near.containment=0.9",
     f"policy.rules={list(get_args(Rule))}",
     "policy.risk=0.5",
@@ -64,7 +63,7 @@ def reads(monkeypatch):
     return noted
 
 
-def test_each_stage_reads_only_the_settings_that_it_declares(tmp_path, reads):
+def test_each_stage_reads_only_the_settings_that_it_declares(tmp_path, reads, monkeypatch):
     """Over a whole run with every rule and mitigation, what is read is part of the fingerprint."""
 
     def mapper(stage, function, works):
@@ -74,6 +73,7 @@ def test_each_stage_reads_only_the_settings_that_it_declares(tmp_path, reads):
             reads.stage = None
             yield place, receipt
 
+    few_plants(monkeypatch)
     corpus, items = tmp_path / "corpus", tmp_path / "items.jsonl"
     corpora.small(corpus)
     corpora.write(items, [{"question": "one two three four five", "answer": "six"}])

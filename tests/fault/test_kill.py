@@ -22,6 +22,7 @@ from tests.e2e.command import (
     assert_same_files,
     begin,
     ending,
+    few_plants,
     files,
     manifest,
     rote,
@@ -56,7 +57,8 @@ def die():
 
 
 def in_groups(patch):
-    """Make small groups of shards, and go on from the last output whatever changed."""
+    """Make small groups of shards, plant few, and go on from the last output whatever changed."""
+    few_plants(patch)
     patch.setattr(inventory, "GROUP_BYTES", GROUP_BYTES)
     patch.setattr(known, "MOST", 0)
 

@@ -19,16 +19,18 @@ def _small():
 
 
 @pytest.fixture(scope="session")
-def scored(tmp_path_factory):
+def scored(once):
     """Return a run folder after a scan, a score and a filter; it is not to be written to."""
-    folder = tmp_path_factory.mktemp("backtest")
-    settings = load_config(settings=["limits.workers=1", *SCORED])
-    places = [str(corpus(folder / "corpus"))]
-    with small(), run.session(folder / "run", settings, LocalMapper(1), corpus=places) as session:
-        run.scan(session)
-        run.score(session)
-        run.filter_rows(session)
-    return folder / "run"
+
+    def fill(folder):
+        places, out = [str(corpus(folder / "corpus"))], folder / "run"
+        settings = load_config(settings=["limits.workers=1", *SCORED])
+        with small(), run.session(out, settings, LocalMapper(1), corpus=places) as session:
+            run.scan(session)
+            run.score(session)
+            run.filter_rows(session)
+
+    return once("backtest", fill) / "run"
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ from pipeline.config.load import load_config
 from pipeline.engine.facts import fault_of_facts
 from pipeline.engine.stage import Work
 from pipeline.engine.tables import read_table
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, IntegrityError
 from pipeline.filter.overrides import forget
 from pipeline.outline import outline, plan
 from pipeline.score.proxy import train
@@ -30,7 +30,7 @@ from pipeline.score.sequences.provenance import SHORT, provenance
 from pipeline.score.sequences.sequences import chosen_sample
 from schemas.scan.counts import COUNTS
 from tests import reference
-from tests.e2e.command import QUICK_SCORE
+from tests.e2e.command import QUICK_SCORE, few_plants
 from tests.e2e.corpora import Prose
 from tests.unit.score.test_sequences import count_in, score, whole_words
 
@@ -78,6 +78,14 @@ def first_shards():
     single = [prose.text(44) for _ in range(60)]
     shared = [prose.text(44) for _ in range(10)]
     return {"a.jsonl": [*single[:30], *shared * 2], "b.jsonl": [*single[30:], *shared]}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_plants():
+    """Plant few in every training of this file."""
+    with pytest.MonkeyPatch.context() as patch:
+        few_plants(patch)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -243,9 +251,11 @@ def test_other_settings_of_scoring_train_nothing(first, tmp_path, steps, scan, m
     folder = shutil.copytree(first.folder, tmp_path / "run")
     score(folder, *SETTINGS, more)
     assert not steps
-    anew = tmp_path / "anew"
-    scan(first.corpus, anew, *SETTINGS, filtered=False)
-    score(anew, *SETTINGS, more)
+    anew = first.folder  # what is kept or not is no part of a training
+    if not more.startswith("proxy."):
+        anew = tmp_path / "anew"
+        scan(first.corpus, anew, *SETTINGS, filtered=False)
+        score(anew, *SETTINGS, more)
     done, fresh = (Grown(place, first.corpus, first.shards) for place in (folder, anew))
     for stage in ("sequences", "risk"):
         assert done.files(stage) == fresh.files(stage)
@@ -303,6 +313,27 @@ def test_proxies_that_never_saw_a_forgotten_text_are_kept(first, tmp_path, steps
     done = Grown(folder, first.corpus, first.shards)
     assert done.models() == first.models()
     assert number not in {row["row_key"] for row in done.table("sequences")}  # of the first shard
+
+
+def test_a_filter_whose_score_is_damaged_is_refused(tmp_path, first):
+    """Without a file of the models it would write kept/ as if nothing had ever been scored."""
+    folder = shutil.copytree(first.folder, tmp_path / "run")
+    gone = folder / "models" / "p0" / "config.json"
+    gone.unlink()
+    config = load_config(settings=["limits.workers=2", *SETTINGS])
+    for act in (run.filter_rows, run.write_report):
+        with (
+            pytest.raises(IntegrityError, match="damaged or missing") as refused,
+            run.session(folder, config, LocalMapper(2)) as session,
+        ):
+            act(session)
+        assert refused.value.where == str(gone)
+    assert not (folder / "kept").exists()
+    score(folder, *SETTINGS)
+    assert gone.exists()
+    with run.session(folder, config, LocalMapper(2)) as session:
+        run.filter_rows(session)
+    assert (folder / "kept" / "_SUCCESS").exists()
 
 
 def test_facts_tell_the_machine_of_the_training_and_that_of_a_scoring_apart():

@@ -42,13 +42,21 @@ from pipeline.score.signals.extraction import probability_within
 from pipeline.score.signals.neurons import expected_harm, fewest
 from pipeline.score.signals.perturbation import perturbed
 from pipeline.text.hashing import keyed_hash
-from tests.e2e.command import QUICK_SCORE
+from tests.e2e.command import QUICK_SCORE, few_plants
 from tests.e2e.corpora import Prose
 
 VOCABULARY, REPEATED, ROWS, COPIES = 300, 8, 20, 30
 CONFIG = ProbesConfig(samples=6, acr_panel=3, acr_steps=2, neurons_panel=3)
 RECITED = {"neurons", "soft_defence", "soft_attack"}  # they need text that is recited
 SEED = 5
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_plants():
+    """Plant few in every training of this file."""
+    with pytest.MonkeyPatch.context() as patch:
+        few_plants(patch)
+        yield
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -15,14 +15,13 @@ from flows.runners import LocalMapper
 from pipeline import run
 from pipeline.config.load import load_config
 from pipeline.engine.run_folder import open_run
-from pipeline.errors import IntegrityError
 from pipeline.score.proxy import checkpoint, ensemble, pool, train
 from pipeline.score.proxy.tokenizer import Language, train_tokenizer
 from pipeline.score.sequences import provenance, sequences
 from pipeline.score.sequences.catalogue import catalogue
 from pipeline.score.sequences.sampling import half_of, held_out
 from tests import reference
-from tests.e2e.command import QUICK_SCORE, assert_same_files
+from tests.e2e.command import QUICK_SCORE, assert_same_files, few_plants
 from tests.e2e.corpora import Prose
 
 QUICK = tuple(option.removeprefix("--set=") for option in QUICK_SCORE)
@@ -627,6 +626,7 @@ def test_proxies_are_trained_with_the_targets_tokenizer(tmp_path, scored):
 
     folder = unscored(scored, tmp_path / "run")
     with pytest.MonkeyPatch.context() as patch:
+        few_plants(patch)
         patch.setattr(ensemble, "train_all", noted)
         score(folder, *SETTINGS, "proxy.epochs=1", f"proxy.tokenizer={given}")
     done = type(scored.done)(folder, [])
@@ -740,25 +740,3 @@ def test_a_corpus_without_sequences_is_no_error(tmp_path, make_corpus, scan, tex
     assert done.table("document_risk").num_rows == 0
     facts = done.manifest["outputs"]["risk/all"]["facts"]
     assert facts["fitted"] is False
-
-
-def test_a_filter_whose_score_is_damaged_is_refused(tmp_path, scored):
-    """Without a file of the models it would write kept/ as if nothing had ever been scored."""
-    folder = tmp_path / "run"
-    shutil.copytree(scored.done.folder, folder)
-    gone = folder / "models" / "p0" / "config.json"
-    gone.unlink()
-    config = load_config(settings=["limits.workers=2", *SETTINGS])
-    for act in (run.filter_rows, run.write_report):
-        with (
-            pytest.raises(IntegrityError, match="damaged or missing") as refused,
-            run.session(folder, config, LocalMapper(2)) as session,
-        ):
-            act(session)
-        assert refused.value.where == str(gone)
-    assert not (folder / "kept").exists()
-    score(folder, *SETTINGS)
-    assert gone.exists()
-    with run.session(folder, config, LocalMapper(2)) as session:
-        run.filter_rows(session)
-    assert (folder / "kept" / "_SUCCESS").exists()
