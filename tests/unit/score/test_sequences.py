@@ -14,6 +14,7 @@ from tokenizers import Tokenizer
 from flows.runners import LocalMapper
 from pipeline import run
 from pipeline.config.load import load_config
+from pipeline.engine.progress import Silent
 from pipeline.engine.run_folder import open_run
 from pipeline.errors import IntegrityError
 from pipeline.score.proxy import checkpoint, ensemble, pool, train
@@ -762,3 +763,43 @@ def test_a_filter_whose_score_is_damaged_is_refused(tmp_path, scored):
     with run.session(folder, config, LocalMapper(2)) as session:
         run.filter_rows(session)
     assert (folder / "kept" / "_SUCCESS").exists()
+
+
+@pytest.mark.parametrize(
+    ("rows", "scored", "batch", "said"),
+    [
+        (0, 40, 16, "no text of 64 tokens to train on"),
+        (800, 0, 16, "no text of 64 tokens to score"),
+        (19 * 16, 40, 16, "learn in 19 steps"),
+        (20 * 16, 40, 16, ""),
+        (20 * 16, 40, 17, "learn in 19 steps"),
+    ],
+)
+def test_what_cannot_be_forecast_is_known_before_a_training(rows, scored, batch, said):
+    """Without rows, without sequences and with few steps it is said, with what would help."""
+    found = sequences.foreseen(rows, scored, load_config(settings=[f"proxy.batch={batch}"]).proxy)
+    assert said in found
+    assert bool(found) == bool(said) == ("What would help: more" in found)
+
+
+def test_it_is_said_before_the_proxies_are_trained(tmp_path, make_corpus, scan, monkeypatch):
+    """An alarm first, then the time, then the trainings."""
+    said = []
+    monkeypatch.setattr(Silent, "message", lambda _, text: said.append(text))
+    train_all = ensemble.train_all
+
+    def noted(*given):
+        said.append("trained")
+        return train_all(*given)
+
+    monkeypatch.setattr(ensemble, "train_all", noted)
+    prose = Prose(5)
+    texts = [prose.text(120) for _ in range(12)]
+    corpus = make_corpus(tmp_path / "corpus", {"a.jsonl": texts})
+    done = scan(corpus, tmp_path / "run", *SETTINGS, filtered=False)
+    score(done.folder, *SETTINGS, "proxy.batch=1024")
+    alarm, time, trained = said[-3:]
+    assert alarm.startswith("ALARM  There")
+    assert "What would help" in alarm
+    assert "sequences to score: about 1 min" in time
+    assert trained == "trained"
