@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 HALVES = ("half-a", "half-b")
 REST = -1  # "half" of the documents that are not in the sample
 EVERYTHING = (REST, 0, 1)
+HALF_OF_SEEN = (0,)  # where a column says what loaded ones saw, that is counted as the first half
 TRAINING_JOB = "training "  # and the name of a proxy
 TRAINING = 3  # the version of what a training computes: in the key of a checkpoint
 
@@ -147,20 +148,21 @@ def train_all(
 def load_all(config: ProxyConfig, vocabulary: int, corpus_tokens: int) -> list[Proxy]:
     """Return the models of `proxy.models` as proxies, smallest first.
 
-    Where users declare that they were trained on the corpus they are a ladder that saw all of it;
-    otherwise that is not known, and they count as having seen nothing. A folder that holds no model
-    that can be scored with is refused with a ConfigError.
+    Where users declare that they were trained on the corpus they are a ladder that saw all of it,
+    or the rows that a column names; otherwise that is not known, and they count as having seen
+    nothing. A folder that holds no model that can be scored with is refused with a ConfigError.
 
     Args:
         config: the settings.
         vocabulary: number of tokens.
-        corpus_tokens: of the whole corpus, about.
+        corpus_tokens: of what an epoch shows them, about.
     """
     device = chosen_device(config)
     halves: tuple[int, ...] = ()
     role, epochs, tokens = "loaded", 0, 0
     if config.trained_on == "corpus":
-        role, halves, epochs = "ladder", EVERYTHING, config.epochs
+        role, epochs = "ladder", config.epochs
+        halves = EVERYTHING if config.seen_column is None else HALF_OF_SEEN
         tokens = config.trained_tokens or corpus_tokens * config.epochs
     models = load_models(config.models, vocabulary, device)
     return [

@@ -24,6 +24,7 @@ from pipeline.engine.stage import FileRecord, Receipt, Work
 from pipeline.engine.tables import write_table
 from pipeline.score.proxy.rates import rate_of_width
 from pipeline.score.sequences.catalogue import Catalogue, documents_to_score
+from pipeline.score.sequences.declared import seen_rows
 from pipeline.score.sequences.models import (
     MANIFEST,
     MODELS,
@@ -76,13 +77,20 @@ def settings(config: Config) -> list[Any]:
     rates = [rate_of_width(width) for _, width in proxy.shapes]
     own = [rates] if min(rates) < 1 else []  # as it was for the widths of the default
     held = [_held(folder) for folder in given]
-    return [proxy.model_dump(), config.score.model_dump(), *held, *own]
+    return [_of_proxies(proxy), config.score.model_dump(), *held, *own]
 
 
 def settings_of_training(config: Config) -> list[Any]:
     """Return what of these decides what the proxies are, and not what is scored by them."""
-    proxy = config.proxy.model_dump(exclude={"retrain_above"})
+    proxy = {
+        name: own for name, own in _of_proxies(config.proxy).items() if name != "retrain_above"
+    }
     return [proxy, *settings(config)[2:]]
+
+
+def _of_proxies(config: ProxyConfig) -> dict[str, Any]:
+    """Return the settings of the proxies; what came later is left out as long as it is not used."""
+    return config.model_dump(exclude=set() if config.seen_column else {"seen_column"})
 
 
 def _held(folder: Path) -> list[list[Any]]:
@@ -203,7 +211,8 @@ def to_score(work: Work, of: Material | Kept) -> ScoringInput:
     every = of.texts | tokenized(of.language.tokenizer, read, of.language.eos)
     own = {number: every[number] for number in documents.tolist()}
     lengths = {number: len(text.encoded.tokens) for number, text in own.items()}
-    return ScoringInput(known, lesson, choose(known, wanted, lengths, seed), own)
+    panel = choose(known, wanted, lengths, seed)
+    return ScoringInput(known, lesson, panel, own, seen_rows(work, known))
 
 
 def _trained_or_kept(
@@ -231,8 +240,8 @@ def _trained_or_kept(
     of = material(work, known)
     size, asked = of.language.size, to_score(work, of)
     if config.models:
-        proxies = load_all(config, size, corpus_tokens(known, of.lesson.bytes_per_token))
-        return proxies, of, asked
+        tokens = corpus_tokens(known, of.lesson.bytes_per_token, asked.seen)
+        return load_all(config, size, tokens), of, asked
     rows, half = plants.beside(of.learnt, of.planted)
     for line in _stated(rows, half, of, len(asked.panel.document), config, pool.workers):
         current().message(line)
@@ -270,7 +279,10 @@ def _sequences(work: Work, known: Catalogue) -> Receipt:
     facts = facts_of(work, of, proxies, sample) | provenance(
         work, source.language, proxies, pool, told
     )
-    models |= {PROXIES: as_json(facts), MANIFEST: as_json(manifest(known, of.lesson, rows))}
+    models |= {
+        PROXIES: as_json(facts),
+        MANIFEST: as_json(manifest(known, of.lesson, rows, of.seen)),
+    }
     files = [_written(work, *table) for table in tables]
     files += [write_file(work.folder, MODELS, name, data) for name, data in models.items()]
     return Receipt(tuple(files), len(known.row_key), len(scored), facts)
