@@ -120,10 +120,10 @@ def read_subject(out: Path, config: Config) -> Subject:
         }
         missing = no_forecast(*forecast_facts(opened.manifest))
     about = json.loads(next(p for p in files["models"] if p.name == PROXIES).read_bytes())
+    _require_trained_now(out, about)
     if missing and not any("source" in one for one in about["proxies"]):
         raise ConfigError(**_nothing_to_test(out, missing))
     _require_ladder(out, about["proxies"])
-    _require_trained_now(out, about)
     of = material(work, documents_to_score(work))
     tables = read_table(files["sequences"], SEQUENCES), read_table(files["plants"], PLANTS)
     decided = None
@@ -211,7 +211,7 @@ def _nothing_to_test(out: Path, missing: str) -> dict[str, str]:
     return {
         "what": "There is no forecast to back-test.",
         "where": str(out),
-        "found": why,
+        "found": why.removeprefix("There is no forecast: "),
         "expected": "a run whose score has a forecast",
         "fix": f"score again with what would help: {help_}",
     }
