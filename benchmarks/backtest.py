@@ -18,6 +18,7 @@ from typing import Any
 from machine import machine
 
 PROGRAM = "from flows.cli import main; main()"
+STOPPED = 130
 LEFT_OUT = ("reliability",)  # in the run's own tables
 
 
@@ -33,7 +34,12 @@ def main() -> None:
     command = ["backtest", str(given.run), "--size", given.size]
     command += ["--arms", given.arms] if given.arms else []
     command += [part for setting in given.set for part in ("--set", setting)]
-    subprocess.run([sys.executable, "-c", PROGRAM, *command], check=True)
+    try:
+        code = subprocess.run([sys.executable, "-c", PROGRAM, *command], check=False).returncode
+    except KeyboardInterrupt:
+        code = STOPPED
+    if code:
+        sys.exit(code)  # the command has said why
     record = recorded(given.run / "backtest", command)
     if given.record:
         given.record.write_text(json.dumps(record, indent=1) + "\n")

@@ -20,16 +20,26 @@ from pathlib import Path
 PROGRAM = "import sys; from flows.cli import main; sys.argv[0] = 'rote'; main()"
 BACKTEST = Path(__file__).parent / "backtest.py"
 SHAPES = ("4x96", "4x192", "6x384", "10x672")
+STOPPED = 130  # as a shell has it for Ctrl-C
 SCORED = 64_000_000  # tokens: what is judged fits into minutes of bootstraps
 
 
 def main() -> int:
-    """Run the commands one after another; each does what is left to do."""
+    """Run the commands one after another; each does what is left to do.
+
+    What fails or is stopped has said why, and how to go on: the same command again.
+    """
     asked = arguments(sys.argv[1:])
     for command in commands(asked):
         sys.stdout.write(" ".join(command[3:]) + "\n")
         sys.stdout.flush()
-        subprocess.run(command, check=True)
+        try:
+            code = subprocess.run(command, check=False).returncode
+        except KeyboardInterrupt:
+            code = STOPPED
+        if code:
+            sys.stderr.write("stopped there; the same command goes on\n")
+            return code if code > 0 else STOPPED
     return 0
 
 

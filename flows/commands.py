@@ -9,7 +9,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -237,12 +237,38 @@ def _print_plan(
     if acts:
         training = for_scoring(config) if "score" in acts else 0
         memory = plan_memory(session.manifest, active_shards(session.manifest), config, training)
-        told = in_words(expected(session.manifest, config), memory, config, acts)
+        found = expected(session.manifest, config)
+        score = _seconds_of_score(found.text_bytes, config, begun) if "score" in acts else None
+        told = in_words(found, memory, config, acts, score)
         lines += [f"  {line}" for line in told]
     if command == "filter":
         order = is_order(forecast_facts(load_manifest(out))[0])
         lines += preview_lines(preview(out, config, forget), order=order)
     sys.stdout.write(shown_lines("\n".join(lines)) + "\n")
+
+
+def _seconds_of_score(text_bytes: int, config: Config, begun: Collection[str]) -> float | None:
+    """Return how long a score takes with proxies that are trained here; None where it loads some.
+
+    Args:
+        text_bytes: of the corpus.
+        config: the settings.
+        begun: stages that are due.
+    """
+    from pipeline.engine.memory import workers_of
+    from pipeline.installed import has
+
+    if not has("score"):
+        return None
+    from pipeline.score.proxy.cost import FITTED, expected_seconds
+    from pipeline.score.sequences.provenance import sequences_at_most
+
+    if "sequences" not in begun:
+        return FITTED
+    if config.proxy.models:
+        return None
+    most = sequences_at_most(config)
+    return expected_seconds(text_bytes, config.proxy, most, workers_of(config))
 
 
 def restore(asked: RestoreArguments) -> int:

@@ -213,7 +213,13 @@ def require_disk(folder: Path, manifest: dict[str, Any], config: Config) -> None
         )
 
 
-def in_words(found: Expected, memory: Plan, config: Config, acts: Sequence[str]) -> list[str]:
+def in_words(
+    found: Expected,
+    memory: Plan,
+    config: Config,
+    acts: Sequence[str],
+    score: float | None = None,
+) -> list[str]:
     """Return the lines that tell a user what is to come.
 
     Args:
@@ -221,6 +227,7 @@ def in_words(found: Expected, memory: Plan, config: Config, acts: Sequence[str])
         memory: what the command needs of it.
         config: the settings.
         acts: those that have something to do.
+        score: seconds of the score; None where they are not known before.
     """
     least, most = _size(memory.smallest), _size(memory.budget)
     timed = [act for act in ("scan", "filter", "report") if act in acts]
@@ -228,7 +235,8 @@ def in_words(found: Expected, memory: Plan, config: Config, acts: Sequence[str])
         f"{act} {_duration(seconds(found, config, [act], START if act == timed[0] else 0.0))}"
         for act in timed
     ]
-    told = [*took, *(["score: told when its training begins"] if "score" in acts else [])]
+    of_score = "score: told when it begins" if score is None else f"score {_duration(score)}"
+    told = [*took, *([of_score] if "score" in acts else [])]
     lines = [
         f"about {_size(found.text_bytes)} of text in {found.documents:,} rows: {', '.join(told)}",
         f"memory: at least {least}, may use {most} (limits.memory)",

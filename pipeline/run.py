@@ -48,7 +48,7 @@ from pipeline.scan.rejections import require_documents
 from pipeline.scan.repeats import contained, windows
 from pipeline.score.forecast import risk
 from pipeline.score.probes import probes
-from pipeline.score.sequences import sequences
+from pipeline.score.sequences import declared, sequences
 from pipeline.text import forms
 from pipeline.text.segmentation import are_compiled
 from schemas.manifest import SCHEMA_VERSION
@@ -190,6 +190,7 @@ SCORE = (
         recalls=(Recall(FORGOTTEN, later=True),),  # a filter needs the forecast until then
         continues=True,
         goes_on_with=lambda c: [_worded(c), sequences.settings_of_training(c), c.window.words],
+        outside=declared.digests,
     ),
     Stage(
         "risk",

@@ -23,6 +23,7 @@ from pipeline.engine.session import Session, one_by_one
 from pipeline.engine.stage import ALL, Work
 from pipeline.engine.tables import read_table
 from pipeline.errors import ConfigError, IntegrityError
+from pipeline.report.data.headline import forecast_facts, no_forecast
 from pipeline.scan.inventory import require_unchanged
 from pipeline.score.forecast.features import ScoredPanel, read_panel
 from pipeline.score.sequences import plants
@@ -102,7 +103,8 @@ def read_subject(out: Path, config: Config) -> Subject:
         config: the settings.
 
     Raises:
-        ConfigError: when the score is not finished, of other settings, or of loaded models.
+        ConfigError: when the score is not finished, of other settings, of loaded models, or has no
+            forecast.
     """
     with run.session(out, config, one_by_one) as opened:
         require_unchanged(opened.manifest)
@@ -116,9 +118,12 @@ def read_subject(out: Path, config: Config) -> Subject:
             for name in sorted(recorded)
             if name.partition("/")[0] in ("counts", *SCORED)
         }
+        missing = no_forecast(*forecast_facts(opened.manifest))
     about = json.loads(next(p for p in files["models"] if p.name == PROXIES).read_bytes())
-    _require_ladder(out, about["proxies"])
     _require_trained_now(out, about)
+    if missing and not any("source" in one for one in about["proxies"]):
+        raise ConfigError(**_nothing_to_test(out, missing))
+    _require_ladder(out, about["proxies"])
     of = material(work, documents_to_score(work))
     tables = read_table(files["sequences"], SEQUENCES), read_table(files["plants"], PLANTS)
     decided = None
@@ -193,6 +198,23 @@ def _require_ladder(out: Path, proxies: list[dict[str, Any]]) -> None:
             expected="two sizes or more",
             fix=f"score it without proxy.models: rote score {out} --set 'proxy.models=[]'",
         )
+
+
+def _nothing_to_test(out: Path, missing: str) -> dict[str, str]:
+    """Return the parts of the error for a run that has no forecast.
+
+    Args:
+        out: the run folder.
+        missing: why it has none, and what would help.
+    """
+    why, _, help_ = missing.partition(" What would help: ")
+    return {
+        "what": "There is no forecast to back-test.",
+        "where": str(out),
+        "found": why.removeprefix("There is no forecast: "),
+        "expected": "a run whose score has a forecast",
+        "fix": f"score again with what would help: {help_}",
+    }
 
 
 def _require_trained_now(out: Path, about: Mapping[str, Any]) -> None:

@@ -237,11 +237,17 @@ class ProxyConfig(Section):
         description="what `proxy.models` were trained on: corpus declares that it was all of this "
         "corpus, `proxy.epochs` times, so that they forecast as trained proxies do",
     )
+    seen_column: str | None = Field(
+        None,
+        description="column of the corpus that says which rows `proxy.models` were trained on: "
+        "true or false, yes or no, or a number, 0 for never; with `proxy.trained_on` = corpus; "
+        "without one it was all of them",
+    )
     trained_tokens: Annotated[int, at_most(10**18, _LARGE)] = Field(
         0,
         ge=0,
         description="tokens that each of `proxy.models` was trained on in all; 0: those of this "
-        "corpus times `proxy.epochs`",
+        "corpus, or of the rows that it saw, times `proxy.epochs`",
     )
     tokenizer: Place | None = Field(
         None,
@@ -300,6 +306,8 @@ class ProxyConfig(Section):
         sizes = [layers * width * width for layers, width in self.shapes]
         if len(sizes) < 3 or sizes != sorted(set(sizes)):
             raise ValueError("proxy.shapes needs three or more proxies, each larger than the last")
+        if self.seen_column is not None and self.trained_on != "corpus":
+            raise ValueError("proxy.seen_column needs proxy.trained_on = corpus and proxy.models")
         if any(width % 32 for _, width in self.shapes):
             raise ValueError("a width in proxy.shapes is not a multiple of 32")
         return self

@@ -32,7 +32,10 @@ def contributions(
         representative: row key of the representative of the document's text.
         risk: the document's row of `risk`.
     """
-    coefficients = facts.get(f"coefficients_{risk['basis']}")
+    basis = str(risk["basis"])
+    if f"coefficients_{basis}" not in facts:
+        basis = "unseen"  # one law speaks of all where no two proxies differ in size
+    coefficients = facts.get(f"coefficients_{basis}")
     proxies = next((path for path in tables.get("models", []) if path.name == PROXIES), None)
     if not coefficients or proxies is None:
         return []
@@ -47,7 +50,7 @@ def contributions(
     panel = features.read_panel(
         table, json.loads(proxies.read_bytes())["proxies"], PLANTS.empty_table()
     )
-    names, values = _features(panel, facts["target"], str(risk["basis"]))
+    names, values = _features(panel, facts["target"], basis)
     return [
         {
             "feature": name,

@@ -106,8 +106,10 @@ def test_each_act_that_is_due_is_told(monkeypatch):
     whole = in_words(found, memory, config, ["scan", "score", "filter", "report"])
     assert whole[0] == (
         "about 1.0 GB of text in 100,000 rows: scan 29 s, filter 6 s, report 4 s, "
-        "score: told when its training begins"
+        "score: told when it begins"
     )
+    told = in_words(found, memory, config, ["score"], 130.0)
+    assert told[0] == "about 1.0 GB of text in 100,000 rows: score 2 min"
     assert in_words(found, memory, config, ["report"]) == [
         "about 1.0 GB of text in 100,000 rows: report 6 s",
         "memory: at least 100 MB, may use 1.0 GB (limits.memory)",

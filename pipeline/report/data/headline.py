@@ -12,6 +12,11 @@ _LOADED = (
     "proxy.trained_on = corpus, if that is what the models were trained on, or proxies that are "
     "trained here: score again without proxy.models"
 )
+_DECLARED = (
+    "larger models of that family or later checkpoints, proxy.trained_on = unknown if this corpus "
+    "is not what they were trained on, or proxies that are trained here: score again without "
+    "proxy.models"
+)
 _TOO_LITTLE = "more proxy.sample_tokens or proxy.epochs let the proxies remember more"
 _NO_TEXT = "more documents of at least 64 tokens, in families of their own"
 
@@ -32,8 +37,9 @@ def no_forecast(risk: Row, sequences: Row) -> str:
     """
     if risk.get("fitted") is not False:
         return ""
-    if any(proxy.get("source") for proxy in sequences.get("proxies", [])):
-        help_ = _LOADED
+    loaded = [proxy for proxy in sequences.get("proxies", []) if proxy.get("source")]
+    if loaded:
+        help_ = _DECLARED if any(proxy.get("role") == "ladder" for proxy in loaded) else _LOADED
     else:
         help_ = _TOO_LITTLE if risk.get("memorized") else _NO_TEXT
     why = risk.get("why_not") or "too little was memorized to fit one"

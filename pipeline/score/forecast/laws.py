@@ -208,9 +208,13 @@ def _rounded(value: float) -> float | None:
 
 
 def _size_law(panel: ScoredPanel, ladder: list[Seen], seed: int) -> dict[str, Any] | None:
-    """Return the growth of the mean share over doses per tenfold parameters (least squares)."""
+    """Return the growth of the mean share over doses per tenfold parameters (least squares).
+
+    None where all have one size, as checkpoints of one model do.
+    """
     tables = [_by_dose(panel, proxy) for proxy in ladder]
-    if len(ladder) < 2 or not all(len(hits) for hits, _ in tables):
+    sizes = {proxy.parameters for proxy in ladder}
+    if len(sizes) < 2 or not all(len(hits) for hits, _ in tables):
         return None
     log_size = np.log10([proxy.parameters for proxy in ladder])
     from_mean = log_size - log_size.mean()

@@ -52,6 +52,10 @@ from schemas.score.sequences import SEQUENCES
 
 VERSION = 12
 LEAST_CLUSTERS = 3  # of plants or families that the largest proxy memorized
+TAUGHT_LITTLE = (
+    "it was trained on too little text (proxy.sample_tokens) or in too few steps (proxy.epochs)"
+)
+LOADED_RECITES = "the loaded models recite too little of this corpus to tell at which dose they do"
 WHEN = ("last_exposure", "spacing")  # no rule reads them: a filter does not follow from them
 LIKELY = 0.5  # risk from which a sequence has a kind
 GUESSABLE = 0.5  # probability of a token
@@ -207,15 +211,22 @@ def forecast_of(
 
 
 def bases(panel: ScoredPanel, epochs: float) -> list[Basis]:
-    """Return the two models of the forecast: what each is fitted on and applied to."""
+    """Return the two models of the forecast: what each is fitted on and applied to.
+
+    One alone where no two proxies differ in size, as with one loaded model or checkpoints of one:
+    nothing is known then of what a smaller one shows of a larger one.
+    """
     dose = panel.count * epochs
     top = panel.top
     unseen = features.unseen_features(panel, dose, top.parameters, top.tokens)
     seen = features.seen_features(panel, top, dose, top.parameters, top.tokens)
-    taught = top.taught
+    taught, cases, pairs = top.taught, features.unseen_cases(panel), features.seen_cases(panel)
+    if not len(pairs.label):
+        every = np.ones(len(taught), np.bool_)
+        return [Basis("unseen", features.UNSEEN, cases, unseen, every)]
     return [
-        Basis("unseen", features.UNSEEN, features.unseen_cases(panel), unseen, ~taught),
-        Basis("seen", features.SEEN, features.seen_cases(panel), seen, taught),
+        Basis("unseen", features.UNSEEN, cases, unseen, ~taught),
+        Basis("seen", features.SEEN, pairs, seen, taught),
     ]
 
 
@@ -289,8 +300,7 @@ def _observed(panel: ScoredPanel, target: Target, apart: Flags) -> dict[str, Any
     enough = families + planted >= LEAST_CLUSTERS
     why = (
         f"the largest proxy memorized {families} families and {planted} plants, fewer than "
-        f"{LEAST_CLUSTERS} in all: it was trained on too little text (proxy.sample_tokens) or in "
-        "too few steps (proxy.epochs)"
+        f"{LEAST_CLUSTERS} in all: {TAUGHT_LITTLE if panel.of_role('half') else LOADED_RECITES}"
     )
     return {
         "fitted": enough,

@@ -6,7 +6,6 @@ The two are the cross-fit pair: each shows what the other's half is to a model t
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -38,8 +37,7 @@ if TYPE_CHECKING:
 HALVES = ("half-a", "half-b")
 REST = -1  # "half" of the documents that are not in the sample
 EVERYTHING = (REST, 0, 1)
-TRIAL_STEPS = 3
-SHORT_S = 10.0  # a training that no minute is told of, however wrong a first step is
+HALF_OF_SEEN = (0,)  # where a column says what loaded ones saw, that is counted as the first half
 TRAINING_JOB = "training "  # and the name of a proxy
 TRAINING = 3  # the version of what a training computes: in the key of a checkpoint
 
@@ -81,7 +79,7 @@ class Proxy:
 
 
 @dataclass(frozen=True)
-class _ProxyPlan:
+class ProxyPlan:
     """A training that is to be done.
 
     Attributes:
@@ -126,11 +124,11 @@ def train_all(
     device = chosen_device(config)
     schedule = Schedule(config.epochs, config.batch, config.rate, config.seed)
     precision = precision_of(device)
-    plans = _proxy_plans(rows, half, vocabulary, config)
+    plans = proxy_plans(rows, half, vocabulary, config)
     questions = {one.name: _questions(one, schedule, config.marks, asked) for one in plans}
     keys = {one.name: _key(one, schedule, device, precision, questions[one.name]) for one in plans}
 
-    def train_one(plan: _ProxyPlan) -> TrainedProxy:
+    def train_one(plan: ProxyPlan) -> TrainedProxy:
         on_progress = pool.progress_of(plan.name, plan.cost)
         checkpoint = pool.checkpoint(f"{plan.name}.training", keys[plan.name])
         options = TrainingOptions(precision, checkpoint, questions[plan.name])
@@ -150,20 +148,21 @@ def train_all(
 def load_all(config: ProxyConfig, vocabulary: int, corpus_tokens: int) -> list[Proxy]:
     """Return the models of `proxy.models` as proxies, smallest first.
 
-    Where users declare that they were trained on the corpus they are a ladder that saw all of it;
-    otherwise that is not known, and they count as having seen nothing. A folder that holds no model
-    that can be scored with is refused with a ConfigError.
+    Where users declare that they were trained on the corpus they are a ladder that saw all of it,
+    or the rows that a column names; otherwise that is not known, and they count as having seen
+    nothing. A folder that holds no model that can be scored with is refused with a ConfigError.
 
     Args:
         config: the settings.
         vocabulary: number of tokens.
-        corpus_tokens: of the whole corpus, about.
+        corpus_tokens: of what an epoch shows them, about.
     """
     device = chosen_device(config)
     halves: tuple[int, ...] = ()
     role, epochs, tokens = "loaded", 0, 0
     if config.trained_on == "corpus":
-        role, halves, epochs = "ladder", EVERYTHING, config.epochs
+        role, epochs = "ladder", config.epochs
+        halves = EVERYTHING if config.seen_column is None else HALF_OF_SEEN
         tokens = config.trained_tokens or corpus_tokens * config.epochs
     models = load_models(config.models, vocabulary, device)
     return [
@@ -223,53 +222,8 @@ def score_all(
     return pool.map(note, score_one, zip(proxies, tokens, strict=True), cost)
 
 
-def training_seconds(
-    rows: NDArray[np.int64],
-    half: NDArray[np.int64],
-    vocabulary: int,
-    config: ProxyConfig,
-    workers: int,
-) -> float:
-    """Return about how long `train_all` will take, by a few steps of each size on this machine.
-
-    Args:
-        rows: as for `train_all`, (rows, 65).
-        half: likewise, (rows,).
-        vocabulary: number of tokens.
-        config: the shapes and the schedule.
-        workers: trainings at a time.
-    """
-    device = chosen_device(config)
-    batch, per_step = rows[: config.batch], dict[Shape, float]()
-    spent = []
-    for plan in _proxy_plans(rows, half, vocabulary, config):
-        steps = -(-len(plan.rows) // config.batch) * config.epochs
-        if plan.shape not in per_step:
-            per_step[plan.shape] = _step_seconds(plan.shape, batch, steps, config, device)
-        spent.append(per_step[plan.shape] * steps)
-    return max([sum(spent) / workers, *spent, 0.0])
-
-
-def _step_seconds(
-    shape: Shape, batch: NDArray[np.int64], steps: int, config: ProxyConfig, device: str
-) -> float:
-    """Return about how long a step takes: the first one if all are short by it, else later ones.
-
-    The first of a process is much longer than others.
-    """
-
-    def trial(epochs: int) -> float:
-        schedule = Schedule(epochs, config.batch, config.rate, config.seed)
-        begun = time.perf_counter()
-        train(shape, batch, schedule, device)
-        return (time.perf_counter() - begun) / epochs
-
-    first = trial(1)
-    return first if first * steps < SHORT_S else trial(TRIAL_STEPS)
-
-
 def _key(
-    plan: _ProxyPlan,
+    plan: ProxyPlan,
     schedule: Schedule,
     device: str,
     precision: str,
@@ -288,7 +242,7 @@ def _key(
 
 
 def _questions(
-    plan: _ProxyPlan, schedule: Schedule, marks: int, asked: NDArray[np.int64] | None
+    plan: ProxyPlan, schedule: Schedule, marks: int, asked: NDArray[np.int64] | None
 ) -> Questions | None:
     """Return what a training is asked on the way: the ladder's, after equal parts of its steps."""
     if not marks or asked is None or not len(asked) or len(plan.halves) < 2:
@@ -313,22 +267,22 @@ def cores_for(config: ProxyConfig, cores: int) -> int:
     return 1 if chosen_device(config) == "cuda" else cores
 
 
-def _proxy_plans(
+def proxy_plans(
     rows: NDArray[np.int64], half: NDArray[np.int64], vocabulary: int, config: ProxyConfig
-) -> list[_ProxyPlan]:
+) -> list[ProxyPlan]:
     """Return the trainings of a run: each size on all rows, the middle size on each half."""
     middle = config.shapes[len(config.shapes) // 2]
     parts = [(f"p{number}", shape, (0, 1)) for number, shape in enumerate(config.shapes)]
     named = [*parts, *((name, middle, (number,)) for number, name in enumerate(HALVES))]
     found = [
-        _ProxyPlan(name, Shape(vocabulary, layers, width), halves, rows[np.isin(half, halves)])
+        ProxyPlan(name, Shape(vocabulary, layers, width), halves, rows[np.isin(half, halves)])
         for name, (layers, width), halves in named
     ]
     return [plan for plan in found if len(plan.rows)]
 
 
 def _proxies(
-    plan: _ProxyPlan, done: TrainedProxy, epochs: int, device: str, key: str
+    plan: ProxyPlan, done: TrainedProxy, epochs: int, device: str, key: str
 ) -> Iterator[Proxy]:
     """Yield the proxies of one training: after its last epoch and, of the ladder, its first."""
     tokens = plan.rows[:, 1:].size

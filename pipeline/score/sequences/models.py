@@ -12,6 +12,7 @@ import numpy as np
 
 from pipeline.score.sequences.catalogue import Catalogue
 from pipeline.score.sequences.taught import Lesson
+from pipeline.text.arrays import Flags
 
 if TYPE_CHECKING:
     from pipeline.config.sections import ProxyConfig
@@ -93,15 +94,20 @@ def read_proxies(folder: Path, told: Sequence[Mapping[str, Any]], device: str) -
     return found
 
 
-def manifest(known: Catalogue, lesson: Lesson, rows: int) -> dict[str, Any]:
+def manifest(
+    known: Catalogue, lesson: Lesson, rows: int, seen: Flags | None = None
+) -> dict[str, Any]:
     """Return which families hold text that was trained on, each with the half of its first text.
 
     Args:
         known: the documents.
         lesson: what was taught.
         rows: that an epoch teaches of the sample.
+        seen: documents that loaded proxies were trained on, where a column says it.
     """
     copies = lesson.copies_by_half(known)
+    if seen is not None:
+        copies[:, 0] += seen
     halves = {
         known.family_names[known.family[number]]: int(copies[number].argmax())
         for number in np.flatnonzero(copies.sum(1))[::-1].tolist()

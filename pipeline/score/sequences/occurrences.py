@@ -112,6 +112,23 @@ def occurrences(work: Work, words: list[bytes]) -> Int64:
     return np.asarray(counts[place, 0])
 
 
+def occurrences_by(work: Work, words: list[bytes], marked: Uint64) -> Int64:
+    """Return how often each run occurs in documents that are not marked, and in others, (runs, 2).
+
+    Args:
+        work: of the stage, for the table `words`.
+        words: hashes of each run, as bytes.
+        marked: row keys of the marked documents, sorted, (marked,).
+    """
+    place, index, count = distinct_runs(words)
+    counts = np.zeros((count + 1, 2), np.int64)
+    if index is not None:
+        for keys, batch in _corpus(work):
+            groups = among(keys, marked).astype(np.int64)
+            count_runs(index, batch.offsets, batch.hashes, groups, counts)
+    return np.asarray(counts[place])
+
+
 def _corpus(work: Work) -> Iterator[tuple[Uint64, Words]]:
     """Yield row_keys and words of all documents, a chunk at a time."""
     for place in chunk_places(work.paths("words")):

@@ -14,6 +14,7 @@ from pipeline.score.sequences.models import about
 from pipeline.score.sequences.plants import Plants, beside
 from pipeline.score.sequences.sampling import held_out
 from pipeline.score.slices import SEQUENCE
+from pipeline.text.arrays import Flags
 
 if TYPE_CHECKING:
     from pipeline.score.proxy.ensemble import Proxy
@@ -34,9 +35,10 @@ def sequences_at_most(config: Config) -> int:
     return (config.score.max_tokens or default) // SEQUENCE
 
 
-def corpus_tokens(known: Catalogue, bytes_per_token: float) -> int:
-    """Return the tokens of the corpus, about."""
-    return round(float(known.text_bytes.sum()) / bytes_per_token)
+def corpus_tokens(known: Catalogue, bytes_per_token: float, rows: Flags | None = None) -> int:
+    """Return the tokens of the corpus, or of some of its rows, about."""
+    own = known.text_bytes if rows is None else known.text_bytes[rows]
+    return round(float(own.sum()) / bytes_per_token)
 
 
 def facts_of_sample(learnt: TrainingRows, planted: Plants) -> dict[str, Any]:
@@ -135,5 +137,6 @@ def provenance(
     if config.models and config.trained_on == "unknown":
         facts["seen"] = "unknown: the proxies were loaded; 0 stands for it"
     if config.models and config.trained_on == "corpus":
-        facts["seen"] = "as declared: the loaded proxies saw all of this corpus"
+        which = "the rows that a column names" if config.seen_column else "all of this corpus"
+        facts["seen"] = f"as declared: the loaded proxies saw {which}"
     return facts

@@ -15,7 +15,14 @@ from pipeline.score.proxy.pool import WorkerPool
 from pipeline.score.proxy.statistics import Statistics
 from pipeline.score.sequences.catalogue import Catalogue
 from pipeline.score.sequences.contexts import TrainedSequences, contexts
-from pipeline.score.sequences.occurrences import Places, occurrences, spelled, window_counts
+from pipeline.score.sequences.declared import of_copies
+from pipeline.score.sequences.occurrences import (
+    Places,
+    occurrences,
+    occurrences_by,
+    spelled,
+    window_counts,
+)
 from pipeline.score.sequences.panel import Panel
 from pipeline.score.sequences.sampling import BYTES_PER_TOKEN
 from pipeline.score.sequences.taught import Lesson, times_taught
@@ -24,7 +31,7 @@ from pipeline.score.sequences.training_rows import Text, token_rows
 from pipeline.score.signals.gap import gap_bits
 from pipeline.score.signals.repetition import continuation_share
 from pipeline.score.slices import PREFIX, ROW_TOKENS, SEQUENCE
-from pipeline.text.arrays import Int64
+from pipeline.text.arrays import Flags, Int64
 from schemas.score.sequences import SEQUENCES, STATISTICS
 
 RAREST_WORDS = 8
@@ -41,12 +48,14 @@ class ScoringInput:
         lesson: what the proxies were taught.
         panel: the sequences to score.
         texts: by number of the document, of all that are scored.
+        seen: documents that loaded proxies were trained on, where a column says it, (documents,).
     """
 
     known: Catalogue
     lesson: Lesson
     panel: Panel
     texts: Mapping[int, Text]
+    seen: Flags | None = None
 
     def others(self) -> list[Text]:
         """Return the texts that were not read for the training already."""
@@ -163,9 +172,13 @@ def _occurrences(work: Work, of: ScoringInput, runs: list[list[bytes]]) -> Int64
         runs: words of the panel's sequences, then of parts of them.
     """
     words = [run for part in runs for run in part]
-    total, taught = occurrences(work, words), times_taught(of.lesson, words)
     wordless = np.array([number for number, run in enumerate(words) if not run], np.int64)
     own = np.tile(of.panel.document, len(runs))[wordless]
+    if of.seen is not None:
+        both = occurrences_by(work, words, of.known.row_key[of.seen])
+        both[wordless] = of_copies(of.known, of.seen)[own]
+        return np.column_stack((both, np.zeros(len(words), np.int64)))
+    total, taught = occurrences(work, words), times_taught(of.lesson, words)
     total[wordless] = of.known.exact_count[own]
     taught[wordless] = of.lesson.copies_by_half(of.known)[own]
     return np.column_stack((total - taught.sum(1), taught))

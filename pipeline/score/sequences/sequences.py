@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ from pipeline.engine.stage import FileRecord, Receipt, Work
 from pipeline.engine.tables import write_table
 from pipeline.score.proxy.rates import rate_of_width
 from pipeline.score.sequences.catalogue import Catalogue, documents_to_score
+from pipeline.score.sequences.declared import seen_rows
 from pipeline.score.sequences.models import (
     MANIFEST,
     MODELS,
@@ -62,6 +64,7 @@ if TYPE_CHECKING:
 VERSION = 9
 UNFINISHED = ".unfinished"
 ENDS = 1 << 20  # bytes
+FEW_STEPS = 20  # of a training; measured, docs/LOG.md
 
 
 def settings(config: Config) -> list[Any]:
@@ -74,13 +77,20 @@ def settings(config: Config) -> list[Any]:
     rates = [rate_of_width(width) for _, width in proxy.shapes]
     own = [rates] if min(rates) < 1 else []  # as it was for the widths of the default
     held = [_held(folder) for folder in given]
-    return [proxy.model_dump(), config.score.model_dump(), *held, *own]
+    return [_of_proxies(proxy), config.score.model_dump(), *held, *own]
 
 
 def settings_of_training(config: Config) -> list[Any]:
     """Return what of these decides what the proxies are, and not what is scored by them."""
-    proxy = config.proxy.model_dump(exclude={"retrain_above"})
+    proxy = {
+        name: own for name, own in _of_proxies(config.proxy).items() if name != "retrain_above"
+    }
     return [proxy, *settings(config)[2:]]
+
+
+def _of_proxies(config: ProxyConfig) -> dict[str, Any]:
+    """Return the settings of the proxies; what came later is left out as long as it is not used."""
+    return config.model_dump(exclude=set() if config.seen_column else {"seen_column"})
 
 
 def _held(folder: Path) -> list[list[Any]]:
@@ -201,20 +211,24 @@ def to_score(work: Work, of: Material | Kept) -> ScoringInput:
     every = of.texts | tokenized(of.language.tokenizer, read, of.language.eos)
     own = {number: every[number] for number in documents.tolist()}
     lengths = {number: len(text.encoded.tokens) for number, text in own.items()}
-    return ScoringInput(known, lesson, choose(known, wanted, lengths, seed), own)
+    panel = choose(known, wanted, lengths, seed)
+    return ScoringInput(known, lesson, panel, own, seen_rows(work, known))
 
 
 def _trained_or_kept(
     work: Work, known: Catalogue, pool: WorkerPool
-) -> tuple[list[Proxy], Material | Kept]:
-    """Return proxies with what they were taught: those of the last scoring, or trained or loaded.
+) -> tuple[list[Proxy], Material | Kept, ScoringInput]:
+    """Return proxies, what they were taught, and what is scored by them.
+
+    They are those of the last scoring, or trained or loaded. What is scored is chosen before a
+    training, so that its time is known then, and whether there will be a forecast.
 
     Args:
         work: of the stage.
         known: the documents.
         pool: the threads that train.
     """
-    from pipeline.score.proxy.ensemble import load_all, train_all, training_seconds
+    from pipeline.score.proxy.ensemble import load_all, train_all
     from pipeline.score.sequences import plants
     from pipeline.score.sequences.dynamics import asked_rows
     from pipeline.score.sequences.kept import kept
@@ -222,15 +236,16 @@ def _trained_or_kept(
     config = work.config.proxy
     found = kept(work, known, chosen_sample(known, config)[0])
     if found is not None:
-        return found.proxies, found
+        return found.proxies, found, to_score(work, found)
     of = material(work, known)
-    size = of.language.size
+    size, asked = of.language.size, to_score(work, of)
     if config.models:
-        return load_all(config, size, corpus_tokens(known, of.lesson.bytes_per_token)), of
+        tokens = corpus_tokens(known, of.lesson.bytes_per_token, asked.seen)
+        return load_all(config, size, tokens), of, asked
     rows, half = plants.beside(of.learnt, of.planted)
-    seconds = training_seconds(rows, half, size, config, pool.workers)
-    current().message(_stated(rows, config, seconds))
-    return train_all(rows, half, size, config, pool, asked_rows(of.planted)), of
+    for line in _stated(rows, half, of, len(asked.panel.document), config, pool.workers):
+        current().message(line)
+    return train_all(rows, half, size, config, pool, asked_rows(of.planted)), of, asked
 
 
 def _sequences(work: Work, known: Catalogue) -> Receipt:
@@ -244,8 +259,7 @@ def _sequences(work: Work, known: Catalogue) -> Receipt:
     unfinished = work.folder / UNFINISHED / work.key
     cores = cores_for(config, work.cores)
     pool = WorkerPool(cores, config.threads, current().advance, unfinished)
-    proxies, source = _trained_or_kept(work, known, pool)
-    of = to_score(work, source)
+    proxies, source, of = _trained_or_kept(work, known, pool)
     scored, shorter = sequence_tables(work, of, proxies, pool)
     if isinstance(source, Kept):
         plants, dynamics = source.plants, source.dynamics
@@ -265,7 +279,10 @@ def _sequences(work: Work, known: Catalogue) -> Receipt:
     facts = facts_of(work, of, proxies, sample) | provenance(
         work, source.language, proxies, pool, told
     )
-    models |= {PROXIES: as_json(facts), MANIFEST: as_json(manifest(known, of.lesson, rows))}
+    models |= {
+        PROXIES: as_json(facts),
+        MANIFEST: as_json(manifest(known, of.lesson, rows, of.seen)),
+    }
     files = [_written(work, *table) for table in tables]
     files += [write_file(work.folder, MODELS, name, data) for name, data in models.items()]
     return Receipt(tuple(files), len(known.row_key), len(scored), facts)
@@ -293,10 +310,54 @@ def _of_training(
     )
 
 
-def _stated(rows: Int64, config: ProxyConfig, seconds: float) -> str:
-    """Return what is said before the proxies are trained: how much there is to do."""
+def _stated(
+    rows: Int64, half: Int64, of: Material, scored: int, config: ProxyConfig, workers: int
+) -> Iterator[str]:
+    """Yield what is said before the proxies are trained: how much there is to do, what is amiss.
+
+    Args:
+        rows: that are trained on, (rows, 65).
+        half: of each, (rows,).
+        of: what was chosen and read.
+        scored: sequences of the corpus to score.
+        config: the settings of the proxies.
+        workers: trainings at a time.
+    """
+    from pipeline.score.proxy.cost import FITTED, seconds_of_proxies
+
+    if said := foreseen(len(rows), scored, config):
+        yield f"ALARM  {said}"
+    if not len(rows):
+        return
     trainings, tokens = len(config.shapes) + 2, rows[:, 1:].size * config.epochs
-    return (
-        f"{trainings} trainings of small models on up to {tokens:,} tokens, about "
-        f"{max(1, round(seconds / 60))} min; fewer with a smaller proxy.sample_tokens"
+    asked = scored + int(of.planted.scored.sum())
+    seconds = seconds_of_proxies(rows, half, of.language.size, config, workers, asked) + FITTED
+    yield (
+        f"{trainings} trainings of small models on up to {tokens:,} tokens, {asked:,} sequences to "
+        f"score: about {max(1, round(seconds / 60))} min; fewer with a smaller proxy.sample_tokens"
     )
+
+
+def foreseen(rows: int, scored: int, config: ProxyConfig) -> str:
+    """Return why there will be no forecast, as far as that is known before a training; else none.
+
+    Args:
+        rows: that are trained on, plants included.
+        scored: sequences of the corpus to score.
+        config: the settings of the proxies.
+    """
+    if not rows or not scored:
+        what = "score" if rows else "train on"
+        return (
+            f"There will be no forecast: the corpus has no text of 64 tokens to {what}, beside "
+            "what is held out and planted. What would help: more documents of at least 64 tokens, "
+            "in families of their own."
+        )
+    steps = -(-rows // config.batch) * config.epochs
+    if steps < FEW_STEPS:
+        return (
+            f"There may be no forecast: the proxies learn in {steps:,} steps, and in fewer than "
+            f"{FEW_STEPS} they rarely remember enough. What would help: more text, more "
+            "proxy.sample_tokens or proxy.epochs, a smaller proxy.batch."
+        )
+    return ""

@@ -42,6 +42,17 @@ def test_the_ladder_is_that_of_the_issue(full):
     assert [round(size / 1e6) for size in targets] == [54, 355]
 
 
+def test_what_fails_ends_the_command_and_no_traceback_is_seen(full, tmp_path, monkeypatch, capfd):
+    """A corpus that is not there: its message, the code of the command, and how to go on."""
+    monkeypatch.setattr("sys.argv", ["full.py", str(tmp_path / "none"), str(tmp_path / "run")])
+    monkeypatch.setenv("PYTHONPATH", str(FULL.parents[1]))
+    assert full.main() > 0
+    said = capfd.readouterr().err
+    assert "Traceback" not in said
+    assert said.startswith("rote: ")
+    assert said.endswith("stopped there; the same command goes on\n")
+
+
 @pytest.mark.slow
 def test_the_command_runs_on_a_cpu_with_small_shapes(full, tmp_path, monkeypatch):
     """The same four commands on a tiny corpus leave the record of a back-test."""

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from flows.runners import LocalMapper
+from pipeline import run
 from pipeline.backtest.subject import read_subject
 from pipeline.backtest.training.trainings import order_of, targets_of
 from pipeline.config.load import load_config
@@ -40,3 +42,18 @@ def test_a_run_that_is_not_scored_is_refused_with_the_command(scored):
         read_subject(scored, other)
     assert "not current: sequences" in str(caught.value)
     assert f"rote score {scored}" in str(caught.value)
+
+
+def test_a_run_without_a_forecast_is_refused_before_a_target_is_trained(tmp_path, config):
+    """There is nothing to hold against a target; the error says why, and what would help."""
+    (tmp_path / "corpus").mkdir()
+    lines = [f'{{"text": "a line of {number} words"}}' for number in range(300)]
+    (tmp_path / "corpus" / "short.jsonl").write_text("\n".join(lines) + "\n")
+    places = [str(tmp_path / "corpus")]
+    with run.session(tmp_path / "run", config, LocalMapper(1), corpus=places) as session:
+        run.scan(session)
+        run.score(session)
+    with pytest.raises(ConfigError, match="no forecast to back-test") as caught:
+        read_subject(tmp_path / "run", config)
+    assert "has a text of 64 tokens" in str(caught.value)
+    assert "more documents of at least 64 tokens" in str(caught.value)

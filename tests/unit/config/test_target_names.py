@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipeline.config.load import load_config
-from pipeline.config.target_names import parsed_target, target_settings
+from pipeline.config.target_names import FAMILIES, parsed_target, target_settings
 from pipeline.errors import ConfigError
 
 B, T = 1_000_000_000, 1_000_000_000_000
@@ -20,6 +20,12 @@ B, T = 1_000_000_000, 1_000_000_000_000
         ("125000000", (125_000_000, 0)),
         ("pythia-12b", (12 * B, 300 * B)),
         ("Llama-3-8B", (8 * B, 15 * T)),
+        ("pythia-2.8b", (2_800_000_000, 300 * B)),
+        ("EleutherAI/pythia-1.4b-deduped", (1_400_000_000, 300 * B)),
+        ("meta-llama/Llama-3.1-405B", (405 * B, 15 * T)),
+        ("Qwen/Qwen2.5-0.5B", (500_000_000, 18 * T)),
+        ("qwen-2.5-72b", (72 * B, 18 * T)),
+        ("gemma-3-27b", (27 * B, 14 * T)),
     ],
 )
 def test_a_target_is_a_size_tokens_or_a_name(text: str, found: tuple[int, int]) -> None:
@@ -37,6 +43,21 @@ def test_what_is_no_target_is_refused_with_the_form(text: str) -> None:
     assert repr(text) in str(refused.value)
     assert "8b:15t" in str(refused.value)
     assert "pythia-12b" in str(refused.value)
+
+
+def test_a_name_that_is_nearly_one_is_told_which_are_near() -> None:
+    """A size that the family does not have; without a near name the form alone is told."""
+    with pytest.raises(ConfigError, match=r"write pythia-1\.4b or"):
+        parsed_target("pythia-1.3b")
+    with pytest.raises(ConfigError, match="write both with a unit"):
+        parsed_target("foo")
+
+
+def test_every_name_that_is_told_is_known() -> None:
+    """No two of them are the same to the parser."""
+    names = [f"{family}-{size}" for family, sizes in FAMILIES.items() for size in sizes]
+    assert len({parsed_target(name) for name in names}) > 30
+    assert all(all(parsed_target(name)) for name in names)
 
 
 def test_a_target_takes_the_place_of_sizes_that_were_set_before() -> None:

@@ -193,6 +193,7 @@ def test_rates_stand_beside_intervals_of_their_unit(tmp_path: Path) -> None:
         ({"memorized": [{"proxy": "p0"}]}, {"proxies": [{"proxy": "p0"}]}, "proxy.sample_tokens"),
         ({}, {"proxies": []}, "documents of at least 64 tokens"),
         ({}, {"proxies": [{"proxy": "p0", "source": "some/model"}]}, "without proxy.models"),
+        ({}, {"proxies": [{"proxy": "m", "source": "a", "role": "ladder"}]}, "later checkpoints"),
     ],
 )
 def test_no_forecast_is_said_first_with_what_would_help(

@@ -7,8 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.config.load import load_config
-from pipeline.score.proxy import ensemble
 from pipeline.score.proxy.loss import head_loss
 from pipeline.score.proxy.model import (
     Shape,
@@ -270,18 +268,3 @@ def test_transformers_loads_the_folder(trained, rows, tmp_path, monkeypatch):
     assert not about["missing_keys"]
     assert not about["unexpected_keys"]
     assert json.loads((tmp_path / "config.json").read_bytes())["eos_token_id"] == EOS_ID
-
-
-@pytest.mark.parametrize(("short", "steps"), [(1e9, [1]), (0.0, [1, 3])], ids=["short", "long"])
-def test_a_training_is_tried_by_few_steps_of_each_size(monkeypatch, short, steps):
-    """Each size once, whatever is trained of it, and by one step where all are short by that."""
-    tried = []
-    monkeypatch.setattr(ensemble, "SHORT_S", short)
-    monkeypatch.setattr(
-        ensemble, "train", lambda shape, _, schedule, __: tried.append((shape, schedule.epochs))
-    )
-    config = load_config(settings=["proxy.shapes=[[1,32],[1,64],[2,64]]"]).proxy
-    half = np.arange(60) % 2
-    assert ensemble.training_seconds(rows_of(60, seed=1), half, VOCABULARY, config, 2) >= 0.0
-    shapes = [Shape(VOCABULARY, layers, width) for layers, width in config.shapes]
-    assert tried == [(shape, count) for shape in shapes for count in steps]

@@ -176,10 +176,14 @@ def documents(keys):
     return conform(pa.Table.from_pylist(rows, schema=COUNTS), COUNTS)
 
 
-def forecast_of(folder, table, *settings):
-    """Run the stage on a table `sequences` and return what it wrote."""
+def forecast_of(folder, table, *settings, told=None):
+    """Run the stage on a table `sequences` and return what it wrote.
+
+    told: what is told of the proxies; None for those of the simulation.
+    """
     about = {
-        "proxies": [
+        "proxies": told
+        or [
             {"proxy": name, "role": role, "parameters": size, "tokens": TOKENS[role]}
             for name, role, size, _, _ in proxies()
         ],
@@ -418,6 +422,40 @@ def test_text_that_occurs_once_is_not_recited_by_any_target(tmp_path, parameters
     unseen = np.array(found.risk["basis"].to_pylist()) == "unseen"
     assert found.values("risk")[once & unseen].mean() <= 10 * bound
     assert share[0] <= 10 * bound
+
+
+@pytest.mark.usefixtures("few_draws")
+@pytest.mark.parametrize(
+    "sizes",
+    [{"p2": 160_000}, {"p1": 160_000, "p2": 160_000}],
+    ids=["one model", "two checkpoints of one"],
+)
+def test_loaded_models_of_one_size_forecast(tmp_path, sizes):
+    """There is a risk for every row, by the one law that needs no pair of sizes."""
+    told = [
+        {"proxy": name, "role": "ladder", "parameters": size, "tokens": 300_000 * number}
+        for number, (name, size) in enumerate(sizes.items(), 1)
+    ]
+    found = forecast_of(tmp_path, sequences(), *NEAR, told=told)
+    assert found.facts["fitted"] is True
+    assert found.risk["risk"].null_count == 0
+    assert np.isfinite(found.values("risk")).all()
+    assert "coefficients_unseen" in found.facts
+    assert "coefficients_seen" not in found.facts
+    assert found.facts["laws"]["size"] is None
+    taught = np.array([basis == "seen" for basis in found.risk["basis"].to_pylist()])
+    count = found.table["sequence_count"].to_numpy()
+    often, once = (found.values("risk")[taught & (count >= n)] for n in (32, 1))
+    assert often.mean() > once.mean()
+
+
+@pytest.mark.parametrize("told", [None, "loaded"])
+def test_who_recites_too_little_is_named(tmp_path, told):
+    """Of loaded models no setting of a training is to blame."""
+    loaded = [{"proxy": "p2", "role": "ladder", "parameters": 160_000, "tokens": 600_000}]
+    found = forecast_of(tmp_path, sequences(most_memorized=2), told=told and loaded)
+    assert ("proxy.sample_tokens" in found.facts["why_not"]) == (told is None)
+    assert ("the loaded models" in found.facts["why_not"]) == (told is not None)
 
 
 def test_families_are_never_split():

@@ -4,7 +4,7 @@ import json
 import shutil
 from collections import Counter
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, cycle
 from typing import Any
 
 import numpy as np
@@ -14,11 +14,15 @@ from tokenizers import Tokenizer
 from flows.runners import LocalMapper
 from pipeline import run
 from pipeline.config.load import load_config
+from pipeline.engine.manifest import load_manifest
+from pipeline.engine.progress import Silent
 from pipeline.engine.run_folder import open_run
+from pipeline.errors import ConfigError, SchemaMismatch
 from pipeline.score.proxy import checkpoint, ensemble, pool, train
 from pipeline.score.proxy.tokenizer import Language, train_tokenizer
 from pipeline.score.sequences import provenance, sequences
-from pipeline.score.sequences.catalogue import catalogue
+from pipeline.score.sequences.catalogue import catalogue, documents_to_score
+from pipeline.score.sequences.declared import digests, seen_rows
 from pipeline.score.sequences.sampling import half_of, held_out
 from tests import reference
 from tests.e2e.command import QUICK_SCORE, assert_same_files, few_plants
@@ -740,3 +744,132 @@ def test_a_corpus_without_sequences_is_no_error(tmp_path, make_corpus, scan, tex
     assert done.table("document_risk").num_rows == 0
     facts = done.manifest["outputs"]["risk/all"]["facts"]
     assert facts["fitted"] is False
+
+
+@pytest.mark.parametrize(
+    ("rows", "scored", "batch", "said"),
+    [
+        (0, 40, 16, "no text of 64 tokens to train on"),
+        (800, 0, 16, "no text of 64 tokens to score"),
+        (19 * 16, 40, 16, "learn in 19 steps"),
+        (20 * 16, 40, 16, ""),
+        (20 * 16, 40, 17, "learn in 19 steps"),
+    ],
+)
+def test_what_cannot_be_forecast_is_known_before_a_training(rows, scored, batch, said):
+    """Without rows, without sequences and with few steps it is said, with what would help."""
+    found = sequences.foreseen(rows, scored, load_config(settings=[f"proxy.batch={batch}"]).proxy)
+    assert said in found
+    assert bool(found) == bool(said) == ("What would help: more" in found)
+
+
+def test_it_is_said_before_the_proxies_are_trained(tmp_path, make_corpus, scan, monkeypatch):
+    """An alarm first, then the time, then the trainings."""
+    said = []
+    monkeypatch.setattr(Silent, "message", lambda _, text: said.append(text))
+    train_all = ensemble.train_all
+
+    def noted(*given):
+        said.append("trained")
+        return train_all(*given)
+
+    monkeypatch.setattr(ensemble, "train_all", noted)
+    prose = Prose(5)
+    texts = [prose.text(120) for _ in range(12)]
+    corpus = make_corpus(tmp_path / "corpus", {"a.jsonl": texts})
+    done = scan(corpus, tmp_path / "run", *SETTINGS, filtered=False)
+    score(done.folder, *SETTINGS, "proxy.batch=1024")
+    alarm, time, trained = said[-3:]
+    assert alarm.startswith("ALARM  There")
+    assert "What would help" in alarm
+    assert "sequences to score: about 1 min" in time
+    assert trained == "trained"
+
+
+SAID = {"a.jsonl": (True, False), "b.parquet": (2, 0), "c.jsonl": ("Yes", "no")}
+DECLARED = ("proxy.trained_on=corpus", "proxy.seen_column=saw")
+NAMED = ("row_key", "shard", "row")
+
+
+@pytest.fixture(scope="module")
+def declared(tmp_path_factory, make_corpus, scan, scored):
+    """Score by loaded models a corpus of which a column says what they saw; with the copies seen.
+
+    Text n has 1 + n % 3 copies, of which n % (2 + n % 3) are marked.
+    """
+    folder = tmp_path_factory.mktemp("declared")
+    prose, copies = Prose(8), {}
+    rows: dict[str, list[dict[str, object]]] = {name: [] for name in SAID}
+    for number, name in zip(range(36), cycle(SAID), strict=False):
+        text, count = prose.text(90), 1 + number % 3
+        copies[text] = (count, number % (1 + count))
+        rows[name] += [
+            {"text": text, "saw": SAID[name][0 if place < copies[text][1] else 1]}
+            for place in range(count)
+        ]
+    done = scan(make_corpus(folder / "corpus", rows), folder / "run", *SETTINGS, filtered=False)
+    models = [str(scored.done.folder / "models" / name) for name in ("p0", "p2")]
+    score(done.folder, *SETTINGS, f"proxy.models={json.dumps(models)}", *DECLARED)
+    by_key = {key: rows[shard][row]["text"] for key, shard, row in done.rows("counts", *NAMED)}
+    return type(done)(done.folder, []), {key: copies[text] for key, text in by_key.items()}
+
+
+def test_a_column_says_which_rows_loaded_models_saw(declared):
+    """Each sequence was seen as often as its copies that the column marks, times the epochs."""
+    done, copies = declared
+    rows = done.table("sequences").to_pylist()
+    seen = [{proxy["seen"] for proxy in row["proxies"]} for row in rows]
+    assert seen == [{2 * copies[row["row_key"]][1]} for row in rows]
+    assert [row["sequence_count"] for row in rows] == [copies[row["row_key"]][0] for row in rows]
+    assert {times for [times] in seen} == {0, 2, 4, 6}
+
+
+def test_what_the_column_leaves_out_is_the_floor(declared):
+    """Of families without a seen row; the models were trained on as many tokens as were seen."""
+    done, copies = declared
+    facts = {name: entry["facts"] for name, entry in done.manifest["outputs"].items()}
+    assert facts["sequences/all"]["seen"] == (
+        "as declared: the loaded proxies saw the rows that a column names"
+    )
+    never = [row for row in done.table("sequences").to_pylist() if not copies[row["row_key"]][1]]
+    assert facts["risk/all"]["floor"]["sequences"] == len(never) > 0
+    [tokens] = {one["tokens"] for one in facts["sequences/all"]["proxies"]}
+    assert 0 < tokens < 2 * facts["sequences/all"]["corpus_tokens"]
+    assert set(done.table("risk")["basis"].to_pylist()) == {"seen", "unseen"}
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "found"),
+    [
+        ("a.jsonl", [{"text": "a b c", "other": 1}], "no such column"),
+        ("a.jsonl", [{"text": "a b c", "saw": "perhaps"}], "words that are neither"),
+        ("a.parquet", [{"text": "a b c", "saw": [1]}], "values of type list"),
+    ],
+)
+def test_a_column_that_does_not_say_it_is_refused(tmp_path, make_corpus, scan, name, rows, found):
+    """The error names the file and the column, and what is in it."""
+    done = scan(make_corpus(tmp_path / "c", {name: rows}), tmp_path / "run", filtered=False)
+    config = load_config(settings=["proxy.models=[some]", *DECLARED])
+    with run.session(done.folder, config, LocalMapper(1)) as session:
+        work = session.work(run.STAGES["sequences"], "all", 1)
+        with pytest.raises(SchemaMismatch, match="which rows the loaded models") as caught:
+            seen_rows(work, documents_to_score(work))
+    assert name in str(caught.value)
+    assert found in str(caught.value)
+
+
+def test_a_column_that_changes_alone_is_noticed(declared):
+    """No text tells of it, so the digests of the files are in the fingerprint, if one is named."""
+    folder = declared[0].folder
+    [first, *_] = shards = load_manifest(folder)["corpus"]["shards"]
+    named = load_config(settings=["proxy.models=[some]", *DECLARED])
+    assert digests(folder, named) == [shard["content_digest"] for shard in shards]
+    assert len(first["content_digest"]) == 32
+    assert digests(folder, load_config(settings=["proxy.models=[some]"])) is None
+    assert run.STAGES["sequences"].outside is digests
+
+
+def test_a_column_without_models_that_saw_it_is_refused():
+    """It would say nothing of proxies that are trained here."""
+    with pytest.raises(ConfigError, match=r"proxy\.trained_on = corpus"):
+        load_config(settings=["proxy.seen_column=saw"])
