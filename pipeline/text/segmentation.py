@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -170,10 +171,12 @@ def _buffers(array: pa.Array) -> tuple[Int64, Uint8]:
     return offsets, np.zeros(0, np.uint8) if data is None else np.frombuffer(data, np.uint8)
 
 
-def are_compiled() -> bool:
+def are_compiled(first: Any = None) -> bool:  # noqa: ANN401 - a loop of Numba's
     """Tell whether loops were compiled and kept since this version was installed here.
 
-    Told by the first that a scan needs; all that it needs are compiled in one scan.
+    Args:
+        first: the first of them; None for those that every scan needs.
     """
-    kept = Path(kernels.scan_words.stats.cache_path)
-    return any(kept.glob("segmentation_kernels.scan_words-*.nbi"))
+    loop = first or kernels.scan_words
+    module = loop.__module__.rpartition(".")[2]
+    return any(Path(loop.stats.cache_path).glob(f"{module}.{loop.__name__}-*.nbi"))

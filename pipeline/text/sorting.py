@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from pipeline.text.arrays import Int64, Uint64
+from pipeline.text.arrays import Int64, Uint64, Value
 
 _PER_BUCKET = 8  # keys that a bucket holds on average, sorted by insertion
-_LARGE = 64  # a bucket of more, which equal keys make, is sorted by merging
+_LARGE = 64  # a bucket of more, which equal keys make, is merged from runs of so many
 
 
 @njit(nogil=True, cache=True)
@@ -53,19 +53,51 @@ def order_of(keys: Uint64, spread: int) -> Int64:
 
 @njit(nogil=True, cache=True)
 def _sort(keys: Uint64, order: Int64, first: int, last: int) -> None:
-    """Sort the keys from `first` to `last` in place, and their places with them; stable."""
+    """Sort the keys from `first` to `last` in place, and their places with them; stable.
+
+    By insertion in runs of _LARGE, which are merged two by two: Numba would take seconds to compile
+    NumPy's own for it.
+    """
+    for low in range(first, last, _LARGE):
+        for i in range(low + 1, min(low + _LARGE, last)):
+            key, place = keys[i], order[i]
+            j = i
+            while j > low and keys[j - 1] > key:
+                keys[j], order[j] = keys[j - 1], order[j - 1]
+                j -= 1
+            keys[j], order[j] = key, place
     if last - first > _LARGE:
-        by = np.argsort(keys[first:last], kind="mergesort")
-        held, places = keys[first:last].copy(), order[first:last].copy()
-        keys[first:last], order[first:last] = held[by], places[by]
-        return
-    for i in range(first + 1, last):
-        key, place = keys[i], order[i]
-        j = i
-        while j > first and keys[j - 1] > key:
-            keys[j], order[j] = keys[j - 1], order[j - 1]
-            j -= 1
-        keys[j], order[j] = key, place
+        held, places = np.empty(last - first, np.uint64), np.empty(last - first, np.int64)
+        width = _LARGE
+        while width < last - first:
+            for low in range(first, last - width, 2 * width):
+                _merge(keys, order, (low, low + width, min(low + 2 * width, last)), held, places)
+            width *= 2
+
+
+@njit(nogil=True, cache=True)
+def _merge(keys: Uint64, order: Int64, bounds: Value, held: Uint64, places: Int64) -> None:
+    """Merge two runs of ascending keys that lie side by side, and their places with them.
+
+    Args:
+        keys: changed between the bounds.
+        order: likewise.
+        bounds: where the first run begins, the second begins, and that ends.
+        held: room for the first run.
+        places: likewise.
+    """
+    low, middle, high = bounds
+    for i in range(middle - low):
+        held[i], places[i] = keys[low + i], order[low + i]
+    i, j, n = 0, middle, low
+    while i < middle - low:
+        if j < high and keys[j] < held[i]:
+            keys[n], order[n] = keys[j], order[j]
+            j += 1
+        else:
+            keys[n], order[n] = held[i], places[i]
+            i += 1
+        n += 1
 
 
 @njit(nogil=True, cache=True)

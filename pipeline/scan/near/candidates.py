@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.engine.parts import in_order
+from pipeline.engine.progress import current
 from pipeline.engine.query import limits, stream
 from pipeline.engine.spill import Spill, spilling
 from pipeline.engine.stage import Receipt, Work
@@ -32,6 +33,7 @@ from pipeline.scan.near.crowd_kernels import Crowd, gather
 from pipeline.scan.signatures import short_hashes
 from pipeline.text import minhash
 from pipeline.text.arrays import Flags, Float64, Int64, Uint32, Uint64
+from pipeline.text.segmentation import are_compiled
 from pipeline.text.sorting import among
 from schemas.scan.audit import AUDIT
 from schemas.scan.buckets import BUCKETS
@@ -229,6 +231,8 @@ class _Search:
         self.largest = max(self.largest, int(largest.max(initial=0)))
         self.capped_documents += int(crowded.sum())
         del largest
+        if crowded.any() and not are_compiled(gather):
+            current().message("compiling loops for large buckets: ten seconds, once")
         crowd = _Crowding(self.work, documents, np.flatnonzero(crowded)) if crowded.any() else None
         for numbers in passes:
             bands, buckets = only or make(numbers)

@@ -13,6 +13,7 @@ import numpy as np
 from numba import njit
 
 from pipeline.text.arrays import Flags, Int32, Int64, Uint8, Uint32, Uint64, Value
+from pipeline.text.sorting import order_of
 
 CODES = 128  # values of a signature that are looked at, two bits each
 WORDS = CODES // 32
@@ -160,8 +161,10 @@ def gather(
         if not full and not large:
             met[bucket] = False
             continue
-        order = np.argsort(keys[first:n], kind="mergesort")
-        texts[first:n], keys[first:n] = texts[first:n][order], keys[first:n][order]
+        order = order_of(keys[first:n], 0)
+        held = texts[first:n].copy(), keys[first:n].copy()
+        for i in range(n - first):
+            texts[first + i], keys[first + i] = held[0][order[i]], held[1][order[i]]
         reach = n - first if full else max(WITHIN, c.near.shape[1])
         own = _bucket(c, texts[first:n])
         _neighbours(c, own, reach)

@@ -2,6 +2,7 @@ import json
 import random
 from collections import Counter
 from itertools import combinations
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -310,6 +311,20 @@ def in_passes(done, folder, monkeypatch, bands):
     assert passes == (once if len(once) == 1 else once + once)
     assert len(read) == 1  # signatures, whatever the memory
     return again
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_loops_of_large_buckets_are_told_of_before_they_are_compiled(
+    capped, tmp_path, monkeypatch, kept
+):
+    """A corpus that needs them first waits ten seconds for it, and is told why; once."""
+    said: list[str] = []
+    noting = SimpleNamespace(message=said.append, advance=lambda *_: None)
+    monkeypatch.setattr(candidates, "are_compiled", lambda first: kept and first is not None)
+    monkeypatch.setattr(candidates, "current", lambda: noting)
+    capped[0].redone("candidates", tmp_path / "run")
+    assert len(said) == (not kept)
+    assert all("compiling loops" in line for line in said)
 
 
 @pytest.mark.parametrize("bands", [1, 5, 12])

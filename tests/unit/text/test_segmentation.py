@@ -305,6 +305,12 @@ def test_kept_loops_are_seen(monkeypatch, tmp_path):
     monkeypatch.setattr(
         segmentation_kernels,
         "scan_words",
-        SimpleNamespace(stats=SimpleNamespace(cache_path=tmp_path)),
+        SimpleNamespace(
+            stats=SimpleNamespace(cache_path=tmp_path),
+            __module__=segmentation_kernels.__name__,
+            __name__="scan_words",
+        ),
     )
     assert not text.are_compiled()
+    (tmp_path / "segmentation_kernels.scan_words-293.py311.nbi").touch()
+    assert text.are_compiled()
