@@ -356,7 +356,8 @@ Which share of the tokens each policy takes, families whole or not at all, until
 sample's own text, in one epoch, refilled to as many tokens. "Counted" is that share on the plain target's labels, untrained. "Trained" is the
 least share of an arm that was enough with the first seed, "too little" the largest below it that was not. "Left" is which part
 of the memorized still is in that arm, over all seeds, with its interval, and with how many seeds it is enough: the first one chose the share. Plants
-stay in every arm and are in none of these figures but their own ([backtest.md](backtest.md)).
+stay in every arm and are in none of these figures but their own. What a model recites that was never taught its unit is guessed, and in no figure either
+but its own ([backtest.md](backtest.md)).
 """
     ]
     for path, record in records.items():
@@ -404,9 +405,16 @@ def _removal_of(record: Row) -> str:
     return f"""### {record["corpus"]}: {CORPORA.get(record["corpus"], "")}
 
 A target of {record["parameters"]:,} parameters and {record["rows"]:,} rows of 64 tokens of the sample, {record["distinct_rows"]:,} of them distinct. It memorizes
-{record["memorized"]:,} of these, in {record["units_memorized"]} of {record["units"]} units (families that hold the same text){few}.
+{record["memorized"]:,} of these, in {record["units_memorized"]} of {record["units"]} units (families that hold the same text){few}. {_guessed(record)}
 
 {_table(head, lines)}"""
+
+
+def _guessed(record: Row) -> str:
+    """Return how many sequences are recited without having been seen."""
+    if "guessed" not in record:
+        return "What can be guessed was not told apart yet; of what is refilled and held out nothing was recited."
+    return f"{record['guessed']:,} are recited by a model that never saw their unit."
 
 
 def _removal_arms(record: Row) -> str:

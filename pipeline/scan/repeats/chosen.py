@@ -185,7 +185,8 @@ class _ChunkPass:
             return held.documents, hashes, stretches, none, np.zeros(len(hashes), np.uint32)
         again_counted = np.repeat(counted.holds(anchors.anchors), anchors.covers)
         bounds = np.concatenate([[0], np.cumsum(anchors.windows())])
-        known = window_kernels.recall(bounds, again_counted, again.runs)
+        runs = self.spill.get(again.runs).reshape(-1, 5)
+        known = window_kernels.recall(bounds, again_counted, runs)
         stretches[:, 0] = again.rows[stretches[:, 0]]
         return held.documents, hashes, stretches, *known
 
@@ -306,7 +307,7 @@ class WindowChoice:
     ) -> list[Chosen]:
         """Return all windows of the documents that are looked at again."""
         every = np.full(1, 0xFF, np.uint8), 3  # all values of three bits
-        again = known.by_chunk(self._work, documents, held)
+        again = known.by_chunk(self._work, documents, held, self._spill)
         works = [*zip(self._places, held, again, strict=True)]
         total = documents.windows(self._size, known.again)
         select = partial(self._pass.select, every, self._part_bits(total), known.anchors)

@@ -100,13 +100,13 @@ class Again:
     Attributes:
         documents: how many the chunk has.
         rows: places of these documents in it.
-        runs: runs of repeated windows: place among these documents, first word, windows,
-            occurrences, documents that hold them; none of documents that are new.
+        runs: runs of repeated windows, put aside: place among these documents, first word, windows,
+            occurrences, documents that hold them, (runs, 5), flat; none of documents that are new.
     """
 
     documents: int
     rows: Int64  # (documents again,)
-    runs: Uint32  # (runs, 5)
+    runs: Ref
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ class Known:
         return cls(again, counted, links)
 
     def by_chunk(
-        self, work: Work, documents: Documents, chunks: Sequence[HeldAnchors]
+        self, work: Work, documents: Documents, chunks: Sequence[HeldAnchors], spill: Spill
     ) -> Iterator[Again]:
         """Yield what is looked at again of each chunk, in their order.
 
@@ -169,6 +169,7 @@ class Known:
             work: the unit of work.
             documents: those of the corpus.
             chunks: all of them.
+            spill: for their last runs.
 
         Raises:
             IntegrityError: The last windows are not those of the documents.
@@ -184,7 +185,7 @@ class Known:
             ends = runs[:, 1].astype(np.int64) + runs[:, 2] + size - 1
             if (ends > documents.words[own][rows][runs[:, 0]]).any():
                 raise damaged_file(path, "windows that are not in their documents")
-            yield Again(chunk.documents, rows, runs)
+            yield Again(chunk.documents, rows, spill.put(runs.ravel()))
 
 
 def _runs(last: FormerRows, keys: Uint64, same: Flags) -> Uint32:
