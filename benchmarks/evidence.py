@@ -413,8 +413,8 @@ A target of {record["parameters"]:,} parameters and {record["rows"]:,} rows of 6
 def _guessed(record: Row) -> str:
     """Return how many sequences are recited without having been seen."""
     if "guessed" not in record:
-        return "What can be guessed was not told apart yet; of what is refilled and held out nothing was recited."
-    return f"{record['guessed']:,} are recited by a model that never saw their unit."
+        return "What can be guessed was not told apart in this record."
+    return f"{record['guessed'] or 'None'} of all are recited by a model that never saw their unit."
 
 
 def _removal_arms(record: Row) -> str:
