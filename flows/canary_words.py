@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.absent import KEY
 from pipeline.canaries.checked.check import RESULT
-from pipeline.canaries.key import KEY
 from pipeline.canaries.made.canaries import Made
 from pipeline.report.html.phrases import number, wrapped
 from pipeline.report.quotes.quotes import label

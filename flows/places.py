@@ -12,6 +12,7 @@ from typing import Any
 from flows.arguments import (
     BacktestArguments,
     CheckArguments,
+    CheckCanariesArguments,
     FilterArguments,
     ReportArguments,
     RestoreArguments,
@@ -19,7 +20,7 @@ from flows.arguments import (
     ScanArguments,
     ScoreArguments,
 )
-from pipeline.absent import MANIFEST, no_corpus, no_run, placed
+from pipeline.absent import KEY, MANIFEST, no_corpus, no_key, no_run, placed
 from pipeline.names import shown
 
 MARKS = "@:*?["
@@ -40,6 +41,7 @@ def require_there(arguments: Any) -> None:  # noqa: ANN401 - those of any comman
     Raises:
         InputError: A part of the corpus does not exist.
         RunFolderError: There is no manifest where a run folder was named.
+        ConfigError: There is no key where a folder of canaries was named.
     """
     for root in getattr(arguments, "corpus", ()):
         if not any(mark in root for mark in MARKS) and _is_nothing(placed(root)):
@@ -47,6 +49,9 @@ def require_there(arguments: Any) -> None:  # noqa: ANN401 - those of any comman
     run = getattr(arguments, "run", None)
     if run is not None and address_of(run) is None and _is_nothing(run / MANIFEST):
         raise no_run(run)
+    key = arguments.folder / KEY if isinstance(arguments, CheckCanariesArguments) else None
+    if key is not None and _is_nothing(key):
+        raise no_key(key.parent)
 
 
 def _is_nothing(path: Path) -> bool:

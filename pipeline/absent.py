@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from pipeline.errors import InputError, RunFolderError
+from pipeline.errors import ConfigError, InputError, RunFolderError
 
 MANIFEST = "manifest.json"
+KEY = "key.json"  # of canaries
 
 
 def placed(text: str) -> Path:
@@ -35,4 +36,14 @@ def no_run(folder: Path) -> RunFolderError:
         where=str(folder),
         found=f"no {MANIFEST}",
         fix="make one: rote run CORPUS... --out FOLDER",
+    )
+
+
+def no_key(folder: Path) -> ConfigError:
+    """Return the error for a place without a key of canaries."""
+    return ConfigError(
+        "There is no key of canaries here.",
+        where=str(folder),
+        found=f"no {KEY}",
+        expected="a folder that `rote canaries RUN --out FOLDER` wrote",
     )

@@ -14,11 +14,11 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from pipeline.absent import KEY, no_key
 from pipeline.engine.files import TEMPORARY, digest_file, sync
 from pipeline.engine.run_folder import digest_of
-from pipeline.errors import ConfigError, IntegrityError
+from pipeline.errors import IntegrityError
 
-KEY = "key.json"
 FORM = 1  # of the file
 OWNER_ONLY = 0o600
 
@@ -126,12 +126,7 @@ def read_key(folder: Path) -> Key:
     try:
         told = json.loads(path.read_bytes())
     except FileNotFoundError as error:
-        raise ConfigError(
-            "There is no key of canaries here.",
-            where=str(folder),
-            found=f"no {KEY}",
-            expected="a folder that `rote canaries RUN --out FOLDER` wrote",
-        ) from error
+        raise no_key(folder) from error
     except ValueError as error:
         raise _changed(path, "no JSON") from error
     key = _key_of(path, told)

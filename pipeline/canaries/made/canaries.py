@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.canaries.key import KEY, Canary, Key, hash_of, write_private
+from pipeline.absent import KEY
+from pipeline.canaries.key import Canary, Key, hash_of, write_private
 from pipeline.canaries.made.absent import absent
 from pipeline.canaries.made.design import NATURAL, RANDOM, Design
 from pipeline.canaries.made.forecasts import forecasts, language_of_run, why_no_forecast

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.canaries.key import KEY, Canary, read_key
+from pipeline.absent import KEY
+from pipeline.canaries.key import Canary, read_key
 from pipeline.canaries.made.absent import RUN_WORDS, absent
 from pipeline.canaries.made.canaries import make_canaries
 from pipeline.canaries.made.design import Design, design_of

@@ -82,6 +82,7 @@ def test_help_and_refusals_import_nothing_heavy(tmp_path):
         ],
         2: [
             *("run corpus --out new --other", "run corpus"),
+            "canaries check missing --prompts new",
             "run corpus --out new --set near.threshold=2",
             *(
                 f"{name} run --set near.threshold=2"
