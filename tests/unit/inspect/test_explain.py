@@ -211,6 +211,31 @@ def test_drop_risk_is_told_by_the_risk_that_it_judges(
 
 
 @pytest.mark.parametrize(
+    ("policy", "gone", "told"),
+    [
+        ({"rules": ("drop-copies",)}, False, "drop-risk, as the first of policy.rules, takes it"),
+        ({"risk": 0.2}, False, "the rule drop-risk takes it with a policy.risk_share that reaches"),
+        ({"risk": 0.005}, True, "it would stay with a higher policy.risk, or without the rule"),
+        ({"risk_share": 0.5}, True, "it would stay with a smaller policy.risk_share, or without"),
+    ],
+)
+def test_an_order_is_told_no_threshold(policy: dict[str, Any], gone: bool, told: str) -> None:
+    """Beyond ten times the proxies the number that a rule compares is no probability."""
+    config = Config(policy=PolicyConfig(**{"rules": ("drop-copies", "drop-risk"), **policy}))
+    decision: dict[str, Any] = {"risk_after": 0.00813, "rows_standing_for": 0, "method": None}
+    decision |= {"score": None, "rule": None, "reason": None, "action": "keep"}
+    if gone:
+        decision |= {"action": "drop", "rule": "drop-risk", "reason": "risk"}
+    row: dict[str, Any] = {"source": "site", "source_group": "site", "split": None}
+    row |= {"representative": 0, "exact_count": 1, "repeated_words": 0}
+    forecast = {"risk": 0.2592, "extrapolated": True}
+    (line,) = otherwise(Explanation(row, config, decision=decision, risk=forecast))
+    assert line.startswith("Its risk is a place in an order and no probability")
+    assert told in line
+    assert "0." not in line
+
+
+@pytest.mark.parametrize(
     ("exact", "jaccards", "told"),
     [
         (1, [0.94117], "It would stay with near.threshold above 0.9412."),

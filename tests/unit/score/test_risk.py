@@ -402,7 +402,8 @@ def test_beyond_ten_times_the_ladder_is_extrapolated(tmp_path, times, tokens, be
     """Above 10 times the size or the tokens of the largest proxy: order and band, no kind."""
     target = (f"target.parameters={times * SIZES['p2']}", f"target.tokens={tokens}")
     found = forecast_of(tmp_path, sequences(most_memorized=3), *target)
-    assert set(found.risk["extrapolated"].to_pylist()) == {beyond}
+    for table in (found.risk, found.documents):
+        assert set(table["extrapolated"].to_pylist()) == {beyond}
     assert found.facts["target"]["extrapolated"] is beyond
     assert (found.facts["expected"]["all"]["expected_share"] is None) is beyond
     assert (found.risk["kind"].null_count == len(found.risk)) is beyond
