@@ -279,7 +279,7 @@ class ProxyConfig(Section):
         description="what `proxy.models` were trained on: corpus declares that it was all of this "
         "corpus, `proxy.epochs` times, so that they forecast as trained proxies do",
     )
-    seen_column: str | None = Field(
+    seen_column: Column | None = Field(
         None,
         description="column of the corpus that says which rows `proxy.models` were trained on: "
         "true or false, yes or no, or a number, 0 for never; with `proxy.trained_on` = corpus; "

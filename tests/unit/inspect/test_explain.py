@@ -350,7 +350,8 @@ def test_contributions_are_features_times_coefficients(tmp_path: Path) -> None:
         "log p per token": -3.0,
         "log size": 0.0,  # at the largest proxy: beyond it the slope is not this one
     }
-    assert contributions(tables, facts, 7, {"basis": "seen", "start_byte": 5}) == []
+    assert contributions(tables, facts, 7, {"basis": "seen", "start_byte": 5}) == found  # one law
+    assert contributions(tables, {}, 7, {"basis": "seen", "start_byte": 5}) == []
     assert contributions(tables, facts, 8, {"basis": "unseen", "start_byte": 5}) == []
 
 
