@@ -76,9 +76,9 @@ def main() -> None:
     parts = [HEAD.format(largest=f"{largest / 1e6:.1f}"), _answers(natural)]
     for path, record in _latest(forecasts).items():
         parts.append(_targets(path, record))
-    parts.append(_promises(list(_latest(forecasts).values())))
-    parts.append(_intervals(list(forecasts.values())))
-    parts += [_packed(run, list(forecasts.values())) for run in _runs(forecasts.values())]
+    parts.append(_promises(_latest(forecasts)))
+    parts.append(_intervals(forecasts))
+    parts += [_packed(run, forecasts) for run in _runs(forecasts.values())]
     parts.append(_removal({path: _read(path) for path in _records("removal")}))
     parts += [_widths(path, _read(path)) for path in _records("widths")]
     parts.append(_reading())
@@ -228,10 +228,10 @@ def _known(record: Row) -> str:
     return f" Targets that `{record['known']}` has were trained before, by the record of that date."
 
 
-def _promises(records: Sequence[Row]) -> str:
+def _promises(records: Mapping[Path, Row]) -> str:
     """Return the section on promised precisions: what came of what was called."""
-    lines = []
-    for record in records:
+    lines, told = [], {}
+    for path, record in records.items():
         rows = [r for r in record["rows"] if "called_at_that" in r and r.get("score") == "unseen"]
         own = [r for r in rows if r["order"] == OWN and PACKED not in r["target"]]
         for stratum in ("natural, 8 and more", "plants", "all"):
@@ -242,6 +242,7 @@ def _promises(records: Sequence[Row]) -> str:
                 ]  # fmt: skip
                 if part:
                     lines.append(_promise_line(record["run"], stratum, part))
+                    told[path] = record
     if not lines:
         return ""
     head = ("corpus", "target", "stratum", "seeds", "0.5 promised", "0.75", "0.9", "called at 0.9",
@@ -254,7 +255,9 @@ others ([backtest.md](backtest.md)). Before, a threshold was chosen above which 
 7 points, since a family of many sequences of a lesser risk was called with it. The rule was chosen on 1 MB each of Python and Perl sources, of an editor's help, of packages'
 notes and of headers, with a target each, and then measured here once. A precision at or above its promise holds it.
 
-{_table(head, lines)}"""
+{_table(head, lines)}
+{_commands(told)}
+"""
 
 
 def _promise_line(run: str, stratum: str, part: Sequence[Row]) -> list[str]:
@@ -271,14 +274,14 @@ def _promise_line(run: str, stratum: str, part: Sequence[Row]) -> list[str]:
     return [run, target, stratum, str(len(part)), *kept, called, recall]
 
 
-def _intervals(records: Sequence[Row]) -> str:
+def _intervals(records: Mapping[Path, Row]) -> str:
     """Return the section on intervals over all triples of ladder, target and seed.
 
     A run that several records are of has its rungs in each of them: they count once.
     """
     once = {
         (record["run"], row["ladder"], row["target"], row["seed"], row["stratum"]): row
-        for record in records
+        for record in records.values()
         for row in record["rows"]
         if row.get("score", "unseen") == "unseen" and PACKED not in row["target"]
     }
@@ -298,20 +301,22 @@ def _intervals(records: Sequence[Row]) -> str:
 Every rung of a ladder is also a target of the shorter ladders; it shares seed and order with the proxies, which is easier, so these
 stand apart.
 
-{_table(("targets with", "stratum", "triples", "95% intervals that hold"), lines)}"""
+{_table(("targets with", "stratum", "triples", "95% intervals that hold"), lines)}
+{_commands(records)}
+"""
 
 
-def _packed(run: str, records: Sequence[Row]) -> str:
+def _packed(run: str, records: Mapping[Path, Row]) -> str:
     """Return the section on targets that were trained as people train, beside the same ones.
 
     Args:
         run: name of the corpus.
         records: of all; those of a corpus may have different seeds, and the later one counts.
     """
+    of_run = {path: record for path, record in records.items() if record["run"] == run}
     every = {
         (row["ladder"], row["target"], row["seed"], row["stratum"]): row
-        for record in records
-        if record["run"] == run
+        for record in of_run.values()
         for row in record["rows"]
         if row["score"] == "unseen" and row["order"] == OWN
     }
@@ -322,10 +327,10 @@ def _packed(run: str, records: Sequence[Row]) -> str:
     lines = []
     for stratum in ORDER:
         packed = [r for r in rows if r["stratum"] == stratum and PACKED in r["target"]]
-        seeds = {row["seed"] for row in packed}
+        asked = {row["seed"] for row in packed}
         alone = [
             r for r in rows
-            if r["stratum"] == stratum and PACKED not in r["target"] and r["seed"] in seeds
+            if r["stratum"] == stratum and PACKED not in r["target"] and r["seed"] in asked
         ]  # fmt: skip
         if packed and packed[0]["memorized"] + alone[0]["memorized"]:
             lines.append([stratum, packed[0]["sequences"], f"{_mean(alone, 'expected'):.2%}",
@@ -341,7 +346,9 @@ Proxies and targets are taught single sequences behind an EOS, as they are asked
 as people train, on windows of 256 tokens cut from whole documents one after another, recite less of the same sequences: there a sequence
 stands behind other text, or is cut in two. The forecast is of the first; for a target of packed windows it is too high by as much.
 
-{_table(head, lines)}"""
+{_table(head, lines)}
+{_commands(of_run)}
+"""
 
 
 def _removal(records: dict[Path, Row]) -> str:
@@ -506,6 +513,15 @@ def _reading() -> str:
 """
 
 
+def _commands(records: Mapping[Path, Row]) -> str:
+    """Return the commands that make the records of a table over several, a line each."""
+    lines = []
+    for path, record in records.items():
+        seeds = sorted({row["seed"] for row in record["rows"] if row["order"] == OWN})
+        lines.append(f"- `{_command(path, record, seeds)}`")
+    return "\n".join(lines)
+
+
 def _command(path: Path, record: Row, seeds: Sequence[int]) -> str:
     of = " ".join(map(str, seeds))
     out = path.relative_to(ROOT)
@@ -518,9 +534,8 @@ def _command(path: Path, record: Row, seeds: Sequence[int]) -> str:
         of += f" --panel {panel}"
     shapes = sorted({row["target"] for row in record["rows"] if row["order"] == OWN})
     shape = " ".join(one for one in shapes if PACKED not in one)
-    return (
-        f"python benchmarks/forecast.py {record['run']} --shapes {shape} --seeds {of} --out {out}"
-    )
+    made = f"python benchmarks/forecast.py {record['run']} --shapes {shape} --seeds {of}"
+    return " ".join(f"{made} --out {out}".split())
 
 
 def _mean(rows: Sequence[Row], key: str) -> float:

@@ -319,6 +319,7 @@ def _document_risk(row_key: int, risk: float) -> dict[str, Any]:
         "risk_low": risk / 2,
         "risk_high": 0.9,
         "kind": "none",
+        "extrapolated": False,
         "expected_tokens": risk * 32,
         "scored_share": 0.5,
     }

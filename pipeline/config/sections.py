@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from pipeline.config.evaluation import DecontaminateConfig, MinusConfig
 from pipeline.config.fields import (
@@ -224,6 +231,41 @@ Layers = Annotated[Count, at_most(256, "a proxy is a small model")]
 Width = Annotated[Count, at_most(16_384, "a proxy is a small model")]
 
 
+_TOKENS: TypeAdapter[int] = TypeAdapter(Annotated[int, Field(ge=0), at_most(10**18, _LARGE)])
+_EACH_TOKENS: TypeAdapter[tuple[int, ...]] = TypeAdapter(
+    Annotated[
+        tuple[Annotated[int, Field(ge=0), at_most(10**18, _LARGE)], ...],
+        no_longer_than(64, "one is of each model, and all are loaded"),
+    ]
+)
+
+
+def _one_or_each(value: object) -> object:
+    """Return a number, or a list of numbers; one message says what is wrong with either."""
+    kind: TypeAdapter[Any] = _EACH_TOKENS if isinstance(value, list | tuple) else _TOKENS
+    try:
+        return kind.validate_python(value)
+    except ValidationError as error:
+        raise ValueError(error.errors()[0]["msg"].removeprefix("Value error, ")) from error
+
+
+TrainedTokens = Annotated[int | tuple[int, ...], BeforeValidator(_one_or_each)]
+
+
+def _require_each(tokens: tuple[int, ...], models: int) -> None:
+    """Refuse a list of tokens that does not tell of each model what it was trained on."""
+    if len(tokens) != models:
+        raise ValueError(
+            f"proxy.trained_tokens is a list of {len(tokens):,}, and proxy.models one of "
+            f"{models:,}: give a number for each model, in their order, or a single one for all"
+        )
+    if 0 in tokens:
+        raise ValueError(
+            "proxy.trained_tokens has a 0 in its list: a model that was trained on nothing knows "
+            "no text, and what is not known of one is told of none (a single 0)"
+        )
+
+
 class ProxyConfig(Section):
     """The small models that are trained on a sample of the corpus, and how."""
 
@@ -243,11 +285,12 @@ class ProxyConfig(Section):
         "true or false, yes or no, or a number, 0 for never; with `proxy.trained_on` = corpus; "
         "without one it was all of them",
     )
-    trained_tokens: Annotated[int, at_most(10**18, _LARGE)] = Field(
+    trained_tokens: TrainedTokens = Field(
         0,
-        ge=0,
-        description="tokens that each of `proxy.models` was trained on in all; 0: those of this "
-        "corpus, or of the rows that it saw, times `proxy.epochs`",
+        description="tokens that each of `proxy.models` was trained on in all, or a list of as "
+        "many numbers, one a model: of those of one size the ones with fewer are earlier "
+        "checkpoints, which saw the corpus in proportion; 0: those of this corpus, or of the rows "
+        "that it saw, times `proxy.epochs`",
     )
     tokenizer: Place | None = Field(
         None,
@@ -308,6 +351,8 @@ class ProxyConfig(Section):
             raise ValueError("proxy.shapes needs three or more proxies, each larger than the last")
         if self.seen_column is not None and self.trained_on != "corpus":
             raise ValueError("proxy.seen_column needs proxy.trained_on = corpus and proxy.models")
+        if isinstance(self.trained_tokens, tuple):
+            _require_each(self.trained_tokens, len(self.models))
         if any(width % 32 for _, width in self.shapes):
             raise ValueError("a width in proxy.shapes is not a multiple of 32")
         return self

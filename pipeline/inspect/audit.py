@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.config.sections import Config, SketchConfig
 from pipeline.engine.memory import budget_of
@@ -226,7 +227,9 @@ def _documents(name: str, keys: Uint64, tables: dict[str, list[Path]]) -> dict[s
     """Return the columns that name a document of each text, and what became of it."""
     named = _columns(tables, COUNTS, ["doc_id", "shard", "row"], keys)
     decided = _columns(tables, DECISIONS, ["action", "reason"], keys)
-    risk = _columns(tables, DOCUMENT_RISK, ["risk"], keys)["risk"]
+    forecast = _columns(tables, DOCUMENT_RISK, ["risk", "extrapolated"], keys)
+    no_order = pc.invert(pc.fill_null(forecast["extrapolated"], fill_value=False))
+    risk = pc.if_else(no_order, forecast["risk"], pa.scalar(None, pa.float64()))
     action = decided["action"].to_pylist()
     gone = [None if one is None else "removed" if one == "drop" else "kept" for one in action]
     reasons = decided["reason"].to_pylist()

@@ -9,6 +9,10 @@ from pipeline.report.quotes.quotes import label
 
 GROUPING = frozenset({"drop-copies", "keep-n"})  # the rules that read near.threshold
 DROP_RISK = "drop-risk"
+ORDER = (
+    "Its risk is a place in an order and no probability, since the target is over ten times the "
+    "proxies"
+)
 OF_SOURCE = ("source", "source_group", "split")  # what policy.sources and exempt name, in order
 
 
@@ -79,6 +83,9 @@ def _less_risky(one: Explanation, decision: Row) -> str:
     copy = decision["method"] is not None
     if copy and "drop-copies" in policy.rules[: policy.rules.index(DROP_RISK)]:
         return "It goes with the row that it is a copy of, which the rule drop-risk takes."
+    if setting is not None and _is_order(one):
+        less = "a smaller policy.risk_share" if policy.risk_share else f"a higher {setting}"
+        return f"{ORDER}: it would stay with {less}, or without the rule drop-risk."
     if setting is None or risk is None or float(_up(risk)) >= 1:
         return "It would stay without the rule drop-risk."
     share = " and policy.risk_share at 0" if policy.risk_share else ""
@@ -127,9 +134,16 @@ def _risky(one: Explanation) -> list[str]:
         which = "drop-risk, as the first of policy.rules,"
         if config.minus.run or config.decontaminate.files:  # these take rows before any rule
             return []
+    if risk is not None and _is_order(one):
+        return [f"{ORDER}: the rule {which} takes it with a policy.risk_share that reaches it."]
     if risk is None or float(_down(risk)) == 0:
         return []
     return [f"The rule {which} takes it with {setting} at {_down(risk)} or below."]
+
+
+def _is_order(one: Explanation) -> bool:
+    """Return whether a row's risk is an order: its number means nothing as a threshold."""
+    return bool(one.risk and one.risk.get("extrapolated"))
 
 
 def _taken(one: Explanation, risk: float | None) -> bool:

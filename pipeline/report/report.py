@@ -16,7 +16,7 @@ from pipeline.report.data.comparison import compared_digest
 
 __all__ = ["VERSION", "alarms", "outside", "report"]
 
-VERSION = 10
+VERSION = 11
 
 
 def outside(folder: Path, config: Config) -> list[str]:

@@ -19,6 +19,7 @@ from pipeline.report.data.priorities import top_rows
 from pipeline.report.html.markup import number, percent, size
 from pipeline.report.html.phrases import PERSONAL, kind
 from pipeline.report.page import verdict
+from pipeline.report.page.changes import forecast_sides
 from pipeline.report.page.opening import sentences
 from pipeline.report.page.personal import sentence
 from pipeline.report.quotes.quotes import label
@@ -181,7 +182,7 @@ def _changes(data: Row) -> list[str]:
         return []
     lines = [
         (row["measure"].replace("_", " "), number(row["before"]), number(row["now"]))
-        for row in (*found["totals"], *([] if ordered(data) else found["risk"] or []))
+        for row in (*found["totals"], *forecast_sides(data))
     ]
     return [
         f"## Changed since {plain(label(found['name']))}",

@@ -31,7 +31,8 @@ DECISIONS = table(
         field(
             "risk_after",
             pa.float64(),
-            "its risk over the rows that the rules before drop-risk leave; null without that rule",
+            "its risk over the rows that the rules before drop-risk leave, an order alone where "
+            "document_risk is extrapolated; null without that rule",
             nullable=True,
         ),
         field(

@@ -19,11 +19,19 @@ COUNTS_IN_ROW = [
     field(
         "risk",
         pa.float64(),
-        "probability that the target memorizes part of it; null unscored",
+        "probability that the target memorizes part of it, or, where extrapolated, a place in an "
+        "order that rules go by; null unscored",
         nullable=True,
     ),
     field("risk_low", pa.float64(), "low end of the 95% interval", nullable=True),
     field("risk_high", pa.float64(), "high end of the 95% interval", nullable=True),
+    field(
+        "extrapolated",
+        pa.bool_(),
+        "the target has over 10x the size or tokens of the largest proxy: the interval is a band; "
+        "null unscored",
+        nullable=True,
+    ),
 ]
 
 KEPT_STRUCT = pa.struct(COUNTS_IN_ROW)
@@ -45,7 +53,7 @@ ITEM_IN_ROW = [
 ]
 
 PROOF = ("jaccard", "score", "measure")
-RISKS = ("risk", "risk_low", "risk_high")
+RISKS = ("risk", "risk_low", "risk_high", "extrapolated")
 OF_DOCUMENTS = [
     *(field.name for field in KEPT_STRUCT if field.name not in RISKS),
     *("text_hash", "keeper_doc_id", *PROOF),
@@ -55,7 +63,7 @@ OF_DOCUMENTS = [
 RISK_AFTER = field(
     "risk_after",
     pa.float64(),
-    "its risk over the rows that the rules before drop-risk leave",
+    "its risk over the rows that the rules before drop-risk leave; extrapolated: an order alone",
     nullable=True,
 )
 MASKED = field(
@@ -110,7 +118,8 @@ REMOVED_STRUCT = pa.struct(
         field(
             "score",
             pa.float64(),
-            "the proof: jaccard, the share contained, or the risk after the rules before",
+            "the proof: jaccard, the share contained, or the risk after the rules before (where "
+            "extrapolated an order alone)",
             nullable=True,
         ),
         field("measure", pa.string(), "what score is: jaccard | containment | risk", nullable=True),

@@ -14,13 +14,18 @@ def _document(name: str, what: str) -> list[pa.Field]:
         field(f"{name}_row", pa.int64(), "its row in the shard", nullable=True),
         field(f"{name}_decision", pa.string(), "kept | removed; null undecided", nullable=True),
         field(f"{name}_reason", pa.string(), "why it was removed", nullable=True),
-        field(f"{name}_risk", pa.float64(), "its forecast risk; null unscored", nullable=True),
+        field(
+            f"{name}_risk",
+            pa.float64(),
+            "its forecast risk; null unscored, and where document_risk says it is extrapolated",
+            nullable=True,
+        ),
     ]
 
 
 AUDITED = table(
     "audited",
-    1,
+    2,
     "one row per text, sorted by file, row and field",
     [
         field("file", pa.string(), "the file of the text"),

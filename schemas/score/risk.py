@@ -16,7 +16,8 @@ RISK = table(
         field(
             "risk",
             pa.float64(),
-            "probability that the target memorizes it, corpus as given",
+            "probability that the target memorizes it, corpus as given; extrapolated: an order, no "
+            "probability",
             nullable=True,
         ),
         field("risk_low", pa.float64(), "low end of the 95% interval", nullable=True),
@@ -33,13 +34,24 @@ RISK = table(
 
 DOCUMENT_RISK = table(
     "document_risk",
-    2,
+    3,
     "one row per document with at least one scored sequence, sorted by row_key",
     [
         field("row_key", pa.uint64(), ROW_KEY),
-        field("risk", pa.float64(), "largest risk of its scored sequences", nullable=True),
+        field(
+            "risk",
+            pa.float64(),
+            "largest risk of its scored sequences; extrapolated: an order, no probability",
+            nullable=True,
+        ),
         field("risk_low", pa.float64(), "low end of that sequence's 95% interval", nullable=True),
         field("risk_high", pa.float64(), "high end of that sequence's 95% interval", nullable=True),
+        field(
+            "extrapolated",
+            pa.bool_(),
+            "the target has over 10x the size or tokens of the largest proxy: the interval is a "
+            "band, and risk and expected_tokens are an order that rules go by",
+        ),
         field("kind", pa.string(), "kind of that sequence", nullable=True),
         field(
             "expected_tokens",

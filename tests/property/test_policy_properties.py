@@ -62,6 +62,7 @@ def scored(folder, config):
             RISK: {**places, **interval, "basis": ["seen"] * size, "extrapolated": [False] * size,
                    "kind": ["none"] * size},
             DOCUMENT_RISK: {"row_key": keys, **interval, "kind": ["none"] * size,
+                            "extrapolated": [True] * size,
                             "expected_tokens": risk, "scored_share": [1.0] * size,
                             "last_exposure": [None] * size, "spacing": [None] * size},
             RISK_MODEL: {**places, "suffix_byte": [0] * size, "weight": first["exact_count"],
@@ -126,6 +127,9 @@ def require_promises(folder, own):
     for row in table(folder, "removed/spans"):
         own_cut = (row["start_byte"], row["text"], (row["instead"] or "").encode())
         cut.setdefault(row["row_key"], []).append(own_cut)
+    for row in (*kept.values(), *removed.values()):
+        flag = row["rote"]["extrapolated"]  # the run's forecasts are: the flag stands beside each
+        assert flag is (None if row["rote"]["risk"] is None else True)
     for key, row in kept.items():
         assert rebuilt(row["text"].encode(), cut.get(key, [])) == texts[key].encode()
         assert row["source"] == own[keys.index(key)]["source"]

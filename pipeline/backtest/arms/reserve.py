@@ -56,15 +56,43 @@ def reserve_of(subject: Subject, wanted: int) -> Reserve:
     refill, of_refill = _rows(subject, families[LEAST_FAMILIES:], most, most)
     kept, of_kept = _rows(subject, held, len(held) * LOSS_SEQUENCES, LOSS_SEQUENCES)
     if of_refill < LEAST_FAMILIES or of_kept < LEAST_FAMILIES or len(refill) < wanted:
-        raise InputError(
-            "The corpus has too little text outside of the proxies' sample for arms.",
-            where=str(subject.work.folder),
-            found=f"{of_kept} families to measure a loss on, {of_refill} to refill from with "
-            f"{len(refill):,} sequences",
-            expected=f"{LEAST_FAMILIES} of either and {wanted:,} sequences",
-            fix="score with a smaller proxy.sample_tokens, or a larger corpus, or leave --arms out",
-        )
+        raise _too_little(subject, of_kept, of_refill, len(refill), wanted)
     return Reserve(refill, of_refill, kept, of_kept)
+
+
+def _too_little(
+    subject: Subject, held: int, families: int, sequences: int, wanted: int
+) -> InputError:
+    """Return the error that says what is missing, and what would give it.
+
+    Args:
+        subject: the run.
+        held: families that there are to measure a loss on.
+        families: those to refill from.
+        sequences: to refill with, of these.
+        wanted: how many of them are needed.
+    """
+    lack = [
+        f"{need - there:,} {what}"
+        for there, need, what in (
+            (held, LEAST_FAMILIES, "families to measure the loss on"),
+            (families, LEAST_FAMILIES, "families to refill from"),
+            (sequences, wanted, "sequences to refill with"),
+        )
+        if there < need
+    ]
+    needed, in_all = 2 * LEAST_FAMILIES, len(subject.material.known.family_key)
+    smaller = "score with a smaller proxy.sample_tokens, take a larger corpus, or leave --arms out"
+    larger = f"take a larger corpus (this one has {in_all:,} families in all), or leave --arms out"
+    return InputError(
+        "The corpus has too little text outside of the proxies' sample for arms.",
+        where=str(subject.work.folder),
+        found=f"missing: {', '.join(lack)}",
+        expected=f"{needed:,} families of text that no model was taught, each with {SEQUENCE} "
+        f"tokens or more: {LEAST_FAMILIES:,} to measure the loss on, {LEAST_FAMILIES:,} to refill "
+        "from",
+        fix=larger if in_all < needed else smaller,
+    )
 
 
 def _families(subject: Subject) -> Int64:

@@ -49,7 +49,7 @@ from pipeline.scan.signatures import text_hashes
 from pipeline.text.segmentation import text_buffers
 from schemas.filter.emitted import SPANS_CUT
 
-VERSION = 10
+VERSION = 11
 BATCH_BYTES = 8 << 20  # of rows read at once
 PART_BYTES = 2 << 20  # of texts in a row group at most, or one text
 LEAST_GROUP = 128  # rows; files with smaller row groups are written with larger ones

@@ -16,6 +16,8 @@ from pipeline.engine.stage import Work
 from pipeline.engine.tables import Row
 from pipeline.errors import InputError, PipelineError
 from pipeline.report.data.excerpts import TOP
+from pipeline.report.data.headline import forecast_facts, is_order, ordered
+from pipeline.report.data.order import sides_as_order
 
 NEEDED = ("documents", "decisions")
 MOST_SOURCES = 40
@@ -55,7 +57,7 @@ def against(
         "clusters": query(
             "report/against/clusters", texts, {"top": TOP}, limits=limits
         ).to_pylist(),
-        "risk": _risk(work, before, limits),
+        "risk": _risk(work, opened, ordered(dict(data)), limits),
         "settings": _settings(work.config, other["config"], data["config"]),
         "shards": _shards(manifest, other),
     }
@@ -109,15 +111,20 @@ def _sides(rows: list[Row]) -> list[Row]:
     return [{"measure": key, "before": before[key], "now": now[key]} for key in now if key != "now"]
 
 
-def _risk(work: Work, before: Mapping[str, list[Path]], limits: Limits) -> list[Row] | None:
-    """Return documents at risk and tokens at risk, before and now; None unless both are scored."""
+def _risk(work: Work, other: RunFolder, order: bool, limits: Limits) -> list[Row] | None:
+    """Return documents at risk and tokens at risk, before and now; None unless both are scored.
+
+    Null for a run whose risks are an order.
+    """
+    before = other.tables()
     if not work.paths("document_risk") or not before.get("document_risk"):
         return None
     inputs = {
         "document_risk": work.paths("document_risk"),
         "document_risk_before": before["document_risk"],
     }
-    return _sides(query("report/against/risk", inputs, limits=limits).to_pylist())
+    rows = _sides(query("report/against/risk", inputs, limits=limits).to_pylist())
+    return sides_as_order(rows, before=is_order(forecast_facts(other.manifest)[0]), now=order)
 
 
 def _settings(config: Config, before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Row]:

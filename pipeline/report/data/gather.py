@@ -36,6 +36,8 @@ from pipeline.report.data.contamination import contamination
 from pipeline.report.data.endings import endings
 from pipeline.report.data.excerpts import TOP, add_excerpts
 from pipeline.report.data.forecast import forecast
+from pipeline.report.data.headline import forecast_facts, is_order
+from pipeline.report.data.order import as_order
 from pipeline.report.data.other_values import other_values
 from pipeline.report.data.personal import personal
 from pipeline.report.data.priorities import first, removed
@@ -108,7 +110,7 @@ def gather(work: Work, manifest: Mapping[str, Any]) -> Row:
         "alarms": [entry for entry in raised if entry["level"] == ALARM],
         "notes": [entry for entry in raised if entry["level"] != ALARM],
         "funnel": _funnel(query("report/funnel", both, limits=limits).to_pylist(), listed),
-        "first": first(work, limits),
+        "first": first(work, limits, order=is_order(forecast_facts(manifest)[0])),
         "removed": removed(work, manifest, limits),
         "leakage": _documents_facts(manifest).get("leakage", []),
         "spared_for_symbols": _documents_facts(manifest).get("spared_for_symbols", 0),
@@ -136,7 +138,7 @@ def gather(work: Work, manifest: Mapping[str, Any]) -> Row:
     }
     add_excerpts(data, work, limits)
     data["changes"] = against(work, manifest, data, limits)
-    return data
+    return as_order(data)
 
 
 def _current(manifest: Mapping[str, Any], work: Work) -> Mapping[str, Any]:

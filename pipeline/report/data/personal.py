@@ -40,6 +40,8 @@ def personal(work: Work, apart: pa.Table, limits: Limits) -> Row | None:
     of_all = {name: rows for name, rows in inputs.items() if name != "apart"}
     kinds = query("report/personal_kinds", of_all, {"likely": LIKELY}, limits=limits).to_pylist()
     top = query("report/personal_top", inputs, {"top": TOP}, limits=limits).to_pylist()
+    for place, row in enumerate(top, 1):
+        row["place"] = None if row["risk"] is None else place
     _place(top, work, limits)
     return {"kinds": kinds, "top": top}
 

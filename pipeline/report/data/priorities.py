@@ -19,12 +19,17 @@ GROUPS = 1000
 LIKELY = 0.5
 
 
-def first(work: Work, limits: Limits) -> list[Row]:
+def first(work: Work, limits: Limits, *, order: bool = False) -> list[Row]:
     """Return `first` of report.json: the largest repetitions by source group and kind.
 
     Half of the places are for what still stays. In each row, `done` tells whether a rule of this
     run took it, `words` are those said again, and `expected_tokens` those of its documents as
     given, null without a forecast. Groups that are shown apart are left out.
+
+    Args:
+        work: the unit of work of the report.
+        limits: of DuckDB.
+        order: whether risks are an order: then no text is called likely to be memorized.
     """
     inputs = {name: work.paths(name) for name in ("documents", "decisions", "spans")}
     if not inputs["spans"]:
@@ -39,7 +44,7 @@ def first(work: Work, limits: Limits) -> list[Row]:
         {key: row[key] for key in ("source_group", "kind", "done", "documents", "text_bytes")}
         | {"words": None, "expected_tokens": row["expected_tokens"]}
         for row in forecast
-        if row["kind"] == "risk" and not row["done"]
+        if row["kind"] == "risk" and not row["done"] and not order
     ]
     hidden = work.config.report.apart
     found = [r for r in (*rows, *alone) if worth(r) and r["source_group"] not in hidden]

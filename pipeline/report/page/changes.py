@@ -25,8 +25,8 @@ def changes(data: Row) -> Html:
         columns([_sides("The corpus and its copies.", found["totals"]), _fates(found["fates"])])
     )
     tables = []
-    if found["risk"] and not ordered(data):
-        tables.append(_sides("The forecast.", found["risk"]))
+    if told := forecast_sides(data):
+        tables.append(_sides("The forecast.", told))
     if found["settings"]:
         tables.append(_settings(found["settings"]))
     if tables:
@@ -35,6 +35,12 @@ def changes(data: Row) -> Html:
         parts.append(_sources(found["sources"]))
     parts.append(_clusters(found["clusters"]))
     return join(parts)
+
+
+def forecast_sides(data: Row) -> list[Row]:
+    """Return the measures of the forecast that both runs have; none where risks are an order."""
+    rows = [] if ordered(data) else data["changes"]["risk"] or []
+    return [row for row in rows if None not in (row["before"], row["now"])]
 
 
 def _sides(caption: str, rows: list[Row]) -> Html:

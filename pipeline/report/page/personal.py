@@ -64,12 +64,12 @@ def _top(data: Row) -> Html:
         (
             PERSONAL.get(row["kind"], row["kind"]),
             row["mask"] or DASH,
-            _risk(row["risk"], place, order=order),
+            _risk(row["place"] if order else row["risk"], order=order),
             number(row["finds"]),
             number(row["left_in_kept"]),
             document(row["document"]),
         )
-        for place, row in enumerate(data["personal"]["top"], 1)
+        for row in data["personal"]["top"]
     ]
     rest = (
         " of a scored sequence that holds them, then by how often they occur. Masked; where to "
@@ -80,8 +80,8 @@ def _top(data: Row) -> Html:
     return table(caption, head, lines, (0, 1, 5), class_="wide", data_sort=True)
 
 
-def _risk(risk: float | None, place: int, *, order: bool) -> str:
+def _risk(value: float | None, *, order: bool) -> str:
     """Return the risk of a value; its place where risks are an order, a dash where it has none."""
-    if risk is None:
+    if value is None:
         return DASH
-    return number(place) if order else risk_figure(risk)
+    return number(value) if order else risk_figure(value)

@@ -63,7 +63,7 @@ def tile(data: Row) -> tuple[str, str, str, str]:
     title = join(["documents at ", term("risk")])
     if not data["risk"]:
         return title, "not scored", "rote score makes a forecast", ""
-    if not sum(data["risk"]["histogram"]["documents"]):
+    if not has_forecast(data["risk"]):
         return title, "no forecast", "why, and what would help, is in the alarms", ""
     if is_order(data["risk"]["model"]):
         return _share_tile(data["risk"]["model"])
@@ -75,6 +75,12 @@ def tile(data: Row) -> tuple[str, str, str, str]:
         f"scored {shown_number(after['scored'])} of {shown_number(after['documents'])} that stay"
     )
     return title, shown_number(after["risky"]), note, ""
+
+
+def has_forecast(found: Row) -> bool:
+    """Tell whether any sequence has a risk; the histogram is null where risks are an order."""
+    spread = found["histogram"]
+    return spread is None or any(sum(counts) for counts in spread.values())
 
 
 def _share_tile(model: Row) -> tuple[str, str, str, str]:
@@ -101,7 +107,7 @@ def risk(data: Row) -> Html:
     parts = [tag("p", missing, class_="lead")] if missing else []
     parts += [_introduction(model), _in_short(data), _kept(model), outlook(model.get("outlook"))]
     parts += [plants(model, found["proxies"]), _observed(model)]
-    if any(sum(counts) for counts in found["histogram"].values()):
+    if has_forecast(found):
         parts += [_expected(model)]
         parts += [] if is_order(model) else [_spread(found)]
     return join([*parts, _warnings(model)])

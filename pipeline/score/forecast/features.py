@@ -190,13 +190,14 @@ def seen_cases(panel: ScoredPanel) -> Cases:
     """
     parts = []
     ladder = panel.of_role("ladder")
+    below = [one for one in ladder if one.parameters < panel.top.parameters] if ladder else []
     for small in ladder:
         for large in panel.proxies:
             if small.parameters >= large.parameters:
                 continue
             rows = np.flatnonzero(small.taught & large.taught & _guessed(panel))
             inputs = seen_features(panel, small, large.dose, large.parameters, large.tokens)[rows]
-            top = len(ladder) > 1 and small is ladder[-2] and large is panel.top
+            top = bool(below) and small is below[-1] and large is panel.top
             parts.append(_part(panel, rows, inputs, large, top))
     return _joined(parts, len(SEEN))
 

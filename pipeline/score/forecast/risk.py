@@ -50,13 +50,14 @@ from schemas.score.plants import PLANTS
 from schemas.score.risk import DOCUMENT_RISK, RISK, RISK_MODEL
 from schemas.score.sequences import SEQUENCES
 
-VERSION = 12
+VERSION = 13
 LEAST_CLUSTERS = 3  # of plants or families that the largest proxy memorized
 TAUGHT_LITTLE = (
     "it was trained on too little text (proxy.sample_tokens) or in too few steps (proxy.epochs)"
 )
 LOADED_RECITES = "the loaded models recite too little of this corpus to tell at which dose they do"
 WHEN = ("last_exposure", "spacing")  # no rule reads them: a filter does not follow from them
+OF_SEQUENCE = ("risk", "risk_low", "risk_high", "extrapolated", "kind")  # of a document's riskiest
 LIKELY = 0.5  # risk from which a sequence has a kind
 GUESSABLE = 0.5  # probability of a token
 RECITED = 6  # occurrences
@@ -441,7 +442,7 @@ def _of_documents(work: Work, table: pa.Table, rows: pa.Table) -> pa.Table:
     return pa.table(
         {
             "row_key": counts["row_key"].to_numpy()[held],
-            **{name: best[name] for name in ("risk", "risk_low", "risk_high", "kind")},
+            **{name: best[name] for name in OF_SEQUENCE},
             "expected_tokens": pa.array(tokens[place], mask=np.isnan(tokens[place])),
             "scored_share": (scored / table["document_sequences"].to_numpy()[first])[place]
             if len(first)

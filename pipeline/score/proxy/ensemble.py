@@ -58,6 +58,7 @@ class Proxy:
         identity: key of all that its weights follow from; empty where that is not known.
         source: where a loaded one is from; empty for the others.
         marks: what a ladder proxy was asked during its training, where it was.
+        share: of those epochs that had passed; below 1 of an earlier checkpoint that was loaded.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Proxy:
     identity: str = ""
     source: str = ""
     marks: tuple[Mark, ...] = ()
+    share: float = 1.0
 
     @property
     def parameters(self) -> int:
@@ -146,11 +148,13 @@ def train_all(
 
 
 def load_all(config: ProxyConfig, vocabulary: int, corpus_tokens: int) -> list[Proxy]:
-    """Return the models of `proxy.models` as proxies, smallest first.
+    """Return the models of `proxy.models` as proxies, smallest first, then by tokens.
 
     Where users declare that they were trained on the corpus they are a ladder that saw all of it,
     or the rows that a column names; otherwise that is not known, and they count as having seen
-    nothing. A folder that holds no model that can be scored with is refused with a ConfigError.
+    nothing. Of models of one size that were trained on different numbers of tokens the one with
+    most saw the corpus `proxy.epochs` times, the others in proportion: they are its checkpoints.
+    A folder that holds no model that can be scored with is refused with a ConfigError.
 
     Args:
         config: the settings.
@@ -159,12 +163,15 @@ def load_all(config: ProxyConfig, vocabulary: int, corpus_tokens: int) -> list[P
     """
     device = chosen_device(config)
     halves: tuple[int, ...] = ()
-    role, epochs, tokens = "loaded", 0, 0
+    role, epochs = "loaded", 0
+    own = dict.fromkeys(config.models, 0)
     if config.trained_on == "corpus":
         role, epochs = "ladder", config.epochs
         halves = EVERYTHING if config.seen_column is None else HALF_OF_SEEN
-        tokens = config.trained_tokens or corpus_tokens * config.epochs
+        own = tokens_of_models(config, corpus_tokens)
     models = load_models(config.models, vocabulary, device)
+    models.sort(key=lambda one: (one.size, own[one.name]))
+    most = {one.size: own[one.name] for one in models}
     return [
         Proxy(
             f"m{number}",
@@ -172,14 +179,28 @@ def load_all(config: ProxyConfig, vocabulary: int, corpus_tokens: int) -> list[P
             one,
             halves,
             epochs,
-            tokens,
+            own[one.name],
             math.nan,
             device,
             identity=one.digest,
             source=one.name,
+            share=own[one.name] / most[one.size] if most[one.size] else 1.0,
         )
         for number, one in enumerate(models)
     ]
+
+
+def tokens_of_models(config: ProxyConfig, corpus_tokens: int) -> dict[str, int]:
+    """Return how many tokens each of `proxy.models` was trained on, by its name there.
+
+    Args:
+        config: the settings.
+        corpus_tokens: of what an epoch shows them, about.
+    """
+    told = config.trained_tokens
+    if isinstance(told, int):
+        return dict.fromkeys(config.models, told or corpus_tokens * config.epochs)
+    return dict(zip(config.models, told, strict=True))
 
 
 def score_all(

@@ -32,7 +32,7 @@ def about(proxy: Proxy) -> dict[str, Any]:
         "proxy": proxy.name,
         "role": proxy.role,
         "parameters": proxy.parameters,
-        "epochs": proxy.epochs,
+        "epochs": proxy.epochs if proxy.share == 1.0 else round(proxy.epochs * proxy.share, 4),
         "tokens": proxy.tokens,
         "final_loss": None if np.isnan(proxy.loss) else round(proxy.loss, 4),
         **({"source": proxy.source, "digest": proxy.identity} if proxy.source else {}),

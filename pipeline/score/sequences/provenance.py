@@ -138,5 +138,7 @@ def provenance(
         facts["seen"] = "unknown: the proxies were loaded; 0 stands for it"
     if config.models and config.trained_on == "corpus":
         which = "the rows that a column names" if config.seen_column else "all of this corpus"
-        facts["seen"] = f"as declared: the loaded proxies saw {which}"
+        part = ", earlier checkpoints in proportion to their tokens"
+        earlier = any(proxy.share < 1.0 for proxy in proxies)
+        facts["seen"] = f"as declared: the loaded proxies saw {which}{part if earlier else ''}"
     return facts

@@ -255,11 +255,28 @@ def scored_rows(
         ScoredSequences(
             proxy.name,
             rows[number],
-            seen[number][rows[number]] * proxy.epochs,
+            times_seen(seen[number][rows[number]], proxy),
             {name: column[needed[number][1]] for name, column in values[number].items()},
         )
         for number, proxy in enumerate(proxies)
     ]
+
+
+def times_seen(times: Int64, proxy: Proxy) -> Int64:
+    """Return how often a proxy was trained on each of some sequences, (sequences,).
+
+    Of an earlier checkpoint these are whole times in proportion to its training: at least once
+    where an epoch has the sequence, since which texts had come by then is not known.
+
+    Args:
+        times: that an epoch teaches each, (sequences,).
+        proxy: the model.
+    """
+    whole = times * proxy.epochs
+    if proxy.share == 1.0:
+        return whole
+    part = np.maximum(1, np.rint(whole * proxy.share).astype(np.int64))
+    return np.where(whole > 0, part, 0)
 
 
 def _gaps(scored: list[ScoredSequences], rows: int) -> pa.Array:

@@ -241,6 +241,8 @@ def _trained_or_kept(
     size, asked = of.language.size, to_score(work, of)
     if config.models:
         tokens = corpus_tokens(known, of.lesson.bytes_per_token, asked.seen)
+        if said := falling(config):
+            current().message(said)
         return load_all(config, size, tokens), of, asked
     rows, half = plants.beside(of.learnt, of.planted)
     for line in _stated(rows, half, of, len(asked.panel.document), config, pool.workers):
@@ -335,6 +337,23 @@ def _stated(
     yield (
         f"{trainings} trainings of small models on up to {tokens:,} tokens, {asked:,} sequences to "
         f"score: about {max(1, round(seconds / 60))} min; fewer with a smaller proxy.sample_tokens"
+    )
+
+
+def falling(config: ProxyConfig) -> str:
+    """Return that the tokens of the models fall in the order that these are given; else nothing.
+
+    Args:
+        config: the settings of the proxies.
+    """
+    told = config.trained_tokens
+    if config.trained_on == "unknown" or isinstance(told, int) or list(told) == sorted(told):
+        return ""
+    at = next(n for n in range(1, len(told)) if told[n] < told[n - 1])
+    return (
+        f"proxy.trained_tokens falls from {told[at - 1]:,} ({config.models[at - 1]}) to "
+        f"{told[at]:,} ({config.models[at]}): of models of one size the one with fewer counts as "
+        "the earlier checkpoint, wherever it stands"
     )
 
 

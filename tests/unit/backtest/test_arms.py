@@ -127,10 +127,37 @@ def test_families_that_do_not_fit_are_passed_over(subject):
 
 
 def test_a_corpus_with_too_little_text_outside_is_refused(subject, config, plain):
-    """The error counts the families that there are."""
+    """The error counts the families that are missing, and what the corpus has in all."""
     with pytest.raises(InputError, match="too little text outside") as caught:
         plan(subject, config, ["random"], plain, np.ones(len(subject.unit)))
-    assert "200 of either" in str(caught.value)
+    told, known = str(caught.value), subject.material.known
+    held, other = (len(reserve._families(subject)[part]) for part in (slice(200), slice(200, 400)))
+    assert f"missing: {200 - held:,} families to measure the loss on, " in told or held == 200
+    assert f"{200 - other:,} families to refill from" in told
+    assert "400 families of text that no model was taught, each with 64 tokens or more" in told
+    assert f"this one has {len(known.family_key):,} families in all" in told
+
+
+@pytest.mark.parametrize(
+    ("there", "least", "missing", "help_"),
+    [
+        ((0, 0, 0, 0), 200, "200 families to measure the loss on, 200 families to refill from", ""),
+        (
+            (20, 7, 90, 100),
+            20,
+            "13 families to refill from, 10 sequences to refill with",
+            "smaller",
+        ),
+        ((20, 20, 1_000, 2_500), 20, "1,500 sequences to refill with", "smaller"),
+    ],
+)
+def test_what_arms_miss_is_named(subject, monkeypatch, there, least, missing, help_):
+    """Nothing that there is enough of is named, and no smaller sample where no sample would do."""
+    monkeypatch.setattr(reserve, "LEAST_FAMILIES", least)
+    told = str(reserve._too_little(subject, *there))
+    assert f"found: missing: {missing}\n" in told
+    assert ("smaller proxy.sample_tokens" in told) == bool(help_)
+    assert "0 sequences" not in told.replace("10 sequences", "").replace("1,500 sequences", "")
 
 
 def test_the_filter_arm_needs_a_filter(subject, config, plain):

@@ -151,6 +151,7 @@ def test_kept_rows_carry_their_counts(emitted):
         "risk": None,
         "risk_low": None,
         "risk_high": None,
+        "extrapolated": None,
     }
     assert kept[1]["near_count"] == 3
     assert kept[1]["effective_count"] == pytest.approx(1 + 2 * 0.893151)

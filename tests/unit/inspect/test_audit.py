@@ -3,16 +3,19 @@
 import json
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from flows import commands
 from flows.arguments import AuditArguments
+from pipeline.engine.tables import write_table
 from pipeline.errors import ConfigError, InputError
-from pipeline.inspect.audit import AuditQuestion, audit
+from pipeline.inspect.audit import AuditQuestion, _documents, audit
 from pipeline.inspect.audit_sums import share_of
 from pipeline.scan import words
 from schemas.inspect.audited import AUDITED
+from schemas.score.risk import DOCUMENT_RISK
 from tests import reference
 from tests.unit.matching.brute import covered, longest, runs, shingles
 
@@ -137,3 +140,15 @@ def test_an_interval_counts_texts_and_not_their_words():
     assert (share.value, round(share.low, 3), round(share.high, 3)) == (0.5, 0.15, 0.85)
     nothing = share_of(np.zeros(100, np.int64), np.full(100, 7))
     assert (nothing.value, round(nothing.low, 3), round(nothing.high, 3)) == (0.0, 0.0, 0.037)
+
+
+def test_an_order_is_no_risk_of_a_document(tmp_path):
+    """Where the target is over ten times the proxies the risk is null, as where none was scored."""
+    rows = {"row_key": [1, 2], "risk": [0.2, 0.3], "risk_low": [0.1] * 2, "risk_high": [0.4] * 2}
+    rows |= {"extrapolated": [True, False], "kind": [None] * 2, "expected_tokens": [6.4, 9.6]}
+    rows |= {"scored_share": [1.0] * 2, "last_exposure": [None] * 2, "spacing": [None] * 2}
+    with write_table(tmp_path, "document_risk", "all", DOCUMENT_RISK) as out:
+        out.write(pa.table(rows, DOCUMENT_RISK))
+    tables = {"document_risk": [tmp_path / out.record.path]}
+    found = _documents("nearest", np.array([2, 1, 3], np.uint64), tables)
+    assert found["nearest_risk"].to_pylist() == [0.3, None, None]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pipeline.engine.manifest import load_manifest, manifest_bytes
+from pipeline.engine.stage import Work
 from pipeline.report.data.headline import headline, no_forecast, short, times
 from pipeline.report.html.markup import Html, text_of
 from pipeline.report.page.outlook import outlook, plants
@@ -39,7 +40,8 @@ PLANTS = {
 }
 
 
-def _facts(*, extrapolated: bool, parameters: int = 7_000_000_000) -> Row:
+def facts_of(*, extrapolated: bool, parameters: int = 7_000_000_000) -> Row:
+    """Return facts of the stage `risk` for a target within ten times the proxies, or beyond."""
     target: Row = {"parameters": parameters, "epochs": 1.0, "tokens": 160_000_000_000}
     target |= {"half_dose": 65.0, "half_dose_95": [16.25, 325.0]}
     return {
@@ -56,13 +58,18 @@ def _facts(*, extrapolated: bool, parameters: int = 7_000_000_000) -> Row:
 def _reported(folder: Path, facts: Row, sequences: Row | None = None) -> dict[str, str]:
     """Return the files of the report of a run with these facts of its forecast."""
     work = make_run(folder, scored=True)
+    with_facts(work, facts, sequences)
+    report(work)
+    return {path.name: path.read_text() for path in (work.folder / "report").iterdir()}
+
+
+def with_facts(work: Work, facts: Row, sequences: Row | None = None) -> None:
+    """Write facts of the forecast into the manifest of a run."""
     manifest = load_manifest(work.folder)
     of_risk = manifest["outputs"]["risk/all"]
     of_sequences = of_risk | {"facts": sequences or {"plants": PLANTS}, "files": []}
     manifest["outputs"] |= {"sequences/all": of_sequences, "risk/all": of_risk | {"facts": facts}}
     (work.folder / "manifest.json").write_bytes(manifest_bytes(manifest))
-    report(work)
-    return {path.name: path.read_text() for path in (work.folder / "report").iterdir()}
 
 
 def test_the_outlook_is_one_table_of_bands() -> None:
@@ -112,7 +119,7 @@ def test_plants_are_told_in_a_paragraph() -> None:
 
 def test_a_target_near_the_proxies_has_a_share_with_its_interval() -> None:
     """The sentence has size, tokens, share and interval."""
-    said = headline({"parameters": 7_000_000_000}, _facts(extrapolated=False))
+    said = headline({"parameters": 7_000_000_000}, facts_of(extrapolated=False))
     assert said == (
         "a model of 7B parameters without embeddings and 160B tokens recites 2% (0.034% to 11%) "
         "of the sequences, half of those that occur 65 [16, 325] times"
@@ -121,7 +128,7 @@ def test_a_target_near_the_proxies_has_a_share_with_its_interval() -> None:
 
 def test_a_target_far_beyond_them_has_a_band_only() -> None:
     """No single share, but the number of occurrences at which half is recited."""
-    facts = _facts(extrapolated=True)
+    facts = facts_of(extrapolated=True)
     said = headline({"total_parameters": 8_000_000_000, "parameters": 0}, facts)
     assert said == (
         "a model of 8B parameters and 160B tokens recites 0.034% to 11% of the sequences, half of "
@@ -132,7 +139,7 @@ def test_a_target_far_beyond_them_has_a_band_only() -> None:
 
 def test_an_order_shows_no_amount_that_rests_on_risks(tmp_path: Path) -> None:
     """Page and summary have the band, and no share, no kind, no expected tokens."""
-    written = _reported(tmp_path, _facts(extrapolated=True))
+    written = _reported(tmp_path, facts_of(extrapolated=True))
     for name in ("index.html", "summary.md"):
         text = written[name]
         assert "recites 0.034% to 11% of the sequences" in text
@@ -148,7 +155,7 @@ def test_an_order_shows_no_amount_that_rests_on_risks(tmp_path: Path) -> None:
 
 def test_a_near_target_shows_amounts(tmp_path: Path) -> None:
     """What an order hides is there for a target within ten times the proxies."""
-    written = _reported(tmp_path, _facts(extrapolated=False))
+    written = _reported(tmp_path, facts_of(extrapolated=False))
     page = text_of_page(written["index.html"])
     assert {"kind", "risk 0.5 or above", "expected tokens"} <= {*_cells(page)}
     assert "place" not in _cells(page)
@@ -166,7 +173,7 @@ def test_a_near_target_shows_amounts(tmp_path: Path) -> None:
 def test_proxies_of_an_earlier_corpus_are_told(tmp_path: Path, scorings: int, since: str) -> None:
     """On the page and in the summary, with what has changed of their sample since."""
     kept = {"kept": {"scorings": scorings, "share_changed": 0.0213}}
-    files = _reported(tmp_path, _facts(extrapolated=False) | kept)
+    files = _reported(tmp_path, facts_of(extrapolated=False) | kept)
     for name in ("index.html", "summary.md"):
         told = files[name].replace("\\", "")
         assert since in told
@@ -175,7 +182,7 @@ def test_proxies_of_an_earlier_corpus_are_told(tmp_path: Path, scorings: int, si
 
 def test_rates_stand_beside_intervals_of_their_unit(tmp_path: Path) -> None:
     """In the summary families of families with their interval, never a rate of sequences."""
-    written = _reported(tmp_path, _facts(extrapolated=False))
+    written = _reported(tmp_path, facts_of(extrapolated=False))
     assert (
         "The largest of them recited text of 2 of 10 families that it was trained on, 20% "
         r"\[5.7%, 51%\]." in written["summary.md"]

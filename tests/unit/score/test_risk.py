@@ -15,7 +15,7 @@ from pipeline.config.load import load_config
 from pipeline.engine.files import write_file
 from pipeline.engine.stage import Work
 from pipeline.engine.tables import conform, write_table
-from pipeline.score.forecast import laws, logistic, scaling
+from pipeline.score.forecast import features, laws, logistic, scaling
 from pipeline.score.forecast.logistic import folds
 from pipeline.score.forecast.risk import risk
 from pipeline.score.signals.wilson import wilson
@@ -402,7 +402,8 @@ def test_beyond_ten_times_the_ladder_is_extrapolated(tmp_path, times, tokens, be
     """Above 10 times the size or the tokens of the largest proxy: order and band, no kind."""
     target = (f"target.parameters={times * SIZES['p2']}", f"target.tokens={tokens}")
     found = forecast_of(tmp_path, sequences(most_memorized=3), *target)
-    assert set(found.risk["extrapolated"].to_pylist()) == {beyond}
+    for table in (found.risk, found.documents):
+        assert set(table["extrapolated"].to_pylist()) == {beyond}
     assert found.facts["target"]["extrapolated"] is beyond
     assert (found.facts["expected"]["all"]["expected_share"] is None) is beyond
     assert (found.risk["kind"].null_count == len(found.risk)) is beyond
@@ -479,3 +480,18 @@ def test_families_are_never_split():
 def test_wilsons_interval(hits, total, expected):
     """The interval is Wilson's, and the rule of three where there is no hit."""
     assert wilson(hits, total) == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_checkpoint_of_the_largest_is_no_smaller_model():
+    """The pair that a forecast is judged on is the last model of each of the two largest sizes."""
+    some, none = np.ones(3), np.zeros(3, np.bool_)
+    ladder = tuple(
+        features.Seen(name, "ladder", size, tokens, some * tokens, -some, none, some)
+        for name, size, tokens in (("a", 9, 2), ("b", 9, 4), ("c", 20, 2), ("d", 20, 4))
+    )
+    parts: Any = (*[some] * 8, none, np.arange(3), ladder)
+    panel = features.ScoredPanel(*parts)
+    cases = features.seen_cases(panel)
+    assert len(cases.label) == 3 * 4  # each of the smaller two beside each of the larger two
+    assert int(cases.top.sum()) == 3
+    assert cases.features[cases.top, features.SEEN.index("log tokens")].tolist() == [0.0] * 3

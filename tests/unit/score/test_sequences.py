@@ -5,6 +5,7 @@ import shutil
 from collections import Counter
 from dataclasses import dataclass
 from itertools import chain, cycle
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from pipeline.engine.run_folder import open_run
 from pipeline.errors import ConfigError, SchemaMismatch
 from pipeline.score.proxy import checkpoint, ensemble, pool, train
 from pipeline.score.proxy.tokenizer import Language, train_tokenizer
-from pipeline.score.sequences import provenance, sequences
+from pipeline.score.sequences import provenance, sequence_table, sequences
 from pipeline.score.sequences.catalogue import catalogue, documents_to_score
 from pipeline.score.sequences.declared import digests, seen_rows
 from pipeline.score.sequences.sampling import half_of, held_out
@@ -571,6 +572,75 @@ def test_loaded_models_that_were_trained_on_the_corpus_are_a_ladder(tmp_path, sc
     assert risk["floor"]["sequences"] == 0
     assert risk["fitted"] is (risk["memorized"][-1]["families_memorized"] >= 3)
     assert risk["fitted"] == (done.table("risk")["risk"].null_count == 0)
+
+
+def test_checkpoints_of_one_model_saw_the_corpus_in_proportion(tmp_path, scored):
+    """Each has tokens of its own; the later one is last, wherever it stands, and saw all epochs."""
+    folder = unscored(scored, tmp_path / "run")
+    models = [str(scored.done.folder / "models" / name) for name in ("p2", "p2-early", "p0")]
+    declared = ("proxy.trained_on=corpus", "proxy.epochs=3")
+    tokens = "proxy.trained_tokens=[90000, 30000, 20000]"
+    score(folder, *SETTINGS, f"proxy.models={json.dumps(models)}", *declared, tokens)
+    done = type(scored.done)(folder, [])
+    facts = {name: entry["facts"] for name, entry in done.manifest["outputs"].items()}
+    about = [
+        (one["proxy"], Path(one["source"]).name, one["tokens"], one["epochs"])
+        for one in facts["sequences/all"]["proxies"]
+    ]
+    assert about == [
+        ("m0", "p0", 20_000, 3),
+        ("m1", "p2-early", 30_000, 1.0),
+        ("m2", "p2", 90_000, 3),
+    ]
+    for row in done.table("sequences").to_pylist():
+        seen = {one["proxy"]: one["seen"] for one in row["proxies"]}
+        count = row["sequence_count"]
+        assert seen == {"m0": 3 * count, "m1": count, "m2": 3 * count}
+    assert "earlier checkpoints in proportion to their tokens" in facts["sequences/all"]["seen"]
+    assert facts["risk/all"]["target"]["tokens"] > 0
+    assert facts["risk/all"]["fitted"] == (done.table("risk")["risk"].null_count == 0)
+
+
+@pytest.mark.parametrize(
+    ("share", "seen"),
+    [(1.0, [0, 2, 4, 20]), (0.5, [0, 1, 2, 10]), (0.1, [0, 1, 1, 2]), (0.001, [0, 1, 1, 1])],
+)
+def test_an_earlier_checkpoint_saw_a_text_at_least_once(share, seen):
+    """In whole times, of two epochs; what no epoch has was never seen."""
+    model: Any = None  # is not asked
+    proxy = ensemble.Proxy("m0", "ladder", model, (0,), 2, 9, 0.0, "cpu", share=share)
+    found = sequence_table.times_seen(np.array([0, 1, 2, 10]), proxy)
+    assert found.tolist() == seen
+
+
+@pytest.mark.parametrize(
+    ("tokens", "found"),
+    [
+        ("[5]", "a list of 1, and proxy.models one of 2: give a number for each model"),
+        ("[]", "a list of 0, and proxy.models one of 2"),
+        ("[5, 6, 7]", "a list of 3, and proxy.models one of 2"),
+        ("[5, 0]", "has a 0 in its list: a model that was trained on nothing knows no text"),
+        ("[5, -1]", "greater than or equal to 0 (given: [5, -1])"),
+        (f"[5, {10**19}]", "at most 1,000,000,000,000,000,000: the forecast is of no use there"),
+        ("['x', 5]", "a valid integer"),
+    ],
+)
+def test_tokens_that_do_not_tell_of_each_model_are_refused(tokens, found):
+    """The error says what is wrong with the list."""
+    with pytest.raises(ConfigError) as caught:
+        load_config(settings=["proxy.models=['a', 'b']", f"proxy.trained_tokens={tokens}"])
+    assert found in str(caught.value)
+    assert "proxy" in caught.value.where
+
+
+def test_tokens_that_fall_are_said():
+    """They are allowed, since which of two checkpoints is the earlier one follows from them."""
+    models = ("proxy.models=['late', 'early']", "proxy.trained_on=corpus")
+    said = sequences.falling(load_config(settings=[*models, "proxy.trained_tokens=[9, 3]"]).proxy)
+    assert said.startswith("proxy.trained_tokens falls from 9 (late) to 3 (early)")
+    for told in ("[3, 9]", "[9, 9]", "9", "0"):
+        config = load_config(settings=[*models, f"proxy.trained_tokens={told}"])
+        assert sequences.falling(config.proxy) == ""
 
 
 def place(row):
