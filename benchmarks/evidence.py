@@ -45,7 +45,7 @@ CORPORA = {
     "rfcs": "design documents of a language",
     "py": "Python sources (constants were chosen on it)",
     "perl": "Perl sources (constants were chosen on it)",
-    "installed": "text installed on a machine, 4 MB each of Perl, Python, headers, manual pages, documentation, an editor's files, tools' files",
+    "installed": "text installed on a machine, 4 MB each of Perl, Python, headers, manual pages, documentation, tools' files, Rust",
     "planted": "the first 6 MB of lm, and 48 passages of 400 characters of its last shard as documents of their own, 32, 64 or 128 times each",
     "vim": "help and scripts of an editor (constants were chosen on it)",
     "md": "notes of installed packages (constants were chosen on it)",
